@@ -1,0 +1,94 @@
+"""Running a service as a process: one application, a clean stop, an honest exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+
+from chassis.logs import configure_logs
+from chassis.settings import Settings, SettingsError, exit_with, load_settings
+
+STOP_SECONDS = 8
+"""How long open requests may take to end once a stop was asked for."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Background:
+    """Tasks that belong to a service. One that fails ends the process: there is no half-working state to reason about."""
+
+    def __init__(self, on_failure: Callable[[], None] | None = None) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._on_failure = on_failure or (lambda: signal.raise_signal(signal.SIGTERM))
+        self.failure: BaseException | None = None
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run `work` beside the service until `stop`."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def fail(self, error: BaseException) -> None:
+        """End the process because of `error`."""
+        if self.failure is None:
+            self.failure = error
+            _log.error("ending", reason=str(error) or type(error).__name__, error=type(error).__name__)
+            self._on_failure()
+
+    async def stop(self) -> None:
+        """Cancel all tasks and wait for their end."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("task failed", task=task.get_name(), exc_info=error)
+            self.fail(error)
+
+
+def serve(service: str, create_app: Callable[[Settings], Starlette], port_of: Callable[[Settings], int]) -> None:
+    """Run `service` until SIGINT or SIGTERM. Exits with 1 and one line when it cannot start or a background task failed."""
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        exit_with(error)
+    configure_logs(service, settings.log_level, settings.log_format)
+    port = port_of(settings)
+    listening = _listen(service, settings.host, port)
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, timeout_graceful_shutdown=STOP_SECONDS, ws_max_size=settings.max_body_bytes, server_header=False
+    )
+    # What lives from here on was made by wiring and stays: collections need not walk it, nor come often.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 50, 100)
+    _log.warning("authentication is off: whoever reaches this address decides", address=f"{settings.host}:{port}")
+    server = uvicorn.Server(config)
+    server.run(sockets=[listening])
+    background: Background | None = getattr(app.state, "background", None)
+    if not server.started or (background is not None and background.failure is not None):
+        raise SystemExit(1)
+
+
+def _listen(service: str, host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        raise SystemExit(f"countersign: {service}: cannot listen on {host}:{port}: {error.strerror}") from None
+    listening.set_inheritable(True)
+    return listening

@@ -1,0 +1,89 @@
+"""The ground every contract stands on: frozen models, JSON that every reader can hold, and its digest."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any
+
+import rfc8785
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
+from pydantic_core import PydanticCustomError
+
+MAX_DEPTH = 64
+"""Levels of nesting a JSON value may have; far below what recursive readers (schema validation, RFC 8785) can stand."""
+
+MAX_SAFE_INTEGER = 2**53 - 1
+"""The largest integer that every JSON reader holds exactly (RFC 7493, section 2.2)."""
+
+
+class Message(BaseModel):
+    """A frozen contract. Readers ignore members they do not know, so that contracts can grow by adding."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
+
+
+def check_json(value: Any, path: str = "", depth: int = 0) -> Any:
+    """Return `value` if it is interoperable JSON (RFC 7493), so that its digest is defined.
+
+    Raises PydanticCustomError `json_value` naming the path of what is not: NaN, infinities, integers beyond 2^53, lone surrogates, too deep.
+    """
+    if depth > MAX_DEPTH:
+        raise PydanticCustomError("json_value", "{path}: nested deeper than {most} levels", {"path": path or "/", "most": MAX_DEPTH})
+    match value:
+        case None | bool():
+            pass
+        case str():
+            _check_text(value, path)
+        case int():
+            if abs(value) > MAX_SAFE_INTEGER:
+                raise PydanticCustomError("json_value", "{path}: integers beyond 2^53 lose digits in JSON; send a string", {"path": path or "/"})
+        case float():
+            if value != value or value in (float("inf"), float("-inf")):
+                raise PydanticCustomError("json_value", "{path}: NaN and infinities are not JSON", {"path": path or "/"})
+        case dict():
+            for name, item in value.items():
+                if not isinstance(name, str):
+                    raise PydanticCustomError("json_value", "{path}: member names are strings", {"path": path or "/"})
+                _check_text(name, path)
+                check_json(item, f"{path}/{name}", depth + 1)
+        case list():
+            for index, item in enumerate(value):
+                check_json(item, f"{path}/{index}", depth + 1)
+        case _:
+            raise PydanticCustomError("json_value", "{path}: not a JSON value", {"path": path or "/"})
+    return value
+
+
+def _check_text(value: str, path: str) -> None:
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise PydanticCustomError("json_value", "{path}: lone surrogates are not Unicode text", {"path": path or "/"}) from None
+
+
+Json = Annotated[Any, AfterValidator(check_json)]
+"""Any interoperable JSON value."""
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(check_json)]
+"""A JSON object with interoperable members."""
+
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""A name given from outside: printable, at most 200 characters."""
+
+Text = Annotated[str, StringConstraints(max_length=20_000)]
+"""Free text by a person: a comment, a reason."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+Timestamp = AwareDatetime
+
+
+def canonical_json(value: Any) -> bytes:
+    """Write a JSON value in its one canonical form (RFC 8785)."""
+    return rfc8785.dumps(value)
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of a JSON value's canonical form, in lower-case hex: what an approval is bound to."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()

@@ -1,0 +1,82 @@
+"""Asking the orchestrator and being answered: a command goes out, its outcome comes back on the asker's own partition."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Sequence
+from uuid import UUID
+
+from aiokafka.errors import KafkaError
+from faststream.kafka import KafkaBroker
+
+from contracts.kafka.consuming import RawRecord, subscribe_partitions
+from contracts.kafka.producing import Outgoing, Producer
+from contracts.runs.commands import Command
+from contracts.runs.outcomes import Outcome, parse_outcome
+from contracts.topics import COMMANDS, OUTCOMES
+
+
+class Unavailable(Exception):
+    """The command could not be handed over."""
+
+
+class Desk:
+    """Sends commands and hands each asker its outcome. One a process, on one partition of `run.outcomes`."""
+
+    def __init__(self, broker: KafkaBroker, producer: Producer, fetch_wait_ms: int) -> None:
+        self._producer = producer
+        self._waiting: dict[UUID, asyncio.Future[Outcome]] = {}
+        self.partition = random.randrange(OUTCOMES.partitions)
+        self._subscriber = subscribe_partitions(broker, OUTCOMES, [self.partition], self.on_records, fetch_wait_ms=fetch_wait_ms)
+
+    async def listening(self) -> None:
+        """Return once every outcome from now on will be seen. Call it after the broker's start."""
+        consumer = self._subscriber.consumer
+        assert consumer is not None, "the broker starts first"
+        for partition in consumer.assignment():
+            await consumer.position(partition)
+
+    async def ask(self, command: Command, wait: float) -> Outcome | None:
+        """Send `command` and return its outcome, or None when `wait` seconds have passed: it is carried out later.
+
+        Raises Unavailable when Kafka does not take the command within `wait`.
+        """
+        waiting = self._waiting.get(command.command_id)
+        if waiting is None:
+            waiting = self._waiting[command.command_id] = asyncio.get_running_loop().create_future()
+        command = command.model_copy(update={"reply_to": self.partition})
+        sending = Outgoing(COMMANDS.name, str(command.run_id).encode(), command.model_dump_json().encode())
+        try:
+            async with asyncio.timeout(wait):
+                await self._producer.send(sending)
+        except (TimeoutError, KafkaError) as error:
+            self._waiting.pop(command.command_id, None)
+            raise Unavailable(str(error) or "Kafka does not answer") from error
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                return await asyncio.shield(waiting)
+        self._waiting.pop(command.command_id, None)
+        return None
+
+    async def on_records(self, records: Sequence[RawRecord]) -> None:
+        """Hand outcomes to who asked; those of other askers on this partition are skipped unread."""
+        for record in records:
+            asked = self._whose(record)
+            if asked is None:
+                continue
+            waiting = self._waiting.pop(asked, None)
+            if waiting is not None and not waiting.done():
+                try:
+                    waiting.set_result(parse_outcome(record.value or b""))
+                except ValueError as error:
+                    waiting.set_exception(error)
+
+    def _whose(self, record: RawRecord) -> UUID | None:
+        for name, value in record.headers:
+            if name == "command_id":
+                with contextlib.suppress(ValueError):
+                    asked = UUID(bytes=value) if len(value) == 16 else None
+                    return asked if asked in self._waiting else None
+        return None

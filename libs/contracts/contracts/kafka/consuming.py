@@ -1,0 +1,130 @@
+"""Reading topics through FastStream: batches of raw records, acknowledged by hand.
+
+FastStream's defaults acknowledge before the handler runs and parse each value and header first; here the handler gets
+the records as they came, so that a malformed one is its business and never stops the batch around it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from aiokafka.abc import ConsumerRebalanceListener
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage, TopicPartition
+from faststream.kafka.subscriber.usecase import BatchSubscriber
+from faststream.message import StreamMessage
+
+from contracts.topics import Topic
+
+MAX_BATCH = 500
+"""Records a handler gets at once, at most."""
+
+EMPTY_POLL_MS = 5
+"""FastStream sleeps this long after a poll that found nothing; it bounds the delay that an idle reader adds."""
+
+
+class RawRecord(Protocol):
+    """One record as Kafka holds it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+BatchHandler = Callable[[Sequence[RawRecord]], Awaitable[None]]
+
+
+def create_broker(bootstrap: str, client_id: str) -> KafkaBroker:
+    """Make a FastStream broker that hands raw records to its handlers. Nothing connects before `start`."""
+    return KafkaBroker(
+        bootstrap,
+        client_id=client_id,
+        allow_auto_create_topics=False,
+        apply_types=False,
+        consumer_only=True,
+        logger=logging.getLogger("faststream"),
+        log_level=logging.DEBUG,
+    )
+
+
+def subscribe_group(
+    broker: KafkaBroker,
+    topic: Topic,
+    handler: BatchHandler,
+    *,
+    group: str,
+    fetch_wait_ms: int,
+    listener: ConsumerRebalanceListener | None = None,
+    session_timeout_ms: int = 10_000,
+) -> BatchSubscriber:
+    """Share `topic` within `group`, from the earliest record; offsets are committed by the caller alone."""
+    subscriber = broker.subscriber(
+        topic.name,
+        group_id=group,
+        batch=True,
+        max_records=MAX_BATCH,
+        batch_timeout_ms=EMPTY_POLL_MS,
+        fetch_max_wait_ms=fetch_wait_ms,
+        auto_offset_reset="earliest",
+        ack_policy=AckPolicy.MANUAL,
+        listener=listener,
+        session_timeout_ms=session_timeout_ms,
+        parser=_as_it_came,
+        decoder=_records,
+        description=topic.holds,
+    )
+    subscriber(handler)
+    return subscriber
+
+
+def subscribe_partitions(
+    broker: KafkaBroker,
+    topic: Topic,
+    partitions: Sequence[int],
+    handler: BatchHandler,
+    *,
+    fetch_wait_ms: int,
+    from_beginning: bool = False,
+) -> BatchSubscriber:
+    """Read `partitions` alone, outside any group: from now on, or from the beginning."""
+    subscriber = broker.subscriber(
+        partitions=[TopicPartition(topic.name, partition, declare=False) for partition in partitions],
+        batch=True,
+        max_records=MAX_BATCH,
+        batch_timeout_ms=EMPTY_POLL_MS,
+        fetch_max_wait_ms=fetch_wait_ms,
+        auto_offset_reset="earliest" if from_beginning else "latest",
+        ack_policy=AckPolicy.MANUAL,
+        parser=_as_it_came,
+        decoder=_records,
+        description=topic.holds,
+    )
+    subscriber(handler)
+    return subscriber
+
+
+async def _as_it_came(batch: tuple[Any, ...]) -> StreamMessage[Any]:
+    # The library's own parser decodes headers as UTF-8 and fails on those that are not.
+    return KafkaMessage(raw_message=batch, body=b"", consumer=_NO_CONSUMER)
+
+
+async def _records(message: StreamMessage[Any]) -> Any:
+    return message.raw_message
+
+
+class _NoConsumer:
+    """Offsets are committed explicitly, never through a message."""
+
+    async def commit(self) -> None:
+        raise NotImplementedError
+
+    def seek(self, partition: Any, offset: int) -> None:
+        raise NotImplementedError
+
+
+_NO_CONSUMER = _NoConsumer()

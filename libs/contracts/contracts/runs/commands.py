@@ -1,0 +1,145 @@
+"""Everything that can be asked of a run. A command carries its own id, time and actor, so that deciding needs no clock and no randomness."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from pydantic import Field, TypeAdapter
+
+from contracts.base import Identifier, JsonObject, Message, Sha256, Text, Timestamp
+from contracts.runs.requests import RunRequest
+from contracts.work import Execution, Failure, Preparation
+
+_NAMESPACE = uuid5(NAMESPACE_URL, "countersign:command")
+
+SYSTEM = "system"
+"""The actor of what no person asked for."""
+
+
+def command_id(*names: object) -> UUID:
+    """Derive a command's id from what it is about, so that saying it again is the same command."""
+    return uuid5(_NAMESPACE, "\x1f".join(map(str, names)))
+
+
+class Command(Message):
+    """What every command says.
+
+    `request_sha256` is the digest of an idempotent request's body; `expected_version` comes from `If-Match`;
+    `reply_to` is the partition of `run.outcomes` on which the asker waits.
+    """
+
+    command_id: UUID
+    run_id: UUID
+    tenant: Identifier = "default"
+    at: Timestamp
+    actor: Identifier = SYSTEM
+    request_sha256: Sha256 | None = None
+    expected_version: int | None = None
+    reply_to: int | None = None
+
+
+class StartRun(Command):
+    kind: Literal["start-run.v1"] = "start-run.v1"
+    request: RunRequest
+
+
+class _Decide(Command):
+    checkpoint_id: UUID | None = None
+    subject_sha256: Sha256 | None = None
+    comment: Text | None = None
+    message: Text | None = None
+
+
+class ApproveCheckpoint(_Decide):
+    kind: Literal["approve-checkpoint.v1"] = "approve-checkpoint.v1"
+
+
+class EditCheckpoint(_Decide):
+    kind: Literal["edit-checkpoint.v1"] = "edit-checkpoint.v1"
+    edits: JsonObject
+
+
+class RejectCheckpoint(_Decide):
+    kind: Literal["reject-checkpoint.v1"] = "reject-checkpoint.v1"
+    reason: Text | None = None
+
+
+class _Control(Command):
+    reason: Text | None = None
+
+
+class PauseRun(_Control):
+    kind: Literal["pause-run.v1"] = "pause-run.v1"
+
+
+class ResumeRun(_Control):
+    kind: Literal["resume-run.v1"] = "resume-run.v1"
+
+
+class CancelRun(_Control):
+    kind: Literal["cancel-run.v1"] = "cancel-run.v1"
+
+
+class RetryRun(_Control):
+    kind: Literal["retry-run.v1"] = "retry-run.v1"
+
+
+class _AboutWork(Command):
+    work_id: str
+    attempt: Annotated[int, Field(ge=1)]
+
+
+class RecordPreparation(_AboutWork):
+    kind: Literal["record-preparation.v1"] = "record-preparation.v1"
+    preparation: Preparation
+
+
+class RecordExecution(_AboutWork):
+    kind: Literal["record-execution.v1"] = "record-execution.v1"
+    execution: Execution
+
+
+class RecordFailure(_AboutWork):
+    kind: Literal["record-failure.v1"] = "record-failure.v1"
+    failure: Failure
+
+
+class ExtendLease(_AboutWork):
+    """The worker is alive and still at it: the lease runs anew from `at`."""
+
+    kind: Literal["extend-lease.v1"] = "extend-lease.v1"
+
+
+class ExpireLease(_AboutWork):
+    kind: Literal["expire-lease.v1"] = "expire-lease.v1"
+
+
+class RetryWork(_AboutWork):
+    """The back-off is over: make this attempt."""
+
+    kind: Literal["retry-work.v1"] = "retry-work.v1"
+
+
+class ExpireCheckpoint(Command):
+    kind: Literal["expire-checkpoint.v1"] = "expire-checkpoint.v1"
+    checkpoint_id: UUID
+    escalations: int = 0
+
+
+Decide = ApproveCheckpoint | EditCheckpoint | RejectCheckpoint
+Control = PauseRun | ResumeRun | CancelRun | RetryRun
+FromWorker = RecordPreparation | RecordExecution | RecordFailure | ExtendLease
+FromClock = ExpireLease | RetryWork | ExpireCheckpoint
+AnyCommand = StartRun | Decide | Control | FromWorker | FromClock
+
+_COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(Annotated[AnyCommand, Field(discriminator="kind")])
+
+
+def parse_command(body: bytes) -> AnyCommand:
+    """Read one record of `run.commands`. Raises pydantic.ValidationError."""
+    return _COMMAND.validate_json(body)
+
+
+DECISIONS: dict[str, type[Any]] = {"approve": ApproveCheckpoint, "edit": EditCheckpoint, "reject": RejectCheckpoint}
+CONTROLS: dict[str, type[Any]] = {"pause": PauseRun, "resume": ResumeRun, "cancel": CancelRun, "retry": RetryRun}

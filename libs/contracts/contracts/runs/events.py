@@ -1,0 +1,268 @@
+"""What happened to a run. Stored and published as the same bytes; each kind is stable, and grows by adding only."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+from uuid import UUID
+
+from pydantic import Field, SerializeAsAny, ValidatorFunctionWrapHandler, field_validator
+from pydantic_core.core_schema import ValidationInfo
+
+from contracts.base import JsonObject, Message, Timestamp
+from contracts.policy import OnTimeout, Reason, Step
+from contracts.runs.requests import RunRequest
+from contracts.work import Execution, Failure, Issue, Preparation
+
+
+class Event(Message):
+    """The facts of one event, without its place in the run (see `RunEvent`)."""
+
+    kind: ClassVar[str]
+
+
+class RunStarted(Event):
+    """A run was asked for. Its first preparation is ordered by this event, until `lease_until`."""
+
+    kind = "run-started.v1"
+    request: RunRequest
+    lease_until: Timestamp
+
+
+class _Ordered(Event):
+    work_id: str
+    attempt: int
+    lease_until: Timestamp
+
+
+class PreparationOrdered(_Ordered):
+    kind = "preparation-ordered.v1"
+
+
+class CallOrdered(_Ordered):
+    """The intent to call, durable before the call: these bytes, this attempt."""
+
+    kind = "call-ordered.v1"
+    payload_sha256: str
+
+
+class LeaseExtended(_Ordered):
+    kind = "lease-extended.v1"
+
+
+class _Answered(Event):
+    work_id: str
+    attempt: int
+
+
+class RunPrepared(_Answered):
+    kind = "run-prepared.v1"
+    preparation: Preparation
+
+
+class PreparationFailed(_Answered):
+    kind = "preparation-failed.v1"
+    failure: Failure
+
+
+class CallSucceeded(_Answered):
+    kind = "call-succeeded.v1"
+    execution: Execution
+
+
+class CallFailed(_Answered):
+    kind = "call-failed.v1"
+    failure: Failure
+
+
+class RetryScheduled(Event):
+    """The next attempt is made at `retry_at`."""
+
+    kind = "retry-scheduled.v1"
+    work_id: str
+    attempt: int
+    retry_at: Timestamp
+
+
+class Change(Message):
+    """One member that differs between two JSON values. `before` or `after` is absent where the member was."""
+
+    path: str
+    before: Any = None
+    after: Any = None
+
+
+class PayloadFixed(Event):
+    """Policy mended what the provider said can be mended without a person."""
+
+    kind = "payload-fixed.v1"
+    payload: JsonObject
+    payload_sha256: str
+    diff: tuple[Change, ...]
+
+
+class StepPassed(Event):
+    """Policy let the run pass a checkpoint, and why."""
+
+    kind = "step-passed.v1"
+    step: Step
+    reasons: tuple[Reason, ...]
+
+
+class CheckpointOpened(Event):
+    """The run waits for a person, who decides on exactly `subject`."""
+
+    kind = "checkpoint-opened.v1"
+    checkpoint_id: UUID
+    step: Step
+    reasons: tuple[Reason, ...]
+    subject: JsonObject
+    subject_sha256: str
+    subject_schema: JsonObject = Field(default_factory=dict)
+    issues: tuple[Issue, ...] = ()
+    context: JsonObject = Field(default_factory=dict)
+    expires_at: Timestamp
+    approvals_required: int = 1
+
+
+class _Decided(Event):
+    checkpoint_id: UUID
+    step: Step
+    subject_sha256: str
+    comment: str | None = None
+    message: str | None = None
+
+
+class CheckpointApproved(_Decided):
+    kind = "checkpoint-approved.v1"
+
+
+class CheckpointEdited(_Decided):
+    """A person changed the subject and approved the result; `subject_sha256` is the result's."""
+
+    kind = "checkpoint-edited.v1"
+    edits: JsonObject
+    subject: JsonObject
+    diff: tuple[Change, ...]
+
+
+class CheckpointRejected(_Decided):
+    kind = "checkpoint-rejected.v1"
+    reason: str | None = None
+
+
+class CheckpointExpired(Event):
+    kind = "checkpoint-expired.v1"
+    checkpoint_id: UUID
+    step: Step
+    on_timeout: OnTimeout
+
+
+class CheckpointEscalated(Event):
+    """Nobody decided in time; the request goes out once more, to everybody."""
+
+    kind = "checkpoint-escalated.v1"
+    checkpoint_id: UUID
+    step: Step
+    expires_at: Timestamp
+
+
+class _Controlled(Event):
+    reason: str | None = None
+
+
+class RunPaused(_Controlled):
+    kind = "run-paused.v1"
+
+
+class RunResumed(_Controlled):
+    kind = "run-resumed.v1"
+
+
+class RunRetried(_Controlled):
+    kind = "run-retried.v1"
+
+
+class RunCancelled(_Controlled):
+    kind = "run-cancelled.v1"
+
+
+class RunError(Message):
+    """Why a run failed."""
+
+    code: str
+    message: str
+    step: Step | None = None
+    issues: tuple[Issue, ...] = ()
+    attempts: int | None = None
+
+
+class RunFailed(Event):
+    kind = "run-failed.v1"
+    error: RunError
+
+
+class RunCompleted(Event):
+    kind = "run-completed.v1"
+    result: JsonObject
+
+
+class UnknownEvent(Event):
+    """An event of a kind that this reader does not know yet; its facts are kept as they came."""
+
+    kind = "unknown"
+    facts: JsonObject
+
+
+def _kinds(root: type[Event]) -> dict[str, type[Event]]:
+    found = {} if "kind" not in vars(root) else {root.kind: root}
+    for child in root.__subclasses__():
+        found |= _kinds(child)
+    return found
+
+
+EVENT_KINDS = {kind: event for kind, event in _kinds(Event).items() if event is not UnknownEvent}
+"""Every kind of event, by its stable name."""
+
+
+class RunEvent(Message):
+    """One record of `run.events`: an event in its place. (run_id, version) names it."""
+
+    kind: str
+    run_id: UUID
+    version: int
+    at: Timestamp
+    tenant: str
+    user_id: str | None
+    session_id: str | None
+    actor: str
+    cause: UUID
+    request_sha256: str | None = None
+    data: SerializeAsAny[Event]
+
+    @field_validator("data", mode="wrap")
+    @classmethod
+    def _by_kind(cls, data: Any, _: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Event:
+        if isinstance(data, Event):
+            return data
+        known = EVENT_KINDS.get(info.data.get("kind", ""))
+        return known.model_validate(data) if known else UnknownEvent(facts=data)
+
+    @classmethod
+    def parse(cls, body: bytes) -> Self:
+        """Read one record, of a known kind or not. Raises pydantic.ValidationError."""
+        return cls.model_validate_json(body)
+
+    def to_bytes(self) -> bytes:
+        """Return the record's value: stored, published and shown as the same bytes."""
+        return self.model_dump_json().encode()
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """Return what readers filter by, so that nobody parses a value to skip it."""
+        return [
+            ("kind", self.kind.encode()),
+            ("tenant", self.tenant.encode()),
+            ("user_id", (self.user_id or "").encode()),
+            ("session_id", (self.session_id or "").encode()),
+            ("content-type", b"application/json"),
+        ]
+

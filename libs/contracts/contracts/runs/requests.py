@@ -1,0 +1,146 @@
+"""The bodies that outsiders send about runs. The edges validate them strictly and forbid unknown members."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from contracts.base import Identifier, JsonObject, Message, Sha256, Text
+from contracts.policy import HitlConfig
+from contracts.work import CallIntent
+
+Prompt = Annotated[str, StringConstraints(min_length=1)]
+ArtifactRef = Annotated[str, StringConstraints(pattern=r"^artifact:sha256:[0-9a-f]{64}$")]
+Link = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2048)]
+Label = Annotated[str, StringConstraints(max_length=200)]
+
+
+class RunRequest(Message):
+    """Start a run: an AI call and how it is reviewed."""
+
+    prompt: Prompt
+    provider: Identifier = Field("sandbox", description="A provider's name, or a tool name that stands for one.")
+    model: Identifier | None = None
+    operation: Identifier | None = None
+    parameters: JsonObject = Field(default_factory=dict)
+    attachments: tuple[ArtifactRef | Link, ...] = Field((), max_length=32)
+    user_id: Identifier | None = None
+    session_id: Identifier | None = None
+    callback_url: Link | None = None
+    labels: dict[Identifier, Label] = Field(default_factory=dict, max_length=32)
+    hitl_config: HitlConfig = HitlConfig()
+    tool: JsonObject | None = Field(None, description="The agent tool that asked, as it described itself.")
+
+    def intent(self) -> CallIntent:
+        """Return what is to be called, without who asked and how it is reviewed."""
+        return CallIntent(
+            provider=self.provider,
+            model=self.model,
+            operation=self.operation,
+            prompt=self.prompt,
+            parameters=self.parameters,
+            attachments=tuple(self.attachments),
+        )
+
+
+class ToolData(Message):
+    """An agent tool's description of itself."""
+
+    name: str | None = None
+    description: str | None = None
+    example_input: JsonObject = Field(default_factory=dict)
+    latest_version: str | None = None
+
+
+class ToolConfig(Message):
+    """The configuration of one agent tool."""
+
+    data: ToolData = ToolData()
+
+
+class RunInput(Message):
+    """Start a run as agent frameworks describe it: the provider is the tool's name, the model the tool's data."""
+
+    prompt: Prompt
+    user_email: Identifier | None = None
+    user_id: Identifier | None = None
+    agent_email: Identifier | None = None
+    session_id: Identifier | None = None
+    message_type: Identifier | None = None
+    agent_tool_config: dict[Identifier, ToolConfig] = Field(default_factory=dict)
+    hitl_config: HitlConfig = HitlConfig()
+
+    def to_request(self, user_id: str | None = None, session_id: str | None = None) -> RunRequest:
+        """Return the same request in the first shape; the outer `user_id` and `session_id` win where given."""
+        agent: dict[str, str | None] = {"user_email": self.user_email, "agent_email": self.agent_email, "message_type": self.message_type}
+        tool: dict[str, Any] = {}
+        if self.agent_tool_config:
+            name, config = next(iter(self.agent_tool_config.items()))
+            data = config.data
+            tool = {"provider": name, "model": data.name, "parameters": data.example_input, "tool": data.model_dump(exclude_none=True)}
+        return RunRequest(
+            prompt=self.prompt,
+            user_id=user_id or self.user_id or self.user_email,
+            session_id=session_id or self.session_id,
+            labels={name: value for name, value in agent.items() if value},
+            hitl_config=self.hitl_config,
+            **tool,
+        )
+
+
+class WrappedRunInput(Message):
+    """The second shape of a start, as it travels between agents."""
+
+    run_input: RunInput
+    user_id: Identifier | None = None
+    session_id: Identifier | None = None
+
+    def to_request(self) -> RunRequest:
+        """Return the same request in the first shape."""
+        return self.run_input.to_request(self.user_id, self.session_id)
+
+
+class _Decision(Message):
+    """What every decision on a checkpoint may say. `subject_sha256` binds it to the bytes that were seen."""
+
+    checkpoint_id: UUID | None = None
+    subject_sha256: Sha256 | None = None
+    comment: Text | None = None
+    actor: Identifier | None = None
+    message: Text | None = None
+
+
+class ApproveBody(_Decision):
+    """Approve what the open checkpoint shows."""
+
+
+class EditBody(_Decision):
+    """Change the subject by a merge patch (RFC 7396) and approve the result."""
+
+    edits: JsonObject
+
+
+class RejectBody(_Decision):
+    """Refuse what the open checkpoint shows."""
+
+    reason: Text | None = None
+
+
+class ControlBody(Message):
+    """Pause, resume, cancel or retry a run."""
+
+    reason: Text | None = None
+    actor: Identifier | None = None
+
+
+class ApprovalResponse(EditBody):
+    """`HITL_APPROVAL_RESPONSE`: a decision over the WebSocket."""
+
+    type: Literal["HITL_APPROVAL_RESPONSE"]
+    request_id: Identifier
+    run_id: UUID
+    action: Literal["approve", "edit", "reject"]
+    edits: JsonObject = Field(default_factory=dict)
+    reason: Text | None = None

@@ -1,0 +1,223 @@
+"""The run as outsiders see it, and the one fold that makes it of events.
+
+The orchestrator answers commands with it and the gateway keeps it in the read model: the same function, so the same view.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from contracts.base import JsonObject, Message, Timestamp
+from contracts.policy import Reason, Step
+from contracts.runs import events as e
+from contracts.work import Cost, Issue
+
+
+class State(StrEnum):
+    """The stages of a run."""
+
+    CREATED = "created"
+    INFORMATION_REVIEW = "information_review"
+    PAYLOAD_REVIEW = "payload_review"
+    API_CALL = "api_call"
+    RESPONSE_REVIEW = "response_review"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
+
+
+class Checkpoint(Message):
+    """What waits for a person. `subject_sha256` is the SHA-256 of the subject's canonical JSON (RFC 8785)."""
+
+    checkpoint_id: UUID
+    step: Step
+    reasons: tuple[Reason, ...]
+    subject: JsonObject
+    subject_sha256: str
+    subject_schema: JsonObject
+    issues: tuple[Issue, ...]
+    opened_at: Timestamp
+    expires_at: Timestamp
+    assignee: str | None = None
+    approvals_required: int = 1
+    approvals: tuple[JsonObject, ...] = ()
+    escalations: int = 0
+
+
+class Approval(Message):
+    """A decision on a checkpoint: who, what, when, why, and on which bytes."""
+
+    checkpoint_id: UUID
+    step: Step
+    action: Literal["approve", "edit", "reject"]
+    actor: str
+    at: Timestamp
+    subject_sha256: str
+    comment: str | None = None
+    message: str | None = None
+    reason: str | None = None
+    diff: tuple[e.Change, ...] = ()
+
+
+class RunView(Message):
+    """The public state of a run at one version."""
+
+    run_id: UUID
+    state: State
+    paused: bool = False
+    version: int
+    provider: str
+    model: str | None
+    operation: str | None
+    user_id: str | None
+    session_id: str | None
+    created_at: Timestamp
+    updated_at: Timestamp
+    checkpoint: Checkpoint | None = None
+    pending_actions: tuple[str, ...] = ()
+    checkpoint_context: JsonObject = Field(default_factory=dict)
+    last_approval: Approval | None = None
+    result: JsonObject | None = None
+    error: e.RunError | None = None
+    cost: Cost = Cost()
+    callback_url: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self.state in TERMINAL
+
+
+def project(view: RunView | None, record: e.RunEvent) -> RunView:
+    """Return the view after `record`. Never refuses: what is recorded has happened."""
+    if view is None:
+        view = _begin(record)
+    changes = _changes(view, record.data, record)
+    view = view.model_copy(update={**changes, "version": record.version, "updated_at": record.at})
+    return view.model_copy(update={"pending_actions": _pending(view)})
+
+
+def _begin(record: e.RunEvent) -> RunView:
+    return RunView(
+        run_id=record.run_id,
+        state=State.CREATED,
+        version=record.version,
+        provider="",
+        model=None,
+        operation=None,
+        user_id=record.user_id,
+        session_id=record.session_id,
+        created_at=record.at,
+        updated_at=record.at,
+    )
+
+
+def _changes(view: RunView, event: e.Event, record: e.RunEvent) -> dict[str, Any]:
+    match event:
+        case e.RunStarted(request=request):
+            return {
+                "provider": request.provider,
+                "model": request.model,
+                "operation": request.operation,
+                "callback_url": request.callback_url,
+                "labels": request.labels,
+            }
+        case e.PreparationOrdered() | e.RunRetried():
+            return {"state": State.CREATED, "error": None, "result": None, **_CLOSED}
+        case e.CallOrdered():
+            return {"state": State.API_CALL, **_CLOSED}
+        case e.RunPrepared(preparation=p):
+            cost = view.cost.model_copy(update={"estimated": p.estimate, "currency": p.currency})
+            return {"provider": p.provider, "model": p.model, "operation": p.operation, "cost": cost}
+        case e.CallSucceeded(execution=x):
+            return {"cost": view.cost.model_copy(update={"actual": _sum(view.cost.actual, x.cost)})}
+        case e.CheckpointOpened():
+            return _opened(event, record.at)
+        case e.CheckpointEscalated(expires_at=expires_at) if view.checkpoint:
+            escalated = {"expires_at": expires_at, "escalations": view.checkpoint.escalations + 1}
+            return {"checkpoint": view.checkpoint.model_copy(update=escalated)}
+        case e.CheckpointApproved() | e.CheckpointEdited() | e.CheckpointRejected():
+            return {"last_approval": approval_of(event, record), **_CLOSED}
+        case e.CheckpointExpired():
+            return dict(_CLOSED)
+        case e.RunPaused():
+            return {"paused": True}
+        case e.RunResumed():
+            return {"paused": False}
+        case e.RunCompleted(result=result):
+            return {"state": State.COMPLETED, "result": result}
+        case e.RunFailed(error=error):
+            return {"state": State.FAILED, "error": error, "paused": False, **_CLOSED}
+        case e.RunCancelled():
+            return {"state": State.CANCELLED, "paused": False, **_CLOSED}
+    return {}
+
+
+_CLOSED: dict[str, Any] = {"checkpoint": None, "checkpoint_context": {}}
+
+
+def _opened(event: e.CheckpointOpened, at: datetime) -> dict[str, Any]:
+    checkpoint = Checkpoint(
+        checkpoint_id=event.checkpoint_id,
+        step=event.step,
+        reasons=event.reasons,
+        subject=event.subject,
+        subject_sha256=event.subject_sha256,
+        subject_schema=event.subject_schema,
+        issues=event.issues,
+        opened_at=at,
+        expires_at=event.expires_at,
+        approvals_required=event.approvals_required,
+    )
+    changes: dict[str, Any] = {"checkpoint": checkpoint, "checkpoint_context": event.context}
+    if event.step is not Step.ERROR_REVIEW:
+        changes["state"] = State(event.step.value)
+    return changes
+
+
+def approval_of(event: e.CheckpointApproved | e.CheckpointEdited | e.CheckpointRejected, record: e.RunEvent) -> Approval:
+    """Return a decision as it is shown, from the event that recorded it."""
+    match event:
+        case e.CheckpointApproved():
+            said: dict[str, Any] = {"action": "approve"}
+        case e.CheckpointEdited():
+            said = {"action": "edit", "diff": event.diff}
+        case e.CheckpointRejected():
+            said = {"action": "reject", "reason": event.reason}
+    return Approval(
+        checkpoint_id=event.checkpoint_id,
+        step=event.step,
+        actor=record.actor,
+        at=record.at,
+        subject_sha256=event.subject_sha256,
+        comment=event.comment,
+        message=event.message,
+        **said,
+    )
+
+
+def _pending(view: RunView) -> tuple[str, ...]:
+    if view.state is State.FAILED:
+        return ("retry",)
+    if view.is_over:
+        return ()
+    if view.paused:
+        return ("resume",)
+    if view.checkpoint is None:
+        return ()
+    if view.checkpoint.step is Step.ERROR_REVIEW:
+        return ("retry", "edit", "reject")
+    return ("approve", "edit", "reject")
+
+
+def _sum(a: Any, b: Any) -> Any:
+    return b if a is None else a if b is None else a + b

@@ -1,0 +1,44 @@
+"""Every topic, its key, partitions and retention. Names stand here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+
+MAX_RECORD_BYTES = 2 * 1024 * 1024
+"""The largest record a topic takes; large values travel as artifacts."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as it is created. `retention_ms` None keeps the latest record of each key (compaction)."""
+
+    name: str
+    partitions: int
+    retention_ms: int | None
+    holds: str
+
+    @property
+    def dead(self) -> str:
+        """The name of the topic that malformed records of this one go to."""
+        return f"{self.name}.dead"
+
+
+PARTITIONS = 4
+"""Default partitions of a topic; also what the embedded broker gives a topic when it is first named."""
+
+COMMANDS = Topic("run.commands", PARTITIONS, 7 * DAY, "everything that can be asked of a run, keyed by run")
+EVENTS = Topic("run.events", PARTITIONS, 30 * DAY, "what happened: one record an event, keyed by run")
+WORK = Topic("provider.work", PARTITIONS, 7 * DAY, "prepare and execute orders, keyed by run")
+OUTCOMES = Topic("run.outcomes", PARTITIONS, HOUR, "accepted or refused, by command, in the partition the asker named")
+CATALOG = Topic("provider.catalog", PARTITIONS, None, "what the providers offer, keyed by provider")
+
+RUN_TOPICS = (COMMANDS, EVENTS, WORK, OUTCOMES, CATALOG)
+
+
+def all_topics() -> tuple[Topic, ...]:
+    """Return every topic to create, those for dead letters included."""
+    dead = tuple(Topic(topic.dead, 1, 30 * DAY, f"malformed records of {topic.name}") for topic in RUN_TOPICS)
+    return RUN_TOPICS + dead

@@ -1,0 +1,170 @@
+"""Orders to the provider workers, and the facts they answer with."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field, TypeAdapter
+
+from contracts.base import Json, JsonObject, Message, Sha256, Timestamp
+from contracts.policy import Signals
+
+
+class Severity(StrEnum):
+    """Whether an issue stops the call."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Issue(Message):
+    """One thing that is wrong with a payload or an edit, and how to mend it.
+
+    `path` is a JSON Pointer (RFC 6901) into the subject; `suggested_fix` a merge patch (RFC 7396) on the whole subject.
+    """
+
+    code: str
+    message: str
+    path: str = ""
+    severity: Severity = Severity.ERROR
+    suggested_fix: JsonObject | None = None
+    auto_fixable: bool = False
+
+
+class Cost(Message):
+    """Money as decimal strings. None means not known."""
+
+    estimated: Decimal | None = None
+    actual: Decimal | None = None
+    currency: str = "USD"
+
+
+class ModelInfo(Message):
+    """One model that a provider offers."""
+
+    name: str
+    operations: tuple[str, ...] = ()
+    description: str | None = None
+
+
+class Capabilities(Message):
+    """What a provider offers: announced on `provider.catalog`, shown at information review and on `GET /providers`."""
+
+    provider: str
+    description: str = ""
+    tool_names: tuple[str, ...] = Field((), description="Names of agent tools that stand for this provider.")
+    operations: tuple[str, ...]
+    default_operation: str
+    models: tuple[ModelInfo, ...] = ()
+    default_model: str | None = None
+    any_model: bool = Field(False, description="Whether models beyond those listed are accepted.")
+    safe_to_repeat: bool = Field(False, description="Whether a call that may have happened can be made again without cost or effect.")
+    configured: bool = Field(True, description="Whether the worker holds what it needs to call, such as a key.")
+    rate_limit: JsonObject | None = None
+
+
+class CallIntent(Message):
+    """What an application wants called: the subject of the information review."""
+
+    provider: str
+    model: str | None = None
+    operation: str | None = None
+    prompt: str
+    parameters: JsonObject = Field(default_factory=dict)
+    attachments: tuple[str, ...] = ()
+
+
+class Preparation(Message):
+    """The facts that a `prepare` order is answered with.
+
+    `capabilities` and `intent_schema` are present when the order asked for them. Unfixed: `issues` carry the fixes, policy applies them.
+    """
+
+    provider: str
+    model: str | None
+    operation: str
+    payload: JsonObject
+    payload_schema: JsonObject
+    issues: tuple[Issue, ...] = ()
+    estimate: Decimal | None = None
+    currency: str = "USD"
+    signals: Signals = Signals()
+    safe_to_repeat: bool = False
+    capabilities: Capabilities | None = None
+    intent_schema: JsonObject | None = None
+
+
+class Execution(Message):
+    """The facts that an `execute` order is answered with: what came back, cleaned and scored."""
+
+    raw: Json = None
+    response: JsonObject
+    response_schema: JsonObject = Field(default_factory=dict)
+    signals: Signals = Signals()
+    usage: JsonObject = Field(default_factory=dict)
+    cost: Decimal | None = None
+    latency_ms: Annotated[int, Field(ge=0)] = 0
+    provider_request_id: str | None = None
+
+
+class Failure(Message):
+    """Why an attempt did not succeed. `uncertain` means the call may have happened. `retry_after` is in seconds."""
+
+    code: str
+    message: str
+    status: int | None = None
+    retryable: bool = False
+    retry_after: Annotated[float, Field(ge=0)] | None = None
+    uncertain: bool = False
+    issues: tuple[Issue, ...] = ()
+
+
+class _Order(Message):
+    run_id: UUID
+    work_id: str
+    attempt: Annotated[int, Field(ge=1)]
+    tenant: str
+    session_id: str | None = None
+    deadline: Timestamp = Field(description="Not to be begun after this; the run has asked otherwise by then.")
+    lease_seconds: float
+
+
+class PrepareOrder(_Order):
+    """Build the payload for an intent, check it, estimate it. Calls nothing that costs."""
+
+    kind: Literal["prepare.v1"] = "prepare.v1"
+    intent: CallIntent
+    tool: JsonObject | None = None
+    with_capabilities: bool = False
+
+
+class ExecuteOrder(_Order):
+    """Make one call with exactly these bytes."""
+
+    kind: Literal["execute.v1"] = "execute.v1"
+    provider: str
+    model: str | None
+    operation: str
+    payload: JsonObject
+    payload_sha256: Sha256
+
+
+Order = PrepareOrder | ExecuteOrder
+
+_ORDER: TypeAdapter[Order] = TypeAdapter(Annotated[Order, Field(discriminator="kind")])
+
+
+def parse_order(body: bytes) -> Order:
+    """Read one record of `provider.work`. Raises pydantic.ValidationError."""
+    return _ORDER.validate_json(body)
+
+
+def catalog_schema(names: list[str]) -> dict[str, Any]:
+    """Return the JSON Schema of a call intent, with the providers that may be chosen."""
+    schema = CallIntent.model_json_schema()
+    schema["properties"]["provider"]["enum"] = sorted(names)
+    schema["additionalProperties"] = False
+    return schema
