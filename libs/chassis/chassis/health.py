@@ -38,7 +38,7 @@ class Health:
                 await check()
         except TimeoutError:
             return f"no answer within {CHECK_SECONDS:g} s"
-        except Exception as error:
+        except Exception as error:  # whatever is wrong is the answer
             return str(error) or type(error).__name__
         return None
 
@@ -56,7 +56,9 @@ class Health:
     async def _ready(self, _: Request) -> Response:
         wrong = await self.failures()
         checks = {name: wrong.get(name, "ok") for name in self._checks}
-        return JSONResponse({"status": "unready" if wrong else "ready", "checks": checks}, status_code=503 if wrong else 200)
+        return JSONResponse(
+            {"status": "unready" if wrong else "ready", "checks": checks}, status_code=503 if wrong else 200
+        )
 
 
 async def _metrics(_: Request) -> Response:

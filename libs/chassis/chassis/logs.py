@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 
-QUIET = ("aiokafka", "faststream", "httpx", "httpcore", "uvicorn.access", "openai", "asyncio", "eventsourcing", "psycopg", "PIL")
+QUIET = (
+    "aiokafka",
+    "asyncio",
+    "eventsourcing",
+    "httpcore",
+    "httpx",
+    "openai",
+    "PIL",
+    "psycopg",
+    "uvicorn.access",
+    "uvicorn.error",
+)
 """Libraries whose news below a warning interests nobody who runs the product."""
+
+SILENT = ("countersign.faststream",)
+"""Warns at each start that topics are not made by it, which is as we want it."""
 
 
 def configure_logs(service: str, level: str, form: str) -> None:
@@ -25,7 +40,8 @@ def configure_logs(service: str, level: str, form: str) -> None:
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
-    rendering = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *([structlog.processors.dict_tracebacks] if as_json else []), renderer]
+    tracebacks = [structlog.processors.dict_tracebacks] if as_json else []
+    rendering: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tracebacks, renderer]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=rendering))
     root = logging.getLogger()
@@ -33,6 +49,8 @@ def configure_logs(service: str, level: str, form: str) -> None:
     root.setLevel(level.upper())
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in SILENT:
+        logging.getLogger(name).setLevel(logging.ERROR)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -68,7 +68,12 @@ def serve(service: str, create_app: Callable[[Settings], Starlette], port_of: Ca
     listening = _listen(service, settings.host, port)
     app = create_app(settings)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, timeout_graceful_shutdown=STOP_SECONDS, ws_max_size=settings.max_body_bytes, server_header=False
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        ws_max_size=settings.max_body_bytes,
+        server_header=False,
     )
     # What lives from here on was made by wiring and stays: collections need not walk it, nor come often.
     gc.collect()

@@ -20,10 +20,19 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """Every setting of Countersign. One class for all services, so that a misspelt name is noticed by each of them."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True, env_ignore_empty=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        env_ignore_empty=True,
+        populate_by_name=True,
+    )
 
     kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="Where Kafka answers, host:port[,host:port].")
-    database_url: SecretStr = Field(SecretStr("postgresql://127.0.0.1:5432/countersign"), description="PostgreSQL, as a URL.")
+    database_url: SecretStr = Field(
+        SecretStr("postgresql://127.0.0.1:5432/countersign"), description="PostgreSQL, as a URL."
+    )
 
     openai_api_key: SecretStr | None = Field(None, description="Key of the OpenAI provider.")
     openai_base_url: str | None = Field(None, description="Any OpenAI-compatible server in place of OpenAI.")
@@ -35,27 +44,41 @@ class Settings(BaseSettings):
     hf_base_url: str | None = Field(None, description="Another server in place of HuggingFace.")
 
     auth: Literal["off", "insecure"] = Field(
-        "off", alias="COUNTERSIGN_AUTH", description="`off` is accepted on loopback only; `insecure` anywhere, for a network that is closed by other means."
+        "off",
+        alias="COUNTERSIGN_AUTH",
+        description="`off` is accepted on loopback only; `insecure` anywhere, for a network that is closed by other means.",
     )
-    data_dir: Path = Field(Path(".countersign"), alias="COUNTERSIGN_DATA_DIR", description="Where the local stack keeps its data.")
+    data_dir: Path = Field(
+        Path(".countersign"), alias="COUNTERSIGN_DATA_DIR", description="Where the local stack keeps its data."
+    )
     host: str = Field("127.0.0.1", alias="COUNTERSIGN_HOST", description="Address every service listens on.")
     gateway_port: int = Field(8000, alias="COUNTERSIGN_GATEWAY_PORT", ge=0, le=65535)
     notifier_port: int = Field(8001, alias="COUNTERSIGN_NOTIFIER_PORT", ge=0, le=65535)
     orchestrator_port: int = Field(8002, alias="COUNTERSIGN_ORCHESTRATOR_PORT", ge=0, le=65535)
     worker_port: int = Field(8003, alias="COUNTERSIGN_WORKER_PORT", ge=0, le=65535)
-    gateway_url: str | None = Field(None, alias="COUNTERSIGN_GATEWAY_URL", description="Where the notifier reads snapshots.")
+    gateway_url: str | None = Field(
+        None, alias="COUNTERSIGN_GATEWAY_URL", description="Where the notifier reads snapshots."
+    )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", alias="COUNTERSIGN_LOG_LEVEL")
     log_format: Literal["console", "json"] = Field("console", alias="COUNTERSIGN_LOG_FORMAT")
-    log_id: str | None = Field(None, alias="COUNTERSIGN_LOG_ID", description="Name of the Kafka log; default is the cluster's id.")
+    log_id: str | None = Field(
+        None, alias="COUNTERSIGN_LOG_ID", description="Name of the Kafka log; default is the cluster's id."
+    )
     fetch_wait_ms: int = Field(
-        500, alias="COUNTERSIGN_FETCH_WAIT_MS", ge=1, le=30_000, description="Longest a fetch waits; the embedded broker always waits this long."
+        500,
+        alias="COUNTERSIGN_FETCH_WAIT_MS",
+        ge=1,
+        le=30_000,
+        description="Longest a fetch waits; the embedded broker always waits this long.",
     )
     outcome_wait_seconds: float = Field(10, alias="COUNTERSIGN_OUTCOME_WAIT_SECONDS", gt=0, le=120)
     max_body_bytes: int = Field(256 * 1024, alias="COUNTERSIGN_MAX_BODY_BYTES", ge=1024, le=512 * 1024)
     max_artifact_bytes: int = Field(25 * 1024 * 1024, alias="COUNTERSIGN_MAX_ARTIFACT_BYTES", ge=1024)
     worker_concurrency: int = Field(32, alias="COUNTERSIGN_WORKER_CONCURRENCY", ge=1, le=1000)
-    sandbox_delay_seconds: float = Field(0, alias="COUNTERSIGN_SANDBOX_DELAY_SECONDS", ge=0, description="How long the sandbox takes to answer.")
+    sandbox_delay_seconds: float = Field(
+        0, alias="COUNTERSIGN_SANDBOX_DELAY_SECONDS", ge=0, description="How long the sandbox takes to answer."
+    )
 
     @property
     def gateway(self) -> str:
@@ -76,7 +99,9 @@ def load_settings(**given: Any) -> Settings:
         name = str(first["loc"][0]).upper() if first["loc"] else "settings"
         raise SettingsError(f"{name}: {first['msg']}") from None
     if settings.auth == "off" and not _is_loopback(settings.host):
-        raise SettingsError(f"COUNTERSIGN_AUTH: off is accepted on loopback only, and COUNTERSIGN_HOST is {settings.host}; see `insecure` in the README")
+        raise SettingsError(
+            f"COUNTERSIGN_AUTH: off is accepted on loopback only, and COUNTERSIGN_HOST is {settings.host}; see `insecure` in the README"
+        )
     return settings
 
 

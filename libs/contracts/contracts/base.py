@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Annotated, Any
 
 import rfc8785
@@ -28,7 +29,9 @@ def check_json(value: Any, path: str = "", depth: int = 0) -> Any:
     Raises PydanticCustomError `json_value` naming the path of what is not: NaN, infinities, integers beyond 2^53, lone surrogates, too deep.
     """
     if depth > MAX_DEPTH:
-        raise PydanticCustomError("json_value", "{path}: nested deeper than {most} levels", {"path": path or "/", "most": MAX_DEPTH})
+        raise PydanticCustomError(
+            "json_value", "{path}: nested deeper than {most} levels", {"path": path or "/", "most": MAX_DEPTH}
+        )
     match value:
         case None | bool():
             pass
@@ -36,10 +39,16 @@ def check_json(value: Any, path: str = "", depth: int = 0) -> Any:
             _check_text(value, path)
         case int():
             if abs(value) > MAX_SAFE_INTEGER:
-                raise PydanticCustomError("json_value", "{path}: integers beyond 2^53 lose digits in JSON; send a string", {"path": path or "/"})
+                raise PydanticCustomError(
+                    "json_value",
+                    "{path}: integers beyond 2^53 lose digits in JSON; send a string",
+                    {"path": path or "/"},
+                )
         case float():
-            if value != value or value in (float("inf"), float("-inf")):
-                raise PydanticCustomError("json_value", "{path}: NaN and infinities are not JSON", {"path": path or "/"})
+            if not math.isfinite(value):
+                raise PydanticCustomError(
+                    "json_value", "{path}: NaN and infinities are not JSON", {"path": path or "/"}
+                )
         case dict():
             for name, item in value.items():
                 if not isinstance(name, str):
@@ -59,7 +68,9 @@ def _check_text(value: str, path: str) -> None:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise PydanticCustomError("json_value", "{path}: lone surrogates are not Unicode text", {"path": path or "/"}) from None
+            raise PydanticCustomError(
+                "json_value", "{path}: lone surrogates are not Unicode text", {"path": path or "/"}
+            ) from None
 
 
 Json = Annotated[Any, AfterValidator(check_json)]

@@ -73,13 +73,19 @@ class HitlConfig(Message):
 
     policy: Policy = Policy.AUTO
     review_thresholds: ReviewThresholds = ReviewThresholds()
-    allowed_steps: tuple[ReviewStep, ...] = Field((), description="Steps that may stop the run; empty means every step.")
+    allowed_steps: tuple[ReviewStep, ...] = Field(
+        (), description="Steps that may stop the run; empty means every step."
+    )
     timeout_seconds: Annotated[float, Field(gt=0, le=31_536_000)] = 3600
     on_timeout: OnTimeout = OnTimeout.FAIL
     on_error: OnError | None = Field(None, description="Defaults to `review`, under the policy `auto` to `fail`.")
     on_uncertain: OnUncertain = OnUncertain.REVIEW
-    max_attempts: Annotated[int, Field(ge=1, le=20)] = Field(3, description="Tries of one preparation or call before its error is final.")
-    lease_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(60, description="How long a worker may be silent before its work counts as lost.")
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = Field(
+        3, description="Tries of one preparation or call before its error is final."
+    )
+    lease_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
+        60, description="How long a worker may be silent before its work counts as lost."
+    )
 
     def errors_go_to(self) -> OnError:
         """Say where a final error goes when the run did not choose."""

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 HOUR = 3_600_000
 DAY = 24 * HOUR
 
-MAX_RECORD_BYTES = 2 * 1024 * 1024
+MAX_RECORD_BYTES = 4 * 1024 * 1024
 """The largest record a topic takes; large values travel as artifacts."""
+
+MAX_EVENT_BYTES = 1024 * 1024
+"""The largest event. A run's view holds parts of a few of them and must still fit a record."""
 
 
 @dataclass(frozen=True)

@@ -60,9 +60,11 @@ class Capabilities(Message):
     default_operation: str
     models: tuple[ModelInfo, ...] = ()
     default_model: str | None = None
-    any_model: bool = Field(False, description="Whether models beyond those listed are accepted.")
-    safe_to_repeat: bool = Field(False, description="Whether a call that may have happened can be made again without cost or effect.")
-    configured: bool = Field(True, description="Whether the worker holds what it needs to call, such as a key.")
+    any_model: bool = Field(default=False, description="Whether models beyond those listed are accepted.")
+    safe_to_repeat: bool = Field(
+        default=False, description="Whether a call that may have happened can be made again without cost or effect."
+    )
+    configured: bool = Field(default=True, description="Whether the worker holds what it needs to call, such as a key.")
     rate_limit: JsonObject | None = None
 
 

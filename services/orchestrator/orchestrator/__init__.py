@@ -1,0 +1,1 @@
+"""The orchestrator: takes commands in, decides them on event-sourced runs, keeps the ledger, orders the work."""

@@ -3,19 +3,34 @@
 The only package that names FastStream or aiokafka.
 """
 
+from aiokafka.errors import KafkaError
+
 from contracts.kafka.admin import ensure_topics, log_identity
 from contracts.kafka.asking import Desk, Unavailable
-from contracts.kafka.consuming import RawRecord, create_broker, subscribe_group, subscribe_partitions
+from contracts.kafka.confirming import Confirming, Handed
+from contracts.kafka.consuming import (
+    RawRecord,
+    commit_offsets,
+    create_broker,
+    end_offsets,
+    subscribe_group,
+    subscribe_partitions,
+)
 from contracts.kafka.producing import Outgoing, Producer, dead_letter
 
 __all__ = [
+    "Confirming",
     "Desk",
+    "Handed",
+    "KafkaError",
     "Outgoing",
     "Producer",
     "RawRecord",
     "Unavailable",
+    "commit_offsets",
     "create_broker",
     "dead_letter",
+    "end_offsets",
     "ensure_topics",
     "log_identity",
     "subscribe_group",

@@ -17,6 +17,8 @@ from contracts.runs.commands import Command
 from contracts.runs.outcomes import Outcome, parse_outcome
 from contracts.topics import COMMANDS, OUTCOMES
 
+_UUID_BYTES = 16
+
 
 class Unavailable(Exception):
     """The command could not be handed over."""
@@ -28,8 +30,10 @@ class Desk:
     def __init__(self, broker: KafkaBroker, producer: Producer, fetch_wait_ms: int) -> None:
         self._producer = producer
         self._waiting: dict[UUID, asyncio.Future[Outcome]] = {}
-        self.partition = random.randrange(OUTCOMES.partitions)
-        self._subscriber = subscribe_partitions(broker, OUTCOMES, [self.partition], self.on_records, fetch_wait_ms=fetch_wait_ms)
+        self.partition = random.randrange(OUTCOMES.partitions)  # noqa: S311 - a choice, not a secret
+        self._subscriber = subscribe_partitions(
+            broker, OUTCOMES, [self.partition], self.on_records, fetch_wait_ms=fetch_wait_ms
+        )
 
     async def listening(self) -> None:
         """Return once every outcome from now on will be seen. Call it after the broker's start."""
@@ -77,6 +81,6 @@ class Desk:
         for name, value in record.headers:
             if name == "command_id":
                 with contextlib.suppress(ValueError):
-                    asked = UUID(bytes=value) if len(value) == 16 else None
+                    asked = UUID(bytes=value) if len(value) == _UUID_BYTES else None
                     return asked if asked in self._waiting else None
         return None

@@ -7,9 +7,10 @@ the records as they came, so that a malformed one is its business and never stop
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
+from aiokafka import TopicPartition as TopicAndPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage, TopicPartition
@@ -25,6 +26,7 @@ EMPTY_POLL_MS = 5
 """FastStream sleeps this long after a poll that found nothing; it bounds the delay that an idle reader adds."""
 
 
+@runtime_checkable  # FastStream makes a validator of every handler's signature, used or not
 class RawRecord(Protocol):
     """One record as Kafka holds it."""
 
@@ -35,6 +37,9 @@ class RawRecord(Protocol):
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
 
+
+OnRevoked = Callable[[set[int]], Awaitable[None]]
+"""Told which partitions this member is about to lose."""
 
 BatchHandler = Callable[[Sequence[RawRecord]], Awaitable[None]]
 
@@ -47,7 +52,7 @@ def create_broker(bootstrap: str, client_id: str) -> KafkaBroker:
         allow_auto_create_topics=False,
         apply_types=False,
         consumer_only=True,
-        logger=logging.getLogger("faststream"),
+        logger=logging.getLogger("countersign.faststream"),
         log_level=logging.DEBUG,
     )
 
@@ -60,9 +65,13 @@ def subscribe_group(
     group: str,
     fetch_wait_ms: int,
     listener: ConsumerRebalanceListener | None = None,
+    on_revoked: OnRevoked | None = None,
     session_timeout_ms: int = 10_000,
 ) -> BatchSubscriber:
-    """Share `topic` within `group`, from the earliest record; offsets are committed by the caller alone."""
+    """Share `topic` within `group`, from the earliest record; offsets are committed by the caller alone.
+
+    `on_revoked` runs before partitions go to another member.
+    """
     subscriber = broker.subscriber(
         topic.name,
         group_id=group,
@@ -72,7 +81,7 @@ def subscribe_group(
         fetch_max_wait_ms=fetch_wait_ms,
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.MANUAL,
-        listener=listener,
+        listener=listener or (_Revoked(on_revoked) if on_revoked else None),
         session_timeout_ms=session_timeout_ms,
         parser=_as_it_came,
         decoder=_records,
@@ -106,6 +115,36 @@ def subscribe_partitions(
     )
     subscriber(handler)
     return subscriber
+
+
+async def commit_offsets(subscriber: BatchSubscriber, topic: Topic, offsets: Mapping[int, int]) -> None:
+    """Commit the next offset of each partition that is still this member's. Raises KafkaError while partitions move."""
+    consumer = subscriber.consumer
+    if consumer is None:
+        return
+    wanted = {TopicAndPartition(topic.name, partition): offset for partition, offset in offsets.items()}
+    held = consumer.assignment()
+    mine = {place: offset for place, offset in wanted.items() if place in held}
+    if mine:
+        await consumer.commit(mine)
+
+
+async def end_offsets(subscriber: BatchSubscriber, topic: Topic, partitions: Iterable[int]) -> dict[int, int]:
+    """Return the offset after the last record of each partition."""
+    assert subscriber.consumer is not None, "the broker starts first"
+    ends = await subscriber.consumer.end_offsets([TopicAndPartition(topic.name, partition) for partition in partitions])
+    return {place.partition: offset for place, offset in ends.items()}
+
+
+class _Revoked(ConsumerRebalanceListener):
+    def __init__(self, tell: OnRevoked) -> None:
+        self._tell = tell
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicAndPartition]) -> None:
+        await self._tell({place.partition for place in revoked})
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicAndPartition]) -> None:
+        pass
 
 
 async def _as_it_came(batch: tuple[Any, ...]) -> StreamMessage[Any]:

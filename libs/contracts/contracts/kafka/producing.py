@@ -75,12 +75,19 @@ class Producer:
         for (topic, partition), group in grouped.items():
             batch = self._producer.create_batch()
             for record in group:
-                entry: dict[str, Any] = {"key": record.key, "value": record.value, "timestamp": None, "headers": record.headers}
+                entry: dict[str, Any] = {
+                    "key": record.key,
+                    "value": record.value,
+                    "timestamp": None,
+                    "headers": record.headers,
+                }
                 if batch.append(**entry) is None:
                     futures.append(await self._producer.send_batch(batch, topic, partition=partition))
                     batch = self._producer.create_batch()
                     if batch.append(**entry) is None:
-                        raise KafkaError(f"a record of {len(record.value or b'')} bytes is larger than {MAX_RECORD_BYTES}")
+                        raise KafkaError(
+                            f"a record of {len(record.value or b'')} bytes is larger than {MAX_RECORD_BYTES}"
+                        )
             futures.append(await self._producer.send_batch(batch, topic, partition=partition))
         return futures
 

@@ -9,6 +9,7 @@ from pydantic import Field, TypeAdapter
 
 from contracts.base import Identifier, JsonObject, Message, Sha256, Text, Timestamp
 from contracts.runs.requests import RunRequest
+from contracts.topics import OUTCOMES
 from contracts.work import Execution, Failure, Preparation
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "countersign:command")
@@ -36,7 +37,7 @@ class Command(Message):
     actor: Identifier = SYSTEM
     request_sha256: Sha256 | None = None
     expected_version: int | None = None
-    reply_to: int | None = None
+    reply_to: Annotated[int, Field(ge=0, lt=OUTCOMES.partitions)] | None = None
 
 
 class StartRun(Command):

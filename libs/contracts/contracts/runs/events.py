@@ -21,10 +21,11 @@ class Event(Message):
 
 
 class RunStarted(Event):
-    """A run was asked for. Its first preparation is ordered by this event, until `lease_until`."""
+    """A run was asked for, and with it its first preparation."""
 
     kind = "run-started.v1"
     request: RunRequest
+    work_id: str
     lease_until: Timestamp
 
 
@@ -175,11 +176,17 @@ class RunPaused(_Controlled):
 
 
 class RunResumed(_Controlled):
+    """The run goes on. A checkpoint that was open gets back the time that the pause took: it ends at `expires_at`."""
+
     kind = "run-resumed.v1"
+    expires_at: Timestamp | None = None
 
 
 class RunRetried(_Controlled):
+    """A person asked to try again, after a failure or at the error review `checkpoint_id`."""
+
     kind = "run-retried.v1"
+    checkpoint_id: UUID | None = None
 
 
 class RunCancelled(_Controlled):
@@ -265,4 +272,3 @@ class RunEvent(Message):
             ("session_id", (self.session_id or "").encode()),
             ("content-type", b"application/json"),
         ]
-

@@ -74,12 +74,21 @@ class RunInput(Message):
 
     def to_request(self, user_id: str | None = None, session_id: str | None = None) -> RunRequest:
         """Return the same request in the first shape; the outer `user_id` and `session_id` win where given."""
-        agent: dict[str, str | None] = {"user_email": self.user_email, "agent_email": self.agent_email, "message_type": self.message_type}
+        agent: dict[str, str | None] = {
+            "user_email": self.user_email,
+            "agent_email": self.agent_email,
+            "message_type": self.message_type,
+        }
         tool: dict[str, Any] = {}
         if self.agent_tool_config:
             name, config = next(iter(self.agent_tool_config.items()))
             data = config.data
-            tool = {"provider": name, "model": data.name, "parameters": data.example_input, "tool": data.model_dump(exclude_none=True)}
+            tool = {
+                "provider": name,
+                "model": data.name,
+                "parameters": data.example_input,
+                "tool": data.model_dump(exclude_none=True),
+            }
         return RunRequest(
             prompt=self.prompt,
             user_id=user_id or self.user_id or self.user_email,

@@ -57,7 +57,7 @@ class Approval(Message):
 
     checkpoint_id: UUID
     step: Step
-    action: Literal["approve", "edit", "reject"]
+    action: Literal["approve", "edit", "reject", "retry"]
     actor: str
     at: Timestamp
     subject_sha256: str
@@ -131,8 +131,11 @@ def _changes(view: RunView, event: e.Event, record: e.RunEvent) -> dict[str, Any
                 "callback_url": request.callback_url,
                 "labels": request.labels,
             }
-        case e.PreparationOrdered() | e.RunRetried():
-            return {"state": State.CREATED, "error": None, "result": None, **_CLOSED}
+        case e.RunRetried():
+            decided = {} if event.checkpoint_id is None else {"last_approval": approval_of(event, view, record)}
+            return {"state": State.CREATED, "error": None, **decided, **_CLOSED}
+        case e.PreparationOrdered():
+            return {"state": State.CREATED, **_CLOSED}
         case e.CallOrdered():
             return {"state": State.API_CALL, **_CLOSED}
         case e.RunPrepared(preparation=p):
@@ -146,13 +149,14 @@ def _changes(view: RunView, event: e.Event, record: e.RunEvent) -> dict[str, Any
             escalated = {"expires_at": expires_at, "escalations": view.checkpoint.escalations + 1}
             return {"checkpoint": view.checkpoint.model_copy(update=escalated)}
         case e.CheckpointApproved() | e.CheckpointEdited() | e.CheckpointRejected():
-            return {"last_approval": approval_of(event, record), **_CLOSED}
+            return {"last_approval": approval_of(event, view, record), **_CLOSED}
         case e.CheckpointExpired():
             return dict(_CLOSED)
         case e.RunPaused():
             return {"paused": True}
-        case e.RunResumed():
-            return {"paused": False}
+        case e.RunResumed(expires_at=expires_at):
+            checkpoint = view.checkpoint and view.checkpoint.model_copy(update={"expires_at": expires_at})
+            return {"paused": False, "checkpoint": checkpoint}
         case e.RunCompleted(result=result):
             return {"state": State.COMPLETED, "result": result}
         case e.RunFailed(error=error):
@@ -184,25 +188,32 @@ def _opened(event: e.CheckpointOpened, at: datetime) -> dict[str, Any]:
     return changes
 
 
-def approval_of(event: e.CheckpointApproved | e.CheckpointEdited | e.CheckpointRejected, record: e.RunEvent) -> Approval:
-    """Return a decision as it is shown, from the event that recorded it."""
-    match event:
-        case e.CheckpointApproved():
-            said: dict[str, Any] = {"action": "approve"}
-        case e.CheckpointEdited():
-            said = {"action": "edit", "diff": event.diff}
-        case e.CheckpointRejected():
-            said = {"action": "reject", "reason": event.reason}
-    return Approval(
-        checkpoint_id=event.checkpoint_id,
-        step=event.step,
-        actor=record.actor,
-        at=record.at,
-        subject_sha256=event.subject_sha256,
-        comment=event.comment,
-        message=event.message,
-        **said,
+Decided = e.CheckpointApproved | e.CheckpointEdited | e.CheckpointRejected | e.RunRetried
+
+
+def approval_of(event: Decided, view: RunView, record: e.RunEvent) -> Approval:
+    """Return a decision as it is shown, from the event that recorded it and the view before it."""
+    checkpoint = view.checkpoint
+    said = event.model_dump(include={"subject_sha256", "comment", "message", "reason", "diff"}, exclude_none=True)
+    return Approval.model_validate(
+        {
+            "subject_sha256": checkpoint.subject_sha256 if checkpoint else "",
+            **said,
+            "checkpoint_id": event.checkpoint_id,
+            "step": checkpoint.step if checkpoint else Step.ERROR_REVIEW,
+            "action": _ACTIONS[type(event)],
+            "actor": record.actor,
+            "at": record.at,
+        }
     )
+
+
+_ACTIONS: dict[type[e.Event], str] = {
+    e.CheckpointApproved: "approve",
+    e.CheckpointEdited: "edit",
+    e.CheckpointRejected: "reject",
+    e.RunRetried: "retry",
+}
 
 
 def _pending(view: RunView) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Where the orchestrator meets PostgreSQL."""

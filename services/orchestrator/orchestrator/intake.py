@@ -1,0 +1,164 @@
+"""Batches of commands in, decisions out: one transaction a batch, nothing lost, nothing twice.
+
+The ledger's position says what has been decided; Kafka's offset only how far publishing is confirmed. Commands below the
+position decide nothing: what they made known is published again. Nothing on this path waits for Kafka's acknowledgement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from contracts.kafka import Confirming, Handed, Outgoing, Producer, RawRecord
+from contracts.runs.commands import AnyCommand
+from orchestrator.ports import Batch, Fenced, Known, Ledger, LedgerAway, Move, Recorded
+from orchestrator.run import Run, fold
+from orchestrator.taking import Decisions, Taken, accepted_before, dead, outcome_records, read, recall
+
+MOST_RUNS = 5_000
+"""Runs kept in memory; others are folded from the ledger when they are asked for."""
+
+AGAIN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
+"""Pauses between tries while the ledger is away; the last one repeats."""
+
+_COMMANDS = Counter("countersign_commands_total", "Commands taken in", ["kind"])
+_BATCH = Histogram("countersign_batch_commands", "Commands a batch", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500))
+_EVENTS = Counter("countersign_events_total", "Events recorded", ["kind"])
+_REPLAYED = Counter("countersign_commands_replayed_total", "Commands below the ledger's position, published again")
+
+_log = structlog.get_logger(__name__)
+
+
+class Intake:
+    """Owns the runs of its partitions: folds them, decides on them in order, and hands on what follows."""
+
+    def __init__(self, ledger: Ledger, producer: Producer, confirming: Confirming, now: Callable[[], datetime]) -> None:
+        self._ledger = ledger
+        self._producer = producer
+        self._confirming = confirming
+        self._now = now
+        self._runs: OrderedDict[UUID, Run] = OrderedDict()
+        self._positions: dict[int, int] = {}
+        self._moved = False
+        self._busy = asyncio.Lock()
+
+    async def on_records(self, records: Sequence[RawRecord]) -> None:
+        """Take in one batch. Holds it while the ledger is away; a batch that somebody else decided is published again."""
+        batch = [read(record) for record in records]
+        async with self._busy:
+            if self._moved:
+                self._forget()
+            outgoing = await self._persist(batch)
+            sends = await self._producer.send_all(outgoing)
+            await self._confirming.hand(Handed(_next_offsets(batch), sends))
+
+    async def leave(self) -> None:
+        """Stop relying on what is known of runs: partitions go to another owner. Waits for the batch at hand to arrive."""
+        self._moved = True
+        async with self._busy:
+            await self._confirming.settle()
+
+    def _forget(self) -> None:
+        self._runs.clear()
+        self._positions.clear()
+        self._moved = False
+
+    async def _persist(self, batch: Sequence[Taken]) -> list[Outgoing]:
+        for tries in range(2**31):
+            try:
+                return await self._decide(batch)
+            except Fenced as error:
+                # Whoever moved the position has decided these commands: they are below it now, and published again.
+                _log.warning("another owner has moved on", reason=str(error))
+            except LedgerAway as error:
+                if tries % 20 == 0:
+                    _log.warning("the ledger is away, holding the batch", commands=len(batch), reason=str(error))
+                await asyncio.sleep(AGAIN_SECONDS[min(tries, len(AGAIN_SECONDS) - 1)])
+            # Nothing in memory is certain any more: after a lost connection even whether the batch was written is not.
+            self._forget()
+        raise AssertionError("unreachable")
+
+    async def _decide(self, batch: Sequence[Taken]) -> list[Outgoing]:
+        missing = {taken.record.partition for taken in batch} - self._positions.keys()
+        if missing:
+            self._positions |= await self._ledger.positions(missing)
+        again = [taken for taken in batch if taken.record.offset < self._positions[taken.record.partition]]
+        fresh = [taken for taken in batch if taken.record.offset >= self._positions[taken.record.partition]]
+        outgoing = await self._recall(again) if again else []
+        if fresh:
+            outgoing += await self._take(fresh)
+        return outgoing
+
+    async def _take(self, fresh: Sequence[Taken]) -> list[Outgoing]:
+        commands = [taken.command for taken in fresh if taken.command is not None]
+        known = await self._ledger.load(
+            {command.run_id for command in commands} - self._runs.keys(), [command.command_id for command in commands]
+        )
+        decisions = Decisions(self._folded(commands, known), known.refusals, self._now())
+        for taken in fresh:
+            decisions.take(taken)
+        moves = [Move(p, self._positions[p], after) for p, after in _next_offsets(fresh).items()]
+        await self._ledger.transact(Batch(moves, decisions.events, decisions.refusals, decisions.deadlines()))
+        self._positions |= {move.partition: move.after for move in moves}
+        self._remember(decisions.runs)
+        _observe(fresh, decisions)
+        return decisions.outgoing + await self._answer_again(decisions.asked_again) + decisions.orders()
+
+    def _folded(self, commands: Sequence[AnyCommand], known: Known) -> dict[UUID, Run]:
+        runs = {run_id: run for run_id, history in known.histories.items() if (run := _fold(history)) is not None}
+        for command in commands:
+            run = self._runs.get(command.run_id)
+            if run is not None:
+                runs[run.run_id] = run
+        return runs
+
+    def _remember(self, runs: dict[UUID, Run]) -> None:
+        for run_id, run in runs.items():
+            self._runs[run_id] = run
+            self._runs.move_to_end(run_id)
+        while len(self._runs) > MOST_RUNS:
+            self._runs.popitem(last=False)
+
+    async def _recall(self, again: Sequence[Taken]) -> list[Outgoing]:
+        _REPLAYED.inc(len(again))
+        commands = [taken.command for taken in again if taken.command is not None]
+        known = await self._ledger.load({c.run_id for c in commands}, [c.command_id for c in commands])
+        outgoing = [dead(taken) for taken in again if taken.command is None]
+        for command in commands:
+            history = known.histories.get(command.run_id, ())
+            outgoing += recall(command, history, known.refusals.get(command.command_id))
+        return outgoing
+
+    async def _answer_again(self, commands: Sequence[AnyCommand]) -> list[Outgoing]:
+        if not commands:
+            return []
+        known = await self._ledger.load({command.run_id for command in commands}, [])
+        outgoing: list[Outgoing] = []
+        for command in commands:
+            history = known.histories.get(command.run_id, ())
+            run = _fold(history)
+            if run is not None:
+                outgoing += outcome_records(command, accepted_before(command, history, run))
+        return outgoing
+
+
+def _fold(history: Sequence[Recorded]) -> Run | None:
+    return fold(recorded.event for recorded in history)
+
+
+def _next_offsets(batch: Iterable[Taken]) -> dict[int, int]:
+    return {taken.record.partition: taken.record.offset + 1 for taken in batch}
+
+
+def _observe(fresh: Sequence[Taken], decisions: Decisions) -> None:
+    _BATCH.observe(len(fresh))
+    for taken in fresh:
+        _COMMANDS.labels(taken.command.kind if taken.command else "malformed").inc()
+    for recorded in decisions.events:
+        _EVENTS.labels(recorded.event.kind).inc()

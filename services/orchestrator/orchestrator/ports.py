@@ -1,0 +1,89 @@
+"""What the orchestrator needs of the world: a ledger with one verb for writing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+from contracts.runs.events import RunEvent
+from contracts.runs.outcomes import Refused
+from orchestrator.run.react import Deadline
+
+
+class LedgerAway(Exception):
+    """The ledger cannot be reached or takes no writes at the moment. Whether the last write took effect is not known."""
+
+
+class Fenced(Exception):
+    """Somebody else has moved on from where this owner stands. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event and the bytes it is stored and published as."""
+
+    event: RunEvent
+    body: bytes
+
+    @property
+    def originator_id(self) -> UUID:
+        """The run, as the event-sourcing library names it."""
+        return self.event.run_id
+
+    @property
+    def originator_version(self) -> int:
+        """The version, as the event-sourcing library names it."""
+        return self.event.version
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRequest:
+    """A refusal to remember, and the digest of the request it answered."""
+
+    outcome: Refused
+    request_sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A partition's position, from where this owner stands to where it will."""
+
+    partition: int
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """All that one batch of commands writes, in one transaction."""
+
+    moves: Sequence[Move]
+    events: Sequence[Recorded] = ()
+    refusals: Sequence[RefusedRequest] = ()
+    deadlines: Sequence[Deadline] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger holds about the runs and commands of a batch. Runs without events are absent."""
+
+    histories: Mapping[UUID, Sequence[Recorded]] = field(default_factory=dict)
+    refusals: Mapping[UUID, RefusedRequest] = field(default_factory=dict)
+
+
+class Ledger(Protocol):
+    """The truth: every event, every remembered refusal, and how far each partition has been decided.
+
+    Every method raises LedgerAway when PostgreSQL cannot be reached.
+    """
+
+    async def transact(self, batch: Batch) -> None:
+        """Write all of `batch` or nothing. Raises Fenced when a position or a run's version has moved on."""
+
+    async def load(self, run_ids: Iterable[UUID], command_ids: Iterable[UUID]) -> Known:
+        """Return the histories of runs and the refusals of commands, as far as there are any."""
+
+    async def positions(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Return where each partition of this log stands; one that was never decided stands at 0."""

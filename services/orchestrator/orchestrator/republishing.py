@@ -1,0 +1,76 @@
+"""Publishing again from the ledger when the log is new: the embedded broker keeps nothing, and a cluster may be replaced.
+
+Open runs get the orders that they still await. The last events of all runs go out again, for readers that had not seen them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+
+from contracts.kafka import Outgoing, Producer
+from orchestrator.ports import Known, Recorded
+from orchestrator.run import fold
+from orchestrator.taking import event_record, order_records
+
+LAST_EVENTS = 100_000
+"""How far back events go out again; a reader that lags further rebuilds."""
+
+PAGE = 1_000
+
+
+class Archive(Protocol):
+    """What of the ledger is needed to publish again."""
+
+    async def waiting(self, after: UUID, limit: int) -> list[UUID]:
+        """Return the runs that wait for a time, in pages by id."""
+
+    async def load(self, run_ids: list[UUID], command_ids: list[UUID]) -> Known:
+        """Return the histories of runs."""
+
+    async def last_position(self) -> int:
+        """Return the position of the last event of all runs."""
+
+    async def events_from(self, position: int, limit: int) -> list[tuple[int, Recorded]]:
+        """Return events of all runs in the order they were written, with their positions."""
+
+
+_log = structlog.get_logger(__name__)
+
+
+async def republish(archive: Archive, producer: Producer) -> None:
+    """Publish again what open runs await and what readers may have missed."""
+    events = await _republish_events(archive, producer)
+    orders = await _republish_orders(archive, producer)
+    if events:
+        _log.info("the log is new, published again from the ledger", events=events, orders=orders)
+
+
+async def _republish_events(archive: Archive, producer: Producer) -> int:
+    count, position = 0, max(1, await archive.last_position() - LAST_EVENTS)
+    while page := await archive.events_from(position, PAGE):
+        await _send(producer, [event_record(recorded) for _, recorded in page])
+        count, position = count + len(page), page[-1][0] + 1
+    return count
+
+
+async def _republish_orders(archive: Archive, producer: Producer) -> int:
+    count, after = 0, UUID(int=0)
+    while run_ids := await archive.waiting(after, PAGE):
+        after = run_ids[-1]
+        known = await archive.load(run_ids, [])
+        orders: list[Outgoing] = []
+        for history in known.histories.values():
+            run = fold(recorded.event for recorded in history)
+            if run is not None:
+                orders += (order for recorded in history for order in order_records(recorded, run))
+        await _send(producer, orders)
+        count += len(orders)
+    return count
+
+
+async def _send(producer: Producer, records: list[Outgoing]) -> None:
+    await asyncio.gather(*await producer.send_all(records))

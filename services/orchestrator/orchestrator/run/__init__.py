@@ -1,0 +1,16 @@
+"""The run's core: four pure functions and the state they share. No clock, no randomness, no I/O.
+
+decide(command, run) -> events, or a Refusal
+evolve(run, event)   -> run
+react(event, run)    -> orders and deadlines
+review(step, ...)    -> Pause or Pass
+"""
+
+from orchestrator.run.decide import decide
+from orchestrator.run.errors import Refusal
+from orchestrator.run.evolve import evolve, fold
+from orchestrator.run.react import Deadline, react
+from orchestrator.run.review import Pass, Pause, review
+from orchestrator.run.state import Run
+
+__all__ = ["Deadline", "Pass", "Pause", "Refusal", "Run", "decide", "evolve", "fold", "react", "review"]

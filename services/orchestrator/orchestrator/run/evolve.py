@@ -1,0 +1,108 @@
+"""How events change a run. Never refuses: what is recorded has happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from contracts.policy import Step
+from contracts.runs import events as e
+from contracts.runs.views import project
+from contracts.work import CallIntent
+from orchestrator.run.state import Answered, Failed, Run, Work, WorkKind
+
+
+def fold(records: Iterable[e.RunEvent], run: Run | None = None) -> Run | None:
+    """Return the run that `records` lead to, from `run` on or from nothing."""
+    for record in records:
+        run = evolve(run, record)
+    return run
+
+
+def evolve(run: Run | None, record: e.RunEvent) -> Run:
+    """Return the run after `record`."""
+    view = project(run.view if run else None, record)
+    if run is None:
+        run = _begin(record)
+    answered = {**run.answered, record.cause: Answered(record.version, record.request_sha256)}
+    changed = replace(run, view=view, answered=answered, **_changes(run, record.data, record))
+    decision = view.last_approval
+    if decision is not None and decision is not run.view.last_approval:
+        changed = replace(changed, decided={**run.decided, decision.checkpoint_id: decision})
+    return changed
+
+
+def _begin(record: e.RunEvent) -> Run:
+    started = record.data
+    assert isinstance(started, e.RunStarted), "a history begins with run-started"
+    return Run(
+        view=project(None, record), request=started.request, tenant=record.tenant, intent=started.request.intent()
+    )
+
+
+def _changes(run: Run, event: e.Event, record: e.RunEvent) -> dict[str, Any]:
+    match event:
+        case e.RunStarted():
+            return {"work": Work(WorkKind.PREPARE, event.work_id, 1, lease_until=event.lease_until)}
+        case e.PreparationOrdered():
+            return {"work": _in_hand(WorkKind.PREPARE, event), "failed": None}
+        case e.CallOrdered():
+            cleared = run.cleared | {Step.PAYLOAD_REVIEW}
+            ordered = {"work": _in_hand(WorkKind.CALL, event), "payload_sha256": event.payload_sha256}
+            return {**ordered, "failed": None, "cleared": cleared}
+        case e.LeaseExtended():
+            return {"work": run.work and replace(run.work, lease_until=event.lease_until)}
+        case e.RetryScheduled():
+            kind = run.failed.work.kind if run.failed else WorkKind.PREPARE
+            return {"work": Work(kind, event.work_id, event.attempt, retry_at=event.retry_at), "failed": None}
+        case e.PreparationFailed(failure=failure) | e.CallFailed(failure=failure):
+            return {"work": None, "failed": run.work and Failed(run.work, failure)}
+        case e.RunPrepared(preparation=preparation):
+            payload, issues = preparation.payload, preparation.issues
+            return {"work": None, "preparation": preparation, "payload": payload, "issues": issues}
+        case e.PayloadFixed(payload=payload):
+            return {"payload": payload, "issues": tuple(issue for issue in run.issues if not issue.auto_fixable)}
+        case e.CallSucceeded(execution=execution):
+            return {"work": None, "execution": execution, "response": execution.response}
+        case e.StepPassed(step=step):
+            return {"cleared": run.cleared | {step}}
+        case e.CheckpointApproved() | e.CheckpointEdited():
+            return _approved(run, event)
+        case e.RunPaused():
+            return {"paused_at": record.at}
+        case e.RunResumed():
+            return {"paused_at": None}
+        case e.RunRetried():
+            return _retried(run)
+        case e.RunFailed() | e.RunCancelled() | e.RunCompleted():
+            return {"work": None, "failed": None, "paused_at": None}
+    return {}
+
+
+def _in_hand(kind: WorkKind, event: e.PreparationOrdered | e.CallOrdered) -> Work:
+    return Work(kind, event.work_id, event.attempt, lease_until=event.lease_until)
+
+
+def _approved(run: Run, event: e.CheckpointApproved | e.CheckpointEdited) -> dict[str, Any]:
+    edited = event.subject if isinstance(event, e.CheckpointEdited) else None
+    changes: dict[str, Any] = {"cleared": run.cleared | {event.step}}
+    match event.step:
+        case Step.INFORMATION_REVIEW if edited is not None:
+            changes |= {"intent": CallIntent.model_validate(edited), "preparation": None, "payload": None}
+        case Step.PAYLOAD_REVIEW:
+            changes |= {"approved_sha256": event.subject_sha256, "issues": ()}
+            if edited is not None:
+                changes["payload"] = edited
+        case Step.RESPONSE_REVIEW if edited is not None:
+            changes["response"] = edited
+        case Step.ERROR_REVIEW if edited is not None:
+            changes |= {"response": edited, "failed": None}
+    return changes
+
+
+def _retried(run: Run) -> dict[str, Any]:
+    again: dict[str, Any] = {"work": None, "failed": None, "execution": None, "response": None}
+    if Step.PAYLOAD_REVIEW in run.cleared:
+        return {**again, "cleared": run.cleared - {Step.RESPONSE_REVIEW, Step.ERROR_REVIEW}}
+    return {**again, "preparation": None, "payload": None, "approved_sha256": None, "cleared": frozenset()}

@@ -1,0 +1,41 @@
+"""Changing JSON values and telling what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from contracts.runs.events import Change
+
+MISSING = object()
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Return `target` after the merge patch (RFC 7396): null removes a member, an array replaces an array."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), value)
+    return merged
+
+
+def diff(before: Any, after: Any, path: str = "") -> tuple[Change, ...]:
+    """Return what differs, member by member, by JSON Pointer (RFC 6901); an array counts as one value."""
+    return tuple(_changes(before, after, path))
+
+
+def _changes(before: Any, after: Any, path: str) -> Iterator[Change]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in sorted(before.keys() | after.keys()):
+            pointer = f"{path}/{name.replace('~', '~0').replace('/', '~1')}"
+            yield from _changes(before.get(name, MISSING), after.get(name, MISSING), pointer)
+    elif before is MISSING:
+        yield Change(path=path, after=after)
+    elif after is MISSING:
+        yield Change(path=path, before=before)
+    elif before != after or type(before) is not type(after):
+        yield Change(path=path, before=before, after=after)

@@ -1,0 +1,81 @@
+"""The policy: whether a person looks at a step, and why. Whatever stops or passes a run is said here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import assert_never
+
+from contracts.policy import HitlConfig, Policy, Reason, Signals, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A person looks, for these reasons."""
+
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The run goes on. `silent` where the step is switched off: nobody asked for a word about it."""
+
+    reasons: tuple[Reason, ...]
+    silent: bool = False
+
+
+def review(step: Step, signals: Signals, config: HitlConfig, *, invalid: bool = False) -> Pause | Pass:
+    """Decide whether `step` stops the run. `invalid` says that what would be approved has errors.
+
+    A threshold whose signal was not measured stops the run: what nobody looked at is not known to be good.
+    """
+    if not config.allows(step):
+        return Pass(
+            (Reason(code="step_not_allowed", message=f"{step.value} is not among the allowed steps"),), silent=True
+        )
+    match config.policy:
+        case Policy.AUTO:
+            return Pass((Reason(code="policy_auto", message="the policy lets every step pass"),))
+        case Policy.REQUIRE_HUMAN:
+            return Pause(
+                (Reason(code="policy_requires_human", message="the policy asks a person at every allowed step"),)
+            )
+        case Policy.AUTO_WITH_THRESHOLDS:
+            reasons = tuple(_crossed(step, signals, config, invalid=invalid))
+            if reasons:
+                return Pause(reasons)
+            return Pass((Reason(code="within_thresholds", message="every signal is within its threshold"),))
+        case _:
+            assert_never(config.policy)
+
+
+def _crossed(step: Step, signals: Signals, config: HitlConfig, *, invalid: bool) -> Iterator[Reason]:
+    bounds = config.review_thresholds
+    if invalid:
+        yield Reason(code="payload_invalid", message="the payload has errors that a person must mend")
+    yield from _at_least("confidence", signals.confidence, bounds.confidence_min)
+    flagged = sorted(set(signals.safety_flags) & set(bounds.safety_flags))
+    if flagged:
+        yield Reason(code="safety_flagged", message=f"flagged as {', '.join(flagged)}")
+    if step is Step.PAYLOAD_REVIEW:
+        changes = signals.payload_changes
+        if changes is None:
+            yield _not_measured("payload_changes")
+        elif changes > bounds.payload_changes_max:
+            most = bounds.payload_changes_max
+            yield Reason(
+                code="payload_changes_above_max", message=f"{changes} changes to the payload, at most {most} may pass"
+            )
+    if step is Step.RESPONSE_REVIEW:
+        yield from _at_least("response_quality", signals.response_quality, bounds.response_quality_min)
+
+
+def _at_least(name: str, measured: float | None, least: float) -> Iterator[Reason]:
+    if measured is None:
+        yield _not_measured(name)
+    elif measured < least:
+        yield Reason(code=f"{name}_below_min", message=f"{name} is {measured:g}, at least {least:g} may pass")
+
+
+def _not_measured(name: str) -> Reason:
+    return Reason(code=f"{name}_not_measured", message=f"{name} was not measured")

@@ -1,0 +1,96 @@
+"""What the core knows of a run: its public view, and what only deciding needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from contracts.policy import HitlConfig, Step
+from contracts.runs.requests import RunRequest
+from contracts.runs.views import Approval, RunView
+from contracts.work import CallIntent, Execution, Failure, Issue, Preparation
+
+
+class WorkKind(StrEnum):
+    """The two things a worker is asked to do."""
+
+    PREPARE = "prepare"
+    CALL = "call"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Work that the run waits for: in a worker's hands until `lease_until`, or to be ordered at `retry_at`."""
+
+    kind: WorkKind
+    work_id: str
+    attempt: int
+    lease_until: datetime | None = None
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An attempt that failed and has not been dealt with."""
+
+    work: Work
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A command that took effect: the version it led to, and the digest of the request it came from."""
+
+    version: int
+    request_sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run at one version.
+
+    `intent`, `payload` and `response` are as they stand now, changed by people or policy; `cleared` are the steps that
+    were approved or passed for them; `approved_sha256` is what a person approved as payload, None where policy did;
+    `payload_sha256` is what the last call was ordered with.
+    """
+
+    view: RunView
+    request: RunRequest
+    tenant: str
+    intent: CallIntent
+    work: Work | None = None
+    failed: Failed | None = None
+    preparation: Preparation | None = None
+    payload: dict[str, Any] | None = None
+    issues: tuple[Issue, ...] = ()
+    approved_sha256: str | None = None
+    payload_sha256: str | None = None
+    execution: Execution | None = None
+    response: dict[str, Any] | None = None
+    cleared: frozenset[Step] = frozenset()
+    paused_at: datetime | None = None
+    decided: Mapping[UUID, Approval] = field(default_factory=dict)
+    answered: Mapping[UUID, Answered] = field(default_factory=dict)
+
+    @property
+    def run_id(self) -> UUID:
+        """The run's id."""
+        return self.view.run_id
+
+    @property
+    def version(self) -> int:
+        """The version of the last event, counted from 1."""
+        return self.view.version
+
+    @property
+    def config(self) -> HitlConfig:
+        """How this run is reviewed."""
+        return self.request.hitl_config
+
+    def next_work_id(self) -> str:
+        """Return the id for work that the next event orders; retries keep it and count attempts."""
+        return f"{self.run_id}.{self.version + 1}"

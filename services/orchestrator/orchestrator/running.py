@@ -1,0 +1,156 @@
+"""The orchestrator at work: connects, takes its partitions, and lets go of them in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import structlog
+
+from chassis.serving import Background
+from chassis.settings import Settings
+from contracts.kafka import (
+    Confirming,
+    KafkaError,
+    Producer,
+    RawRecord,
+    commit_offsets,
+    create_broker,
+    end_offsets,
+    log_identity,
+    subscribe_group,
+)
+from contracts.topics import COMMANDS
+from orchestrator.adapters.ledger import PostgresLedger
+from orchestrator.clock import Clock
+from orchestrator.intake import Intake
+from orchestrator.ports import LedgerAway
+from orchestrator.republishing import republish
+
+GROUP = "orchestrator"
+LEAVE_SECONDS = 5.0
+GIVE_UP_SECONDS = 300.0
+"""How long Kafka may be away before the process ends and starts again from the last confirmed offset."""
+
+_T = TypeVar("_T")
+_log = structlog.get_logger(__name__)
+
+
+class WrongLog(Exception):
+    """The ledger stands beyond the end of the Kafka log: this is not the log that it knows under this name."""
+
+
+class Running:
+    """One orchestrator, from its first connection to its last acknowledgement."""
+
+    def __init__(self, settings: Settings, background: Background) -> None:
+        self._settings = settings
+        self._background = background
+        bootstrap = settings.kafka_bootstrap_servers
+        self._broker = create_broker(bootstrap, "orchestrator")
+        self._producer = Producer(bootstrap, "orchestrator", GIVE_UP_SECONDS)
+        self._subscriber = subscribe_group(
+            self._broker,
+            COMMANDS,
+            self._on_records,
+            group=GROUP,
+            fetch_wait_ms=settings.fetch_wait_ms,
+            on_revoked=self._on_revoked,
+        )
+        self._confirming = Confirming(self._commit)
+        self._ledger: PostgresLedger | None = None
+        self._intake: Intake | None = None
+        self._clock_ledger: PostgresLedger | None = None
+
+    async def run(self) -> None:
+        """Connect, publish again if the log is new, then take commands in until `stop`."""
+        bootstrap, url = self._settings.kafka_bootstrap_servers, self._settings.database_url.get_secret_value()
+        await _patiently("Kafka", self._producer.start)
+        log_id = self._settings.log_id
+        if log_id is None:
+            log_id = await _patiently("Kafka", lambda: log_identity(bootstrap))
+        self._ledger = PostgresLedger(url, log_id)
+        self._clock_ledger = PostgresLedger(url, log_id)
+        await _patiently("PostgreSQL", self._ledger.create_tables)
+        if await _patiently("PostgreSQL", self._ledger.is_new_log):
+            await republish(self._ledger, self._producer)
+        self._intake = Intake(self._ledger, self._producer, self._confirming, lambda: datetime.now(UTC))
+        self._background.start(self._confirming.follow(), "confirming")
+        self._background.start(self._confirming.commit_now_and_then(), "committing")
+        await _patiently("Kafka", self._broker.start)
+        await self._check_log()
+        self._background.start(Clock(self._clock_ledger, self._producer).run(), "clock")
+        _log.info("taking commands", log=log_id)
+
+    async def stop(self) -> None:
+        """Take nothing more, wait for what is on its way, and disconnect."""
+        await self._on_revoked(set())
+        await self._broker.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._producer.stop()
+        for ledger in (self._ledger, self._clock_ledger):
+            if ledger is not None:
+                await ledger.close()
+
+    async def check_kafka(self) -> None:
+        """Raise unless this process reads its partitions' log."""
+        if self._intake is None or self._subscriber.consumer is None:
+            raise ConnectionError("starting")
+        await end_offsets(self._subscriber, COMMANDS, [0])
+
+    async def check_ledger(self) -> None:
+        """Raise unless the ledger answers."""
+        if self._clock_ledger is None:
+            raise ConnectionError("starting")
+        await self._clock_ledger.last_position()
+
+    async def _check_log(self) -> None:
+        assert self._ledger is not None
+        ends = await end_offsets(self._subscriber, COMMANDS, await self._producer.partitions(COMMANDS.name))
+        positions = await _patiently("PostgreSQL", lambda: self._stand(ends))
+        for partition, position in positions.items():
+            if position > ends[partition]:
+                raise WrongLog(
+                    f"the ledger has decided {COMMANDS.name}[{partition}] up to {position}, but the log ends at "
+                    f"{ends[partition]}: it was emptied or replaced; give it another COUNTERSIGN_LOG_ID"
+                )
+
+    async def _stand(self, ends: Mapping[int, int]) -> dict[int, int]:
+        assert self._ledger is not None
+        return await self._ledger.positions(ends)
+
+    async def _on_records(self, records: Sequence[RawRecord]) -> None:
+        if self._intake is None or self._background.failure is not None:
+            return
+        try:
+            await self._intake.on_records(records)
+        except Exception as error:
+            # FastStream would log this and read on past the batch.
+            _log.exception("a batch could not be taken in")
+            self._background.fail(error)
+
+    async def _on_revoked(self, _: set[int]) -> None:
+        if self._intake is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await self._intake.leave()
+
+    async def _commit(self, offsets: Mapping[int, int]) -> None:
+        await commit_offsets(self._subscriber, COMMANDS, offsets)
+
+
+async def _patiently(what: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
+    """Do what needs a connection, again and again until there is one."""
+    waited = 0.0
+    while True:
+        try:
+            return await attempt()
+        except (LedgerAway, KafkaError, ConnectionError) as error:
+            if waited % 10 == 0:
+                _log.warning("waiting for a connection", to=what, reason=str(error))
+        await asyncio.sleep(0.5)
+        waited += 0.5

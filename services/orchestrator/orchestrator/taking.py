@@ -1,0 +1,202 @@
+"""One batch of commands, from records to what is written and what is sent. The rules are the core's; here is their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from pydantic import ValidationError
+
+from contracts.base import Message
+from contracts.kafka import Outgoing, RawRecord, dead_letter
+from contracts.runs.commands import AnyCommand, FromClock, parse_command
+from contracts.runs.outcomes import Accepted, Outcome, Refused
+from contracts.runs.views import RunView
+from contracts.topics import EVENTS, MAX_EVENT_BYTES, OUTCOMES, WORK
+from contracts.work import Order
+from orchestrator.ports import Recorded, RefusedRequest
+from orchestrator.run import Deadline, Refusal, Run, decide, fold, react
+from orchestrator.run.errors import IdempotencyKeyReused, PayloadTooLarge
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A record of `run.commands` and the command it holds, or why it holds none."""
+
+    record: RawRecord
+    command: AnyCommand | None
+    error: ValidationError | None = None
+
+
+def read(record: RawRecord) -> Taken:
+    """Read one record; a malformed one is answered with a dead letter and harms no other."""
+    try:
+        return Taken(record, parse_command(record.value or b""))
+    except ValidationError as error:
+        return Taken(record, None, error)
+
+
+def dead(taken: Taken) -> Outgoing:
+    """Return the dead letter of a record that holds no command."""
+    return dead_letter(taken.record, taken.error or ValueError("not a command"))
+
+
+@dataclass(slots=True)
+class Decisions:
+    """What a batch decides, in the order of its commands, and what is sent once it is written.
+
+    `runs` is the state of every run concerned, `refused` what earlier refusals answered.
+    """
+
+    runs: dict[UUID, Run]
+    refused: Mapping[UUID, RefusedRequest]
+    now: datetime
+    events: list[Recorded] = field(default_factory=list)
+    refusals: list[RefusedRequest] = field(default_factory=list)
+    outgoing: list[Outgoing] = field(default_factory=list)
+    asked_again: list[AnyCommand] = field(default_factory=list)
+    touched: set[UUID] = field(default_factory=set)
+
+    def take(self, taken: Taken) -> None:
+        """Decide one command after those before it."""
+        command = taken.command
+        if command is None:
+            self.outgoing.append(dead(taken))
+            return
+        known = self.refused.get(command.command_id)
+        if known is not None:
+            self._answer(command, refused_before(known, command))
+            return
+        try:
+            self._decide(command)
+        except Refusal as refusal:
+            self._refuse(command, refusal)
+
+    def _decide(self, command: AnyCommand) -> None:
+        run = self.runs.get(command.run_id)
+        events = decide(self._stamped(command, run), run)
+        if not events:
+            self.asked_again.append(command)
+            return
+        recorded = [Recorded(event, event.to_bytes()) for event in events]
+        if any(len(record.body) > MAX_EVENT_BYTES for record in recorded):
+            raise PayloadTooLarge
+        run = fold(events, run)
+        assert run is not None, "a decision leaves a run"
+        self.runs[command.run_id] = run
+        self.touched.add(command.run_id)
+        self.events += recorded
+        self.outgoing += map(event_record, recorded)
+        self._answer(command, Accepted(command_id=command.command_id, run_id=command.run_id, view=run.view))
+
+    def _stamped(self, command: AnyCommand, run: Run | None) -> AnyCommand:
+        # One clock for all: leases and time limits count from when a command is taken in, however long it lay in Kafka.
+        # Time never runs backwards within a run, nor before the time that a deadline was set for.
+        times = [self.now]
+        if run is not None:
+            times.append(run.view.updated_at)
+        if isinstance(command, FromClock):
+            times.append(command.at)
+        return command.model_copy(update={"at": max(times)})
+
+    def _refuse(self, command: AnyCommand, refusal: Refusal) -> None:
+        _log.debug("refused", kind=command.kind, run_id=str(command.run_id), code=refusal.code, reason=refusal.message)
+        outcome = refusal_outcome(command, refusal)
+        if refusal.remembered:
+            self.refusals.append(RefusedRequest(outcome, command.request_sha256))
+        self._answer(command, outcome)
+
+    def _answer(self, command: AnyCommand, outcome: Outcome) -> None:
+        self.outgoing += outcome_records(command, outcome)
+
+    def orders(self) -> list[Outgoing]:
+        """Return the work that follows, for the runs as they stand after the whole batch."""
+        return [
+            record for recorded in self.events for record in order_records(recorded, self.runs[recorded.event.run_id])
+        ]
+
+    def deadlines(self) -> list[Deadline]:
+        """Return the next time that each run touched waits for."""
+        last = {recorded.event.run_id: recorded.event.data for recorded in self.events}
+        return [
+            message
+            for run_id, event in last.items()
+            for message in react(event, self.runs[run_id])
+            if isinstance(message, Deadline)
+        ]
+
+
+def refusal_outcome(command: AnyCommand, refusal: Refusal) -> Refused:
+    """Return a refusal as it is answered."""
+    return Refused(
+        command_id=command.command_id,
+        run_id=command.run_id,
+        code=refusal.code,
+        message=refusal.message,
+        details=refusal.details,
+    )
+
+
+def refused_before(known: RefusedRequest, command: AnyCommand) -> Refused:
+    """Return the recorded answer to a command that was refused before; another body with its key is refused as such."""
+    if known.request_sha256 != command.request_sha256:
+        return refusal_outcome(command, IdempotencyKeyReused())
+    return known.outcome
+
+
+def recall(command: AnyCommand, history: Sequence[Recorded], known: RefusedRequest | None) -> Iterator[Outgoing]:
+    """Return again what a command that was decided before made known: its events, orders still awaited, its outcome.
+
+    `history` is the whole of its run. Nothing is decided.
+    """
+    run = fold(recorded.event for recorded in history)
+    if run is not None and command.command_id in run.answered:
+        for recorded in history:
+            if recorded.event.cause == command.command_id:
+                yield event_record(recorded)
+                yield from order_records(recorded, run)
+        yield from outcome_records(command, accepted_before(command, history, run))
+    elif known is not None:
+        yield from outcome_records(command, refused_before(known, command))
+
+
+def accepted_before(command: AnyCommand, history: Sequence[Recorded], run: Run) -> Outcome:
+    """Return the recorded answer to a command that took effect before: the view that it led to then."""
+    answered = run.answered[command.command_id]
+    if answered.request_sha256 != command.request_sha256:
+        return refusal_outcome(command, IdempotencyKeyReused())
+    then = fold(recorded.event for recorded in history if recorded.event.version <= answered.version)
+    view: RunView = then.view if then else run.view
+    return Accepted(command_id=command.command_id, run_id=command.run_id, view=view)
+
+
+def event_record(recorded: Recorded) -> Outgoing:
+    """Return an event as it goes on `run.events`."""
+    return Outgoing(EVENTS.name, _key(recorded.event.run_id), recorded.body, recorded.event.headers())
+
+
+def order_records(recorded: Recorded, run: Run) -> Iterator[Outgoing]:
+    """Return the orders that follow from an event for the run as it is now."""
+    for message in react(recorded.event.data, run):
+        if isinstance(message, Order):
+            yield Outgoing(WORK.name, _key(run.run_id), _json(message))
+
+
+def outcome_records(command: AnyCommand, outcome: Outcome) -> Iterator[Outgoing]:
+    """Return the outcome for whoever waits for it, on the partition that the command names."""
+    if command.reply_to is not None:
+        headers = [("command_id", command.command_id.bytes), ("content-type", b"application/json")]
+        yield Outgoing(OUTCOMES.name, _key(command.run_id), _json(outcome), headers, partition=command.reply_to)
+
+
+def _key(run_id: UUID) -> bytes:
+    return str(run_id).encode()
+
+
+def _json(message: Message) -> bytes:
+    return message.model_dump_json().encode()
