@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import signal
 import socket
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 import uvicorn
@@ -28,7 +29,17 @@ class Background:
     def __init__(self, on_failure: Callable[[], None] | None = None) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_failure = on_failure or (lambda: signal.raise_signal(signal.SIGTERM))
+        self._stopping: list[Callable[[], None]] = []
         self.failure: BaseException | None = None
+
+    def on_stop(self, call: Callable[[], None]) -> None:
+        """Let `call` be called when a stop is asked for, before open requests are waited for: endless ones end by it."""
+        self._stopping.append(call)
+
+    def stopping(self) -> None:
+        """Tell that a stop is asked for."""
+        for call in self._stopping:
+            call()
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run `work` beside the service until `stop`."""
@@ -57,8 +68,27 @@ class Background:
             self.fail(error)
 
 
-def serve(service: str, create_app: Callable[[Settings], Starlette], port_of: Callable[[Settings], int]) -> None:
-    """Run `service` until SIGINT or SIGTERM. Exits with 1 and one line when it cannot start or a background task failed."""
+class _Server(uvicorn.Server):
+    """Tells the service of its stop before it waits for what is open."""
+
+    background: Background | None = None
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.background is not None:
+            self.background.stopping()
+        await super().shutdown(sockets)
+
+
+def serve(
+    service: str,
+    create_app: Callable[[Settings], Starlette],
+    port_of: Callable[[Settings], int],
+    websocket: type[asyncio.Protocol] | None = None,
+) -> None:
+    """Run `service` until SIGINT or SIGTERM. Exits with 1 and one line when it cannot start or a background task failed.
+
+    `websocket` is the protocol of its WebSockets, if uvicorn's own is not enough.
+    """
     try:
         settings = load_settings()
     except SettingsError as error:
@@ -72,7 +102,9 @@ def serve(service: str, create_app: Callable[[Settings], Starlette], port_of: Ca
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=STOP_SECONDS,
+        ws=websocket or "auto",
         ws_max_size=settings.max_body_bytes,
+        ws_per_message_deflate=False,  # compressing costs half as much again as all else that pushing a message costs
         server_header=False,
     )
     # What lives from here on was made by wiring and stays: collections need not walk it, nor come often.
@@ -80,11 +112,19 @@ def serve(service: str, create_app: Callable[[Settings], Starlette], port_of: Ca
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)
     _log.warning("authentication is off: whoever reaches this address decides", address=f"{settings.host}:{port}")
-    server = uvicorn.Server(config)
-    server.run(sockets=[listening])
-    background: Background | None = getattr(app.state, "background", None)
+    server = _Server(config)
+    server.background = background = getattr(app.state, "background", None)
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, _end)
+    with contextlib.suppress(SystemExit):
+        server.run(sockets=[listening])
     if not server.started or (background is not None and background.failure is not None):
         raise SystemExit(1)
+
+
+def _end(*_: object) -> NoReturn:
+    # Uvicorn raises the signal that it stopped for once more in the end; a stop that was asked for is no failure.
+    raise SystemExit(0)
 
 
 def _listen(service: str, host: str, port: int) -> socket.socket:

@@ -7,7 +7,7 @@ import math
 from typing import Annotated, Any
 
 import rfc8785
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
 
 MAX_DEPTH = 64
@@ -88,6 +88,12 @@ Text = Annotated[str, StringConstraints(max_length=20_000)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 Timestamp = AwareDatetime
+
+
+def explain(error: ValidationError) -> str:
+    """Say in one line what did not validate and where, without repeating what was sent."""
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"/{'/'.join(map(str, item['loc']))}: {item['msg']}" for item in found)
 
 
 def canonical_json(value: Any) -> bytes:

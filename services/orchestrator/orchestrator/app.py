@@ -25,7 +25,6 @@ def create_app(settings: Settings) -> Starlette:
         background.start(running.run(), "orchestrator")
         yield
         await running.stop()
-        await background.stop()
 
     app = Starlette(routes=health.routes(), lifespan=lifespan)
     app.state.background = background

@@ -31,7 +31,9 @@ from orchestrator.ports import LedgerAway
 from orchestrator.republishing import republish
 
 GROUP = "orchestrator"
-LEAVE_SECONDS = 5.0
+LEAVE_SECONDS = 2.0
+"""How long the batch at hand may take to arrive, and each connection to end, before it is left as it is: nothing is lost by it."""
+
 GIVE_UP_SECONDS = 300.0
 """How long Kafka may be away before the process ends and starts again from the last confirmed offset."""
 
@@ -64,6 +66,8 @@ class Running:
         self._ledger: PostgresLedger | None = None
         self._intake: Intake | None = None
         self._clock_ledger: PostgresLedger | None = None
+        self._checked = asyncio.Event()
+        self._leaving = False
 
     async def run(self) -> None:
         """Connect, publish again if the log is new, then take commands in until `stop`."""
@@ -75,31 +79,30 @@ class Running:
         self._ledger = PostgresLedger(url, log_id)
         self._clock_ledger = PostgresLedger(url, log_id)
         await _patiently("PostgreSQL", self._ledger.create_tables)
-        if await _patiently("PostgreSQL", self._ledger.is_new_log):
-            await republish(self._ledger, self._producer)
+        await _patiently("PostgreSQL", self._republish)
         self._intake = Intake(self._ledger, self._producer, self._confirming, lambda: datetime.now(UTC))
         self._background.start(self._confirming.follow(), "confirming")
         self._background.start(self._confirming.commit_now_and_then(), "committing")
         await _patiently("Kafka", self._broker.start)
         await self._check_log()
+        self._checked.set()
         self._background.start(Clock(self._clock_ledger, self._producer).run(), "clock")
         _log.info("taking commands", log=log_id)
 
     async def stop(self) -> None:
-        """Take nothing more, wait for what is on its way, and disconnect."""
+        """Take nothing more, wait for what is on its way, and disconnect. Takes seconds, whoever does not answer."""
+        self._leaving = True
+        self._checked.set()
         await self._on_revoked(set())
-        await self._broker.stop()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LEAVE_SECONDS):
-                await self._producer.stop()
-        for ledger in (self._ledger, self._clock_ledger):
-            if ledger is not None:
-                await ledger.close()
+        await self._background.stop()
+        await _briefly(self._broker.stop())
+        ledgers = [ledger.close() for ledger in (self._ledger, self._clock_ledger) if ledger is not None]
+        await asyncio.gather(_briefly(self._producer.stop()), *ledgers)
 
     async def check_kafka(self) -> None:
         """Raise unless this process reads its partitions' log."""
-        if self._intake is None or self._subscriber.consumer is None:
-            raise ConnectionError("starting")
+        if not self._checked.is_set():
+            raise ConnectionError("not taking commands yet")
         await end_offsets(self._subscriber, COMMANDS, [0])
 
     async def check_ledger(self) -> None:
@@ -108,9 +111,14 @@ class Running:
             raise ConnectionError("starting")
         await self._clock_ledger.last_position()
 
+    async def _republish(self) -> None:
+        assert self._ledger is not None
+        if await self._ledger.is_new_log():
+            await republish(self._ledger, self._producer)
+
     async def _check_log(self) -> None:
         assert self._ledger is not None
-        ends = await end_offsets(self._subscriber, COMMANDS, await self._producer.partitions(COMMANDS.name))
+        ends = await _patiently("Kafka", self._ends)
         positions = await _patiently("PostgreSQL", lambda: self._stand(ends))
         for partition, position in positions.items():
             if position > ends[partition]:
@@ -119,15 +127,23 @@ class Running:
                     f"{ends[partition]}: it was emptied or replaced; give it another COUNTERSIGN_LOG_ID"
                 )
 
+    async def _ends(self) -> dict[int, int]:
+        return await end_offsets(self._subscriber, COMMANDS, await self._producer.partitions(COMMANDS.name))
+
     async def _stand(self, ends: Mapping[int, int]) -> dict[int, int]:
         assert self._ledger is not None
         return await self._ledger.positions(ends)
 
     async def _on_records(self, records: Sequence[RawRecord]) -> None:
-        if self._intake is None or self._background.failure is not None:
+        await self._checked.wait()  # in a log that is not ours, nothing may count as decided
+        if self._intake is None or self._leaving or self._background.failure is not None:
             return
         try:
             await self._intake.on_records(records)
+        except asyncio.CancelledError:
+            # Its commands are not confirmed: whoever comes next publishes them. FastStream would log an error.
+            if not self._leaving:
+                raise
         except Exception as error:
             # FastStream would log this and read on past the batch.
             _log.exception("a batch could not be taken in")
@@ -135,12 +151,16 @@ class Running:
 
     async def _on_revoked(self, _: set[int]) -> None:
         if self._intake is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LEAVE_SECONDS):
-                    await self._intake.leave()
+            await _briefly(self._intake.leave())
 
     async def _commit(self, offsets: Mapping[int, int]) -> None:
         await commit_offsets(self._subscriber, COMMANDS, offsets)
+
+
+async def _briefly(work: Awaitable[None]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LEAVE_SECONDS):
+            await work
 
 
 async def _patiently(what: str, attempt: Callable[[], Awaitable[_T]]) -> _T:

@@ -10,9 +10,11 @@ from contracts.kafka.asking import Desk, Unavailable
 from contracts.kafka.confirming import Confirming, Handed
 from contracts.kafka.consuming import (
     RawRecord,
+    Stretch,
     commit_offsets,
     create_broker,
     end_offsets,
+    skip_to_last,
     subscribe_group,
     subscribe_partitions,
 )
@@ -26,6 +28,7 @@ __all__ = [
     "Outgoing",
     "Producer",
     "RawRecord",
+    "Stretch",
     "Unavailable",
     "commit_offsets",
     "create_broker",
@@ -33,6 +36,7 @@ __all__ = [
     "end_offsets",
     "ensure_topics",
     "log_identity",
+    "skip_to_last",
     "subscribe_group",
     "subscribe_partitions",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections.abc import Sequence
 from uuid import UUID
@@ -18,6 +19,7 @@ from contracts.runs.outcomes import Outcome, parse_outcome
 from contracts.topics import COMMANDS, OUTCOMES
 
 _UUID_BYTES = 16
+_log = logging.getLogger(__name__)
 
 
 class Unavailable(Exception):
@@ -29,7 +31,7 @@ class Desk:
 
     def __init__(self, broker: KafkaBroker, producer: Producer, fetch_wait_ms: int) -> None:
         self._producer = producer
-        self._waiting: dict[UUID, asyncio.Future[Outcome]] = {}
+        self._waiting: dict[UUID, list[asyncio.Future[Outcome]]] = {}
         self.partition = random.randrange(OUTCOMES.partitions)  # noqa: S311 - a choice, not a secret
         self._subscriber = subscribe_partitions(
             broker, OUTCOMES, [self.partition], self.on_records, fetch_wait_ms=fetch_wait_ms
@@ -47,22 +49,25 @@ class Desk:
 
         Raises Unavailable when Kafka does not take the command within `wait`.
         """
-        waiting = self._waiting.get(command.command_id)
-        if waiting is None:
-            waiting = self._waiting[command.command_id] = asyncio.get_running_loop().create_future()
         command = command.model_copy(update={"reply_to": self.partition})
         sending = Outgoing(COMMANDS.name, str(command.run_id).encode(), command.model_dump_json().encode())
+        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        asking = self._waiting.setdefault(command.command_id, [])
+        asking.append(outcome)
+        sent = False
         try:
             async with asyncio.timeout(wait):
                 await self._producer.send(sending)
+                sent = True
+                return await outcome
         except (TimeoutError, KafkaError) as error:
-            self._waiting.pop(command.command_id, None)
+            if sent:
+                return None
             raise Unavailable(str(error) or "Kafka does not answer") from error
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait):
-                return await asyncio.shield(waiting)
-        self._waiting.pop(command.command_id, None)
-        return None
+        finally:
+            asking.remove(outcome)
+            if not asking:
+                self._waiting.pop(command.command_id, None)
 
     async def on_records(self, records: Sequence[RawRecord]) -> None:
         """Hand outcomes to who asked; those of other askers on this partition are skipped unread."""
@@ -70,12 +75,14 @@ class Desk:
             asked = self._whose(record)
             if asked is None:
                 continue
-            waiting = self._waiting.pop(asked, None)
-            if waiting is not None and not waiting.done():
-                try:
-                    waiting.set_result(parse_outcome(record.value or b""))
-                except ValueError as error:
-                    waiting.set_exception(error)
+            try:
+                outcome = parse_outcome(record.value or b"")
+            except ValueError as error:
+                _log.error("an outcome could not be read: %s", error)
+                continue
+            for waiting in self._waiting.get(asked, ()):
+                if not waiting.done():
+                    waiting.set_result(outcome)
 
     def _whose(self, record: RawRecord) -> UUID | None:
         for name, value in record.headers:

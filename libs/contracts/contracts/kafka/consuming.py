@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from aiokafka import TopicPartition as TopicAndPartition
 from aiokafka.abc import ConsumerRebalanceListener
@@ -24,6 +24,9 @@ MAX_BATCH = 500
 
 EMPTY_POLL_MS = 5
 """FastStream sleeps this long after a poll that found nothing; it bounds the delay that an idle reader adds."""
+
+GRACE_SECONDS = 1.0
+"""How long a stop waits for the batch in a handler's hands; its offsets are not committed, so it comes again."""
 
 
 @runtime_checkable  # FastStream makes a validator of every handler's signature, used or not
@@ -52,6 +55,7 @@ def create_broker(bootstrap: str, client_id: str) -> KafkaBroker:
         allow_auto_create_topics=False,
         apply_types=False,
         consumer_only=True,
+        graceful_timeout=GRACE_SECONDS,
         logger=logging.getLogger("countersign.faststream"),
         log_level=logging.DEBUG,
     )
@@ -134,6 +138,32 @@ async def end_offsets(subscriber: BatchSubscriber, topic: Topic, partitions: Ite
     assert subscriber.consumer is not None, "the broker starts first"
     ends = await subscriber.consumer.end_offsets([TopicAndPartition(topic.name, partition) for partition in partitions])
     return {place.partition: offset for place, offset in ends.items()}
+
+
+class Stretch(NamedTuple):
+    """A piece of a partition: from `begin` up to, and without, `end`."""
+
+    begin: int
+    end: int
+
+
+async def skip_to_last(
+    subscriber: BatchSubscriber, topic: Topic, partitions: Iterable[int], most: int
+) -> dict[int, Stretch]:
+    """Let a reader that began at the beginning go on at the last `most` records of each partition; return which they are.
+
+    The reader is at work already: its handler may get some of the records before them, and after those nothing but them.
+    """
+    consumer = subscriber.consumer
+    assert consumer is not None, "the broker starts first"
+    places = [TopicAndPartition(topic.name, partition) for partition in partitions]
+    begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+    stretches = {place: Stretch(max(begins[place], ends[place] - most), ends[place]) for place in places}
+    for place, stretch in stretches.items():
+        # Nothing may be awaited between looking and seeking, and a reader is never sent back: it would skip what it has.
+        if await consumer.position(place) < stretch.begin:
+            consumer.seek(place, stretch.begin)
+    return {place.partition: stretch for place, stretch in stretches.items()}
 
 
 class _Revoked(ConsumerRebalanceListener):

@@ -10,7 +10,9 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
+from pydantic import ValidationError
 
+from contracts.base import explain
 from contracts.kafka.consuming import RawRecord
 from contracts.topics import MAX_RECORD_BYTES
 
@@ -111,7 +113,10 @@ def dead_letter(record: RawRecord, error: Exception) -> Outgoing:
         value=record.value,
         headers=[
             *record.headers,
-            ("error", str(error)[:2000].encode(errors="replace")),
+            (
+                "error",
+                (explain(error) if isinstance(error, ValidationError) else str(error))[:2000].encode(errors="replace"),
+            ),
             ("error-type", type(error).__name__.encode()),
             ("source-topic", record.topic.encode()),
             ("source-partition", str(record.partition).encode()),

@@ -7,9 +7,11 @@ inserts composite arrays one batch at a time; ours inserts plain arrays, togethe
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from typing import Any, TypeVar
 from uuid import UUID
@@ -26,6 +28,18 @@ _T = TypeVar("_T")
 
 AGAIN_SECONDS = 30
 """A deadline whose command got lost fires again after this long, until the run's next event moves or clears it."""
+
+CLOSE_SECONDS = 1.0
+"""How long a statement under way may take when the ledger is closed."""
+
+# A server that went without a word is noticed: libpq's own defaults wait for hours.
+_CONNECTING: dict[str, Any] = {
+    "connect_timeout": 3,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
 
 _INSERT_EVENTS = """
 INSERT INTO ledger.events (run_id, version, kind, record)
@@ -102,7 +116,7 @@ class Recorder(AggregateRecorder):
         """Yield the connection, made when there is none. Raises LedgerAway or Fenced for what the library says."""
         try:
             if self._connection is None or self._connection.closed:
-                self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
+                self._connection = psycopg.connect(self._url, autocommit=True, **_CONNECTING)
             yield self._connection
         except psycopg.errors.UniqueViolation as error:
             raise Fenced(str(error)) from error
@@ -115,6 +129,14 @@ class Recorder(AggregateRecorder):
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    def hang_up(self) -> None:
+        """End the connection under a statement that does not come back; it raises LedgerAway. Any thread may call this."""
+        connection = self._connection
+        with suppress(OSError, psycopg.Error):
+            if connection is not None:
+                with socket.socket(fileno=os.dup(connection.fileno())) as line:
+                    line.shutdown(socket.SHUT_RDWR)
 
     def create_tables(self) -> None:
         """Create what is missing."""
@@ -245,8 +267,12 @@ class PostgresLedger:
         await self._run(self._recorder.create_tables)
 
     async def close(self) -> None:
-        """Disconnect."""
-        await self._run(self._recorder.close)
+        """Disconnect, from under a statement that does not come back if need be."""
+        closing = asyncio.ensure_future(self._run(self._recorder.close))
+        await asyncio.wait([closing], timeout=CLOSE_SECONDS)
+        if not closing.done():
+            self._recorder.hang_up()
+        await closing
         self._thread.shutdown()
 
     async def transact(self, batch: Batch) -> None:
