@@ -1,0 +1,1 @@
+"""Where the worker meets PostgreSQL. Nothing else names asyncpg."""

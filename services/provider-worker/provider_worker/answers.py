@@ -1,0 +1,69 @@
+"""What the worker says to a run, as commands. Ids follow from the order, so that saying something twice is saying it once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from contracts.kafka import Outgoing
+from contracts.runs.commands import (
+    ExtendLease,
+    FromWorker,
+    RecordExecution,
+    RecordFailure,
+    RecordPreparation,
+    command_id,
+)
+from contracts.topics import COMMANDS, MAX_RECORD_BYTES
+from contracts.work import Execution, Failure, Order, Preparation
+
+MAX_ANSWER_BYTES = MAX_RECORD_BYTES * 3 // 4
+"""An answer becomes events and a view, with some more around it, and those must fit a record too."""
+
+
+def prepared(order: Order, provider: str, at: datetime, preparation: Preparation) -> FromWorker:
+    """Answer with a preparation."""
+    return RecordPreparation(**_about(order, provider, at, "record-preparation"), preparation=preparation)
+
+
+def executed(order: Order, provider: str, at: datetime, execution: Execution) -> FromWorker:
+    """Answer with an execution."""
+    return RecordExecution(**_about(order, provider, at, "record-execution"), execution=execution)
+
+
+def failed(order: Order, provider: str, at: datetime, failure: Failure) -> FromWorker:
+    """Answer that it did not work out."""
+    return RecordFailure(**_about(order, provider, at, "record-failure"), failure=failure)
+
+
+def still_at_it(order: Order, provider: str, at: datetime, number: int) -> FromWorker:
+    """Say that the order is being carried out, for the `number`th time."""
+    return ExtendLease(**_about(order, provider, at, "extend-lease", number))
+
+
+def to_record(answer: FromWorker) -> Outgoing:
+    """Write an answer for `run.commands`. One that is too large becomes a failure that says so."""
+    body = answer.model_dump_json().encode()
+    if len(body) > MAX_ANSWER_BYTES:
+        body = _too_large(answer, len(body)).model_dump_json().encode()
+    return Outgoing(COMMANDS.name, str(answer.run_id).encode(), body)
+
+
+def _about(order: Order, provider: str, at: datetime, kind: str, *more: object) -> dict[str, Any]:
+    return {
+        "command_id": command_id(kind, order.work_id, order.attempt, *more),
+        "run_id": order.run_id,
+        "tenant": order.tenant,
+        "at": at,
+        "actor": f"worker:{provider}",
+        "work_id": order.work_id,
+        "attempt": order.attempt,
+    }
+
+
+def _too_large(answer: FromWorker, size: int) -> FromWorker:
+    code = "payload_too_large" if isinstance(answer, RecordPreparation) else "response_too_large"
+    message = f"The worker's answer has {size} bytes; more than {MAX_ANSWER_BYTES} cannot be recorded."
+    said = answer.model_dump(include={"run_id", "tenant", "at", "actor", "work_id", "attempt"})
+    identity = command_id("record-failure", answer.work_id, answer.attempt)
+    return RecordFailure(command_id=identity, **said, failure=Failure(code=code, message=message))

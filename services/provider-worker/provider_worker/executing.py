@@ -1,0 +1,167 @@
+"""Carrying out an `execute` order: the bytes that were approved go out once, the facts about the answer come back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+from artifacts.store import Artifact
+from contracts.base import digest
+from contracts.work import ExecuteOrder, Execution, Failure
+from provider_worker.failures import log_bug
+from provider_worker.ports import Artifacts, StorageUnavailable
+from provider_worker.providers.base import AIProvider, Answer, Call, ProviderError
+from provider_worker.sanitizing import Sanitizer
+
+EXECUTE_SECONDS = 600.0
+"""How long a call may take in all, whatever the provider's own limits are."""
+
+INLINE_BYTES = 128 * 1024
+"""Raw answers beyond this go to the artifact store: they would be carried through every event and view of the run."""
+
+INLINE_RESPONSE_BYTES = 256 * 1024
+"""The same for cleaned answers, which reviewers read in place."""
+
+MAX_RESPONSE_BYTES = 20 * 1024 * 1024
+
+_EXCERPT = 2000
+_STORED_SCHEMA = {
+    "type": "object",
+    "properties": {"artifact": {"type": "string"}, "size": {"type": "integer"}, "excerpt": {"type": "string"}},
+    "required": ["artifact", "size"],
+}
+
+
+async def execute(
+    order: ExecuteOrder,
+    provider: AIProvider,
+    artifacts: Artifacts,
+    sanitizer: Sanitizer,
+    seconds: float = EXECUTE_SECONDS,
+) -> Execution:
+    """Make the call and say what came of it. After `seconds` the call counts as uncertain.
+
+    Raises ProviderError, and StorageUnavailable only while nothing was called yet.
+    """
+    refuse_other_bytes(order)
+    shelf = _Patient(artifacts)
+    began = time.monotonic()
+    answer = await _call(order, provider, shelf, sanitizer, seconds)
+    latency_ms = int((time.monotonic() - began) * 1000)
+    raw = sanitizer.json(answer.raw)
+    try:
+        return await _facts(order, provider, answer, raw, latency_ms, shelf, sanitizer)
+    except ProviderError:
+        raise
+    except Exception as error:
+        log_bug(error, provider.name, sanitizer)
+        ref = await shelf.keep(_json(raw), "application/json")
+        message = (
+            f"The call was made, but a bug in the provider {provider.name} kept its answer from being read: {ref}."
+        )
+        raise ProviderError(Failure(code="provider_bug", message=message)) from error
+
+
+def refuse_other_bytes(order: ExecuteOrder) -> None:
+    """Raise ProviderError `payload_mismatch` unless the payload is the one that was approved."""
+    if digest(order.payload) != order.payload_sha256:
+        message = "The payload is not the one that was approved: its digest is another. Nothing was called."
+        raise ProviderError(Failure(code="payload_mismatch", message=message))
+
+
+async def _call(
+    order: ExecuteOrder, provider: AIProvider, shelf: Artifacts, sanitizer: Sanitizer, seconds: float
+) -> Answer:
+    call = Call(order.operation, order.model, order.attempt, f"{order.work_id}:{order.attempt}", shelf)
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            return await provider.execute(order.payload, call)
+    except (ProviderError, StorageUnavailable):
+        raise
+    except Exception as error:
+        if limit.expired():
+            code, message = "timeout", f"{provider.name} gave no answer within {seconds:g} s."
+        else:
+            log_bug(error, provider.name, sanitizer)
+            code, message = (
+                "provider_bug",
+                f"A bug in the provider {provider.name} ended the call ({type(error).__name__}).",
+            )
+        failure = Failure(
+            code=code, message=f"{message} It may have happened.", retryable=limit.expired(), uncertain=True
+        )
+        raise ProviderError(failure) from error
+
+
+async def _facts(
+    order: ExecuteOrder,
+    provider: AIProvider,
+    answer: Answer,
+    raw: Any,
+    latency_ms: int,
+    shelf: Artifacts,
+    sanitizer: Sanitizer,
+) -> Execution:
+    kept = await _inline_or_kept(raw, shelf)
+    audit = await provider.audit_response(order.operation, order.payload, answer.raw)
+    response, schema = await _bounded(sanitizer.json(audit.response), sanitizer.json(audit.schema), shelf)
+    return Execution(
+        raw=kept,
+        response=response,
+        response_schema=schema,
+        signals=audit.signals,
+        usage=sanitizer.json(audit.usage),
+        cost=audit.cost,
+        latency_ms=latency_ms,
+        provider_request_id=sanitizer.text(answer.request_id) if answer.request_id else None,
+    )
+
+
+async def _inline_or_kept(raw: Any, shelf: Artifacts) -> Any:
+    body = _json(raw)
+    if len(body) <= INLINE_BYTES:
+        return raw
+    if len(body) > MAX_RESPONSE_BYTES:
+        message = f"The answer has {len(body)} bytes; more than {MAX_RESPONSE_BYTES} are not taken."
+        raise ProviderError(Failure(code="response_too_large", message=message))
+    return {"artifact": await shelf.keep(body, "application/json"), "size": len(body)}
+
+
+async def _bounded(response: dict[str, Any], schema: dict[str, Any], shelf: Artifacts) -> tuple[Any, Any]:
+    body = _json(response)
+    if len(body) <= INLINE_RESPONSE_BYTES:
+        return response, schema if len(_json(schema)) <= INLINE_RESPONSE_BYTES else {}
+    excerpt = next((value[:_EXCERPT] for value in response.values() if isinstance(value, str)), "")
+    ref = await shelf.keep(body, "application/json")
+    return {"artifact": ref, "size": len(body), "excerpt": excerpt}, _STORED_SCHEMA
+
+
+class _Patient:
+    """Artifacts that keep what was paid for: while the database is away they wait, as long as a call may take."""
+
+    def __init__(self, artifacts: Artifacts) -> None:
+        self._artifacts = artifacts
+
+    async def find(self, ref: str) -> Artifact | None:
+        return await self._artifacts.find(ref)
+
+    async def read(self, ref: str) -> tuple[Artifact, bytes] | None:
+        return await self._artifacts.read(ref)
+
+    async def keep(self, body: bytes, media_type: str) -> str:
+        pause, until = 0.1, time.monotonic() + EXECUTE_SECONDS
+        while time.monotonic() < until:
+            try:
+                return await self._artifacts.keep(body, media_type)
+            except StorageUnavailable:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, 5)
+        message = "The call was made, but the database was away for too long to keep its answer."
+        raise ProviderError(Failure(code="storage_unavailable", message=message))
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

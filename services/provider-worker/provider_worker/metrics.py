@@ -1,0 +1,14 @@
+"""What is counted about orders, for `/metrics`."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+ORDERS = Counter("countersign_worker_orders", "Orders by what became of them.", ["kind", "provider", "outcome"])
+SECONDS = Histogram(
+    "countersign_worker_order_seconds",
+    "How long an order took, from its begin to its answer.",
+    ["kind", "provider"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600),
+)
+RUNNING = Gauge("countersign_worker_orders_running", "Orders that are being carried out.")
+DEAD = Counter("countersign_worker_dead_letters", "Records that could not be read.")
+COST = Counter("countersign_worker_cost_usd", "What calls cost, where the provider tells, in US dollars.", ["provider"])

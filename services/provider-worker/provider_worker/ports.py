@@ -1,0 +1,61 @@
+"""What the worker needs from outside, as its core sees it. Names no driver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from artifacts.store import Artifact
+from contracts.kafka import Outgoing
+from contracts.work import ExecuteOrder
+
+
+class StorageUnavailable(Exception):
+    """The database does not answer."""
+
+
+class Claims(Protocol):
+    """Who may begin a call. What is claimed is claimed for good, in the whole world."""
+
+    async def claim(self, orders: Sequence[ExecuteOrder], token: str) -> set[tuple[str, str, int]]:
+        """Return the (tenant, work_id, attempt) that `token` may begin; the others were begun already.
+
+        Saying the same orders with the same token again gives the same answer. Raises StorageUnavailable.
+        """
+        ...
+
+
+class Artifacts(Protocol):
+    """The artifacts of one tenant. Every method raises StorageUnavailable."""
+
+    async def find(self, ref: str) -> Artifact | None:
+        """Return what `ref` names, without its bytes."""
+        ...
+
+    async def read(self, ref: str) -> tuple[Artifact, bytes] | None:
+        """Return what `ref` names, with its bytes."""
+        ...
+
+    async def keep(self, body: bytes, media_type: str) -> str:
+        """Keep `body` and return its ref."""
+        ...
+
+
+class Shelves(Protocol):
+    """The artifacts of all tenants."""
+
+    def of(self, tenant: str) -> Artifacts:
+        """Return the artifacts of one tenant."""
+        ...
+
+
+class Post(Protocol):
+    """The way to Kafka."""
+
+    async def send(self, record: Outgoing) -> None:
+        """Return when all replicas have `record`, however long Kafka is away; raise KafkaError when waiting seems no use."""
+        ...
+
+    async def try_to_send(self, record: Outgoing) -> None:
+        """Return when all replicas have `record`. Raises KafkaError."""
+        ...

@@ -1,0 +1,145 @@
+"""`AIProvider`: what a provider must be able to do, and the words in which it is asked and answers.
+
+A provider builds, checks, prices, calls and scores. It never decides what happens next, and reads no settings of its own accord
+after `from_settings`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, ClassVar, Self
+
+from chassis.settings import Settings
+from contracts.policy import Signals
+from contracts.work import CallIntent, Capabilities, Failure, Issue, Severity
+from provider_worker.ports import Artifacts
+from provider_worker.providers.validation import PayloadSchema
+
+
+class ProviderError(Exception):
+    """A call, or what was built for one, did not work out. `failure` says it in words fit for a person and an event."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"{failure.code}: {failure.message}")
+        self.failure = failure
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that comes with an intent: an artifact that was found, or a link that nobody has opened yet."""
+
+    url: str
+    media_type: str | None = None
+    size: int | None = None
+
+    @property
+    def is_link(self) -> bool:
+        """Whether it lives somewhere on the web rather than in the store."""
+        return self.media_type is None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The circumstances of one `execute`. `key` names the attempt; a vendor that takes an idempotency key gets it."""
+
+    operation: str
+    model: str | None
+    attempt: int
+    key: str
+    artifacts: Artifacts
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `raw` is JSON as near to the vendor's own bytes as JSON allows; files in it are artifact refs."""
+
+    raw: Any
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What an answer amounts to: cleaned, described by a schema, scored, counted, priced."""
+
+    response: dict[str, Any]
+    schema: dict[str, Any]
+    signals: Signals = field(default_factory=Signals)
+    usage: dict[str, Any] = field(default_factory=dict)
+    cost: Decimal | None = None
+
+
+class AIProvider(ABC):
+    """One vendor. Add one with a class like this in one file and an entry point in the group `countersign.providers`."""
+
+    name: ClassVar[str]
+    """Under which runs ask for it."""
+
+    tools: ClassVar[Mapping[str, str | None]] = {}
+    """Names of agent tools that stand for it, each with the operation it means, or None for the default."""
+
+    @classmethod
+    @abstractmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Make the provider. Without a key it is made all the same, and says so in its capabilities."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never appear in an event, a log or an error."""
+        return ()
+
+    @abstractmethod
+    async def get_capabilities(self) -> Capabilities:
+        """Say what can be asked for."""
+
+    @abstractmethod
+    def payload_schema(self, operation: str) -> PayloadSchema:
+        """Return the JSON Schema of an operation's payloads."""
+
+    @abstractmethod
+    async def create_payload(
+        self, intent: CallIntent, tool: Mapping[str, Any] | None, attachments: Sequence[Attachment]
+    ) -> dict[str, Any]:
+        """Build exactly what would be sent. Model and operation of `intent` are chosen already, and are ones on offer.
+
+        Costs nothing, mends nothing: what looks wrong stays for `validate_payload` to name. Raises ProviderError.
+        """
+
+    async def validate_payload(self, operation: str, payload: Mapping[str, Any]) -> list[Issue]:
+        """Name everything that is wrong with a payload, by its schema; a provider adds its own rules."""
+        return self.payload_schema(operation).issues(payload)
+
+    def score_payload(self, payload: Mapping[str, Any], issues: Sequence[Issue]) -> Signals:  # noqa: ARG002 - for overriding
+        """Say how sure it is that the payload is what was meant, and how much of it would be changed without asking.
+
+        The rule: confidence is 1 when nothing is wrong, 0 when an error needs judgement, else 0.05 less an issue, not below 0.5.
+        """
+        judgement = any(issue.severity is Severity.ERROR and not issue.auto_fixable for issue in issues)
+        confidence = 0.0 if judgement else max(0.5, round(1 - 0.05 * len(issues), 2))
+        return Signals(confidence=confidence, payload_changes=sum(issue.auto_fixable for issue in issues))
+
+    @abstractmethod
+    async def estimate_cost(self, operation: str, payload: Mapping[str, Any]) -> Decimal | None:
+        """Estimate what the call would cost in US dollars, or None where that is not known."""
+
+    @abstractmethod
+    async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
+        """Make one call with exactly `payload`; never try again.
+
+        Raises ProviderError, whose failure is `uncertain` when the call may have happened. Any other exception counts as a bug
+        in the provider, after which the call may have happened.
+        """
+
+    @abstractmethod
+    async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
+        """Clean and score what came back. Calls nobody. Raises ProviderError when it is no answer at all."""
+
+    async def get_rate_limit_status(self) -> dict[str, Any] | None:
+        """Return what the vendor last said about its limits, or None."""
+        return None
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        return

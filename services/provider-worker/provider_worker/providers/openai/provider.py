@@ -1,0 +1,158 @@
+"""The OpenAI provider: Chat Completions for text and JSON, Images for images, through the SDK.
+
+Chat Completions rather than Responses, because every OpenAI-compatible server speaks it. The body that is sent is the payload as
+approved, member for member, through the SDK's own `post`: its typed methods know only the parameters of their day.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, ClassVar, Self
+from urllib.parse import quote
+
+import httpx2
+import openai
+import structlog
+
+from chassis.settings import Settings
+from contracts.work import CallIntent, Capabilities, Failure, Issue, ModelInfo
+from provider_worker.providers.base import AIProvider, Answer, Attachment, Audit, Call, ProviderError
+from provider_worker.providers.openai import prices
+from provider_worker.providers.openai.auditing import audit_chat, audit_images
+from provider_worker.providers.openai.connection import connect, rate_limit
+from provider_worker.providers.openai.errors import ResponseTooLarge, failure_of
+from provider_worker.providers.openai.files import with_files, without_files
+from provider_worker.providers.openai.payloads import IMAGE, JSON, OPERATIONS, TEXT, build, schema_of
+from provider_worker.providers.openai.rules import reasoning_issues
+from provider_worker.providers.validation import PayloadSchema, unknown_members
+
+DEFAULT_MODEL = "gpt-5.4-mini"
+DEFAULT_IMAGE_MODEL = "gpt-image-2.5-flare"
+NO_KEY = "none"
+"""What servers that ask for no key are sent in its place; the SDK insists on one."""
+
+_log = structlog.get_logger(__name__)
+
+
+class OpenAIProvider(AIProvider):
+    """OpenAI itself, or the server at `base_url`, which may need no key."""
+
+    name: ClassVar[str] = "openai"
+    tools: ClassVar[Mapping[str, str | None]] = {
+        "gpt": TEXT,
+        "chatgpt": TEXT,
+        "openai-text": TEXT,
+        "openai-image": IMAGE,
+        "gpt-image": IMAGE,
+    }
+
+    def __init__(self, key: str | None, base_url: str | None) -> None:
+        self._key = key
+        self._is_openai = base_url is None
+        self._client = connect(key or NO_KEY, base_url) if key or base_url else None
+        self._schemas = {operation: PayloadSchema(schema_of(operation)) for operation in OPERATIONS}
+        self._limits: dict[str, Any] | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Make the provider. A key that no HTTP header can carry counts as none."""
+        key = settings.openai_api_key.get_secret_value().strip() if settings.openai_api_key else ""
+        if key and not (key.isascii() and key.isprintable()):
+            _log.error("OPENAI_API_KEY holds characters that no key has; it is not used")
+            key = ""
+        return cls(key or None, settings.openai_base_url)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return the key."""
+        return (self._key,) if self._key else ()
+
+    async def get_capabilities(self) -> Capabilities:
+        """Say what can be asked for. Any model is passed on; those with a known price are listed."""
+        known = [
+            ModelInfo(name=model, operations=(IMAGE,) if "image" in model else (TEXT, JSON)) for model in prices.table()
+        ]
+        return Capabilities(
+            provider=self.name,
+            description="OpenAI's models, or those of any OpenAI-compatible server.",
+            tool_names=tuple(self.tools),
+            operations=OPERATIONS,
+            default_operation=TEXT,
+            models=tuple(sorted(known, key=lambda model: model.name != DEFAULT_IMAGE_MODEL)),
+            default_model=DEFAULT_MODEL,
+            any_model=True,
+            safe_to_repeat=False,
+            configured=self._client is not None,
+            rate_limit=await self.get_rate_limit_status(),
+        )
+
+    def payload_schema(self, operation: str) -> PayloadSchema:
+        """Return the JSON Schema of an operation's request bodies."""
+        return self._schemas[operation]
+
+    async def create_payload(
+        self, intent: CallIntent, tool: Mapping[str, Any] | None, attachments: Sequence[Attachment]
+    ) -> dict[str, Any]:
+        """Build the request body; the parameters `system`, `messages` and `schema` shape it, the others are its members."""
+        del tool
+        return build(intent, attachments)
+
+    async def validate_payload(self, operation: str, payload: Mapping[str, Any]) -> list[Issue]:
+        """Check against the schema and, on OpenAI itself, against what its reasoning models refuse."""
+        schema = self._schemas[operation]
+        issues = schema.issues(payload)
+        issues += unknown_members(payload, list(schema.document["properties"]), [], "it is passed on as it is")
+        return issues + (reasoning_issues(payload) if self._is_openai and operation != IMAGE else [])
+
+    async def estimate_cost(self, operation: str, payload: Mapping[str, Any]) -> Decimal | None:
+        """Estimate by the price table."""
+        return prices.estimate_image(payload) if operation == IMAGE else prices.estimate_chat(payload)
+
+    async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
+        """Post the payload once."""
+        if self._client is None:
+            raise ProviderError(Failure(code="provider_unconfigured", message="The worker holds no key for OpenAI."))
+        path = "/images/generations" if call.operation == IMAGE else "/chat/completions"
+        body = await with_files(payload, call.artifacts)
+        response = await self._post(self._client, path, body, call.key)
+        self._limits = rate_limit(response.headers) or self._limits
+        raw = _parse(response)
+        if call.operation == IMAGE:
+            raw = await without_files(raw, call.artifacts)
+        return Answer(raw, response.headers.get("x-request-id"))
+
+    async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
+        """Read the answer by its protocol."""
+        if operation == IMAGE:
+            return audit_images(payload, raw)
+        return audit_chat(payload, raw, as_json=operation == JSON)
+
+    async def get_rate_limit_status(self) -> dict[str, Any] | None:
+        """Return the limits that the last response spoke of."""
+        return self._limits
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.close()
+
+    async def _post(self, client: openai.AsyncOpenAI, path: str, body: dict[str, Any], key: str) -> httpx2.Response:
+        try:
+            # OpenAI logs this id, and can be asked by it whether a call happened.
+            return await client.post(
+                path, cast_to=httpx2.Response, body=body, options={"headers": {"X-Client-Request-Id": quote(key)}}
+            )
+        except (openai.OpenAIError, ResponseTooLarge) as error:
+            if isinstance(error, openai.APIStatusError):
+                self._limits = rate_limit(error.response.headers) or self._limits
+            raise ProviderError(failure_of(error)) from error
+
+
+def _parse(response: httpx2.Response) -> Any:
+    try:
+        return json.loads(response.content)
+    except (ValueError, RecursionError) as error:
+        message = f"The server answered with {len(response.content)} bytes that are not JSON."
+        raise ProviderError(Failure(code="malformed_response", message=message, status=response.status_code)) from error

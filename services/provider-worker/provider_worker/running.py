@@ -1,0 +1,152 @@
+"""The worker's life: connect, however long that takes, take orders, and leave in an order that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+import structlog
+
+from chassis.serving import Background
+from chassis.settings import Settings
+from contracts.kafka import (
+    Confirming,
+    KafkaError,
+    Producer,
+    RawRecord,
+    commit_offsets,
+    create_broker,
+    end_offsets,
+    subscribe_group,
+)
+from contracts.topics import WORK
+from provider_worker.adapters.claims import PostgresClaims
+from provider_worker.adapters.postgres import Pool, check, create_pool, ensure_schema
+from provider_worker.adapters.shelves import PostgresShelves
+from provider_worker.catalog import announce_for_ever
+from provider_worker.ports import StorageUnavailable
+from provider_worker.providers.registry import Registry
+from provider_worker.sanitizing import Sanitizer
+from provider_worker.sending import Outbox
+from provider_worker.work import Worker
+
+GROUP = "provider-worker"
+GRACE_SECONDS = 4.0
+"""What running orders get to end by themselves once a stop was asked for; with the rest of the stop it stays under 10 s."""
+
+_CLOSE_SECONDS = 2.0
+_CLEAN_SECONDS = 3600.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Running:
+    """One worker process's connections and loops."""
+
+    def __init__(self, settings: Settings, registry: Registry, background: Background) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._background = background
+        self._sanitizer = Sanitizer([*registry.secrets, *_secrets_of(settings)])
+        self._producer = Producer(settings.kafka_bootstrap_servers, "provider-worker")
+        self._outbox = Outbox(self._producer)
+        self._broker = create_broker(settings.kafka_bootstrap_servers, "provider-worker")
+        self._subscriber = subscribe_group(
+            self._broker, WORK, self._on_records, group=GROUP, fetch_wait_ms=settings.fetch_wait_ms
+        )
+        self._confirming = Confirming(self._commit)
+        self._pool: Pool | None = None
+        self._worker: Worker | None = None
+
+    async def start(self) -> None:
+        """Connect and begin to take orders. Waits while PostgreSQL or Kafka is away."""
+        self._pool = pool = await create_pool(self._settings.database_url.get_secret_value())
+        await _patiently("PostgreSQL", lambda: ensure_schema(pool))
+        await _patiently("Kafka", self._producer.start)
+        claims = PostgresClaims(pool)
+        self._worker = Worker(
+            self._registry,
+            claims,
+            PostgresShelves(pool),
+            self._outbox,
+            self._sanitizer,
+            confirm=self._confirming.hand,
+            on_broken=self._background.fail,
+            most=self._settings.worker_concurrency,
+        )
+        self._background.start(self._confirming.follow(), "offsets")
+        self._background.start(self._confirming.commit_now_and_then(), "commits")
+        self._background.start(announce_for_ever(self._registry, self._outbox, self._sanitizer), "catalog")
+        self._background.start(_forget_now_and_then(claims), "old claims")
+        await self._broker.start()
+        _log.info("taking orders", providers=self._registry.names, at_once=self._settings.worker_concurrency)
+
+    async def stop(self) -> None:
+        """Take nothing more, let what runs end, commit what was taken, disconnect."""
+        if self._worker is not None:
+            await self._worker.stop(GRACE_SECONDS)
+            await _briefly(self._confirming.settle())
+        await _briefly(self._broker.stop())
+        await self._background.stop()
+        await _briefly(self._producer.stop())
+        await _briefly(self._registry.close())
+        if self._pool is not None:
+            self._pool.terminate()
+
+    async def check_kafka(self) -> None:
+        """Raise unless this process reads the orders' log."""
+        if self._subscriber.consumer is None:
+            raise ConnectionError("connecting")
+        await end_offsets(self._subscriber, WORK, [0])
+
+    async def check_database(self) -> None:
+        """Raise unless PostgreSQL answers."""
+        if self._pool is None:
+            raise ConnectionError("connecting")
+        await check(self._pool)
+
+    async def _on_records(self, records: Sequence[RawRecord]) -> None:
+        if self._worker is None or self._background.failure is not None:
+            return
+        try:
+            await self._worker.on_records(records)
+        except Exception as error:
+            # FastStream would log this and read on past the batch.
+            _log.exception("orders could not be taken")
+            self._background.fail(error)
+
+    async def _commit(self, offsets: Mapping[int, int]) -> None:
+        await commit_offsets(self._subscriber, WORK, offsets)
+
+
+async def _patiently(what: str, attempt: Callable[[], Awaitable[None]]) -> None:
+    pause = 0.2
+    while True:
+        try:
+            return await attempt()
+        except (StorageUnavailable, KafkaError, ConnectionError) as error:
+            _log.warning("waiting for a connection", to=what, reason=str(error))
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, 5)
+
+
+async def _briefly(ending: Awaitable[None]) -> None:
+    """Await a step of the stop; what hangs because its other side is away must not hold up the rest."""
+    with contextlib.suppress(TimeoutError, KafkaError):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await ending
+
+
+async def _forget_now_and_then(claims: PostgresClaims) -> None:
+    while True:
+        with contextlib.suppress(StorageUnavailable):
+            await claims.forget_old()
+        await asyncio.sleep(_CLEAN_SECONDS)
+
+
+def _secrets_of(settings: Settings) -> list[str]:
+    keys = (settings.openai_api_key, settings.anthropic_api_key, settings.replicate_api_token, settings.hf_token)
+    url = settings.database_url.get_secret_value()
+    return [url, urlsplit(url).password or "", *(key.get_secret_value() for key in keys if key is not None)]

@@ -1,0 +1,82 @@
+"""Making what providers say fit for events: interoperable JSON (RFC 7493), bounded depth, no secrets. Judges no content."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from contracts.base import MAX_SAFE_INTEGER
+
+MAX_LEVELS = 32
+"""Deeper values become text: they are still to be wrapped in events and subjects, which stop at twice that."""
+
+SHORTEST_SECRET = 8
+"""Anything shorter is no secret, and hiding it would riddle ordinary text with holes."""
+
+HIDDEN = "[hidden]"
+
+
+class Sanitizer:
+    """Rewrites JSON values and text so that every reader can hold them and nobody finds a key in them."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
+
+    def text(self, text: str) -> str:
+        """Replace NUL and lone surrogates by U+FFFD, and hide secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        if "\x00" in text:
+            text = text.replace("\x00", "\ufffd")
+        if text.isascii():
+            return text
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+    def json(self, value: Any, level: int = 0) -> Any:
+        """Return `value` as interoperable JSON.
+
+        Integers beyond 2^53 become strings, NaN and infinities null, member names strings, what is nested too deeply its JSON text.
+        """
+        match value:
+            case None | bool():
+                return value
+            case str():
+                return self.text(value)
+            case int():
+                return value if abs(value) <= MAX_SAFE_INTEGER else _digits(value)
+            case float():
+                return value if math.isfinite(value) else None
+            case Mapping() | list() | tuple() if level >= MAX_LEVELS:
+                return self.text(_as_text(value))
+            case Mapping():
+                return {self.text(str(name)): self.json(item, level + 1) for name, item in value.items()}
+            case list() | tuple():
+                return [self.json(item, level + 1) for item in value]
+            case _:
+                return self.text(str(value))
+
+
+def is_too_deep(value: Any) -> bool:
+    """Say whether a JSON value is nested beyond MAX_LEVELS, so that sanitizing would change its shape."""
+    level, here = 0, [value]
+    while here and level < MAX_LEVELS:
+        containers = [item for item in here if isinstance(item, Mapping | list | tuple)]
+        here = [child for item in containers for child in (item.values() if isinstance(item, Mapping) else item)]
+        level += 1
+    return any(isinstance(item, Mapping | list | tuple) for item in here)
+
+
+def _digits(value: int) -> str:
+    try:
+        return str(value)
+    except ValueError:  # Python refuses to write thousands of digits
+        return hex(value)
+
+
+def _as_text(value: Any) -> str:
+    try:
+        return json.dumps(value, default=str, ensure_ascii=False)
+    except (RecursionError, ValueError):
+        return "[nested too deeply]"

@@ -1,0 +1,39 @@
+"""What the worker's component tests share: the real Kafka with an ear on it, a fake OpenAI, one running worker a module."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from component.worker.workshop import KEY, Floor, Workshop, floor_on, serving, worker_on
+from provider_worker.fakes.openai import FakeOpenAI
+
+
+@pytest_asyncio.fixture(scope="module")
+async def floor(kafka_bootstrap: str) -> AsyncIterator[Floor]:
+    """Listen on the real Kafka."""
+    async with floor_on(kafka_bootstrap) as floor:
+        yield floor
+
+
+@pytest_asyncio.fixture(scope="module")
+async def vendor_calls() -> FakeOpenAI:
+    """Give the memory of the module's fake OpenAI."""
+    return FakeOpenAI()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def vendor_url(vendor_calls: FakeOpenAI) -> AsyncIterator[str]:
+    """Serve the fake OpenAI on loopback and give its base URL."""
+    async with serving(vendor_calls.app()) as url:
+        yield f"{url}/v1"
+
+
+@pytest_asyncio.fixture(scope="module")
+async def workshop(floor: Floor, module_postgres_url: str, vendor_url: str) -> AsyncIterator[Workshop]:
+    """Run the module's worker, with the fake OpenAI as its vendor."""
+    settings = {"openai_base_url": vendor_url, "openai_api_key": KEY}
+    async with worker_on(floor.bootstrap, module_postgres_url, **settings) as workshop:
+        await workshop.until_ready()
+        yield workshop

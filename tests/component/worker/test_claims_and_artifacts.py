@@ -1,0 +1,124 @@
+"""Claims and artifacts on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from artifacts.store import ArtifactStore, MalformedRef, parse_ref
+from component.worker.workshop import an_execute_order
+from provider_worker.adapters.claims import PostgresClaims
+from provider_worker.adapters.postgres import Pool, create_pool, ensure_schema
+from provider_worker.adapters.shelves import PostgresShelves
+from provider_worker.orders import key_of
+from provider_worker.ports import StorageUnavailable
+
+
+@pytest_asyncio.fixture
+async def pool(postgres_url: str) -> AsyncIterator[Pool]:
+    """Give a pool on an empty database with the worker's tables."""
+    pool = await create_pool(postgres_url)
+    await ensure_schema(pool)
+    yield pool
+    await pool.close()
+
+
+async def test_many_services_can_make_the_tables_at_once(postgres_url: str) -> None:
+    """Without one failing."""
+    pools = [await create_pool(postgres_url) for _ in range(4)]
+    await asyncio.gather(*(ensure_schema(pool) for pool in pools for _ in range(3)))
+    for pool in pools:
+        await pool.close()
+
+
+async def test_of_many_claims_one_wins(pool: Pool) -> None:
+    """Whoever asks at the same time with another token gets nothing."""
+    claims, orders = PostgresClaims(pool), [an_execute_order() for _ in range(20)]
+    got = await asyncio.gather(*(claims.claim(orders, f"token-{number}") for number in range(8)))
+    won = [key for keys in got for key in keys]
+    assert sorted(won) == sorted(key_of(order) for order in orders)
+
+
+async def test_a_claim_asked_for_again_by_its_own_token_is_confirmed(pool: Pool) -> None:
+    """So that an answer lost on the wire does not lose the order."""
+    claims, order = PostgresClaims(pool), an_execute_order()
+    assert await claims.claim([order], "mine") == await claims.claim([order], "mine") == {key_of(order)}
+    assert await claims.claim([order], "another's") == set()
+
+
+async def test_claims_are_kept_by_tenant_work_and_attempt(pool: Pool) -> None:
+    """Each of the three makes another call of it."""
+    claims, order = PostgresClaims(pool), an_execute_order()
+    others = [order.model_copy(update=change) for change in ({"tenant": "other"}, {"work_id": "w"}, {"attempt": 2})]
+    await claims.claim([order], "first")
+    assert await claims.claim([order, *others], "second") == {key_of(other) for other in others}
+
+
+async def test_only_old_claims_are_forgotten(pool: Pool) -> None:
+    """After seven days; until then they stand."""
+    claims, old, young = PostgresClaims(pool), an_execute_order(), an_execute_order()
+    await claims.claim([old, young], "first")
+    await pool.execute("update work.claims set claimed_at = now() - interval '8 days' where work_id = $1", old.work_id)
+    await claims.forget_old()
+    assert await claims.claim([old, young], "second") == {key_of(old)}
+
+
+async def test_a_database_that_does_not_answer_is_told_as_that() -> None:
+    """Whatever the driver raises."""
+    pool = await create_pool("postgresql://nobody:x@127.0.0.1:1/none")
+    with pytest.raises(StorageUnavailable):
+        await PostgresClaims(pool).claim([an_execute_order()], "t")
+    with pytest.raises(StorageUnavailable):
+        await PostgresShelves(pool).of("acme").read("artifact:sha256:" + "0" * 64)
+    await pool.close()
+
+
+async def test_the_same_bytes_are_one_artifact_in_each_tenant(pool: Pool) -> None:
+    """With the media type they were first given; each session that brought them is remembered."""
+    store = ArtifactStore(pool)
+    first = await store.put("acme", b"bytes", "text/plain", "s1")
+    again = await asyncio.gather(*(store.put("acme", b"bytes", "image/png", session) for session in ("s1", "s2", None)))
+    assert set(again) == {first}
+    assert await store.get("acme", first.sha256) == (first, b"bytes")
+    assert await store.get("globex", first.sha256) is None
+    assert await store.find("globex", first.sha256) is None
+    await store.put("globex", b"bytes", "image/png")
+    assert await pool.fetchval("select count(*) from artifacts.blobs") == 2
+    linked = await pool.fetch("select session_id from artifacts.sessions where tenant = 'acme' order by 1")
+    assert [row["session_id"] for row in linked] == ["s1", "s2"]
+
+
+async def test_writers_at_the_same_time_agree(pool: Pool) -> None:
+    """On one row and one media type."""
+    store = ArtifactStore(pool)
+    kept = await asyncio.gather(*(store.put("acme", b"same", f"text/x-{number}") for number in range(8)))
+    assert len(set(kept)) == 1
+
+
+async def test_empty_and_large_artifacts_come_back_as_they_were(pool: Pool) -> None:
+    """From nothing to 25 MB."""
+    store = ArtifactStore(pool)
+    for body in (b"", bytes(range(256)) * 100_000):
+        artifact = await store.put("acme", body, "application/octet-stream")
+        assert artifact.size == len(body)
+        assert await store.get("acme", parse_ref(artifact.ref)) == (artifact, body)
+
+
+@pytest.mark.parametrize(
+    "ref", ["", "artifact:sha256:", "artifact:sha256:" + "A" * 64, "x" * 64, "artifact:sha256:" + "0" * 64 + "\n"]
+)
+async def test_what_is_no_ref_names_nothing(pool: Pool, ref: str) -> None:
+    """It is told apart from one that names nothing here."""
+    with pytest.raises(MalformedRef):
+        parse_ref(ref)
+    assert await PostgresShelves(pool).of("acme").find(ref) is None
+
+
+async def test_making_the_tables_again_changes_nothing(pool: Pool) -> None:
+    """What is kept stays."""
+    artifact = await ArtifactStore(pool).put("acme", b"kept", "text/plain")
+    await ensure_schema(pool)
+    assert await ArtifactStore(pool).find("acme", artifact.sha256) == artifact

@@ -1,0 +1,153 @@
+"""A real worker on a real Kafka and a real PostgreSQL: orders in, records out."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from artifacts.store import ArtifactStore, parse_ref
+from component.worker.workshop import KEY, Floor, Workshop, a_prepare_order, an_execute_order
+from contracts.kafka import Outgoing
+from contracts.topics import CATALOG, WORK
+from contracts.work import Capabilities
+from provider_worker.fakes.openai import FakeOpenAI
+from support.records import records_of
+
+pytestmark = pytest.mark.usefixtures("workshop")
+
+
+async def test_a_prepare_order_comes_back_as_a_preparation(floor: Floor) -> None:
+    """With payload, schema, issues, estimate and signals, in the order's tenant."""
+    order = a_prepare_order(parameters={"temperature": 5}, tenant="globex")
+    await floor.order(order)
+    said = await floor.ear.answer(order)
+    assert (said.kind, said.tenant, said.actor) == ("record-preparation.v1", "globex", "worker:sandbox")
+    preparation = said.preparation
+    assert preparation.payload["parameters"] == {"temperature": 5}
+    assert preparation.issues[0].suggested_fix == {"parameters": {"temperature": 2}}
+    assert preparation.payload_schema["properties"]
+    assert preparation.estimate > 0
+
+
+async def test_an_image_is_drawn_and_kept_for_its_tenant_alone(floor: Floor, module_postgres_url: str) -> None:
+    """The record holds a ref; the bytes are in PostgreSQL."""
+    order = an_execute_order(operation="image", prompt="a red bicycle", parameters={"size": "256x256"}, tenant="globex")
+    await floor.order(order)
+    (ref,) = (await floor.ear.answer(order)).execution.response["images"]
+    async with asyncpg.create_pool(module_postgres_url, min_size=1, max_size=1) as pool:
+        store = ArtifactStore(pool)
+        artifact, body = await store.get("globex", parse_ref(ref)) or pytest.fail("kept nowhere")
+        assert (artifact.media_type, body[:4]) == ("image/png", b"\x89PNG")
+        assert await store.get("acme", parse_ref(ref)) is None
+
+
+async def test_a_large_answer_travels_as_an_artifact(floor: Floor) -> None:
+    """The record stays small."""
+    long = {"type": "string", "minLength": 20_000, "maxLength": 20_000}
+    schema = {
+        "type": "object",
+        "properties": {f"p{n}": long for n in range(20)},
+        "required": [f"p{n}" for n in range(20)],
+    }
+    order = an_execute_order(operation="json", parameters={"schema": schema})
+    await floor.order(order)
+    execution = (await floor.ear.answer(order)).execution
+    assert execution.raw["size"] > 400_000
+    assert execution.response["artifact"].startswith("artifact:sha256:")
+    assert len(execution.model_dump_json()) < 10_000
+
+
+async def test_a_redelivered_call_is_made_once(floor: Floor, vendor_calls: FakeOpenAI) -> None:
+    """Published five times, called once; an order after it on the same partition shows that all five were read."""
+    order = an_execute_order(provider="openai", prompt="once only")
+    last = an_execute_order(provider="openai", prompt="the last", run_id=order.run_id)
+    for _ in range(5):
+        await floor.order(order)
+    await floor.order(last)
+    await floor.ear.hear(order, "record-execution.v1", 2)
+    prompts = [body["messages"][0]["content"] for body in vendor_calls.bodies]
+    assert (prompts.count("once only"), prompts.count("the last")) == (1, 1)
+
+
+async def test_a_slow_call_keeps_its_lease(floor: Floor) -> None:
+    """The worker says that it is still at it until the answer is there."""
+    order = an_execute_order(lease_seconds=1, parameters={"fault": "slow", "delay_seconds": 2})
+    await floor.order(order)
+    await floor.ear.answer(order)
+    extensions = await floor.ear.hear(order, "extend-lease.v1", 2)
+    assert len({said.command_id for said in extensions}) == len(extensions)
+
+
+async def test_a_malformed_order_goes_to_the_dead_letters_and_the_next_is_answered(floor: Floor) -> None:
+    """Its bytes as they came, the reason and its place in headers."""
+    order = a_prepare_order()
+    key = str(order.run_id).encode()
+    body = b'{"kind": "execute.v1", "mark": "' + key + b'"}'
+    await floor.producer.send(Outgoing(WORK.name, key, body, [("odd", b"\xff\xfe")]))
+    await floor.order(order)
+    await floor.ear.answer(order)
+    (dead,) = [record for record in await records_of(floor.bootstrap, WORK.dead) if record.value == body]
+    headers = dict(dead.headers)
+    assert headers["odd"] == b"\xff\xfe"
+    assert headers["source-topic"] == WORK.name.encode()
+    assert b"run_id" in headers["error"]
+
+
+async def test_failures_are_told_with_their_code(floor: Floor) -> None:
+    """Unknown provider, other bytes than approved, a fault of the vendor."""
+    orders = {
+        "provider_unknown": a_prepare_order(provider="nobody"),
+        "payload_mismatch": an_execute_order(payload_sha256="0" * 64),
+        "rate_limited": an_execute_order(provider="openai", model="fault-429"),
+        "connection_lost": an_execute_order(provider="openai", model="fault-reset"),
+    }
+    await floor.order(*orders.values())
+    failures = {code: (await floor.ear.answer(order)).failure for code, order in orders.items()}
+    assert {code: failure.code for code, failure in failures.items()} == {code: code for code in orders}
+    assert failures["rate_limited"].retry_after == 7
+    assert [code for code, failure in failures.items() if failure.uncertain] == ["connection_lost"]
+
+
+async def test_a_late_order_is_not_begun(floor: Floor, vendor_calls: FakeOpenAI) -> None:
+    """The run has asked otherwise by then."""
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    late = an_execute_order(provider="openai", prompt="too late", deadline=past)
+    timely = an_execute_order(provider="openai", prompt="in time", run_id=late.run_id)
+    await floor.order(late, timely)
+    assert (await floor.ear.answer(timely)).work_id == timely.work_id
+    assert "too late" not in [body["messages"][0]["content"] for body in vendor_calls.bodies]
+
+
+async def test_the_key_is_in_no_record(floor: Floor, caplog: pytest.LogCaptureFixture) -> None:
+    """Not even when a prompt and a model repeat it."""
+    orders = [a_prepare_order(provider="openai", prompt=f"my key is {KEY}"), an_execute_order(provider=f"x{KEY}")]
+    await floor.order(*orders)
+    for order in orders:
+        assert KEY not in (await floor.ear.answer(order)).model_dump_json()
+    assert KEY not in caplog.text
+
+
+async def test_the_catalog_names_every_provider(floor: Floor, workshop: Workshop) -> None:
+    """What the gateway validates names by."""
+    await workshop.until_ready()
+    latest: dict[bytes, Any] = {}
+    while not {b"sandbox", b"openai"} <= set(latest):
+        latest = {record.key: record.value for record in await records_of(floor.bootstrap, CATALOG.name)}
+    sandbox = Capabilities.model_validate_json(latest[b"sandbox"])
+    assert sandbox.safe_to_repeat
+    assert Capabilities.model_validate_json(latest[b"openai"]).configured
+
+
+async def test_health_and_metrics_are_served(floor: Floor, workshop: Workshop) -> None:
+    """Ready with its checks by name; orders counted by what became of them."""
+    order = a_prepare_order()
+    await floor.order(order)
+    await floor.ear.answer(order)
+    assert await workshop.health() == {"status": "ready", "checks": {"kafka": "ok", "postgres": "ok"}}
+    metrics = (await workshop.http.get("/metrics")).text
+    assert 'countersign_worker_orders_total{kind="prepare.v1",outcome="done",provider="sandbox"}' in metrics
+    assert json.dumps(metrics).count(KEY) == 0

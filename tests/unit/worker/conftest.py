@@ -1,0 +1,85 @@
+"""What the worker's unit tests share: orders, and the ports in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from contracts.base import digest
+from contracts.work import CallIntent, ExecuteOrder, PrepareOrder
+from provider_worker.fakes.memory import MemoryShelves
+from provider_worker.providers.registry import Registry
+from provider_worker.providers.sandbox import SandboxProvider
+from provider_worker.sanitizing import Sanitizer
+
+MakePrepare = Callable[..., PrepareOrder]
+MakeExecute = Callable[..., ExecuteOrder]
+
+
+def _order(**given: Any) -> dict[str, Any]:
+    return {
+        "run_id": uuid4(),
+        "work_id": f"work-{uuid4().hex}",
+        "attempt": 1,
+        "tenant": "acme",
+        "deadline": datetime.now(UTC) + timedelta(minutes=5),
+        "lease_seconds": 60,
+        **given,
+    }
+
+
+@pytest.fixture
+def prepare_order() -> MakePrepare:
+    """Make a prepare order; intent members and order members are told apart by name."""
+
+    def make(**given: Any) -> PrepareOrder:
+        intent = {name: given.pop(name) for name in [*CallIntent.model_fields] if name in given}
+        return PrepareOrder(
+            **_order(**given), intent=CallIntent(**{"provider": "sandbox", "prompt": "Hello", **intent})
+        )
+
+    return make
+
+
+@pytest.fixture
+def execute_order() -> MakeExecute:
+    """Make an execute order for the sandbox; parameters go into its payload."""
+
+    def make(**given: Any) -> ExecuteOrder:
+        payload = given.pop("payload", None) or {
+            "model": "sandbox-1",
+            "prompt": given.pop("prompt", "Hello"),
+            "parameters": given.pop("parameters", {}),
+        }
+        said = {"provider": "sandbox", "model": "sandbox-1", "operation": "text", "payload_sha256": digest(payload)}
+        return ExecuteOrder(**_order(**{**said, **given}), payload=payload)
+
+    return make
+
+
+@pytest.fixture
+def sandbox() -> SandboxProvider:
+    """Give a sandbox that answers at once."""
+    return SandboxProvider()
+
+
+@pytest.fixture
+def registry(sandbox: SandboxProvider) -> Registry:
+    """Give a registry that knows the sandbox alone."""
+    return Registry([sandbox])
+
+
+@pytest.fixture
+def shelves() -> MemoryShelves:
+    """Give empty shelves."""
+    return MemoryShelves()
+
+
+@pytest.fixture
+def sanitizer() -> Sanitizer:
+    """Give a sanitizer that knows one secret."""
+    return Sanitizer(["sk-very-secret"])

@@ -1,0 +1,183 @@
+"""An execute order's bytes go out once, and what came back is told as facts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from contracts.work import ExecuteOrder, Execution
+from provider_worker.executing import INLINE_BYTES, execute
+from provider_worker.fakes.memory import MemoryArtifacts, MemoryShelves
+from provider_worker.ports import StorageUnavailable
+from provider_worker.providers.base import Answer, Audit, Call, ProviderError
+from provider_worker.providers.sandbox import SandboxProvider
+from provider_worker.sanitizing import Sanitizer
+
+MakeExecute = Callable[..., ExecuteOrder]
+
+
+class Scripted(SandboxProvider):
+    """A provider whose vendor answers as told; an exception in place of an answer is raised."""
+
+    name = "scripted"
+
+    def __init__(self, raw: Any, audit: Audit | Exception | None = None) -> None:
+        super().__init__()
+        self.raw = raw
+        self.audit = audit
+        self.calls = 0
+
+    async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
+        """Answer, or raise, as told."""
+        del payload, call
+        self.calls += 1
+        if isinstance(self.raw, Exception):
+            raise self.raw
+        return Answer(self.raw, "req-1")
+
+    async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
+        """Score, or raise, as told."""
+        del operation, payload, raw
+        if isinstance(self.audit, Exception):
+            raise self.audit
+        return self.audit or Audit({"text": "fine"}, {})
+
+
+async def _execute(
+    order: ExecuteOrder, provider: SandboxProvider, artifacts: MemoryArtifacts | None = None
+) -> Execution:
+    return await execute(order, provider, artifacts or MemoryShelves().of("acme"), Sanitizer(["sk-very-secret"]))
+
+
+async def test_an_execution_tells_everything_about_the_answer(execute_order: MakeExecute) -> None:
+    """Raw and cleaned answer, its schema, signals, usage, cost, the vendor's id."""
+    order = execute_order(prompt="Hi there")
+    execution = await _execute(order, SandboxProvider())
+    assert execution.raw["output"]["text"] == execution.response["text"]
+    assert execution.response_schema["required"] == ["text"]
+    assert execution.signals.response_quality == 0.9
+    assert execution.usage["prompt_characters"] == 8
+    assert execution.cost
+    assert execution.provider_request_id == f"sandbox-{order.work_id}:1"
+
+
+async def test_other_bytes_than_those_approved_are_not_sent(execute_order: MakeExecute) -> None:
+    """The digest is checked before the call; nothing is uncertain."""
+    provider = Scripted({})
+    with pytest.raises(ProviderError) as refused:
+        await _execute(execute_order(payload_sha256="0" * 64), provider)
+    assert (refused.value.failure.code, refused.value.failure.uncertain) == ("payload_mismatch", False)
+    assert provider.calls == 0
+
+
+async def test_a_bug_during_the_call_leaves_it_uncertain(execute_order: MakeExecute) -> None:
+    """Nobody knows whether the vendor was reached; the log has the trace, without the key."""
+    with capture_logs() as logs, pytest.raises(ProviderError) as failed:
+        await _execute(execute_order(), Scripted(KeyError("Bearer sk-very-secret")))
+    failure = failed.value.failure
+    assert (failure.code, failure.uncertain, failure.retryable) == ("provider_bug", True, False)
+    assert "sk-very-secret" not in failure.message + json.dumps(logs)
+    assert "KeyError" in logs[0]["trace"]
+
+
+async def test_a_bug_after_the_call_loses_no_answer(execute_order: MakeExecute) -> None:
+    """The call is known to have happened; what was paid for is kept and named in the message."""
+    artifacts = MemoryShelves().of("acme")
+    with pytest.raises(ProviderError) as failed:
+        await _execute(execute_order(), Scripted({"precious": 1}, ZeroDivisionError()), artifacts)
+    failure = failed.value.failure
+    assert (failure.code, failure.uncertain) == ("provider_bug", False)
+    ref = failure.message.rsplit(" ", 1)[1].rstrip(".")
+    kept = await artifacts.read(ref)
+    assert kept is not None
+    assert json.loads(kept[1]) == {"precious": 1}
+
+
+async def test_an_answer_that_is_no_valid_execution_counts_as_a_bug(execute_order: MakeExecute) -> None:
+    """A response that is no object cannot be recorded."""
+    wrong: Any = Audit([], {})
+    with pytest.raises(ProviderError) as failed:
+        await _execute(execute_order(), Scripted({}, wrong))
+    assert (failed.value.failure.code, failed.value.failure.uncertain) == ("provider_bug", False)
+
+
+async def test_a_call_without_end_is_cut_off_as_uncertain(execute_order: MakeExecute) -> None:
+    """The overall limit holds whatever the provider waits for."""
+    order = execute_order(parameters={"fault": "slow", "delay_seconds": 600})
+    with pytest.raises(ProviderError) as failed:
+        await execute(order, SandboxProvider(), MemoryShelves().of("acme"), Sanitizer(), seconds=0.05)
+    failure = failed.value.failure
+    assert (failure.code, failure.uncertain, failure.retryable) == ("timeout", True, True)
+
+
+async def test_a_large_raw_answer_goes_to_the_artifact_store(execute_order: MakeExecute) -> None:
+    """In its place stand a ref and the size."""
+    artifacts = MemoryShelves().of("acme")
+    raw = {"text": "x" * INLINE_BYTES}
+    execution = await _execute(execute_order(), Scripted(raw), artifacts)
+    found = await artifacts.read(execution.raw["artifact"])
+    assert found is not None
+    assert json.loads(found[1]) == raw
+    assert execution.raw["size"] == len(found[1])
+
+
+async def test_a_large_cleaned_answer_is_kept_whole_and_shown_in_part(execute_order: MakeExecute) -> None:
+    """A reviewer sees its beginning and where to find the rest."""
+    artifacts = MemoryShelves().of("acme")
+    response = {"text": "y" * 300_000}
+    execution = await _execute(execute_order(), Scripted({}, Audit(response, {})), artifacts)
+    found = await artifacts.read(execution.response["artifact"])
+    assert found is not None
+    assert json.loads(found[1]) == response
+    assert execution.response["excerpt"] == "y" * 2000
+    assert len(execution.model_dump_json()) < 5000
+
+
+async def test_an_answer_beyond_all_measure_is_refused(execute_order: MakeExecute) -> None:
+    """Nothing of 20 MB is taken."""
+    with pytest.raises(ProviderError) as failed:
+        await _execute(execute_order(), Scripted("z" * (20 * 1024 * 1024)))
+    assert (failed.value.failure.code, failed.value.failure.uncertain) == ("response_too_large", False)
+
+
+async def test_an_answer_that_is_no_json_is_made_one(execute_order: MakeExecute) -> None:
+    """Big integers, NaN, lone surrogates and the key itself: nothing of it reaches an event."""
+    odd = {"big": 2**70, "nan": float("nan"), "text": "\ud800\x00sk-very-secret"}
+    execution = await _execute(execute_order(), Scripted(odd, Audit(dict(odd), {})))
+    assert execution.raw == execution.response
+    assert execution.raw["big"] == str(2**70)
+    assert "sk-very-secret" not in execution.model_dump_json()
+
+
+async def test_what_was_paid_for_waits_for_the_database(execute_order: MakeExecute) -> None:
+    """The answer is kept once the database is back; the call is not made again."""
+
+    class Returning(MemoryArtifacts):
+        refused = 0
+
+        async def keep(self, body: bytes, media_type: str) -> str:
+            """Refuse twice, then keep."""
+            if self.refused < 2:
+                self.refused += 1
+                raise StorageUnavailable("away")
+            return await super().keep(body, media_type)
+
+    artifacts = Returning(MemoryShelves(), {})
+    execution = await _execute(
+        execute_order(operation="image", parameters={"size": "256x256"}), SandboxProvider(), artifacts
+    )
+    assert artifacts.refused == 2
+    assert await artifacts.find(execution.response["images"][0])
+
+
+async def test_a_database_that_is_away_before_the_call_leaves_nothing_uncertain(execute_order: MakeExecute) -> None:
+    """Reading an attachment comes first."""
+    shelves = MemoryShelves()
+    shelves.away = True
+    payload = {"model": "m", "prompt": "p", "parameters": {}, "attachments": ["artifact:sha256:" + "0" * 64]}
+    with pytest.raises(StorageUnavailable):
+        await _execute(execute_order(payload=payload), SandboxProvider(), shelves.of("acme"))
