@@ -1,0 +1,16 @@
+"""`python -m gateway` serves; `python -m gateway rebuild-views` makes the read model again."""
+
+import sys
+
+from chassis.serving import serve
+from gateway.app import create_app
+from gateway.rebuild import main
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case []:
+            serve("gateway", create_app, lambda settings: settings.gateway_port)
+        case ["rebuild-views"]:
+            main()
+        case _:
+            raise SystemExit("usage: python -m gateway [rebuild-views]")

@@ -1,0 +1,1 @@
+"""PostgreSQL for the gateway. The only package here that names asyncpg."""

@@ -1,0 +1,164 @@
+"""Files in and out, by the hash of their content. Served so that nothing uploaded here runs in anybody's browser."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive
+
+from artifacts.store import Artifact, ArtifactStore
+from contracts.base import Identifier
+from gateway.adapters.database import Database
+from gateway.api import caller
+from gateway.api.parameters import NoParameters, Parameters
+from gateway.api.responses import problems
+from gateway.door import check_length, too_large
+from gateway.issues import issue
+from gateway.media import may_be_shown, media_type_of
+from gateway.problems import Problem, invalid
+
+UPLOAD_SECONDS = 300.0
+"""How long a client may take to send a file."""
+
+AT_ONCE = 4
+"""Files held in memory at a time; others wait on disk."""
+
+OVERHEAD_BYTES = 16 * 1024
+"""What the form around a file may add to its size."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "private, max-age=31536000, immutable",
+}
+_FORM = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream", "format": "binary"}},
+}
+
+
+class Upload(Parameters):
+    """Whose file it is."""
+
+    session_id: Identifier | None = None
+
+
+class Stored(BaseModel):
+    """A file that is kept, under the name by which requests speak of it."""
+
+    artifact: str
+    size: int
+    media_type: str
+
+
+def storing(database: Database, limit: int) -> APIRouter:
+    """Return the routes for files of at most `limit` bytes."""
+    router = APIRouter(tags=["artifacts"])
+    in_memory = asyncio.Semaphore(AT_ONCE)
+
+    @router.post(
+        "/hitl/artifacts",
+        summary="Keep a file",
+        status_code=201,
+        response_model=Stored,
+        responses=problems("payload_too_large", "unsupported_media_type", "validation_failed", "unavailable"),
+        openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
+    )
+    async def keep(request: Request, upload: Annotated[Upload, Query()]) -> Response:
+        """Keep the form's field `file`. The same bytes again are the same artifact."""
+        check_length(request, limit + OVERHEAD_BYTES)
+        form = await _form(request, limit + OVERHEAD_BYTES)
+        try:
+            file = _file(form, limit)
+            async with in_memory:
+                body = await file.read()
+                media_type = media_type_of(body, file.content_type)
+                with database.asking():
+                    store = ArtifactStore(database.pool)
+                    artifact = await store.put(caller.TENANT, body, media_type, upload.session_id)
+        finally:
+            await form.close()
+        stored = {"artifact": artifact.ref, "size": artifact.size, "media_type": artifact.media_type}
+        return JSONResponse(stored, 201, {"Location": f"/hitl/artifacts/{artifact.sha256}"})
+
+    @router.get(
+        "/hitl/artifacts/{sha256}",
+        summary="Fetch a file",
+        response_class=Response,
+        responses={200: {"content": {"*/*": {}}}, **problems("artifact_not_found", "validation_failed", "unavailable")},
+    )
+    async def fetch(request: Request, sha256: str, _: Annotated[NoParameters, Query()]) -> Response:
+        """Return the bytes, with the media type they were stored with. They never change: keep them as long as you like."""
+        found = None
+        if _SHA256.fullmatch(sha256):
+            with database.asking():
+                found = await ArtifactStore(database.pool).get(caller.TENANT, sha256)
+        if found is None:
+            raise Problem("artifact_not_found", f"there is no artifact {sha256}")
+        return _served(request, *found)
+
+    return router
+
+
+def _served(request: Request, artifact: Artifact, body: bytes) -> Response:
+    tag = f'"{artifact.sha256}"'
+    headers = {**_SAFE, "ETag": tag}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    if not may_be_shown(artifact.media_type):
+        headers["Content-Disposition"] = f'attachment; filename="{artifact.sha256[:16]}"'
+    return Response(body, headers={**headers, "Content-Type": artifact.media_type})
+
+
+async def _form(request: Request, limit: int) -> FormData:
+    """Return the form that is sent, its file on disk. Raises Problem when it is too large, too slow or none."""
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        raise Problem("unsupported_media_type", "send the file as multipart/form-data, in the field `file`")
+    counted = Request(request.scope, _counting(request.receive, limit))
+    try:
+        async with asyncio.timeout(UPLOAD_SECONDS):
+            return await counted.form(max_files=1, max_fields=1)
+    except TimeoutError:
+        raise Problem("request_timeout", f"the file did not come within {UPLOAD_SECONDS:g} s") from None
+    except HTTPException as error:
+        raise invalid([issue("", "multipart_invalid", error.detail)]) from None
+
+
+def _counting(receive: Receive, limit: int) -> Receive:
+    size = 0
+
+    async def counted() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise too_large(limit)
+        return message
+
+    return counted
+
+
+def _file(form: FormData, limit: int) -> UploadFile:
+    """Return the form's one file. Raises Problem naming the field that is wrong."""
+    issues: list[dict[str, Any]] = [
+        issue(f"/{name}", "extra_forbidden", "there is no such field") for name in form if name != "file"
+    ]
+    file = form.get("file")
+    if not isinstance(file, UploadFile):
+        issues.append(issue("/file", "missing", "a file is required, with its name"))
+        raise invalid(issues)
+    if issues:
+        raise invalid(issues)
+    if (file.size or 0) > limit:
+        raise too_large(limit)
+    return file

@@ -1,0 +1,75 @@
+"""A run's events, pushed as they come (Server-Sent Events). The notifier pushes to many; this serves who follows one run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import StreamingResponse
+
+from gateway.api import caller
+from gateway.api.parameters import NoParameters
+from gateway.api.responses import problems
+from gateway.following import Following
+from gateway.issues import issue
+from gateway.ports import StepEvent
+from gateway.problems import invalid
+
+_VERSION = re.compile(r"[0-9]{1,18}")
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+def pushing(following: Following) -> APIRouter:
+    """Return the route that streams."""
+    router = APIRouter()
+
+    @router.get(
+        "/hitl/runs/{run_id}/events",
+        tags=["runs"],
+        summary="Follow a run",
+        response_class=StreamingResponse,
+        responses={
+            200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+            **problems("run_not_found", "validation_failed", "unavailable"),
+        },
+    )
+    async def follow_run(
+        request: Request,
+        run_id: str,
+        _: Annotated[NoParameters, Query()],
+        last_event_id: Annotated[str | None, Header()] = None,
+    ) -> StreamingResponse:
+        """Push every event behind `Last-Event-ID`, then new ones as they come, until the run is completed or cancelled.
+
+        The id of an event is its version, its data the member of `history`. Comments keep the connection alive.
+        """
+        found_id = caller.run_id_of(request)
+        after = _version(last_event_id)
+        if await following.reached(caller.TENANT, found_id, 0, 0) is None:
+            raise caller.run_not_found(run_id)
+        return StreamingResponse(_frames(following, found_id, after), headers=_HEADERS, media_type="text/event-stream")
+
+    return router
+
+
+async def _frames(following: Following, run_id: UUID, after: int) -> AsyncIterator[bytes]:
+    async for events in following.events(caller.TENANT, run_id, after):
+        yield b"".join(map(_frame, events)) or b": still here\n\n"
+
+
+def _frame(event: StepEvent) -> bytes:
+    # JSON as it is stored has no line breaks, and the kind is in it.
+    return f"id: {event.version}\ndata: {event.record}\n\n".encode()
+
+
+def _version(last_event_id: str | None) -> int:
+    """Return the version that a client saw last. Raises Problem."""
+    if not last_event_id:
+        return 0
+    if _VERSION.fullmatch(last_event_id) is None:
+        message = "the id of an event is its version, a number"
+        raise invalid([issue("/Last-Event-ID", "header_invalid", message, **{"in": "header"})])
+    return int(last_event_id)

@@ -1,0 +1,79 @@
+"""Query parameters as models: a name that a route does not know is refused, not ignored."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from contracts.base import Identifier
+from contracts.policy import Step
+from contracts.runs.views import State
+from gateway.cursors import MalformedCursor, read_cursor
+from gateway.ports import Place
+
+MAX_VERSION = 2**63 - 1
+
+
+def _cursor(value: str) -> str:
+    try:
+        read_cursor(value)
+    except MalformedCursor as error:
+        raise PydanticCustomError("cursor_malformed", "{said}", {"said": str(error)}) from None
+    return value
+
+
+class Parameters(BaseModel):
+    """Query parameters of one route."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NoParameters(Parameters):
+    """This route has none."""
+
+
+class AtVersion(Parameters):
+    """How new a view must be."""
+
+    min_version: Annotated[int, Field(ge=1, le=MAX_VERSION)] | None = Field(
+        None, description="Wait until the read model has reached this version."
+    )
+
+
+class Paged(Parameters):
+    """Which page of a list."""
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str, AfterValidator(_cursor)] | None = Field(
+        None, description="`next_cursor` of the page before."
+    )
+
+    def place(self) -> Place | None:
+        """Return where the page before ended."""
+        return None if self.cursor is None else read_cursor(self.cursor)
+
+
+class RunFilters(Paged):
+    """Which runs."""
+
+    state: State | None = None
+    session_id: Identifier | None = None
+    user_id: Identifier | None = None
+
+
+class ApprovalFilters(Paged):
+    """Which waiting checkpoints."""
+
+    step: Step | None = None
+    assignee: Identifier | None = None
+    group: Identifier | None = None
+    session_id: Identifier | None = None
+
+
+class HistoryRange(Parameters):
+    """Which part of a long history."""
+
+    after: Annotated[int, Field(ge=0, le=MAX_VERSION)] = Field(0, description="The last version that was read.")
+    limit: Annotated[int, Field(ge=1, le=1000)] = 500

@@ -1,0 +1,52 @@
+"""What can be called: the providers that have announced themselves, and their capabilities."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+from pydantic import BaseModel
+
+from contracts.work import Capabilities
+from gateway.api.parameters import NoParameters
+from gateway.api.responses import problems
+from gateway.catalog import Catalog
+from gateway.problems import Problem
+
+
+class Providers(BaseModel):
+    """All providers, by name."""
+
+    items: list[Capabilities]
+
+
+def offering(catalog: Catalog) -> APIRouter:
+    """Return the routes that say what can be called."""
+    router = APIRouter(tags=["providers"])
+
+    @router.get(
+        "/providers", summary="List the providers", response_model=Providers, responses=problems("validation_failed")
+    )
+    async def list_providers(_: Annotated[NoParameters, Query()]) -> Response:
+        """Return every provider that a worker has announced."""
+        return _json(Providers(items=catalog.all()))
+
+    @router.get(
+        "/providers/{name}",
+        summary="Read a provider's capabilities",
+        response_model=Capabilities,
+        responses=problems("provider_not_found", "validation_failed"),
+    )
+    async def read_provider(name: str, _: Annotated[NoParameters, Query()]) -> Response:
+        """Return one provider, by its name or by the name of a tool that stands for it."""
+        offer = catalog.find(name)
+        if offer is None:
+            raise Problem("provider_not_found", f"there is no provider {name}")
+        return _json(offer)
+
+    return router
+
+
+def _json(model: BaseModel) -> Response:
+    return Response(model.model_dump_json(), media_type="application/json")

@@ -1,0 +1,133 @@
+"""Reading runs, their histories and what waits for a person. Answers with the JSON that is stored; parses none of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel
+
+from contracts.runs.events import RunEvent
+from contracts.runs.views import RunView
+from gateway.api import caller
+from gateway.api.parameters import ApprovalFilters, AtVersion, HistoryRange, RunFilters
+from gateway.api.responses import problems
+from gateway.cursors import write_cursor
+from gateway.following import Following
+from gateway.ports import Page, Run, Views
+from gateway.problems import unavailable
+
+
+class RunPage(BaseModel):
+    """Runs, and the cursor of the next page if there is one."""
+
+    items: list[RunView]
+    next_cursor: str | None
+
+
+class History(BaseModel):
+    """Events in order, and the version to go on after if there are more."""
+
+    items: list[RunEvent]
+    next_after: int | None
+
+
+def reading(views: Views, following: Following, wait_seconds: float) -> APIRouter:
+    """Return the routes that read."""
+    router = APIRouter()
+
+    @router.get(
+        "/hitl/runs/{run_id}",
+        tags=["runs"],
+        summary="Read a run",
+        response_model=RunView,
+        responses=problems("run_not_found", "validation_failed", "unavailable"),
+    )
+    async def read_run(request: Request, run_id: str, at: Annotated[AtVersion, Query()]) -> Response:
+        """Return the run's view. With `min_version` the answer waits until the read model has come that far, or is 503."""
+        found_id = caller.run_id_of(request)
+        run = await following.reached(
+            caller.TENANT, found_id, at.min_version or 0, wait_seconds if at.min_version else 0
+        )
+        if run is None:
+            raise caller.run_not_found(run_id)
+        if at.min_version and run.version < at.min_version:
+            behind = f"the read model has reached version {run.version} of this run, not {at.min_version}"
+            raise unavailable(behind, version=run.version)
+        return _json(run.view.encode(), run)
+
+    @router.get(
+        "/hitl/runs",
+        tags=["runs"],
+        summary="List runs",
+        response_model=RunPage,
+        responses=problems("validation_failed", "unavailable"),
+    )
+    async def list_runs(filters: Annotated[RunFilters, Query()]) -> Response:
+        """Return runs, newest first."""
+        return _page(
+            await views.runs(
+                caller.TENANT,
+                filters.limit,
+                filters.place(),
+                state=filters.state,
+                session_id=filters.session_id,
+                user_id=filters.user_id,
+            )
+        )
+
+    @router.get(
+        "/hitl/runs/{run_id}/history",
+        tags=["runs"],
+        summary="Read all that happened to a run",
+        response_model=History,
+        responses=problems("run_not_found", "validation_failed", "unavailable"),
+    )
+    async def read_history(request: Request, run_id: str, part: Annotated[HistoryRange, Query()]) -> Response:
+        """Return every event in order, with the members that `run.events` has. A long history is read on with `after`."""
+        found_id = caller.run_id_of(request)
+        events = await views.history(caller.TENANT, found_id, part.after, part.limit + 1)
+        if not events and await views.run(caller.TENANT, found_id) is None:
+            raise caller.run_not_found(run_id)
+        shown = events[: part.limit]
+        more = str(shown[-1].version) if len(events) > part.limit else "null"
+        return _json(b'{"items":[%s],"next_after":%s}' % (_joined(e.record for e in shown), more.encode()))
+
+    @router.get(
+        "/hitl/approvals",
+        tags=["approvals"],
+        summary="List what waits for a person",
+        response_model=RunPage,
+        responses=problems("validation_failed", "unavailable"),
+    )
+    async def list_approvals(filters: Annotated[ApprovalFilters, Query()]) -> Response:
+        """Return runs with a checkpoint that waits for a decision, the longest waiting first. Each item is the run's view."""
+        return _page(
+            await views.pending(
+                caller.TENANT,
+                filters.limit,
+                filters.place(),
+                step=filters.step,
+                assignee=filters.assignee,
+                group=filters.group,
+                session_id=filters.session_id,
+            )
+        )
+
+    return router
+
+
+def _page(page: Page) -> Response:
+    cursor = write_cursor(page.end)
+    end = b"null" if cursor is None else b'"%s"' % cursor.encode()
+    return _json(b'{"items":[%s],"next_cursor":%s}' % (_joined(page.views), end))
+
+
+def _joined(texts: Iterable[str]) -> bytes:
+    return ",".join(texts).encode()
+
+
+def _json(body: bytes, run: Run | None = None) -> Response:
+    return Response(body, headers={"ETag": f'"{run.version}"'} if run else None, media_type="application/json")

@@ -1,0 +1,45 @@
+"""Problem documents as OpenAPI sees them: by status, with the codes that may stand in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from gateway.problems import MEDIA_TYPE, STATUS
+
+
+class ProblemIssue(BaseModel):
+    """One thing that is wrong, at a JSON Pointer."""
+
+    model_config = ConfigDict(extra="allow")
+
+    path: str
+    code: str
+    message: str
+
+
+class ProblemDocument(BaseModel):
+    """Why a request was not served (RFC 9457). Members beyond these depend on the code."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    instance: str
+    issues: list[ProblemIssue] | None = None
+
+
+def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """Return the responses of a route that may answer with these codes."""
+    by_status: dict[int, list[str]] = {}
+    for code in codes:
+        by_status.setdefault(STATUS[code], []).append(f"`{code}`")
+    schema = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
+    return {
+        status: {"description": " or ".join(named), "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status, named in sorted(by_status.items())
+    }

@@ -1,0 +1,77 @@
+"""From JSON to the models of a request: strict, members it does not know forbidden, each issue at its member. Sends nothing."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
+
+from contracts.base import check_json
+from contracts.runs.requests import RunInput, RunRequest, WrappedRunInput
+from gateway.issues import Issue, issue, issues_of_body, pointer
+from gateway.problems import invalid
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+_RUN_INPUT_ALONE = RunInput.model_fields.keys() - RunRequest.model_fields.keys()
+
+
+class Start(NamedTuple):
+    """A request to start a run, and the place in the body where the provider is named."""
+
+    request: RunRequest
+    provider_at: str
+
+
+def read_model(model: type[_Model], body: bytes, raw: Any) -> _Model:
+    """Return `body` as a model; `raw` is the same as plain JSON. Raises Problem."""
+    try:
+        return model.model_validate_json(body, strict=True, extra="forbid")
+    except ValidationError as error:
+        raise invalid(_unreadable(error, raw) or issues_of_body(error, raw)) from None
+
+
+def read_start(body: bytes, raw: Any) -> Start:
+    """Return the request that any of the three shapes of a start says. Raises Problem naming members of the shape that was meant."""
+    shape = shape_of(raw)
+    if shape is RunRequest:
+        return Start(read_model(RunRequest, body, raw), "/provider")
+    if shape is WrappedRunInput:
+        wrapped = read_model(WrappedRunInput, body, raw)
+        return _start(wrapped, wrapped.run_input, "/run_input")
+    bare = read_model(RunInput, body, raw)
+    return _start(bare, bare, "")
+
+
+def shape_of(raw: Any) -> type[RunRequest | WrappedRunInput | RunInput]:
+    """Say which shape a body was meant to have, by its members."""
+    members = raw.keys() if isinstance(raw, dict) else set()
+    if "run_input" in members:
+        return WrappedRunInput
+    return RunInput if members & _RUN_INPUT_ALONE else RunRequest
+
+
+def _start(shape: WrappedRunInput | RunInput, run_input: RunInput, at: str) -> Start:
+    tool = at + pointer(["agent_tool_config", *list(run_input.agent_tool_config)[:1]])
+    try:
+        return Start(shape.to_request(), tool)
+    except ValidationError as error:
+        # The tool's data becomes the call's; what is wrong with the call is wrong there.
+        told = {"provider": tool, "model": f"{tool}/data/name", "parameters": f"{tool}/data/example_input"}
+        raise invalid(
+            [issue(told.get(str(e["loc"][0]), f"{at}/{e['loc'][0]}"), e["type"], e["msg"]) for e in error.errors()]
+        ) from None
+
+
+def _unreadable(error: ValidationError, raw: Any) -> list[Issue]:
+    """Return the issue of a body that Python reads as JSON and the stricter parser does not, at its member."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] != "json_invalid":
+        return []
+    try:
+        check_json(raw)
+    except PydanticCustomError as found:
+        path = str((found.context or {}).get("path", ""))
+        return [issue("" if path == "/" else path, "json_value", found.message().removeprefix(f"{path}: "))]
+    return [issue("", "json_invalid", first["msg"])]

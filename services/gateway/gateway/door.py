@@ -1,0 +1,131 @@
+"""What a body must be before anything reads it: not too large, not too slow, JSON by its type, UTF-8, not too deep, no member twice.
+
+Knows no routes and no models.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from contextlib import aclosing
+from typing import Any
+
+from starlette.requests import Request
+
+from contracts.base import MAX_DEPTH
+from gateway.issues import issue, pointer
+from gateway.problems import Problem, invalid
+
+BODY_SECONDS = 30.0
+"""How long a client may take to send a body."""
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Return the body, of at most `limit` bytes. Raises Problem without having read a larger one, or when it does not come."""
+    check_length(request, limit)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS), aclosing(request.stream()) as stream:
+            async for chunk in stream:
+                size += len(chunk)
+                if size > limit:
+                    raise too_large(limit)
+                chunks.append(chunk)
+    except TimeoutError:
+        raise Problem("request_timeout", f"the body did not come within {BODY_SECONDS:g} s") from None
+    return b"".join(chunks)
+
+
+def check_length(request: Request, limit: int) -> None:
+    """Raise Problem if the body says of itself that it is larger than `limit` bytes."""
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > limit:
+        raise too_large(limit)
+
+
+def too_large(limit: int) -> Problem:
+    """Return the problem of a body that is larger than `limit` bytes."""
+    return Problem("payload_too_large", f"at most {limit} bytes are taken here", {"limit": limit})
+
+
+async def read_json(request: Request, limit: int) -> tuple[bytes, Any]:
+    """Return the body as it came and as JSON; an empty one counts as an object without members. Raises Problem."""
+    check_media_type(request)
+    body = await read_body(request, limit)
+    return (body, parse_json(body)) if body else (b"{}", {})
+
+
+def check_media_type(request: Request) -> None:
+    """Raise Problem unless the body is called JSON, or called nothing."""
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    ):
+        raise Problem("unsupported_media_type", "send a body with Content-Type: application/json")
+
+
+def parse_json(body: bytes) -> Any:
+    """Return `body` as JSON that every reader understands alike (RFC 7493). Raises Problem naming what is not.
+
+    Numbers may still be NaN and texts hold lone surrogates: whoever validates the members knows their names.
+    """
+    check_depth(body)
+    try:
+        return json.loads(body.decode(), object_pairs_hook=_members)
+    except UnicodeDecodeError as error:
+        raise invalid([issue("", "json_invalid", f"not UTF-8 at byte {error.start}")]) from None
+    except DuplicateMember as error:
+        raise invalid([issue("", "json_duplicate", f"an object has two members {error}")]) from None
+    except json.JSONDecodeError as error:
+        said = f"not JSON: {error.msg} at line {error.lineno} column {error.colno}"
+        raise invalid([issue("", "json_invalid", said)]) from None
+    except ValueError as error:
+        raise invalid([issue("", "json_invalid", f"not JSON: {error}")]) from None
+
+
+class DuplicateMember(ValueError):
+    """An object has two members of one name, and readers differ on which they take."""
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise DuplicateMember(repr(next(name for name in names if names.count(name) > 1)))
+    return members
+
+
+# Possessive, so that a text of nothing but quotes and backslashes costs no more than any other.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_TOKEN = re.compile(rb'(?P<string>"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))|[\[\]{}:]', re.DOTALL)
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+
+
+def check_depth(body: bytes) -> None:
+    """Raise Problem if arrays and objects are nested deeper than any reader can stand. Costs one linear scan at most."""
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for bracket in _STRING.sub(b"", body).translate(None, _NO_BRACKETS):
+        depth += _STEPS[bracket]
+        if depth > MAX_DEPTH:
+            raise invalid([issue(_deep_member(body), "json_too_deep", f"nested deeper than {MAX_DEPTH} levels")])
+
+
+def _deep_member(body: bytes) -> str:
+    """Return the pointer of the outermost member that is too deep."""
+    depth, member, last = 0, "", b""
+    for token in _TOKEN.finditer(body):
+        text = token[0]
+        if token["string"] is not None:
+            last = text
+        elif text == b":":
+            member = pointer([last[1:-1].decode(errors="replace")]) if depth == 1 else member
+        else:
+            depth += _STEPS[text[0]]
+            if depth > MAX_DEPTH:
+                return member
+    return member

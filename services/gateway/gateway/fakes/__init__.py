@@ -1,0 +1,1 @@
+"""Whole implementations of the ports without anything outside the process."""

@@ -1,0 +1,80 @@
+"""Following a run as the read model moves on: until a version is reached, or event by event. Knows no HTTP.
+
+The projection of this process wakes who waits at once; another gateway may project the run's partition, so we also look
+now and then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+from contracts.runs.views import State
+from gateway.arrivals import Arrivals
+from gateway.ports import Away, Run, StepEvent, Views
+
+LOOK_SECONDS = 0.1
+"""Between looks while a request waits for a version."""
+
+FOLLOW_SECONDS = 0.5
+"""Between looks for a stream of events, which may be many and last long."""
+
+HEARTBEAT_SECONDS = 15.0
+PAGE = 100
+
+_OVER = (State.COMPLETED, State.CANCELLED)
+"""A failed run can still be retried."""
+
+
+class Following:
+    """Waits for runs of one read model."""
+
+    def __init__(self, views: Views, arrivals: Arrivals) -> None:
+        self._views = views
+        self._arrivals = arrivals
+        self._closed = False
+
+    def close(self) -> None:
+        """End all streams and waits: the process is about to stop, and clients come back to another."""
+        self._closed = True
+        self._arrivals.wake_all()
+
+    async def reached(self, tenant: str, run_id: UUID, version: int, seconds: float) -> Run | None:
+        """Return the run once it has `version` or more, or as it is after `seconds`. Raises Away."""
+        until = time.monotonic() + seconds
+        with self._arrivals.of(run_id) as arrival:
+            while True:
+                run = await self._views.run(tenant, run_id)
+                left = until - time.monotonic()
+                if self._closed or left <= 0 or (run is not None and run.version >= version):
+                    return run
+                await arrival.within(min(LOOK_SECONDS, left))
+
+    async def events(self, tenant: str, run_id: UUID, after: int) -> AsyncIterator[list[StepEvent]]:
+        """Yield the events behind the version `after`, and new ones as they come, until the run is over.
+
+        Yields an empty list when nothing has come for a while. An outage of PostgreSQL is waited out.
+        """
+        silent_since = time.monotonic()
+        with self._arrivals.of(run_id) as arrival:
+            while not self._closed:
+                events, over = await self._news(tenant, run_id, after)
+                if events or time.monotonic() - silent_since >= HEARTBEAT_SECONDS:
+                    yield events
+                    silent_since = time.monotonic()
+                if events:
+                    after = events[-1].version
+                elif over:
+                    return
+                else:
+                    await arrival.within(FOLLOW_SECONDS)
+
+    async def _news(self, tenant: str, run_id: UUID, after: int) -> tuple[list[StepEvent], bool]:
+        try:
+            run = await self._views.run(tenant, run_id)
+            if run is None or run.version <= after:
+                return [], run is not None and run.state in _OVER
+            return await self._views.history(tenant, run_id, after, PAGE), False
+        except Away:
+            return [], False

@@ -1,0 +1,47 @@
+"""What the gateway counts, for `/metrics`, and the layer around all routes that counts requests."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUESTS = Counter("countersign_gateway_requests", "Requests by route and status.", ["method", "route", "status"])
+OUTCOME_SECONDS = Histogram(
+    "countersign_gateway_outcome_seconds",
+    "From sending a command to its outcome.",
+    ["outcome"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+PROJECTED = Counter("countersign_projection_events", "Events that the read model has taken in.")
+SKIPPED = Counter("countersign_projection_events_seen_before", "Events that came again.")
+GAPS = Counter("countersign_projection_gaps", "Batches that found a run's next event missing.")
+DEAD = Counter("countersign_gateway_dead_letters", "Records that could not be read.", ["topic"])
+PROJECTION_LAG = Gauge(
+    "countersign_projection_lag_seconds", "From an event to its place in the read model, for the batch written last."
+)
+PROJECTION_SECONDS = Histogram(
+    "countersign_projection_batch_seconds",
+    "How long a batch took to be written.",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30),
+)
+
+
+class CountRequests:
+    """Counts each request with the path of its route, never the path that was asked for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request and count it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def counting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", "none")
+                REQUESTS.labels(scope["method"], route, message["status"]).inc()
+            await send(message)
+
+        await self._app(scope, receive, counting)

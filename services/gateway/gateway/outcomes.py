@@ -1,0 +1,71 @@
+"""Commands out, outcomes back, answers made of them. Knows neither routes nor bodies."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.responses import JSONResponse, Response
+
+from contracts.kafka import Desk, Unavailable
+from contracts.runs.commands import Command, StartRun
+from contracts.runs.outcomes import Accepted, Refused
+from contracts.runs.views import RunView
+from gateway.adapters.database import Database
+from gateway.metrics import OUTCOME_SECONDS
+from gateway.problems import refused, unavailable
+
+
+class Outcomes:
+    """Asks the orchestrator, and waits for a bounded time."""
+
+    def __init__(self, desk: Desk, database: Database, wait_seconds: float) -> None:
+        self._desk = desk
+        self._database = database
+        self._wait_seconds = wait_seconds
+        self.listening = False
+
+    async def ask(self, command: Command) -> Response:
+        """Send `command` and answer with the run's view, or 202 when the outcome is late. Raises Problem, Unavailable.
+
+        Nothing is sent while PostgreSQL is known to be away: the orchestrator could not decide.
+        """
+        await self._database.check()
+        if not self.listening:
+            raise Unavailable("not connected yet")
+        began = time.perf_counter()
+        outcome = await self._desk.ask(command, self._wait_seconds)
+        seconds = time.perf_counter() - began
+        OUTCOME_SECONDS.labels(outcome.kind if outcome else "late").observe(seconds)
+        match outcome:
+            case Accepted(view=view):
+                return _answer(view, command)
+            case Refused():
+                raise refused(outcome)
+            case None:
+                return self._late(command)
+
+    def _late(self, command: Command) -> Response:
+        if self._database.is_away:
+            raise unavailable(
+                "the database went away; the command is kept and carried out when it returns",
+                run_id=str(command.run_id),
+                command_id=str(command.command_id),
+            )
+        body = {
+            "run_id": str(command.run_id),
+            "command_id": str(command.command_id),
+            "state": "accepted",
+            "detail": "the outcome is late; the command is kept and carried out",
+        }
+        return JSONResponse(body, 202, {"Location": _location(command)})
+
+
+def _answer(view: RunView, command: Command) -> Response:
+    headers = {"ETag": f'"{view.version}"'}
+    if isinstance(command, StartRun):
+        return Response(view.model_dump_json(), 201, {**headers, "Location": _location(command)}, "application/json")
+    return Response(view.model_dump_json(), 200, headers, "application/json")
+
+
+def _location(command: Command) -> str:
+    return f"/hitl/runs/{command.run_id}"

@@ -1,0 +1,101 @@
+"""What the gateway needs from outside: a store for its read model, with a writing and a reading side, and a way to send."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+from contracts.kafka import Outgoing
+from gateway.projection import Changes, Known
+
+
+class Away(Exception):
+    """The database does not answer, or cannot now."""
+
+
+class Unfit(Exception):
+    """The database refuses these values, and always will."""
+
+
+SendAll = Callable[[Sequence[Outgoing]], Awaitable[Sequence[asyncio.Future[Any]]]]
+"""Hands records to Kafka in order; the futures end when it has them."""
+
+
+class Tables(Protocol):
+    """The writing side."""
+
+    async def load(self, run_ids: Iterable[UUID]) -> dict[UUID, Known]:
+        """Return what is known of each of these runs. Raises Away."""
+
+    async def write(self, changes: Changes) -> set[UUID]:
+        """Write a batch, all of it or nothing; return the runs that another writer has moved further already.
+
+        Raises Away, Unfit.
+        """
+
+
+class Run(NamedTuple):
+    """A run as it is stored; the view is JSON text."""
+
+    version: int
+    state: str
+    view: str
+
+
+class StepEvent(NamedTuple):
+    """An event as it is stored; the record is JSON text."""
+
+    version: int
+    record: str
+
+
+class Place(NamedTuple):
+    """Where a page ended: the next begins behind it."""
+
+    at: datetime
+    id: UUID
+
+
+class Page(NamedTuple):
+    """Views as JSON texts, and the place of the last one if more follow."""
+
+    views: list[str]
+    end: Place | None
+
+
+class Views(Protocol):
+    """The reading side, bound to a tenant. Every method raises Away."""
+
+    async def run(self, tenant: str, run_id: UUID) -> Run | None:
+        """Return one run, or None."""
+
+    async def history(self, tenant: str, run_id: UUID, after: int, limit: int) -> list[StepEvent]:
+        """Return events of a run behind the version `after`, in order, as far as its view has come."""
+
+    async def runs(
+        self,
+        tenant: str,
+        limit: int,
+        after: Place | None = None,
+        *,
+        state: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+    ) -> Page:
+        """Return a page of runs, newest first."""
+
+    async def pending(
+        self,
+        tenant: str,
+        limit: int,
+        after: Place | None = None,
+        *,
+        step: str | None = None,
+        assignee: str | None = None,
+        group: str | None = None,
+        session_id: str | None = None,
+    ) -> Page:
+        """Return a page of the runs with a checkpoint that waits, oldest checkpoint first."""

@@ -1,0 +1,131 @@
+"""The gateway at work: connects, keeps the read model, and lets go of everything in order."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from artifacts.store import ArtifactStore
+from chassis.serving import Background
+from chassis.settings import Settings
+from contracts.kafka import (
+    Confirming,
+    Desk,
+    KafkaError,
+    Producer,
+    commit_offsets,
+    create_broker,
+    end_offsets,
+    subscribe_group,
+    subscribe_partitions,
+)
+from contracts.topics import CATALOG, EVENTS
+from gateway.adapters.database import Database
+from gateway.adapters.tables import PostgresTables, ensure_schema
+from gateway.adapters.views import PostgresViews
+from gateway.arrivals import Arrivals
+from gateway.catalog import Catalog
+from gateway.following import Following
+from gateway.outcomes import Outcomes
+from gateway.projector import Projector
+
+GROUP = "gateway-views"
+AGAIN_SECONDS = 0.5
+LEAVE_SECONDS = 3.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Running:
+    """One gateway, from its first connection to its last commit."""
+
+    def __init__(self, settings: Settings, background: Background) -> None:
+        bootstrap, url = settings.kafka_bootstrap_servers, settings.database_url.get_secret_value()
+        self._settings = settings
+        self._background = background
+        self._broker = create_broker(bootstrap, "gateway")
+        self._producer = Producer(bootstrap, "gateway")
+        self._tables = PostgresTables(url)
+        self.database = Database(url)
+        self.views = PostgresViews(self.database)
+        self.catalog = Catalog(self._producer.send_all)
+        self._arrivals = Arrivals()
+        self.following = Following(self.views, self._arrivals)
+        self._desk = Desk(self._broker, self._producer, settings.fetch_wait_ms)
+        self.outcomes = Outcomes(self._desk, self.database, settings.outcome_wait_seconds)
+        self._confirming = Confirming(self._commit)
+        self._projector = Projector(
+            self._tables, self._arrivals, self._producer.send_all, self._confirming, background.fail
+        )
+        self._events = subscribe_group(
+            self._broker, EVENTS, self._projector.on_records, group=GROUP, fetch_wait_ms=settings.fetch_wait_ms
+        )
+        self._announcements: Any = None
+        self.database.prepare += [lambda: ensure_schema(url), self._ensure_artifacts]
+
+    async def start(self) -> None:
+        """Begin; return without waiting for anybody. What is asked before all is connected is answered with 503."""
+        await self.database.start()
+        self._background.start(self.database.watch(), "watching PostgreSQL")
+        self._background.start(self._connect(), "connecting to Kafka")
+
+    def end_streams(self) -> None:
+        """Let open streams and waits end: the process is about to stop."""
+        self.following.close()
+
+    async def stop(self) -> None:
+        """Take nothing more, commit how far the read model has come, and disconnect."""
+        self.following.close()
+        self._projector.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._confirming.settle()
+                await self._broker.stop()
+                await self._producer.stop()
+        await self._tables.close()
+        await self.database.stop()
+
+    async def check_kafka(self) -> None:
+        """Raise unless Kafka answers and outcomes are heard."""
+        if not self.outcomes.listening:
+            raise ConnectionError("not connected yet")
+        await end_offsets(self._announcements, CATALOG, [0])
+
+    async def _connect(self) -> None:
+        await self._patiently(self._producer.start)
+        self._announcements = subscribe_partitions(
+            self._broker,
+            CATALOG,
+            await self._producer.partitions(CATALOG.name),
+            self.catalog.on_records,
+            fetch_wait_ms=self._settings.fetch_wait_ms,
+            from_beginning=True,
+        )
+        await self._patiently(self._broker.start)
+        await self._desk.listening()
+        self._background.start(self._confirming.follow(), "confirming")
+        self._background.start(self._confirming.commit_now_and_then(), "committing")
+        self.outcomes.listening = True
+        _log.info("taking requests")
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        for tries in itertools.count():
+            try:
+                await attempt()
+            except (KafkaError, ConnectionError) as error:
+                if tries % 20 == 0:
+                    _log.warning("waiting for Kafka", reason=str(error))
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                return
+
+    async def _commit(self, offsets: Mapping[int, int]) -> None:
+        await commit_offsets(self._events, EVENTS, offsets)
+
+    async def _ensure_artifacts(self) -> None:
+        await ArtifactStore(self.database.pool).ensure_schema()

@@ -1,0 +1,186 @@
+"""From JSON to requests: which of the three shapes was meant, and what is wrong at which member."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from contracts.policy import OnTimeout, Policy, ReviewStep
+from contracts.runs.requests import (
+    ApproveBody,
+    ControlBody,
+    EditBody,
+    RejectBody,
+    RunInput,
+    RunRequest,
+    WrappedRunInput,
+)
+from gateway.bodies import read_model, read_start, shape_of
+from gateway.door import parse_json
+from gateway.problems import Problem
+
+TOOL = {"agent_tool_config": {"replicate": {"data": {"name": "flux", "example_input": {"seed": 7}}}}}
+
+
+def start(body: Any) -> Any:
+    """Read a start as the door hands it on."""
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return read_start(text, parse_json(text))
+
+
+def paths(body: Any) -> list[str]:
+    """Return where the issues of a start are."""
+    with pytest.raises(Problem) as caught:
+        start(body)
+    assert caught.value.code == "validation_failed"
+    return [issue["path"] for issue in caught.value.members["issues"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "shape"),
+    [
+        ({"prompt": "x"}, RunRequest),
+        ({"prompt": "x", "provider": "openai", "user_id": "u"}, RunRequest),
+        ({"run_input": {"prompt": "x"}}, WrappedRunInput),
+        ({"run_input": 5, "prompt": "x"}, WrappedRunInput),
+        ({"prompt": "x", "user_email": "a@b.c"}, RunInput),
+        ({"prompt": "x", **TOOL}, RunInput),
+        ({"message_type": "text"}, RunInput),
+        ([], RunRequest),
+        ("run_input", RunRequest),
+        (None, RunRequest),
+    ],
+)
+def test_the_members_say_which_shape_was_meant(body: Any, shape: type) -> None:
+    """So that what is wrong is said in the words of that shape."""
+    assert shape_of(body) is shape
+
+
+def test_the_first_shape_says_everything_itself() -> None:
+    """JSON's own types are taken strictly, and mean enums, tuples and floats where the contract says so."""
+    request, provider_at = start(
+        {
+            "prompt": "a red bicycle",
+            "provider": "openai",
+            "attachments": [f"artifact:sha256:{'0' * 64}", "https://example.com/a.png"],
+            "labels": {"team": "ads"},
+            "hitl_config": {
+                "policy": "require_human",
+                "allowed_steps": ["payload_review"],
+                "timeout_seconds": 60,
+                "on_timeout": "escalate",
+                "review_thresholds": {"confidence_min": 1},
+            },
+        }
+    )
+    config = request.hitl_config
+    assert (config.policy, config.on_timeout) == (Policy.REQUIRE_HUMAN, OnTimeout.ESCALATE)
+    assert (config.allowed_steps, config.timeout_seconds) == ((ReviewStep.PAYLOAD_REVIEW,), 60.0)
+    assert (len(request.attachments), provider_at) == (2, "/provider")
+
+
+def test_the_second_shape_names_a_tool_that_stands_for_a_provider() -> None:
+    """The tool's data becomes the call; the outer user and session win."""
+    inner = {"prompt": "x", "user_email": "a@b.c", "session_id": "inner", **TOOL}
+    wrapped, at = start({"run_input": inner, "session_id": "outer"})
+    assert (wrapped.provider, wrapped.model, wrapped.parameters) == ("replicate", "flux", {"seed": 7})
+    assert (wrapped.user_id, wrapped.session_id, at) == ("a@b.c", "outer", "/run_input/agent_tool_config/replicate")
+    bare, at = start(inner)
+    assert (bare.session_id, at) == ("inner", "/agent_tool_config/replicate")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({}, ["/prompt"]),
+        ([], [""]),
+        ({"prompt": 5}, ["/prompt"]),
+        ({"prompt": "x", "promt": "y"}, ["/promt"]),
+        ({"prompt": "x", "a/b~c": 1}, ["/a~1b~0c"]),
+        ({"prompt": "x", "hitl_config": {"policy": "maybe"}}, ["/hitl_config/policy"]),
+        (
+            {"prompt": "x", "hitl_config": {"allowed_steps": ["payload_review", "lunch"]}},
+            ["/hitl_config/allowed_steps/1"],
+        ),
+        ({"prompt": "x", "hitl_config": {"allowed_steps": ["error_review"]}}, ["/hitl_config/allowed_steps/0"]),
+        ({"prompt": "x", "hitl_config": {"timeout_seconds": "60"}}, ["/hitl_config/timeout_seconds"]),
+        ({"prompt": "x", "hitl_config": {"max_attempts": 1.5}}, ["/hitl_config/max_attempts"]),
+        ({"prompt": "x", "hitl_config": {"max_attempts": True}}, ["/hitl_config/max_attempts"]),
+        ({"prompt": "x", "labels": {"": "y"}}, ["/labels/"]),
+        ({"prompt": "x", "labels": {"a": 1}}, ["/labels/a"]),
+        ({"prompt": "x", "user_id": "tab\there"}, ["/user_id"]),
+        ({"prompt": "x", "parameters": {"deep": [1, {"seed": 2**60}]}}, ["/parameters/deep/1/seed"]),
+        ({"prompt": "x", "callback_url": "ftp://a"}, ["/callback_url"]),
+        ({"run_input": {"prompt": "x", "provider": "openai"}}, ["/run_input/provider"]),
+        ({"run_input": {}}, ["/run_input/prompt"]),
+        ({"run_input": {"prompt": "x"}, "provider": "openai"}, ["/provider"]),
+        ({"prompt": "x", "user_email": "a@b.c", "provider": "openai"}, ["/provider"]),
+        (
+            {"run_input": {"prompt": "x", "agent_tool_config": {"flux": {"data": {"name": ""}}}}},
+            ["/run_input/agent_tool_config/flux/data/name"],
+        ),
+        (
+            {"prompt": "x", "agent_tool_config": {"flux": {"data": {"nam": "y"}}}},
+            ["/agent_tool_config/flux/data/nam"],
+        ),
+    ],
+    ids=json.dumps,
+)
+def test_an_issue_stands_at_the_member_it_is_about(body: Any, expected: list[str]) -> None:
+    """A JSON Pointer into what was sent, whatever the shape."""
+    assert paths(body) == expected
+
+
+def test_an_attachment_that_is_neither_is_told_so_at_its_place() -> None:
+    """The branches of a union are not places in the body."""
+    assert set(paths({"prompt": "x", "attachments": ["https://a.b/c", "ftp://x"]})) == {"/attachments/1"}
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (b'{"prompt": "\\ud800"}', "/prompt"),
+        (b'{"prompt": "x", "parameters": {"a": ["\\udfff"]}}', "/parameters/a/0"),
+        (b'{"prompt": "x", "parameters": {"a": NaN}}', "/parameters/a"),
+        (b'{"prompt": "x", "parameters": {"a": -Infinity}}', "/parameters/a"),
+        (b'{"prompt": "x", "parameters": {"a": 1e999}}', "/parameters/a"),
+        (b'{"prompt": "x", "hitl_config": {"timeout_seconds": NaN}}', "/hitl_config/timeout_seconds"),
+        (
+            b'{"prompt": "x", "hitl_config": {"review_thresholds": {"confidence_min": NaN}}}',
+            "/hitl_config/review_thresholds/confidence_min",
+        ),
+    ],
+    ids=["surrogate", "surrogate inside", "NaN", "infinity", "too large", "NaN seconds", "NaN threshold"],
+)
+def test_values_that_json_cannot_carry_are_named(body: bytes, path: str) -> None:
+    """Python reads them; nobody else has to."""
+    assert paths(body) == [path]
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "path"),
+    [
+        (ApproveBody, b'{"checkpoint_id": "x"}', "/checkpoint_id"),
+        (ApproveBody, b'{"subject_sha256": "ABC"}', "/subject_sha256"),
+        (ApproveBody, b'{"edits": {}}', "/edits"),
+        (ApproveBody, b'{"actor": ""}', "/actor"),
+        (EditBody, b"{}", "/edits"),
+        (EditBody, b'{"edits": null}', "/edits"),
+        (EditBody, b'{"edits": [1]}', "/edits"),
+        (RejectBody, b'{"reason": 5}', "/reason"),
+        (ControlBody, b'{"comment": "x"}', "/comment"),
+        (ControlBody, b'"x"', ""),
+    ],
+)
+def test_a_decision_is_read_as_strictly(model: Any, body: bytes, path: str) -> None:
+    """Unknown members and wrong types are named; nothing is coerced."""
+    with pytest.raises(Problem) as caught:
+        read_model(model, body, parse_json(body))
+    assert [issue["path"] for issue in caught.value.members["issues"]] == [path]
+
+
+def test_a_decision_may_say_nothing() -> None:
+    """Approving what waits needs no words."""
+    assert read_model(ApproveBody, b"{}", {}) == ApproveBody()

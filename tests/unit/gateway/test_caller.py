@@ -1,0 +1,84 @@
+"""What a request says beside its body: run, key, version, parameters."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import pytest
+from starlette.requests import Request
+
+from gateway.api import caller
+from gateway.problems import Problem
+
+
+def request_with(query: bytes = b"", run_id: str = "", **headers: str) -> Request:
+    """Return a request with these headers."""
+    named = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
+    scope = {"type": "http", "headers": named, "query_string": query, "path_params": {"run_id": run_id}}
+    return Request(scope)
+
+
+def test_the_same_key_means_the_same_run_and_command() -> None:
+    """A request that is sent again, by whoever, to whichever gateway, is the same command."""
+    assert caller.new_run_id("k") == caller.new_run_id("k") != caller.new_run_id("l")
+    run_id = uuid4()
+    assert caller.new_command_id(run_id, "k") == caller.new_command_id(run_id, "k")
+    assert caller.new_command_id(run_id, "k") != caller.new_command_id(uuid4(), "k")
+    assert caller.new_command_id("start", "k") != caller.new_run_id("k")
+
+
+def test_without_a_key_each_request_is_its_own() -> None:
+    """Two clicks are two commands; the run's rules see to the rest."""
+    assert caller.new_run_id(None) != caller.new_run_id(None)
+    assert caller.new_command_id("start", None) != caller.new_command_id("start", None)
+
+
+@pytest.mark.parametrize("key", ["k", "a" * 200, "ä ö", "7f3a-…".encode().decode("latin-1").replace("\x80", "x")])
+def test_a_printable_key_is_taken(key: str) -> None:
+    """Up to 200 characters, whatever they are."""
+    assert caller.idempotency_key(request_with(idempotency_key=key)) == key
+
+
+@pytest.mark.parametrize("key", ["", "a" * 201, "tab\there", "\x7f"])
+def test_another_key_is_refused_and_named(key: str) -> None:
+    """The header is named, so that nobody searches the body."""
+    with pytest.raises(Problem) as caught:
+        caller.idempotency_key(request_with(idempotency_key=key))
+    assert caught.value.members["issues"][0]["path"] == "/Idempotency-Key"
+    assert caught.value.members["issues"][0]["in"] == "header"
+
+
+@pytest.mark.parametrize(("header", "version"), [('"5"', 5), (' "12" ', 12), ("*", None)])
+def test_if_match_names_a_version_in_quotes(header: str, version: int | None) -> None:
+    """A star matches whatever is there."""
+    assert caller.expected_version(request_with(if_match=header)) == version
+
+
+@pytest.mark.parametrize("header", ["5", '"x"', 'W/"5"', '"5", "6"', '"-1"', "", '"' + "9" * 30 + '"'])
+def test_another_if_match_is_refused_and_named(header: str) -> None:
+    """Neither a weak tag nor a list: a run has one version."""
+    with pytest.raises(Problem) as caught:
+        caller.expected_version(request_with(if_match=header))
+    assert caught.value.members["issues"][0]["path"] == "/If-Match"
+
+
+def test_what_is_no_runs_id_names_no_run() -> None:
+    """404, not 422: there is no such run, whatever the reason."""
+    run_id = uuid4()
+    assert caller.run_id_of(request_with(run_id=str(run_id))) == UUID(str(run_id))
+    with pytest.raises(Problem) as caught:
+        caller.run_id_of(request_with(run_id="7"))
+    assert caught.value.code == "run_not_found"
+
+
+def test_a_write_has_no_parameters() -> None:
+    """A name that would be ignored is refused instead."""
+    caller.check_parameters(request_with())
+    with pytest.raises(Problem) as caught:
+        caller.check_parameters(request_with(b"force=1"))
+    assert caught.value.members["issues"][0] == {
+        "path": "/force",
+        "code": "extra_forbidden",
+        "message": "there is no such parameter",
+        "in": "query",
+    }

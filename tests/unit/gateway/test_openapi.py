@@ -1,0 +1,103 @@
+"""The OpenAPI document: every route with its bodies, answers and examples, and examples that work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from chassis.settings import Settings
+from gateway.api.examples import ACTIONS, STARTS
+from gateway.api.writes import BODIES
+from gateway.app import create_app
+from gateway.bodies import read_model, read_start
+from gateway.problems import STATUS
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    """Return the document of an application that was wired and never started."""
+    return create_app(Settings()).openapi()
+
+
+ROUTES = {
+    ("post", "/hitl/runs"),
+    ("post", "/hitl/run"),
+    ("get", "/hitl/runs"),
+    ("get", "/hitl/runs/{run_id}"),
+    ("get", "/hitl/runs/{run_id}/history"),
+    ("get", "/hitl/runs/{run_id}/events"),
+    ("get", "/hitl/approvals"),
+    ("post", "/hitl/artifacts"),
+    ("get", "/hitl/artifacts/{sha256}"),
+    ("get", "/providers"),
+    ("get", "/providers/{name}"),
+    *(("post", f"/hitl/runs/{{run_id}}/{action}") for action in BODIES),
+}
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Go through all operations."""
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield method, path, operation
+
+
+def test_every_route_is_documented_and_no_other(document: dict[str, Any]) -> None:
+    """The page of the API, route by route."""
+    assert {(method, path) for method, path, _ in operations(document)} == ROUTES
+
+
+def test_every_operation_has_a_name_a_tag_and_its_problems(document: dict[str, Any]) -> None:
+    """A generated client can be made of it."""
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(names)) == len(names)
+    tags = {tag["name"] for tag in document["tags"]}
+    for method, path, operation in operations(document):
+        assert operation["summary"]
+        assert set(operation["tags"]) <= tags, path
+        if method == "post":
+            assert {"413", "422", "503"} <= operation["responses"].keys(), path
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                assert list(response["content"]) == ["application/problem+json"], (path, status)
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    """No schema is named that is not there."""
+    named = {part.split('"')[0] for part in json.dumps(document).split('"#/components/schemas/')[1:]}
+    assert named <= document["components"]["schemas"].keys()
+    assert {"RunRequest", "WrappedRunInput", "RunInput", "EditBody", "RunView", "ProblemDocument"} <= named
+
+
+def test_bodies_say_that_they_take_no_other_members(document: dict[str, Any]) -> None:
+    """What the door refuses, the document does not allow."""
+    schemas = document["components"]["schemas"]
+    for name in ("RunRequest", "RunInput", "HitlConfig", "ReviewThresholds", "ApproveBody", "ControlBody"):
+        assert schemas[name]["additionalProperties"] is False, name
+    assert "additionalProperties" not in schemas["RunView"]
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_the_examples_of_a_start_are_taken(name: str) -> None:
+    """Whoever tries one from the page gets a run."""
+    body = STARTS[name]["value"]
+    assert read_start(json.dumps(body).encode(), body).request.provider == "sandbox"
+
+
+@pytest.mark.parametrize("action", BODIES)
+def test_the_example_of_an_action_is_taken(action: str) -> None:
+    """And so for each decision."""
+    body = ACTIONS[action].body
+    read_model(BODIES[action], json.dumps(body).encode(), body)
+
+
+def test_every_code_that_the_document_names_has_a_status(document: dict[str, Any]) -> None:
+    """The descriptions of problems are made of codes that exist, under their own status."""
+    for _, path, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                for code in response["description"].replace("`", "").split(" or "):
+                    assert STATUS[code] == int(status), (path, code)

@@ -1,0 +1,157 @@
+"""The projector over a read model in memory: held batches, dead letters, overtaken gateways, offsets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from uuid import UUID, uuid4
+
+from gateway.fakes.memory import MemoryTables
+from gateway.projection import Changes, Known
+from support.asking import approve, at_payload_review, executed
+from support.projecting import Feed, history_of, view_of
+
+RUN_ID = uuid4()
+FINISHED = at_payload_review().given(approve(), executed(), approve())
+EVENTS = history_of(FINISHED, RUN_ID)
+VIEW = view_of(EVENTS)
+
+
+class Asked(MemoryTables):
+    """Tells when it was asked so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self._times = times
+        self.asked = asyncio.Event()
+
+    async def load(self, run_ids: Iterable[UUID]) -> dict[UUID, Known]:
+        """Count, then answer."""
+        self._times -= 1
+        if self._times <= 0:
+            self.asked.set()
+        return await super().load(run_ids)
+
+
+def version_of(tables: MemoryTables, run_id: UUID = RUN_ID) -> int:
+    """Return the version that a run has reached, 0 for none."""
+    return tables.moved[run_id].view.version if run_id in tables.moved else 0
+
+
+async def test_a_malformed_record_becomes_a_dead_letter_and_harms_no_other() -> None:
+    """The records around it are projected, its bytes and the reason go to the dead-letter topic, the offset moves past it."""
+    tables = MemoryTables()
+    feed = Feed(tables)
+    await feed.give(EVENTS[0], b"\xffnot an event", EVENTS[1], None)
+    assert version_of(tables) == 2
+    assert [(letter.topic, letter.value) for letter in feed.letters] == [
+        ("run.events.dead", b"\xffnot an event"),
+        ("run.events.dead", None),
+    ]
+    assert {name for name, _ in feed.letters[0].headers} >= {"error", "source-offset"}
+    assert feed.committed == {0: 4}
+
+
+async def test_a_batch_is_held_while_the_database_is_away() -> None:
+    """Nothing is skipped and no offset moves; when the database returns, the batch is written."""
+    tables = Asked(times=3)
+    tables.away = True
+    feed = Feed(tables)
+    giving = asyncio.create_task(feed.give(*EVENTS))
+    await tables.asked.wait()
+    assert (version_of(tables), feed.committed) == (0, {})
+    tables.away = False
+    await giving
+    assert (version_of(tables), feed.committed) == (len(EVENTS), {0: len(EVENTS)})
+
+
+async def test_a_held_batch_is_let_go_when_the_process_stops() -> None:
+    """A stop does not wait for the database; the batch is read again at the next start, for no offset moved."""
+    tables = Asked(times=1)
+    tables.away = True
+    feed = Feed(tables)
+    giving = asyncio.create_task(feed.give(*EVENTS))
+    await tables.asked.wait()
+    feed.projector.close()
+    await giving
+    tables.away = False
+    await feed.give(*EVENTS)
+    assert (version_of(tables), feed.committed, feed.failures) == (0, {}, [])
+
+
+async def test_an_event_that_the_database_refuses_becomes_a_dead_letter() -> None:
+    """One value that no column takes does not hold up the batch; the run's later events are parked, not folded."""
+    tables = MemoryTables(refuses=lambda recorded: recorded.event.run_id == RUN_ID and recorded.event.version == 2)
+    feed, other = Feed(tables), uuid4()
+    await feed.give(*EVENTS[:4], *history_of(FINISHED, other))
+    assert [letter.value for letter in feed.letters] == [EVENTS[1].text.encode()]
+    assert (version_of(tables), version_of(tables, other)) == (1, len(EVENTS))
+    assert sorted(tables.events[RUN_ID]) == [1, 3, 4]
+    assert feed.committed == {0: 4 + len(EVENTS)}
+
+
+async def test_what_another_gateway_projected_meanwhile_is_no_gap() -> None:
+    """A partition that went away and came back: what is kept in memory is behind, and the tables correct it."""
+    tables = MemoryTables()
+    here, there = Feed(tables), Feed(tables)
+    await here.give(*EVENTS[:3])
+    await there.give(*EVENTS[3:6])
+    await here.give(*EVENTS[6:])
+    assert version_of(tables) == len(EVENTS)
+    assert tables.moved[RUN_ID].view == VIEW
+
+
+async def test_a_gateway_that_slept_cannot_turn_a_run_back() -> None:
+    """A batch that was read before the partition moved is written after it: the newer view stays."""
+    tables = MemoryTables()
+    slow, fast = Feed(tables), Feed(tables)
+    await slow.give(*EVENTS[:2])
+    await fast.give(*EVENTS)
+    await slow.give(*EVENTS[2:5])
+    assert tables.moved[RUN_ID].view == VIEW
+    await slow.give(*EVENTS[5:])
+    assert tables.moved[RUN_ID].view == VIEW
+
+
+async def test_events_beyond_a_gap_wait_for_the_missing_one() -> None:
+    """The run's view stays at its last unbroken version, other runs go on, and the missing event mends all."""
+    tables, other = MemoryTables(), uuid4()
+    feed = Feed(tables)
+    await feed.give(*EVENTS[:2], *EVENTS[3:], *history_of(FINISHED, other))
+    assert (version_of(tables), version_of(tables, other)) == (2, len(EVENTS))
+    await feed.give(EVENTS[2])
+    assert tables.moved[RUN_ID].view == VIEW
+
+
+async def test_an_error_of_ours_ends_the_process_and_moves_no_offset() -> None:
+    """FastStream would log it and read on; the batch, and all after it, must be read again instead."""
+
+    class Broken(MemoryTables):
+        async def write(self, changes: Changes) -> set[UUID]:
+            raise RuntimeError(f"cannot write {len(changes.events)} events")
+
+    feed = Feed(Broken())
+    await feed.give(EVENTS[0])
+    await feed.give(EVENTS[1])
+    assert [str(failure) for failure in feed.failures] == ["cannot write 1 events"]
+    assert feed.committed == {}
+
+
+async def test_who_waits_for_a_run_is_woken_by_its_events() -> None:
+    """A reader that asks for a version does not wait for the next look."""
+    feed = Feed(MemoryTables())
+    with feed.arrivals.of(RUN_ID) as arrival:
+        waiting = asyncio.create_task(arrival.within(60))
+        await feed.give(EVENTS[0])
+        await waiting
+
+
+async def test_many_runs_and_batches_end_as_all_events_folded_from_nothing() -> None:
+    """A rebuild makes the tables that are there: decisions, events and views."""
+    runs = [uuid4() for _ in range(5)]
+    histories = [history_of(FINISHED, run_id) for run_id in runs]
+    woven = [item for step in zip(*histories, strict=True) for item in step]
+    live, rebuilt = MemoryTables(), MemoryTables()
+    await Feed(live).give_all(woven[start : start + 7] for start in range(0, len(woven), 7))
+    await Feed(rebuilt).give_all(histories)
+    assert (live.moved, live.events, live.decisions) == (rebuilt.moved, rebuilt.events, rebuilt.decisions)
