@@ -1,0 +1,8 @@
+"""`python -m notifier`."""
+
+from chassis.serving import serve
+from notifier.app import create_app
+from notifier.writing import JoiningWebSocket
+
+if __name__ == "__main__":
+    serve("notifier", create_app, lambda settings: settings.notifier_port, JoiningWebSocket)

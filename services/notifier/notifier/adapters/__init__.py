@@ -1,0 +1,1 @@
+"""What the notifier asks others for."""

@@ -1,0 +1,52 @@
+"""The notifier's composition root: settings to adapters to a running service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.routing import Route, WebSocketRoute
+
+from chassis.health import Health
+from chassis.serving import Background
+from chassis.settings import Settings
+from contracts.topics import EVENTS
+from notifier.adapters.snapshots import Snapshots
+from notifier.feed import Feed
+from notifier.hub import Hub
+from notifier.memory import Memory
+from notifier.running import Running
+from notifier.sockets import Sockets, Surroundings
+from notifier.sse import EventStreams
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Wire the notifier. Nothing connects before the application starts."""
+    health, background = Health(), Background()
+    hub, snapshots = Hub(EVENTS.partitions), Snapshots(settings.gateway)
+    feed = Feed(hub, Memory(), snapshots.history)
+    running = Running(settings, hub, feed, background)
+    sockets = Sockets(Surroundings(hub, snapshots, running.ask, feed.caught_up))
+    streams = EventStreams(hub, snapshots, feed.caught_up)
+    background.on_stop(hub.stop)
+    health.add("kafka", running.check_kafka)
+    health.add("feed", running.check_feed)
+    health.add("gateway", snapshots.check)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        background.start(running.run(), "notifier")
+        yield
+        await running.stop()
+        await background.stop()
+        await snapshots.close()
+
+    routes = [
+        WebSocketRoute("/ws", sockets.endpoint),
+        Route("/hitl/runs/{run_id}/events", streams.endpoint),
+        *health.routes(),
+    ]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.state.background = background
+    return app

@@ -1,0 +1,124 @@
+"""Decisions over the socket: a message becomes a command, its outcome a message. No sockets here, and nothing is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, assert_never
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from contracts.base import digest
+from contracts.kafka import Unavailable
+from contracts.runs.commands import DECISIONS, Decide, command_id
+from contracts.runs.outcomes import Accepted, Outcome, Refused
+from contracts.runs.requests import ApprovalResponse
+from notifier import metrics
+from notifier.messages import Fault
+
+ANYBODY = "anonymous"
+"""Who decides when nobody says who, while authentication is off."""
+
+_DEFAULTS: dict[str, Any] = {"edits": {}, "reason": None}
+_OWN = {"approve": frozenset[str](), "edit": frozenset({"edits"}), "reject": frozenset({"reason"})}
+
+Ask = Callable[[Decide], Awaitable[Outcome | None]]
+"""Hands a command over; returns its outcome, or None when that is late. Raises Unavailable."""
+
+
+class Misunderstood(Exception):
+    """A message is not one that the socket understands."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__("; ".join(f"{fault.path or '/'}: {fault.message}" for fault in faults))
+        self.faults = faults
+
+
+def read_response(text: str) -> ApprovalResponse:
+    """Read `HITL_APPROVAL_RESPONSE`, strictly. Raises Misunderstood with every fault."""
+    try:
+        response = ApprovalResponse.model_validate_json(text, strict=True, extra="forbid")
+    except ValidationError as error:
+        raise Misunderstood(*faults_of(error)) from None
+    # A reviewer whose edits were passed over in silence would believe them made.
+    own = _OWN[response.action]
+    strange = [name for name in ("edits", "reason") if getattr(response, name) != _DEFAULTS[name] and name not in own]
+    if strange:
+        raise Misunderstood(
+            *(
+                Fault(path=f"/{name}", code="not_for_action", message=f"is not for {response.action}")
+                for name in strange
+            )
+        )
+    if response.action == "edit" and "edits" not in response.model_fields_set:
+        raise Misunderstood(Fault(path="/edits", code="missing", message="Field required"))
+    return response
+
+
+def to_command(response: ApprovalResponse, user_id: str | None, at: datetime) -> Decide:
+    """Return the command that a response stands for: the same response by the same person is the same command."""
+    actor = response.actor or user_id or ANYBODY
+    said = response.model_dump(mode="json", exclude_unset=True)
+    own = {name: getattr(response, name) for name in _OWN[response.action]}
+    command: Decide = DECISIONS[response.action](
+        command_id=command_id("socket", response.run_id, response.checkpoint_id or "", response.request_id, actor),
+        run_id=response.run_id,
+        at=at,
+        actor=actor,
+        request_sha256=digest(said),
+        checkpoint_id=response.checkpoint_id,
+        subject_sha256=response.subject_sha256,
+        comment=response.comment,
+        message=response.message,
+        **own,
+    )
+    return command
+
+
+async def decide(response: ApprovalResponse, command: Decide, ask: Ask) -> dict[str, Any]:
+    """Hand a decision over and say honestly what became of it, as an `ApprovalResult`."""
+    try:
+        outcome = await ask(command)
+    except Unavailable as error:
+        result = _result(response, ok=False, code="unavailable", message=str(error))
+    else:
+        result = _told(response, outcome)
+    metrics.DECISIONS.labels(result.get("code", "accepted")).inc()
+    return result
+
+
+def _told(response: ApprovalResponse, outcome: Outcome | None) -> dict[str, Any]:
+    match outcome:
+        case None:
+            return _result(response, ok=False, code="pending", message="the answer is late; the decision may yet count")
+        case Accepted(view=view):
+            return _result(response, ok=True, version=view.version, state=view.state)
+        case Refused(code=code, message=message, details=details):
+            return _result(response, ok=False, **{**details, "code": code, "message": message})
+        case _:
+            assert_never(outcome)
+
+
+def _result(response: ApprovalResponse, *, ok: bool, **more: Any) -> dict[str, Any]:
+    own = {"type": "HITL_APPROVAL_RESULT", "request_id": response.request_id, "run_id": response.run_id, "ok": ok}
+    return {**own, **more, **own}
+
+
+def faults_of(error: ValidationError) -> list[Fault]:
+    """Return what is wrong, each with its place, and without what was sent."""
+    return [_fault(found) for found in error.errors(include_url=False, include_input=False)]
+
+
+def _fault(found: ErrorDetails) -> Fault:
+    path, message = "".join(f"/{_escaped(str(name))}" for name in found["loc"]), found["msg"]
+    if found["type"] == "json_value":
+        # To Pydantic the value is plain JSON; the check that refused it says where inside.
+        inside = str(found["ctx"]["path"])
+        path, message = path + inside.rstrip("/"), message.removeprefix(f"{inside}: ")
+    return Fault(path=path, code=found["type"], message=message)
+
+
+def _escaped(name: str) -> str:
+    # RFC 6901, section 3
+    return name.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,127 @@
+"""What the sockets say and hear: the messages that outsiders rely on, to the name of the member. No behaviour."""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import ConfigDict, Field
+
+from contracts.base import Identifier, JsonObject, Message, Timestamp
+from contracts.runs.requests import ApprovalResponse
+from contracts.runs.views import Checkpoint, State
+
+Cursor = str
+
+
+class ApprovalRequest(Message):
+    """A run waits for a person. It follows the status update of the same version."""
+
+    type: Literal["HITL_APPROVAL_REQUEST"] = "HITL_APPROVAL_REQUEST"
+    cursor: Cursor
+    run_id: UUID
+    version: int
+    session_id: str | None
+    user_id: str | None
+    checkpoint: Checkpoint
+
+
+class PushedEvent(Message):
+    """An event of a run, with the facts as they are recorded."""
+
+    kind: str
+    at: Timestamp
+    data: JsonObject
+
+
+class StatusUpdate(Message):
+    """Something happened to a run; `state` is the run's after it.
+
+    `state` is null only when this instance never heard of the run before and the gateway could not tell.
+    """
+
+    type: Literal["HITL_STATUS_UPDATE"] = "HITL_STATUS_UPDATE"
+    cursor: Cursor
+    run_id: UUID
+    version: int
+    state: State | None
+    event: PushedEvent
+
+
+class Snapshot(Message):
+    """How things stand: what waits, and the runs that go on. What follows has greater versions than the runs here."""
+
+    type: Literal["SNAPSHOT"] = "SNAPSHOT"
+    cursor: Cursor
+    approvals: tuple[JsonObject, ...]
+    runs: tuple[JsonObject, ...]
+    truncated: bool = Field(default=False, description="There is more than is shown: the newest are.")
+
+
+class ApprovalResult(Message):
+    """What became of a decision. A refusal's details are members beside its code, such as `decision`.
+
+    The code `pending` says that the answer is late: send the same `request_id` again to learn it.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Literal["HITL_APPROVAL_RESULT"] = "HITL_APPROVAL_RESULT"
+    request_id: str
+    run_id: UUID
+    ok: bool
+    code: str | None = None
+    message: str | None = None
+    version: int | None = None
+    state: State | None = None
+
+
+class Fault(Message):
+    """One thing that is wrong with a message; `path` is a JSON Pointer (RFC 6901) into it."""
+
+    path: str
+    code: str
+    message: str
+
+
+class ErrorMessage(Message):
+    """A message was not understood; nothing was done, and the connection stays."""
+
+    type: Literal["ERROR"] = "ERROR"
+    code: str
+    message: str
+    issues: tuple[Fault, ...] = ()
+    request_id: str | None = None
+
+
+class Pong(Message):
+    """The answer to `PING`."""
+
+    type: Literal["PONG"] = "PONG"
+
+
+class AuthOk(Message):
+    """The answer to `AUTH`."""
+
+    type: Literal["AUTH_OK"] = "AUTH_OK"
+
+
+class Ping(Message):
+    """Asks for a `PONG`."""
+
+    type: Literal["PING"]
+    request_id: Identifier | None = None
+
+
+class Auth(Message):
+    """Says who the client is."""
+
+    type: Literal["AUTH"]
+    token: str
+
+
+FROM_SERVER = (ApprovalRequest, StatusUpdate, Snapshot, ApprovalResult, ErrorMessage, Pong, AuthOk)
+"""Every message that the server sends."""
+
+FROM_CLIENT = (ApprovalResponse, Auth, Ping)
+"""Every message that a client may send."""

@@ -1,0 +1,116 @@
+"""The notifier at work: connects, reads the log from where it must, and answers whether it is well."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+import structlog
+
+from chassis.serving import Background
+from chassis.settings import Settings
+from contracts.kafka import (
+    Desk,
+    KafkaError,
+    Producer,
+    RawRecord,
+    create_broker,
+    end_offsets,
+    log_identity,
+    skip_to_last,
+    subscribe_partitions,
+)
+from contracts.runs.commands import Decide
+from contracts.runs.outcomes import Outcome
+from contracts.topics import EVENTS
+from notifier.feed import Feed
+from notifier.hub import Hub
+
+BACK = 5_000
+"""Records of each partition that a fresh instance reads again, to serve cursors that another instance gave."""
+
+LEAVE_SECONDS = 5.0
+
+_T = TypeVar("_T")
+_log = structlog.get_logger(__name__)
+
+
+class Running:
+    """One notifier on Kafka, from its first connection to its last."""
+
+    def __init__(self, settings: Settings, hub: Hub, feed: Feed, background: Background) -> None:
+        self._settings = settings
+        self._hub = hub
+        self._feed = feed
+        self._background = background
+        bootstrap, fetch_wait_ms = settings.kafka_bootstrap_servers, settings.fetch_wait_ms
+        self._broker = create_broker(bootstrap, "notifier")
+        self._producer = Producer(bootstrap, "notifier")
+        self._desk = Desk(self._broker, self._producer, fetch_wait_ms)
+        self._partitions = range(EVENTS.partitions)
+        self._subscriber = subscribe_partitions(
+            self._broker,
+            EVENTS,
+            self._partitions,
+            self._on_records,
+            fetch_wait_ms=fetch_wait_ms,
+            from_beginning=True,
+        )
+
+    async def run(self) -> None:
+        """Connect and begin to read; clients are served once the feed has caught up."""
+        bootstrap = self._settings.kafka_bootstrap_servers
+        await _patiently(self._producer.start)
+        log_id = self._settings.log_id
+        self._hub.log = await _patiently(lambda: log_identity(bootstrap)) if log_id is None else log_id
+        await _patiently(self._broker.start)
+        await self._desk.listening()
+        self._feed.begin(await _patiently(lambda: skip_to_last(self._subscriber, EVENTS, self._partitions, BACK)))
+        await self._feed.caught_up.wait()
+        _log.info("serving clients", log=self._hub.log)
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._broker.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._producer.stop()
+
+    async def ask(self, command: Decide) -> Outcome | None:
+        """Hand a command over and wait for its outcome; None when that is late. Raises Unavailable."""
+        return await self._desk.ask(command, self._settings.outcome_wait_seconds)
+
+    async def check_kafka(self) -> None:
+        """Raise unless Kafka answers."""
+        if self._subscriber.consumer is None:
+            raise ConnectionError("starting")
+        await end_offsets(self._subscriber, EVENTS, [0])
+
+    async def check_feed(self) -> None:
+        """Raise unless the feed has read what was there at its start."""
+        if not self._feed.caught_up.is_set():
+            raise ConnectionError(f"reading what was: {self._hub.positions}")
+
+    async def _on_records(self, records: Sequence[RawRecord]) -> None:
+        if self._background.failure is not None:
+            return
+        try:
+            await self._feed.on_records(records)
+        except Exception as error:
+            # FastStream would log this and read on past the batch.
+            _log.exception("a batch could not be read")
+            self._background.fail(error)
+
+
+async def _patiently(attempt: Callable[[], Awaitable[_T]]) -> _T:
+    """Do what needs Kafka, again and again until it answers."""
+    for tries in range(2**31):
+        try:
+            return await attempt()
+        except (KafkaError, ConnectionError) as error:
+            if tries % 20 == 0:
+                _log.warning("waiting for Kafka", reason=str(error))
+        await asyncio.sleep(0.5)
+    raise AssertionError("unreachable")

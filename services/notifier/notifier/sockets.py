@@ -1,0 +1,216 @@
+"""The WebSocket edge: one connection, what it is due, and what it says. Whom to send what is decided in the hub.
+
+Close codes: 4008 too slow and 4009 records were lost before they were read, both: come back with your cursor;
+1013 no snapshot can be had now, try again later; 1012 the service stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from uuid import UUID
+
+import structlog
+from pydantic import ValidationError
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from contracts.base import Identifier, Message
+from notifier import metrics
+from notifier.adapters.snapshots import GatewayAway, Snapshots, Standing
+from notifier.clients import Client, Dropped, Filters
+from notifier.conversation import Conversation
+from notifier.decisions import Ask, Misunderstood, faults_of
+from notifier.hub import Hub, Overtaken
+from notifier.messages import Snapshot
+from notifier.problems import problem
+
+TRY_AGAIN_LATER = 1013
+CLOSE_CODES = {Dropped.TOO_SLOW: 4008, Dropped.GAP: 4009, Dropped.STOPPING: 1012}
+
+CATCH_UP_SECONDS = 10.0
+"""How long a client waits for an instance that has just begun."""
+
+CLOSE_SECONDS = 5.0
+"""How long a client that reads nothing may keep us from telling it why it is let go of."""
+
+SNAPSHOT_TRIES = 3
+
+_log = structlog.get_logger(__name__)
+
+
+class Watch(Message):
+    """The query of the socket's address. A member without a value is as good as none; one that is not known is refused."""
+
+    user_id: Identifier | None = None
+    session_id: Identifier | None = None
+    run_id: UUID | None = None
+    cursor: str | None = None
+
+    def filters(self) -> Filters:
+        """Return what the client wants to hear of."""
+        return Filters(run_id=self.run_id, session_id=self.session_id, user_id=self.user_id)
+
+
+def read_watch(query: Mapping[str, str]) -> Watch:
+    """Read the query of the socket's address. Raises Misunderstood with every fault."""
+    try:
+        return Watch.model_validate({name: value for name, value in query.items() if value}, extra="forbid")
+    except ValidationError as error:
+        raise Misunderstood(*faults_of(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every connection works with. `caught_up` is set once the feed has read what was there at its start."""
+
+    hub: Hub
+    snapshots: Snapshots
+    ask: Ask
+    caught_up: asyncio.Event
+
+
+class Sockets:
+    """Serves `/ws`."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+
+    async def endpoint(self, websocket: WebSocket) -> None:
+        """Serve one connection from its handshake to its end."""
+        try:
+            watch = read_watch(websocket.query_params)
+        except Misunderstood as error:
+            where = websocket.url.path
+            refusal = problem(HTTPStatus.UNPROCESSABLE_ENTITY, "validation_failed", str(error), where, error.faults)
+            await websocket.send_denial_response(refusal)
+            return
+        await websocket.accept()
+        with metrics.CLIENTS.labels("websocket").track_inprogress():
+            await Connection(websocket, watch, self._surroundings).run()
+
+
+class Closing(Exception):
+    """The connection is to be closed, and why."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Connection:
+    """One client: a task that pushes what is due and a task that reads what it says. When one ends, so does the other."""
+
+    def __init__(self, websocket: WebSocket, watch: Watch, surroundings: Surroundings) -> None:
+        self._websocket = websocket
+        self._watch = watch
+        self._around = surroundings
+        self._bell = asyncio.Event()
+        self._client: Client | None = None
+        self._pushing: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Serve until the client leaves or is let go of."""
+        conversation = Conversation(self._websocket.send_text, self._around.ask, self._watch.user_id)
+        pushing = self._pushing = asyncio.create_task(self._push())
+        reading = asyncio.create_task(self._read(conversation))
+        try:
+            await asyncio.wait((pushing, reading), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            pushing.cancel()
+            reading.cancel()
+            ended = await asyncio.gather(pushing, reading, return_exceptions=True)
+            if self._client is not None:
+                self._around.hub.leave(self._client)
+        await self._close(ended)
+
+    async def _push(self) -> None:
+        client = await self._begin()
+        while True:
+            await self._bell.wait()
+            self._bell.clear()
+            while taken := client.take():
+                # Nothing is awaited between these while the client reads: they leave in one write.
+                frames = [frame for notification in taken for frame in notification.frames]
+                for frame in frames:
+                    await self._websocket.send_text(frame.text)
+                for kind, count in Counter(frame.type for frame in frames).items():
+                    metrics.SENT.labels(kind).inc(count)
+
+    async def _begin(self) -> Client:
+        try:
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                await self._around.caught_up.wait()
+        except TimeoutError:
+            raise Closing(TRY_AGAIN_LATER, "just begun: try again later") from None
+        client = self._join()
+        if self._watch.cursor and self._around.hub.resume(client, self._watch.cursor):
+            return client
+        for _ in range(SNAPSHOT_TRIES):
+            # First joined, then looked: what happens in between is in the ring, and none of it is lost.
+            standing = await self._look()
+            with suppress(Overtaken):
+                cursor = self._around.hub.follow(client, self._shown(standing))
+                await self._send_snapshot(standing, cursor)
+                return client
+            client = self._join()
+        metrics.SNAPSHOTS.labels("overtaken").inc()
+        raise Closing(TRY_AGAIN_LATER, "too much is happening: try again later")
+
+    def _join(self) -> Client:
+        self._client = self._around.hub.join(self._watch.filters(), self._wake)
+        return self._client
+
+    def _wake(self) -> None:
+        self._bell.set()
+        if self._client is not None and self._client.dropped and self._pushing is not None:
+            # It may be in the middle of a write that never ends.
+            self._pushing.cancel()
+
+    async def _look(self) -> Standing:
+        try:
+            return await self._around.snapshots.take(self._watch.filters())
+        except GatewayAway as error:
+            metrics.SNAPSHOTS.labels("unavailable").inc()
+            _log.warning("no snapshot", reason=str(error))
+            raise Closing(TRY_AGAIN_LATER, "no snapshot: try again later") from error
+
+    def _shown(self, standing: Standing) -> dict[UUID, int]:
+        # A run that is asked for by its id and was not found is one of which nothing was shown.
+        asked = {self._watch.run_id: 0} if self._watch.run_id is not None else {}
+        return {**asked, **standing.versions}
+
+    async def _send_snapshot(self, standing: Standing, cursor: str) -> None:
+        snapshot = Snapshot.model_construct(
+            cursor=cursor, approvals=standing.approvals, runs=standing.runs, truncated=standing.truncated
+        )
+        await self._websocket.send_text(snapshot.model_dump_json())
+        metrics.SNAPSHOTS.labels("sent").inc()
+
+    async def _read(self, conversation: Conversation) -> None:
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            await conversation.hear(message.get("text"))
+
+    async def _close(self, ended: Sequence[BaseException | None]) -> None:
+        code, reason = 1000, ""
+        failures = [end for end in ended if isinstance(end, Exception) and not isinstance(end, WebSocketDisconnect)]
+        match failures:
+            case [Closing() as closing, *_]:
+                code, reason = closing.code, closing.reason
+            case [error, *_]:
+                _log.error("connection failed", exc_info=error)
+                code, reason = 1011, "internal error"
+        if self._client is not None and (why := self._client.dropped):
+            metrics.DROPPED.labels(why.name.lower()).inc()
+            code, reason = CLOSE_CODES[why], f"{why.value}: come back with your cursor"
+        # It may be gone, and then there is nobody to tell.
+        with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._websocket.close(code, reason)

@@ -1,0 +1,165 @@
+"""The SSE edge: one run, from its first event or from the one that the client saw last, and on from there.
+
+The id of an event is the run's version. The past is read from the gateway, what the read model does not have yet and all
+that comes from the hub; both together, each version once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from http import HTTPStatus
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from contracts.runs.events import RunEvent
+from contracts.runs.views import RunView, project
+from notifier import metrics
+from notifier.adapters.snapshots import GatewayAway, Snapshots
+from notifier.clients import Client, Filters
+from notifier.framing import frames_of, frames_with_request, to_decide
+from notifier.hub import Hub, Overtaken
+from notifier.messages import Fault
+from notifier.problems import problem
+from notifier.ring import Frame
+
+HEARTBEAT_SECONDS = 15.0
+HEARTBEAT = b": still here\n\n"
+
+_VERSION = re.compile(r"[0-9]{1,18}")
+
+
+class EventStreams:
+    """Serves `/hitl/runs/{run_id}/events`."""
+
+    def __init__(self, hub: Hub, snapshots: Snapshots, caught_up: asyncio.Event) -> None:
+        self._hub = hub
+        self._snapshots = snapshots
+        self._caught_up = caught_up
+
+    async def endpoint(self, request: Request) -> Response:
+        """Answer with the run's events for as long as the client listens, or with a problem."""
+        try:
+            return await self._follow(request)
+        except Refusal as error:
+            return problem(error.status, error.code, str(error), request.url.path, error.faults)
+
+    async def _follow(self, request: Request) -> Response:
+        run_id, seen = _run_id(request), _last_seen(request)
+        if not self._caught_up.is_set():
+            raise _unavailable("just begun: try again later")
+        bell = asyncio.Event()
+        client = self._hub.join(Filters(run_id=run_id), bell.set)
+        try:
+            history = await self._snapshots.history(run_id)
+            past = [RunEvent.parse(value) for value in history or ()]
+            self._hub.follow(client, {run_id: past[-1].version if past else 0})
+        except GatewayAway as error:
+            raise _unavailable(str(error)) from error
+        except Overtaken as error:
+            raise _unavailable("too much is happening: try again later") from error
+        if history is None and not client.is_due:
+            self._hub.leave(client)
+            raise _not_found(run_id)
+        replay = list(_replay(past, history or (), seen, self._hub.oldest_cursor))
+        return EventStream(self._hub, client, bell, replay, seen)
+
+
+class EventStream(StreamingResponse):
+    """The answer: what was, then what comes. Ends when the client leaves or the hub lets go of it."""
+
+    def __init__(self, hub: Hub, client: Client, bell: asyncio.Event, replay: Sequence[bytes], seen: int) -> None:
+        self._hub = hub
+        self._client = client
+        self._bell = bell
+        self._seen = seen
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        super().__init__(self._body(replay), headers=headers, media_type="text/event-stream")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer, and leave the hub however it ends."""
+        try:
+            with metrics.CLIENTS.labels("sse").track_inprogress():
+                await super().__call__(scope, receive, send)
+        finally:
+            self._hub.leave(self._client)
+            if self._client.dropped:
+                metrics.DROPPED.labels(self._client.dropped.name.lower()).inc()
+
+    async def _body(self, replay: Sequence[bytes]) -> AsyncIterator[bytes]:
+        if replay:
+            yield b"".join(replay)
+        while not self._client.dropped:
+            if taken := [one for one in self._client.take() if one.version > self._seen]:
+                yield b"".join(_written(one.version, one.frames) for one in taken)
+                continue
+            try:
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    await self._bell.wait()
+            except TimeoutError:
+                yield HEARTBEAT
+            self._bell.clear()
+
+
+class Refusal(Exception):
+    """The client gets a problem instead of events."""
+
+    def __init__(self, status: HTTPStatus, code: str, detail: str, *faults: Fault) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.faults = faults
+
+
+def _unavailable(detail: str) -> Refusal:
+    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", detail)
+
+
+def _not_found(run_id: object) -> Refusal:
+    return Refusal(HTTPStatus.NOT_FOUND, "run_not_found", f"there is no run {run_id}")
+
+
+def _run_id(request: Request) -> UUID:
+    named = request.path_params["run_id"]
+    try:
+        return UUID(named)
+    except ValueError:
+        raise _not_found(named) from None
+
+
+def _last_seen(request: Request) -> int:
+    told = request.headers.get("last-event-id") or "0"
+    if _VERSION.fullmatch(told) is None:
+        fault = Fault(
+            path="/Last-Event-ID", code="header_invalid", message="the id of an event is its version, a number"
+        )
+        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "validation_failed", fault.message, fault)
+    return int(told)
+
+
+def _replay(past: Iterable[RunEvent], values: Iterable[bytes], seen: int, cursor: str) -> Iterator[bytes]:
+    view: RunView | None = None
+    for event, value in zip(past, values, strict=True):
+        view = project(view, event)
+        if event.version <= seen:
+            continue
+        checkpoint = to_decide(event, view)
+        if checkpoint is None:
+            yield _written(event.version, frames_of(event, value, view.state, cursor))
+        else:
+            yield _written(event.version, frames_with_request(event, value, view.state, checkpoint, cursor, cursor))
+
+
+def _written(version: int, frames: Sequence[Frame]) -> bytes:
+    # Only the last message of a version carries its id: who came no further returns with the version before.
+    parts = [f"event: {frame.type}\ndata: {_one_line(frame.text)}\n\n" for frame in frames]
+    return "".join((*parts[:-1], f"id: {version}\n", parts[-1])).encode()
+
+
+def _one_line(text: str) -> str:
+    # In JSON a bare line end can only stand between tokens.
+    return text.replace("\r", "").replace("\n", "")

@@ -1,0 +1,66 @@
+"""How frames leave: uvicorn's WebSocket protocol, with what is written in one turn of the loop joined into one write.
+
+Each frame in a write of its own was most of what pushing cost. Nothing here knows what the frames say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+ENOUGH = 64 * 1024
+"""Bytes that are written without waiting for more: asyncio's own mark for a client that reads too slowly."""
+
+LINGER_SECONDS = 10.0
+"""How long a closed connection may take to read what was written; then it is cut."""
+
+
+class JoiningTransport:
+    """Stands before a transport, and hands on in one piece what it was given in one turn of the loop."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+        self._size = 0
+
+    def __getattr__(self, name: str) -> Any:
+        """Leave everything else to the transport."""
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Write with whatever else is written in this turn."""
+        if not self._held:
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+        self._size += len(data)
+        if self._size >= ENOUGH:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is held and close; a peer that never reads it is cut off."""
+        self._flush()
+        self._transport.close()
+        self._loop.call_later(LINGER_SECONDS, self._transport.abort)
+
+    def _flush(self) -> None:
+        if self._held:
+            held, self._held, self._size = self._held, [], 0
+            self._transport.write(b"".join(held))
+
+
+class JoiningWebSocket(WebSocketsSansIOProtocol):
+    """Uvicorn's protocol on a joining transport. A peer that answers no ping is cut off at once."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, on the transport's stand-in."""
+        super().connection_made(
+            cast("asyncio.Transport", JoiningTransport(cast("asyncio.Transport", transport), self.loop))
+        )
+
+    def keepalive_timeout(self) -> None:
+        """Drop a dead peer: it will not read a goodbye either."""
+        super().keepalive_timeout()
+        self.transport.abort()
