@@ -1,0 +1,86 @@
+# Countersign. `make` shows what there is to do. Set-up happens by itself, whenever something is missing or has changed.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PACKAGES := libs/contracts libs/chassis libs/artifacts \
+	services/gateway services/orchestrator services/provider-worker services/notifier deploy
+CODE := libs services deploy tests
+PROJECTS := $(PACKAGES:%=%/pyproject.toml)
+BIN := .venv/bin
+PYTHON := $(BIN)/python
+PIN = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+	$(shell sed -n 's/^name = "\(.*\)"/--no-emit-package \1/p' $(PROJECTS))
+
+# A checkout that was moved or copied is another place, and its environment is made again.
+PLACE := $(shell pwd -P | cksum | cut -d' ' -f1)
+ENVIRONMENT := .venv/made-$(PLACE)
+READY := .venv/ready-$(PLACE)
+READY_TO_TEST := .venv/ready-to-test-$(PLACE)
+
+##@ Using it
+
+run: $(READY) ## Start everything on this machine: PostgreSQL, a Kafka broker, the four services, a sample run
+	@exec $(PYTHON) -m local_stack
+
+demo: $(READY) ## Tell the story of one run, step by step, on a running stack
+	@$(PYTHON) -m local_stack.demo
+
+setup: $(READY_TO_TEST) ## Make the virtual environment; every other target does it when needed
+
+clean: ## Remove the environment, caches and the local stack's data
+	rm -rf .venv .countersign .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache deploy/kafka/target
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+##@ Testing it
+
+test: $(READY_TO_TEST) ## Run everything: lint and all tests
+	@$(PYTHON) tests/steps.py lint unit component integration e2e
+
+lint: $(READY_TO_TEST) ## Check style, types and imports
+	$(BIN)/ruff check --quiet $(CODE)
+	$(BIN)/ruff format --check --quiet $(CODE)
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports
+
+unit component integration e2e: $(READY_TO_TEST) ## Run the tests of one kind
+	@$(PYTHON) -m pytest -q tests/$@
+
+format: $(READY_TO_TEST) ## Bring the code into its format
+	$(BIN)/ruff check --fix-only --quiet $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+##@ Kafka and containers
+
+kafka: $(READY) ## Start Apache Kafka on this machine with Maven and Java, on port 9092
+	@exec $(PYTHON) -m apache_kafka
+
+topics: $(READY) ## Create the topics on KAFKA_BOOTSTRAP_SERVERS
+	@$(PYTHON) -m contracts.kafka
+
+images: $(READY) ## Build the Kafka image for testcontainers; makes its base too where none can be pulled
+	@$(PYTHON) -m apache_kafka.image
+
+##@ Keeping it
+
+pins: $(READY) ## Pin the newest fitting versions into requirements.txt and requirements-dev.txt
+	$(PIN) requirements.in --output-file requirements.txt
+	$(PIN) requirements-dev.in --output-file requirements-dev.txt
+
+help:
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9 ]+:.*## / { printf "  %-28s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run demo setup clean test lint unit component integration e2e format kafka topics images pins help
+
+# ---- set-up
+
+$(ENVIRONMENT):
+	@deploy/setup.sh environment && touch $@
+
+$(READY): $(ENVIRONMENT) requirements.txt $(PROJECTS)
+	@deploy/setup.sh install requirements.txt $(PACKAGES) && touch $@
+
+$(READY_TO_TEST): $(ENVIRONMENT) requirements-dev.txt $(PROJECTS)
+	@deploy/setup.sh install requirements-dev.txt $(PACKAGES) && touch $@

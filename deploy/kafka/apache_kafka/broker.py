@@ -1,0 +1,115 @@
+"""One Apache Kafka broker in KRaft mode, as a Java process on free ports of loopback, with its data in a folder."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+from pathlib import Path
+
+from apache_kafka.artifacts import Unavailable, ensure_jars, program
+from apache_kafka.properties import new_cluster_id, properties_of
+from contracts.kafka import log_identity
+from local_stack.ports import LOOPBACK, free_ports
+from local_stack.processes import Process, Program
+from local_stack.waiting import until
+
+START_SECONDS = 60.0
+_JAVA = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+"""A short life on a busy machine: the compiler that pays off after minutes costs more than it gives."""
+
+
+class RealKafka:
+    """An Apache Kafka broker. Stopped or killed and started again it has the same address and the same data."""
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self.folder = folder.resolve()
+        broker, controller = free_ports(2)
+        self._port, self._controller = port or broker, controller
+        self._process: Process | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        """The broker's address."""
+        return f"{LOOPBACK}:{self._port}"
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether the broker runs."""
+        return self._process is not None and self._process.alive
+
+    @property
+    def pid(self) -> int | None:
+        """The broker's process id, while it runs."""
+        return self._process.pid if self._process else None
+
+    async def start(self) -> None:
+        """Start the broker and return when it answers. Raises Unavailable with the end of its log."""
+        java, jars = program("java"), f"{ensure_jars()}/*"
+        properties = self.folder / "server.properties"
+        if not properties.exists():
+            self._format(java, jars, properties)
+        command = [java, *_JAVA, "-cp", jars, "kafka.Kafka", properties]
+        self._process = Process(Program("kafka", command, log=self.folder / "kafka.log", folder=self.folder))
+        self._process.start()
+        try:
+            await until(self._answers, START_SECONDS, "Apache Kafka answers")
+        except (TimeoutError, Unavailable):
+            self.kill()
+            raise Unavailable(f"Apache Kafka did not start:\n{self._process.last_lines()}") from None
+
+    async def stop(self) -> None:
+        """Stop the broker in order."""
+        if self._process is not None:
+            await self._process.stop()
+
+    def kill(self) -> None:
+        """End the broker without a word, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+
+    def pause(self) -> None:
+        """Let the broker hang: its connections stay open and nobody answers."""
+        if self._process is not None:
+            self._process.pause()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        if self._process is not None:
+            self._process.resume()
+
+    async def _answers(self) -> bool:
+        if not self.alive:
+            raise Unavailable
+        return await answers(self.bootstrap)
+
+    def _format(self, java: str, jars: str, properties: Path) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        writing = properties.with_suffix(".new")
+        writing.write_text(properties_of(self.bootstrap, self.bootstrap, self._controller, self.folder / "data"))
+        cluster = new_cluster_id()
+        command = [
+            java,
+            *_JAVA,
+            "-cp",
+            jars,
+            "kafka.tools.StorageTool",
+            "format",
+            f"--cluster-id={cluster}",
+            f"--config={writing}",
+        ]
+        said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=START_SECONDS)
+        if said.returncode:
+            raise Unavailable(f"Kafka's storage could not be made: {(said.stdout + said.stderr).strip()[-500:]}")
+        writing.rename(properties)
+
+
+async def answers(bootstrap: str) -> bool:
+    """Tell whether a Kafka answers there."""
+    host, _, port = bootstrap.split(",", maxsplit=1)[0].rpartition(":")
+    with contextlib.suppress(Exception):  # one that starts fails in many ways
+        _, connected = await asyncio.open_connection(host, int(port))
+        connected.close()
+        await connected.wait_closed()
+        return bool(await log_identity(bootstrap))
+    return False

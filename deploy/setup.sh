@@ -1,0 +1,38 @@
+#!/bin/sh
+# Makes the virtual environment in .venv, or brings what is installed there up to date. Called by the Makefile, from the root.
+#   deploy/setup.sh environment
+#   deploy/setup.sh install <pinned requirements> <folder of a package>...
+set -eu
+
+uv_version=0.13.8
+python=.venv/bin/python
+pip="$python -m pip --quiet --disable-pip-version-check"
+
+environment() {
+    for found in python3.11 python3.12 python3.13 python3; do
+        if "$found" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "set-up: a virtual environment in .venv, with $("$found" --version)"
+            rm -rf .venv
+            "$found" -m venv .venv
+            $pip install "uv==$uv_version" || echo "set-up: no uv $uv_version here; pip does its work, more slowly"
+            return
+        fi
+    done
+    echo "countersign: Python 3.11 or newer is needed, with its venv module: none of python3.11, python3.12, python3.13 and python3 is" >&2
+    exit 1
+}
+
+install() {
+    requirements=$1
+    shift
+    echo "set-up: installing $requirements"
+    # pip knows of indexes and certificates that uv was not told of.
+    .venv/bin/uv pip install --quiet --python "$python" -r "$requirements" || $pip install -r "$requirements"
+    for package; do
+        set -- "$@" --editable "./$package"
+        shift
+    done
+    $pip install --no-deps --no-build-isolation "$@"
+}
+
+"$@"

@@ -1,0 +1,169 @@
+"""What must be true of every run after every command, whatever was asked. Used by specifications and properties alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from contracts.base import digest
+from contracts.policy import Step
+from contracts.runs import commands as c
+from contracts.runs import events as e
+from contracts.runs.outcomes import Accepted, Refused, parse_outcome
+from contracts.runs.views import RunView, State, project
+from contracts.work import ExecuteOrder, parse_order
+from orchestrator.run import Deadline, Refusal, Run, evolve, react
+from orchestrator.run.state import WorkKind
+
+API_CODES = frozenset(
+    {
+        "run_not_found",
+        "run_already_exists",
+        "checkpoint_already_decided",
+        "checkpoint_mismatch",
+        "subject_changed",
+        "not_allowed",
+        "validation_failed",
+        "idempotency_key_reused",
+        "precondition_failed",
+    }
+)
+
+
+def carry(run: Run | None, view: RunView | None, events: Sequence[e.RunEvent]) -> tuple[Run, RunView]:
+    """Evolve the run and fold the read model's view, each event from its bytes. Bytes lose nothing."""
+    for event in events:
+        parsed = e.RunEvent.parse(event.to_bytes())
+        assert parsed == event, "an event survives its bytes"
+        assert parsed.to_bytes() == event.to_bytes(), "and is written the same again"
+        from_bytes = evolve(run, parsed)
+        run = evolve(run, event)
+        assert from_bytes == run, "the ledger's bytes lead to the same run"
+        view = project(view, parsed)
+    assert run is not None
+    assert view is not None
+    return run, view
+
+
+def check_run(run: Run, view: RunView) -> None:
+    """The run stands in one of the states that have a meaning, and everybody sees the same."""
+    assert view == run.view, "the read model shows what the orchestrator answers"
+    answer = Accepted(command_id=UUID(int=0), run_id=run.run_id, view=view)
+    assert parse_outcome(answer.model_dump_json().encode()) == answer, "the asker can read the answer"
+    _check_waiting(run)
+    _check_actions(view)
+    assert (view.state is State.COMPLETED) == (view.result is not None), "completed has a result, and nothing else has"
+    assert (view.state is State.FAILED) == (view.error is not None), "failed has an error, and nothing else has"
+
+
+def _check_waiting(run: Run) -> None:
+    """A run that goes on waits for exactly one: a person, a worker, the next attempt."""
+    view, work = run.view, run.work
+    worker = work is not None and work.lease_until is not None
+    retry = work is not None and work.retry_at is not None
+    waits = [view.checkpoint is not None, worker, retry]
+    if view.is_over:
+        assert not any(waits), "nothing is awaited when it is over"
+        assert not view.paused, "what is over is not paused"
+    elif view.paused:
+        assert sum(waits) <= 1
+    else:
+        assert sum(waits) == 1, f"waits for {waits}"
+        assert run.failed is None or view.checkpoint is not None, "a failure is dealt with"
+    if not view.paused and not view.is_over and view.checkpoint is None and work is not None:
+        assert view.state is (State.CREATED if work.kind is WorkKind.PREPARE else State.API_CALL)
+    _check_deadline(run, worker=worker, other=any(waits) and not view.paused)
+
+
+def _check_deadline(run: Run, *, worker: bool, other: bool) -> None:
+    """The clock knows the one time that the run waits for, and nothing when there is none."""
+    due = deadline(run)
+    assert (due is not None) == (worker or other)
+    match due:
+        case c.ExpireLease():
+            assert run.work is not None
+            assert (due.at, due.work_id, due.attempt) == (run.work.lease_until, run.work.work_id, run.work.attempt)
+        case c.RetryWork():
+            assert run.work is not None
+            assert (due.at, due.work_id, due.attempt) == (run.work.retry_at, run.work.work_id, run.work.attempt)
+        case c.ExpireCheckpoint():
+            assert run.view.checkpoint is not None
+            assert (due.at, due.checkpoint_id) == (run.view.checkpoint.expires_at, run.view.checkpoint.checkpoint_id)
+
+
+def deadline(run: Run) -> c.FromClock | None:
+    """Return what the clock is told about a run as it stands."""
+    (message,) = [m for m in react(e.RunPaused(), run) if isinstance(m, Deadline)]
+    return message.due
+
+
+def _check_actions(view: RunView) -> None:
+    """What is offered to a person follows from the checkpoint that is open."""
+    checkpoint = view.checkpoint
+    if checkpoint is None or view.paused:
+        assert not {"approve", "edit", "reject"} & set(view.pending_actions)
+        return
+    assert checkpoint.subject_sha256 == digest(checkpoint.subject), "the digest is the subject's"
+    if checkpoint.step is Step.ERROR_REVIEW:
+        assert view.pending_actions == ("retry", "edit", "reject")
+        assert view.state in {State.CREATED, State.API_CALL}
+    else:
+        assert view.pending_actions == ("approve", "edit", "reject")
+        assert view.state.value == checkpoint.step.value
+
+
+def check_history(history: Sequence[e.RunEvent], run: Run) -> None:
+    """Versions have no gaps; one call at a time is out; every order carries what was approved."""
+    assert [event.version for event in history] == list(range(1, len(history) + 1))
+    assert {(event.run_id, event.tenant) for event in history} == {(run.run_id, run.tenant)}
+    unanswered: set[tuple[str, int]] = set()
+    approved: str | None = None
+    for event in history:
+        match event.data:
+            case e.CheckpointOpened(subject=subject, subject_sha256=sha):
+                assert sha == digest(subject)
+            case e.CheckpointApproved() | e.CheckpointEdited() if event.data.step is Step.PAYLOAD_REVIEW:
+                approved = event.data.subject_sha256
+            case e.RunPrepared(preparation=preparation):
+                approved = digest(preparation.payload)
+            case e.PayloadFixed(payload=payload, payload_sha256=sha):
+                approved = sha
+                assert sha == digest(payload)
+            case e.CallOrdered() as ordered:
+                unanswered.add((ordered.work_id, ordered.attempt))
+                assert ordered.payload_sha256 == approved, "what is called is what was approved, by a person or by policy"
+            case e.CallSucceeded() | e.CallFailed() as answered:
+                unanswered.remove((answered.work_id, answered.attempt))
+        assert len(unanswered) <= 1, "one call at a time"
+    _check_orders(history, run, approved)
+
+
+def _check_orders(history: Sequence[e.RunEvent], run: Run, approved: str | None) -> None:
+    """However often the history is published again, only what is awaited is ordered, once, with the approved bytes."""
+    orders = [m for event in history for m in react(event.data, run) if not isinstance(m, Deadline)]
+    awaited = run.work is not None and run.work.lease_until is not None
+    assert len(orders) == awaited, "one order for work in hand, none otherwise"
+    for order in orders:
+        assert run.work is not None
+        assert (order.work_id, order.attempt, order.deadline) == (
+            run.work.work_id,
+            run.work.attempt,
+            run.work.lease_until,
+        )
+        assert parse_order(order.model_dump_json().encode()) == order
+        if isinstance(order, ExecuteOrder):
+            assert order.payload_sha256 == approved
+            assert digest(order.payload) == approved
+
+
+def check_refusal(command: c.AnyCommand, refusal: Refusal) -> None:
+    """A refusal is an answer that outsiders know, and that fits through their wire."""
+    assert refusal.code in API_CODES
+    answer = Refused(
+        command_id=command.command_id,
+        run_id=command.run_id,
+        code=refusal.code,
+        message=refusal.message,
+        details=refusal.details,
+    )
+    assert parse_outcome(answer.model_dump_json().encode()) == answer

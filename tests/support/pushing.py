@@ -1,0 +1,118 @@
+"""What the notifier's tests share: real stories as records, notifications for the hub, and one who listens to it."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+from contracts.runs.events import RunEvent
+from contracts.topics import EVENTS
+from notifier.clients import Client, Filters, Limits
+from notifier.hub import Hub
+from notifier.ring import Frame, Notification
+from support.deciding import Story
+
+
+@dataclass
+class Record:
+    """A record as Kafka holds it."""
+
+    value: bytes | None
+    offset: int = 0
+    partition: int = 0
+    topic: str = EVENTS.name
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+def moved(story: Story, run_id: UUID | None = None, **members: Any) -> list[RunEvent]:
+    """Return the events of a story as those of another run, with other members of the envelope."""
+    changes = {"run_id": run_id or uuid4(), **members}
+    return [event.model_copy(update=changes) for event in story.history]
+
+
+def values_of(story: Story, run_id: UUID | None = None, **members: Any) -> list[bytes]:
+    """Return the records' values of a story, moved to another run."""
+    return [event.to_bytes() for event in moved(story, run_id, **members)]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A run that hub tests publish about: who it belongs to, and where its records go."""
+
+    run_id: UUID = field(default_factory=uuid4)
+    user_id: str | None = "ann"
+    session_id: str | None = "s"
+    tenant: str = "default"
+    partition: int = 0
+
+
+class Talker:
+    """Publishes on a hub as a feed would: the offsets of each partition in turn, the cursors as the hub gives them."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.versions: dict[UUID, int] = defaultdict(int)
+
+    def publish(self, run: Watched, times: int = 1, *, over: bool = False, size: int = 0) -> None:
+        """Publish the next versions of a run, and wake whom it concerns."""
+        for _ in range(times):
+            self.versions[run.run_id] += 1
+            self.hub.publish(self.notification(run, self.versions[run.run_id], over=over, size=size))
+        self.hub.rouse()
+
+    def notification(self, run: Watched, version: int, *, over: bool = False, size: int = 0) -> Notification:
+        """Return the notification of one version of a run at the hub's place."""
+        offset = self.hub.position(run.partition)
+        text = {"cursor": self.hub.cursor_at(run.partition, offset + 1), "version": version, "pad": "x" * size}
+        return Notification(
+            partition=run.partition,
+            offset=offset,
+            run_id=run.run_id,
+            version=version,
+            tenant=run.tenant,
+            user_id=run.user_id,
+            session_id=run.session_id,
+            over=over,
+            frames=(Frame("HITL_STATUS_UPDATE", json.dumps({**text, "run_id": str(run.run_id)})),),
+        )
+
+
+class Listener:
+    """A client of a hub, and what it heard."""
+
+    def __init__(self, hub: Hub, **filters: Any) -> None:
+        self.hub = hub
+        self.woken = 0
+        self.heard: list[Notification] = []
+        self.client: Client = hub.join(Filters(**filters), self._on_wake)
+
+    def live(self) -> Listener:
+        """Begin with nothing shown and nothing missed."""
+        self.hub.follow(self.client, {})
+        return self
+
+    def listen(self, most: int = 2**30) -> list[tuple[UUID, int]]:
+        """Take what is due; return the runs and versions heard of now."""
+        taken = self.client.take(most)
+        self.heard += taken
+        return [(one.run_id, one.version) for one in taken]
+
+    @property
+    def cursor(self) -> str:
+        """The cursor of the last message."""
+        return str(json.loads(self.heard[-1].frames[-1].text)["cursor"])
+
+    def _on_wake(self) -> None:
+        self.woken += 1
+
+
+def hub_of(partitions: int = 1, log: str = "log", **limits: int) -> Hub:
+    """Return a hub on a log."""
+    hub = Hub(partitions, Limits(**limits))
+    hub.log = log
+    return hub
