@@ -1,0 +1,26 @@
+"""The people of the end-to-end tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from support.client import User
+from support.stack import Stack
+
+
+@pytest_asyncio.fixture(scope="session")
+async def ann(stack: Stack) -> AsyncIterator[User]:
+    """Somebody who starts runs and decides them."""
+    user = User(stack.gateway_url, stack.ws_url, "ann")
+    async with user.http:
+        yield user
+
+
+@pytest_asyncio.fixture(scope="session")
+async def bob(stack: Stack) -> AsyncIterator[User]:
+    """Somebody else."""
+    user = User(stack.gateway_url, stack.ws_url, "bob")
+    async with user.http:
+        yield user

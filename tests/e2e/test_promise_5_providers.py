@@ -1,0 +1,84 @@
+"""Promise 5: the sandbox with its faults, and OpenAI through its SDK, as runs meet them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from support.client import User
+
+RESPONSE = {"policy": "require_human", "allowed_steps": ["response_review"]}
+
+
+async def test_the_sandbox_answers_text_by_a_rule(ann: User) -> None:
+    """C6: the same prompt gets the same answer."""
+    runs = [(await ann.start(prompt="same"))["run_id"] for _ in range(2)]
+    results = [(await ann.until(run_id, "completed"))["result"] for run_id in runs]
+    assert results[0] == results[1]
+
+
+async def test_the_sandbox_answers_json_by_schema(ann: User) -> None:
+    """C6: the value is valid under the schema that was asked for."""
+    schema = {"type": "object", "properties": {"age": {"type": "integer", "minimum": 18}}, "required": ["age"]}
+    run_id = (await ann.start(operation="json", parameters={"schema": schema}))["run_id"]
+    result = (await ann.until(run_id, "completed"))["result"]
+    assert result["json"]["age"] >= 18
+
+
+async def test_the_sandbox_draws_a_real_png(ann: User) -> None:
+    """C6, A11: the image is an artifact, fetched over REST."""
+    run_id = (await ann.start(operation="image"))["run_id"]
+    ref = (await ann.until(run_id, "completed"))["result"]["images"][0]
+    image = await ann.http.get(f"/hitl/artifacts/{ref.removeprefix('artifact:sha256:')}")
+    assert image.headers["content-type"] == "image/png"
+    assert image.content.startswith(b"\x89PNG\r\n\x1a\n")
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [("auth", None), ("malformed", None), ("refused", None), ("429", None), ("500", None)],
+)
+async def test_a_final_fault_fails_an_auto_run_with_a_reason(ann: User, fault: str, code: str | None) -> None:
+    """C6: the scripted faults, each ending in an error that a person understands."""
+    run_id = (await ann.start(hitl={"max_attempts": 1}, parameters={"fault": fault}))["run_id"]
+    error = (await ann.until(run_id, "failed"))["error"]
+    assert error["message"]
+    assert code is None or error["code"] == code
+
+
+async def test_a_slow_call_keeps_its_lease(ann: User) -> None:
+    """A call that takes longer than its lease is not taken for lost: the worker extends it."""
+    hitl = {"lease_seconds": 1}
+    run_id = (await ann.start(hitl=hitl, parameters={"fault": "slow", "delay_seconds": 2.5}))["run_id"]
+    await ann.until(run_id, "completed")
+    kinds = await ann.kinds(run_id)
+    assert "lease-extended" in kinds
+    assert kinds.count("call-ordered") == 1
+
+
+async def test_an_unanswered_call_that_costs_nothing_is_made_again(ann: User) -> None:
+    """The sandbox is safe to repeat, so an uncertain end is tried again and asks nobody."""
+    run_id = (await ann.start(parameters={"fault": "timeout", "fault_attempts": 1}))["run_id"]
+    await ann.until(run_id, "completed")
+
+
+@pytest_asyncio.fixture
+async def vendor(stack: Any) -> AsyncIterator[Any]:
+    """The fake OpenAI that the worker of the stack calls."""
+    assert stack.openai is not None
+    yield stack.openai
+
+
+async def test_openai_is_called_once_with_the_approved_payload(ann: User, vendor: Any) -> None:
+    """C2: through the vendor's own SDK, with exactly the bytes that were approved."""
+    hitl = {"policy": "require_human", "allowed_steps": ["payload_review"]}
+    run_id = (await ann.start(provider="openai", model="gpt-5-mini", prompt="Say hello", hitl=hitl))["run_id"]
+    payload = await ann.until(run_id, "payload_review")
+    before = await vendor.calls()
+    await ann.decide(payload, "approve")
+    done = await ann.until(run_id, "completed")
+    assert done["result"]["text"]
+    assert await vendor.calls() == before + 1

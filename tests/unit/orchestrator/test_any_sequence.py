@@ -1,0 +1,237 @@
+"""No sequence of commands leads a run anywhere undefined: from people, workers and the clock, stale, doubled or astray.
+
+`Story.when` decides each command as the intake would and holds the run to `support.invariants`; here is what is asked,
+in any order, and what must hold at the end.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from contracts.policy import HitlConfig
+from contracts.runs import commands as c
+from contracts.runs.requests import RunRequest
+from contracts.work import Execution, Failure, Preparation
+from orchestrator.run import fold
+from orchestrator.run.state import WorkKind
+from support import anything
+from support.asking import approve, edit, reject, resume, retry
+from support.deciding import RUN_ID, Ask, Outcome, Story, given
+
+ELSEWHERE = UUID(int=0xDEAD)
+DIGEST = "0" * 64
+PEOPLE = (c.ApproveCheckpoint, c.EditCheckpoint, c.RejectCheckpoint)
+CONTROLS = (c.PauseRun, c.ResumeRun, c.CancelRun, c.RetryRun)
+ENOUGH = 100
+"""Deadlines after which a run that nobody touches must have ended: far more than attempts and reviews can add up to."""
+
+
+class AnySequence(RuleBasedStateMachine):
+    """One run, and everybody who can say something about it."""
+
+    story: Story
+
+    @initialize(config=anything.configs, parameters=anything.json_objects)
+    def started(self, config: HitlConfig, parameters: dict[str, Any]) -> None:
+        request = RunRequest(prompt="p", parameters=parameters, hitl_config=config)
+        self.story = given(Ask(c.StartRun, lambda _: {"request": request}))
+        self.said: list[c.AnyCommand] = []
+
+    def _say(self, ask: Ask) -> Outcome:
+        outcome = self.story.when(ask)
+        self.story = outcome.story
+        self.said.append(outcome.command)
+        return outcome
+
+    # ---- workers
+
+    def _has_work(self) -> bool:
+        work = self.story.now.work
+        return work is not None and work.lease_until is not None
+
+    @precondition(_has_work)
+    @rule(preparation=anything.preparations, execution=anything.executions)
+    def work_succeeds(self, preparation: Preparation, execution: Execution) -> None:
+        work = self.story.work
+        about = {"work_id": work.work_id, "attempt": work.attempt}
+        prepare = work.kind is WorkKind.PREPARE
+        answer: dict[str, Any] = {"preparation": preparation} if prepare else {"execution": execution}
+        kind = c.RecordPreparation if prepare else c.RecordExecution
+        assert self._say(Ask(kind, lambda _: about | answer)).refusal is None, "an answer that is awaited is taken"
+
+    @precondition(_has_work)
+    @rule(failure=anything.failures)
+    def work_fails(self, failure: Failure) -> None:
+        about = {"work_id": self.story.work.work_id, "attempt": self.story.work.attempt}
+        assert self._say(Ask(c.RecordFailure, lambda _: {**about, "failure": failure})).refusal is None
+
+    @precondition(_has_work)
+    @rule()
+    def the_lease_is_extended(self) -> None:
+        about = {"work_id": self.story.work.work_id, "attempt": self.story.work.attempt}
+        assert self._say(Ask(c.ExtendLease, lambda _: about)).refusal is None
+
+    @rule(
+        version=st.integers(1, 12),
+        attempt=st.integers(1, 4),
+        kind=st.sampled_from([c.RecordPreparation, c.RecordExecution, c.RecordFailure, c.ExtendLease]),
+        preparation=anything.preparations,
+        execution=anything.executions,
+        failure=anything.failures,
+    )
+    def a_worker_says_something_astray(
+        self, version: int, attempt: int, kind: type[c.Command], **facts: Preparation | Execution | Failure
+    ) -> None:
+        self._say(Ask(kind, lambda _: {"work_id": f"{RUN_ID}.{version}", "attempt": attempt, **facts}))
+
+    # ---- people
+
+    def _waits_for_a_person(self) -> bool:
+        return "edit" in self.story.now.view.pending_actions
+
+    @precondition(_waits_for_a_person)
+    @rule()
+    def approved(self) -> None:
+        self._say(approve())
+
+    @precondition(_waits_for_a_person)
+    @rule(edits=anything.edits)
+    def edited(self, edits: dict[str, Any]) -> None:
+        self._say(edit(edits))
+
+    @rule(
+        kind=st.sampled_from(PEOPLE),
+        named=st.sampled_from(["none", "open", "earlier", "elsewhere"]),
+        sha=st.sampled_from(["none", "right", "wrong"]),
+        edits=anything.edits,
+        version=st.none() | st.integers(1, 12),
+    )
+    def decided(self, kind: type[c.Command], named: str, sha: str, edits: dict[str, Any], version: int | None) -> None:
+        checkpoint, decided = self.story.now.view.checkpoint, list(self.story.now.decided)
+        ids = {
+            "open": checkpoint.checkpoint_id if checkpoint else None,
+            "earlier": decided[0] if decided else None,
+            "elsewhere": ELSEWHERE,
+        }
+        digests = {"right": checkpoint.subject_sha256 if checkpoint else None, "wrong": DIGEST}
+        said = {"checkpoint_id": ids.get(named), "subject_sha256": digests.get(sha), "expected_version": version}
+        outcome = self._say(Ask(kind, lambda _: {**said, "edits": edits}))
+        if named == "elsewhere" or (sha == "wrong" and outcome.refusal is None):
+            assert outcome.refusal is not None, "nothing is decided that was not seen"
+
+    @rule(kind=st.sampled_from(CONTROLS))
+    def controlled(self, kind: type[c.Command]) -> None:
+        self._say(Ask(kind, lambda _: {}))
+
+    # ---- the clock
+
+    def _has_deadline(self) -> bool:
+        return self.story.due is not None
+
+    @precondition(_has_deadline)
+    @rule()
+    def what_is_due_falls_due(self) -> None:
+        assert self._say(_due(self.story)).refusal is None, "a deadline that is kept is one that is honoured"
+
+    @precondition(_has_deadline)
+    @rule()
+    def the_clock_is_early(self) -> None:
+        due = self.story.due
+        assert due is not None
+        if self.story.at < due.at:
+            self._say(_due(self.story).but(at=due.at - timedelta(microseconds=1))).refused_with("not_allowed")
+
+    @rule(seconds=st.sampled_from([1, 59, 4000]))
+    def time_passes(self, seconds: int) -> None:
+        self.story = self.story.later(seconds)
+
+    # ---- messages that come again, or from somebody else
+
+    @precondition(lambda self: self.said)
+    @rule(which=st.integers(0, 30), other_body=st.booleans())
+    def said_again(self, which: int, other_body: bool) -> None:  # noqa: FBT001 - drawn by name
+        command = self.said[which % len(self.said)]
+        took_effect = command.command_id in self.story.now.answered
+        sha = DIGEST if other_body else command.request_sha256
+        outcome = self._say(_again(command, self.story).but(request_sha256=sha))
+        if took_effect and other_body:
+            outcome.refused_with("idempotency_key_reused")
+        elif took_effect:
+            outcome.then()
+
+    @precondition(lambda self: self.said)
+    @rule(which=st.integers(0, 30), fresh=st.booleans())
+    def another_tenant_says_it(self, which: int, fresh: bool) -> None:  # noqa: FBT001 - drawn by name
+        command = self.said[which % len(self.said)]
+        ask = _again(command, self.story).but(tenant="other")
+        if fresh:
+            ask = ask.but(command_id=uuid5(ELSEWHERE, str(len(self.said))))
+        code = "run_already_exists" if isinstance(command, c.StartRun) else "run_not_found"
+        assert self.story.when(ask).refused_with(code).events == ()
+
+    @rule()
+    def started_again(self) -> None:
+        request = self.story.now.request
+        self._say(Ask(c.StartRun, lambda _: {"request": request})).refused_with("run_already_exists")
+
+    # ---- at the end
+
+    def teardown(self) -> None:
+        """Every prefix of the history folds, what is offered can be done, and a run left alone ends."""
+        if not hasattr(self, "story"):
+            return
+        self._every_prefix_folds()
+        _what_is_offered_is_allowed(self.story)
+        _ends_by_itself(self.story)
+
+    def _every_prefix_folds(self) -> None:
+        history, run = self.story.history, None
+        for count, record in enumerate(history, 1):
+            run = fold([record], run)
+            if count % 5 == 0 or count == len(history):
+                assert fold(history[:count]) == run
+        assert run == self.story.run
+
+
+def _again(command: c.AnyCommand, story: Story) -> Ask:
+    """Say a command again, taken in now: the clock's never before their time."""
+    at = max(story.at, command.at) if isinstance(command, c.FromClock) else story.at
+    return Ask(type(command), lambda _: {**dict(command), "at": at})
+
+
+def _due(story: Story) -> Ask:
+    due = story.due
+    assert due is not None
+    return _again(due, story)
+
+
+def _what_is_offered_is_allowed(story: Story) -> None:
+    """`pending_actions` tells the truth: what it names is not refused as not allowed, and what it does not name is."""
+    asks = {"approve": approve(), "edit": edit({"x": 1}), "reject": reject(), "retry": retry(), "resume": resume()}
+    for action, ask in asks.items():
+        refusal = story.when(ask).refusal
+        refused = refusal is not None and refusal.code == "not_allowed"
+        assert refused == (action not in story.now.view.pending_actions), action
+
+
+def _ends_by_itself(story: Story) -> None:
+    """Silent workers and silent people hold no run for ever."""
+    if story.now.view.paused:
+        story = story.given(resume())
+    for _ in range(ENOUGH):
+        if story.now.view.is_over:
+            return
+        story = story.given(_due(story))
+    raise AssertionError(f"still {story.now.view.state} after {ENOUGH} deadlines")
+
+
+AnySequence.TestCase.settings = settings(
+    max_examples=80, stateful_step_count=25, suppress_health_check=list(HealthCheck)
+)
+TestAnySequence = AnySequence.TestCase

@@ -1,0 +1,114 @@
+"""A19: an approval is bound to the bytes that were seen, and what is called is what was approved, or it is looked at again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from contracts.base import digest
+from contracts.policy import Step
+from contracts.runs import events as e
+from support.asking import (
+    AT,
+    PAYLOAD,
+    approve,
+    approve_as_seen,
+    at_error_review,
+    at_payload_review,
+    back_off_ends,
+    calling,
+    edit,
+    failed,
+    prepared,
+    reject,
+    retry,
+    start,
+    time_is_up,
+)
+from support.deciding import Outcome, Story, given, like
+
+ALTERED = {**PAYLOAD, "prompt": "something else"}
+
+
+@pytest.mark.parametrize("step", [Step.INFORMATION_REVIEW, Step.PAYLOAD_REVIEW, Step.RESPONSE_REVIEW])
+def test_an_approval_of_the_bytes_that_wait_takes_effect(step: Step) -> None:
+    """A19: and the record says which bytes."""
+    story = AT[step]()
+    checkpoint = story.now.view.checkpoint
+    assert checkpoint is not None
+    outcome = story.when(approve_as_seen())
+    assert outcome.events[0].data == e.CheckpointApproved(
+        checkpoint_id=checkpoint.checkpoint_id, step=step, subject_sha256=digest(checkpoint.subject)
+    )
+
+
+@pytest.mark.parametrize("step", Step)
+def test_a_decision_on_other_bytes_is_refused(step: Step) -> None:
+    """A19: approve, edit and reject alike; the answer says which bytes wait."""
+    story = AT[step]()
+    checkpoint = story.now.view.checkpoint
+    assert checkpoint is not None
+    for ask in (approve(), edit({"prompt": "x"}), reject()):
+        if ask.kind.__name__.startswith("Approve") and step is Step.ERROR_REVIEW:
+            continue
+        outcome = story.when(ask.but(subject_sha256="0" * 64))
+        outcome.refused_with("subject_changed", subject_sha256=checkpoint.subject_sha256)
+
+
+def test_an_approval_of_the_bytes_before_the_edit_is_refused() -> None:
+    """A19: what was approved is the edited subject; the digest of the old one is worth nothing any more."""
+    outcome = at_payload_review().when(edit({"temperature": 1}))
+    edited = outcome.data(e.CheckpointEdited)
+    assert edited.subject_sha256 == digest({**PAYLOAD, "temperature": 1}) != digest(PAYLOAD)
+
+
+def test_a_payload_that_is_not_what_was_approved_goes_back_to_review() -> None:
+    """A19: checked again when the call is ordered, whatever made them differ; a new approval lets it go."""
+    story = _altered(at_error_review())
+    outcome = _unchecked(story, retry())
+    outcome.then(
+        e.RunRetried,
+        like(e.CheckpointOpened, step=Step.PAYLOAD_REVIEW, subject=ALTERED, reasons__code=("subject_changed",)),
+    )
+    assert not [record for record in outcome.events if isinstance(record.data, e.CallOrdered)]
+    after = _unchecked(outcome.story, approve_as_seen())
+    after.then(e.CheckpointApproved, like(e.CallOrdered, payload_sha256=digest(ALTERED)))
+
+
+def test_the_next_attempt_of_a_call_is_checked_too() -> None:
+    """A19: an attempt after a back-off orders a call as much as the first one did."""
+    story = _altered(calling().given(failed(retryable=True)))
+    outcome = _unchecked(story, back_off_ends())
+    outcome.then(like(e.CheckpointOpened, step=Step.PAYLOAD_REVIEW, reasons__code=("subject_changed",)))
+    outcome.leaves(state="payload_review")
+    assert outcome.story.due is not None
+    assert outcome.story.due.kind == "expire-checkpoint.v1", "the clock waits for the person, not for the attempt"
+    _unchecked(outcome.story, approve()).then(e.CheckpointApproved, like(e.CallOrdered, attempt=1))
+
+
+def test_a_payload_that_policy_let_pass_is_not_held_to_an_approval() -> None:
+    """A19: nobody approved bytes, so there are none to differ from; the order still carries the digest of what it sends."""
+    outcome = given(start(policy="auto")).when(prepared())
+    assert outcome.data(e.CallOrdered).payload_sha256 == digest(PAYLOAD)
+
+
+def test_an_approval_by_a_time_limit_is_bound_too() -> None:
+    """A8, A19: the clock approved what was shown, and nothing else is sent for it."""
+    story = at_payload_review(on_timeout="approve").given(time_is_up(), failed())
+    _unchecked(_altered(story), retry()).then(e.RunRetried, like(e.CheckpointOpened, step=Step.PAYLOAD_REVIEW))
+
+
+def test_an_approval_does_not_outlive_the_payload_it_was_for() -> None:
+    """A19: prepared anew after a rejection elsewhere, the payload waits for an approval of its own."""
+    story = at_payload_review().given(reject(), retry(), prepared(payload=ALTERED))
+    story.when(approve_as_seen()).then(e.CheckpointApproved, like(e.CallOrdered, payload_sha256=digest(ALTERED)))
+
+
+def _altered(story: Story) -> Story:
+    """Return the story with a payload that nobody approved: no command leads there, which is why it is checked."""
+    return replace(story, run=replace(story.now, payload=ALTERED))
+
+
+def _unchecked(story: Story, ask: object) -> Outcome:
+    return replace(story, checked=False).when(ask)  # type: ignore[arg-type]

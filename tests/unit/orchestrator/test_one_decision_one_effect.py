@@ -1,0 +1,166 @@
+"""A18: of several decisions on one checkpoint exactly one takes effect, and the others learn which."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from contracts.policy import Step
+from contracts.runs import events as e
+from support.asking import (
+    AT,
+    approve,
+    approve_as_seen,
+    at_error_review,
+    at_payload_review,
+    at_response_review,
+    cancel,
+    edit,
+    executed,
+    pause,
+    reject,
+    resume,
+    retry,
+    time_is_up,
+)
+from support.deciding import Ask, Story, like
+
+KEY = {"command_id": UUID(int=0xBEEF), "request_sha256": "a" * 64}
+EDITS = {
+    Step.INFORMATION_REVIEW: {"prompt": "another"},
+    Step.PAYLOAD_REVIEW: {"temperature": 1},
+    Step.RESPONSE_REVIEW: {"text": "another"},
+    Step.ERROR_REVIEW: {"text": "another"},
+}
+
+
+@pytest.mark.parametrize("step", Step)
+@pytest.mark.parametrize("winner", ["approve", "edit", "reject"])
+@pytest.mark.parametrize("loser", ["approve", "edit", "reject"])
+def test_the_loser_learns_the_winners_decision(step: Step, winner: str, loser: str) -> None:
+    """A18: who, what and when, at every step, whichever of the decisions came first."""
+    if step is Step.ERROR_REVIEW and "approve" in (winner, loser):
+        pytest.skip("an error cannot be approved")
+    story = AT[step]()
+    checkpoint_id = story.checkpoint_id
+    asks = {"approve": approve(), "edit": edit(EDITS[step]), "reject": reject()}
+    won = story.when(asks[winner].but(checkpoint_id=checkpoint_id, actor="bob"))
+    lost = won.story.when(asks[loser].but(checkpoint_id=checkpoint_id))
+    lost.refused_with("checkpoint_already_decided")
+    assert lost.refusal is not None
+    decision = lost.refusal.details["decision"]
+    assert (decision["actor"], decision["action"], decision["step"]) == ("bob", winner, step.value)
+    assert decision["checkpoint_id"] == str(checkpoint_id)
+    assert decision["at"] == won.command.model_dump(mode="json")["at"]
+
+
+def test_the_loser_learns_it_also_when_the_run_has_moved_on() -> None:
+    """A18: a click that was long on its way must not decide the next checkpoint."""
+    story = at_payload_review()
+    first = story.checkpoint_id
+    at_response = story.given(approve(), executed())
+    at_response.when(reject(checkpoint_id=first)).refused_with("checkpoint_already_decided")
+    over = at_response.given(approve())
+    over.when(reject(checkpoint_id=first)).refused_with("checkpoint_already_decided")
+
+
+def test_the_loser_learns_of_a_time_limit_that_approved() -> None:
+    """A8, A18: nobody decided in time, and that was a decision."""
+    story = at_payload_review(on_timeout="approve")
+    lost = story.given(time_is_up()).when(reject(checkpoint_id=story.checkpoint_id))
+    lost.refused_with("checkpoint_already_decided")
+    assert lost.refusal is not None
+    assert lost.refusal.details["decision"]["actor"] == "system"
+
+
+def test_the_loser_learns_that_somebody_retried() -> None:
+    """A9, A18: a retry at an error review decides it like any other decision."""
+    story = at_error_review()
+    outcome = story.given(retry()).when(edit({"text": "x"}, checkpoint_id=story.checkpoint_id))
+    outcome.refused_with("checkpoint_already_decided")
+
+
+def test_a_diff_as_deep_as_an_edit_may_be_still_reaches_the_loser() -> None:
+    """A18: the winner's decision carries its diff; refusing must never be what ends the orchestrator."""
+    deep: dict[str, object] = {}
+    for _ in range(60):
+        deep = {"x": deep}
+    story = AT[Step.INFORMATION_REVIEW]()
+    won = story.given(edit({"parameters": {"deep": deep}}))
+    won.when(approve(checkpoint_id=story.checkpoint_id)).refused_with("checkpoint_already_decided")
+
+
+def test_a_checkpoint_that_closed_undecided_has_no_winner_to_name() -> None:
+    """A8: it expired, or the run was cancelled: what is refused says how the run stands."""
+    story = at_payload_review()
+    named = approve(checkpoint_id=story.checkpoint_id)
+    story.given(time_is_up()).when(named).refused_with("not_allowed", state="failed", pending_actions=["retry"])
+    story.given(cancel()).when(named).refused_with("not_allowed", state="cancelled", pending_actions=[])
+
+
+def test_naming_another_checkpoint_decides_nothing() -> None:
+    """A18: the answer names the one that waits."""
+    story = at_payload_review()
+    outcome = story.when(approve(checkpoint_id=UUID(int=5)))
+    outcome.refused_with("checkpoint_mismatch", checkpoint_id=str(story.checkpoint_id), step="payload_review")
+
+
+def test_without_a_name_the_open_checkpoint_is_meant() -> None:
+    """API: `checkpoint_id` is optional; with none open there is nothing to decide."""
+    story = at_payload_review()
+    approved = story.when(approve())
+    approved.then(like(e.CheckpointApproved, checkpoint_id=story.checkpoint_id), e.CallOrdered)
+    approved.story.when(approve()).refused_with("not_allowed", state="api_call", pending_actions=[])
+
+
+@pytest.mark.parametrize(
+    ("story", "ask", "effect"),
+    [
+        (at_payload_review(), approve_as_seen(comment="c"), e.CallOrdered),
+        (at_payload_review(), edit({"temperature": 1}), e.CallOrdered),
+        (at_payload_review(), reject(), e.RunFailed),
+        (at_payload_review(), cancel(), e.RunCancelled),
+        (at_payload_review(), pause(), e.RunPaused),
+        (at_payload_review().given(pause()), resume(), e.RunResumed),
+        (at_error_review(), retry(), e.CallOrdered),
+    ],
+    ids=lambda value: value.kind.__name__ if isinstance(value, Ask) else None,
+)
+def test_the_same_command_again_has_no_second_effect(story: Story, ask: Ask, effect: type[e.Event]) -> None:
+    """A18: a replayed request takes effect once, also after the run has moved on, and another body is refused."""
+    ask = ask.but(**KEY, **({"checkpoint_id": story.checkpoint_id} if "Checkpoint" in ask.kind.__name__ else {}))
+    first = story.when(ask)
+    assert isinstance(first.events[-1].data, effect)
+    first.story.when(_same(first.command)).then()
+    moved_on = _move_on(first.story)
+    moved_on.when(_same(first.command)).then()
+    moved_on.when(_same(first.command).but(request_sha256="b" * 64)).refused_with("idempotency_key_reused")
+    moved_on.when(_same(first.command).but(request_sha256=None)).refused_with("idempotency_key_reused")
+
+
+def test_a_key_used_for_one_checkpoint_does_not_decide_the_next() -> None:
+    """A18: the same key and body always get the same answer, so they decide nothing more."""
+    keyed = approve().but(**KEY)
+    story = at_payload_review().given(keyed, executed())
+    assert story.now.view.state.value == "response_review"
+    story.when(keyed).then()
+
+
+def test_every_event_of_a_decision_names_the_command_that_caused_it() -> None:
+    """A10: what follows by itself is the system's doing; the decision is the person's."""
+    outcome = at_response_review().when(approve().but(actor="ann", **KEY))
+    assert [(record.actor, record.cause) for record in outcome.events] == [
+        ("ann", KEY["command_id"]),
+        ("system", KEY["command_id"]),
+    ]
+
+
+def _same(command: object) -> Ask:
+    return Ask(type(command), lambda _: dict(command))  # type: ignore[call-overload, arg-type]
+
+
+def _move_on(story: Story) -> Story:
+    if story.now.view.is_over:
+        return story
+    return story.given(resume(), cancel()) if story.now.view.paused else story.given(cancel())

@@ -1,0 +1,107 @@
+"""Response review: a person sees what came back, raw and cleaned, and decides what becomes the result."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from contracts.base import digest
+from contracts.policy import Signals, Step
+from contracts.runs import events as e
+from contracts.work import ExecuteOrder
+from support.asking import (
+    PAYLOAD,
+    RESPONSE,
+    approve,
+    at_response_review,
+    calling,
+    edit,
+    executed,
+    prepared,
+    reject,
+    retry,
+    start,
+)
+from support.deciding import given, like
+
+SCHEMA = {"type": "object", "properties": {"text": {"type": "string", "minLength": 1}}, "required": ["text"]}
+
+
+def test_a_person_sees_the_cleaned_response_and_the_raw_one_beside_it() -> None:
+    """A5: the subject is the cleaned response; raw, signals, usage and cost are its context."""
+    signals = Signals(confidence=0.4, response_quality=0.2, safety_flags=("pii",))
+    facts = {"signals": signals, "usage": {"tokens": 9}, "cost": Decimal("0.03"), "latency_ms": 12}
+    outcome = calling().when(executed(**facts))
+    outcome.then(e.CallSucceeded, like(e.CheckpointOpened, step=Step.RESPONSE_REVIEW, subject=RESPONSE))
+    outcome.leaves(state="response_review", checkpoint__subject_sha256=digest(RESPONSE), cost__actual=Decimal("0.03"))
+    context = outcome.story.now.view.checkpoint_context
+    assert (context["raw"], context["usage"], context["latency_ms"]) == ({"id": 7}, {"tokens": 9}, 12)
+    assert context["signals"] == signals.model_dump(mode="json")
+
+
+def test_an_approved_response_is_the_result() -> None:
+    """A5: what the person saw is what the application gets."""
+    outcome = at_response_review().when(approve())
+    outcome.then(like(e.CheckpointApproved, subject_sha256=digest(RESPONSE)), like(e.RunCompleted, result=RESPONSE))
+    outcome.leaves(state="completed", result=RESPONSE, pending_actions=(), checkpoint=None)
+
+
+def test_an_edited_response_is_the_result() -> None:
+    """A5: and the diff against what came back is kept."""
+    outcome = at_response_review().when(edit({"text": "It is green."}))
+    edited = like(e.CheckpointEdited, diff__path=("/text",), diff__before=("It is red.",), diff__after=("It is green.",))
+    outcome.then(edited, like(e.RunCompleted, result={"text": "It is green."}))
+
+
+def test_an_edit_must_fit_the_schema_of_the_response() -> None:
+    """A5: an application that asked for JSON by a schema gets JSON by that schema, from people too."""
+    story = calling().given(executed(response_schema=SCHEMA))
+    story.when(edit({"text": ""})).refused_with("validation_failed")
+    story.when(edit({"text": "ok"})).then(e.CheckpointEdited, e.RunCompleted)
+
+
+def test_a_schema_that_cannot_be_used_is_an_issue_and_no_crash() -> None:
+    """Schemas come from strangers: broken ones, and ones that want something fetched, refuse the edit and say so."""
+    for schema in ({"type": 5}, {"$ref": "https://example.com/x"}, {"$ref": "#/nowhere"}, {"pattern": "("}):
+        outcome = calling().given(executed(response_schema=schema)).when(edit({"text": "ok"}))
+        outcome.refused_with("validation_failed")
+        assert outcome.refusal is not None
+        assert [found["code"] for found in outcome.refusal.details["issues"]] == ["schema_unusable"]
+
+
+def test_an_empty_response_can_be_reviewed_and_completed() -> None:
+    """A provider may answer nothing; the run still has a result."""
+    outcome = calling().given(executed(response={})).when(approve())
+    outcome.leaves(state="completed", result={})
+
+
+def test_a_rejected_response_fails_the_run_and_is_no_result() -> None:
+    """A5: and the run can be retried."""
+    outcome = at_response_review().when(reject(reason="rude"))
+    outcome.then(e.CheckpointRejected, like(e.RunFailed, error__code="rejected", error__step=Step.RESPONSE_REVIEW))
+    outcome.leaves(state="failed", result=None, pending_actions=("retry",))
+
+
+def test_a_retry_after_a_rejected_response_calls_again_with_the_approved_payload() -> None:
+    """A7: the approval of the payload stands; the new response is looked at anew, and the costs add up."""
+    story = calling().given(executed(cost=Decimal("0.03")), reject())
+    outcome = story.when(retry())
+    outcome.then(e.RunRetried, like(e.CallOrdered, payload_sha256=digest(PAYLOAD), attempt=1))
+    (order,) = outcome.story.orders()
+    assert isinstance(order, ExecuteOrder)
+    assert order.payload == PAYLOAD
+    again = outcome.story.when(executed(response={"text": "2"}, cost=Decimal("0.04")))
+    again.then(e.CallSucceeded, like(e.CheckpointOpened, step=Step.RESPONSE_REVIEW, subject={"text": "2"}))
+    again.leaves(cost__actual=Decimal("0.07"))
+
+
+def test_a_cost_that_one_call_did_not_name_is_left_out_of_the_sum() -> None:
+    """Unknown is not zero, and does not hide what is known."""
+    story = calling().given(executed(cost=Decimal("0.03")), reject(), retry(), executed(cost=None))
+    assert story.now.view.cost.actual == Decimal("0.03")
+    assert calling().given(executed(cost=None)).now.view.cost.actual is None
+
+
+def test_without_this_review_the_response_is_the_result_at_once() -> None:
+    """A6: switched off, it leaves no word."""
+    story = given(start(allowed_steps=("payload_review",)), prepared(), approve())
+    story.when(executed()).then(e.CallSucceeded, like(e.RunCompleted, result=RESPONSE))
