@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import structlog
 
-from contracts.kafka import Outgoing
+from contracts.kafka import KafkaError, Outgoing
 from contracts.topics import CATALOG
 from provider_worker.failures import log_bug
 from provider_worker.ports import Post
@@ -21,7 +22,8 @@ _log = structlog.get_logger(__name__)
 async def announce_for_ever(registry: Registry, post: Post, sanitizer: Sanitizer) -> None:
     """Announce at once, and again every minute: what a provider says of its limits changes."""
     while True:
-        await announce(registry, post, sanitizer)
+        with contextlib.suppress(KafkaError):  # the gateway keeps what was said last
+            await announce(registry, post, sanitizer)
         await asyncio.sleep(EVERY_SECONDS)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -148,5 +147,4 @@ async def _forget_now_and_then(claims: PostgresClaims) -> None:
 
 def _secrets_of(settings: Settings) -> list[str]:
     keys = (settings.openai_api_key, settings.anthropic_api_key, settings.replicate_api_token, settings.hf_token)
-    url = settings.database_url.get_secret_value()
-    return [url, urlsplit(url).password or "", *(key.get_secret_value() for key in keys if key is not None)]
+    return [key.get_secret_value() for key in (*keys, settings.database_url) if key is not None]

@@ -12,8 +12,8 @@ from contracts.base import MAX_SAFE_INTEGER
 MAX_LEVELS = 32
 """Deeper values become text: they are still to be wrapped in events and subjects, which stop at twice that."""
 
-SHORTEST_SECRET = 8
-"""Anything shorter is no secret, and hiding it would riddle ordinary text with holes."""
+SHORTEST_SECRET = 16
+"""No vendor's key is shorter; stand-ins for keys are, and hiding such words would riddle ordinary text with holes."""
 
 HIDDEN = "[hidden]"
 

@@ -141,6 +141,8 @@ class Worker:
 
     def _start(self, orders: Sequence[Order]) -> None:
         for order in orders:
+            if self._seen.has(order):
+                continue
             self._seen.add(order)
             task = asyncio.create_task(self._carry_out(order), name=f"order {order.work_id}")
             self._running.add(task)
@@ -177,7 +179,7 @@ class Worker:
                     return prepared(order, name, datetime.now(UTC), preparation)
                 case ExecuteOrder():
                     execution = await execute(order, provider, self._shelves.of(order.tenant), self._sanitizer)
-                    metrics.COST.labels(name).inc(float(execution.cost or 0))
+                    metrics.COST.labels(name).inc(max(0.0, float(execution.cost or 0)))
                     return executed(order, name, datetime.now(UTC), execution)
         except Exception as error:
             failure = failure_of(error, name, self._sanitizer, may_have_called=isinstance(order, ExecuteOrder))

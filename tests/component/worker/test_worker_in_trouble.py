@@ -8,6 +8,7 @@ import pytest
 
 from apache_kafka.broker import RealKafka
 from component.worker.workshop import Floor, Workshop, a_prepare_order, an_execute_order, floor_on, worker_on
+from contracts.work import Order
 from local_stack.postgres import Postgres
 from provider_worker.fakes.openai import FakeOpenAI
 from support.kafka import Kafka
@@ -17,7 +18,7 @@ async def test_orders_are_answered_on_either_kafka(any_kafka: Kafka, postgres_ur
     """The embedded broker and the real one: the same worker, the same answers."""
     async with floor_on(any_kafka.bootstrap) as floor, worker_on(any_kafka.bootstrap, postgres_url) as workshop:
         await workshop.until_ready()
-        orders = [a_prepare_order(), an_execute_order(), an_execute_order(operation="json")]
+        orders: list[Order] = [a_prepare_order(), an_execute_order(), an_execute_order(operation="json")]
         await floor.order(*orders)
         kinds = [(await floor.ear.answer(order)).kind for order in orders]
     assert kinds == ["record-preparation.v1", "record-execution.v1", "record-execution.v1"]

@@ -13,7 +13,7 @@ from artifacts.store import ArtifactStore, parse_ref
 from component.worker.workshop import KEY, Floor, Workshop, a_prepare_order, an_execute_order
 from contracts.kafka import Outgoing
 from contracts.topics import CATALOG, WORK
-from contracts.work import Capabilities
+from contracts.work import Capabilities, Order
 from provider_worker.fakes.openai import FakeOpenAI
 from support.records import records_of
 
@@ -99,7 +99,7 @@ async def test_a_malformed_order_goes_to_the_dead_letters_and_the_next_is_answer
 
 async def test_failures_are_told_with_their_code(floor: Floor) -> None:
     """Unknown provider, other bytes than approved, a fault of the vendor."""
-    orders = {
+    orders: dict[str, Order] = {
         "provider_unknown": a_prepare_order(provider="nobody"),
         "payload_mismatch": an_execute_order(payload_sha256="0" * 64),
         "rate_limited": an_execute_order(provider="openai", model="fault-429"),
@@ -124,7 +124,10 @@ async def test_a_late_order_is_not_begun(floor: Floor, vendor_calls: FakeOpenAI)
 
 async def test_the_key_is_in_no_record(floor: Floor, caplog: pytest.LogCaptureFixture) -> None:
     """Not even when a prompt and a model repeat it."""
-    orders = [a_prepare_order(provider="openai", prompt=f"my key is {KEY}"), an_execute_order(provider=f"x{KEY}")]
+    orders: list[Order] = [
+        a_prepare_order(provider="openai", prompt=f"my key is {KEY}"),
+        an_execute_order(provider=f"x{KEY}"),
+    ]
     await floor.order(*orders)
     for order in orders:
         assert KEY not in (await floor.ear.answer(order)).model_dump_json()

@@ -82,4 +82,4 @@ def shelves() -> MemoryShelves:
 @pytest.fixture
 def sanitizer() -> Sanitizer:
     """Give a sanitizer that knows one secret."""
-    return Sanitizer(["sk-very-secret"])
+    return Sanitizer(["sk-a-very-secret-key"])

@@ -50,7 +50,7 @@ class Scripted(SandboxProvider):
 async def _execute(
     order: ExecuteOrder, provider: SandboxProvider, artifacts: MemoryArtifacts | None = None
 ) -> Execution:
-    return await execute(order, provider, artifacts or MemoryShelves().of("acme"), Sanitizer(["sk-very-secret"]))
+    return await execute(order, provider, artifacts or MemoryShelves().of("acme"), Sanitizer(["sk-a-very-secret-key"]))
 
 
 async def test_an_execution_tells_everything_about_the_answer(execute_order: MakeExecute) -> None:
@@ -77,10 +77,10 @@ async def test_other_bytes_than_those_approved_are_not_sent(execute_order: MakeE
 async def test_a_bug_during_the_call_leaves_it_uncertain(execute_order: MakeExecute) -> None:
     """Nobody knows whether the vendor was reached; the log has the trace, without the key."""
     with capture_logs() as logs, pytest.raises(ProviderError) as failed:
-        await _execute(execute_order(), Scripted(KeyError("Bearer sk-very-secret")))
+        await _execute(execute_order(), Scripted(KeyError("Bearer sk-a-very-secret-key")))
     failure = failed.value.failure
     assert (failure.code, failure.uncertain, failure.retryable) == ("provider_bug", True, False)
-    assert "sk-very-secret" not in failure.message + json.dumps(logs)
+    assert "sk-a-very-secret-key" not in failure.message + json.dumps(logs)
     assert "KeyError" in logs[0]["trace"]
 
 
@@ -99,9 +99,9 @@ async def test_a_bug_after_the_call_loses_no_answer(execute_order: MakeExecute) 
 
 async def test_an_answer_that_is_no_valid_execution_counts_as_a_bug(execute_order: MakeExecute) -> None:
     """A response that is no object cannot be recorded."""
-    wrong: Any = Audit([], {})
+    no_object: Any = []
     with pytest.raises(ProviderError) as failed:
-        await _execute(execute_order(), Scripted({}, wrong))
+        await _execute(execute_order(), Scripted({}, Audit(no_object, {})))
     assert (failed.value.failure.code, failed.value.failure.uncertain) == ("provider_bug", False)
 
 
@@ -146,11 +146,11 @@ async def test_an_answer_beyond_all_measure_is_refused(execute_order: MakeExecut
 
 async def test_an_answer_that_is_no_json_is_made_one(execute_order: MakeExecute) -> None:
     """Big integers, NaN, lone surrogates and the key itself: nothing of it reaches an event."""
-    odd = {"big": 2**70, "nan": float("nan"), "text": "\ud800\x00sk-very-secret"}
+    odd = {"big": 2**70, "nan": float("nan"), "text": "\ud800\x00sk-a-very-secret-key"}
     execution = await _execute(execute_order(), Scripted(odd, Audit(dict(odd), {})))
     assert execution.raw == execution.response
     assert execution.raw["big"] == str(2**70)
-    assert "sk-very-secret" not in execution.model_dump_json()
+    assert "sk-a-very-secret-key" not in execution.model_dump_json()
 
 
 async def test_what_was_paid_for_waits_for_the_database(execute_order: MakeExecute) -> None:

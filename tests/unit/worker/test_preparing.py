@@ -30,7 +30,7 @@ def both(sandbox: SandboxProvider) -> Registry:
 async def _prepare(order: PrepareOrder, registry: Registry, shelves: MemoryShelves | None = None) -> Any:
     provider = registry.find(order.intent.provider)
     assert provider is not None
-    return await prepare(order, provider, registry, shelves or MemoryShelves(), Sanitizer(["sk-very-secret"]))
+    return await prepare(order, provider, registry, shelves or MemoryShelves(), Sanitizer(["sk-a-very-secret-key"]))
 
 
 async def test_what_the_intent_leaves_open_is_chosen(prepare_order: MakePrepare, both: Registry) -> None:
@@ -144,5 +144,5 @@ async def test_parameters_nested_too_deeply_are_refused(prepare_order: MakePrepa
 
 async def test_a_key_in_a_prompt_does_not_reach_the_payload(prepare_order: MakePrepare, both: Registry) -> None:
     """Somebody who pastes the worker's own key finds it hidden."""
-    preparation = await _prepare(prepare_order(prompt="use sk-very-secret"), both)
-    assert "sk-very-secret" not in preparation.model_dump_json()
+    preparation = await _prepare(prepare_order(prompt="use sk-a-very-secret-key"), both)
+    assert "sk-a-very-secret-key" not in preparation.model_dump_json()

@@ -45,8 +45,8 @@ async def test_the_same_payload_always_gets_the_same_text() -> None:
 
 async def test_an_answer_satisfies_the_schema_it_comes_with() -> None:
     """For each operation, the response validates against its own response schema."""
-    for operation, parameters in (("text", {}), ("json", {"schema": {"type": "array"}}), ("image", {})):
-        audit = await _ask(_payload(**parameters), operation)
+    for operation in ("text", "json", "image"):
+        audit = await _ask(_payload(schema={"type": "array"}), operation)
         assert compile_schema(audit.schema).is_valid(audit.response)
 
 
@@ -171,7 +171,7 @@ async def test_estimate_and_cost_are_small_decimals_with_digits() -> None:
     assert await provider.estimate_cost("image", _payload("x" * 100)) == Decimal("0.01100")
     cost = (await _ask(_payload())).cost
     assert cost is not None
-    assert -cost.as_tuple().exponent >= 4
+    assert len(str(cost).partition(".")[2]) >= 4
 
 
 async def test_a_payload_is_the_intent_written_down() -> None:

@@ -60,11 +60,11 @@ class Broken(SandboxProvider):
 
     async def create_payload(self, *_: Any) -> dict[str, Any]:
         """Break."""
-        raise RuntimeError("key sk-very-secret")
+        raise RuntimeError("key sk-a-very-secret-key")
 
     async def audit_response(self, *_: Any) -> Audit:
         """Break."""
-        raise RuntimeError("key sk-very-secret")
+        raise RuntimeError("key sk-a-very-secret-key")
 
 
 @dataclass
@@ -101,7 +101,7 @@ class Bench:
             self.claims,
             self.shelves,
             self.post,
-            Sanitizer(["sk-very-secret"]),
+            Sanitizer(["sk-a-very-secret-key"]),
             confirm=self._confirm,
             on_broken=self.broken.append,
             most=self.most,
@@ -179,7 +179,7 @@ async def test_a_prepare_order_that_was_just_answered_is_not_done_again(
 ) -> None:
     """The later order is answered, the repetition not."""
     order, last = prepare_order(), prepare_order()
-    await bench.take(order)
+    await bench.take(order, order)
     await bench.post.until(1)
     await bench.take(order, last)
     commands = await bench.post.until(2)
@@ -322,7 +322,7 @@ async def test_a_provider_s_bug_is_an_answer_without_secrets(
     (said,) = await bench.post.until(1)
     assert isinstance(said, RecordFailure)
     assert (said.failure.code, said.failure.retryable, said.failure.uncertain) == ("provider_bug", False, False)
-    assert "sk-very-secret" not in said.model_dump_json()
+    assert "sk-a-very-secret-key" not in said.model_dump_json()
     assert bench.broken == []
 
 

@@ -23,7 +23,7 @@ CLAIM = """
 insert into work.claims (tenant, work_id, attempt, claimed_by)
 select tenant, work_id, attempt, $4 from unnest($1::text[], $2::text[], $3::integer[]) as wanted (tenant, work_id, attempt)
 on conflict (tenant, work_id, attempt) do update set claimed_by = excluded.claimed_by
-    where true
+    where claims.claimed_by = excluded.claimed_by
 returning tenant, work_id, attempt
 """
 """Claim calls, all at once. A claim of the same token is confirmed, so that an answer lost on the wire can be asked for again."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from artifacts.store import Artifact
 from contracts.kafka import Outgoing
-from contracts.runs.commands import AnyCommand, parse_command
+from contracts.runs.commands import FromWorker, parse_command
 from contracts.topics import COMMANDS
 from contracts.work import ExecuteOrder
 from provider_worker.orders import Key, key_of
@@ -96,11 +96,12 @@ class MemoryPost:
         await self.send(record)
 
     @property
-    def commands(self) -> list[AnyCommand]:
+    def commands(self) -> list[FromWorker]:
         """What was said on `run.commands` so far."""
-        return [parse_command(record.value or b"") for record in self.sent if record.topic == COMMANDS.name]
+        said = [parse_command(record.value or b"") for record in self.sent if record.topic == COMMANDS.name]
+        return [command for command in said if isinstance(command, FromWorker)]
 
-    async def until(self, number: int) -> list[AnyCommand]:
+    async def until(self, number: int) -> list[FromWorker]:
         """Return the commands once there are `number` of them."""
         while len(self.commands) < number:
             self._arrived.clear()

@@ -31,11 +31,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "max_tokens": {"type": "integer", "minimum": 1, "maximum": 4096, "description": "Words after which a text is cut."},
     "size": {"type": "string", "enum": list(SIZES), "default": DEFAULT_SIZE, "description": "Pixels of an image."},
     "schema": {"type": ["object", "boolean"], "description": "JSON Schema of the value that is asked for."},
-    "fault": {
-        "type": "string",
-        "enum": list(FAULTS),
-        "description": "; ".join(f"{name}: {meaning}" for name, meaning in FAULTS.items()),
-    },
+    "fault": {"type": "string", "enum": list(FAULTS), "description": "What goes wrong, on purpose."},
     "fault_attempts": {
         "type": "integer",
         "minimum": 1,
@@ -52,9 +48,16 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 }
 
 
+_MATTER_ALWAYS = ("fault", "fault_attempts", "retry_after", "delay_seconds", "preparation_confidence")
+_MATTER = {
+    TEXT: ("temperature", "max_tokens", *_MATTER_ALWAYS),
+    JSON: ("temperature", "schema", *_MATTER_ALWAYS),
+    IMAGE: ("temperature", "size", *_MATTER_ALWAYS),
+}
+
+
 def payload_schema(operation: str) -> dict[str, Any]:
-    """Return the JSON Schema of a payload. Unknown parameters are allowed; a warning names them."""
-    required = ["model", "prompt", "parameters"]
+    """Return the JSON Schema of a payload: the parameters that matter to the operation. Others are allowed."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"Sandbox {operation}",
@@ -62,9 +65,9 @@ def payload_schema(operation: str) -> dict[str, Any]:
         "properties": {
             "model": {"type": "string", "minLength": 1},
             "prompt": {"type": "string", "minLength": 1},
-            "parameters": {"type": "object", "properties": PARAMETERS},
+            "parameters": {"type": "object", "properties": {name: PARAMETERS[name] for name in _MATTER[operation]}},
             "attachments": {"type": "array", "items": {"type": "string"}, "maxItems": 32},
         },
-        "required": required,
+        "required": ["model", "prompt", "parameters"],
         "additionalProperties": False,
     }
