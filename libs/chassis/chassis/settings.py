@@ -52,16 +52,26 @@ class Settings(BaseSettings):
         Path(".countersign"), alias="COUNTERSIGN_DATA_DIR", description="Where the local stack keeps its data."
     )
     host: str = Field("127.0.0.1", alias="COUNTERSIGN_HOST", description="Address every service listens on.")
-    gateway_port: int = Field(8000, alias="COUNTERSIGN_GATEWAY_PORT", ge=0, le=65535)
-    notifier_port: int = Field(8001, alias="COUNTERSIGN_NOTIFIER_PORT", ge=0, le=65535)
-    orchestrator_port: int = Field(8002, alias="COUNTERSIGN_ORCHESTRATOR_PORT", ge=0, le=65535)
-    worker_port: int = Field(8003, alias="COUNTERSIGN_WORKER_PORT", ge=0, le=65535)
+    gateway_port: int = Field(8000, alias="COUNTERSIGN_GATEWAY_PORT", ge=0, le=65535, description="Port of REST.")
+    notifier_port: int = Field(
+        8001, alias="COUNTERSIGN_NOTIFIER_PORT", ge=0, le=65535, description="Port of the WebSocket and SSE."
+    )
+    orchestrator_port: int = Field(
+        8002, alias="COUNTERSIGN_ORCHESTRATOR_PORT", ge=0, le=65535, description="Port of health and metrics."
+    )
+    worker_port: int = Field(
+        8003, alias="COUNTERSIGN_WORKER_PORT", ge=0, le=65535, description="Port of health and metrics."
+    )
     gateway_url: str | None = Field(
         None, alias="COUNTERSIGN_GATEWAY_URL", description="Where the notifier reads snapshots."
     )
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", alias="COUNTERSIGN_LOG_LEVEL")
-    log_format: Literal["console", "json"] = Field("console", alias="COUNTERSIGN_LOG_FORMAT")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", alias="COUNTERSIGN_LOG_LEVEL", description="`debug`, `info`, `warning` or `error`."
+    )
+    log_format: Literal["console", "json"] = Field(
+        "console", alias="COUNTERSIGN_LOG_FORMAT", description="`console` for people, `json` for machines."
+    )
     log_id: str | None = Field(
         None, alias="COUNTERSIGN_LOG_ID", description="Name of the Kafka log; default is the cluster's id."
     )
@@ -70,14 +80,34 @@ class Settings(BaseSettings):
         alias="COUNTERSIGN_FETCH_WAIT_MS",
         ge=1,
         le=30_000,
-        description="Longest a fetch waits; the embedded broker always waits this long.",
+        description="Milliseconds that a fetch from Kafka waits at most; the embedded broker always waits this long.",
     )
-    outcome_wait_seconds: float = Field(10, alias="COUNTERSIGN_OUTCOME_WAIT_SECONDS", gt=0, le=120)
-    max_body_bytes: int = Field(256 * 1024, alias="COUNTERSIGN_MAX_BODY_BYTES", ge=1024, le=512 * 1024)
-    max_artifact_bytes: int = Field(25 * 1024 * 1024, alias="COUNTERSIGN_MAX_ARTIFACT_BYTES", ge=1024)
-    worker_concurrency: int = Field(32, alias="COUNTERSIGN_WORKER_CONCURRENCY", ge=1, le=1000)
+    outcome_wait_seconds: float = Field(
+        10,
+        alias="COUNTERSIGN_OUTCOME_WAIT_SECONDS",
+        gt=0,
+        le=120,
+        description="How long a write waits for its outcome before it answers 202.",
+    )
+    max_body_bytes: int = Field(
+        256 * 1024,
+        alias="COUNTERSIGN_MAX_BODY_BYTES",
+        ge=1024,
+        le=512 * 1024,
+        description="Largest JSON body and WebSocket message.",
+    )
+    max_artifact_bytes: int = Field(
+        25 * 1024 * 1024, alias="COUNTERSIGN_MAX_ARTIFACT_BYTES", ge=1024, description="Largest file."
+    )
+    worker_concurrency: int = Field(
+        32,
+        alias="COUNTERSIGN_WORKER_CONCURRENCY",
+        ge=1,
+        le=1000,
+        description="Orders that one worker carries out at once.",
+    )
     sandbox_delay_seconds: float = Field(
-        0, alias="COUNTERSIGN_SANDBOX_DELAY_SECONDS", ge=0, description="How long the sandbox takes to answer."
+        0, alias="COUNTERSIGN_SANDBOX_DELAY_SECONDS", ge=0, description="Seconds that the sandbox takes to answer."
     )
 
     @property

@@ -136,3 +136,11 @@ def _operation(topic: Topic, action: str, service: str) -> dict[str, Any]:
         "title": f"{service} {'writes' if action == 'send' else 'reads'} {topic.name}",
         "tags": [{"name": service}],
     }
+
+
+if __name__ == "__main__":
+    import json
+    import sys
+
+    json.dump(document(), sys.stdout, indent=1)
+    sys.stdout.write("\n")
