@@ -25,6 +25,25 @@ QUIET = (
 SILENT = ("countersign.faststream",)
 """Warns at each start that topics are not made by it, which is as we want it."""
 
+SPARED_SECONDS = 10.0
+"""While Kafka is away, its client says the same dozens of times a second."""
+
+
+class Sparing(logging.Filter):
+    """Lets a library's message pass once in a while, whatever its arguments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether `record` is news."""
+        said = (record.name, str(record.msg))
+        if record.created - self._passed.get(said, 0) < SPARED_SECONDS:
+            return False
+        self._passed[said] = record.created
+        return True
+
 
 def configure_logs(service: str, level: str, form: str) -> None:
     """Send all logs, those of libraries included, through one renderer to standard error."""
@@ -44,6 +63,8 @@ def configure_logs(service: str, level: str, form: str) -> None:
     rendering: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tracebacks, renderer]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=rendering))
+    sparing = Sparing()
+    handler.addFilter(lambda record: not record.name.startswith("aiokafka") or sparing.filter(record))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
