@@ -41,7 +41,7 @@ lint: $(READY_TO_TEST) ## Check style, types and imports
 	$(BIN)/ruff check --quiet $(CODE)
 	$(BIN)/ruff format --check --quiet $(CODE)
 	$(BIN)/mypy $(CODE)
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 unit component integration e2e: $(READY_TO_TEST) ## Run the tests of one kind
 	@$(PYTHON) -m pytest -q tests/$@

@@ -27,7 +27,8 @@ install() {
     shift
     echo "set-up: installing $requirements"
     # pip knows of indexes and certificates that uv was not told of.
-    .venv/bin/uv pip install --quiet --python "$python" -r "$requirements" || $pip install -r "$requirements"
+    # Compiled once here, and not by five processes at once at the first start.
+    .venv/bin/uv pip install --quiet --compile-bytecode --python "$python" -r "$requirements" || $pip install -r "$requirements"
     for package; do
         set -- "$@" --editable "./$package"
         shift

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +15,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from local_stack.services import MODULES
+from local_stack.ports import free_port
+from local_stack.services import MODULES, PORT_SETTINGS
 from local_stack.waiting import until
 from support.local import LocalRun, alive, local_run, ready_run
 
@@ -26,25 +30,22 @@ async def local(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Local
         yield run
 
 
-async def state_of(run: LocalRun) -> str:
-    """Read the sample run's state over REST."""
-    async with httpx.AsyncClient(base_url=run.gateway_url) as client:
-        answer = await client.get(f"/hitl/runs/{run.run_id}")
-        return str(answer.json()["state"]) if answer.is_success else ""
-
-
-async def state_becomes(run: LocalRun, state: str) -> None:
-    """Wait until the sample run is in `state`."""
+async def is_at(run: LocalRun, state: str) -> None:
+    """Wait until the sample run is in `state`, as REST tells it."""
 
     async def is_there() -> bool:
-        return await state_of(run) == state
+        with contextlib.suppress(httpx.TransportError):
+            answer = await client.get(f"/hitl/runs/{run.run_id}")
+            return answer.is_success and answer.json()["state"] == state
+        return False
 
-    await until(is_there, 20, f"the sample run is at {state}")
+    async with httpx.AsyncClient(base_url=run.addresses.http("gateway")) as client:
+        await until(is_there, 30, f"the sample run is at {state}")
 
 
 async def test_it_becomes_ready_and_a_sample_run_waits_for_a_decision(local: LocalRun) -> None:
     """One command, and a run waits at its payload review."""
-    assert await state_of(local) == "payload_review"
+    await is_at(local, "payload_review")
 
 
 async def test_a_second_stack_on_the_same_folder_is_refused_in_one_line(local: LocalRun) -> None:
@@ -57,58 +58,73 @@ async def test_a_second_stack_on_the_same_folder_is_refused_in_one_line(local: L
         ]
 
 
-@pytest.mark.parametrize("service", MODULES)
-async def test_a_service_that_dies_is_started_again_and_one_line_says_so(local: LocalRun, service: str) -> None:
+async def test_services_that_die_are_started_again_and_one_line_each_says_so(local: LocalRun) -> None:
     """A crash of any service costs a moment."""
-    local.part(f"-m {MODULES[service]}").kill()
-    await local.says(f"{service} was ended by signal 9; starting it again in 0.5 s")
-    await until(
-        lambda: any(f"-m {MODULES[service]}" in " ".join(child.cmdline()) for child in alive(local.process.children())),
-        10,
-        service,
-    )
+    for service, module in MODULES.items():
+        local.part(f"-m {module}").kill()
+        await local.says(f"{service} was ended by signal 9; starting it again in 0.5 s")
+    for service in MODULES:
+        await local.answers(service)
 
 
 async def test_postgresql_that_dies_is_started_again_on_its_data(local: LocalRun) -> None:
     """A crash of PostgreSQL loses nothing that was acknowledged."""
     local.part("bin/postgres").kill()
     await local.says("PostgreSQL has ended; starting it again on its data")
-    await state_becomes(local, "payload_review")
+    await is_at(local, "payload_review")
 
 
-async def test_a_broker_that_dies_is_replaced_and_the_run_still_waits(local: LocalRun) -> None:
-    """The embedded broker's log is no loss: the ledger is the truth."""
+async def test_a_broker_that_dies_is_replaced_and_the_run_can_be_decided(local: LocalRun) -> None:
+    """The embedded broker's log is no loss, since the ledger is the truth; and the command that the terminal shows works."""
     local.part("embedded_broker").kill()
     await local.says("starting all services again on a new one")
     await local.says("all services are ready again")
-    await state_becomes(local, "payload_review")
-
-
-async def test_the_printed_command_decides_the_sample_run(local: LocalRun) -> None:
-    """What the terminal shows works when it is pasted."""
+    await is_at(local, "payload_review")
     pasted = await asyncio.create_subprocess_shell(local.deciding_command, stdout=asyncio.subprocess.DEVNULL)
     assert await pasted.wait() == 0
-    await state_becomes(local, "response_review")
+    await is_at(local, "response_review")
 
 
-async def test_ctrl_c_leaves_no_process_and_a_second_start_finds_the_same_run(tmp_path: Path) -> None:
-    """Stopping loses nothing and leaves nothing behind."""
-    async with ready_run(tmp_path) as first:
-        run_id, processes = first.run_id, first.everything()
-        assert await first.interrupt() == 0
-        assert alive(processes) == []
-    async with ready_run(tmp_path) as second:
-        assert second.run_id == run_id
+async def test_make_demo_tells_its_story_on_it(local: LocalRun) -> None:
+    """The demo's exit code says that every step went as told."""
+    ports = {PORT_SETTINGS[service]: str(port) for service, port in local.addresses.ports.items()}
+    code, said = await run_demo(ports)
+    assert code == 0, said
+    assert said.endswith("All went as told.\n")
 
 
-async def test_a_stack_killed_outright_leaves_no_process_and_starts_again(tmp_path: Path) -> None:
-    """Even without a chance to clean up, nothing outlives the stack and the data is found again."""
+async def test_make_demo_without_a_stack_is_one_clear_line() -> None:
+    """Who forgot to start the stack is told so."""
+    code, said = await run_demo({"COUNTERSIGN_GATEWAY_PORT": str(free_port())})
+    assert code == 1
+    assert "start one with: make run" in said
+    assert len(said.splitlines()) == 1
+
+
+async def run_demo(settings: dict[str, str]) -> tuple[int, str]:
+    """Run the demo; return its exit code and what it said."""
+    demo = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "local_stack.demo"),
+        env={**os.environ, **settings},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await demo.communicate()
+    assert demo.returncode is not None
+    return demo.returncode, said.decode()
+
+
+async def test_nothing_outlives_a_stack_and_the_next_one_finds_its_data(tmp_path: Path) -> None:
+    """Killed outright or stopped by Ctrl-C, it leaves no process; started again, it shows the same run."""
     async with ready_run(tmp_path) as first:
         run_id, processes = first.run_id, first.everything()
         first.process.kill()
         await until(lambda: alive(processes) == [], 10, "everything has ended")
     async with ready_run(tmp_path) as second:
         assert second.run_id == run_id
+        processes = second.everything()
+        assert await second.interrupt() == 0
+        assert alive(processes) == []
 
 
 async def test_ctrl_c_while_it_starts_stops_it_too(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-import pytest
 import pytest_asyncio
 
+from apache_kafka import RealKafka
 from local_stack.postgres import Postgres
 from support.client import User, until
 from support.stack import Stack
@@ -23,20 +23,20 @@ async def cal(private_stack: Stack) -> AsyncIterator[User]:
         yield user
 
 
-@pytest.mark.parametrize("service", ["orchestrator", "provider_worker", "gateway", "notifier"])
-async def test_a_service_killed_in_the_middle_of_runs_loses_none(private_stack: Stack, cal: User, service: str) -> None:
-    """Ten runs are under way while a service dies; all of them reach their end."""
+async def test_services_killed_in_the_middle_of_runs_lose_none(private_stack: Stack, cal: User) -> None:
+    """Ten runs are under way while a service dies, one service after the other; all of them reach their end."""
     hitl = {**TWO, "lease_seconds": 2, "on_uncertain": "retry"}
-    started = [(await cal.start(hitl=hitl))["run_id"] for _ in range(10)]
-    private_stack.kill(service)
-    await private_stack.restart(service)
 
     async def finish(run_id: str) -> None:
         for step in ("payload_review", "response_review"):
             await cal.decide(await cal.until(run_id, step), "approve")
         await cal.until(run_id, "completed")
 
-    await asyncio.gather(*(finish(run_id) for run_id in started))
+    for service in ("orchestrator", "provider-worker", "gateway", "notifier"):
+        started = [(await cal.start(hitl=hitl))["run_id"] for _ in range(10)]
+        private_stack.kill(service)
+        await private_stack.restart(service)
+        await asyncio.gather(*(finish(run_id) for run_id in started))
 
 
 async def test_postgresql_away_is_a_503_and_all_recovers_by_itself(
@@ -65,3 +65,27 @@ async def test_postgresql_away_is_a_503_and_all_recovers_by_itself(
     await cal.decide(await cal.until(run_id, "response_review"), "approve")
     await cal.until(run_id, "completed")
     assert [process.pid for process in private_stack.services] == pids
+
+
+async def test_kafka_away_is_a_503_within_the_wait_and_all_recovers_by_itself(
+    private_real_stack: Stack, private_kafka: RealKafka
+) -> None:
+    """A write says so; reads go on; when Kafka is back the run that waited goes on, and nobody restarted anything."""
+    dan = User(private_real_stack.gateway_url, private_real_stack.ws_url, "dan")
+    run_id = (await dan.start(hitl=TWO))["run_id"]
+    view = await dan.until(run_id, "payload_review")
+    pids = [process.pid for process in private_real_stack.services]
+    private_kafka.kill()
+    write = await dan.http.post("/hitl/runs", json={"prompt": "x"})
+    assert (write.status_code, write.json()["code"]) == (503, "unavailable")
+    assert (await dan.http.get(f"/hitl/runs/{run_id}")).status_code == 200
+    await private_kafka.start()
+
+    async def accepted() -> bool | None:
+        return True if (await dan.decide(view, "approve")).status_code in (200, 409) else None
+
+    await until(accepted)
+    await dan.decide(await dan.until(run_id, "response_review"), "approve")
+    await dan.until(run_id, "completed")
+    assert [process.pid for process in private_real_stack.services] == pids
+    await dan.http.aclose()

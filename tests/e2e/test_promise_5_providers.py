@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 import pytest
-import pytest_asyncio
 
 from support.client import User
+from support.vendors import FakeVendor
 
 RESPONSE = {"policy": "require_human", "allowed_steps": ["response_review"]}
 
@@ -65,20 +62,13 @@ async def test_an_unanswered_call_that_costs_nothing_is_made_again(ann: User) ->
     await ann.until(run_id, "completed")
 
 
-@pytest_asyncio.fixture
-async def vendor(stack: Any) -> AsyncIterator[Any]:
-    """The fake OpenAI that the worker of the stack calls."""
-    assert stack.openai is not None
-    yield stack.openai
-
-
-async def test_openai_is_called_once_with_the_approved_payload(ann: User, vendor: Any) -> None:
+async def test_openai_is_called_once_with_the_approved_payload(ann: User, fake_openai: FakeVendor) -> None:
     """C2: through the vendor's own SDK, with exactly the bytes that were approved."""
     hitl = {"policy": "require_human", "allowed_steps": ["payload_review"]}
     run_id = (await ann.start(provider="openai", model="gpt-5-mini", prompt="Say hello", hitl=hitl))["run_id"]
     payload = await ann.until(run_id, "payload_review")
-    before = await vendor.calls()
+    before = await fake_openai.calls()
     await ann.decide(payload, "approve")
     done = await ann.until(run_id, "completed")
     assert done["result"]["text"]
-    assert await vendor.calls() == before + 1
+    assert await fake_openai.calls() == before + 1

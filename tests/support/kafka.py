@@ -1,7 +1,7 @@
 """Kafka for tests: a real one by the ladder below, and the embedded one, each in a process of its own.
 
 - `kafka_bootstrap`: the address of the session's real Kafka, topics made.
-- `embedded_bootstrap`: the address of the session's embedded broker, topics named.
+- `embedded_bootstrap`: the address of the session's embedded broker, topics made.
 - `any_kafka`: one after the other, for suites that must hold on both (ids `embedded` and `real`).
 - `private_kafka`: an Apache Kafka of one's own, to stop, kill, pause and start again; `private_embedded` its embedded twin.
 
@@ -69,7 +69,6 @@ async def embedded_broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
     """Run the session's embedded broker."""
     broker = EmbeddedBroker(tmp_path_factory.mktemp("embedded"))
     await broker.start()
-    await ensure_topics(broker.bootstrap)
     yield broker
     await broker.stop()
 
@@ -107,7 +106,6 @@ async def private_embedded(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
     """Run an embedded broker of the test's own; started again it is empty and elsewhere."""
     broker = EmbeddedBroker(tmp_path / "embedded")
     await broker.start()
-    await ensure_topics(broker.bootstrap)
     yield broker
     await broker.stop()
 

@@ -11,9 +11,11 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+import httpx
 import psutil
 
-from local_stack.services import MODULES, PORT_SETTINGS
+from local_stack.ports import LOOPBACK, free_ports
+from local_stack.services import MODULES, PORT_SETTINGS, Addresses
 from local_stack.waiting import until
 
 START_SECONDS = 60
@@ -26,8 +28,9 @@ class LocalRun:
     def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self._written = folder / "terminal.txt"
-        any_port = dict.fromkeys(PORT_SETTINGS.values(), "0")
-        environment = {**os.environ, "COUNTERSIGN_DATA_DIR": str(folder / "data"), **any_port, **(settings or {})}
+        self.addresses = Addresses(LOOPBACK, dict(zip(MODULES, free_ports(len(MODULES)), strict=True)))
+        ports = {PORT_SETTINGS[service]: str(port) for service, port in self.addresses.ports.items()}
+        environment = {**os.environ, "COUNTERSIGN_DATA_DIR": str(folder / "data"), **ports, **(settings or {})}
         with self._written.open("w") as terminal:
             self.process = psutil.Popen(
                 [sys.executable, "-m", "local_stack"],
@@ -42,11 +45,6 @@ class LocalRun:
     def output(self) -> str:
         """What it wrote on its terminal."""
         return self._written.read_text()
-
-    @property
-    def gateway_url(self) -> str:
-        """The gateway's URL, as the terminal shows it."""
-        return self._shown(r"(http://\S+)/docs")
 
     @property
     def run_id(self) -> str:
@@ -65,6 +63,17 @@ class LocalRun:
     def part(self, words: str) -> psutil.Process:
         """Return the child whose command line holds `words`; `postgres` the server, a module's name a service."""
         return next(child for child in self.process.children() if words in " ".join(child.cmdline()))
+
+    async def answers(self, service: str) -> None:
+        """Return when `service` says that it is ready."""
+        async with httpx.AsyncClient(base_url=self.addresses.http(service)) as client:
+
+            async def is_ready() -> bool:
+                with contextlib.suppress(httpx.TransportError):
+                    return (await client.get("/health/ready")).is_success
+                return False
+
+            await until(is_ready, START_SECONDS, f"{service} is ready")
 
     async def says(self, words: str, times: int = 1, seconds: float = START_SECONDS) -> None:
         """Return when `words` stand on the terminal, so many times."""

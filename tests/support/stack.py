@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from apache_kafka.broker import RealKafka
 from local_stack.embedded_broker import EmbeddedBroker
 from local_stack.ports import LOOPBACK, free_ports
 from local_stack.postgres import Postgres
 from local_stack.services import MODULES, Addresses, Services
 from support.kafka import Kafka
 from support.postgres import fresh_database
+from support.vendors import FakeVendor
 
 _running: list[Stack] = []
 
@@ -97,12 +99,13 @@ async def running_stack(
 
 @pytest_asyncio.fixture(scope="session")
 async def stack(
-    any_kafka: Kafka, postgres_server: Postgres, tmp_path_factory: pytest.TempPathFactory
+    any_kafka: Kafka, postgres_server: Postgres, fake_openai: FakeVendor, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stack]:
     """Run the services on the embedded broker, then on the real Kafka."""
+    settings = {"OPENAI_BASE_URL": fake_openai.base_url}
     async with (
         fresh_database(postgres_server) as url,
-        running_stack(any_kafka, url, tmp_path_factory.mktemp("services")) as running,
+        running_stack(any_kafka, url, tmp_path_factory.mktemp("services"), settings) as running,
     ):
         yield running
 
@@ -114,6 +117,17 @@ async def private_stack(
     """Run services of the test's own: on `private_embedded` and `private_postgres`, which it may stop and start."""
     kafka = Kafka(private_embedded.bootstrap, embedded=True, log_id=private_embedded.log_id)
     async with running_stack(kafka, private_postgres.url(), tmp_path / "services") as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def private_real_stack(
+    private_kafka: RealKafka, private_postgres: Postgres, tmp_path: Path
+) -> AsyncIterator[Stack]:
+    """Run services of the test's own on an Apache Kafka and a PostgreSQL that it may stop, kill and start."""
+    kafka = Kafka(private_kafka.bootstrap, embedded=False, log_id=None)
+    settings = {"COUNTERSIGN_OUTCOME_WAIT_SECONDS": "3"}
+    async with running_stack(kafka, private_postgres.url(), tmp_path / "services", settings) as running:
         yield running
 
 

@@ -1,7 +1,7 @@
 """The embedded Kafka broker: librdkafka's mock cluster in a process of its own.
 
-It speaks the Kafka protocol on a free port of loopback and keeps its log in memory alone: each start begins an empty log.
-Nothing else names confluent-kafka.
+It speaks the Kafka protocol on a free port of loopback and keeps its log in memory alone: each start begins an empty log,
+with all topics of the contracts.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
+from contracts.topics import all_topics
 from local_stack.processes import Process, Program
 from local_stack.waiting import until
 
@@ -76,12 +77,10 @@ class EmbeddedBroker:
 
 def run(address: Path) -> None:
     """Listen until a signal comes; write the address to a file once it is known."""
-    import confluent_kafka  # noqa: PLC0415 - the parent imports this module too, and does not need the library
+    from local_stack import mock_cluster  # noqa: PLC0415 - the parent imports this module too, and not the library
 
-    producer = confluent_kafka.Producer({"test.mock.num.brokers": 1})
-    broker = next(iter(producer.list_topics(timeout=START_SECONDS).brokers.values()))
     writing = address.with_suffix(".writing")
-    writing.write_text(f"{broker.host}:{broker.port}")
+    writing.write_text(mock_cluster.start(all_topics()))
     writing.rename(address)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
 

@@ -23,7 +23,7 @@ class FolderBusy(Exception):
 def owned(folder: Path) -> Iterator[None]:
     """Own the data folder, for as long as this process lives. Raises FolderBusy."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (folder / "lock").open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -53,7 +53,7 @@ def end_leftovers(folder: Path) -> int:
     PostgreSQL is not among them: it is asked to stop in order, by its own start.
     """
     ended = 0
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, TypeError):
         for pid, began in json.loads((folder / "processes.json").read_text()):
             with contextlib.suppress(psutil.Error):
                 left = psutil.Process(pid)

@@ -15,9 +15,9 @@ from pathlib import Path
 import asyncpg
 import psutil
 
+from local_stack.accounts import Account, account_for
 from local_stack.ports import LOOPBACK, free_port
-from local_stack.postgres_account import account_for, open_for
-from local_stack.processes import Account, Process, Program
+from local_stack.processes import Process, Program
 from local_stack.waiting import until
 
 START_SECONDS = 30.0
@@ -67,8 +67,7 @@ class Postgres:
         Raises PostgresFailed with the end of its log.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._account = account_for(self.data)
-        open_for(self._account, self.folder, self._programs)
+        self._account = account_for(self.folder, self.data, self._programs)
         await self._end_leftover()
         if not (self.data / "PG_VERSION").exists():
             self._init()
@@ -77,8 +76,11 @@ class Postgres:
         try:
             await until(self._answers, START_SECONDS, "PostgreSQL answers")
         except (TimeoutError, PostgresFailed):
-            await self.stop()
+            self.kill()
             raise PostgresFailed(f"PostgreSQL did not start:\n{self.last_lines()}") from None
+        except BaseException:
+            self.kill()
+            raise
 
     async def stop(self) -> None:
         """Stop the server; what is committed is on disk."""
@@ -92,18 +94,18 @@ class Postgres:
 
     async def create_database(self, name: str, template: str = "template1") -> str:
         """Create `name` as a copy of `template` unless it is there; return its URL."""
-        await self._execute(f'CREATE DATABASE "{_plain(name)}" TEMPLATE "{_plain(template)}"')
+        if not await self._execute("SELECT FROM pg_database WHERE datname = $1", name):
+            await self._execute(f'CREATE DATABASE "{_plain(name)}" TEMPLATE "{_plain(template)}"')
         return self.url(name)
 
     async def drop_database(self, name: str) -> None:
         """Drop `name`, whoever is still connected to it."""
         await self._execute(f'DROP DATABASE IF EXISTS "{_plain(name)}" WITH (FORCE)')
 
-    async def _execute(self, statement: str) -> None:
+    async def _execute(self, statement: str, *arguments: str) -> list[asyncpg.Record]:
         connection = await asyncpg.connect(self.url())
         try:
-            with contextlib.suppress(asyncpg.DuplicateDatabaseError):
-                await connection.execute(statement)
+            return await connection.fetch(statement, *arguments)
         finally:
             await connection.close()
 
@@ -144,7 +146,7 @@ class Postgres:
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir(mode=0o700)
         account = self._account
-        if account is not None:
+        if account is not None and not account.disguised:
             os.chown(password, account.user, account.group)
             os.chown(making, account.user, account.group)
         made = subprocess.run(
@@ -157,6 +159,7 @@ class Postgres:
             text=True,
             cwd=making,
             start_new_session=True,
+            preexec_fn=account.enter if account else None,
             **(account.options() if account else {}),
         )
         if made.returncode:

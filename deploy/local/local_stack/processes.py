@@ -14,24 +14,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from local_stack.accounts import Account
 from local_stack.waiting import until
 
 STOP_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
-
-
-@dataclass(frozen=True)
-class Account:
-    """Another account of the machine to run a program as; only root can."""
-
-    user: int
-    group: int
-
-    def options(self) -> dict[str, Any]:
-        """Return how `subprocess` is told."""
-        return {"user": self.user, "group": self.group, "extra_groups": []}
 
 
 @dataclass(frozen=True)
@@ -83,7 +71,7 @@ class Process:
                 env={**os.environ, **program.environment},
                 cwd=program.folder,
                 start_new_session=True,
-                preexec_fn=_leash(program.orphaned),  # noqa: PLW1509 - only the main thread starts processes
+                preexec_fn=_leash(program.orphaned, program.account),  # noqa: PLW1509 - only the main thread starts processes
                 **(program.account.options() if program.account else {}),
             )
 
@@ -124,13 +112,15 @@ class Process:
             self._child.send_signal(which)
 
 
-def _leash(orphaned: signal.Signals) -> Callable[[], None] | None:
+def _leash(orphaned: signal.Signals, account: Account | None) -> Callable[[], None] | None:
     """Return what a child does before its program: ask the kernel for a signal when this process dies, however it dies."""
     if sys.platform != "linux":
         return None
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
 
     def hold() -> None:
+        if account is not None:
+            account.enter()
         prctl(_PR_SET_PDEATHSIG, int(orphaned))
         if os.getppid() != parent:
             os.kill(os.getpid(), orphaned)

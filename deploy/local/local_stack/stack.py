@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from chassis.settings import Settings
-from contracts.kafka import ensure_topics
 from local_stack.embedded_broker import FETCH_WAIT_MS, EmbeddedBroker
 from local_stack.folder import remember
 from local_stack.keeping import Kept
@@ -53,7 +52,7 @@ class LocalStack:
         for log in self.logs.glob("*.log"):
             set_aside(log)
         self._tell(f"starting PostgreSQL and the Kafka broker; data in {self._folder}")
-        await together(self._start_postgres(), self._start_broker())
+        await together(self._start_postgres(), self.broker.start())
         self._tell(f"starting {', '.join(MODULES)}")
         self._start_services()
         await self._services_ready()
@@ -87,10 +86,6 @@ class LocalStack:
         await self.postgres.start()
         await self.postgres.create_database(DATABASE)
 
-    async def _start_broker(self) -> None:
-        await self.broker.start()
-        await ensure_topics(self.broker.bootstrap)
-
     def _start_services(self) -> None:
         environment = {
             "KAFKA_BOOTSTRAP_SERVERS": self.broker.bootstrap,
@@ -114,7 +109,7 @@ class LocalStack:
         self._tell("the Kafka broker has ended and its log with it; starting all services again on a new one")
         if self.services is not None:
             await self.services.stop()
-        await self._start_broker()
+        await self.broker.start()
         self._start_services()
         await self._services_ready()
         self._tell("all services are ready again")

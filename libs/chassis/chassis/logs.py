@@ -56,10 +56,11 @@ def configure_logs(service: str, level: str, form: str) -> None:
         lambda _, __, event: {"service": service, **event},
     ]
     as_json = form == "json"
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    tracebacks = [structlog.processors.dict_tracebacks] if as_json else []
+    # Tracebacks without the variables of their frames: those hold passwords, and what people wrote.
+    plain = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer() if as_json else plain
+    bare = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    tracebacks = [structlog.processors.ExceptionRenderer(bare)] if as_json else []
     rendering: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tracebacks, renderer]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=rendering))

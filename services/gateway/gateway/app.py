@@ -46,6 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         exception_handlers=HANDLERS,
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.add_middleware(CountRequests)
     writes = Writes(running.outcomes, running.catalog, settings.max_body_bytes)

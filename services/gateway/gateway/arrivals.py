@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from uuid import UUID
+
+_ANY = 2**63
+"""Beyond every version."""
 
 
 class Arrival:
     """One waiter's bell."""
 
     def __init__(self) -> None:
+        self._version = 0
         self._rung = asyncio.Event()
 
-    def ring(self) -> None:
-        """Wake the waiter, now or when it begins to wait."""
+    def ring(self, version: int) -> None:
+        """Tell the waiter that the run has come to `version`."""
+        self._version = max(self._version, version)
         self._rung.set()
 
-    async def within(self, seconds: float) -> None:
-        """Return when the run has moved since the last call, or after `seconds`."""
+    async def reach(self, version: int, seconds: float) -> None:
+        """Return when the run was said, since the last call, to have come to `version`, or after `seconds`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._rung.wait()
-        self._rung.clear()
+                while self._version < version:
+                    self._rung.clear()
+                    await self._rung.wait()
+        self._version = 0
 
 
 class Arrivals:
@@ -45,12 +52,13 @@ class Arrivals:
             if not waiting:
                 del self._waiting[run_id]
 
-    def moved(self, run_ids: Iterable[UUID]) -> None:
-        """Wake who waits for any of these runs."""
-        for run_id in run_ids:
-            for arrival in self._waiting.get(run_id, ()):
-                arrival.ring()
+    def moved(self, versions: Mapping[UUID, int]) -> None:
+        """Wake who waits for any of these runs to come so far."""
+        if self._waiting:
+            for run_id, version in versions.items():
+                for arrival in self._waiting.get(run_id, ()):
+                    arrival.ring(version)
 
     def wake_all(self) -> None:
-        """Wake everybody."""
-        self.moved(tuple(self._waiting))
+        """Wake everybody, wherever their runs are."""
+        self.moved(dict.fromkeys(self._waiting, _ANY))

@@ -49,7 +49,7 @@ class Following:
                 left = until - time.monotonic()
                 if self._closed or left <= 0 or (run is not None and run.version >= version):
                     return run
-                await arrival.within(min(LOOK_SECONDS, left))
+                await arrival.reach(version, min(LOOK_SECONDS, left))
 
     async def events(self, tenant: str, run_id: UUID, after: int) -> AsyncIterator[list[StepEvent]]:
         """Yield the events behind the version `after`, and new ones as they come, until the run is over.
@@ -68,7 +68,7 @@ class Following:
                 elif over:
                     return
                 else:
-                    await arrival.within(FOLLOW_SECONDS)
+                    await arrival.reach(after + 1, FOLLOW_SECONDS)
 
     async def _news(self, tenant: str, run_id: UUID, after: int) -> tuple[list[StepEvent], bool]:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import structlog
 from starlette.responses import JSONResponse, Response
 
 from contracts.kafka import Desk, Unavailable
@@ -13,6 +14,8 @@ from contracts.runs.views import RunView
 from gateway.adapters.database import Database
 from gateway.metrics import OUTCOME_SECONDS
 from gateway.problems import refused, unavailable
+
+_log = structlog.get_logger(__name__)
 
 
 class Outcomes:
@@ -33,9 +36,12 @@ class Outcomes:
         if not self.listening:
             raise Unavailable("not connected yet")
         began = time.perf_counter()
-        outcome = await self._desk.ask(command, self._wait_seconds)
-        seconds = time.perf_counter() - began
-        OUTCOME_SECONDS.labels(outcome.kind if outcome else "late").observe(seconds)
+        try:
+            outcome = await self._desk.ask(command, self._wait_seconds)
+        except Unavailable as error:
+            _log.warning("Kafka does not take a command", run_id=str(command.run_id), reason=str(error))
+            raise
+        OUTCOME_SECONDS.labels(outcome.kind if outcome else "late").observe(time.perf_counter() - began)
         match outcome:
             case Accepted(view=view):
                 return _answer(view, command)

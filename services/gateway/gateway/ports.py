@@ -31,7 +31,7 @@ class Tables(Protocol):
         """Return what is known of each of these runs. Raises Away."""
 
     async def write(self, changes: Changes) -> set[UUID]:
-        """Write a batch, all of it or nothing; return the runs that another writer has moved further already.
+        """Write a batch at once. Return the runs that were not moved, for they are not as the batch found them: load, fold again.
 
         Raises Away, Unfit.
         """

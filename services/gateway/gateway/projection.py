@@ -13,7 +13,7 @@ from typing import Self
 from uuid import UUID
 
 from contracts.runs.events import RunEvent
-from contracts.runs.views import Approval, RunView, project
+from contracts.runs.views import Approval, Checkpoint, RunView, project
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,28 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A run that a batch moved on."""
+    """A run that a batch moved on, from the view that it found."""
 
     tenant: str
     view: RunView
+    found: RunView | None
+
+    @property
+    def found_version(self) -> int:
+        """The version that was found, 0 for none: what is stored must still be that."""
+        return self.found.version if self.found else 0
+
+    @property
+    def closed(self) -> Checkpoint | None:
+        """The checkpoint that waited before and waits no longer."""
+        waited, waits = self.found.checkpoint if self.found else None, self.view.checkpoint
+        return None if waited is None or (waits and waits.checkpoint_id == waited.checkpoint_id) else waited
+
+    @property
+    def opened(self) -> Checkpoint | None:
+        """The checkpoint that waits now, if it did not wait just so before."""
+        waited, waits = self.found.checkpoint if self.found else None, self.view.checkpoint
+        return None if waits == waited else waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +122,7 @@ def _project_run(run_id: UUID, known: Known, arrived: Mapping[int, Recorded], ch
             break
         decided = view.last_approval if view else None
         view, reached = project(view, event), event.version
-        changes.moved[run_id] = Moved(event.tenant, view)
+        changes.moved[run_id] = Moved(event.tenant, view, known.view)
         if view.last_approval is not None and view.last_approval is not decided:
             changes.decisions.append(Decision(event.tenant, run_id, event.version, view.last_approval))
 

@@ -1,8 +1,8 @@
 """Keeps the read model: batches of `run.events` go into the tables, in order, and who waits for them is woken.
 
 A batch that PostgreSQL does not take is held until it does; nothing is skipped and no offset moves past it. Several
-gateways may write about the same run for a moment, while partitions move: the tables let only the newest version win,
-and what is kept in memory here is a hint that they correct. Knows no SQL.
+gateways may write about the same run for a moment, while partitions move: the tables take a view only where they hold the
+one it was folded on, and what is kept in memory here is a hint that they correct. Knows no SQL.
 """
 
 from __future__ import annotations
@@ -122,34 +122,41 @@ class Projector:
             # What is kept here may be what another gateway has moved on from; the tables know.
             known |= await self._tables.load(changes.gaps)
             changes = project_batch(known, batch)
-        self._remember(changes, await self._tables.write(changes))
+        overtaken = await self._write_changes(changes)
         if changes.gaps:
-            await self._report(changes.gaps)
-        self._arrivals.moved(changes.moved)
+            await self._mend(changes.gaps)
         _observe(batch, changes, began)
+        if overtaken:
+            await self._apply([recorded for recorded in batch if recorded.event.run_id in overtaken])
+
+    async def _write_changes(self, changes: Changes) -> set[UUID]:
+        overtaken = await self._tables.write(changes)
+        self._remember(changes, overtaken)
+        self._arrivals.moved({run_id: moved.view.version for run_id, moved in changes.moved.items()})
+        return overtaken
 
     async def _known(self, run_ids: set[UUID]) -> dict[UUID, Known]:
         known = {run_id: Known(self._views[run_id]) for run_id in run_ids if run_id in self._views}
         missing = run_ids - known.keys()
         return known | await self._tables.load(missing) if missing else known
 
-    async def _report(self, gaps: Mapping[UUID, Gap]) -> None:
-        """Say what is missing, and fold what came meanwhile: a rebuild may have brought it while the later events were parked."""
+    async def _mend(self, gaps: Mapping[UUID, Gap]) -> None:
+        """Say what is missing, and fold what can be: a rebuild may have brought it while the later events were parked."""
         for run_id, gap in gaps.items():
             _log.error("events are missing", run_id=str(run_id), reached=gap.reached, waiting=gap.waiting)
         metrics.GAPS.inc()
         changes = project_batch(await self._tables.load(gaps), ())
         if changes.moved:
-            self._remember(changes, await self._tables.write(changes))
-            self._arrivals.moved(changes.moved)
+            await self._write_changes(changes)
 
-    def _remember(self, changes: Changes, ahead: set[UUID]) -> None:
+    def _remember(self, changes: Changes, overtaken: set[UUID]) -> None:
         for run_id, moved in changes.moved.items():
-            if run_id in ahead or run_id in changes.gaps or moved.view.state in _OVER:
-                self._views.pop(run_id, None)
-            else:
-                self._views[run_id] = moved.view
-                self._views.move_to_end(run_id)
+            self._views[run_id] = moved.view
+            self._views.move_to_end(run_id)
+        # Of a run with a gap the tables know more: what was parked. Of one that is over, nothing more is expected.
+        over = {run_id for run_id, moved in changes.moved.items() if moved.view.state in _OVER}
+        for run_id in overtaken | changes.gaps.keys() | over:
+            self._views.pop(run_id, None)
         while len(self._views) > MOST_VIEWS:
             self._views.popitem(last=False)
 

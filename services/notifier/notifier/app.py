@@ -13,6 +13,7 @@ from chassis.serving import Background
 from chassis.settings import Settings
 from contracts.topics import EVENTS
 from notifier.adapters.snapshots import Snapshots
+from notifier.clients import Limits
 from notifier.feed import Feed
 from notifier.hub import Hub
 from notifier.memory import Memory
@@ -21,10 +22,10 @@ from notifier.sockets import Sockets, Surroundings
 from notifier.sse import EventStreams
 
 
-def create_app(settings: Settings) -> Starlette:
+def create_app(settings: Settings, limits: Limits | None = None) -> Starlette:
     """Wire the notifier. Nothing connects before the application starts."""
     health, background = Health(), Background()
-    hub, snapshots = Hub(EVENTS.partitions), Snapshots(settings.gateway)
+    hub, snapshots = Hub(EVENTS.partitions, limits), Snapshots(settings.gateway)
     feed = Feed(hub, Memory(), snapshots.history)
     running = Running(settings, hub, feed, background)
     sockets = Sockets(Surroundings(hub, snapshots, running.ask, feed.caught_up))

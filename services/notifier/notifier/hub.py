@@ -15,7 +15,7 @@ from notifier.ring import Notification, Ring
 
 
 class Overtaken(Exception):
-    """So much happened since the client joined that the ring no longer holds all of it."""
+    """What a client was shown and what the ring still holds do not meet: there is something in between that it would miss."""
 
 
 class Hub:
@@ -95,15 +95,17 @@ class Hub:
         self._listen(client, filter(client.filters.match, self._ring.since(offsets)), {})
         return True
 
-    def follow(self, client: Client, shown: Mapping[UUID, int]) -> str:
+    def follow(self, client: Client, shown: Mapping[UUID, int], *, partial: bool = False) -> str:
         """Let a client that was shown runs at these versions have what it has not seen, then what comes.
 
-        Returns the cursor of what it was shown. What it was shown must be no older than its joining, except that it may
-        lack what the read model had not learnt by then. Raises Overtaken when the ring lost events since the joining.
+        Returns the cursor of what it was shown, which it asked for after it joined. Unless that is `partial`, a run that
+        is not in it is over or not known to the read model yet. Raises Overtaken, if partial only for the client's own time.
         """
         if not self._ring.holds(client.joined_at):
             raise Overtaken
         missed = self._ring.beyond(shown, client.joined_at, client.filters.match)
+        if not partial and not _joins(shown, missed):
+            raise Overtaken
         offsets = list(self._ring.positions)
         for notification in reversed(missed):
             offsets[notification.partition] = notification.offset
@@ -158,6 +160,15 @@ def _narrowest(filters: Filters) -> tuple[str, object]:
     if filters.session_id is not None:
         return ("session", filters.session_id)
     return _EVERYTHING if filters.user_id is None else ("user", filters.user_id)
+
+
+def _joins(shown: Mapping[UUID, int], missed: Iterable[Notification]) -> bool:
+    reached = dict(shown)
+    for notification in missed:
+        if notification.version != reached.get(notification.run_id, 0) + 1:
+            return False
+        reached[notification.run_id] = notification.version
+    return True
 
 
 def _fitted(offsets: tuple[int, ...], partitions: int) -> tuple[int, ...]:

@@ -81,7 +81,7 @@ class Ring:
             if not behind:
                 break
             asked = offsets[notification.partition]
-            if notification.offset > asked:
+            if notification.offset >= asked:
                 found.append(notification)
             if notification.offset <= asked:
                 behind.discard(notification.partition)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from uuid import UUID
 
@@ -20,7 +21,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from contracts.base import Identifier, Message
 from notifier import metrics
-from notifier.adapters.snapshots import GatewayAway, Snapshots, Standing
+from notifier.adapters.snapshots import GatewayAway, Snapshots
+from notifier.beginning import begin
 from notifier.clients import Client, Dropped, Filters
 from notifier.conversation import Conversation
 from notifier.decisions import Ask, Misunderstood, faults_of
@@ -36,8 +38,6 @@ CATCH_UP_SECONDS = 10.0
 
 CLOSE_SECONDS = 5.0
 """How long a client that reads nothing may keep us from telling it why it is let go of."""
-
-SNAPSHOT_TRIES = 3
 
 _log = structlog.get_logger(__name__)
 
@@ -147,49 +147,29 @@ class Connection:
                 await self._around.caught_up.wait()
         except TimeoutError:
             raise Closing(TRY_AGAIN_LATER, "just begun: try again later") from None
-        client = self._join()
-        if self._watch.cursor and self._around.hub.resume(client, self._watch.cursor):
-            return client
-        for _ in range(SNAPSHOT_TRIES):
-            # First joined, then looked: what happens in between is in the ring, and none of it is lost.
-            standing = await self._look()
-            with suppress(Overtaken):
-                cursor = self._around.hub.follow(client, self._shown(standing))
-                await self._send_snapshot(standing, cursor)
-                return client
-            client = self._join()
-        metrics.SNAPSHOTS.labels("overtaken").inc()
-        raise Closing(TRY_AGAIN_LATER, "too much is happening: try again later")
-
-    def _join(self) -> Client:
-        self._client = self._around.hub.join(self._watch.filters(), self._wake)
-        return self._client
+        hub, filters = self._around.hub, self._watch.filters()
+        self._client = hub.join(filters, self._wake)
+        if self._watch.cursor and hub.resume(self._client, self._watch.cursor):
+            return self._client
+        try:
+            begun = await begin(hub, filters, self._wake, partial(self._around.snapshots.take, filters))
+        except (GatewayAway, Overtaken) as error:
+            metrics.SNAPSHOTS.labels(type(error).__name__).inc()
+            _log.warning("no snapshot", reason=str(error) or type(error).__name__)
+            raise Closing(TRY_AGAIN_LATER, "no snapshot: try again later") from error
+        self._client = begun.client
+        snapshot = Snapshot.model_construct(
+            cursor=begun.cursor, approvals=begun.look.approvals, runs=begun.look.runs, truncated=begun.look.truncated
+        )
+        await self._websocket.send_text(snapshot.model_dump_json())
+        metrics.SNAPSHOTS.labels("sent").inc()
+        return begun.client
 
     def _wake(self) -> None:
         self._bell.set()
         if self._client is not None and self._client.dropped and self._pushing is not None:
             # It may be in the middle of a write that never ends.
             self._pushing.cancel()
-
-    async def _look(self) -> Standing:
-        try:
-            return await self._around.snapshots.take(self._watch.filters())
-        except GatewayAway as error:
-            metrics.SNAPSHOTS.labels("unavailable").inc()
-            _log.warning("no snapshot", reason=str(error))
-            raise Closing(TRY_AGAIN_LATER, "no snapshot: try again later") from error
-
-    def _shown(self, standing: Standing) -> dict[UUID, int]:
-        # A run that is asked for by its id and was not found is one of which nothing was shown.
-        asked = {self._watch.run_id: 0} if self._watch.run_id is not None else {}
-        return {**asked, **standing.versions}
-
-    async def _send_snapshot(self, standing: Standing, cursor: str) -> None:
-        snapshot = Snapshot.model_construct(
-            cursor=cursor, approvals=standing.approvals, runs=standing.runs, truncated=standing.truncated
-        )
-        await self._websocket.send_text(snapshot.model_dump_json())
-        metrics.SNAPSHOTS.labels("sent").inc()
 
     async def _read(self, conversation: Conversation) -> None:
         while True:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from uuid import UUID
 
@@ -20,6 +22,7 @@ from contracts.runs.events import RunEvent
 from contracts.runs.views import RunView, project
 from notifier import metrics
 from notifier.adapters.snapshots import GatewayAway, Snapshots
+from notifier.beginning import begin
 from notifier.clients import Client, Filters
 from notifier.framing import frames_of, frames_with_request, to_decide
 from notifier.hub import Hub, Overtaken
@@ -36,8 +39,11 @@ _VERSION = re.compile(r"[0-9]{1,18}")
 class EventStreams:
     """Serves `/hitl/runs/{run_id}/events`."""
 
-    def __init__(self, hub: Hub, snapshots: Snapshots, caught_up: asyncio.Event) -> None:
+    def __init__(
+        self, hub: Hub, snapshots: Snapshots, caught_up: asyncio.Event, heartbeat_seconds: float = HEARTBEAT_SECONDS
+    ) -> None:
         self._hub = hub
+        self._heartbeat_seconds = heartbeat_seconds
         self._snapshots = snapshots
         self._caught_up = caught_up
 
@@ -53,32 +59,61 @@ class EventStreams:
         if not self._caught_up.is_set():
             raise _unavailable("just begun: try again later")
         bell = asyncio.Event()
-        client = self._hub.join(Filters(run_id=run_id), bell.set)
         try:
-            history = await self._snapshots.history(run_id)
-            past = [RunEvent.parse(value) for value in history or ()]
-            self._hub.follow(client, {run_id: past[-1].version if past else 0})
-        except GatewayAway as error:
-            raise _unavailable(str(error)) from error
-        except Overtaken as error:
-            raise _unavailable("too much is happening: try again later") from error
-        if history is None and not client.is_due:
-            self._hub.leave(client)
+            begun = await begin(self._hub, Filters(run_id=run_id), bell.set, partial(self._look, run_id))
+        except (GatewayAway, Overtaken) as error:
+            raise _unavailable(str(error) or "too much is happening: try again later") from error
+        if begun.look.values is None and not begun.client.is_due:
+            self._hub.leave(begun.client)
             raise _not_found(run_id)
-        replay = list(_replay(past, history or (), seen, self._hub.oldest_cursor))
-        return EventStream(self._hub, client, bell, replay, seen)
+        replay = list(_replay(begun.look, seen, self._hub.oldest_cursor))
+        return EventStream(self._hub, begun.client, self._body(begun.client, bell, replay, seen))
+
+    async def _look(self, run_id: UUID) -> Past:
+        values = await self._snapshots.history(run_id)
+        return Past(run_id, values, [RunEvent.parse(value) for value in values or ()])
+
+    async def _body(
+        self, client: Client, bell: asyncio.Event, replay: Sequence[bytes], seen: int
+    ) -> AsyncIterator[bytes]:
+        if replay:
+            yield b"".join(replay)
+        while not client.dropped:
+            if taken := [one for one in client.take() if one.version > seen]:
+                yield b"".join(_written(one.version, one.frames) for one in taken)
+            if client.is_due:
+                continue
+            try:
+                async with asyncio.timeout(self._heartbeat_seconds):
+                    await bell.wait()
+            except TimeoutError:
+                yield HEARTBEAT
+            bell.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the read model has of a run; `values` None when it knows no such run."""
+
+    run_id: UUID
+    values: list[bytes] | None
+    events: list[RunEvent]
+    truncated: bool = False
+
+    @property
+    def versions(self) -> dict[UUID, int]:
+        """How far it goes."""
+        return {self.run_id: self.events[-1].version} if self.events else {}
 
 
 class EventStream(StreamingResponse):
     """The answer: what was, then what comes. Ends when the client leaves or the hub lets go of it."""
 
-    def __init__(self, hub: Hub, client: Client, bell: asyncio.Event, replay: Sequence[bytes], seen: int) -> None:
+    def __init__(self, hub: Hub, client: Client, body: AsyncIterator[bytes]) -> None:
         self._hub = hub
         self._client = client
-        self._bell = bell
-        self._seen = seen
-        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        super().__init__(self._body(replay), headers=headers, media_type="text/event-stream")
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(body, headers=headers, media_type="text/event-stream")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer, and leave the hub however it ends."""
@@ -89,20 +124,6 @@ class EventStream(StreamingResponse):
             self._hub.leave(self._client)
             if self._client.dropped:
                 metrics.DROPPED.labels(self._client.dropped.name.lower()).inc()
-
-    async def _body(self, replay: Sequence[bytes]) -> AsyncIterator[bytes]:
-        if replay:
-            yield b"".join(replay)
-        while not self._client.dropped:
-            if taken := [one for one in self._client.take() if one.version > self._seen]:
-                yield b"".join(_written(one.version, one.frames) for one in taken)
-                continue
-            try:
-                async with asyncio.timeout(HEARTBEAT_SECONDS):
-                    await self._bell.wait()
-            except TimeoutError:
-                yield HEARTBEAT
-            self._bell.clear()
 
 
 class Refusal(Exception):
@@ -141,9 +162,9 @@ def _last_seen(request: Request) -> int:
     return int(told)
 
 
-def _replay(past: Iterable[RunEvent], values: Iterable[bytes], seen: int, cursor: str) -> Iterator[bytes]:
+def _replay(past: Past, seen: int, cursor: str) -> Iterator[bytes]:
     view: RunView | None = None
-    for event, value in zip(past, values, strict=True):
+    for event, value in zip(past.events, past.values or (), strict=True):
         view = project(view, event)
         if event.version <= seen:
             continue

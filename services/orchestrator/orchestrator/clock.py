@@ -8,10 +8,10 @@ from typing import Protocol
 import structlog
 from prometheus_client import Counter
 
-from contracts.kafka import Outgoing, Producer
+from contracts.kafka import Outgoing
 from contracts.runs.commands import parse_command
 from contracts.topics import COMMANDS
-from orchestrator.ports import LedgerAway
+from orchestrator.ports import LedgerAway, Publisher
 
 TICK_SECONDS = 0.2
 AT_ONCE = 500
@@ -30,7 +30,7 @@ class Deadlines(Protocol):
 class Clock:
     """Sends the command of each deadline that is due."""
 
-    def __init__(self, deadlines: Deadlines, producer: Producer) -> None:
+    def __init__(self, deadlines: Deadlines, producer: Publisher) -> None:
         self._deadlines = deadlines
         self._producer = producer
 

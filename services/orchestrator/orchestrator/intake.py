@@ -15,9 +15,9 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter, Histogram
 
-from contracts.kafka import Confirming, Handed, Outgoing, Producer, RawRecord
+from contracts.kafka import Confirming, Handed, Outgoing, RawRecord
 from contracts.runs.commands import AnyCommand
-from orchestrator.ports import Batch, Fenced, Known, Ledger, LedgerAway, Move, Recorded
+from orchestrator.ports import Batch, Fenced, Known, Ledger, LedgerAway, Move, Publisher, Recorded
 from orchestrator.run import Run, fold
 from orchestrator.taking import Decisions, Taken, accepted_before, dead, outcome_records, read, recall
 
@@ -38,7 +38,9 @@ _log = structlog.get_logger(__name__)
 class Intake:
     """Owns the runs of its partitions: folds them, decides on them in order, and hands on what follows."""
 
-    def __init__(self, ledger: Ledger, producer: Producer, confirming: Confirming, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, ledger: Ledger, producer: Publisher, confirming: Confirming, now: Callable[[], datetime]
+    ) -> None:
         self._ledger = ledger
         self._producer = producer
         self._confirming = confirming
@@ -100,7 +102,7 @@ class Intake:
         known = await self._ledger.load(
             {command.run_id for command in commands} - self._runs.keys(), [command.command_id for command in commands]
         )
-        decisions = Decisions(self._folded(commands, known), known.refusals, self._now())
+        decisions = Decisions(self._folded(commands, known), dict(known.refusals), self._now())
         for taken in fresh:
             decisions.take(taken)
         moves = [Move(p, self._positions[p], after) for p, after in _next_offsets(fresh).items()]

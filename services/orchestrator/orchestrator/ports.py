@@ -1,12 +1,14 @@
-"""What the orchestrator needs of the world: a ledger with one verb for writing."""
+"""What the orchestrator needs of the world: a ledger with one verb for writing, and a publisher."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
+from contracts.kafka import Outgoing
 from contracts.runs.events import RunEvent
 from contracts.runs.outcomes import Refused
 from orchestrator.run.react import Deadline
@@ -87,3 +89,10 @@ class Ledger(Protocol):
 
     async def positions(self, partitions: Iterable[int]) -> dict[int, int]:
         """Return where each partition of this log stands; one that was never decided stands at 0."""
+
+
+class Publisher(Protocol):
+    """Where records are handed over to be sent."""
+
+    async def send_all(self, records: Iterable[Outgoing]) -> list[asyncio.Future[Any]]:
+        """Take records, those of one partition in order; the futures end when they have arrived."""

@@ -11,8 +11,8 @@ from uuid import UUID
 
 import structlog
 
-from contracts.kafka import Outgoing, Producer
-from orchestrator.ports import Known, Recorded
+from contracts.kafka import Outgoing
+from orchestrator.ports import Known, Publisher, Recorded
 from orchestrator.run import fold
 from orchestrator.taking import event_record, order_records
 
@@ -32,7 +32,7 @@ class Archive(Protocol):
         """Return the histories of runs."""
 
     async def last_position(self) -> int:
-        """Return the position of the last event of all runs."""
+        """Return a position that no event is beyond."""
 
     async def events_from(self, position: int, limit: int) -> list[tuple[int, Recorded]]:
         """Return events of all runs in the order they were written, with their positions."""
@@ -41,7 +41,7 @@ class Archive(Protocol):
 _log = structlog.get_logger(__name__)
 
 
-async def republish(archive: Archive, producer: Producer) -> None:
+async def republish(archive: Archive, producer: Publisher) -> None:
     """Publish again what open runs await and what readers may have missed."""
     events = await _republish_events(archive, producer)
     orders = await _republish_orders(archive, producer)
@@ -49,7 +49,7 @@ async def republish(archive: Archive, producer: Producer) -> None:
         _log.info("the log is new, published again from the ledger", events=events, orders=orders)
 
 
-async def _republish_events(archive: Archive, producer: Producer) -> int:
+async def _republish_events(archive: Archive, producer: Publisher) -> int:
     count, position = 0, max(1, await archive.last_position() - LAST_EVENTS)
     while page := await archive.events_from(position, PAGE):
         await _send(producer, [event_record(recorded) for _, recorded in page])
@@ -57,7 +57,7 @@ async def _republish_events(archive: Archive, producer: Producer) -> int:
     return count
 
 
-async def _republish_orders(archive: Archive, producer: Producer) -> int:
+async def _republish_orders(archive: Archive, producer: Publisher) -> int:
     count, after = 0, UUID(int=0)
     while run_ids := await archive.waiting(after, PAGE):
         after = run_ids[-1]
@@ -72,5 +72,5 @@ async def _republish_orders(archive: Archive, producer: Producer) -> int:
     return count
 
 
-async def _send(producer: Producer, records: list[Outgoing]) -> None:
+async def _send(producer: Publisher, records: list[Outgoing]) -> None:
     await asyncio.gather(*await producer.send_all(records))

@@ -109,7 +109,7 @@ class Running:
         """Raise unless the ledger answers."""
         if self._clock_ledger is None:
             raise ConnectionError("starting")
-        await self._clock_ledger.last_position()
+        await self._clock_ledger.check()
 
     async def _republish(self) -> None:
         assert self._ledger is not None

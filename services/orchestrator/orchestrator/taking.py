@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -19,7 +19,7 @@ from contracts.topics import EVENTS, MAX_EVENT_BYTES, OUTCOMES, WORK
 from contracts.work import Order
 from orchestrator.ports import Recorded, RefusedRequest
 from orchestrator.run import Deadline, Refusal, Run, decide, fold, react
-from orchestrator.run.errors import IdempotencyKeyReused, PayloadTooLarge
+from orchestrator.run.errors import IdempotencyKeyReused, PayloadTooLarge, Undecidable
 
 _log = structlog.get_logger(__name__)
 
@@ -30,15 +30,22 @@ class Taken:
 
     record: RawRecord
     command: AnyCommand | None
-    error: ValidationError | None = None
+    error: Exception | None = None
+
+
+class ForeignKey(Exception):
+    """The record's key is not its run's id, so that another partition's owner decides on the run."""
 
 
 def read(record: RawRecord) -> Taken:
     """Read one record; a malformed one is answered with a dead letter and harms no other."""
     try:
-        return Taken(record, parse_command(record.value or b""))
+        command = parse_command(record.value or b"")
     except ValidationError as error:
         return Taken(record, None, error)
+    if record.key != _key(command.run_id):
+        return Taken(record, None, ForeignKey(ForeignKey.__doc__))
+    return Taken(record, command)
 
 
 def dead(taken: Taken) -> Outgoing:
@@ -54,7 +61,7 @@ class Decisions:
     """
 
     runs: dict[UUID, Run]
-    refused: Mapping[UUID, RefusedRequest]
+    refused: dict[UUID, RefusedRequest]
     now: datetime
     events: list[Recorded] = field(default_factory=list)
     refusals: list[RefusedRequest] = field(default_factory=list)
@@ -76,6 +83,10 @@ class Decisions:
             self._decide(command)
         except Refusal as refusal:
             self._refuse(command, refusal)
+        except Exception as error:  # a fault of ours: a person finds the command, its partition goes on
+            _log.exception("a command could not be decided", kind=command.kind, run_id=str(command.run_id))
+            self.outgoing.append(dead_letter(taken.record, error))
+            self._refuse(command, Undecidable())
 
     def _decide(self, command: AnyCommand) -> None:
         run = self.runs.get(command.run_id)
@@ -88,11 +99,13 @@ class Decisions:
             raise PayloadTooLarge
         run = fold(events, run)
         assert run is not None, "a decision leaves a run"
+        answer = list(
+            outcome_records(command, Accepted(command_id=command.command_id, run_id=run.run_id, view=run.view))
+        )
         self.runs[command.run_id] = run
         self.touched.add(command.run_id)
         self.events += recorded
-        self.outgoing += map(event_record, recorded)
-        self._answer(command, Accepted(command_id=command.command_id, run_id=command.run_id, view=run.view))
+        self.outgoing += [*map(event_record, recorded), *answer]
 
     def _stamped(self, command: AnyCommand, run: Run | None) -> AnyCommand:
         # One clock for all: leases and time limits count from when a command is taken in, however long it lay in Kafka.
@@ -108,7 +121,8 @@ class Decisions:
         _log.debug("refused", kind=command.kind, run_id=str(command.run_id), code=refusal.code, reason=refusal.message)
         outcome = refusal_outcome(command, refusal)
         if refusal.remembered:
-            self.refusals.append(RefusedRequest(outcome, command.request_sha256))
+            known = self.refused[command.command_id] = RefusedRequest(outcome, command.request_sha256)
+            self.refusals.append(known)
         self._answer(command, outcome)
 
     def _answer(self, command: AnyCommand, outcome: Outcome) -> None:
@@ -190,7 +204,11 @@ def order_records(recorded: Recorded, run: Run) -> Iterator[Outgoing]:
 def outcome_records(command: AnyCommand, outcome: Outcome) -> Iterator[Outgoing]:
     """Return the outcome for whoever waits for it, on the partition that the command names."""
     if command.reply_to is not None:
-        headers = [("command_id", command.command_id.bytes), ("content-type", b"application/json")]
+        headers = [
+            ("command_id", command.command_id.bytes),
+            ("request_sha256", (command.request_sha256 or "").encode()),
+            ("content-type", b"application/json"),
+        ]
         yield Outgoing(OUTCOMES.name, _key(command.run_id), _json(outcome), headers, partition=command.reply_to)
 
 

@@ -18,7 +18,7 @@ from gateway.adapters.tables import PostgresTables, ensure_schema
 from gateway.adapters.views import PostgresViews
 from gateway.fakes.memory import MemoryTables
 from gateway.ports import Away, Page, Place, Tables, Views
-from gateway.projection import Changes, project_batch
+from gateway.projection import Changes, Recorded, project_batch
 from local_stack.postgres import Postgres
 from support.asking import approve, at_error_review, at_payload_review, cancel, executed, retry
 from support.deciding import Story
@@ -254,11 +254,11 @@ async def test_two_writers_at_once_end_with_the_newest_of_each_run(postgres_url:
     run_ids = [uuid4() for _ in range(20)]
     ahead, behind = PostgresTables(postgres_url), PostgresTables(postgres_url)
 
-    def changes(story: Story) -> Changes:
-        return project_batch({}, [item for run_id in run_ids for item in history_of(story, run_id)])
+    def events(story: Story) -> list[Recorded]:
+        return [item for run_id in run_ids for item in history_of(story, run_id)]
 
     for _ in range(10):
-        await asyncio.gather(ahead.write(changes(FINISHED)), behind.write(changes(WAITING)))
+        await asyncio.gather(Feed(ahead).give(*events(FINISHED)), Feed(behind).give(*events(WAITING)))
         known = await ahead.load(run_ids)
         assert {item.view.state.value for item in known.values() if item.view} == {"completed"}
         assert await rows(postgres_url, "select * from views.hitl_pending_approvals") == []

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Iterable
 from uuid import UUID, uuid4
 
+import pytest
+
 from gateway.fakes.memory import MemoryTables
-from gateway.projection import Changes, Known
+from gateway.projection import Changes, Known, project_batch
 from support.asking import approve, at_payload_review, executed
 from support.projecting import Feed, history_of, view_of
 
@@ -113,13 +115,29 @@ async def test_a_gateway_that_slept_cannot_turn_a_run_back() -> None:
     assert tables.moved[RUN_ID].view == VIEW
 
 
-async def test_events_beyond_a_gap_wait_for_the_missing_one() -> None:
-    """The run's view stays at its last unbroken version, other runs go on, and the missing event mends all."""
+@pytest.mark.parametrize("size", [1, 2, 100])
+async def test_events_beyond_a_gap_wait_for_the_missing_one(size: int) -> None:
+    """The run's view stays at its last unbroken version, other runs go on, and the missing event mends all, however they are cut."""
     tables, other = MemoryTables(), uuid4()
     feed = Feed(tables)
-    await feed.give(*EVENTS[:2], *EVENTS[3:], *history_of(FINISHED, other))
+    events = [*EVENTS[:2], *EVENTS[3:], *history_of(FINISHED, other)]
+    await feed.give_all(events[start : start + size] for start in range(0, len(events), size))
     assert (version_of(tables), version_of(tables, other)) == (2, len(EVENTS))
     await feed.give(EVENTS[2])
+    assert tables.moved[RUN_ID].view == VIEW
+
+
+async def test_an_event_that_is_parked_while_a_rebuild_brings_the_missing_ones_is_folded() -> None:
+    """What was loaded before the rebuild shows a gap, what is there after it shows none."""
+
+    class Rebuilt(MemoryTables):
+        async def write(self, changes: Changes) -> set[UUID]:
+            if not self.moved:
+                await super().write(project_batch({}, EVENTS[:3]))
+            return await super().write(changes)
+
+    tables = Rebuilt()
+    await Feed(tables).give(*EVENTS[3:])
     assert tables.moved[RUN_ID].view == VIEW
 
 
@@ -141,7 +159,7 @@ async def test_who_waits_for_a_run_is_woken_by_its_events() -> None:
     """A reader that asks for a version does not wait for the next look."""
     feed = Feed(MemoryTables())
     with feed.arrivals.of(RUN_ID) as arrival:
-        waiting = asyncio.create_task(arrival.within(60))
+        waiting = asyncio.create_task(arrival.reach(1, 60))
         await feed.give(EVENTS[0])
         await waiting
 
@@ -154,4 +172,5 @@ async def test_many_runs_and_batches_end_as_all_events_folded_from_nothing() -> 
     live, rebuilt = MemoryTables(), MemoryTables()
     await Feed(live).give_all(woven[start : start + 7] for start in range(0, len(woven), 7))
     await Feed(rebuilt).give_all(histories)
-    assert (live.moved, live.events, live.decisions) == (rebuilt.moved, rebuilt.events, rebuilt.decisions)
+    assert [live.moved[run_id].view for run_id in runs] == [rebuilt.moved[run_id].view for run_id in runs]
+    assert (live.events, live.decisions) == (rebuilt.events, rebuilt.decisions)

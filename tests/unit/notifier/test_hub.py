@@ -263,6 +263,28 @@ def test_a_snapshot_that_took_longer_than_the_ring_holds_is_refused() -> None:
         hub.follow(listener.client, {})
 
 
+def test_a_snapshot_that_does_not_reach_what_the_ring_holds_is_refused() -> None:
+    """The read model is too far behind: what is in between is neither in it nor here."""
+    hub = hub_of(ring_count=2)
+    talker = Talker(hub)
+    talker.publish(ANN, times=5)
+    for shown in ({ANN.run_id: 2}, {}):
+        with pytest.raises(Overtaken):
+            hub.follow(Listener(hub).client, shown)
+    hub.follow(Listener(hub).client, {ANN.run_id: 3})
+
+
+def test_a_partial_snapshot_leaves_runs_out_that_go_on() -> None:
+    """There are more than it shows; their next events follow all the same."""
+    hub = hub_of(ring_count=2)
+    talker, listener = Talker(hub), Listener(hub)
+    talker.publish(ANN, times=2)
+    listener = Listener(hub)
+    talker.publish(ANN, times=2)
+    hub.follow(listener.client, {}, partial=True)
+    assert listener.listen() == [(ANN.run_id, 3), (ANN.run_id, 4)]
+
+
 def test_a_long_backlog_does_not_make_a_client_a_slow_one() -> None:
     """What it missed may be longer than its queue; what comes then may not."""
     hub = hub_of(queue_count=2)

@@ -21,7 +21,7 @@ from contracts.work import Execution, Failure, Preparation
 from orchestrator.run import fold
 from orchestrator.run.state import WorkKind
 from support import anything
-from support.asking import approve, edit, reject, resume, retry
+from support.asking import again, approve, edit, reject, resume, retry
 from support.deciding import RUN_ID, Ask, Outcome, Story, given
 
 ELSEWHERE = UUID(int=0xDEAD)
@@ -159,7 +159,7 @@ class AnySequence(RuleBasedStateMachine):
         command = self.said[which % len(self.said)]
         took_effect = command.command_id in self.story.now.answered
         sha = DIGEST if other_body else command.request_sha256
-        outcome = self._say(_again(command, self.story).but(request_sha256=sha))
+        outcome = self._say(again(command).but(request_sha256=sha))
         if took_effect and other_body:
             outcome.refused_with("idempotency_key_reused")
         elif took_effect:
@@ -169,7 +169,7 @@ class AnySequence(RuleBasedStateMachine):
     @rule(which=st.integers(0, 30), fresh=st.booleans())
     def another_tenant_says_it(self, which: int, fresh: bool) -> None:  # noqa: FBT001 - drawn by name
         command = self.said[which % len(self.said)]
-        ask = _again(command, self.story).but(tenant="other")
+        ask = again(command).but(tenant="other")
         if fresh:
             ask = ask.but(command_id=uuid5(ELSEWHERE, str(len(self.said))))
         code = "run_already_exists" if isinstance(command, c.StartRun) else "run_not_found"
@@ -199,16 +199,8 @@ class AnySequence(RuleBasedStateMachine):
         assert run == self.story.run
 
 
-def _again(command: c.AnyCommand, story: Story) -> Ask:
-    """Say a command again, taken in now: the clock's never before their time."""
-    at = max(story.at, command.at) if isinstance(command, c.FromClock) else story.at
-    return Ask(type(command), lambda _: {**dict(command), "at": at})
-
-
 def _due(story: Story) -> Ask:
-    due = story.due
-    assert due is not None
-    return _again(due, story)
+    return again(story.due)
 
 
 def _what_is_offered_is_allowed(story: Story) -> None:

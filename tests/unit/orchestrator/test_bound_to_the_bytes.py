@@ -26,7 +26,7 @@ from support.asking import (
     start,
     time_is_up,
 )
-from support.deciding import Outcome, Story, given, like
+from support.deciding import Story, given, like
 
 ALTERED = {**PAYLOAD, "prompt": "something else"}
 
@@ -66,25 +66,25 @@ def test_an_approval_of_the_bytes_before_the_edit_is_refused() -> None:
 def test_a_payload_that_is_not_what_was_approved_goes_back_to_review() -> None:
     """A19: checked again when the call is ordered, whatever made them differ; a new approval lets it go."""
     story = _altered(at_error_review())
-    outcome = _unchecked(story, retry())
+    outcome = story.when(retry())
     outcome.then(
         e.RunRetried,
         like(e.CheckpointOpened, step=Step.PAYLOAD_REVIEW, subject=ALTERED, reasons__code=("subject_changed",)),
     )
     assert not [record for record in outcome.events if isinstance(record.data, e.CallOrdered)]
-    after = _unchecked(outcome.story, approve_as_seen())
+    after = outcome.story.when(approve_as_seen())
     after.then(e.CheckpointApproved, like(e.CallOrdered, payload_sha256=digest(ALTERED)))
 
 
 def test_the_next_attempt_of_a_call_is_checked_too() -> None:
     """A19: an attempt after a back-off orders a call as much as the first one did."""
     story = _altered(calling().given(failed(retryable=True)))
-    outcome = _unchecked(story, back_off_ends())
+    outcome = story.when(back_off_ends())
     outcome.then(like(e.CheckpointOpened, step=Step.PAYLOAD_REVIEW, reasons__code=("subject_changed",)))
     outcome.leaves(state="payload_review")
     assert outcome.story.due is not None
     assert outcome.story.due.kind == "expire-checkpoint.v1", "the clock waits for the person, not for the attempt"
-    _unchecked(outcome.story, approve()).then(e.CheckpointApproved, like(e.CallOrdered, attempt=1))
+    outcome.story.when(approve()).then(e.CheckpointApproved, like(e.CallOrdered, attempt=1))
 
 
 def test_a_payload_that_policy_let_pass_is_not_held_to_an_approval() -> None:
@@ -96,7 +96,7 @@ def test_a_payload_that_policy_let_pass_is_not_held_to_an_approval() -> None:
 def test_an_approval_by_a_time_limit_is_bound_too() -> None:
     """A8, A19: the clock approved what was shown, and nothing else is sent for it."""
     story = at_payload_review(on_timeout="approve").given(time_is_up(), failed())
-    _unchecked(_altered(story), retry()).then(e.RunRetried, like(e.CheckpointOpened, step=Step.PAYLOAD_REVIEW))
+    _altered(story).when(retry()).then(e.RunRetried, like(e.CheckpointOpened, step=Step.PAYLOAD_REVIEW))
 
 
 def test_an_approval_does_not_outlive_the_payload_it_was_for() -> None:
@@ -107,8 +107,4 @@ def test_an_approval_does_not_outlive_the_payload_it_was_for() -> None:
 
 def _altered(story: Story) -> Story:
     """Return the story with a payload that nobody approved: no command leads there, which is why it is checked."""
-    return replace(story, run=replace(story.now, payload=ALTERED))
-
-
-def _unchecked(story: Story, ask: object) -> Outcome:
-    return replace(story, checked=False).when(ask)  # type: ignore[arg-type]
+    return replace(story, run=replace(story.now, payload=ALTERED), checked=False)

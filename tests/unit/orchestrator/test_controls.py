@@ -11,6 +11,7 @@ from contracts.policy import Step
 from contracts.runs import events as e
 from support.asking import (
     AT,
+    again,
     PAYLOAD,
     RESPONSE,
     approve,
@@ -128,9 +129,11 @@ def test_a_checkpoint_does_not_expire_while_its_run_is_paused() -> None:
     """A8: a time limit that was already on its way is refused, and its command may come again later."""
     story = at_payload_review()
     on_its_way = story.due
-    assert on_its_way is not None
-    outcome = story.given(pause()).when(time_is_up().but(**dict(on_its_way))) if False else None
-    assert outcome is None
+    paused = story.given(pause())
+    paused.later(5000).when(again(on_its_way)).refused_with("not_allowed", paused=True)
+    resumed = paused.later(5000).given(resume())
+    resumed.when(again(on_its_way)).refused_with("not_allowed", paused=False)
+    resumed.when(time_is_up()).then(e.CheckpointExpired, e.RunFailed)
 
 
 def test_a_preparation_that_answers_during_a_pause_is_recorded() -> None:
@@ -172,7 +175,7 @@ def test_no_attempt_is_made_while_a_run_is_paused() -> None:
     due = story.due
     assert due is not None
     paused = story.given(pause())
-    paused.later(1000).when(_as_sent(due)).refused_with("not_allowed", paused=True)
+    paused.later(1000).when(again(due)).refused_with("not_allowed", paused=True)
     resumed = paused.later(1000).given(resume())
     assert resumed.due == due, "the very same command falls due, and its earlier refusal does not bind it"
     resumed.when(back_off_ends()).then(like(e.CallOrdered, attempt=2))
@@ -229,7 +232,3 @@ def test_a_run_can_be_retried_more_than_once() -> None:
 def test_retrying_is_no_decision_unless_it_was_asked_for() -> None:
     """A10: `last_approval` stays the rejection when a failed run is retried."""
     rejected().when(retry()).leaves(last_approval__action="reject")
-
-
-def _as_sent(command: object) -> object:
-    raise NotImplementedError

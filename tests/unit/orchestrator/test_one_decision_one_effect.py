@@ -10,6 +10,7 @@ from contracts.policy import Step
 from contracts.runs import events as e
 from support.asking import (
     AT,
+    again,
     approve,
     approve_as_seen,
     at_error_review,
@@ -132,11 +133,11 @@ def test_the_same_command_again_has_no_second_effect(story: Story, ask: Ask, eff
     ask = ask.but(**KEY, **({"checkpoint_id": story.checkpoint_id} if "Checkpoint" in ask.kind.__name__ else {}))
     first = story.when(ask)
     assert isinstance(first.events[-1].data, effect)
-    first.story.when(_same(first.command)).then()
+    first.story.when(again(first.command)).then()
     moved_on = _move_on(first.story)
-    moved_on.when(_same(first.command)).then()
-    moved_on.when(_same(first.command).but(request_sha256="b" * 64)).refused_with("idempotency_key_reused")
-    moved_on.when(_same(first.command).but(request_sha256=None)).refused_with("idempotency_key_reused")
+    moved_on.when(again(first.command)).then()
+    moved_on.when(again(first.command).but(request_sha256="b" * 64)).refused_with("idempotency_key_reused")
+    moved_on.when(again(first.command).but(request_sha256=None)).refused_with("idempotency_key_reused")
 
 
 def test_a_key_used_for_one_checkpoint_does_not_decide_the_next() -> None:
@@ -154,10 +155,6 @@ def test_every_event_of_a_decision_names_the_command_that_caused_it() -> None:
         ("ann", KEY["command_id"]),
         ("system", KEY["command_id"]),
     ]
-
-
-def _same(command: object) -> Ask:
-    return Ask(type(command), lambda _: dict(command))  # type: ignore[call-overload, arg-type]
 
 
 def _move_on(story: Story) -> Story:

@@ -18,7 +18,7 @@ from contracts.kafka.consuming import (
     subscribe_group,
     subscribe_partitions,
 )
-from contracts.kafka.producing import Outgoing, Producer, dead_letter
+from contracts.kafka.producing import Outgoing, Producer, RecordTooLarge, dead_letter
 
 __all__ = [
     "Confirming",
@@ -28,6 +28,7 @@ __all__ = [
     "Outgoing",
     "Producer",
     "RawRecord",
+    "RecordTooLarge",
     "Stretch",
     "Unavailable",
     "commit_offsets",

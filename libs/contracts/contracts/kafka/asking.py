@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections.abc import Sequence
-from uuid import UUID
 
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
@@ -18,7 +16,9 @@ from contracts.runs.commands import Command
 from contracts.runs.outcomes import Outcome, parse_outcome
 from contracts.topics import COMMANDS, OUTCOMES
 
-_UUID_BYTES = 16
+_Asked = tuple[bytes, bytes]
+"""A command's id, and the digest of its request: another body with the same Idempotency-Key gets an answer of its own."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -31,7 +31,7 @@ class Desk:
 
     def __init__(self, broker: KafkaBroker, producer: Producer, fetch_wait_ms: int) -> None:
         self._producer = producer
-        self._waiting: dict[UUID, list[asyncio.Future[Outcome]]] = {}
+        self._waiting: dict[_Asked, list[asyncio.Future[Outcome]]] = {}
         self.partition = random.randrange(OUTCOMES.partitions)  # noqa: S311 - a choice, not a secret
         self._subscriber = subscribe_partitions(
             broker, OUTCOMES, [self.partition], self.on_records, fetch_wait_ms=fetch_wait_ms
@@ -52,7 +52,8 @@ class Desk:
         command = command.model_copy(update={"reply_to": self.partition})
         sending = Outgoing(COMMANDS.name, str(command.run_id).encode(), command.model_dump_json().encode())
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        asking = self._waiting.setdefault(command.command_id, [])
+        asked = (command.command_id.bytes, (command.request_sha256 or "").encode())
+        asking = self._waiting.setdefault(asked, [])
         asking.append(outcome)
         sent = False
         try:
@@ -67,27 +68,20 @@ class Desk:
         finally:
             asking.remove(outcome)
             if not asking:
-                self._waiting.pop(command.command_id, None)
+                self._waiting.pop(asked, None)
 
     async def on_records(self, records: Sequence[RawRecord]) -> None:
         """Hand outcomes to who asked; those of other askers on this partition are skipped unread."""
         for record in records:
-            asked = self._whose(record)
-            if asked is None:
+            headers = dict(record.headers)
+            asking = self._waiting.get((headers.get("command_id", b""), headers.get("request_sha256", b"")))
+            if not asking:
                 continue
             try:
                 outcome = parse_outcome(record.value or b"")
             except ValueError as error:
                 _log.error("an outcome could not be read: %s", error)
                 continue
-            for waiting in self._waiting.get(asked, ()):
+            for waiting in asking:
                 if not waiting.done():
                     waiting.set_result(outcome)
-
-    def _whose(self, record: RawRecord) -> UUID | None:
-        for name, value in record.headers:
-            if name == "command_id":
-                with contextlib.suppress(ValueError):
-                    asked = UUID(bytes=value) if len(value) == _UUID_BYTES else None
-                    return asked if asked in self._waiting else None
-        return None

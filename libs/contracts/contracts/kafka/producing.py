@@ -20,6 +20,10 @@ _JSON = [("content-type", b"application/json")]
 _partition_of_key = DefaultPartitioner()
 
 
+class RecordTooLarge(KafkaError):
+    """A record is larger than topics take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A record to send. Without `partition` its key chooses one, as every Kafka client would."""
@@ -65,7 +69,7 @@ class Producer:
             await sent
 
     async def send_all(self, records: Iterable[Outgoing]) -> list[asyncio.Future[Any]]:
-        """Hand records over in order; the futures end when all replicas have them.
+        """Hand records over in order; the futures end when all replicas have them. Raises RecordTooLarge before any is sent.
 
         One request a partition, however many records: writes to the socket were a third of the orchestrator's time.
         """
@@ -73,25 +77,29 @@ class Producer:
         grouped: dict[tuple[str, int], list[Outgoing]] = {}
         for record in records:
             grouped.setdefault((record.topic, await self._partition(record)), []).append(record)
-        futures: list[asyncio.Future[Any]] = []
-        for (topic, partition), group in grouped.items():
-            batch = self._producer.create_batch()
-            for record in group:
-                entry: dict[str, Any] = {
-                    "key": record.key,
-                    "value": record.value,
-                    "timestamp": None,
-                    "headers": record.headers,
-                }
-                if batch.append(**entry) is None:
-                    futures.append(await self._producer.send_batch(batch, topic, partition=partition))
-                    batch = self._producer.create_batch()
-                    if batch.append(**entry) is None:
-                        raise KafkaError(
-                            f"a record of {len(record.value or b'')} bytes is larger than {MAX_RECORD_BYTES}"
-                        )
-            futures.append(await self._producer.send_batch(batch, topic, partition=partition))
-        return futures
+        # All is packed before anything is sent: a record that brokers refuse would leave a gap in the numbering of its
+        # partition, and whatever is sent behind a gap is refused too, for ever.
+        packed = {place: self._pack(group) for place, group in grouped.items()}
+        return [
+            await self._producer.send_batch(batch, topic, partition=partition)
+            for (topic, partition), batches in packed.items()
+            for batch in batches
+        ]
+
+    def _pack(self, records: Iterable[Outgoing]) -> list[Any]:
+        assert self._producer is not None
+        batches: list[Any] = []
+        for record in records:
+            entry = {"key": record.key, "value": record.value, "timestamp": None, "headers": record.headers}
+            if batches and batches[-1].append(**entry) is not None:
+                continue
+            batches.append(self._producer.create_batch())
+            batches[-1].append(**entry)
+            if batches[-1].size() > MAX_RECORD_BYTES:
+                raise RecordTooLarge(
+                    f"a record for {record.topic} of {batches[-1].size()} bytes; the most is {MAX_RECORD_BYTES}"
+                )
+        return batches
 
     async def partitions(self, topic: str) -> list[int]:
         """Return the partitions of a topic; on the embedded broker, asking creates it."""
@@ -105,18 +113,27 @@ class Producer:
         return int(_partition_of_key(record.key, partitions, partitions))
 
 
+DEAD_BYTES = MAX_RECORD_BYTES - 32 * 1024
+"""The most of a malformed record that is kept, so that the reason fits beside it."""
+
+
 def dead_letter(record: RawRecord, error: Exception) -> Outgoing:
-    """Wrap a malformed record for `<topic>.dead`: its bytes as they came, the reason and its place in headers."""
+    """Wrap a malformed record for `<topic>.dead`: its bytes as they came, the reason and its place in headers.
+
+    One that is too large with these keeps the beginning of its value alone, and says how much it was.
+    """
+    reason = explain(error) if isinstance(error, ValidationError) else str(error)
+    key, value, headers = record.key, record.value, list(record.headers)
+    held = sum(len(part or b"") for part in (key, value, *(value for _, value in headers)))
+    if held + sum(len(name) * 4 for name, _ in headers) > DEAD_BYTES:
+        key, value, headers = None, (value or b"")[:DEAD_BYTES], [("cut-from-bytes", str(held).encode())]
     return Outgoing(
         topic=f"{record.topic}.dead",
-        key=record.key,
-        value=record.value,
+        key=key,
+        value=value,
         headers=[
-            *record.headers,
-            (
-                "error",
-                (explain(error) if isinstance(error, ValidationError) else str(error))[:2000].encode(errors="replace"),
-            ),
+            *headers,
+            ("error", reason[:2000].encode(errors="replace")),
             ("error-type", type(error).__name__.encode()),
             ("source-topic", record.topic.encode()),
             ("source-partition", str(record.partition).encode()),

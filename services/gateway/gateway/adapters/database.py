@@ -25,7 +25,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Database:
-    """Knows at any moment whether PostgreSQL answers, and makes the tables each time that it begins to."""
+    """Knows at any moment whether PostgreSQL answers. `prepare` makes the tables, whenever it begins to or a query failed."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -71,8 +71,9 @@ class Database:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PING_SECONDS):
                     await self._doubted.wait()
+            doubted = self._doubted.is_set()
             self._doubted.clear()
-            await self._ping()
+            await self._ping(doubted=doubted)
 
     async def check(self) -> None:
         """Raise Away unless the last ping was answered."""
@@ -100,12 +101,12 @@ class Database:
         with self.asking():
             return list(await self.pool.fetch(query, *values))
 
-    async def _ping(self) -> None:
+    async def _ping(self, *, doubted: bool = False) -> None:
         try:
             with translated():
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await (await self._pings.connection()).fetchval("select 1")
-                if self.is_away:
+                if self.is_away or doubted:
                     for make_tables in self.prepare:
                         await make_tables()
         except Away as error:
@@ -167,6 +168,9 @@ _AWAY = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InvalidAuthorizationSpecificationError,
+    # The server answers again, and the tables are about to be made.
+    asyncpg.UndefinedTableError,
+    asyncpg.InvalidSchemaNameError,
 )
 
 

@@ -9,14 +9,13 @@ from uuid import UUID
 
 import asyncpg
 
-from contracts.runs.views import RunView
+from contracts.runs.views import Checkpoint, RunView
 from gateway.adapters.database import Dedicated, translated
 from gateway.adapters.views import named_queries
 from gateway.ports import Away
 from gateway.projection import Changes, Decision, Known, Moved, Recorded
 
 REMAKE_BATCH = 500
-RUN_COLUMNS = 9
 
 Fold = Callable[[Mapping[UUID, Known], Sequence[Recorded]], Changes]
 
@@ -25,9 +24,10 @@ async def ensure_schema(url: str) -> None:
     """Make the tables that are missing. Any number of gateways may do so at once. Raises Away."""
     sql, line = named_queries(), Dedicated(url)
     try:
-        async with _transaction(line) as connection:
-            await connection.execute(sql["lock-schema"])
-            await connection.execute(sql["schema"])
+        async with _using(line) as connection, connection.transaction():
+            if not await connection.fetchval(sql["schema-is-made"]):
+                await connection.execute(sql["lock-schema"])
+                await connection.execute(sql["schema"])
     finally:
         await line.close()
 
@@ -45,25 +45,24 @@ class PostgresTables:
 
     async def load(self, run_ids: Iterable[UUID]) -> dict[UUID, Known]:
         """Return what is known of each of these runs."""
-        with translated():
-            connection = await self._line.connection()
+        async with _using(self._line) as connection:
             rows = await connection.fetch(self._sql["load"], list(run_ids))
         return {row["run_id"]: _known(row) for row in rows}
 
     async def write(self, changes: Changes) -> set[UUID]:
-        """Write a batch; return the runs that another writer has moved further already. Raises Unfit."""
-        async with _transaction(self._line) as connection:
+        """Write a batch at once; return the runs that are not as it found them. Raises Unfit."""
+        async with _using(self._line) as connection:
             return await self._write(connection, changes)
 
     async def keep(self, events: Iterable[Recorded]) -> None:
         """Keep events and fold nothing. Raises Unfit."""
-        async with _transaction(self._line) as connection:
-            await self._execute(connection, "write-events", map(_event_row, events))
+        async with _using(self._line) as connection:
+            await connection.execute(self._sql["keep"], *_columns(map(_event_row, events), 5))
 
     async def remake(self, fold: Fold) -> int:
         """Fold all events that are kept anew; return how many. Readers see the old tables until all is done, writers wait."""
         count, known = 0, dict[UUID, Known]()
-        async with _transaction(self._line) as connection:
+        async with _using(self._line) as connection, connection.transaction():
             await connection.execute(self._sql["lock-runs"])
             await connection.execute(self._sql["clear"])
             async for batch in self._kept(connection):
@@ -77,22 +76,18 @@ class PostgresTables:
         return count
 
     async def _write(self, connection: asyncpg.Connection, changes: Changes) -> set[UUID]:
-        # In the order of their ids, so that two writers never wait for each other crosswise. First also when there are
-        # none: taking the table's lock, it waits for a remake, so that an event parked here is parked after it.
-        rows = [_run_row(changes.moved[run_id]) for run_id in sorted(changes.moved)]
-        columns = [list(column) for column in zip(*rows, strict=True)] or [[]] * RUN_COLUMNS
-        moved = {row["run_id"] for row in await connection.fetch(self._sql["write-runs"], *columns)}
-        if changes.events:
-            await self._execute(connection, "write-events", map(_event_row, changes.events))
-        if changes.decisions:
-            await self._execute(connection, "write-approvals", map(_decision_row, changes.decisions))
-        if moved:
-            # A statement sees all that was committed before it, and the runs' rows are locked: what waits is what we say.
-            pending = [_pending_row(changes.moved[run_id]) for run_id in moved if changes.moved[run_id].view.checkpoint]
-            await connection.execute(self._sql["close-pending"], list(moved), [row[0] for row in pending])
-            if pending:
-                await self._execute(connection, "write-pending", pending)
-        return changes.moved.keys() - moved
+        # In the order of their ids, so that two writers never wait for each other crosswise. Also a batch that moves none
+        # takes the table's lock: so it waits for a remake, and what it parks is parked after it.
+        moved = [changes.moved[run_id] for run_id in sorted(changes.moved)]
+        written = await connection.fetch(
+            self._sql["write"],
+            *_columns(map(_run_row, moved), 10),
+            *_columns(map(_event_row, changes.events), 5),
+            *_columns(map(_decision_row, changes.decisions), 10),
+            [checkpoint.checkpoint_id for each in moved if (checkpoint := each.closed)],
+            *_columns([_opened_row(each, checkpoint) for each in moved if (checkpoint := each.opened)], 9),
+        )
+        return changes.moved.keys() - {row["run_id"] for row in written}
 
     async def _kept(self, connection: asyncpg.Connection) -> AsyncIterator[list[Recorded]]:
         batch: list[Recorded] = []
@@ -104,17 +99,16 @@ class PostgresTables:
         if batch:
             yield batch
 
-    async def _execute(self, connection: asyncpg.Connection, name: str, rows: Iterable[tuple[Any, ...]]) -> None:
-        await connection.execute(self._sql[name], *map(list, zip(*rows, strict=True)))
+
+def _columns(rows: Iterable[tuple[Any, ...]], count: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(count)]
 
 
 @asynccontextmanager
-async def _transaction(line: Dedicated) -> AsyncIterator[asyncpg.Connection]:
+async def _using(line: Dedicated) -> AsyncIterator[asyncpg.Connection]:
     try:
         with translated():
-            connection = await line.connection()
-            async with connection.transaction():
-                yield connection
+            yield await line.connection()
     except Away:
         # What state the connection is in, nobody knows.
         await line.close()
@@ -132,6 +126,7 @@ def _run_row(moved: Moved) -> tuple[Any, ...]:
         view.run_id,
         moved.tenant,
         view.version,
+        moved.found_version,
         view.state.value,
         view.session_id,
         view.user_id,
@@ -162,18 +157,15 @@ def _decision_row(decision: Decision) -> tuple[Any, ...]:
     )
 
 
-def _pending_row(moved: Moved) -> tuple[Any, ...]:
-    view = moved.view
-    checkpoint = view.checkpoint
-    assert checkpoint is not None, "only runs that wait have a row"
+def _opened_row(moved: Moved, checkpoint: Checkpoint) -> tuple[Any, ...]:
     return (
         checkpoint.checkpoint_id,
-        view.run_id,
+        moved.view.run_id,
         moved.tenant,
         checkpoint.step.value,
         checkpoint.assignee,
-        view.session_id,
-        view.user_id,
+        moved.view.session_id,
+        moved.view.user_id,
         checkpoint.opened_at,
         checkpoint.expires_at,
     )

@@ -2,6 +2,10 @@
 -- Payloads are `json` and not `jsonb`: a JSON string may hold \u0000, which jsonb refuses, and json keeps the bytes. For the
 -- same reason what people write stands in payloads alone: no column of `text` takes it.
 
+-- name: schema-is-made
+-- Name what was added to the schema last. Making it takes locks that a rebuild would hold up.
+select to_regclass('views.hitl_approvals_of_checkpoint') is not null
+
 -- name: lock-schema
 -- Let one process at a time make the schema: `if not exists` alone fails when two do it at once.
 select pg_advisory_xact_lock(7146250031955)
@@ -14,6 +18,7 @@ create table if not exists views.hitl_runs (
     run_id      uuid        primary key,
     tenant      text        not null,
     version     bigint      not null,
+    folded_on   bigint      not null,
     state       text        not null,
     session_id  text,
     user_id     text,
@@ -78,49 +83,56 @@ left join lateral (
     where s.run_id = k.run_id and s.version > coalesce(r.version, 0)
 ) e on true
 
--- name: write-runs
--- Move runs on, those that another writer has not moved further. Each batch begins with it: its row locks make the rest safe.
-insert into views.hitl_runs as stored
-    (run_id, tenant, version, state, session_id, user_id, created_at, updated_at, view)
-select *
-from unnest(
-    $1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::json[]
+-- name: write
+-- A batch in one statement and one round trip. A view is taken only where the table holds the one it was folded on; what
+-- waits changes with it. Events and decisions are facts, whoever writes them. Rows are locked in the order they are given.
+with moved as (
+    insert into views.hitl_runs as stored
+        (run_id, tenant, version, folded_on, state, session_id, user_id, created_at, updated_at, view)
+    select *
+    from unnest(
+        $1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
+        $9::timestamptz[], $10::json[]
+    )
+    on conflict (run_id) do update
+    set version = excluded.version, folded_on = excluded.folded_on, state = excluded.state,
+        updated_at = excluded.updated_at, view = excluded.view
+    where stored.version = excluded.folded_on
+    returning run_id
+), kept as (
+    insert into views.hitl_step_events (run_id, version, kind, at, record)
+    select * from unnest($11::uuid[], $12::bigint[], $13::text[], $14::timestamptz[], $15::json[])
+    on conflict do nothing
+), decided as (
+    insert into views.hitl_approvals
+        (run_id, version, checkpoint_id, tenant, step, action, actor, at, subject_sha256, approval)
+    select *
+    from unnest(
+        $16::uuid[], $17::bigint[], $18::uuid[], $19::text[], $20::text[], $21::text[], $22::text[], $23::timestamptz[],
+        $24::text[], $25::json[]
+    )
+    on conflict do nothing
+), closed as (
+    delete from views.hitl_pending_approvals
+    where checkpoint_id = any($26::uuid[]) and run_id in (select run_id from moved)
+), opened as (
+    insert into views.hitl_pending_approvals as stored
+        (checkpoint_id, run_id, tenant, step, assignee, session_id, user_id, opened_at, expires_at)
+    select opening.*
+    from unnest(
+        $27::uuid[], $28::uuid[], $29::text[], $30::text[], $31::text[], $32::text[], $33::text[], $34::timestamptz[],
+        $35::timestamptz[]
+    ) as opening (checkpoint_id, run_id, tenant, step, assignee, session_id, user_id, opened_at, expires_at)
+    where opening.run_id in (select run_id from moved)
+    on conflict (checkpoint_id) do update set expires_at = excluded.expires_at, assignee = excluded.assignee
+    where stored.run_id = excluded.run_id
 )
-on conflict (run_id) do update
-set version = excluded.version, state = excluded.state, updated_at = excluded.updated_at, view = excluded.view
-where stored.version < excluded.version
-returning run_id
+select run_id from moved
 
--- name: write-events
--- Keep events as they came; one that is there already is the same.
+-- name: keep
+-- Keep events as they came, and fold nothing; one that is there already is the same.
 insert into views.hitl_step_events (run_id, version, kind, at, record)
 select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::timestamptz[], $5::json[])
-on conflict do nothing
-
--- name: close-pending
--- Take away what no longer waits of the runs that moved.
-delete from views.hitl_pending_approvals where run_id = any($1::uuid[]) and checkpoint_id <> all($2::uuid[])
-
--- name: write-pending
--- What waits now; an escalation or a pause moves the deadline of one that waits already.
-insert into views.hitl_pending_approvals
-    (checkpoint_id, run_id, tenant, step, assignee, session_id, user_id, opened_at, expires_at)
-select *
-from unnest(
-    $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::timestamptz[]
-)
-on conflict (checkpoint_id) do update set expires_at = excluded.expires_at, assignee = excluded.assignee
-where hitl_pending_approvals.run_id = excluded.run_id
-
--- name: write-approvals
--- Decisions, each once.
-insert into views.hitl_approvals
-    (run_id, version, checkpoint_id, tenant, step, action, actor, at, subject_sha256, approval)
-select *
-from unnest(
-    $1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::text[],
-    $10::json[]
-)
 on conflict do nothing
 
 -- name: lock-runs

@@ -27,17 +27,17 @@ class MemoryTables:
         return {run_id: self._known(run_id) for run_id in run_ids}
 
     async def write(self, changes: Changes) -> set[UUID]:
-        """Write a batch; return the runs that are further already."""
+        """Write a batch; return the runs that are not as it found them."""
         self._answer()
         if any(map(self._refuses, changes.events)):
             raise Unfit("an event that this store cannot hold")
-        ahead = {run_id for run_id, moved in changes.moved.items() if self._reached(run_id) >= moved.view.version}
-        self.moved |= {run_id: moved for run_id, moved in changes.moved.items() if run_id not in ahead}
+        other = {run_id for run_id, moved in changes.moved.items() if self._reached(run_id) != moved.found_version}
+        self.moved |= {run_id: moved for run_id, moved in changes.moved.items() if run_id not in other}
         for recorded in changes.events:
             self.events.setdefault(recorded.event.run_id, {}).setdefault(recorded.event.version, recorded)
         for decision in changes.decisions:
             self.decisions.setdefault((decision.run_id, decision.version), decision)
-        return ahead
+        return other
 
     async def run(self, tenant: str, run_id: UUID) -> Run | None:
         """Return one run, or None."""

@@ -49,8 +49,12 @@ _SELECT_EVENTS = (
     "SELECT run_id, version, kind, record FROM ledger.events WHERE run_id = ANY(%b) ORDER BY run_id, version"
 )
 
+# Bounded on both sides: a block-range index finds a range, but not where an order begins.
 _SELECT_NOTIFICATIONS = """
-SELECT position, run_id, version, kind, record FROM ledger.events WHERE position >= %s ORDER BY position LIMIT %s"""
+SELECT run_id, version, kind, record, position FROM ledger.events WHERE position BETWEEN %b AND %b ORDER BY position"""
+
+# The sequence knows; max() would read the whole table.
+_LAST_POSITION = "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('ledger.events', 'position')), 0)"
 
 _MOVE = """
 UPDATE ledger.intake AS i SET position = m.after
@@ -211,17 +215,18 @@ class Recorder(AggregateRecorder):
 
     def select_notifications(self, start: int, limit: int) -> list[Notification]:
         """Return the events of all runs in the order of their positions, from `start` on."""
+        last = self.max_notification_id()
         with self.connection() as connection:
-            rows = connection.execute(_SELECT_NOTIFICATIONS, [start, limit], binary=True)
-            return [
-                Notification(id=row[0], originator_id=row[1], originator_version=row[2], topic=row[3], state=row[4])
-                for row in rows
-            ]
+            for first in range(start, last + 1, limit):
+                rows = connection.execute(_SELECT_NOTIFICATIONS, [first, first + limit - 1], binary=True).fetchall()
+                if rows:  # positions have gaps, even ones of a page's length
+                    return [Notification(*row) for row in rows]
+        return []
 
     def max_notification_id(self) -> int:
-        """Return the last position, 0 when there is none."""
+        """Return a position that no event is beyond, 0 when there is none."""
         with self.connection() as connection:
-            row = connection.execute("SELECT coalesce(max(position), 0) FROM ledger.events").fetchone()
+            row = connection.execute(_LAST_POSITION).fetchone()
             assert row is not None
             return int(row[0])
 
@@ -237,6 +242,11 @@ class Recorder(AggregateRecorder):
             return (
                 connection.execute("SELECT 1 FROM ledger.intake WHERE log_id = %s", [self._log_id]).fetchone() is None
             )
+
+    def check(self) -> None:
+        """Ask for nothing but an answer."""
+        with self.connection() as connection:
+            connection.execute("SELECT 1")
 
     def take_due(self, limit: int) -> list[bytes]:
         """Return the commands that are due, each to one caller; they fire again unless their run moves on."""
@@ -261,6 +271,7 @@ class PostgresLedger:
         self._mapper = KindMapper()
         self._store: EventStore[UUID] = EventStore(self._mapper, self._recorder)
         self._thread = ThreadPoolExecutor(1, "ledger")
+        self._closed = False
 
     async def create_tables(self) -> None:
         """Create what is missing."""
@@ -268,6 +279,9 @@ class PostgresLedger:
 
     async def close(self) -> None:
         """Disconnect, from under a statement that does not come back if need be."""
+        if self._closed:
+            return
+        self._closed = True
         closing = asyncio.ensure_future(self._run(self._recorder.close))
         await asyncio.wait([closing], timeout=CLOSE_SECONDS)
         if not closing.done():
@@ -300,8 +314,12 @@ class PostgresLedger:
         """Say whether nothing of this log was ever decided."""
         return await self._run(self._recorder.is_new_log)
 
+    async def check(self) -> None:
+        """Return when the database answers."""
+        await self._run(self._recorder.check)
+
     async def last_position(self) -> int:
-        """Return the position of the last event of all runs."""
+        """Return a position that no event is beyond."""
         return await self._run(self._recorder.max_notification_id)
 
     async def events_from(self, position: int, limit: int) -> list[tuple[int, Recorded]]:

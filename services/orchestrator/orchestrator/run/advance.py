@@ -20,6 +20,9 @@ from orchestrator.run.validation import violations
 BACKOFF_SECONDS = 1.0
 BACKOFF_MOST_SECONDS = 60.0
 
+RETRY_AFTER_MOST_SECONDS = 86_400.0
+"""How long a provider may ask us to wait."""
+
 INTENT_SCHEMA: JsonObject = CallIntent.model_json_schema()
 
 RESULT_SCHEMA: JsonObject = {"type": "object", "minProperties": 1}
@@ -203,7 +206,8 @@ def _review_response(run: Run, at: datetime) -> e.Event | None:
 def _after_failure(run: Run, failed: Failed, at: datetime) -> e.Event:
     failure, attempt = failed.failure, failed.work.attempt
     if _may_repeat(run, failed) and attempt < run.config.max_attempts:
-        wait = timedelta(seconds=max(_backoff(run, attempt), failure.retry_after or 0))
+        asked = min(failure.retry_after or 0, RETRY_AFTER_MOST_SECONDS)
+        wait = timedelta(seconds=max(_backoff(run, attempt), asked))
         return e.RetryScheduled(work_id=failed.work.work_id, attempt=attempt + 1, retry_at=at + wait)
     if _goes_to_a_person(run, failed):
         return _open_error_review(run, failed, at)

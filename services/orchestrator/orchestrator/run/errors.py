@@ -11,6 +11,8 @@ Refusal
 +-- CheckpointMismatch
 +-- SubjectChanged
 +-- ValidationFailed
++-- PayloadTooLarge
++-- Undecidable
 """
 
 from __future__ import annotations
@@ -125,3 +127,9 @@ class PayloadTooLarge(Refusal):
     """What this would record is larger than an event may be; send large values as artifacts."""
 
     code = "payload_too_large"
+
+
+class Undecidable(Refusal):
+    """Deciding this met a fault of ours; the command is kept in run.commands.dead."""
+
+    code = "internal_error"

@@ -1,0 +1,100 @@
+"""The notifier as a process: it starts, serves, and ends in time with an honest exit code, whoever is connected."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from component.notifier.watchtower import Press
+from contracts.runs.events import RunEvent
+from local_stack.ports import free_ports
+from local_stack.processes import Process, Program
+from support.asking import approve, at_payload_review, executed
+from support.client import until
+from support.kafka import Kafka
+from support.pushing import moved
+
+FINISHED = at_payload_review().given(approve(), executed(), approve())
+
+
+@pytest.fixture
+def port() -> int:
+    """Give a port that nobody uses."""
+    return free_ports(1)[0]
+
+
+@pytest_asyncio.fixture
+async def process(any_kafka: Kafka, gateway_url: str, port: int, tmp_path: Path) -> AsyncIterator[Process]:
+    """Run `python -m notifier` on the embedded broker, then on the real Kafka."""
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": any_kafka.bootstrap,
+        "COUNTERSIGN_FETCH_WAIT_MS": str(any_kafka.fetch_wait_ms),
+        "COUNTERSIGN_GATEWAY_URL": gateway_url,
+        "COUNTERSIGN_NOTIFIER_PORT": str(port),
+        **({"COUNTERSIGN_LOG_ID": any_kafka.log_id} if any_kafka.log_id else {}),
+    }
+    program = Program("notifier", [sys.executable, "-m", "notifier"], tmp_path / "log", environment, folder=tmp_path)
+    process = Process(program)
+    process.start()
+    yield process
+    process.kill()
+
+
+async def ready(process: Process, http: httpx.AsyncClient) -> None:
+    """Wait until it says that it is ready."""
+
+    async def look() -> bool | None:
+        assert process.alive, process.last_lines()
+        with contextlib.suppress(httpx.TransportError):
+            return (await http.get("/health/ready")).status_code == 200 or None
+        return None
+
+    await until(look)
+
+
+async def test_it_ends_in_time_though_somebody_is_connected(process: Process, port: int, press: Press) -> None:
+    """Streams end in order, sockets are told that the service stops, and the exit code is 0."""
+    run: list[RunEvent] = moved(FINISHED)
+    press.gateway.learn(*(event.to_bytes() for event in run))
+    url = f"127.0.0.1:{port}"
+    async with httpx.AsyncClient(base_url=f"http://{url}", timeout=30, trust_env=False) as http:
+        await ready(process, http)
+        async with (
+            connect(f"ws://{url}/ws?run_id={uuid4()}") as socket,
+            http.stream("GET", f"/hitl/runs/{run[0].run_id}/events") as answer,
+        ):
+            await socket.recv()
+            lines = answer.aiter_lines()
+            await anext(lines)
+            await process.stop(seconds=6)
+            assert process.exit_code == 0, process.last_lines()
+            assert [line async for line in lines][-1] == ""
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012
+
+
+async def test_a_port_in_use_is_one_clear_line(process: Process, port: int, tmp_path: Path) -> None:
+    """And an exit code that says it failed."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+        await ready(process, http)
+    second = Process(Program("second", process.program.command, tmp_path / "second", process.program.environment))
+    second.start()
+
+    async def ended() -> bool | None:
+        return not second.alive or None
+
+    await until(ended)
+    assert second.exit_code == 1
+    assert second.last_lines().count("\n") == 0
+    assert f"127.0.0.1:{port}" in second.last_lines()

@@ -1,0 +1,102 @@
+"""A ledger on a database of its own, and owners of partitions over it that publish into memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import pytest
+import pytest_asyncio
+
+from contracts.kafka import Confirming
+from orchestrator.adapters.ledger import PostgresLedger
+from orchestrator.intake import Intake
+from orchestrator.ports import Ledger
+from support.commanding import Record
+from support.ledgers import TABLES, execute
+from support.publishing import MemoryPublisher, Publications
+
+LOG = "log"
+
+MakeLedger = Callable[[], PostgresLedger]
+
+
+@pytest_asyncio.fixture
+async def ledger_url(module_postgres_url: str) -> str:
+    """Give the URL of a database with the ledger's tables, empty."""
+    ledger = PostgresLedger(module_postgres_url, LOG)
+    await ledger.create_tables()
+    await ledger.close()
+    await execute(module_postgres_url, f"TRUNCATE {', '.join(f'ledger.{table}' for table in TABLES)} RESTART IDENTITY")
+    return module_postgres_url
+
+
+@pytest_asyncio.fixture
+async def make_ledger(ledger_url: str) -> AsyncIterator[MakeLedger]:
+    """Make ledgers on one database, each with a connection of its own, as several processes have."""
+    made: list[PostgresLedger] = []
+
+    def make() -> PostgresLedger:
+        ledger = PostgresLedger(ledger_url, LOG)
+        made.append(ledger)
+        return ledger
+
+    yield make
+    for ledger in made:
+        await ledger.close()
+
+
+@pytest.fixture
+def ledger(make_ledger: MakeLedger) -> PostgresLedger:
+    """Give a ledger."""
+    return make_ledger()
+
+
+class Owner:
+    """One owner of partitions: an intake that publishes into memory, with the task that confirms."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.publisher = MemoryPublisher()
+        self.committed: list[Mapping[int, int]] = []
+        self.confirming = Confirming(self._commit)
+        self.intake = Intake(ledger, self.publisher, self.confirming, lambda: datetime.now(UTC))
+        self.following = asyncio.create_task(self.confirming.follow())
+
+    async def take(self, records: Sequence[Record]) -> Publications:
+        """Take in one batch; return what it published."""
+        await self.intake.on_records(records)
+        return self.publisher.take()
+
+    async def end(self) -> None:
+        """End as a crash would: nothing more is confirmed."""
+        self.following.cancel()
+        await asyncio.wait([self.following])
+
+    async def _commit(self, offsets: Mapping[int, int]) -> None:
+        self.committed.append(dict(offsets))
+
+
+MakeOwner = Callable[..., Owner]
+
+
+@pytest_asyncio.fixture
+async def make_owner(make_ledger: MakeLedger) -> AsyncIterator[MakeOwner]:
+    """Make owners on one database; give one a ledger to replace its own."""
+    made: list[Owner] = []
+
+    def make(ledger: Ledger | None = None) -> Owner:
+        owner = Owner(ledger or make_ledger())
+        made.append(owner)
+        return owner
+
+    yield make
+    for owner in made:
+        await owner.end()
+
+
+@pytest_asyncio.fixture
+async def owner(make_owner: MakeOwner) -> Owner:
+    """Give an owner."""
+    return make_owner()

@@ -1,0 +1,144 @@
+"""Ledgers in trouble: one that is away on demand, a cable to PostgreSQL that can be cut, and what its tables hold."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
+
+import asyncpg
+
+from orchestrator.ports import Batch, Known, Ledger, LedgerAway
+
+TABLES = {"events": "position", "refusals": "command_id", "intake": "log_id, partition", "deadlines": "run_id"}
+
+
+class WaveringLedger:
+    """A ledger that is away as often as it is told, before a call reaches it or after it has taken effect."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._before: dict[str, int] = {}
+        self._after: dict[str, int] = {}
+        self.calls: list[str] = []
+
+    def away(self, call: str, times: int) -> None:
+        """Let the next calls fail without effect."""
+        self._before[call] = times
+
+    def loses_the_answer_of(self, call: str) -> None:
+        """Let the next call take effect and fail all the same."""
+        self._after[call] = 1
+
+    async def transact(self, batch: Batch) -> None:
+        """Write as the ledger does."""
+        async with self._wavering("transact"):
+            await self._ledger.transact(batch)
+
+    async def load(self, run_ids: Iterable[UUID], command_ids: Iterable[UUID]) -> Known:
+        """Load as the ledger does."""
+        async with self._wavering("load"):
+            return await self._ledger.load(run_ids, command_ids)
+
+    async def positions(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Return positions as the ledger does."""
+        async with self._wavering("positions"):
+            return await self._ledger.positions(partitions)
+
+    @contextlib.asynccontextmanager
+    async def _wavering(self, call: str) -> AsyncIterator[None]:
+        self.calls.append(call)
+        if self._before.get(call, 0):
+            self._before[call] -= 1
+            raise LedgerAway("away on demand")
+        yield
+        if self._after.pop(call, 0):
+            raise LedgerAway("the answer was lost")
+
+
+class Cable:
+    """A TCP connection to PostgreSQL that can be cut: now, or when the client has said something."""
+
+    def __init__(self, url: str) -> None:
+        self._there = urlsplit(url)
+        self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
+        self._server: asyncio.Server | None = None
+        self._cut_after: bytes | None = None
+        self.url = ""
+
+    async def plug(self) -> None:
+        """Listen on a port of loopback; `url` leads through it."""
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        there = self._there
+        self.url = urlunsplit(there._replace(netloc=f"{there.username}:{there.password}@127.0.0.1:{port}"))
+
+    async def unplug(self) -> None:
+        """Cut and listen no more."""
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+        await self._server.wait_closed()
+
+    def cut(self) -> None:
+        """Cut every connection at once."""
+        for pair in list(self._pairs):
+            for writer in pair:
+                writer.transport.abort()
+
+    def cut_after(self, said: bytes) -> None:
+        """Cut once the server has answered what follows `said`; the client gets no answer."""
+        self._cut_after = said
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_connection(self._there.hostname, self._there.port)
+        pair = (writer, there_writer)
+        self._pairs.add(pair)
+        doomed = asyncio.Event()
+        with contextlib.suppress(ConnectionError):
+            await asyncio.gather(
+                self._forth(reader, there_writer, doomed), self._back(there_reader, writer, doomed)
+            )
+        self._pairs.discard(pair)
+        for end in pair:
+            end.transport.abort()
+
+    async def _forth(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, doomed: asyncio.Event) -> None:
+        while data := await reader.read(65536):
+            if self._cut_after is not None and self._cut_after in data:
+                self._cut_after = None
+                doomed.set()
+            writer.write(data)
+        writer.close()
+
+    async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, doomed: asyncio.Event) -> None:
+        while data := await reader.read(65536):
+            if doomed.is_set():
+                self.cut()
+                return
+            writer.write(data)
+        writer.close()
+
+
+async def dump(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Return everything the ledger's tables hold."""
+    connection = await asyncpg.connect(url)
+    try:
+        return {
+            table: [tuple(row) for row in await connection.fetch(f"SELECT * FROM ledger.{table} ORDER BY {order}")]  # noqa: S608
+            for table, order in TABLES.items()
+        }
+    finally:
+        await connection.close()
+
+
+async def execute(url: str, statement: str, *values: Any) -> None:
+    """Do something to the database behind the ledger's back."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement, *values)
+    finally:
+        await connection.close()

@@ -1,0 +1,167 @@
+"""The text that is pushed: what the models say, with the facts as the very bytes that came in."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_core import from_json, to_json
+
+from contracts.runs.events import RunEvent
+from contracts.runs.views import RunView, State, project
+from notifier.framing import frames_of, frames_with_request, to_decide
+from notifier.messages import ApprovalRequest, StatusUpdate
+from support.anything import json_objects
+from support.asking import approve, at_error_review, at_payload_review, calling, completed, executed, time_is_up
+from support.deciding import Story
+from support.pushing import moved
+
+STORIES = [
+    at_payload_review().given(approve(), executed(), approve()),
+    at_error_review(),
+    at_payload_review(on_timeout="escalate").given(time_is_up()),
+    completed(),
+]
+
+texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=10) | st.sampled_from(['{"', '[,"data":', "\\", '"'])
+
+
+def told(value: bytes, state: State | None = State.API_CALL) -> dict[str, Any]:
+    """Return the one message about a record."""
+    (frame,) = frames_of(RunEvent.parse(value), value, state, "here")
+    return dict(from_json(frame.text))
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_a_status_update_says_what_its_model_says(story: Story) -> None:
+    """The text is written by hand; nobody could tell, on any event of real runs."""
+    for event in moved(story):
+        value = event.to_bytes()
+        (frame,) = frames_of(event, value, State.PAYLOAD_REVIEW, "here")
+        shown = {"kind": event.kind, "at": event.at, "data": from_json(value)["data"]}
+        model = StatusUpdate.model_validate(
+            {
+                "cursor": "here",
+                "run_id": event.run_id,
+                "version": event.version,
+                "state": "payload_review",
+                "event": shown,
+            }
+        )
+        assert frame.text == model.model_dump_json()
+        assert frame.type == model.type
+
+
+@given(json_objects, texts, texts, texts)
+def test_any_facts_and_any_names_arrive_as_they_are(facts: Any, user: str, session: str, kind: str) -> None:
+    """No name can break out of its place, and no fact is changed on the way."""
+    value = _record(kind=kind, user_id=user, session_id=session, data=facts)
+    message = told(value)
+    assert message["event"]["data"] == from_json(value)["data"]
+    assert message["event"]["kind"] == kind
+    assert list(message) == ["type", "cursor", "run_id", "version", "state", "event"]
+
+
+def test_facts_keep_their_bytes() -> None:
+    """Numbers, escapes and spaces are forwarded and not written anew."""
+    facts = '{"a": 1.50, "b":\t1E+3,  "c":"\\u00e9\\/"}'
+    value = _record(data={}).replace(b'"data":{}', f'"data":{facts}'.encode())
+    (frame,) = frames_of(RunEvent.parse(value), value, None, "here")
+    assert facts in frame.text
+
+
+def test_members_in_another_order_arrive_too() -> None:
+    """Another writer may put the facts first; then they are written anew."""
+    facts = {"a": [1, {"b": 1, "data": 2}], "c": 3}
+    value = to_json(dict(reversed(from_json(_record(data=facts)).items())))
+    assert told(value)["event"]["data"] == facts
+
+
+def test_a_record_with_spaces_arrives_too() -> None:
+    """Any JSON will do."""
+    value = json.dumps(json.loads(_record(data={"a": 1})), indent=2).encode()
+    assert told(value)["event"]["data"] == {"a": 1}
+
+
+def test_members_that_a_later_writer_adds_do_no_harm() -> None:
+    """They may stand behind the facts; the message stays what it is."""
+    value = _record(data={"a": 1})[:-1] + b',"later":{"x":[1]}}'
+    message = told(value)
+    assert message["event"]["data"] == {"a": 1}
+    assert message["version"] == 3
+
+
+def test_a_state_that_is_not_known_is_null() -> None:
+    """It is not made up."""
+    assert told(_record(data={}), None)["state"] is None
+
+
+def test_a_request_to_decide_shows_the_checkpoint_as_the_runs_view_does() -> None:
+    """To the name of the member."""
+    story = at_payload_review()
+    event, view = _last(story)
+    checkpoint = to_decide(event, view)
+    assert checkpoint is not None
+    update, request = frames_with_request(event, event.to_bytes(), view.state, checkpoint, "before", "after")
+    assert from_json(update.text)["cursor"] == "before"
+    message = from_json(request.text)
+    assert message == {
+        "type": "HITL_APPROVAL_REQUEST",
+        "cursor": "after",
+        "run_id": str(view.run_id),
+        "version": view.version,
+        "session_id": "s1",
+        "user_id": "u1",
+        "checkpoint": from_json(view.model_dump_json())["checkpoint"],
+    }
+    assert ApprovalRequest.model_validate(message).checkpoint == view.checkpoint
+
+
+def test_an_escalation_asks_once_more() -> None:
+    """The request goes out to everybody again, with its new time limit."""
+    event, view = _last(at_payload_review(on_timeout="escalate").given(time_is_up()))
+    checkpoint = to_decide(event, view)
+    assert checkpoint is not None
+    assert checkpoint.escalations == 1
+
+
+def test_an_opened_checkpoint_is_asked_for_though_the_run_is_not_known() -> None:
+    """All that it shows is in the event."""
+    event, view = _last(at_payload_review())
+    assert to_decide(event, None) == view.checkpoint
+
+
+def test_nothing_else_asks_for_a_decision() -> None:
+    """An approval, a call and a result are told and not asked."""
+    event, view = _last(calling())
+    assert view.checkpoint is None
+    assert to_decide(event, view) is None
+
+
+def _last(story: Story) -> tuple[RunEvent, RunView]:
+    view: RunView | None = None
+    for event in story.history:
+        view = project(view, event)
+    assert view is not None
+    return story.history[-1], view
+
+
+def _record(**members: Any) -> bytes:
+    return to_json(
+        {
+            "kind": "thing-happened.v1",
+            "run_id": "8b8a8c2e-3a0c-4a57-9a5e-0a3d6f6f0f2a",
+            "version": 3,
+            "at": "2026-03-02T09:00:00.000001Z",
+            "tenant": "default",
+            "user_id": "u",
+            "session_id": None,
+            "actor": "ann",
+            "cause": "8b8a8c2e-3a0c-4a57-9a5e-0a3d6f6f0f2a",
+            "data": {},
+            **members,
+        }
+    )
