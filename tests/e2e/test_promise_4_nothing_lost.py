@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from apache_kafka import RealKafka
+from apache_kafka.broker import RealKafka
 from local_stack.postgres import Postgres
 from support.client import User, until
 from support.stack import Stack

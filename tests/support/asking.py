@@ -9,7 +9,7 @@ from contracts.policy import HitlConfig, Policy, Signals, Step
 from contracts.runs import commands as c
 from contracts.runs.requests import RunRequest
 from contracts.work import Capabilities, Execution, Failure, Issue, Preparation, catalog_schema
-from orchestrator.run.state import Work, WorkKind
+from orchestrator.run.state import WorkKind
 from support.deciding import Ask, Story, given
 
 PAYLOAD: dict[str, Any] = {"prompt": "a red bicycle", "temperature": 0.5, "tags": ["a", "b"], "size": {"w": 1, "h": 2}}
@@ -131,11 +131,15 @@ def extend_lease() -> Ask:
 
 
 def _from_worker(kind: type[c.Command], **answer: Any) -> Ask:
-    return Ask(kind, lambda story: {**_about(story.work), **answer, "actor": "worker"})
+    return Ask(kind, lambda story: {**_last_work(story), **answer, "actor": "worker"})
 
 
-def _about(work: Work) -> dict[str, Any]:
-    return {"work_id": work.work_id, "attempt": work.attempt}
+def _last_work(story: Story) -> dict[str, Any]:
+    """Name the work in hand, or what was last in hand."""
+    for record in reversed(story.history):
+        if hasattr(record.data, "work_id"):
+            return {"work_id": record.data.work_id, "attempt": getattr(record.data, "attempt", 1)}
+    raise AssertionError("no work was ever ordered")
 
 
 def issue(**facts: Any) -> Issue:

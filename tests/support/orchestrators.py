@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 import httpx
+import psutil
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from contracts.kafka import Producer
@@ -23,7 +24,7 @@ from contracts.runs.events import RunEvent
 from contracts.runs.outcomes import Accepted, Refused, parse_outcome
 from contracts.topics import EVENTS, OUTCOMES, WORK
 from contracts.work import parse_order
-from local_stack.ports import LOOPBACK, free_port
+from local_stack.ports import LOOPBACK
 from local_stack.processes import Process, Program
 from local_stack.waiting import until
 from support.commanding import approve, outgoing, start
@@ -36,15 +37,14 @@ class Orchestrator:
     """One `python -m orchestrator`."""
 
     def __init__(self, folder: Path, bootstrap: str, url: str, settings: Mapping[str, str] | None = None) -> None:
-        self._port = free_port()
         environment = {
             "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
             "DATABASE_URL": url,
-            "COUNTERSIGN_ORCHESTRATOR_PORT": str(self._port),
+            "COUNTERSIGN_ORCHESTRATOR_PORT": "0",
             "PYTHONUNBUFFERED": "1",
             **(settings or {}),
         }
-        log = folder / f"orchestrator-{self._port}.log"
+        log = folder / f"orchestrator-{id(self)}.log"
         self.process = Process(Program("orchestrator", [sys.executable, "-m", "orchestrator"], log, environment))
 
     @property
@@ -63,10 +63,13 @@ class Orchestrator:
 
     async def health(self, status: int) -> bool:
         """Tell whether readiness is answered with `status`."""
-        assert self.process.alive, self.said
+        assert self.process.pid is not None, self.said
+        ports = [at.laddr.port for at in psutil.Process(self.process.pid).net_connections() if at.status == "LISTEN"]
+        if not ports:
+            return False
         async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
             with contextlib.suppress(httpx.TransportError):
-                return (await client.get(f"http://{LOOPBACK}:{self._port}/health/ready")).status_code == status
+                return (await client.get(f"http://{LOOPBACK}:{ports[0]}/health/ready")).status_code == status
         return False
 
     def ask_to_stop(self) -> None:

@@ -7,12 +7,13 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 async def records_of(bootstrap: str, topic: str) -> list[ConsumerRecord]:
     """Return all records of a topic, partition by partition."""
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=25)
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=25
+    )
     await consumer.start()
     try:
         partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
         ends = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning(*partitions)
         found: list[ConsumerRecord] = []
         for partition in partitions:
             while await consumer.position(partition) < ends[partition]:

@@ -79,6 +79,9 @@ Json = Annotated[Any, AfterValidator(check_json)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(check_json)]
 """A JSON object with interoperable members."""
 
+ComposedObject = dict[str, Any]
+"""A JSON object that we put together of values which were checked as they came in: it may nest a little deeper than they."""
+
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """A name given from outside: printable, at most 200 characters."""
 

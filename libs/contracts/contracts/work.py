@@ -33,6 +33,11 @@ class Issue(Message):
     suggested_fix: JsonObject | None = None
     auto_fixable: bool = False
 
+    @property
+    def automatic_fix(self) -> JsonObject | None:
+        """The fix that policy may apply without a person, if there is one."""
+        return self.suggested_fix if self.auto_fixable else None
+
 
 class Cost(Message):
     """Money as decimal strings. None means not known."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request
-from fastapi.responses import RedirectResponse
+from fastapi import FastAPI
 
 from chassis.health import Health
 from chassis.serving import Background
 from chassis.settings import Settings
 from gateway.api.artifacts import storing
 from gateway.api.describing import DESCRIPTION, TAGS, DescribedApi
+from gateway.api.documents import documenting
 from gateway.api.events import pushing
 from gateway.api.providers import offering
 from gateway.api.reads import reading
@@ -57,10 +57,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(pushing(running.following))
     app.include_router(storing(running.database, settings.max_artifact_bytes))
     app.include_router(offering(running.catalog))
-
-    @app.get("/", include_in_schema=False)
-    async def home(_: Request) -> RedirectResponse:
-        return RedirectResponse("/docs")
-
+    app.include_router(documenting())
     app.state.background = background
     return app

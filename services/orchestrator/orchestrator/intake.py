@@ -17,6 +17,7 @@ from prometheus_client import Counter, Histogram
 
 from contracts.kafka import Confirming, Handed, Outgoing, RawRecord
 from contracts.runs.commands import AnyCommand
+from contracts.topics import COMMANDS
 from orchestrator.ports import Batch, Fenced, Known, Ledger, LedgerAway, Move, Publisher, Recorded
 from orchestrator.run import Run, fold
 from orchestrator.taking import Decisions, Taken, accepted_before, dead, outcome_records, read, recall
@@ -72,19 +73,24 @@ class Intake:
         self._moved = False
 
     async def _persist(self, batch: Sequence[Taken]) -> list[Outgoing]:
-        for tries in range(2**31):
+        away = 0
+        while True:
             try:
-                return await self._decide(batch)
+                outgoing = await self._decide(batch)
             except Fenced as error:
                 # Whoever moved the position has decided these commands: they are below it now, and published again.
                 _log.warning("another owner has moved on", reason=str(error))
             except LedgerAway as error:
-                if tries % 20 == 0:
+                if away % 20 == 0:
                     _log.warning("the ledger is away, holding the batch", commands=len(batch), reason=str(error))
-                await asyncio.sleep(AGAIN_SECONDS[min(tries, len(AGAIN_SECONDS) - 1)])
+                await asyncio.sleep(AGAIN_SECONDS[min(away, len(AGAIN_SECONDS) - 1)])
+                away += 1
+            else:
+                if away:
+                    _log.info("the ledger is back")
+                return outgoing
             # Nothing in memory is certain any more: after a lost connection even whether the batch was written is not.
             self._forget()
-        raise AssertionError("unreachable")
 
     async def _decide(self, batch: Sequence[Taken]) -> list[Outgoing]:
         missing = {taken.record.partition for taken in batch} - self._positions.keys()
@@ -106,11 +112,24 @@ class Intake:
         for taken in fresh:
             decisions.take(taken)
         moves = [Move(p, self._positions[p], after) for p, after in _next_offsets(fresh).items()]
+        self._look_for_gaps(fresh)
         await self._ledger.transact(Batch(moves, decisions.events, decisions.refusals, decisions.deadlines()))
         self._positions |= {move.partition: move.after for move in moves}
         self._remember(decisions.runs)
         _observe(fresh, decisions)
         return decisions.outgoing + await self._answer_again(decisions.asked_again) + decisions.orders()
+
+    def _look_for_gaps(self, fresh: Sequence[Taken]) -> None:
+        first = {taken.record.partition: taken.record.offset for taken in reversed(fresh)}
+        for partition, offset in first.items():
+            if 0 < self._positions[partition] < offset:
+                _log.error(
+                    "commands were deleted before they were decided",
+                    topic=COMMANDS.name,
+                    partition=partition,
+                    first=self._positions[partition],
+                    last=offset - 1,
+                )
 
     def _folded(self, commands: Sequence[AnyCommand], known: Known) -> dict[UUID, Run]:
         runs = {run_id: run for run_id, history in known.histories.items() if (run := _fold(history)) is not None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -84,7 +84,10 @@ class Running:
         self._background.start(self._confirming.follow(), "confirming")
         self._background.start(self._confirming.commit_now_and_then(), "committing")
         await _patiently("Kafka", self._broker.start)
-        await self._check_log()
+        try:
+            await self._check_log()
+        except WrongLog as error:
+            return self._background.fail(error)
         self._checked.set()
         self._background.start(Clock(self._clock_ledger, self._producer).run(), "clock")
         _log.info("taking commands", log=log_id)
@@ -117,9 +120,10 @@ class Running:
             await republish(self._ledger, self._producer)
 
     async def _check_log(self) -> None:
-        assert self._ledger is not None
-        ends = await _patiently("Kafka", self._ends)
-        positions = await _patiently("PostgreSQL", lambda: self._stand(ends))
+        partitions = await _patiently("Kafka", lambda: self._producer.partitions(COMMANDS.name))
+        # Positions first: another owner moves them on meanwhile, and the log is always ahead of what was decided from it.
+        positions = await _patiently("PostgreSQL", lambda: self._stand(partitions))
+        ends = await _patiently("Kafka", lambda: end_offsets(self._subscriber, COMMANDS, partitions))
         for partition, position in positions.items():
             if position > ends[partition]:
                 raise WrongLog(
@@ -127,12 +131,9 @@ class Running:
                     f"{ends[partition]}: it was emptied or replaced; give it another COUNTERSIGN_LOG_ID"
                 )
 
-    async def _ends(self) -> dict[int, int]:
-        return await end_offsets(self._subscriber, COMMANDS, await self._producer.partitions(COMMANDS.name))
-
-    async def _stand(self, ends: Mapping[int, int]) -> dict[int, int]:
+    async def _stand(self, partitions: Iterable[int]) -> dict[int, int]:
         assert self._ledger is not None
-        return await self._ledger.positions(ends)
+        return await self._ledger.positions(partitions)
 
     async def _on_records(self, records: Sequence[RawRecord]) -> None:
         await self._checked.wait()  # in a log that is not ours, nothing may count as decided

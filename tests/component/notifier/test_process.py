@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -69,32 +70,32 @@ async def test_it_ends_in_time_though_somebody_is_connected(process: Process, po
     async with httpx.AsyncClient(base_url=f"http://{url}", timeout=30, trust_env=False) as http:
         await ready(process, http)
         async with (
-            connect(f"ws://{url}/ws?run_id={uuid4()}") as socket,
+            connect(f"ws://{url}/ws?run_id={uuid4()}") as watching,
             http.stream("GET", f"/hitl/runs/{run[0].run_id}/events") as answer,
         ):
-            await socket.recv()
+            await watching.recv()
             lines = answer.aiter_lines()
             await anext(lines)
             await process.stop(seconds=6)
             assert process.exit_code == 0, process.last_lines()
             assert [line async for line in lines][-1] == ""
             with pytest.raises(ConnectionClosed) as closed:
-                await socket.recv()
+                await watching.recv()
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1012
 
 
-async def test_a_port_in_use_is_one_clear_line(process: Process, port: int, tmp_path: Path) -> None:
+async def test_a_port_in_use_is_one_clear_line(port: int, tmp_path: Path) -> None:
     """And an exit code that says it failed."""
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
-        await ready(process, http)
-    second = Process(Program("second", process.program.command, tmp_path / "second", process.program.environment))
-    second.start()
+    with socket.create_server(("127.0.0.1", port)):
+        command, environment = [sys.executable, "-m", "notifier"], {"COUNTERSIGN_NOTIFIER_PORT": str(port)}
+        process = Process(Program("notifier", command, tmp_path / "log", environment, folder=tmp_path))
+        process.start()
 
-    async def ended() -> bool | None:
-        return not second.alive or None
+        async def ended() -> bool | None:
+            return not process.alive or None
 
-    await until(ended)
-    assert second.exit_code == 1
-    assert second.last_lines().count("\n") == 0
-    assert f"127.0.0.1:{port}" in second.last_lines()
+        await until(ended)
+    assert process.exit_code == 1
+    (line,) = process.last_lines().splitlines()
+    assert f"127.0.0.1:{port}" in line

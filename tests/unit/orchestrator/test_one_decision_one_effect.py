@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from contracts.base import MAX_DEPTH
 from contracts.policy import Step
 from contracts.runs import events as e
 from support.asking import (
@@ -84,8 +85,8 @@ def test_the_loser_learns_that_somebody_retried() -> None:
 
 def test_a_diff_as_deep_as_an_edit_may_be_still_reaches_the_loser() -> None:
     """A18: the winner's decision carries its diff; refusing must never be what ends the orchestrator."""
-    deep: dict[str, object] = {}
-    for _ in range(60):
+    deep: object = 1
+    for _ in range(MAX_DEPTH - len(["body", "edits", "parameters"])):
         deep = {"x": deep}
     story = AT[Step.INFORMATION_REVIEW]()
     won = story.given(edit({"parameters": {"deep": deep}}))

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field, SerializeAsAny, ValidatorFunctionWrapHandler, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from contracts.base import JsonObject, Message, Timestamp
+from contracts.base import ComposedObject, JsonObject, Message, Timestamp
 from contracts.policy import OnTimeout, Reason, Step
 from contracts.runs.requests import RunRequest
 from contracts.work import Execution, Failure, Issue, Preparation
@@ -116,11 +116,11 @@ class CheckpointOpened(Event):
     checkpoint_id: UUID
     step: Step
     reasons: tuple[Reason, ...]
-    subject: JsonObject
+    subject: ComposedObject
     subject_sha256: str
     subject_schema: JsonObject = Field(default_factory=dict)
     issues: tuple[Issue, ...] = ()
-    context: JsonObject = Field(default_factory=dict)
+    context: ComposedObject = Field(default_factory=dict)
     expires_at: Timestamp
     approvals_required: int = 1
 
@@ -142,7 +142,7 @@ class CheckpointEdited(_Decided):
 
     kind = "checkpoint-edited.v1"
     edits: JsonObject
-    subject: JsonObject
+    subject: ComposedObject
     diff: tuple[Change, ...]
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, TypeAdapter
 
-from contracts.base import JsonObject, Message
+from contracts.base import ComposedObject, Message
 from contracts.runs.views import RunView
 
 
@@ -28,7 +28,7 @@ class Refused(Message):
     run_id: UUID
     code: str
     message: str
-    details: JsonObject = Field(default_factory=dict)
+    details: ComposedObject = Field(default_factory=dict)
 
 
 Outcome = Accepted | Refused

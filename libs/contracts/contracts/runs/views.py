@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from contracts.base import JsonObject, Message, Timestamp
+from contracts.base import ComposedObject, JsonObject, Message, Timestamp
 from contracts.policy import Reason, Step
 from contracts.runs import events as e
 from contracts.work import Cost, Issue
@@ -40,7 +40,7 @@ class Checkpoint(Message):
     checkpoint_id: UUID
     step: Step
     reasons: tuple[Reason, ...]
-    subject: JsonObject
+    subject: ComposedObject
     subject_sha256: str
     subject_schema: JsonObject
     issues: tuple[Issue, ...]
@@ -83,7 +83,7 @@ class RunView(Message):
     updated_at: Timestamp
     checkpoint: Checkpoint | None = None
     pending_actions: tuple[str, ...] = ()
-    checkpoint_context: JsonObject = Field(default_factory=dict)
+    checkpoint_context: ComposedObject = Field(default_factory=dict)
     last_approval: Approval | None = None
     result: JsonObject | None = None
     error: e.RunError | None = None

@@ -21,6 +21,7 @@ ANSWER_SECONDS = 2.0
 """A server that is silent for longer counts as away."""
 QUERY_SECONDS = 10.0
 
+_SILENT = "PostgreSQL does not answer"
 _log = structlog.get_logger(__name__)
 
 
@@ -78,7 +79,7 @@ class Database:
     async def check(self) -> None:
         """Raise Away unless the last ping was answered."""
         if self.is_away:
-            raise Away("PostgreSQL does not answer")
+            raise Away(_SILENT)
 
     async def wait_until_here(self, seconds: float) -> None:
         """Return when PostgreSQL answers, or after `seconds`."""
@@ -88,7 +89,12 @@ class Database:
 
     @contextlib.contextmanager
     def asking(self) -> Iterator[None]:
-        """Raise Away in place of the driver's many ways to say so, and look at once whether it is true."""
+        """Raise Away in place of the driver's many ways to say so, and look at once whether it is true.
+
+        Where it is known, nothing is tried: nobody waits for a server that hangs.
+        """
+        if self.is_away:
+            raise Away(_SILENT)
         try:
             with translated():
                 yield

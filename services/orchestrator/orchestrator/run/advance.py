@@ -43,7 +43,7 @@ def next_event(run: Run, at: datetime) -> e.Event | None:
     return (
         _review_information(run, at)
         or _review_payload(run, at)
-        or _order_call(run, at)
+        or _call(run, at)
         or _review_response(run, at)
         or e.RunCompleted(result=run.response or {})
     )
@@ -54,19 +54,23 @@ def order_preparation(run: Run, at: datetime, work_id: str | None = None, attemp
     return e.PreparationOrdered(work_id=work_id or run.next_work_id(), attempt=attempt, lease_until=_lease(run, at))
 
 
-def order_call(run: Run, at: datetime, work_id: str | None = None, attempt: int = 1) -> e.CallOrdered:
-    """Return the order to call with the payload as it stands, as a new piece of work or as another attempt of one."""
+def order_call(
+    run: Run, at: datetime, work_id: str | None = None, attempt: int = 1
+) -> e.CallOrdered | e.CheckpointOpened:
+    """Return the order to call, as a new piece of work or as another attempt of one.
+
+    Where the payload is not, byte for byte, what a person approved, return the request to look at it again.
+    """
+    if run.approved_sha256 not in (None, digest(run.payload)):
+        reason = Reason(code="subject_changed", message="the payload is not the one that was approved")
+        schema = run.preparation.payload_schema if run.preparation else {}
+        return open_checkpoint(run, at, Step.PAYLOAD_REVIEW, (reason,), run.payload or {}, schema=schema)
     return e.CallOrdered(
         work_id=work_id or run.next_work_id(),
         attempt=attempt,
         lease_until=_lease(run, at),
         payload_sha256=digest(run.payload),
     )
-
-
-def is_as_approved(run: Run) -> bool:
-    """Say whether the payload is, byte for byte, what a person approved; true where policy let it pass."""
-    return run.approved_sha256 is None or run.approved_sha256 == digest(run.payload)
 
 
 def open_checkpoint(
@@ -163,7 +167,7 @@ def _review_payload(run: Run, at: datetime) -> e.Event | None:
 
 
 def _fix(run: Run) -> e.PayloadFixed | None:
-    fixes = [issue.suggested_fix for issue in run.issues if issue.auto_fixable and issue.suggested_fix is not None]
+    fixes = [issue.automatic_fix for issue in run.issues if issue.automatic_fix is not None]
     if not fixes:
         return None
     payload: JsonObject = run.payload or {}
@@ -172,14 +176,8 @@ def _fix(run: Run) -> e.PayloadFixed | None:
     return e.PayloadFixed(payload=payload, payload_sha256=digest(payload), diff=diff(run.payload, payload))
 
 
-def _order_call(run: Run, at: datetime) -> e.Event | None:
-    if run.execution is not None:
-        return None
-    if is_as_approved(run):
-        return order_call(run, at)
-    reason = Reason(code="subject_changed", message="the payload is not the one that was approved")
-    schema = run.preparation.payload_schema if run.preparation else {}
-    return open_checkpoint(run, at, Step.PAYLOAD_REVIEW, (reason,), run.payload or {}, schema=schema)
+def _call(run: Run, at: datetime) -> e.Event | None:
+    return order_call(run, at) if run.execution is None else None
 
 
 def _review_response(run: Run, at: datetime) -> e.Event | None:

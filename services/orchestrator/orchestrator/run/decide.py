@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from contracts.base import digest
+from contracts.base import JsonObject, digest
 from contracts.policy import OnTimeout, Step
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.views import Checkpoint
-from contracts.work import Failure
+from contracts.work import Failure, Issue
 from orchestrator.run.advance import (
+    INTENT_SCHEMA,
     error_of,
     errors_in,
-    is_as_approved,
     next_event,
     order_call,
     order_preparation,
@@ -42,7 +42,7 @@ MOST_ESCALATIONS = 1
 
 def decide(command: c.AnyCommand, run: Run | None) -> tuple[e.RunEvent, ...]:
     """Return what `command` makes happen, or nothing if it has taken effect before. Raises Refusal."""
-    if run is not None and command.command_id in run.answered:
+    if run is not None and command.tenant == run.tenant and command.command_id in run.answered:
         known = run.answered[command.command_id].request_sha256
         if known != command.request_sha256:
             raise IdempotencyKeyReused
@@ -170,7 +170,8 @@ def _approve(command: c.ApproveCheckpoint, story: _Story) -> None:
 def _edit(command: c.EditCheckpoint, story: _Story) -> None:
     checkpoint = _checkpoint(command, story.run, "edit")
     subject = merge_patch(checkpoint.subject, command.edits)
-    if issues := violations(subject, checkpoint.subject_schema):
+    changes = diff(checkpoint.subject, subject)
+    if issues := _wrong_with(subject, checkpoint) or (() if changes else errors_in(checkpoint.issues)):
         raise ValidationFailed(issues)
     story.tell(
         e.CheckpointEdited(
@@ -181,9 +182,16 @@ def _edit(command: c.EditCheckpoint, story: _Story) -> None:
             message=command.message,
             edits=command.edits,
             subject=subject,
-            diff=diff(checkpoint.subject, subject),
+            diff=changes,
         )
     )
+
+
+def _wrong_with(subject: JsonObject, checkpoint: Checkpoint) -> tuple[Issue, ...]:
+    issues = violations(subject, checkpoint.subject_schema)
+    if checkpoint.step is Step.INFORMATION_REVIEW:
+        return issues or violations(subject, INTENT_SCHEMA)  # the provider's own schema may be laxer than what we can read
+    return issues
 
 
 def _reject(command: c.RejectCheckpoint, story: _Story) -> None:
@@ -298,7 +306,6 @@ def _order_again(work: Work, story: _Story) -> None:
     if work.kind is WorkKind.PREPARE:
         story.tell(order_preparation(run, story.at, work.work_id, work.attempt))
     else:
-        assert is_as_approved(run), "the payload cannot change while its call is being tried"
         story.tell(order_call(run, story.at, work.work_id, work.attempt))
 
 

@@ -62,9 +62,11 @@ def _changes(run: Run, event: e.Event, record: e.RunEvent) -> dict[str, Any]:
             payload, issues = preparation.payload, preparation.issues
             return {"work": None, "preparation": preparation, "payload": payload, "issues": issues}
         case e.PayloadFixed(payload=payload):
-            return {"payload": payload, "issues": tuple(issue for issue in run.issues if not issue.auto_fixable)}
+            return {"payload": payload, "issues": tuple(i for i in run.issues if i.automatic_fix is None)}
         case e.CallSucceeded(execution=execution):
             return {"work": None, "execution": execution, "response": execution.response}
+        case e.CheckpointOpened():
+            return {"work": None}
         case e.StepPassed(step=step):
             return {"cleared": run.cleared | {step}}
         case e.CheckpointApproved() | e.CheckpointEdited():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from contracts.base import canonical_json
 from contracts.runs.events import Change
 
 MISSING = object()
@@ -24,7 +25,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def diff(before: Any, after: Any, path: str = "") -> tuple[Change, ...]:
-    """Return what differs, member by member, by JSON Pointer (RFC 6901); an array counts as one value."""
+    """Return what differs in the bytes, member by member, by JSON Pointer (RFC 6901); an array counts as one value."""
     return tuple(_changes(before, after, path))
 
 
@@ -37,5 +38,5 @@ def _changes(before: Any, after: Any, path: str) -> Iterator[Change]:
         yield Change(path=path, after=after)
     elif after is MISSING:
         yield Change(path=path, before=before)
-    elif before != after or type(before) is not type(after):
+    elif canonical_json(before) != canonical_json(after):  # Python holds 1 and True equal, in arrays too
         yield Change(path=path, before=before, after=after)

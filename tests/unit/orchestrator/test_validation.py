@@ -1,0 +1,67 @@
+"""Checking subjects against schemas that strangers wrote."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.run.validation import MOST, violations
+
+
+def test_each_issue_names_its_place() -> None:
+    """A JSON Pointer into the subject, escaped."""
+    schema = {"properties": {"a/b": {"items": {"type": "integer"}}, "c~": {"const": 1}}}
+    found = violations({"a/b": [1, "x"], "c~": 2}, schema)
+    assert {issue.path for issue in found} == {"/a~1b/1", "/c~0"}
+    assert all(issue.code == "schema" and issue.message for issue in found)
+
+
+def test_what_fits_has_no_issues_and_no_schema_fits_all() -> None:
+    """A subject without a schema is free."""
+    assert violations({"a": 1}, {"properties": {"a": {"type": "integer"}}}) == ()
+    assert violations({"a": 1}, {}) == ()
+
+
+def test_only_so_many_issues_are_named() -> None:
+    """A hostile subject cannot fill a record with them."""
+    assert len(violations({"a": ["x"] * 1000}, {"properties": {"a": {"items": {"type": "integer"}}}})) == MOST
+
+
+def test_an_issue_does_not_repeat_a_long_value() -> None:
+    """It is told in a sentence, and its beginning is the subject's."""
+    (issue,) = violations({"a": "x" * 100_000}, {"properties": {"a": {"type": "integer"}}})
+    assert issue.path == "/a"
+    assert len(issue.message) <= 500
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "banana"},
+        {"type": 5},
+        {"pattern": "("},
+        {"properties": {"a": {"pattern": "(?<=b)c"}}},
+        {"$ref": "#/nowhere"},
+        {"$ref": "https://example.com/schema.json"},
+        {"$ref": "file:///etc/hostname"},
+        {"$id": "::::"},
+        {"properties": 7},
+    ],
+)
+def test_a_schema_that_cannot_be_used_is_an_issue(schema: dict[str, Any]) -> None:
+    """Nothing is fetched, nothing raised: the reviewer is told."""
+    assert [issue.code for issue in violations({"a": "b"}, schema)] == ["schema_unusable"]
+
+
+@pytest.mark.parametrize("schema", [{"$ref": "#"}, {"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}])
+def test_a_schema_that_refers_to_itself_ends(schema: dict[str, Any]) -> None:
+    """It says nothing about anything, and takes no time to say it."""
+    assert violations({"a": {"b": 1}}, schema) == ()
+
+
+@pytest.mark.timeout(5)
+def test_a_pattern_costs_no_more_than_its_text() -> None:
+    """The classic that backtracks for ever elsewhere is linear here."""
+    found = violations({"a": "a" * 5_000 + "!"}, {"properties": {"a": {"pattern": "^(a+)+$"}}})
+    assert [issue.path for issue in found] == ["/a"]
