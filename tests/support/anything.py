@@ -1,9 +1,10 @@
-"""Strategies: any configuration, any facts from a worker, any edit. Small by choice, so that collisions are likely."""
+"""Strategies: any configuration, any facts from a worker, any edit. Small by choice, so that collisions
+are likely, and more often sound than not, so that runs get far."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
@@ -34,7 +35,7 @@ json_objects: st.SearchStrategy[JsonObject] = (
 )
 """Objects that collide in their names; now and then one as deep as any may be."""
 
-edits = json_objects | st.sampled_from([{"provider": "openai"}, {"prompt": "changed"}, {"text": "changed"}])
+edits = json_objects | st.sampled_from([{"provider": "openai"}, {"prompt": "changed"}, {"text": "changed"}, {"x": 1}])
 
 _fraction = st.none() | st.sampled_from([0.0, 0.5, 0.8, 1.0])
 signals = st.builds(
@@ -76,7 +77,8 @@ issues = st.lists(
     max_size=2,
 ).map(tuple)
 
-schemas = st.sampled_from([{}, PAYLOAD_SCHEMA, {"type": "object"}, {"required": ["a"]}, {"type": 5}, {"$ref": "#/no"}])
+_harmless: list[JsonObject] = [{}, PAYLOAD_SCHEMA, {"type": "object"}]
+schemas = st.sampled_from([*_harmless, *_harmless, {"required": ["a"]}, {"type": 5}, {"$ref": "#/no"}])
 costs = st.none() | st.sampled_from([Decimal("0.01"), Decimal(0), Decimal("1E+3")])
 
 preparations = st.builds(
@@ -84,9 +86,9 @@ preparations = st.builds(
     provider=st.sampled_from(["sandbox", "openai"]),
     model=st.none() | st.just("m"),
     operation=st.just("text"),
-    payload=json_objects | st.just(PAYLOAD),
+    payload=st.just(PAYLOAD) | st.just({**PAYLOAD, "temperature": 3}) | json_objects,
     payload_schema=schemas,
-    issues=issues,
+    issues=st.just(()) | st.just(()) | issues,
     estimate=costs,
     signals=signals,
     safe_to_repeat=st.booleans(),
@@ -116,4 +118,24 @@ failures = st.builds(
     retry_after=st.none() | st.sampled_from([0.0, 5.0, 1e6, 1e300]),
     uncertain=st.booleans(),
     issues=issues,
+)
+
+
+class Move(NamedTuple):
+    """What somebody who is awaited may say: which of it counts depends on who that is."""
+
+    how: str
+    preparation: Preparation
+    execution: Execution
+    failure: Failure
+    edits: JsonObject
+
+
+moves = st.builds(
+    Move,
+    how=st.sampled_from(["succeed"] * 6 + ["fail", "due", "edit"]),
+    preparation=preparations,
+    execution=executions,
+    failure=failures,
+    edits=edits,
 )

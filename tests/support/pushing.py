@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
-from contracts.runs.events import RunEvent
+from contracts.runs.events import CheckpointOpened, RunEvent
 from contracts.topics import EVENTS
 from notifier.clients import Client, Filters, Limits
 from notifier.hub import Hub
@@ -30,9 +30,18 @@ class Record:
 
 
 def moved(story: Story, run_id: UUID | None = None, **members: Any) -> list[RunEvent]:
-    """Return the events of a story as those of another run, with other members of the envelope."""
+    """Return the events of a story as those of another run, with other members of the envelope.
+
+    Checkpoints get ids of their own as well: no two runs share one, and readers rely on it.
+    """
     changes = {"run_id": run_id or uuid4(), **members}
-    return [event.model_copy(update=changes) for event in story.history]
+    values = [event.model_copy(update=changes).to_bytes() for event in story.history]
+    for checkpoint_id in {
+        event.data.checkpoint_id for event in story.history if isinstance(event.data, CheckpointOpened)
+    }:
+        own = uuid5(changes["run_id"], str(checkpoint_id))
+        values = [value.replace(str(checkpoint_id).encode(), str(own).encode()) for value in values]
+    return [RunEvent.parse(value) for value in values]
 
 
 def values_of(story: Story, run_id: UUID | None = None, **members: Any) -> list[bytes]:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.routing import Route, WebSocketRoute
 
 from chassis.health import Health
@@ -17,6 +18,7 @@ from notifier.clients import Limits
 from notifier.feed import Feed
 from notifier.hub import Hub
 from notifier.memory import Memory
+from notifier.problems import on_http_exception
 from notifier.running import Running
 from notifier.sockets import Sockets, Surroundings
 from notifier.sse import EventStreams
@@ -48,6 +50,6 @@ def create_app(settings: Settings, limits: Limits | None = None) -> Starlette:
         Route("/hitl/runs/{run_id}/events", streams.endpoint),
         *health.routes(),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan)
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: on_http_exception})
     app.state.background = background
     return app

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from starlette.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from notifier.messages import Fault
 
@@ -25,3 +27,10 @@ def problem(status: HTTPStatus, code: str, detail: str, instance: str, faults: S
         document["issues"] = [fault.model_dump() for fault in faults]
     headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
     return JSONResponse(document, status, headers, media_type="application/problem+json")
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Answer what the router answers: no such path, no such method."""
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    return problem(status, status.phrase.lower().replace(" ", "_"), error.detail, request.url.path)

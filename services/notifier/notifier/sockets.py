@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from uuid import UUID
 
 import structlog
-from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from contracts.base import Identifier, Message
 from notifier import metrics
 from notifier.adapters.snapshots import GatewayAway, Snapshots
 from notifier.beginning import begin
-from notifier.clients import Client, Dropped, Filters
+from notifier.clients import Client, Dropped
 from notifier.conversation import Conversation
-from notifier.decisions import Ask, Misunderstood, faults_of
+from notifier.decisions import Ask, Misunderstood
+from notifier.handshake import Watch, is_welcome, read_watch
 from notifier.hub import Hub, Overtaken
 from notifier.messages import Snapshot
 from notifier.problems import problem
@@ -40,27 +38,6 @@ CLOSE_SECONDS = 5.0
 """How long a client that reads nothing may keep us from telling it why it is let go of."""
 
 _log = structlog.get_logger(__name__)
-
-
-class Watch(Message):
-    """The query of the socket's address. A member without a value is as good as none; one that is not known is refused."""
-
-    user_id: Identifier | None = None
-    session_id: Identifier | None = None
-    run_id: UUID | None = None
-    cursor: str | None = None
-
-    def filters(self) -> Filters:
-        """Return what the client wants to hear of."""
-        return Filters(run_id=self.run_id, session_id=self.session_id, user_id=self.user_id)
-
-
-def read_watch(query: Mapping[str, str]) -> Watch:
-    """Read the query of the socket's address. Raises Misunderstood with every fault."""
-    try:
-        return Watch.model_validate({name: value for name, value in query.items() if value}, extra="forbid")
-    except ValidationError as error:
-        raise Misunderstood(*faults_of(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +58,15 @@ class Sockets:
 
     async def endpoint(self, websocket: WebSocket) -> None:
         """Serve one connection from its handshake to its end."""
+        path = websocket.url.path
+        if not is_welcome(websocket.headers):
+            detail = f"a page of {websocket.headers['origin']} may not connect to this host"
+            await websocket.send_denial_response(problem(HTTPStatus.FORBIDDEN, "forbidden", detail, path))
+            return
         try:
             watch = read_watch(websocket.query_params)
         except Misunderstood as error:
-            where = websocket.url.path
-            refusal = problem(HTTPStatus.UNPROCESSABLE_ENTITY, "validation_failed", str(error), where, error.faults)
+            refusal = problem(HTTPStatus.UNPROCESSABLE_ENTITY, "validation_failed", str(error), path, error.faults)
             await websocket.send_denial_response(refusal)
             return
         await websocket.accept()

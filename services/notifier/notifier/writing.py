@@ -46,8 +46,8 @@ class JoiningTransport:
         self._loop.call_later(LINGER_SECONDS, self._transport.abort)
 
     def _flush(self) -> None:
-        if self._held:
-            held, self._held, self._size = self._held, [], 0
+        held, self._held, self._size = self._held, [], 0
+        if held and not self._transport.is_closing():
             self._transport.write(b"".join(held))
 
 

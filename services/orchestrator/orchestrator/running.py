@@ -87,7 +87,8 @@ class Running:
         try:
             await self._check_log()
         except WrongLog as error:
-            return self._background.fail(error)
+            self._background.fail(error)
+            return
         self._checked.set()
         self._background.start(Clock(self._clock_ledger, self._producer).run(), "clock")
         _log.info("taking commands", log=log_id)

@@ -142,6 +142,8 @@ async def test_what_cannot_be_followed_is_a_problem(notifier: Tower, gateway: Me
     assert unknown.headers["content-type"] == "application/problem+json"
     bad_id = await notifier.http.get(url, headers={"Last-Event-ID": "yesterday"})
     assert (bad_id.status_code, bad_id.json()["issues"][0]["path"]) == (422, "/Last-Event-ID")
+    nowhere = await notifier.http.get("/hitl/runs")
+    assert (nowhere.status_code, nowhere.json()["code"]) == (404, "not_found")
     gateway.away = True
     try:
         away = await notifier.http.get(url)

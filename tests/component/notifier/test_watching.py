@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.typing import Origin
 
 from component.notifier.watchtower import Press, Tower, tower
 from contracts.runs.events import RunEvent
@@ -112,6 +113,15 @@ async def test_an_address_that_is_not_valid_is_refused_with_the_reason(notifier:
     assert refused.value.response.status_code == 422
     problem = json.loads(refused.value.response.body or b"")
     assert (problem["code"], [issue["path"] for issue in problem["issues"]]) == ("validation_failed", [path])
+
+
+async def test_a_page_of_another_host_is_refused(notifier: Tower) -> None:
+    """A page that somebody looks at must not decide in their place; one of this host may."""
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(notifier.ws_url, origin=Origin("https://evil.example")).__aenter__()
+    assert refused.value.response.status_code == 403
+    async with connect(notifier.ws_url, origin=Origin("http://localhost:8000"), max_size=None) as socket:
+        assert json.loads(await socket.recv())["type"] == "SNAPSHOT"
 
 
 async def test_who_returns_with_a_cursor_gets_what_it_missed_from_any_instance(

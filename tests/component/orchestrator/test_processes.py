@@ -112,50 +112,6 @@ async def test_what_comes_back_is_used_again_and_time_runs_on(
     assert "Traceback" not in orchestrator.said
 
 
-async def test_a_stop_waits_for_nobody_who_hangs(
-    make_orchestrator: MakeOrchestrator, mortal_kafka: RealKafka, mortal_postgres: Postgres
-) -> None:
-    """With Kafka and PostgreSQL connected and silent, SIGTERM under load still ends with 0 in time."""
-    orchestrator = make_orchestrator()
-    await orchestrator.start()
-    async with loading(mortal_kafka.bootstrap) as load:
-        await load.more()
-        mortal_kafka.pause()
-        mortal.pause(mortal_postgres)
-        try:
-            await until(lambda: orchestrator.health(503), 10, "it says that it is not ready")
-            orchestrator.ask_to_stop()
-            assert await orchestrator.ends() == 0
-        finally:
-            mortal_kafka.resume()
-            mortal.resume(mortal_postgres)
-    assert "Traceback" not in orchestrator.said
-
-
-async def test_a_stop_waits_for_nobody_who_is_gone_nor_does_a_start(
-    make_orchestrator: MakeOrchestrator, mortal_kafka: RealKafka, mortal_postgres: Postgres
-) -> None:
-    """Without Kafka and PostgreSQL a process stops in time, waits for both at a start, says so, and begins when they come."""
-    stopping, waiting, beginning = (make_orchestrator() for _ in range(3))
-    await stopping.start()
-    async with loading(mortal_kafka.bootstrap) as load:
-        await load.more()
-        mortal_kafka.kill()
-        mortal_postgres.kill()
-        stopping.ask_to_stop()
-        assert await stopping.ends() == 0
-        waiting.process.start()
-        beginning.process.start()
-        await until(lambda: "waiting for a connection" in waiting.said, 10, "it says what it waits for")
-        waiting.ask_to_stop()
-        assert await waiting.ends() == 0
-        await mortal_kafka.start()
-        await until(lambda: "to=PostgreSQL" in beginning.said, 20, "it says what it waits for")
-        await mortal_postgres.start()
-        await beginning.ready()
-    assert "Traceback" not in stopping.said + waiting.said + beginning.said
-
-
 async def test_another_log_is_not_mistaken_for_ours_and_a_new_one_gets_what_is_awaited(
     make_orchestrator: MakeOrchestrator, mortal_kafka: RealKafka, mortal_url: str
 ) -> None:
@@ -184,6 +140,61 @@ async def test_another_log_is_not_mistaken_for_ours_and_a_new_one_gets_what_is_a
     await send(mortal_kafka.bootstrap, start())
     assert await renamed.ends() == 1
     assert "ending" in renamed.said
+
+
+async def test_a_start_waits_for_whoever_is_away_and_can_be_stopped_meanwhile(
+    make_orchestrator: MakeOrchestrator, mortal_kafka: RealKafka, mortal_postgres: Postgres
+) -> None:
+    """A process says what it waits for, begins when Kafka and then PostgreSQL come, and ends with 0 when told to."""
+    waiting, beginning = make_orchestrator(), make_orchestrator()
+    mortal_kafka.kill()
+    mortal_postgres.kill()
+    try:
+        for orchestrator in (waiting, beginning):
+            orchestrator.process.start()
+        await until(lambda: says(beginning, "to=Kafka") and says(waiting, "to=Kafka"), 20, "they wait for Kafka")
+        waiting.ask_to_stop()
+        assert await waiting.ends() == 0
+        await mortal_kafka.start()
+        await until(lambda: says(beginning, "to=PostgreSQL"), 20, "it waits for PostgreSQL")
+    finally:
+        await mortal_postgres.start()
+    await beginning.ready()
+    assert "Traceback" not in waiting.said + beginning.said
+
+
+async def test_a_stop_waits_for_nobody_who_hangs_or_is_gone(
+    make_orchestrator: MakeOrchestrator, mortal_kafka: RealKafka, mortal_postgres: Postgres
+) -> None:
+    """With Kafka and PostgreSQL connected and silent, or dead, SIGTERM under load still ends with 0 in time."""
+    one, other = make_orchestrator(), make_orchestrator()
+    await one.start()
+    await other.start()
+    async with loading(mortal_kafka.bootstrap) as load:
+        await load.more()
+        mortal_kafka.pause()
+        mortal.pause(mortal_postgres)
+        try:
+            await until(lambda: one.health(503), 10, "it says that it is not ready")
+            one.ask_to_stop()
+            assert await one.ends() == 0
+        finally:
+            mortal.resume(mortal_postgres)
+            mortal_postgres.kill()
+            mortal_kafka.kill()
+        try:
+            other.ask_to_stop()
+            assert await other.ends() == 0
+        finally:
+            await mortal_postgres.start()
+            await mortal_kafka.start()
+    assert "Traceback" not in one.said + other.said
+
+
+def says(orchestrator: Orchestrator, words: str) -> bool:
+    """Tell whether an orchestrator that runs has said `words`."""
+    assert orchestrator.process.alive, orchestrator.said
+    return words in orchestrator.said
 
 
 async def send(bootstrap: str, *commands: Command) -> None:

@@ -14,20 +14,20 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from contracts.policy import HitlConfig
+from contracts.policy import HitlConfig, Step
 from contracts.runs import commands as c
 from contracts.runs.requests import RunRequest
 from contracts.work import Execution, Failure, Preparation
 from orchestrator.run import fold
 from orchestrator.run.state import WorkKind
 from support import anything
-from support.asking import again, approve, edit, reject, resume, retry
+from support.asking import again, approve, edit, executed, failed, prepared, reject, resume, retry
 from support.deciding import RUN_ID, Ask, Outcome, Story, given
 
 ELSEWHERE = UUID(int=0xDEAD)
 DIGEST = "0" * 64
 PEOPLE = (c.ApproveCheckpoint, c.EditCheckpoint, c.RejectCheckpoint)
-CONTROLS = (c.PauseRun, c.ResumeRun, c.CancelRun, c.RetryRun)
+CONTROLS = (c.PauseRun, c.PauseRun, c.ResumeRun, c.RetryRun, c.RetryRun, c.CancelRun)
 ENOUGH = 100
 """Deadlines after which a run that nobody touches must have ended: far more than attempts and reviews can add up to."""
 
@@ -37,11 +37,19 @@ class AnySequence(RuleBasedStateMachine):
 
     story: Story
 
-    @initialize(config=anything.configs, parameters=anything.json_objects)
-    def started(self, config: HitlConfig, parameters: dict[str, Any]) -> None:
+    @initialize(
+        config=anything.configs,
+        parameters=anything.json_objects,
+        moves=st.lists(anything.moves, max_size=8),
+    )
+    def started(self, config: HitlConfig, parameters: dict[str, Any], moves: list[anything.Move]) -> None:
+        """Begin anywhere: what goes astray does so in every state, not only at the beginning."""
         request = RunRequest(prompt="p", parameters=parameters, hitl_config=config)
-        self.story = given(Ask(c.StartRun, lambda _: {"request": request}))
-        self.said: list[c.AnyCommand] = []
+        start = Ask(c.StartRun, lambda _: {"request": request})
+        self.story = given(start)
+        self.said: list[c.AnyCommand] = [start.to(Story())]
+        self.story.when(start).refused_with("run_already_exists")
+        self.it_goes_on(moves)
 
     def _say(self, ask: Ask) -> Outcome:
         outcome = self.story.when(ask)
@@ -49,27 +57,23 @@ class AnySequence(RuleBasedStateMachine):
         self.said.append(outcome.command)
         return outcome
 
+    # ---- whoever the run waits for
+
+    @rule(moves=st.lists(anything.moves, min_size=1, max_size=3))
+    def it_goes_on(self, moves: list[anything.Move]) -> None:
+        """Whoever is awaited says something: a worker, a person, the clock."""
+        for move in moves:
+            ask = _awaited(self.story, move)
+            if ask is None:
+                return
+            outcome = self._say(ask)
+            assert outcome.refusal is None or outcome.refusal.code == "validation_failed", "what is awaited is taken"
+
     # ---- workers
 
     def _has_work(self) -> bool:
         work = self.story.now.work
         return work is not None and work.lease_until is not None
-
-    @precondition(_has_work)
-    @rule(preparation=anything.preparations, execution=anything.executions)
-    def work_succeeds(self, preparation: Preparation, execution: Execution) -> None:
-        work = self.story.work
-        about = {"work_id": work.work_id, "attempt": work.attempt}
-        prepare = work.kind is WorkKind.PREPARE
-        answer: dict[str, Any] = {"preparation": preparation} if prepare else {"execution": execution}
-        kind = c.RecordPreparation if prepare else c.RecordExecution
-        assert self._say(Ask(kind, lambda _: about | answer)).refusal is None, "an answer that is awaited is taken"
-
-    @precondition(_has_work)
-    @rule(failure=anything.failures)
-    def work_fails(self, failure: Failure) -> None:
-        about = {"work_id": self.story.work.work_id, "attempt": self.story.work.attempt}
-        assert self._say(Ask(c.RecordFailure, lambda _: {**about, "failure": failure})).refusal is None
 
     @precondition(_has_work)
     @rule()
@@ -92,25 +96,12 @@ class AnySequence(RuleBasedStateMachine):
 
     # ---- people
 
-    def _waits_for_a_person(self) -> bool:
-        return "edit" in self.story.now.view.pending_actions
-
-    @precondition(_waits_for_a_person)
-    @rule()
-    def approved(self) -> None:
-        self._say(approve())
-
-    @precondition(_waits_for_a_person)
-    @rule(edits=anything.edits)
-    def edited(self, edits: dict[str, Any]) -> None:
-        self._say(edit(edits))
-
     @rule(
         kind=st.sampled_from(PEOPLE),
-        named=st.sampled_from(["none", "open", "earlier", "elsewhere"]),
-        sha=st.sampled_from(["none", "right", "wrong"]),
+        named=st.sampled_from(["none", "open", "open", "earlier", "elsewhere"]),
+        sha=st.sampled_from(["none", "right", "right", "wrong"]),
         edits=anything.edits,
-        version=st.none() | st.integers(1, 12),
+        version=st.just(None) | st.integers(1, 12),
     )
     def decided(self, kind: type[c.Command], named: str, sha: str, edits: dict[str, Any], version: int | None) -> None:
         checkpoint, decided = self.story.now.view.checkpoint, list(self.story.now.decided)
@@ -153,19 +144,17 @@ class AnySequence(RuleBasedStateMachine):
 
     # ---- messages that come again, or from somebody else
 
-    @precondition(lambda self: self.said)
     @rule(which=st.integers(0, 30), other_body=st.booleans())
     def said_again(self, which: int, other_body: bool) -> None:  # noqa: FBT001 - drawn by name
         command = self.said[which % len(self.said)]
-        took_effect = command.command_id in self.story.now.answered
+        known = self.story.now.answered.get(command.command_id)
         sha = DIGEST if other_body else command.request_sha256
         outcome = self._say(again(command).but(request_sha256=sha))
-        if took_effect and other_body:
+        if known is not None and known.request_sha256 != sha:
             outcome.refused_with("idempotency_key_reused")
-        elif took_effect:
+        elif known is not None:
             outcome.then()
 
-    @precondition(lambda self: self.said)
     @rule(which=st.integers(0, 30), fresh=st.booleans())
     def another_tenant_says_it(self, which: int, fresh: bool) -> None:  # noqa: FBT001 - drawn by name
         command = self.said[which % len(self.said)]
@@ -174,11 +163,6 @@ class AnySequence(RuleBasedStateMachine):
             ask = ask.but(command_id=uuid5(ELSEWHERE, str(len(self.said))))
         code = "run_already_exists" if isinstance(command, c.StartRun) else "run_not_found"
         assert self.story.when(ask).refused_with(code).events == ()
-
-    @rule()
-    def started_again(self) -> None:
-        request = self.story.now.request
-        self._say(Ask(c.StartRun, lambda _: {"request": request})).refused_with("run_already_exists")
 
     # ---- at the end
 
@@ -201,6 +185,23 @@ class AnySequence(RuleBasedStateMachine):
 
 def _due(story: Story) -> Ask:
     return again(story.due)
+
+
+def _awaited(story: Story, move: anything.Move) -> Ask | None:
+    """Return what is said by whoever the run waits for, or None when it waits for nobody."""
+    view, work = story.now.view, story.now.work
+    if view.paused:
+        return resume()
+    if view.checkpoint is not None and move.how != "due":
+        return edit(move.edits) if move.how == "edit" or view.checkpoint.step is Step.ERROR_REVIEW else approve()
+    if work is not None and work.lease_until is not None and move.how != "due":
+        if move.how == "fail":
+            return failed(**dict(move.failure))
+        prepare = work.kind is WorkKind.PREPARE
+        return prepared(**dict(move.preparation)) if prepare else executed(**dict(move.execution))
+    if view.is_over:
+        return retry() if "retry" in view.pending_actions else None
+    return _due(story)
 
 
 def _what_is_offered_is_allowed(story: Story) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
-from pydantic import Field, SerializeAsAny, ValidatorFunctionWrapHandler, field_validator
+from pydantic import Field, SerializeAsAny, ValidatorFunctionWrapHandler, field_validator, model_serializer
 from pydantic_core.core_schema import ValidationInfo
 
 from contracts.base import ComposedObject, JsonObject, Message, Timestamp
@@ -217,7 +217,11 @@ class UnknownEvent(Event):
     """An event of a kind that this reader does not know yet; its facts are kept as they came."""
 
     kind = "unknown"
-    facts: JsonObject
+    facts: ComposedObject
+
+    @model_serializer
+    def _as_they_came(self) -> ComposedObject:
+        return self.facts
 
 
 def _kinds(root: type[Event]) -> dict[str, type[Event]]:

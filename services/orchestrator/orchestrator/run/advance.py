@@ -61,7 +61,8 @@ def order_call(
 
     Where the payload is not, byte for byte, what a person approved, return the request to look at it again.
     """
-    if run.approved_sha256 not in (None, digest(run.payload)):
+    payload_sha256 = digest(run.payload)
+    if run.approved_sha256 not in (None, payload_sha256):
         reason = Reason(code="subject_changed", message="the payload is not the one that was approved")
         schema = run.preparation.payload_schema if run.preparation else {}
         return open_checkpoint(run, at, Step.PAYLOAD_REVIEW, (reason,), run.payload or {}, schema=schema)
@@ -69,7 +70,7 @@ def order_call(
         work_id=work_id or run.next_work_id(),
         attempt=attempt,
         lease_until=_lease(run, at),
-        payload_sha256=digest(run.payload),
+        payload_sha256=payload_sha256,
     )
 
 

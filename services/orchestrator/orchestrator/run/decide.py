@@ -189,8 +189,9 @@ def _edit(command: c.EditCheckpoint, story: _Story) -> None:
 
 def _wrong_with(subject: JsonObject, checkpoint: Checkpoint) -> tuple[Issue, ...]:
     issues = violations(subject, checkpoint.subject_schema)
-    if checkpoint.step is Step.INFORMATION_REVIEW:
-        return issues or violations(subject, INTENT_SCHEMA)  # the provider's own schema may be laxer than what we can read
+    if checkpoint.step is Step.INFORMATION_REVIEW and not issues:
+        # A provider's own schema may let pass what cannot be read as an intent.
+        return violations(subject, INTENT_SCHEMA)
     return issues
 
 
