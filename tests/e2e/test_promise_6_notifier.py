@@ -33,6 +33,7 @@ async def test_the_loser_over_the_websocket_learns_the_decision(ann: User, bob: 
     """A18 over this channel too: the core decides, not the edge."""
     session = uuid4().hex
     async with ann.watch(session_id=session) as watching:
+        await watching.until("SNAPSHOT")
         run_id = (await ann.start(hitl=TWO, session_id=session))["run_id"]
         request = await watching.until("HITL_APPROVAL_REQUEST", run_id=run_id)
         await bob.decide(await bob.until(run_id, "payload_review"), "approve")
@@ -44,6 +45,7 @@ async def test_a_client_that_returns_with_its_cursor_misses_nothing(ann: User) -
     """B6: what happened while it was away comes first, in order."""
     session = uuid4().hex
     async with ann.watch(session_id=session) as watching:
+        await watching.until("SNAPSHOT")
         run_id = (await ann.start(hitl=TWO, session_id=session))["run_id"]
         request = await watching.until("HITL_APPROVAL_REQUEST", run_id=run_id)
     await ann.decide(await ann.until(run_id, "payload_review"), "approve")
@@ -70,6 +72,8 @@ async def test_watchers_of_other_sessions_see_nothing(ann: User) -> None:
     """B5: routed by user, session and run."""
     mine, other, user = uuid4().hex, uuid4().hex, uuid4().hex
     async with ann.watch(session_id=other) as stranger, ann.watch(user_id=user) as watching:
+        await stranger.until("SNAPSHOT")
+        await watching.until("SNAPSHOT")
         run_id = (await ann.start(hitl=TWO, session_id=mine, user_id=user))["run_id"]
         await watching.until("HITL_APPROVAL_REQUEST", run_id=run_id)
         theirs = (await ann.start(hitl=TWO, session_id=other))["run_id"]

@@ -1,5 +1,7 @@
-"""Strategies: any configuration, any facts from a worker, any edit. Small by choice, so that collisions
-are likely, and more often sound than not, so that runs get far."""
+"""Strategies: any configuration, any facts from a worker, any edit.
+
+Small by choice, so that collisions are likely, and more often sound than not, so that runs get far.
+"""
 
 from __future__ import annotations
 

@@ -86,6 +86,7 @@ class Watching:
         self._url = str(httpx.URL(url, params=query)) if query else url
         self._socket: ClientConnection | None = None
         self.seen: list[dict[str, Any]] = []
+        self._given: set[int] = set()
 
     async def __aenter__(self) -> Self:
         self._socket = await connect(self._url, max_size=None)
@@ -104,11 +105,16 @@ class Watching:
         return message
 
     async def until(self, kind: str, **members: Any) -> dict[str, Any]:
-        """Return the next message of a type whose members are as given."""
+        """Return the first message of a type whose members are as given, and that was not returned before."""
+        looked = 0
         while True:
-            message = await self.next()
-            if message["type"] == kind and all(message.get(name) == value for name, value in members.items()):
-                return message
+            for number, message in enumerate(self.seen[looked:], looked):
+                fits = message["type"] == kind and all(message.get(name) == value for name, value in members.items())
+                if fits and number not in self._given:
+                    self._given.add(number)
+                    return message
+            looked = len(self.seen)
+            await self.next()
 
     async def say(self, **message: Any) -> None:
         """Send a message."""

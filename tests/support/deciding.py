@@ -153,6 +153,12 @@ class Outcome:
         assert (self.refusal.code, {name: self.refusal.details.get(name) for name in details}) == (code, details)
         return self
 
+    @property
+    def details(self) -> dict[str, Any]:
+        """What a refusal says beside its code."""
+        assert self.refusal is not None, f"accepted: {[record.kind for record in self.events]}"
+        return self.refusal.details
+
     def leaves(self, **members: Any) -> Self:
         """Expect these members of the run's view afterwards; `checkpoint__step` looks into one."""
         view = self.story.now.view

@@ -116,9 +116,7 @@ _EXECUTION = Execution(
     latency_ms=12,
     provider_request_id="req-1",
 )
-_ERROR = e.RunError(
-    code="validation_failed", message="no", step=Step.PAYLOAD_REVIEW, issues=(_ISSUE,), attempts=3
-)
+_ERROR = e.RunError(code="validation_failed", message="no", step=Step.PAYLOAD_REVIEW, issues=(_ISSUE,), attempts=3)
 _DIFF = (e.Change(path="/temperature", before=0.5, after={"a~b": [1]}),)
 _REQUEST = RunRequest(
     prompt="a red bicycle",

@@ -46,7 +46,7 @@ def carry(run: Run | None, view: RunView | None, events: Sequence[e.RunEvent]) -
 
 
 def check_run(run: Run, view: RunView) -> None:
-    """The run stands in one of the states that have a meaning, and everybody sees the same."""
+    """Hold a run to the states that have a meaning, and its view to what everybody sees."""
     assert view == run.view, "the read model shows what the orchestrator answers"
     answer = Accepted(command_id=UUID(int=0), run_id=run.run_id, view=view)
     assert parse_outcome(answer.model_dump_json().encode()) == answer, "the asker can read the answer"
@@ -57,7 +57,7 @@ def check_run(run: Run, view: RunView) -> None:
 
 
 def _check_waiting(run: Run) -> None:
-    """A run that goes on waits for exactly one: a person, a worker, the next attempt."""
+    """Expect a run that goes on to wait for exactly one: a person, a worker, the next attempt."""
     view, work = run.view, run.work
     worker = work is not None and work.lease_until is not None
     retry = work is not None and work.retry_at is not None
@@ -76,7 +76,7 @@ def _check_waiting(run: Run) -> None:
 
 
 def _check_deadline(run: Run, *, worker: bool, other: bool) -> None:
-    """The clock knows the one time that the run waits for, and nothing when there is none."""
+    """Expect the clock to know the one time that the run waits for, and nothing when there is none."""
     due = deadline(run)
     assert (due is not None) == (worker or other)
     match due:
@@ -98,7 +98,7 @@ def deadline(run: Run) -> c.FromClock | None:
 
 
 def _check_actions(view: RunView) -> None:
-    """What is offered to a person follows from the checkpoint that is open."""
+    """Expect what is offered to a person to follow from the checkpoint that is open."""
     checkpoint = view.checkpoint
     if checkpoint is None or view.paused:
         assert not {"approve", "edit", "reject"} & set(view.pending_actions)
@@ -113,7 +113,7 @@ def _check_actions(view: RunView) -> None:
 
 
 def check_history(history: Sequence[e.RunEvent], run: Run) -> None:
-    """Versions have no gaps; one call at a time is out; every order carries what was approved."""
+    """Expect versions without gaps, one call at a time, and orders with what was approved."""
     assert [event.version for event in history] == list(range(1, len(history) + 1))
     assert {(event.run_id, event.tenant) for event in history} == {(run.run_id, run.tenant)}
     unanswered: set[tuple[str, int]] = set()
@@ -131,7 +131,9 @@ def check_history(history: Sequence[e.RunEvent], run: Run) -> None:
                 assert sha == digest(payload)
             case e.CallOrdered() as ordered:
                 unanswered.add((ordered.work_id, ordered.attempt))
-                assert ordered.payload_sha256 == approved, "what is called is what was approved, by a person or by policy"
+                assert ordered.payload_sha256 == approved, (
+                    "what is called is what was approved, by a person or by policy"
+                )
             case e.CallSucceeded() | e.CallFailed() as answered:
                 unanswered.remove((answered.work_id, answered.attempt))
         assert len(unanswered) <= 1, "one call at a time"
@@ -139,7 +141,7 @@ def check_history(history: Sequence[e.RunEvent], run: Run) -> None:
 
 
 def _check_orders(history: Sequence[e.RunEvent], run: Run, approved: str | None) -> None:
-    """However often the history is published again, only what is awaited is ordered, once, with the approved bytes."""
+    """Expect one order for what is awaited, with the approved bytes, however often the history is published again."""
     orders = [m for event in history for m in react(event.data, run) if not isinstance(m, Deadline)]
     awaited = run.work is not None and run.work.lease_until is not None
     assert len(orders) == awaited, "one order for work in hand, none otherwise"
@@ -157,7 +159,7 @@ def _check_orders(history: Sequence[e.RunEvent], run: Run, approved: str | None)
 
 
 def check_refusal(command: c.AnyCommand, refusal: Refusal) -> None:
-    """A refusal is an answer that outsiders know, and that fits through their wire."""
+    """Hold a refusal to be an answer that outsiders know, and that fits through their wire."""
     assert refusal.code in API_CODES
     answer = Refused(
         command_id=command.command_id,

@@ -16,7 +16,7 @@ class Holder(BaseModel):
     """A model as contracts use these types."""
 
     any_value: Json = None
-    value: JsonObject = {}  # noqa: RUF012 - Pydantic copies it
+    value: JsonObject = {}
 
 
 def nested(levels: int, leaf: Any = 1) -> Any:
@@ -89,11 +89,11 @@ def test_what_is_nested_too_deeply_is_refused(levels: int) -> None:
         Holder(any_value=nested(levels))
 
 
-def test_an_object_is_an_object() -> None:
+@pytest.mark.parametrize("value", [[], "x", 1, None])
+def test_an_object_is_an_object(value: Any) -> None:
     """Where a subject or parameters are meant, a list or a text is refused."""
-    for value in ([], "x", 1, None):
-        with pytest.raises(ValidationError):
-            Holder.model_validate({"value": value})
+    with pytest.raises(ValidationError):
+        Holder.model_validate({"value": value})
 
 
 @pytest.mark.parametrize("body", [b'{"any_value": NaN}', b'{"any_value": [Infinity]}', b'{"any_value": -Infinity}'])
@@ -177,15 +177,18 @@ def test_members_are_sorted_by_utf_16_as_rfc_8785_shows() -> None:
 
 def test_a_value_is_written_as_rfc_8785_shows() -> None:
     """RFC 8785, section 3.2.2: no spaces, few escapes, members sorted at every level, arrays as they are."""
-    value = {
+    value: dict[str, Any] = {
         "numbers": [333333333.33333329, 1e30, 4.50, 2e-3, 0.000000000000000000000000001],
-        "string": '\u20ac$\u000f\u000aA\'\u0042\u0022\u005c\\"/',
+        "string": "\u20ac$\u000f\u000aA'\u0042\u0022\u005c\\\"/",
         "literals": [None, True, False],
     }
-    assert canonical_json(value) == (
-        '{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],'
-        '"string":"\u20ac$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}'
-    ).encode()
+    assert (
+        canonical_json(value)
+        == (
+            '{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],'
+            '"string":"\u20ac$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}'
+        ).encode()
+    )
 
 
 # ---- the digest
@@ -208,5 +211,6 @@ def test_a_digest_sees_bytes_and_not_how_they_were_written() -> None:
 
 def test_the_deepest_value_that_is_taken_has_a_digest() -> None:
     """And so has a subject that holds it a few levels down."""
-    for value in (nested(MAX_DEPTH), {"a": {"b": {"c": {"d": nested(MAX_DEPTH)}}}}):
+    deepest: Any = nested(MAX_DEPTH)
+    for value in (deepest, {"a": {"b": {"c": {"d": deepest}}}}):
         assert len(digest(value)) == 64

@@ -81,12 +81,24 @@ def _parser(kind: str) -> Any:
     return type(golden.samples()[kind]).model_validate_json if kind == "capabilities" else parse_command
 
 
-MODELS = ("data", "request", "hitl_config", "review_thresholds", "preparation", "execution", "failure", "view", "intent")
+MODELS = (
+    "data",
+    "request",
+    "hitl_config",
+    "review_thresholds",
+    "preparation",
+    "execution",
+    "failure",
+    "view",
+    "intent",
+)
 
 
 def _grown(record: dict[str, Any]) -> dict[str, Any]:
     """Add a member to every object that is a model of ours; free-form objects would take it as theirs."""
-    grown = {name: _grown(value) if name in MODELS and isinstance(value, dict) else value for name, value in record.items()}
+    grown = {
+        name: _grown(value) if name in MODELS and isinstance(value, dict) else value for name, value in record.items()
+    }
     return {**grown, "added_later": {"x": 1}}
 
 
@@ -204,7 +216,11 @@ def test_numbers_that_are_none_are_refused_in_a_configuration() -> None:
 def test_a_commands_id_follows_from_what_it_is_about() -> None:
     """Said again it is the same command; about anything else it is another."""
     assert command_id("http", "t", "run", "key") == command_id("http", "t", "run", "key")
-    others = {command_id("http", "t", "run", "key2"), command_id("http", "t", "runk", "ey"), command_id("http", "t", "run")}
+    others = {
+        command_id("http", "t", "run", "key2"),
+        command_id("http", "t", "runk", "ey"),
+        command_id("http", "t", "run"),
+    }
     assert len(others | {command_id("http", "t", "run", "key")}) == 4
 
 

@@ -219,8 +219,8 @@ actions = st.tuples(
 )
 
 
-@settings(max_examples=300)
-@given(st.lists(actions, min_size=60, max_size=250))
+@settings(max_examples=60)
+@given(st.lists(actions, min_size=40, max_size=150))
 def test_who_always_returns_with_its_cursor_misses_nothing(steps: list[tuple[object, int]]) -> None:
     """Each version of each run that it watches is told or was shown, in order per run; runs that are over may be left out."""
     world = World()

@@ -28,6 +28,7 @@ ELSEWHERE = UUID(int=0xDEAD)
 DIGEST = "0" * 64
 PEOPLE = (c.ApproveCheckpoint, c.EditCheckpoint, c.RejectCheckpoint)
 CONTROLS = (c.PauseRun, c.PauseRun, c.ResumeRun, c.RetryRun, c.RetryRun, c.CancelRun)
+ANSWERS: list[type[c.Command]] = [c.RecordPreparation, c.RecordExecution, c.RecordFailure, c.ExtendLease]
 ENOUGH = 100
 """Deadlines after which a run that nobody touches must have ended: far more than attempts and reviews can add up to."""
 
@@ -78,13 +79,14 @@ class AnySequence(RuleBasedStateMachine):
     @precondition(_has_work)
     @rule()
     def the_lease_is_extended(self) -> None:
+        """Let a worker say that it is still at it."""
         about = {"work_id": self.story.work.work_id, "attempt": self.story.work.attempt}
         assert self._say(Ask(c.ExtendLease, lambda _: about)).refusal is None
 
     @rule(
         version=st.integers(1, 12),
         attempt=st.integers(1, 4),
-        kind=st.sampled_from([c.RecordPreparation, c.RecordExecution, c.RecordFailure, c.ExtendLease]),
+        kind=st.sampled_from(ANSWERS),
         preparation=anything.preparations,
         execution=anything.executions,
         failure=anything.failures,
@@ -92,6 +94,7 @@ class AnySequence(RuleBasedStateMachine):
     def a_worker_says_something_astray(
         self, version: int, attempt: int, kind: type[c.Command], **facts: Preparation | Execution | Failure
     ) -> None:
+        """Somebody answers work that may be done, given up, or nobody's."""
         self._say(Ask(kind, lambda _: {"work_id": f"{RUN_ID}.{version}", "attempt": attempt, **facts}))
 
     # ---- people
@@ -104,6 +107,7 @@ class AnySequence(RuleBasedStateMachine):
         version=st.just(None) | st.integers(1, 12),
     )
     def decided(self, kind: type[c.Command], named: str, sha: str, edits: dict[str, Any], version: int | None) -> None:
+        """Decide, on a checkpoint and bytes that may not be the ones that wait."""
         checkpoint, decided = self.story.now.view.checkpoint, list(self.story.now.decided)
         ids = {
             "open": checkpoint.checkpoint_id if checkpoint else None,
@@ -118,6 +122,7 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from(CONTROLS))
     def controlled(self, kind: type[c.Command]) -> None:
+        """Pause, resume, retry or cancel, whether that makes sense or not."""
         self._say(Ask(kind, lambda _: {}))
 
     # ---- the clock
@@ -128,11 +133,13 @@ class AnySequence(RuleBasedStateMachine):
     @precondition(_has_deadline)
     @rule()
     def what_is_due_falls_due(self) -> None:
+        """Let the clock say what it was told to, at its time."""
         assert self._say(_due(self.story)).refusal is None, "a deadline that is kept is one that is honoured"
 
     @precondition(_has_deadline)
     @rule()
     def the_clock_is_early(self) -> None:
+        """Let the clock of another orchestrator be a little ahead."""
         due = self.story.due
         assert due is not None
         if self.story.at < due.at:
@@ -140,12 +147,14 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 59, 4000]))
     def time_passes(self, seconds: int) -> None:
+        """Nobody says anything for a while."""
         self.story = self.story.later(seconds)
 
     # ---- messages that come again, or from somebody else
 
     @rule(which=st.integers(0, 30), other_body=st.booleans())
-    def said_again(self, which: int, other_body: bool) -> None:  # noqa: FBT001 - drawn by name
+    def said_again(self, which: int, *, other_body: bool) -> None:
+        """Deliver a command twice, or use its id for another request."""
         command = self.said[which % len(self.said)]
         known = self.story.now.answered.get(command.command_id)
         sha = DIGEST if other_body else command.request_sha256
@@ -156,7 +165,8 @@ class AnySequence(RuleBasedStateMachine):
             outcome.then()
 
     @rule(which=st.integers(0, 30), fresh=st.booleans())
-    def another_tenant_says_it(self, which: int, fresh: bool) -> None:  # noqa: FBT001 - drawn by name
+    def another_tenant_says_it(self, which: int, *, fresh: bool) -> None:
+        """Somebody elsewhere has got hold of a command."""
         command = self.said[which % len(self.said)]
         ask = again(command).but(tenant="other")
         if fresh:

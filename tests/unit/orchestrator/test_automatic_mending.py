@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from contracts.base import digest
@@ -16,7 +18,7 @@ FIXED = {**PAYLOAD, "temperature": 2}
 
 
 @pytest.mark.parametrize("hitl", [{"policy": "auto"}, {"allowed_steps": ("response_review",)}])
-def test_what_can_be_fixed_is_fixed_and_called(hitl: dict[str, object]) -> None:
+def test_what_can_be_fixed_is_fixed_and_called(hitl: dict[str, Any]) -> None:
     """Issue 3: under `auto`, and wherever payload review is switched off; the diff is kept."""
     outcome = given(start(**hitl)).when(prepared(issues=(FIX,)))
     fixed = outcome.data(e.PayloadFixed)
@@ -31,7 +33,11 @@ def test_fixes_apply_one_after_the_other() -> None:
     """Issue 3: each is a merge patch on the payload; null removes."""
     more = issue(code="tags", auto_fixable=True, suggested_fix={"tags": None, "size": {"w": 3}})
     outcome = given(start(policy="auto")).when(prepared(issues=(FIX, more)))
-    assert outcome.data(e.PayloadFixed).payload == {"prompt": "a red bicycle", "temperature": 2, "size": {"w": 3, "h": 2}}
+    assert outcome.data(e.PayloadFixed).payload == {
+        "prompt": "a red bicycle",
+        "temperature": 2,
+        "size": {"w": 3, "h": 2},
+    }
 
 
 def test_warnings_are_fixed_too() -> None:

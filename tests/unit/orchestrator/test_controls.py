@@ -11,9 +11,9 @@ from contracts.policy import Step
 from contracts.runs import events as e
 from support.asking import (
     AT,
-    again,
     PAYLOAD,
     RESPONSE,
+    again,
     approve,
     at_error_review,
     at_information_review,
@@ -58,7 +58,7 @@ GOING: list[Callable[[], Story]] = [
 
 @pytest.mark.parametrize("story", GOING)
 @pytest.mark.parametrize("paused", [False, True])
-def test_a_run_can_be_cancelled_wherever_it_is(story: Callable[[], Story], paused: bool) -> None:  # noqa: FBT001
+def test_a_run_can_be_cancelled_wherever_it_is(story: Callable[[], Story], *, paused: bool) -> None:
     """A7: nothing is awaited any more, and the reason is kept."""
     going = story().given(pause()) if paused else story()
     outcome = going.when(cancel(reason="changed my mind"))
@@ -120,7 +120,9 @@ def test_the_time_that_a_pause_took_is_given_back() -> None:
     outcome = paused.later(500).when(resume())
     waited = outcome.events[0].at - paused.history[-1].at
     outcome.then(like(e.RunResumed, expires_at=opened.expires_at + waited))
-    outcome.leaves(checkpoint__expires_at=opened.expires_at + waited, paused=False, pending_actions=("approve", "edit", "reject"))
+    outcome.leaves(
+        checkpoint__expires_at=opened.expires_at + waited, paused=False, pending_actions=("approve", "edit", "reject")
+    )
     assert outcome.story.due is not None
     assert outcome.story.due.at == opened.expires_at + waited
 

@@ -87,7 +87,7 @@ def test_an_edit_to_what_is_not_on_offer_is_refused(edits: dict[str, object], pa
     """A3: an unknown provider, a wrong type, a missing prompt, a misspelt member: 422 with the place."""
     outcome = at_information_review().when(edit(edits))
     outcome.refused_with("validation_failed")
-    assert [found["path"] for found in outcome.refusal.details["issues"]] == [path]
+    assert [found["path"] for found in outcome.details["issues"]] == [path]
 
 
 def test_an_edit_that_is_no_intent_is_refused_also_under_a_careless_schema() -> None:

@@ -74,6 +74,13 @@ def test_names_with_slashes_and_tildes_are_escaped() -> None:
     assert [change.path for change in diff({"a/b": {"~c": 1}}, {"a/b": {"~c": 2}})] == ["/a~1b/~0c"]
 
 
+def test_what_lies_under_a_very_long_name_counts_as_one_value() -> None:
+    """A path is repeated for each change: a quarter of a megabyte of it, thousands of times, is more than memory holds."""
+    before, after = ({"n" * 200_000: dict.fromkeys(map(str, range(5_000)), value)} for value in (1, 2))
+    (change,) = diff(before, after)
+    assert change.after == next(iter(after.values()))
+
+
 def _at(value: Any, path: str) -> Any:
     for name in path.split("/")[1:]:
         value = value.get(name.replace("~1", "/").replace("~0", "~"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from contracts.policy import Step
@@ -24,7 +26,7 @@ from support.deciding import Outcome, Story, given, like
 UNSURE = failed("timeout", uncertain=True)
 
 
-def _safe(**hitl: object) -> Story:
+def _safe(**hitl: Any) -> Story:
     """Return a run whose call can be made again without cost or effect."""
     return given(start(allowed_steps=("payload_review",), **hitl), prepared(safe_to_repeat=True), approve())
 

@@ -111,7 +111,9 @@ def test_escalate_asks_once_more_and_then_fails(step: Step) -> None:
     again_until = checkpoint.expires_at + timedelta(seconds=60)
     first.leaves(checkpoint__escalations=1, checkpoint__expires_at=again_until, checkpoint__subject=checkpoint.subject)
     second = first.story.when(time_is_up())
-    second.then(like(e.CheckpointExpired, on_timeout=OnTimeout.ESCALATE), like(e.RunFailed, error__code="checkpoint_timeout"))
+    second.then(
+        like(e.CheckpointExpired, on_timeout=OnTimeout.ESCALATE), like(e.RunFailed, error__code="checkpoint_timeout")
+    )
 
 
 def test_an_escalated_checkpoint_can_be_decided() -> None:

@@ -35,6 +35,15 @@ def test_an_issue_does_not_repeat_a_long_value() -> None:
     assert len(issue.message) <= 500
 
 
+def test_an_issue_under_a_long_name_points_to_what_encloses_it() -> None:
+    """Twenty issues that each repeat a name of a quarter of a megabyte would fit no record, and end the orchestrator."""
+    subject = {"a": {"n" * 250_000: {str(number): "x" for number in range(30)}}}
+    numbers = {"additionalProperties": {"additionalProperties": {"type": "integer"}}}
+    found = violations(subject, {"properties": {"a": numbers}})
+    assert [issue.path for issue in found] == ["/a"] * MOST
+    assert len(str(found)) < 20_000
+
+
 @pytest.mark.parametrize(
     "schema",
     [

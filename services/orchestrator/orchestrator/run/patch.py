@@ -10,6 +10,14 @@ from contracts.runs.events import Change
 
 MISSING = object()
 
+LONGEST_PATH = 1000
+"""Characters of a path that is still followed: it is repeated for everything that lies under it."""
+
+
+def member(path: str, name: str | int) -> str:
+    """Return the JSON Pointer (RFC 6901) to a member of what `path` points to."""
+    return f"{path}/{str(name).replace('~', '~0').replace('/', '~1')}"
+
 
 def merge_patch(target: Any, patch: Any) -> Any:
     """Return `target` after the merge patch (RFC 7396): null removes a member, an array replaces an array."""
@@ -25,15 +33,14 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def diff(before: Any, after: Any, path: str = "") -> tuple[Change, ...]:
-    """Return what differs in the bytes, member by member, by JSON Pointer (RFC 6901); an array counts as one value."""
+    """Return what differs in the bytes, member by member. An array counts as one value, and so does what lies very deep."""
     return tuple(_changes(before, after, path))
 
 
 def _changes(before: Any, after: Any, path: str) -> Iterator[Change]:
-    if isinstance(before, dict) and isinstance(after, dict):
+    if isinstance(before, dict) and isinstance(after, dict) and len(path) <= LONGEST_PATH:
         for name in sorted(before.keys() | after.keys()):
-            pointer = f"{path}/{name.replace('~', '~0').replace('/', '~1')}"
-            yield from _changes(before.get(name, MISSING), after.get(name, MISSING), pointer)
+            yield from _changes(before.get(name, MISSING), after.get(name, MISSING), member(path, name))
     elif before is MISSING:
         yield Change(path=path, after=after)
     elif after is MISSING:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jsonschema_rs
 
 from contracts.work import Issue
+from orchestrator.run.patch import LONGEST_PATH, member
 
 MOST = 20
 """Issues reported at once; a person mends them one by one anyway."""
 
 LONGEST_MESSAGE = 500
-"""Characters of one issue: the validator repeats the value, and a refusal has to fit a record."""
+"""Characters of one issue's message: the validator repeats values, and a refusal has to fit a record."""
 
 
 def violations(subject: Any, schema: dict[str, Any]) -> tuple[Issue, ...]:
@@ -25,7 +27,7 @@ def violations(subject: Any, schema: dict[str, Any]) -> tuple[Issue, ...]:
         )
         found = []
         for error in validator.iter_errors(subject):
-            path = "".join(f"/{_escape(str(name))}" for name in error.instance_path)
+            path = _pointer(error.instance_path)
             found.append(Issue(code="schema", path=path, message=error.message[:LONGEST_MESSAGE]))
             if len(found) == MOST:
                 break
@@ -34,5 +36,12 @@ def violations(subject: Any, schema: dict[str, Any]) -> tuple[Issue, ...]:
         return (Issue(code="schema_unusable", message=f"the schema cannot be used: {error}"[:LONGEST_MESSAGE]),)
 
 
-def _escape(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
+def _pointer(path: Sequence[str | int]) -> str:
+    """Return the JSON Pointer (RFC 6901) to a value, or to what encloses it where the names are too long."""
+    pointer = ""
+    for name in path:
+        longer = member(pointer, name)
+        if len(longer) > LONGEST_PATH:
+            break
+        pointer = longer
+    return pointer
