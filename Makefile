@@ -35,7 +35,7 @@ clean: ## Remove the environment, caches and the local stack's data
 ##@ Testing it
 
 test: $(READY_TO_TEST) ## Run everything: lint and all tests
-	@$(PYTHON) tests/steps.py lint unit component integration e2e
+	@$(PYTHON) tests/steps.py
 
 lint: $(READY_TO_TEST) ## Check style, types and imports
 	$(BIN)/ruff check --quiet $(CODE)
