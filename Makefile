@@ -28,9 +28,12 @@ demo: $(READY) ## Tell the story of one run, step by step, on a running stack
 
 setup: $(READY_TO_TEST) ## Make the virtual environment; every other target does it when needed
 
-clean: ## Remove the environment, caches and the local stack's data
-	rm -rf .venv .countersign .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache deploy/kafka/target
+clean: ## Remove the environment and caches; the local stack's data stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache deploy/kafka/target
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+forget: ## Delete the local stack's data, runs and all
+	rm -rf .countersign
 
 ##@ Testing it
 
@@ -72,7 +75,7 @@ help:
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z0-9 ]+:.*## / { printf "  %-28s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: run demo setup clean test lint unit component integration e2e format kafka topics images pins help
+.PHONY: run demo setup clean forget test lint unit component integration e2e format kafka topics images pins help
 
 # ---- set-up
 

@@ -25,7 +25,7 @@ async def cal(private_stack: Stack) -> AsyncIterator[User]:
 
 async def test_services_killed_in_the_middle_of_runs_lose_none(private_stack: Stack, cal: User) -> None:
     """Ten runs are under way while a service dies, one service after the other; all of them reach their end."""
-    hitl = {**TWO, "lease_seconds": 2, "on_uncertain": "retry"}
+    hitl = {**TWO, "lease_seconds": 5, "max_attempts": 10, "on_uncertain": "retry"}
 
     async def finish(run_id: str) -> None:
         for step in ("payload_review", "response_review"):

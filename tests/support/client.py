@@ -11,7 +11,7 @@ from uuid import uuid4
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 """How long a condition may take to come true before the test says what it saw instead."""
 
 _T = TypeVar("_T")

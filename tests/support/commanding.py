@@ -22,7 +22,9 @@ def _about(run_id: UUID | None = None) -> dict[str, Any]:
     return {"command_id": uuid4(), "run_id": run_id or uuid4(), "at": datetime.now(UTC)}
 
 
-def start(run_id: UUID | None = None, *, hitl: dict[str, Any] | None = None, prompt: str = "p", **said: Any) -> c.StartRun:
+def start(
+    run_id: UUID | None = None, *, hitl: dict[str, Any] | None = None, prompt: str = "p", **said: Any
+) -> c.StartRun:
     """Start a run that stops at its payload review; `hitl` changes its review configuration."""
     request = RunRequest.model_validate({"prompt": prompt, "hitl_config": {**CONFIG, **(hitl or {})}})
     return c.StartRun(**{**_about(run_id), "request": request, **said})
@@ -67,7 +69,7 @@ def outgoing(command: c.Command) -> Outgoing:
     return Outgoing(COMMANDS.name, str(command.run_id).encode(), command.model_dump_json().encode())
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Record:
     """A record as a consumer gets it."""
 

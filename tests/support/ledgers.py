@@ -99,9 +99,7 @@ class Cable:
         self._pairs.add(pair)
         doomed = asyncio.Event()
         with contextlib.suppress(ConnectionError):
-            await asyncio.gather(
-                self._forth(reader, there_writer, doomed), self._back(there_reader, writer, doomed)
-            )
+            await asyncio.gather(self._forth(reader, there_writer, doomed), self._back(there_reader, writer, doomed))
         self._pairs.discard(pair)
         for end in pair:
             end.transport.abort()

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
+from aiokafka import ConsumerRecord
+
 from contracts.kafka import Outgoing
 from contracts.runs.events import RunEvent
 from contracts.runs.outcomes import Accepted, Outcome, parse_outcome
@@ -56,6 +58,11 @@ class MemoryPublisher:
         """Return what was sent since the last call."""
         sent, self.sent = self.sent, []
         return Publications(sent)
+
+
+def read(records: Iterable[ConsumerRecord]) -> Publications:
+    """Return records that were read from Kafka as what was sent."""
+    return Publications([Outgoing(r.topic, r.key, r.value, r.headers, r.partition) for r in records])
 
 
 class Publications:

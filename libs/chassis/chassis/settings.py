@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "COUNTERSIGN_"
@@ -109,6 +111,20 @@ class Settings(BaseSettings):
     sandbox_delay_seconds: float = Field(
         0, alias="COUNTERSIGN_SANDBOX_DELAY_SECONDS", ge=0, description="Seconds that the sandbox takes to answer."
     )
+
+    @field_validator("kafka_bootstrap_servers")
+    @classmethod
+    def _is_addresses(cls, addresses: str) -> str:
+        if not re.fullmatch(r"[^\s,]+:\d{1,5}(,[^\s,]+:\d{1,5})*", addresses):
+            raise PydanticCustomError("addresses", "not host:port, nor several of them with commas between")
+        return addresses
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgres(cls, url: SecretStr) -> SecretStr:
+        if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise PydanticCustomError("url", "not a URL that begins with postgresql://")
+        return url
 
     @property
     def gateway(self) -> str:

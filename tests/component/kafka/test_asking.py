@@ -6,16 +6,12 @@ import asyncio
 import json
 from uuid import uuid4
 
-import pytest
-
-from apache_kafka.broker import RealKafka
-from contracts.kafka import Desk, Outgoing, Producer, Unavailable, create_broker
+from contracts.kafka import Desk, Outgoing, Producer
 from contracts.runs.commands import Command, parse_command
 from contracts.runs.outcomes import Refused
 from contracts.topics import COMMANDS, OUTCOMES
 from orchestrator.taking import outcome_records
 from support.commanding import cancel
-from support.kafka import Kafka
 
 from .conftest import MakeDesk, MakeReader
 
@@ -113,26 +109,3 @@ async def test_an_outcome_that_cannot_be_read_is_passed_over(desk: Desk, produce
     bad = Outgoing(good.topic, good.key, json.dumps({"kind": "?"}).encode(), good.headers, good.partition)
     await asyncio.gather(*await producer.send_all([bad, good]))
     assert isinstance(await asking, Refused)
-
-
-async def test_kafka_away_is_said_within_the_wait_and_over_when_it_is_back(
-    private_kafka: RealKafka, any_kafka: Kafka
-) -> None:
-    """An asker is never left alone: Unavailable in time; the same desk works when Kafka answers again."""
-    producer, broker = Producer(private_kafka.bootstrap, "test"), create_broker(private_kafka.bootstrap, "test")
-    desk = Desk(broker, producer, 25)
-    await producer.start()
-    await broker.start()
-    await desk.listening()
-    private_kafka.kill()
-    for _ in range(2):
-        with pytest.raises(Unavailable):
-            async with asyncio.timeout(5):
-                await asyncio.gather(*(desk.ask(cancel(uuid4()), 0.5) for _ in range(5)))
-    await private_kafka.start()
-    command = cancel(uuid4())
-    asking = asyncio.create_task(desk.ask(command, 20))
-    await asyncio.gather(*await producer.send_all(answer(command, desk)))
-    assert await asking is not None
-    await broker.stop()
-    await producer.stop()

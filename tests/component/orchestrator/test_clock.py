@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
@@ -11,12 +11,13 @@ from contracts.kafka import Outgoing
 from contracts.runs import commands as c
 from contracts.runs.commands import parse_command
 from contracts.topics import COMMANDS
-from orchestrator.adapters.ledger import AGAIN_SECONDS
+from local_stack.waiting import until
+from orchestrator.adapters.ledger import AGAIN_SECONDS, PostgresLedger
 from orchestrator.clock import Clock
 from orchestrator.ports import LedgerAway
 from support.commanding import Log, Record, failed, prepared, start
 from support.ledgers import dump, execute
-from support.publishing import MemoryPublisher
+from support.publishing import MemoryPublisher, Publications
 
 from .conftest import MakeLedger, MakeOwner, Owner
 
@@ -44,7 +45,7 @@ async def test_a_command_that_got_lost_fires_again_and_takes_effect_once(owner: 
     log, run_id = Log(), uuid4()
     await owner.take(log.write(start(run_id)))
     await pass_time(ledger_url, 3600)
-    clock = Clock(owner.ledger, owner.publisher)
+    clock = clock_of(owner)
     assert await clock.tick() == 1
     lost = owner.publisher.take().sent
     assert await clock.tick() == 0
@@ -76,7 +77,7 @@ async def test_an_escalation_fires_once_and_then_the_run_fails(owner: Owner) -> 
     assert (await until_due(owner, log)).kinds(run_id) == ["checkpoint-expired.v1", "run-failed.v1"]
 
 
-async def test_a_lease_that_nobody_extends_ends_and_the_work_is_ordered_again(owner: Owner, ledger_url: str) -> None:
+async def test_a_lease_that_nobody_extends_ends_and_the_work_is_ordered_again(owner: Owner) -> None:
     """A worker that went without a word costs one attempt: the next is ordered when the back-off is over."""
     log, run_id = Log(), uuid4()
     await owner.take(log.write(start(run_id, hitl={"lease_seconds": 1})))
@@ -92,14 +93,14 @@ async def test_a_retry_waits_as_long_as_the_provider_asked(owner: Owner, ledger_
     """Before that time nothing is due."""
     log, run_id = Log(), uuid4()
     await owner.take(log.write(start(run_id), failed(run_id, retryable=True, retry_after=300)))
-    clock = Clock(owner.ledger, owner.publisher)
+    clock = clock_of(owner)
     await pass_time(ledger_url, 290)
     assert await clock.tick() == 0
     await pass_time(ledger_url, 20)
     assert await clock.tick() == 1
 
 
-async def test_a_clock_goes_on_when_the_ledger_was_away(make_ledger: MakeLedger) -> None:
+async def test_a_clock_goes_on_when_the_ledger_was_away() -> None:
     """It says so once, and looks again until the ledger answers."""
     looked = asyncio.Event()
 
@@ -123,6 +124,12 @@ async def test_a_clock_goes_on_when_the_ledger_was_away(make_ledger: MakeLedger)
         await running
 
 
+def clock_of(owner: Owner) -> Clock:
+    """Return a clock on the ledger of an owner."""
+    assert isinstance(owner.ledger, PostgresLedger)
+    return Clock(owner.ledger, owner.publisher)
+
+
 def commands(sent: list[Outgoing]) -> list[c.AnyCommand]:
     """Read commands that were sent."""
     return [parse_command(record.value or b"") for record in sent]
@@ -133,12 +140,14 @@ def deliver(log: Log, sent: list[Outgoing]) -> list[Record]:
     return [log.put(record.key, record.value) for record in sent]
 
 
-async def until_due(owner: Owner, log: Log) -> object:
+async def until_due(owner: Owner, log: Log) -> Publications:
     """Let the clock look until something is due, and take it in."""
-    clock = Clock(owner.ledger, owner.publisher)
-    async with asyncio.timeout(10):
-        while not await clock.tick():
-            await asyncio.sleep(0)
+    clock = clock_of(owner)
+
+    async def is_due() -> bool:
+        return await clock.tick() > 0
+
+    await until(is_due, 10, "something is due")
     return await owner.take(deliver(log, owner.publisher.take().sent))
 
 

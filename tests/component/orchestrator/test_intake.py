@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import pytest
+
 from contracts.policy import Step
 from contracts.runs.commands import ExpireLease
 from contracts.runs.events import RetryScheduled
@@ -50,7 +52,13 @@ async def test_one_batch_holds_several_runs_and_partitions(owner: Owner, ledger_
     assert [event.version for event in sent.events(runs[1])] == [1, 2, 3, 4, 5]
     assert sent.kinds(runs[4])[-1] == "checkpoint-opened.v1"
     ordered = {order.run_id: order.kind for order in sent.orders()}
-    assert ordered == {runs[0]: "prepare.v1", runs[2]: "prepare.v1", runs[1]: "execute.v1", runs[3]: "prepare.v1", runs[5]: "prepare.v1"}
+    assert ordered == {
+        runs[0]: "prepare.v1",
+        runs[2]: "prepare.v1",
+        runs[1]: "execute.v1",
+        runs[3]: "prepare.v1",
+        runs[5]: "prepare.v1",
+    }
     assert await owner.ledger.positions([0, 3]) == {0: 5, 3: 4}
     assert len((await dump(ledger_url))["deadlines"]) == 6
 
@@ -161,7 +169,7 @@ async def test_the_same_id_with_another_body_is_refused_and_the_first_answer_sta
 
 
 async def test_an_event_that_is_too_large_is_refused_and_the_partition_goes_on(
-    make_owner: MakeOwner, ledger_url: str
+    make_owner: MakeOwner,
 ) -> None:
     """A command that would record more than an event may hold leaves nothing but its answer."""
     log, run_id = Log(), uuid4()
@@ -201,9 +209,7 @@ async def test_a_provider_that_asks_for_centuries_of_patience_is_asked_again_aft
     assert scheduled.data.retry_at - scheduled.at == timedelta(days=1)
 
 
-async def test_a_command_that_breaks_the_core_is_answered_and_set_aside(
-    make_owner: MakeOwner, ledger_url: str
-) -> None:
+async def test_a_command_that_breaks_the_core_is_answered_and_set_aside(make_owner: MakeOwner) -> None:
     """A fault of ours costs its command alone: it is refused, kept as a dead letter, and the batch around it is unharmed."""
     log, run_id, other = Log(), uuid4(), uuid4()
     end_of_time = {"work_id": f"{run_id}.1", "attempt": 1, "at": datetime.max.replace(tzinfo=UTC)}
@@ -231,6 +237,23 @@ async def test_what_waits_for_a_person_is_answered_with_the_view(owner: Owner) -
     assert asked.view.checkpoint is not None
     assert (asked.view.version, asked.view.checkpoint.step) == (3, Step.PAYLOAD_REVIEW)
     assert (approved.view.version, approved.view.checkpoint) == (5, None)
+
+
+async def test_commands_that_are_missing_from_the_log_are_told(
+    make_owner: MakeOwner, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What was deleted before it was decided cannot be had back, but a person learns of it; a new ledger misses nothing."""
+    log = Log()
+    batch = log.write(*(start() for _ in range(6)))
+    owner = make_owner()
+    await owner.take(batch[2:4])
+    assert "deleted" not in capfd.readouterr().out
+    assert len((await owner.take(batch[5:])).events()) == 1
+    said = capfd.readouterr().out
+    assert "commands were deleted before they were decided" in said
+    assert "first=4" in said
+    assert "last=4" in said
+    assert await owner.ledger.positions([0]) == {0: 6}
 
 
 def _code(outcome: object) -> str:

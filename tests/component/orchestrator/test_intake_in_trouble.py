@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from uuid import uuid4
+from collections.abc import Callable, Sequence
+from uuid import UUID, uuid4
 
 import pytest
 
 from contracts.kafka import KafkaError
+from contracts.runs.commands import Command
 from local_stack.waiting import until
+from orchestrator.adapters.ledger import PostgresLedger
 from orchestrator.ports import LedgerAway
 from support.commanding import Log, Record, approve, executed, prepared, start
 from support.ledgers import Cable, WaveringLedger, dump
 
 from .conftest import LOG, MakeLedger, MakeOwner, Owner
-from orchestrator.adapters.ledger import PostgresLedger
 
 
 def story() -> tuple[Log, list[Record]]:
@@ -107,7 +108,7 @@ async def test_an_answer_that_is_lost_after_the_commit_is_fetched_again(
 
 @pytest.mark.parametrize("said", [b"INSERT INTO ledger.events", b"COMMIT"])
 async def test_a_connection_that_breaks_under_a_batch_costs_nothing(
-    said: bytes, make_owner: MakeOwner, ledger_url: str, make_ledger: MakeLedger
+    said: bytes, make_owner: MakeOwner, ledger_url: str
 ) -> None:
     """Cut in the middle of the transaction or of its commit, the batch is written once and published once."""
     cable = Cable(ledger_url)
@@ -147,9 +148,8 @@ async def test_two_owners_at_the_same_time_agree_in_the_end(make_owner: MakeOwne
     """Both read the same records at once: every command has one effect and one answer, whoever decided it."""
     owners = [make_owner(), make_owner()]
     log, runs = Log(), [uuid4() for _ in range(20)]
-    batches = [
-        log.write(*(said(run_id) for run_id in runs)) for said in (_begin, prepared, approve, lambda run: executed(run, 5))
-    ]
+    steps: list[Callable[[UUID], Command]] = [_begin, prepared, approve, lambda run_id: executed(run_id, 5)]
+    batches = [log.write(*(said(run_id) for run_id in runs)) for said in steps]
     await asyncio.gather(*(_take_all(owner, batches) for owner in owners))
     held = await dump(ledger_url)
     assert sorted(row[1] for row in held["events"]) == sorted([1, 2, 3, 4, 5, 6, 7] * 20)
@@ -170,7 +170,7 @@ async def test_an_owner_that_slept_refuses_nothing_on_stale_knowledge(make_owner
     assert sent.answer(decision.command_id) == "accepted"
 
 
-async def test_an_owner_that_left_looks_again(make_owner: MakeOwner, ledger_url: str) -> None:
+async def test_an_owner_that_left_looks_again(make_owner: MakeOwner) -> None:
     """After leaving nothing is believed that was known before: the ledger may have moved on."""
     owner, other = make_owner(), make_owner()
     log, run_id = Log(), uuid4()
@@ -252,8 +252,8 @@ async def test_a_ledger_that_cannot_be_written_is_away_and_not_broken(ledger: Po
     await standby.close()
 
 
-def _begin(run_id: object) -> object:
-    return start(run_id, reply_to=0)  # type: ignore[arg-type]
+def _begin(run_id: UUID) -> Command:
+    return start(run_id, reply_to=0)
 
 
 async def _take_all(owner: Owner, batches: Sequence[Sequence[Record]]) -> None:

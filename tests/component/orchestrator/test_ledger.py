@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -52,7 +53,9 @@ def due(run_id: UUID, at: datetime, attempt: int = 1) -> Deadline:
     return Deadline(run_id, ExpireLease(**about, work_id="w", attempt=attempt))
 
 
-async def write(ledger: PostgresLedger, before: int, after: int, *, partition: int = 0, **what: list[object]) -> None:
+async def write(
+    ledger: PostgresLedger, before: int, after: int, *, partition: int = 0, **what: Sequence[object]
+) -> None:
     """Write a batch that moves one partition."""
     await ledger.positions([partition])
     await ledger.transact(Batch([Move(partition, before, after)], **what))  # type: ignore[arg-type]
@@ -180,9 +183,7 @@ async def test_what_is_due_is_taken_once_by_several_takers(make_ledger: MakeLedg
     assert len(taken) == len(set(taken)) == 200
 
 
-async def test_what_was_taken_falls_due_again_until_the_run_moves_on(
-    ledger: PostgresLedger, ledger_url: str
-) -> None:
+async def test_what_was_taken_falls_due_again_until_the_run_moves_on(ledger: PostgresLedger, ledger_url: str) -> None:
     """A command that got lost is taken again after AGAIN_SECONDS; one whose run moved on is not."""
     lost, moved = uuid4(), uuid4()
     long_ago = datetime.now(UTC) - timedelta(hours=1)
@@ -212,16 +213,17 @@ async def test_a_transaction_does_not_wait_for_a_clock_nor_a_clock_for_it(
 
 async def test_events_of_all_runs_are_read_in_the_order_they_were_written(ledger: PostgresLedger) -> None:
     """Pages by position hold every event once, in order, gaps or not; each batch that was fenced leaves a gap."""
-    runs, written, after = [uuid4() for _ in range(3)], [], 0
-    for version in range(1, 8):
+    runs: list[UUID] = [uuid4() for _ in range(3)]
+    written: list[Recorded] = []
+    for after, version in enumerate(range(1, 8)):
         events = [recorded(run_id, version) for run_id in runs]
         await write(ledger, after, after + 1, events=events)
-        after += 1
         written += events
         for _ in range(version):
             with pytest.raises(Fenced):
                 await ledger.transact(Batch([Move(0, 0, 9)], events=[recorded(uuid4(), 1)]))
-    read, position = [], 1
+    read: list[tuple[int, Recorded]] = []
+    position = 1
     while page := await ledger.events_from(position, 4):
         assert len(page) <= 4
         read += page
@@ -284,9 +286,7 @@ async def test_every_call_says_that_the_server_is_away_and_the_same_object_recov
 
 
 @pytest.mark.parametrize("said", [b"INSERT INTO ledger.events", b"COMMIT"])
-async def test_a_write_whose_answer_is_cut_off_is_whole_or_absent(
-    said: bytes, ledger: PostgresLedger, ledger_url: str
-) -> None:
+async def test_a_write_whose_answer_is_cut_off_is_whole_or_absent(said: bytes, ledger_url: str) -> None:
     """The connection breaks in the middle of a transaction or of its commit: LedgerAway, and all of it was written or nothing."""
     cable, run_id = Cable(ledger_url), uuid4()
     await cable.plug()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
-import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -25,11 +24,8 @@ from orchestrator.intake import Intake
 from support import mortal
 from support.commanding import Log, outgoing, prepared, start
 from support.ledgers import execute
-from support.mortal import mortal_kafka, mortal_postgres, mortal_url
 from support.orchestrators import Listener, Orchestrator, loading, under_load
 from support.publishing import MemoryPublisher
-
-__all__ = ["mortal_kafka", "mortal_postgres", "mortal_url"]
 
 MakeOrchestrator = Callable[..., Orchestrator]
 
@@ -168,14 +164,12 @@ async def test_a_stop_waits_for_nobody_who_hangs_or_is_gone(
 ) -> None:
     """With Kafka and PostgreSQL connected and silent, or dead, SIGTERM under load still ends with 0 in time."""
     one, other = make_orchestrator(), make_orchestrator()
-    await one.start()
-    await other.start()
+    await asyncio.gather(one.start(), other.start())
     async with loading(mortal_kafka.bootstrap) as load:
         await load.more()
         mortal_kafka.pause()
         mortal.pause(mortal_postgres)
         try:
-            await until(lambda: one.health(503), 10, "it says that it is not ready")
             one.ask_to_stop()
             assert await one.ends() == 0
         finally:
@@ -186,8 +180,7 @@ async def test_a_stop_waits_for_nobody_who_hangs_or_is_gone(
             other.ask_to_stop()
             assert await other.ends() == 0
         finally:
-            await mortal_postgres.start()
-            await mortal_kafka.start()
+            await asyncio.gather(mortal_postgres.start(), mortal_kafka.start())
     assert "Traceback" not in one.said + other.said
 
 
@@ -240,7 +233,7 @@ async def decided_before(url: str, run_id: UUID) -> list[bytes | None]:
     """Leave an open run in the ledger, decided from a log that is gone; return its events as they were published."""
     ledger, publisher = PostgresLedger(url, "gone"), MemoryPublisher()
 
-    async def commit(_: object) -> None:
+    async def commit(offsets: Mapping[int, int]) -> None:
         """Confirm nothing: the log is gone."""
 
     intake = Intake(ledger, publisher, Confirming(commit), lambda: datetime.now(UTC))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from contracts.base import MAX_DEPTH, MAX_SAFE_INTEGER, Json, JsonObject, canonical_json, digest, explain
+from contracts.base import MAX_DEPTH, Json, JsonObject, canonical_json, digest, explain
 
 
 class Holder(BaseModel):
@@ -38,13 +38,13 @@ def nested(levels: int, leaf: Any = 1) -> Any:
         "é\U0001f600\u0000",
         0,
         -0.0,
-        MAX_SAFE_INTEGER,
-        -MAX_SAFE_INTEGER,
+        9007199254740991,
+        -9007199254740991,
         1e300,
         5e-324,
         [],
         {"": {"a": [None, 1.5, "x"]}},
-        nested(MAX_DEPTH),
+        nested(64),
     ],
 )
 def test_json_that_every_reader_holds_is_taken_as_it_is(value: Any) -> None:
@@ -58,8 +58,8 @@ def test_json_that_every_reader_holds_is_taken_as_it_is(value: Any) -> None:
         (math.nan, "/", "NaN"),
         (math.inf, "/", "NaN"),
         (-math.inf, "/", "NaN"),
-        (MAX_SAFE_INTEGER + 1, "/", "2^53"),
-        (-MAX_SAFE_INTEGER - 1, "/", "2^53"),
+        (9007199254740992, "/", "2^53"),
+        (-9007199254740992, "/", "2^53"),
         (10**400, "/", "2^53"),
         ("\ud800", "/", "surrogate"),
         ("ok\udfff", "/", "surrogate"),
@@ -82,7 +82,7 @@ def test_what_readers_hold_differently_is_refused_with_its_place(value: Any, pat
     assert said in error["msg"]
 
 
-@pytest.mark.parametrize("levels", [MAX_DEPTH + 1, MAX_DEPTH + 2, 900])
+@pytest.mark.parametrize("levels", [65, 66, 900])
 def test_what_is_nested_too_deeply_is_refused(levels: int) -> None:
     """Before any reader that calls itself for each level gets to see it."""
     with pytest.raises(ValidationError, match=f"nested deeper than {MAX_DEPTH} levels"):

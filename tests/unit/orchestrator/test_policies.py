@@ -192,6 +192,7 @@ def test_a_run_that_chose_nothing_is_automatic() -> None:
     """API: `policy` defaults to `auto`, `timeout_seconds` to an hour, thresholds to the documented ones."""
     config = HitlConfig()
     assert (config.policy, config.timeout_seconds, config.allowed_steps) == (Policy.AUTO, 3600, ())
+    assert (config.max_attempts, config.lease_seconds) == (3, 60)
     assert config.review_thresholds == ReviewThresholds(
         confidence_min=0.8,
         safety_flags=("nsfw", "pii", "copyright"),

@@ -160,6 +160,8 @@ def test_several_issues_are_counted_in_the_message() -> None:
     story = given(start(allowed_steps=("payload_review",)), prepared(issues=(issue(), issue(path=""))))
     outcome = story.when(approve())
     assert str(outcome.refusal) == "/temperature: at most 2 (and 1 more)"
+    whole = given(start(allowed_steps=("payload_review",)), prepared(issues=(issue(path=""),)))
+    assert str(whole.when(approve()).refusal) == "/: at most 2"
 
 
 def test_not_allowed_says_what_is() -> None:

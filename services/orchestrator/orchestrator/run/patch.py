@@ -33,7 +33,10 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def diff(before: Any, after: Any, path: str = "") -> tuple[Change, ...]:
-    """Return what differs in the bytes, member by member. An array counts as one value, and so does what lies very deep."""
+    """Return what differs in the bytes, member by member, by JSON Pointer (RFC 6901).
+
+    An array counts as one value, and so does what lies under very long names.
+    """
     return tuple(_changes(before, after, path))
 
 
