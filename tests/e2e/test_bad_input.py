@@ -95,7 +95,7 @@ async def test_an_unknown_run_is_not_found(ann: User, run_id: str, path: str) ->
 @pytest.mark.parametrize("action", ["approve", "edit", "reject", "pause", "resume", "cancel", "retry"])
 async def test_an_action_on_an_unknown_run_is_not_found(ann: User, action: str) -> None:
     """Writes to what does not exist."""
-    body = {"edits": {}} if action == "edit" else {}
+    body: dict[str, Any] = {"edits": {}} if action == "edit" else {}
     answer = await ann.http.post(f"/hitl/runs/{uuid4()}/{action}", json=body)
     assert (answer.status_code, answer.json()["code"]) == (404, "run_not_found")
 
