@@ -39,6 +39,7 @@ def run(step: str) -> Ended:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        errors="replace",
     )
     ended = Ended(step, made.returncode != 0, time.monotonic() - began)
     _say(f"\n=== {step}\n{made.stdout}--- {ended}")

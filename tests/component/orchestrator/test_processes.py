@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -46,33 +47,24 @@ async def make_orchestrator(
         await orchestrator.process.stop(10)
 
 
-async def test_two_share_the_work_and_one_takes_over_when_the_other_is_killed(
+async def test_partitions_change_hands_under_load(
     make_orchestrator: MakeOrchestrator, mortal_kafka: RealKafka, mortal_url: str
 ) -> None:
-    """Partitions change hands under load, in order and without a word: every command has exactly one effect."""
-    one, other = make_orchestrator(), make_orchestrator()
-    await one.start()
+    """One of two is stopped and ends with 0, a third joins, the second is killed: every command has exactly one effect."""
+    one, two, three = (make_orchestrator() for _ in range(3))
+    await asyncio.gather(one.start(), two.start())
     async with under_load(mortal_kafka.bootstrap, mortal_url) as load:
         await load.more()
-        await other.start()
+        one.ask_to_stop()
+        assert await one.ends() == 0
         await load.more()
-        one.process.kill()
+        await three.start()
         await load.more()
-    other.ask_to_stop()
-    assert await other.ends() == 0
-
-
-async def test_a_stop_under_load_is_clean_and_the_next_one_goes_on(
-    make_orchestrator: MakeOrchestrator, mortal_kafka: RealKafka, mortal_url: str
-) -> None:
-    """SIGTERM ends with 0 and leaves the group at once; what lay there meanwhile is taken by the next process."""
-    first, second = make_orchestrator(), make_orchestrator()
-    await first.start()
-    async with under_load(mortal_kafka.bootstrap, mortal_url) as load:
+        two.process.kill()
         await load.more()
-        first.ask_to_stop()
-        assert await first.ends() == 0
-        await second.start()
+    three.ask_to_stop()
+    assert await three.ends() == 0
+    assert "Traceback" not in one.said + two.said + three.said
 
 
 async def test_what_comes_back_is_used_again_and_time_runs_on(
@@ -115,9 +107,9 @@ async def test_another_log_is_not_mistaken_for_ours_and_a_new_one_gets_what_is_a
     open runs await, and the commands that lay in it are taken. A ledger that breaks ends the process with 1.
     """  # noqa: D205 - one story
     await at_position(mortal_url, await log_identity(mortal_kafka.bootstrap), 1_000_000)
-    waiting, fresh = uuid4(), uuid4()
+    waiting, fresh = uuid4(), [uuid4() for _ in range(12)]
     published = await decided_before(mortal_url, waiting)
-    await send(mortal_kafka.bootstrap, start(fresh))
+    await send(mortal_kafka.bootstrap, *map(start, fresh))
     before = await committed(mortal_kafka.bootstrap)
     wrong = make_orchestrator()
     wrong.process.start()
@@ -128,7 +120,7 @@ async def test_another_log_is_not_mistaken_for_ours_and_a_new_one_gets_what_is_a
     renamed = make_orchestrator(COUNTERSIGN_LOG_ID="another")
     async with Listener(mortal_kafka.bootstrap, EVENTS.name, WORK.name) as listener:
         await renamed.start()
-        await until(lambda: kinds(listener, fresh) == ["run-started.v1"], 10, "the command is taken")
+        await until(lambda: all(kinds(listener, run_id) for run_id in fresh), 10, "the commands are taken")
         await until(lambda: attempts(listener, waiting) == [1], 10, "the order is given again")
     again = [record.value for record in listener.on(EVENTS.name) if RunEvent.parse(record.value).run_id == waiting]
     assert again == published
@@ -138,50 +130,50 @@ async def test_another_log_is_not_mistaken_for_ours_and_a_new_one_gets_what_is_a
     assert "ending" in renamed.said
 
 
-async def test_a_start_waits_for_whoever_is_away_and_can_be_stopped_meanwhile(
-    make_orchestrator: MakeOrchestrator, mortal_kafka: RealKafka, mortal_postgres: Postgres
+async def test_neither_a_stop_nor_a_start_depends_on_who_is_away(
+    make_orchestrator: MakeOrchestrator, mortal_kafka: RealKafka, mortal_postgres: Postgres, mortal_url: str
 ) -> None:
-    """A process says what it waits for, begins when Kafka and then PostgreSQL come, and ends with 0 when told to."""
-    waiting, beginning = make_orchestrator(), make_orchestrator()
-    mortal_kafka.kill()
-    mortal_postgres.kill()
-    try:
-        for orchestrator in (waiting, beginning):
-            orchestrator.process.start()
-        await until(lambda: says(beginning, "to=Kafka") and says(waiting, "to=Kafka"), 20, "they wait for Kafka")
-        waiting.ask_to_stop()
-        assert await waiting.ends() == 0
-        await mortal_kafka.start()
-        await until(lambda: says(beginning, "to=PostgreSQL"), 20, "it waits for PostgreSQL")
-    finally:
-        await mortal_postgres.start()
-    await beginning.ready()
-    assert "Traceback" not in waiting.said + beginning.said
-
-
-async def test_a_stop_waits_for_nobody_who_hangs_or_is_gone(
-    make_orchestrator: MakeOrchestrator, mortal_kafka: RealKafka, mortal_postgres: Postgres
-) -> None:
-    """With Kafka and PostgreSQL connected and silent, or dead, SIGTERM under load still ends with 0 in time."""
-    one, other = make_orchestrator(), make_orchestrator()
-    await asyncio.gather(one.start(), other.start())
+    """SIGTERM under load ends with 0 in time when Kafka and PostgreSQL hang, and when they are dead. A process that starts then
+    says what it waits for, begins when they come, and ends with 0 when told to, at any time.
+    """  # noqa: D205 - one story
+    hanging, orphaned, waiting, beginning = (make_orchestrator() for _ in range(4))
+    await asyncio.gather(hanging.start(), orphaned.start())
     async with loading(mortal_kafka.bootstrap) as load:
         await load.more()
         mortal_kafka.pause()
         mortal.pause(mortal_postgres)
         try:
-            one.ask_to_stop()
-            assert await one.ends() == 0
+            hanging.ask_to_stop()
+            assert await hanging.ends() == 0
         finally:
             mortal.resume(mortal_postgres)
             mortal_postgres.kill()
             mortal_kafka.kill()
         try:
-            other.ask_to_stop()
-            assert await other.ends() == 0
+            for starting in (waiting, beginning):
+                starting.process.start()
+            orphaned.ask_to_stop()
+            assert await orphaned.ends() == 0
+            await until(lambda: says(waiting, "to=Kafka") and says(beginning, "to=Kafka"), 20, "they wait for Kafka")
+            waiting.ask_to_stop()
+            assert await waiting.ends() == 0
+            await mortal_kafka.start()
+            await until(lambda: says(beginning, "to=PostgreSQL"), 20, "it waits for PostgreSQL")
         finally:
-            await asyncio.gather(mortal_postgres.start(), mortal_kafka.start())
-    assert "Traceback" not in one.said + other.said
+            await asyncio.gather(mortal_postgres.start(), *([] if mortal_kafka.alive else [mortal_kafka.start()]))
+    await until(lambda: is_there(mortal_url, "ledger.intake"), 20, "it begins")
+    beginning.ask_to_stop()
+    assert await beginning.ends() == 0
+    assert "Traceback" not in hanging.said + orphaned.said + waiting.said + beginning.said
+
+
+async def is_there(url: str, table: str) -> bool:
+    """Tell whether a table was made."""
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval("SELECT to_regclass($1)", table) is not None
+    finally:
+        await connection.close()
 
 
 def says(orchestrator: Orchestrator, words: str) -> bool:
@@ -226,7 +218,7 @@ async def at_position(url: str, log_id: str, position: int) -> None:
     ledger = PostgresLedger(url, log_id)
     await ledger.create_tables()
     await ledger.close()
-    await execute(url, "INSERT INTO ledger.intake VALUES ($1, 0, $2)", log_id, position)
+    await execute(url, "INSERT INTO ledger.intake SELECT $1, p, $2 FROM generate_series(0, 3) AS p", log_id, position)
 
 
 async def decided_before(url: str, run_id: UUID) -> list[bytes | None]:

@@ -117,9 +117,9 @@ def test_the_time_that_a_pause_took_is_given_back() -> None:
     assert opened is not None
     paused = story.given(pause())
     assert paused.due is None, "nothing falls due while a run is paused"
-    outcome = paused.later(500).when(resume())
+    outcome = paused.later(500).when(resume(reason="back"))
     waited = outcome.events[0].at - paused.history[-1].at
-    outcome.then(like(e.RunResumed, expires_at=opened.expires_at + waited))
+    outcome.then(like(e.RunResumed, reason="back", expires_at=opened.expires_at + waited))
     outcome.leaves(
         checkpoint__expires_at=opened.expires_at + waited, paused=False, pending_actions=("approve", "edit", "reject")
     )

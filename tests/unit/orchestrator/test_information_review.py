@@ -27,6 +27,7 @@ def test_a_person_sees_the_intent_as_the_provider_understood_it() -> None:
     """A3: what the request left open, the worker has filled in: the model, the operation, the provider behind a tool's name."""
     outcome = given(start({"provider": "replicate-tool"})).when(prepared(provider="sandbox", model="echo"))
     outcome.then(e.RunPrepared, like(e.CheckpointOpened, step=Step.INFORMATION_REVIEW))
+    outcome.leaves(provider="sandbox", model="echo", operation="text")
     subject = outcome.data(e.CheckpointOpened).subject
     assert (subject["provider"], subject["model"], subject["operation"]) == ("sandbox", "echo", "text")
     assert subject["prompt"] == "a red bicycle"

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from contracts.policy import Step
+from contracts.runs import commands as c
 from contracts.runs import events as e
 from support.asking import (
     again,
@@ -135,6 +136,17 @@ def test_the_end_of_a_lease_after_the_answer_is_refused() -> None:
     story = calling()
     due = story.due
     story.given(executed()).when(again(due)).refused_with("not_allowed", state="response_review")
+
+
+def test_a_lease_does_not_end_before_its_work_is_ordered() -> None:
+    """The next attempt waits: it has no lease yet, and what has one does not wait for its time."""
+    waits, works = calling().given(failed(retryable=True)), calling()
+    asks = [
+        (waits, Ask(c.ExpireLease, lambda story: {"work_id": story.work.work_id, "attempt": story.work.attempt})),
+        (works, Ask(c.RetryWork, lambda story: {"work_id": story.work.work_id, "attempt": story.work.attempt})),
+    ]
+    for story, ask in asks:
+        story.later(10_000).when(ask).refused_with("not_allowed", state="api_call")
 
 
 def test_the_clock_is_told_nothing_of_a_lease_when_the_next_attempt_waits() -> None:

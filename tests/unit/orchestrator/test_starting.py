@@ -24,6 +24,18 @@ def test_a_start_is_recorded_with_the_first_preparation() -> None:
     outcome.leaves(state="created", version=1, pending_actions=(), checkpoint=None, user_id="u1", session_id="s1")
 
 
+def test_the_view_shows_what_was_asked_for_before_anything_is_prepared() -> None:
+    """API: provider, model, operation, callback and labels are there from the first version on."""
+    request = {
+        "provider": "openai",
+        "model": "gpt-5-mini",
+        "operation": "text",
+        "callback_url": "https://example.com/called",
+        "labels": {"team": "ads"},
+    }
+    Story().when(start(request)).leaves(**request, created_at=MORNING, updated_at=MORNING, paused=False, result=None)
+
+
 def test_a_start_orders_the_preparation_of_what_was_asked_for() -> None:
     """The worker learns the intent, the tool and the session, and until when it is worth beginning."""
     tool = {"name": "flux", "description": "draws"}
