@@ -12,7 +12,8 @@ from contracts.runs import commands as c
 from contracts.runs.commands import parse_command
 from contracts.topics import COMMANDS
 from local_stack.waiting import until
-from orchestrator.adapters.ledger import AGAIN_SECONDS, PostgresLedger
+from orchestrator.adapters.ledger import PostgresLedger
+from orchestrator.adapters.recorder import AGAIN_SECONDS
 from orchestrator.clock import Clock
 from orchestrator.ports import LedgerAway
 from support.commanding import Log, Record, failed, prepared, start

@@ -15,7 +15,8 @@ from contracts.runs.commands import ExpireLease, command_id, parse_command
 from contracts.runs.outcomes import Refused
 from local_stack.postgres import Postgres
 from local_stack.waiting import until
-from orchestrator.adapters.ledger import AGAIN_SECONDS, PostgresLedger
+from orchestrator.adapters.ledger import PostgresLedger
+from orchestrator.adapters.recorder import AGAIN_SECONDS
 from orchestrator.ports import Batch, Fenced, LedgerAway, Move, Recorded, RefusedRequest
 from orchestrator.run import Deadline
 from support.ledgers import Cable, dump, execute

@@ -235,6 +235,6 @@ def _ends_by_itself(story: Story) -> None:
 
 
 AnySequence.TestCase.settings = settings(
-    max_examples=80, stateful_step_count=25, suppress_health_check=list(HealthCheck)
+    max_examples=60, stateful_step_count=25, suppress_health_check=list(HealthCheck)
 )
 TestAnySequence = AnySequence.TestCase

@@ -154,6 +154,25 @@ def test_a_key_used_for_one_checkpoint_does_not_decide_the_next() -> None:
     story.when(keyed).then()
 
 
+def test_what_a_person_says_with_a_decision_is_kept() -> None:
+    """A7: who, when and why: the comment for colleagues, the message for the requester, the reason of a rejection."""
+    said = {"comment": "looks fine", "message": "thank you"}
+    asks = {
+        "approve": approve(**said),
+        "edit": edit({"temperature": 1}, **said),
+        "reject": reject(**said, reason="no"),
+    }
+    for action, ask in asks.items():
+        outcome = at_payload_review().when(ask.but(actor="bob"))
+        recorded = outcome.events[0].data.model_dump()
+        assert (recorded["comment"], recorded["message"]) == ("looks fine", "thank you")
+        approval = outcome.story.now.view.last_approval
+        assert approval is not None
+        assert (approval.action, approval.actor, approval.at) == (action, "bob", outcome.command.at)
+        assert (approval.comment, approval.message) == ("looks fine", "thank you")
+        assert approval.reason == ("no" if action == "reject" else None)
+
+
 def test_every_event_of_a_decision_names_the_command_that_caused_it() -> None:
     """A10: what follows by itself is the system's doing; the decision is the person's."""
     outcome = at_response_review().when(approve().but(actor="ann", **KEY))

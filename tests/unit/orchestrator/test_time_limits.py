@@ -8,6 +8,7 @@ import pytest
 
 from contracts.base import digest
 from contracts.policy import OnTimeout, Step
+from contracts.runs import commands as c
 from contracts.runs import events as e
 from support.asking import (
     AT,
@@ -110,6 +111,8 @@ def test_escalate_asks_once_more_and_then_fails(step: Step) -> None:
     first.then(like(e.CheckpointEscalated, step=step, checkpoint_id=checkpoint.checkpoint_id))
     again_until = checkpoint.expires_at + timedelta(seconds=60)
     first.leaves(checkpoint__escalations=1, checkpoint__expires_at=again_until, checkpoint__subject=checkpoint.subject)
+    assert isinstance(first.story.due, c.ExpireCheckpoint)
+    assert (first.story.due.at, first.story.due.escalations) == (again_until, 1)
     second = first.story.when(time_is_up())
     second.then(
         like(e.CheckpointExpired, on_timeout=OnTimeout.ESCALATE), like(e.RunFailed, error__code="checkpoint_timeout")

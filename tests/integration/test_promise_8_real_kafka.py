@@ -1,4 +1,4 @@
-"""The ladder to a real Kafka, and what every suite relies on once it stands there."""
+"""Promise 8: the ladder to a real Kafka, and what every suite relies on once it stands there."""
 
 from __future__ import annotations
 

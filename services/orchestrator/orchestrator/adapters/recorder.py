@@ -1,0 +1,256 @@
+"""What the ledger is on PostgreSQL: every statement, through one connection, on the `eventsourcing` library's base classes.
+
+The library's mapper stores Python import paths; ours stores the event's kind and the bytes as published. Its recorder
+inserts composite arrays one batch at a time; ours inserts plain arrays, together with whatever else the batch writes.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib import resources
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from eventsourcing.persistence import AggregateRecorder, JSONTranscoder, Mapper, Notification, StoredEvent
+
+from contracts.runs.events import RunEvent
+from contracts.runs.outcomes import Refused
+from orchestrator.ports import Batch, Fenced, LedgerAway, Recorded, RefusedRequest
+from orchestrator.run.react import Deadline
+
+AGAIN_SECONDS = 30
+"""A deadline whose command got lost fires again after this long, until the run's next event moves or clears it."""
+
+# A server that went without a word is noticed: libpq's own defaults wait for hours.
+_CONNECTING: dict[str, Any] = {
+    "connect_timeout": 3,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
+
+_INSERT_EVENTS = """
+INSERT INTO ledger.events (run_id, version, kind, record)
+SELECT * FROM unnest(%b::uuid[], %b::int4[], %b::text[], %b::bytea[])"""
+
+_SELECT_EVENTS = (
+    "SELECT run_id, version, kind, record FROM ledger.events WHERE run_id = ANY(%b) ORDER BY run_id, version"
+)
+
+# Bounded on both sides: a block-range index finds a range, but not where an order begins.
+_SELECT_NOTIFICATIONS = """
+SELECT run_id, version, kind, record, position FROM ledger.events WHERE position BETWEEN %b AND %b ORDER BY position"""
+
+# The sequence knows; max() would read the whole table.
+_LAST_POSITION = "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('ledger.events', 'position')), 0)"
+
+_MOVE = """
+UPDATE ledger.intake AS i SET position = m.after
+FROM unnest(%b::int4[], %b::int8[], %b::int8[]) AS m (partition, before, after)
+WHERE i.log_id = %b AND i.partition = m.partition AND i.position = m.before"""
+
+_STAND = """
+INSERT INTO ledger.intake (log_id, partition, position) SELECT %b, p, 0 FROM unnest(%b::int4[]) AS p
+ON CONFLICT DO NOTHING"""
+
+_POSITIONS = "SELECT partition, position FROM ledger.intake WHERE log_id = %b AND partition = ANY(%b)"
+
+# The first answer stands: a command delivered again is not refused anew.
+_REFUSE = """
+INSERT INTO ledger.refusals (command_id, request_sha256, outcome)
+SELECT * FROM unnest(%b::uuid[], %b::text[], %b::bytea[]) ON CONFLICT DO NOTHING"""
+
+_SELECT_REFUSALS = "SELECT command_id, request_sha256, outcome FROM ledger.refusals WHERE command_id = ANY(%b)"
+
+_SET_DEADLINES = """
+INSERT INTO ledger.deadlines (run_id, due_at, command)
+SELECT * FROM unnest(%b::uuid[], %b::timestamptz[], %b::bytea[])
+ON CONFLICT (run_id) DO UPDATE SET due_at = excluded.due_at, command = excluded.command"""
+
+_CLEAR_DEADLINES = "DELETE FROM ledger.deadlines WHERE run_id = ANY(%b)"
+
+# Several clocks may look at once: each row is taken by one of them.
+_TAKE_DUE = """
+UPDATE ledger.deadlines SET due_at = now() + make_interval(secs => %s)
+WHERE run_id IN (
+    SELECT run_id FROM ledger.deadlines WHERE due_at <= now() ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
+RETURNING command"""
+
+_SELECT_WAITING = "SELECT run_id FROM ledger.deadlines WHERE run_id > %s ORDER BY run_id LIMIT %s"
+
+
+class KindMapper(Mapper[UUID]):
+    """Stores an event as its kind and the bytes it is published as."""
+
+    def __init__(self) -> None:
+        super().__init__(JSONTranscoder())
+
+    def to_stored_event(self, domain_event: Any) -> StoredEvent:
+        """Return the row of a `Recorded`."""
+        event = domain_event.event
+        return StoredEvent(event.run_id, event.version, event.kind, domain_event.body)
+
+    def to_domain_event(self, stored_event: StoredEvent) -> Any:
+        """Return the `Recorded` of a row."""
+        return Recorded(RunEvent.parse(stored_event.state), stored_event.state)
+
+
+class Recorder(AggregateRecorder):
+    """Events in `ledger.events`, and what a batch writes beside them, through one connection of its own."""
+
+    def __init__(self, url: str, log_id: str) -> None:
+        self._url = url
+        self._log_id = log_id
+        self._connection: psycopg.Connection[Any] | None = None
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection[Any]]:
+        """Yield the connection, made when there is none. Raises LedgerAway or Fenced for what the library says."""
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = psycopg.connect(self._url, autocommit=True, **_CONNECTING)
+            yield self._connection
+        except psycopg.errors.UniqueViolation as error:
+            raise Fenced(str(error)) from error
+        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
+            self.close()
+            raise LedgerAway(str(error).strip() or type(error).__name__) from error
+
+    def close(self) -> None:
+        """Let the connection go; the next use makes another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def hang_up(self) -> None:
+        """End the connection under a statement that does not come back; it raises LedgerAway. Any thread may call this."""
+        connection = self._connection
+        with suppress(OSError, psycopg.Error):
+            if connection is not None:
+                with socket.socket(fileno=os.dup(connection.fileno())) as line:
+                    line.shutdown(socket.SHUT_RDWR)
+
+    def create_tables(self) -> None:
+        """Create what is missing."""
+        with self.connection() as connection, connection.transaction():
+            connection.execute(resources.files(__package__).joinpath("ledger.sql").read_bytes())
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **beside: Any) -> Sequence[int] | None:
+        """Insert events, with the rest of a `Batch` as `beside`, in one transaction."""
+        batch: Batch = beside["batch"]
+        with self.connection() as connection, connection.transaction():
+            with connection.pipeline():
+                moved = connection.execute(
+                    _MOVE, [*_columns(batch.moves, "partition", "before", "after"), self._log_id]
+                )
+                if stored_events:
+                    names = ("originator_id", "originator_version", "topic", "state")
+                    connection.execute(_INSERT_EVENTS, _columns(stored_events, *names), binary=True)
+                self._refuse(connection, batch.refusals)
+                self._set_deadlines(connection, batch.deadlines)
+            if moved.rowcount != len(batch.moves):
+                raise Fenced("a partition's position has moved on")
+        return None
+
+    def _refuse(self, connection: psycopg.Connection[Any], refusals: Sequence[RefusedRequest]) -> None:
+        if refusals:
+            ids = [refusal.outcome.command_id for refusal in refusals]
+            outcomes = [refusal.outcome.model_dump_json().encode() for refusal in refusals]
+            connection.execute(_REFUSE, [ids, [refusal.request_sha256 for refusal in refusals], outcomes])
+
+    def _set_deadlines(self, connection: psycopg.Connection[Any], deadlines: Sequence[Deadline]) -> None:
+        due = [(deadline.run_id, deadline.due) for deadline in deadlines if deadline.due is not None]
+        if due:
+            ids, commands = [run_id for run_id, _ in due], [command for _, command in due]
+            times, bodies = (
+                [command.at for command in commands],
+                [command.model_dump_json().encode() for command in commands],
+            )
+            connection.execute(_SET_DEADLINES, [ids, times, bodies])
+        cleared = [deadline.run_id for deadline in deadlines if deadline.due is None]
+        if cleared:
+            connection.execute(_CLEAR_DEADLINES, [cleared])
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        """Return one run's events in order, from after version `gt` to version `lte`."""
+        assert isinstance(originator_id, UUID)
+        found = [
+            stored
+            for stored in self.select_many([originator_id])
+            if (gt is None or stored.originator_version > gt) and (lte is None or stored.originator_version <= lte)
+        ]
+        ordered = found[::-1] if desc else found
+        return ordered[:limit]
+
+    def select_many(self, run_ids: Sequence[UUID]) -> list[StoredEvent]:
+        """Return the events of several runs, each run's in order."""
+        with self.connection() as connection:
+            return [StoredEvent(*row) for row in connection.execute(_SELECT_EVENTS, [run_ids], binary=True)]
+
+    def select_refusals(self, command_ids: Sequence[UUID]) -> dict[UUID, RefusedRequest]:
+        """Return the remembered refusals among `command_ids`."""
+        with self.connection() as connection:
+            rows = connection.execute(_SELECT_REFUSALS, [command_ids], binary=True)
+            return {row[0]: RefusedRequest(Refused.model_validate_json(row[2]), row[1]) for row in rows}
+
+    def select_notifications(self, start: int, limit: int) -> list[Notification]:
+        """Return the events of all runs in the order of their positions, from `start` on."""
+        last = self.max_notification_id()
+        with self.connection() as connection:
+            for first in range(start, last + 1, limit):
+                rows = connection.execute(_SELECT_NOTIFICATIONS, [first, first + limit - 1], binary=True).fetchall()
+                if rows:  # positions have gaps, even ones of a page's length
+                    return [Notification(*row) for row in rows]
+        return []
+
+    def max_notification_id(self) -> int:
+        """Return a position that no event is beyond, 0 when there is none."""
+        with self.connection() as connection:
+            row = connection.execute(_LAST_POSITION).fetchone()
+            assert row is not None
+            return int(row[0])
+
+    def select_positions(self, partitions: Sequence[int]) -> dict[int, int]:
+        """Return where partitions of this log stand; those never seen begin at 0."""
+        with self.connection() as connection, connection.transaction():
+            connection.execute(_STAND, [self._log_id, partitions])
+            return dict(connection.execute(_POSITIONS, [self._log_id, partitions]).fetchall())
+
+    def is_new_log(self) -> bool:
+        """Say whether nothing of this log was ever decided."""
+        with self.connection() as connection:
+            return (
+                connection.execute("SELECT 1 FROM ledger.intake WHERE log_id = %s", [self._log_id]).fetchone() is None
+            )
+
+    def check(self) -> None:
+        """Ask for nothing but an answer."""
+        with self.connection() as connection:
+            connection.execute("SELECT 1")
+
+    def take_due(self, limit: int) -> list[bytes]:
+        """Return the commands that are due, each to one caller; they fire again unless their run moves on."""
+        with self.connection() as connection:
+            return [row[0] for row in connection.execute(_TAKE_DUE, [AGAIN_SECONDS, limit], binary=True)]
+
+    def select_waiting(self, after: UUID, limit: int) -> list[UUID]:
+        """Return the runs that wait for a time, in pages by id."""
+        with self.connection() as connection:
+            return [row[0] for row in connection.execute(_SELECT_WAITING, [after, limit], binary=True)]
+
+
+def _columns(rows: Sequence[Any], *names: str) -> list[list[Any]]:
+    return [[getattr(row, name) for row in rows] for name in names]

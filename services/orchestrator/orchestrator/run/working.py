@@ -1,0 +1,87 @@
+"""What workers report and what falls due about their work. Everything is held to the work and attempt that the run waits for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import assert_never
+
+from contracts.runs import commands as c
+from contracts.runs import events as e
+from contracts.work import Failure
+from orchestrator.run.advance import (
+    order_call,
+    order_preparation,
+)
+from orchestrator.run.errors import (
+    StaleWork,
+)
+from orchestrator.run.state import Run, Work, WorkKind
+from orchestrator.run.story import Story
+
+
+def _awaited(command: c.FromWorker | c.ExpireLease | c.RetryWork, run: Run, *kinds: WorkKind) -> Work:
+    """Return the work that the run waits for, if it is this attempt of it; refuse otherwise."""
+    work = run.work
+    if work is None or (work.work_id, work.attempt) != (command.work_id, command.attempt) or work.kind not in kinds:
+        raise StaleWork(f"take an answer to {command.work_id}, attempt {command.attempt}, from", run.view)
+    return work
+
+
+def record(command: c.FromWorker, story: Story) -> None:
+    """Record what a worker says of the work in its hands."""
+    run, about = story.run, {"work_id": command.work_id, "attempt": command.attempt}
+    match command:
+        case c.RecordPreparation(preparation=preparation):
+            _in_hands(_awaited(command, run, WorkKind.PREPARE), run)
+            story.tell(e.RunPrepared(**about, preparation=preparation))
+        case c.RecordExecution(execution=execution):
+            _in_hands(_awaited(command, run, WorkKind.CALL), run)
+            story.tell(e.CallSucceeded(**about, execution=execution))
+        case c.RecordFailure(failure=failure):
+            work = _in_hands(_awaited(command, run, *WorkKind), run)
+            story.tell(_failed(work, failure))
+        case c.ExtendLease():
+            _in_hands(_awaited(command, run, *WorkKind), run)
+            lease = timedelta(seconds=run.config.lease_seconds)
+            story.tell(e.LeaseExtended(**about, lease_until=command.at + lease))
+        case _:
+            assert_never(command)
+
+
+def _in_hands(work: Work, run: Run) -> Work:
+    if work.lease_until is None:
+        raise StaleWork(f"take an answer to {work.work_id} before attempt {work.attempt} is ordered from", run.view)
+    return work
+
+
+def _failed(work: Work, failure: Failure) -> e.Event:
+    kind = e.PreparationFailed if work.kind is WorkKind.PREPARE else e.CallFailed
+    return kind(work_id=work.work_id, attempt=work.attempt, failure=failure)
+
+
+def fall_due(command: c.ExpireLease | c.RetryWork, story: Story) -> None:
+    """End a lease that nobody extended, or try again what has waited long enough."""
+    run = story.run
+    match command:
+        case c.ExpireLease():
+            work = _awaited(command, run, *WorkKind)
+            if work.lease_until is None or command.at < work.lease_until:
+                raise StaleWork("end the lease of", run.view)
+            silent = f"no worker said anything for {run.config.lease_seconds:g} s"
+            uncertain = work.kind is WorkKind.CALL
+            story.tell(_failed(work, Failure(code="worker_lost", message=silent, retryable=True, uncertain=uncertain)))
+        case c.RetryWork():
+            work = _awaited(command, run, *WorkKind)
+            if work.retry_at is None or command.at < work.retry_at or run.view.paused:
+                raise StaleWork("try again", run.view)
+            _order_again(work, story)
+        case _:
+            assert_never(command)
+
+
+def _order_again(work: Work, story: Story) -> None:
+    run = story.run
+    if work.kind is WorkKind.PREPARE:
+        story.tell(order_preparation(run, story.at, work.work_id, work.attempt))
+    else:
+        story.tell(order_call(run, story.at, work.work_id, work.attempt))
