@@ -205,6 +205,17 @@ def test_a_review_configuration_that_makes_no_sense_is_refused(config: dict[str,
         parse_command(_bytes({**sound, "request": request}))
 
 
+@pytest.mark.parametrize(
+    "signals", [{"confidence": 1.1}, {"confidence": -0.1}, {"response_quality": 1.1}, {"payload_changes": -1}]
+)
+def test_signals_outside_their_scale_are_refused(signals: dict[str, Any]) -> None:
+    """A worker that measures on another scale would pass every threshold."""
+    sound = json.loads(golden.read(golden.FOLDER / "record-execution.v1.json"))
+    execution = {**sound["execution"], "signals": signals}
+    with pytest.raises(ValidationError, match=next(iter(signals))):
+        parse_command(_bytes({**sound, "execution": execution}))
+
+
 def test_numbers_that_are_none_are_refused_in_a_configuration() -> None:
     """NaN compares with nothing, so it would pass every bound the other way round."""
     body = golden.read(golden.FOLDER / "start-run.v1.json")

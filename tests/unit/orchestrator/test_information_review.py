@@ -73,6 +73,13 @@ def test_an_edit_prepares_again_with_what_the_person_chose() -> None:
     again.leaves(provider="openai", checkpoint__subject={"prompt": "p", "temperature": 1})
 
 
+def test_the_payload_before_an_edit_is_gone() -> None:
+    """A3: when the new preparation fails, nobody is shown, and nothing is called with, what was prepared for the old one."""
+    outcome = at_information_review().given(edit({"provider": "openai"})).when(failed("provider_unknown"))
+    outcome.then(e.PreparationFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW))
+    assert outcome.story.now.view.checkpoint_context["payload"] is None
+
+
 def test_an_edit_by_null_leaves_the_choice_to_the_provider() -> None:
     """RFC 7396: null removes the member, and an intent without a model takes the default one."""
     (order,) = at_information_review().given(edit({"model": None})).orders()
