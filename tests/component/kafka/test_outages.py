@@ -6,15 +6,18 @@ import asyncio
 import contextlib
 from uuid import uuid4
 
+import pytest
 from aiokafka.errors import KafkaTimeoutError
 
 from apache_kafka.broker import RealKafka
 from contracts.kafka import Desk, KafkaError, Outgoing, Producer, Unavailable, create_broker
 from contracts.runs.commands import Command, parse_command
 from contracts.runs.outcomes import Refused
+from contracts.topics import COMMANDS
 from local_stack.waiting import until
 from orchestrator.taking import outcome_records
 from support.commanding import cancel
+from support.orchestrators import Listener
 
 
 async def test_kafka_away_is_said_in_time_and_over_when_it_is_back(mortal_kafka: RealKafka) -> None:
@@ -46,6 +49,31 @@ async def test_kafka_away_is_said_in_time_and_over_when_it_is_back(mortal_kafka:
     assert isinstance(await asking, Refused)
     await broker.stop()
     await producer.stop()
+
+
+async def test_whoever_waited_for_a_broker_that_hung_is_served_when_it_goes_on(mortal_kafka: RealKafka) -> None:
+    """Its connections stay open and nobody answers; then everybody's record arrives, once and in order, however many waited."""
+    producer = Producer(mortal_kafka.bootstrap, "test", give_up_seconds=30)
+    await producer.start()
+    async with Listener(mortal_kafka.bootstrap, COMMANDS.dead) as listener:
+        await producer.send(numbered(-1))
+        mortal_kafka.pause()
+        try:
+            sending = [asyncio.create_task(producer.send(numbered(number))) for number in range(100)]
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(4):
+                    await asyncio.gather(*map(asyncio.shield, sending))
+        finally:
+            mortal_kafka.resume()
+        await asyncio.wait_for(asyncio.gather(*sending), 20)
+        await until(lambda: len(listener.heard) >= 101, 10, "all records arrive")
+    assert [record.value for record in listener.heard] == [b"%d" % number for number in range(-1, 100)]
+    await producer.stop()
+
+
+def numbered(number: int) -> Outgoing:
+    """Return a record that nobody handles."""
+    return Outgoing(COMMANDS.dead, b"k", b"%d" % number, [], 0)
 
 
 def answer(command: Command, desk: Desk) -> list[Outgoing]:

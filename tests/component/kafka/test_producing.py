@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from uuid import uuid4
 
 import pytest
@@ -60,18 +61,22 @@ async def test_a_record_that_no_topic_takes_is_refused_before_anything_is_sent(
     assert [record.value for record in await reader.read(4)] == [b"before", *[b"after"] * 3]
 
 
-async def test_a_key_chooses_its_partition_as_every_kafka_client_would(producer: Producer) -> None:
+async def test_a_key_chooses_its_partition_as_every_kafka_client_would(
+    producer: Producer, make_reader: MakeReader
+) -> None:
     """The same key always goes to the same partition, and keys spread over all."""
-    chosen = {}
-    for key in [str(uuid4()).encode() for _ in range(64)]:
-        (first,) = await producer.send_all([outgoing(b"v", key, None)])
-        (second,) = await producer.send_all([outgoing(b"v", key, None)])
-        assert (await first).partition == (await second).partition
-        chosen[key] = (await first).partition
-    assert set(chosen.values()) == set(range(COMMANDS.partitions))
-    for key, place in MURMUR2.items():
-        (sent,) = await producer.send_all([outgoing(b"v", key, None)])
-        assert (await sent).partition == place
+    readers = [await make_reader(TOPIC, number) for number in range(COMMANDS.partitions)]
+    keys = [*MURMUR2, *(str(uuid4()).encode() for _ in range(64))]
+    sending = [outgoing(b"v", key, None) for key in [*keys, *keys]]
+    ends = [outgoing(b"end", partition=number) for number in range(COMMANDS.partitions)]
+    await asyncio.gather(*await producer.send_all([*sending, *ends]))
+    found: dict[bytes, set[int]] = defaultdict(set)
+    for number, reader in enumerate(readers):
+        while (record := (await reader.read(1))[0]).value != b"end":
+            found[record.key].add(number)
+    assert {key: found[key] for key in MURMUR2} == {key: {place} for key, place in MURMUR2.items()}
+    assert {len(found[key]) for key in keys} == {1}
+    assert set().union(*found.values()) == set(range(COMMANDS.partitions))
 
 
 MURMUR2 = {b"21": 0, b"foobar": 2, b"a-little-bit-long-string": 0}

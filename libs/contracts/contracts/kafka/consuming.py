@@ -17,7 +17,10 @@ from faststream.kafka import KafkaBroker, KafkaMessage, TopicPartition
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 from faststream.message import StreamMessage
 
+from contracts.kafka.reading import LenientBroker
 from contracts.topics import Topic
+
+_log = logging.getLogger(__name__)
 
 MAX_BATCH = 500
 """Records a handler gets at once, at most."""
@@ -47,9 +50,18 @@ OnRevoked = Callable[[set[int]], Awaitable[None]]
 BatchHandler = Callable[[Sequence[RawRecord]], Awaitable[None]]
 
 
+class Ending(Protocol):
+    """What ends the process; `failure` is why it already does."""
+
+    failure: BaseException | None
+
+    def fail(self, error: BaseException) -> None:
+        """End the process because of `error`."""
+
+
 def create_broker(bootstrap: str, client_id: str) -> KafkaBroker:
     """Make a FastStream broker that hands raw records to its handlers. Nothing connects before `start`."""
-    return KafkaBroker(
+    return LenientBroker(
         bootstrap,
         client_id=client_id,
         allow_auto_create_topics=False,
@@ -59,6 +71,21 @@ def create_broker(bootstrap: str, client_id: str) -> KafkaBroker:
         logger=logging.getLogger("countersign.faststream"),
         log_level=logging.DEBUG,
     )
+
+
+def guarded(handler: BatchHandler, process: Ending) -> BatchHandler:
+    """Let a batch that could not be handled end the process, and hand over no other: FastStream would log it and read on."""
+
+    async def take(records: Sequence[RawRecord]) -> None:
+        if process.failure is not None:
+            return
+        try:
+            await handler(records)
+        except Exception as error:
+            _log.exception("a batch of %s could not be handled", records[0].topic)
+            process.fail(error)
+
+    return take
 
 
 def subscribe_group(

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import random
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.partitioner import murmur2
 from pydantic import ValidationError
 
 from contracts.base import explain
 from contracts.kafka.consuming import RawRecord
 from contracts.topics import MAX_RECORD_BYTES
 
+ANSWER_SECONDS = 15.0
+"""How long a broker's answer is awaited. Then the connection is made anew and the request sent again, to whoever leads now."""
+
+STOP_SECONDS = 2.0
+"""How long a stop waits for what is on its way; who handed it over was not told that it has arrived."""
+
+_Place = tuple[str, int]
+
 _JSON = [("content-type", b"application/json")]
-_partition_of_key = DefaultPartitioner()
 
 
 class RecordTooLarge(KafkaError):
@@ -47,11 +58,15 @@ class Producer:
             "max_batch_size": 128 * 1024,
             "request_timeout_ms": int(give_up_seconds * 1000),
         }
+        self._answer_ms = int(min(give_up_seconds, ANSWER_SECONDS) * 1000)
+        self._lanes: dict[_Place, _Lane] = {}
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
         """Connect. Raises KafkaConnectionError when no broker answers."""
         self._producer = AIOKafkaProducer(**self._settings)
+        # The library has one setting for both: a broker that hangs would keep its records from the next one until they expire.
+        self._producer.client._request_timeout_ms = self._answer_ms  # noqa: SLF001
         try:
             await self._producer.start()
         except BaseException:
@@ -59,7 +74,10 @@ class Producer:
             raise
 
     async def stop(self) -> None:
-        """Send what is buffered and disconnect."""
+        """Send what was handed over, if Kafka takes it within seconds, and disconnect."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await asyncio.gather(*(lane.settle() for lane in self._lanes.values()))
         if self._producer is not None:
             await self._producer.stop()
 
@@ -68,49 +86,126 @@ class Producer:
         for sent in await self.send_all([record]):
             await sent
 
-    async def send_all(self, records: Iterable[Outgoing]) -> list[asyncio.Future[Any]]:
-        """Hand records over in order; the futures end when all replicas have them. Raises RecordTooLarge before any is sent.
-
-        One request a partition, however many records: writes to the socket were a third of the orchestrator's time.
-        """
-        assert self._producer is not None, "start() comes first"
-        grouped: dict[tuple[str, int], list[Outgoing]] = {}
+    async def send_all(self, records: Iterable[Outgoing]) -> list[asyncio.Future[None]]:
+        """Hand records over in order; the futures end when all replicas have them. Raises RecordTooLarge before any is sent."""
+        partitions: dict[str, list[int]] = {}
+        grouped: dict[_Place, list[Outgoing]] = {}
         for record in records:
-            grouped.setdefault((record.topic, await self._partition(record)), []).append(record)
-        # All is packed before anything is sent: a record that brokers refuse would leave a gap in the numbering of its
-        # partition, and whatever is sent behind a gap is refused too, for ever.
-        packed = {place: self._pack(group) for place, group in grouped.items()}
-        return [
-            await self._producer.send_batch(batch, topic, partition=partition)
-            for (topic, partition), batches in packed.items()
-            for batch in batches
-        ]
-
-    def _pack(self, records: Iterable[Outgoing]) -> list[Any]:
-        assert self._producer is not None
-        batches: list[Any] = []
-        for record in records:
-            entry = {"key": record.key, "value": record.value, "timestamp": None, "headers": record.headers}
-            if batches and batches[-1].append(**entry) is not None:
-                continue
-            batches.append(self._producer.create_batch())
-            batches[-1].append(**entry)
-            if batches[-1].size() > MAX_RECORD_BYTES:
+            if _least_bytes(record) > MAX_RECORD_BYTES:
                 raise RecordTooLarge(
-                    f"a record for {record.topic} of {batches[-1].size()} bytes; the most is {MAX_RECORD_BYTES}"
+                    f"a record for {record.topic} of {_least_bytes(record)} bytes; the most is {MAX_RECORD_BYTES}"
                 )
-        return batches
+            if record.topic not in partitions:
+                partitions[record.topic] = await self.partitions(record.topic)
+            grouped.setdefault((record.topic, _partition(record, partitions[record.topic])), []).append(record)
+        return [self._lane(place).add(group) for place, group in grouped.items()]
+
+    def _lane(self, place: _Place) -> _Lane:
+        lane = self._lanes.get(place)
+        if lane is None:
+            assert self._producer is not None, "start() comes first"
+            lane = self._lanes[place] = _Lane(self._producer, place)
+        return lane
 
     async def partitions(self, topic: str) -> list[int]:
         """Return the partitions of a topic; on the embedded broker, asking creates it."""
         assert self._producer is not None, "start() comes first"
         return sorted(await self._producer.partitions_for(topic))
 
-    async def _partition(self, record: Outgoing) -> int:
-        if record.partition is not None:
-            return record.partition
-        partitions = await self.partitions(record.topic)
-        return int(_partition_of_key(record.key, partitions, partitions))
+
+class _Lane:
+    """One partition: what is handed over while a batch is on its way goes with the next one, however many asked.
+
+    The library keeps one batch of a partition waiting and one request a broker in flight: whoever brought a batch of
+    their own would stand in line for the answers to all before them, and a hang would use up their time in waiting.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer, place: _Place) -> None:
+        self._producer = producer
+        self._topic, self._partition = place
+        self._waiting: deque[tuple[Sequence[Outgoing], asyncio.Future[None]]] = deque()
+        self._work: asyncio.Task[None] | None = None
+
+    def add(self, records: Sequence[Outgoing]) -> asyncio.Future[None]:
+        """Send `records` behind those that wait; the future ends when all replicas have them."""
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((records, sent))
+        if self._work is None:
+            self._work = asyncio.create_task(self._send())
+        return sent
+
+    async def settle(self) -> None:
+        """Wait until nothing is on its way."""
+        while self._work is not None:
+            await asyncio.wait([self._work])
+
+    async def _send(self) -> None:
+        try:
+            while self._waiting:
+                waiting, self._waiting = self._waiting, deque()
+                # Who has given up before anything was sent is told so, and means it.
+                going = [(records, sent) for records, sent in waiting if not sent.cancelled()]
+                error: BaseException | None = None
+                try:
+                    await self._carry(record for records, _ in going for record in records)
+                except BaseException as failed:
+                    error = failed
+                _tell([sent for _, sent in going], error)
+                if isinstance(error, asyncio.CancelledError):
+                    raise error
+        finally:
+            self._work = None
+
+    async def _carry(self, records: Iterable[Outgoing]) -> None:
+        for batch in self._packed(records):
+            await (await self._producer.send_batch(batch, self._topic, partition=self._partition))
+
+    def _packed(self, records: Iterable[Outgoing]) -> Iterator[Any]:
+        # Writes to the socket were a third of the orchestrator's time, and a batch a record most of the rest.
+        batch = None
+        for record in records:
+            entry = {"key": record.key, "value": record.value, "timestamp": None, "headers": record.headers}
+            if batch is not None and batch.append(**entry) is not None:
+                continue
+            if batch is not None:
+                yield batch
+            batch = self._producer.create_batch()
+            batch.append(**entry)
+        if batch is not None:
+            yield batch
+
+
+def _tell(senders: Iterable[asyncio.Future[None]], error: BaseException | None) -> None:
+    for sent in senders:
+        if sent.done():
+            continue
+        if error is None:
+            sent.set_result(None)
+        else:
+            sent.set_exception(error if isinstance(error, Exception) else KafkaError("stopped before it was sent"))
+
+
+_FRAME_BYTES = 128
+"""A batch's own header and a record's lengths, at most, beside the bytes of its parts."""
+
+
+def _least_bytes(record: Outgoing) -> int:
+    held = sum(len(name) * 4 + len(value) for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + held + _FRAME_BYTES
+
+
+def _partition(record: Outgoing, partitions: Sequence[int]) -> int:
+    if record.partition is not None:
+        return record.partition
+    if record.key is None:
+        return random.choice(partitions)  # noqa: S311 - a choice, not a secret
+    return partitions[_hash(record.key) % len(partitions)]
+
+
+@lru_cache(maxsize=4096)
+def _hash(key: bytes) -> int:
+    # All records of a run have its key, and the library's hash is written in Python.
+    return int(murmur2(key)) & 0x7FFFFFFF
 
 
 DEAD_BYTES = MAX_RECORD_BYTES - 32 * 1024
