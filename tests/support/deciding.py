@@ -16,7 +16,7 @@ from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.views import RunView
 from contracts.work import Order
-from orchestrator.run import Deadline, Refusal, Run, decide, react
+from orchestrator.run import Deadline, Refusal, Run, command_of, decide, react
 from orchestrator.run.state import Work
 from support import invariants
 
@@ -81,7 +81,8 @@ class Story:
     def due(self) -> c.FromClock | None:
         """What the run waits for of the clock, as the ledger keeps it."""
         deadlines = [message for message in self.reactions() if isinstance(message, Deadline)]
-        return deadlines[-1].due if deadlines else None
+        due = deadlines[-1].due if deadlines else None
+        return due and command_of(self.now.run_id, due)
 
     def reactions(self, *, since: int = 0) -> list[Order | Deadline]:
         """Return what follows from the events after version `since`, published now."""

@@ -12,7 +12,7 @@ from contracts.runs import events as e
 from contracts.runs.outcomes import Accepted, Refused, parse_outcome
 from contracts.runs.views import RunView, State, project
 from contracts.work import ExecuteOrder, parse_order
-from orchestrator.run import Deadline, Refusal, Run, evolve, react
+from orchestrator.run import Deadline, Refusal, Run, command_of, evolve, react
 from orchestrator.run.state import WorkKind
 
 API_CODES = frozenset(
@@ -94,7 +94,7 @@ def _check_deadline(run: Run, *, worker: bool, other: bool) -> None:
 def deadline(run: Run) -> c.FromClock | None:
     """Return what the clock is told about a run as it stands."""
     (message,) = [m for m in react(e.RunPaused(), run) if isinstance(m, Deadline)]
-    return message.due
+    return message.due and command_of(run.run_id, message.due)
 
 
 def _check_actions(view: RunView) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from apache_kafka.artifacts import Unavailable, ensure_jars, program
@@ -15,15 +16,17 @@ from local_stack.processes import Process, Program
 from local_stack.waiting import until
 
 START_SECONDS = 60.0
-_JAVA = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
-"""A short life on a busy machine: the compiler that pays off after minutes costs more than it gives."""
+LONG_LIFE = ("-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+SHORT_LIFE = (*LONG_LIFE, "-XX:TieredStopAtLevel=1")
+"""On a busy machine the compiler that pays off after minutes costs more than it gives."""
 
 
 class RealKafka:
     """An Apache Kafka broker. Stopped or killed and started again it has the same address and the same data."""
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None, java_options: Sequence[str] = SHORT_LIFE) -> None:
         self.folder = folder.resolve()
+        self._java_options = java_options
         broker, controller = free_ports(2)
         self._port, self._controller = port or broker, controller
         self._process: Process | None = None
@@ -49,7 +52,7 @@ class RealKafka:
         properties = self.folder / "server.properties"
         if not properties.exists():
             self._format(java, jars, properties)
-        command = [java, *_JAVA, "-cp", jars, "kafka.Kafka", properties]
+        command = [java, *self._java_options, "-cp", jars, "kafka.Kafka", properties]
         self._process = Process(Program("kafka", command, log=self.folder / "kafka.log", folder=self.folder))
         self._process.start()
         try:
@@ -90,7 +93,7 @@ class RealKafka:
         cluster = new_cluster_id()
         command = [
             java,
-            *_JAVA,
+            *self._java_options,
             "-cp",
             jars,
             "kafka.tools.StorageTool",

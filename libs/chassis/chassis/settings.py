@@ -12,6 +12,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from chassis import failpoints
+
 PREFIX = "COUNTERSIGN_"
 
 
@@ -159,7 +161,7 @@ def exit_with(error: SettingsError) -> NoReturn:
 def _refuse_unknown() -> None:
     known = {str(field.alias) for field in Settings.model_fields.values() if field.alias}
     for name in sorted({*os.environ, *dotenv_values(".env")}):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
+        if name.upper().startswith(PREFIX) and name.upper() not in {*known, failpoints.VARIABLE}:
             raise SettingsError(f"{name}: no such setting; known are {', '.join(sorted(known))}")
 
 

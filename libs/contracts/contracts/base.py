@@ -23,11 +23,48 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
 
 
-def check_json(value: Any, path: str = "", depth: int = 0) -> Any:
+def check_json(value: Any) -> Any:
     """Return `value` if it is interoperable JSON (RFC 7493), so that its digest is defined.
 
     Raises PydanticCustomError `json_value` naming the path of what is not: NaN, infinities, integers beyond 2^53, lone surrogates, too deep.
     """
+    if not _is_sound(value, 0):
+        _explain_unsound(value, "", 0)
+    return value
+
+
+def _is_sound(value: Any, depth: int) -> bool:
+    # Every value that comes in passes here, member by member: by exact type, the commonest first, and without its path.
+    if depth > MAX_DEPTH:
+        return False
+    kind = type(value)
+    if kind is str:
+        return _is_text(value)
+    if kind is dict:
+        for name, item in value.items():  # noqa: SIM110 - a generator costs half as much again, here and below
+            if type(name) is not str or not _is_text(name) or not _is_sound(item, depth + 1):
+                return False
+        return True
+    if value is None or kind is bool:
+        return True
+    if kind is int:
+        return bool(-MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER)
+    if kind is float:
+        return math.isfinite(value)
+    return kind is list and all([_is_sound(item, depth + 1) for item in value])  # noqa: C419
+
+
+def _is_text(value: str) -> bool:
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _explain_unsound(value: Any, path: str, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise PydanticCustomError(
             "json_value", "{path}: nested deeper than {most} levels", {"path": path or "/", "most": MAX_DEPTH}
@@ -54,23 +91,17 @@ def check_json(value: Any, path: str = "", depth: int = 0) -> Any:
                 if not isinstance(name, str):
                     raise PydanticCustomError("json_value", "{path}: member names are strings", {"path": path or "/"})
                 _check_text(name, path)
-                check_json(item, f"{path}/{name}", depth + 1)
+                _explain_unsound(item, f"{path}/{name}", depth + 1)
         case list():
             for index, item in enumerate(value):
-                check_json(item, f"{path}/{index}", depth + 1)
+                _explain_unsound(item, f"{path}/{index}", depth + 1)
         case _:
             raise PydanticCustomError("json_value", "{path}: not a JSON value", {"path": path or "/"})
-    return value
 
 
 def _check_text(value: str, path: str) -> None:
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise PydanticCustomError(
-                "json_value", "{path}: lone surrogates are not Unicode text", {"path": path or "/"}
-            ) from None
+    if not _is_text(value):
+        raise PydanticCustomError("json_value", "{path}: lone surrogates are not Unicode text", {"path": path or "/"})
 
 
 Json = Annotated[Any, AfterValidator(check_json)]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +12,7 @@ import structlog
 from artifacts.store import ArtifactStore
 from chassis.serving import Background
 from chassis.settings import Settings
+from chassis.waiting import patiently
 from contracts.kafka import (
     Confirming,
     Desk,
@@ -35,7 +35,6 @@ from gateway.outcomes import Outcomes
 from gateway.projector import Projector
 
 GROUP = "gateway-views"
-AGAIN_SECONDS = 0.5
 LEAVE_SECONDS = 3.0
 
 _log = structlog.get_logger(__name__)
@@ -49,6 +48,7 @@ class Running:
         self._settings = settings
         self._background = background
         self._broker = create_broker(bootstrap, "gateway")
+        self._projecting = create_broker(bootstrap, "gateway")
         self._producer = Producer(bootstrap, "gateway")
         self._tables = PostgresTables(url)
         self.database = Database(url)
@@ -63,7 +63,7 @@ class Running:
             self._tables, self._arrivals, self._producer.send_all, self._confirming, background.fail
         )
         self._events = subscribe_group(
-            self._broker, EVENTS, self._projector.on_records, group=GROUP, fetch_wait_ms=settings.fetch_wait_ms
+            self._projecting, EVENTS, self._projector.on_records, group=GROUP, fetch_wait_ms=settings.fetch_wait_ms
         )
         self._announcements: Any = None
         self.database.prepare += [lambda: ensure_schema(url), self._ensure_artifacts]
@@ -85,6 +85,7 @@ class Running:
         with suppress(TimeoutError):
             async with asyncio.timeout(LEAVE_SECONDS):
                 await self._confirming.settle()
+                await self._projecting.stop()
                 await self._broker.stop()
                 await self._producer.stop()
         await self._tables.close()
@@ -97,7 +98,7 @@ class Running:
         await end_offsets(self._announcements, CATALOG, [0])
 
     async def _connect(self) -> None:
-        await self._patiently(self._producer.start)
+        await patiently("Kafka", self._producer.start, KafkaError)
         self._announcements = subscribe_partitions(
             self._broker,
             CATALOG,
@@ -106,23 +107,14 @@ class Running:
             fetch_wait_ms=self._settings.fetch_wait_ms,
             from_beginning=True,
         )
-        await self._patiently(self._broker.start)
+        await patiently("Kafka", self._broker.start, KafkaError)
         await self._desk.listening()
         self._background.start(self._confirming.follow(), "confirming")
         self._background.start(self._confirming.commit_now_and_then(), "committing")
         self.outcomes.listening = True
         _log.info("taking requests")
-
-    async def _patiently(self, attempt: Callable[[], Awaitable[None]]) -> None:
-        for tries in itertools.count():
-            try:
-                await attempt()
-            except (KafkaError, ConnectionError) as error:
-                if tries % 20 == 0:
-                    _log.warning("waiting for Kafka", reason=str(error))
-                await asyncio.sleep(AGAIN_SECONDS)
-            else:
-                return
+        # Who joins a group waits until a member that died is taken for gone. Requests need not wait for that.
+        await patiently("Kafka", self._projecting.start, KafkaError)
 
     async def _commit(self, offsets: Mapping[int, int]) -> None:
         await commit_offsets(self._events, EVENTS, offsets)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import TypeVar
 
 import structlog
 
 from chassis.serving import Background
 from chassis.settings import Settings
+from chassis.waiting import patiently
 from contracts.kafka import (
     Desk,
     KafkaError,
     Producer,
-    RawRecord,
+    Stretch,
     create_broker,
     end_offsets,
+    guarded,
     log_identity,
     skip_to_last,
     subscribe_partitions,
@@ -33,7 +33,6 @@ BACK = 5_000
 
 LEAVE_SECONDS = 5.0
 
-_T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
 
 
@@ -54,7 +53,7 @@ class Running:
             self._broker,
             EVENTS,
             self._partitions,
-            self._on_records,
+            guarded(feed.on_records, background),
             fetch_wait_ms=fetch_wait_ms,
             from_beginning=True,
         )
@@ -62,14 +61,19 @@ class Running:
     async def run(self) -> None:
         """Connect and begin to read; clients are served once the feed has caught up."""
         bootstrap = self._settings.kafka_bootstrap_servers
-        await _patiently(self._producer.start)
+        await patiently("Kafka", self._producer.start, KafkaError)
         log_id = self._settings.log_id
-        self._hub.log = await _patiently(lambda: log_identity(bootstrap)) if log_id is None else log_id
-        await _patiently(self._broker.start)
+        if log_id is None:
+            log_id = await patiently("Kafka", lambda: log_identity(bootstrap), KafkaError)
+        self._hub.log = log_id
+        await patiently("Kafka", self._broker.start, KafkaError)
         await self._desk.listening()
-        self._feed.begin(await _patiently(lambda: skip_to_last(self._subscriber, EVENTS, self._partitions, BACK)))
+        self._feed.begin(await patiently("Kafka", self._skip_to_last, KafkaError))
         await self._feed.caught_up.wait()
         _log.info("serving clients", log=self._hub.log)
+
+    async def _skip_to_last(self) -> dict[int, Stretch]:
+        return await skip_to_last(self._subscriber, EVENTS, self._partitions, BACK)
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -92,25 +96,3 @@ class Running:
         """Raise unless the feed has read what was there at its start."""
         if not self._feed.caught_up.is_set():
             raise ConnectionError(f"reading what was: {self._hub.positions}")
-
-    async def _on_records(self, records: Sequence[RawRecord]) -> None:
-        if self._background.failure is not None:
-            return
-        try:
-            await self._feed.on_records(records)
-        except Exception as error:
-            # FastStream would log this and read on past the batch.
-            _log.exception("a batch could not be read")
-            self._background.fail(error)
-
-
-async def _patiently(attempt: Callable[[], Awaitable[_T]]) -> _T:
-    """Do what needs Kafka, again and again until it answers."""
-    for tries in range(2**31):
-        try:
-            return await attempt()
-        except (KafkaError, ConnectionError) as error:
-            if tries % 20 == 0:
-                _log.warning("waiting for Kafka", reason=str(error))
-        await asyncio.sleep(0.5)
-    raise AssertionError("unreachable")

@@ -9,9 +9,9 @@ import structlog
 from prometheus_client import Counter
 
 from contracts.kafka import Outgoing
-from contracts.runs.commands import parse_command
 from contracts.topics import COMMANDS
 from orchestrator.ports import LedgerAway, Publisher
+from orchestrator.run import Deadline, command_of
 
 TICK_SECONDS = 0.2
 AT_ONCE = 500
@@ -23,8 +23,8 @@ _log = structlog.get_logger(__name__)
 class Deadlines(Protocol):
     """Where due commands are taken from."""
 
-    async def take_due(self, limit: int) -> list[bytes]:
-        """Return the commands that are due, each to one caller; they fire again unless their run moves on."""
+    async def take_due(self, limit: int) -> list[Deadline]:
+        """Return the deadlines that are due, each to one caller; they fire again unless their run moves on."""
 
 
 class Clock:
@@ -53,11 +53,12 @@ class Clock:
         """Send what is due now; return how many commands that were."""
         due = await self._deadlines.take_due(AT_ONCE)
         if due:
-            commands = [(parse_command(body), body) for body in due]
+            commands = [command_of(deadline.run_id, deadline.due) for deadline in due if deadline.due]
             sends = await self._producer.send_all(
-                Outgoing(COMMANDS.name, str(command.run_id).encode(), body) for command, body in commands
+                Outgoing(COMMANDS.name, str(command.run_id).encode(), command.model_dump_json().encode())
+                for command in commands
             )
             await asyncio.gather(*sends)
-            for command, _ in commands:
+            for command in commands:
                 _FIRED.labels(command.kind).inc()
         return len(due)

@@ -7,23 +7,23 @@ position decide nothing: what they made known is published again. Nothing on thi
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from itertools import chain
 from uuid import UUID
 
 import structlog
 from prometheus_client import Counter, Histogram
 
+from chassis.failpoints import Reached, nothing
 from contracts.kafka import Confirming, Handed, Outgoing, RawRecord
 from contracts.runs.commands import AnyCommand
 from contracts.topics import COMMANDS
 from orchestrator.ports import Batch, Fenced, Known, Ledger, LedgerAway, Move, Publisher, Recorded
+from orchestrator.remembering import Runs
 from orchestrator.run import Run, fold
 from orchestrator.taking import Decisions, Taken, accepted_before, dead, outcome_records, read, recall
-
-MOST_RUNS = 5_000
-"""Runs kept in memory; others are folded from the ledger when they are asked for."""
 
 AGAIN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
 """Pauses between tries while the ledger is away; the last one repeats."""
@@ -40,13 +40,19 @@ class Intake:
     """Owns the runs of its partitions: folds them, decides on them in order, and hands on what follows."""
 
     def __init__(
-        self, ledger: Ledger, producer: Publisher, confirming: Confirming, now: Callable[[], datetime]
+        self,
+        ledger: Ledger,
+        producer: Publisher,
+        confirming: Confirming,
+        now: Callable[[], datetime],
+        reached: Reached = nothing,
     ) -> None:
         self._ledger = ledger
         self._producer = producer
         self._confirming = confirming
         self._now = now
-        self._runs: OrderedDict[UUID, Run] = OrderedDict()
+        self._reached = reached
+        self._runs = Runs()
         self._positions: dict[int, int] = {}
         self._moved = False
         self._busy = asyncio.Lock()
@@ -58,7 +64,9 @@ class Intake:
             if self._moved:
                 self._forget()
             outgoing = await self._persist(batch)
+            self._reached("intake.decided")
             sends = await self._producer.send_all(outgoing)
+            self._reached("intake.handed-over")
             await self._confirming.hand(Handed(_next_offsets(batch), sends))
 
     async def leave(self) -> None:
@@ -106,16 +114,18 @@ class Intake:
     async def _take(self, fresh: Sequence[Taken]) -> list[Outgoing]:
         commands = [taken.command for taken in fresh if taken.command is not None]
         known = await self._ledger.load(
-            {command.run_id for command in commands} - self._runs.keys(), [command.command_id for command in commands]
+            self._runs.missing({command.run_id for command in commands}), [command.command_id for command in commands]
         )
         decisions = Decisions(self._folded(commands, known), dict(known.refusals), self._now())
         for taken in fresh:
             decisions.take(taken)
         moves = [Move(p, self._positions[p], after) for p, after in _next_offsets(fresh).items()]
         self._look_for_gaps(fresh)
+        self._reached("intake.appending")
         await self._ledger.transact(Batch(moves, decisions.events, decisions.refusals, decisions.deadlines()))
+        self._reached("intake.appended")
         self._positions |= {move.partition: move.after for move in moves}
-        self._remember(decisions.runs)
+        self._runs.remember(decisions.runs, chain(*known.histories.values(), decisions.events))
         _observe(fresh, decisions)
         return decisions.outgoing + await self._answer_again(decisions.asked_again) + decisions.orders()
 
@@ -138,13 +148,6 @@ class Intake:
             if run is not None:
                 runs[run.run_id] = run
         return runs
-
-    def _remember(self, runs: dict[UUID, Run]) -> None:
-        for run_id, run in runs.items():
-            self._runs[run_id] = run
-            self._runs.move_to_end(run_id)
-        while len(self._runs) > MOST_RUNS:
-            self._runs.popitem(last=False)
 
     async def _recall(self, again: Sequence[Taken]) -> list[Outgoing]:
         _REPLAYED.inc(len(again))
@@ -179,7 +182,7 @@ def _next_offsets(batch: Iterable[Taken]) -> dict[int, int]:
 
 def _observe(fresh: Sequence[Taken], decisions: Decisions) -> None:
     _BATCH.observe(len(fresh))
-    for taken in fresh:
-        _COMMANDS.labels(taken.command.kind if taken.command else "malformed").inc()
-    for recorded in decisions.events:
-        _EVENTS.labels(recorded.event.kind).inc()
+    for kind, count in Tally(taken.command.kind if taken.command else "malformed" for taken in fresh).items():
+        _COMMANDS.labels(kind).inc(count)
+    for kind, count in Tally(recorded.event.kind for recorded in decisions.events).items():
+        _EVENTS.labels(kind).inc(count)

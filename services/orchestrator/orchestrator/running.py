@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import TypeVar
 
 import structlog
 
+from chassis.failpoints import load_failpoints
 from chassis.serving import Background
 from chassis.settings import Settings
+from chassis.waiting import patiently
 from contracts.kafka import (
     Confirming,
     KafkaError,
@@ -20,12 +20,14 @@ from contracts.kafka import (
     commit_offsets,
     create_broker,
     end_offsets,
+    guarded,
     log_identity,
     subscribe_group,
 )
 from contracts.topics import COMMANDS
 from orchestrator.adapters.ledger import PostgresLedger
 from orchestrator.clock import Clock
+from orchestrator.forgetting import forget_now_and_then
 from orchestrator.intake import Intake
 from orchestrator.ports import LedgerAway
 from orchestrator.republishing import republish
@@ -37,7 +39,6 @@ LEAVE_SECONDS = 2.0
 GIVE_UP_SECONDS = 300.0
 """How long Kafka may be away before the process ends and starts again from the last confirmed offset."""
 
-_T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
 
 
@@ -51,13 +52,14 @@ class Running:
     def __init__(self, settings: Settings, background: Background) -> None:
         self._settings = settings
         self._background = background
+        self._failpoints = load_failpoints()
         bootstrap = settings.kafka_bootstrap_servers
         self._broker = create_broker(bootstrap, "orchestrator")
         self._producer = Producer(bootstrap, "orchestrator", GIVE_UP_SECONDS)
         self._subscriber = subscribe_group(
             self._broker,
             COMMANDS,
-            self._on_records,
+            guarded(self._on_records, background),
             group=GROUP,
             fetch_wait_ms=settings.fetch_wait_ms,
             on_revoked=self._on_revoked,
@@ -72,18 +74,19 @@ class Running:
     async def run(self) -> None:
         """Connect, publish again if the log is new, then take commands in until `stop`."""
         bootstrap, url = self._settings.kafka_bootstrap_servers, self._settings.database_url.get_secret_value()
-        await _patiently("Kafka", self._producer.start)
+        await patiently("Kafka", self._producer.start, KafkaError)
         log_id = self._settings.log_id
         if log_id is None:
-            log_id = await _patiently("Kafka", lambda: log_identity(bootstrap))
+            log_id = await patiently("Kafka", lambda: log_identity(bootstrap), KafkaError)
         self._ledger = PostgresLedger(url, log_id)
         self._clock_ledger = PostgresLedger(url, log_id)
-        await _patiently("PostgreSQL", self._ledger.create_tables)
-        await _patiently("PostgreSQL", self._republish)
-        self._intake = Intake(self._ledger, self._producer, self._confirming, lambda: datetime.now(UTC))
+        await patiently("PostgreSQL", self._ledger.create_tables, LedgerAway)
+        await patiently("PostgreSQL", self._republish, LedgerAway, KafkaError)
+        failing = self._failpoints
+        self._intake = Intake(self._ledger, self._producer, self._confirming, failing.now, failing.reached)
         self._background.start(self._confirming.follow(), "confirming")
         self._background.start(self._confirming.commit_now_and_then(), "committing")
-        await _patiently("Kafka", self._broker.start)
+        await patiently("Kafka", self._broker.start, KafkaError)
         try:
             await self._check_log()
         except WrongLog as error:
@@ -91,6 +94,7 @@ class Running:
             return
         self._checked.set()
         self._background.start(Clock(self._clock_ledger, self._producer).run(), "clock")
+        self._background.start(forget_now_and_then(self._clock_ledger), "forgetting")
         _log.info("taking commands", log=log_id)
 
     async def stop(self) -> None:
@@ -121,10 +125,10 @@ class Running:
             await republish(self._ledger, self._producer)
 
     async def _check_log(self) -> None:
-        partitions = await _patiently("Kafka", lambda: self._producer.partitions(COMMANDS.name))
+        partitions = await patiently("Kafka", lambda: self._producer.partitions(COMMANDS.name), KafkaError)
         # Positions first: another owner moves them on meanwhile, and the log is always ahead of what was decided from it.
-        positions = await _patiently("PostgreSQL", lambda: self._stand(partitions))
-        ends = await _patiently("Kafka", lambda: end_offsets(self._subscriber, COMMANDS, partitions))
+        positions = await patiently("PostgreSQL", lambda: self._stand(partitions), LedgerAway)
+        ends = await patiently("Kafka", lambda: end_offsets(self._subscriber, COMMANDS, partitions), KafkaError)
         for partition, position in positions.items():
             if position > ends[partition]:
                 raise WrongLog(
@@ -138,7 +142,7 @@ class Running:
 
     async def _on_records(self, records: Sequence[RawRecord]) -> None:
         await self._checked.wait()  # in a log that is not ours, nothing may count as decided
-        if self._intake is None or self._leaving or self._background.failure is not None:
+        if self._intake is None or self._leaving:
             return
         try:
             await self._intake.on_records(records)
@@ -146,33 +150,18 @@ class Running:
             # Its commands are not confirmed: whoever comes next publishes them. FastStream would log an error.
             if not self._leaving:
                 raise
-        except Exception as error:
-            # FastStream would log this and read on past the batch.
-            _log.exception("a batch could not be taken in")
-            self._background.fail(error)
 
     async def _on_revoked(self, _: set[int]) -> None:
         if self._intake is not None:
             await _briefly(self._intake.leave())
 
     async def _commit(self, offsets: Mapping[int, int]) -> None:
+        self._failpoints.reached("intake.acknowledged")
         await commit_offsets(self._subscriber, COMMANDS, offsets)
+        self._failpoints.reached("intake.committed")
 
 
 async def _briefly(work: Awaitable[None]) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(LEAVE_SECONDS):
             await work
-
-
-async def _patiently(what: str, attempt: Callable[[], Awaitable[_T]]) -> _T:
-    """Do what needs a connection, again and again until there is one."""
-    waited = 0.0
-    while True:
-        try:
-            return await attempt()
-        except (LedgerAway, KafkaError, ConnectionError) as error:
-            if waited % 10 == 0:
-                _log.warning("waiting for a connection", to=what, reason=str(error))
-        await asyncio.sleep(0.5)
-        waited += 0.5

@@ -16,9 +16,8 @@ from contracts.runs.commands import AnyCommand, FromClock, parse_command
 from contracts.runs.outcomes import Accepted, Outcome, Refused
 from contracts.runs.views import RunView
 from contracts.topics import EVENTS, MAX_EVENT_BYTES, OUTCOMES, WORK
-from contracts.work import Order
 from orchestrator.ports import Recorded, RefusedRequest
-from orchestrator.run import Deadline, Refusal, Run, decide, fold, react
+from orchestrator.run import Deadline, Refusal, Run, deadline, fold, orders, unfold
 from orchestrator.run.errors import IdempotencyKeyReused, PayloadTooLarge, Undecidable
 
 _log = structlog.get_logger(__name__)
@@ -80,7 +79,7 @@ class Decisions:
             self._answer(command, refused_before(known, command))
             return
         try:
-            self._decide(command)
+            self._decide(command, taken.record.key)
         except Refusal as refusal:
             self._refuse(command, refusal)
         except Exception as error:  # a fault of ours: a person finds the command, its partition goes on
@@ -88,24 +87,23 @@ class Decisions:
             self.outgoing.append(dead_letter(taken.record, error))
             self._refuse(command, Undecidable())
 
-    def _decide(self, command: AnyCommand) -> None:
+    def _decide(self, command: AnyCommand, key: bytes | None) -> None:
         run = self.runs.get(command.run_id)
-        events = decide(self._stamped(command, run), run)
-        if not events:
+        story = unfold(self._stamped(command, run), run)
+        if not story.events:
             self.asked_again.append(command)
             return
-        recorded = [Recorded(event, event.to_bytes()) for event in events]
+        recorded = [Recorded(event, event.to_bytes()) for event in story.events]
         if any(len(record.body) > MAX_EVENT_BYTES for record in recorded):
             raise PayloadTooLarge
-        run = fold(events, run)
-        assert run is not None, "a decision leaves a run"
-        answer = list(
-            outcome_records(command, Accepted(command_id=command.command_id, run_id=run.run_id, view=run.view))
-        )
+        run = story.run
+        accepted = Accepted(command_id=command.command_id, run_id=run.run_id, view=run.view)
+        answer = outcome_records(command, accepted)
         self.runs[command.run_id] = run
         self.touched.add(command.run_id)
         self.events += recorded
-        self.outgoing += [*map(event_record, recorded), *answer]
+        self.outgoing += [event_record(record, key) for record in recorded]
+        self.outgoing += answer
 
     def _stamped(self, command: AnyCommand, run: Run | None) -> AnyCommand:
         # One clock for all: leases and time limits count from when a command is taken in, however long it lay in Kafka.
@@ -136,13 +134,7 @@ class Decisions:
 
     def deadlines(self) -> list[Deadline]:
         """Return the next time that each run touched waits for."""
-        last = {recorded.event.run_id: recorded.event.data for recorded in self.events}
-        return [
-            message
-            for run_id, event in last.items()
-            for message in react(event, self.runs[run_id])
-            if isinstance(message, Deadline)
-        ]
+        return [deadline(self.runs[run_id]) for run_id in self.touched]
 
 
 def refusal_outcome(command: AnyCommand, refusal: Refusal) -> Refused:
@@ -189,27 +181,26 @@ def accepted_before(command: AnyCommand, history: Sequence[Recorded], run: Run) 
     return Accepted(command_id=command.command_id, run_id=command.run_id, view=view)
 
 
-def event_record(recorded: Recorded) -> Outgoing:
-    """Return an event as it goes on `run.events`."""
-    return Outgoing(EVENTS.name, _key(recorded.event.run_id), recorded.body, recorded.event.headers())
+def event_record(recorded: Recorded, key: bytes | None = None) -> Outgoing:
+    """Return an event as it goes on `run.events`; `key` is its run's, where it is at hand."""
+    return Outgoing(EVENTS.name, key or _key(recorded.event.run_id), recorded.body, recorded.event.headers())
 
 
-def order_records(recorded: Recorded, run: Run) -> Iterator[Outgoing]:
+def order_records(recorded: Recorded, run: Run) -> list[Outgoing]:
     """Return the orders that follow from an event for the run as it is now."""
-    for message in react(recorded.event.data, run):
-        if isinstance(message, Order):
-            yield Outgoing(WORK.name, _key(run.run_id), _json(message))
+    return [Outgoing(WORK.name, _key(run.run_id), _json(order)) for order in orders(recorded.event.data, run)]
 
 
-def outcome_records(command: AnyCommand, outcome: Outcome) -> Iterator[Outgoing]:
+def outcome_records(command: AnyCommand, outcome: Outcome) -> list[Outgoing]:
     """Return the outcome for whoever waits for it, on the partition that the command names."""
-    if command.reply_to is not None:
-        headers = [
-            ("command_id", command.command_id.bytes),
-            ("request_sha256", (command.request_sha256 or "").encode()),
-            ("content-type", b"application/json"),
-        ]
-        yield Outgoing(OUTCOMES.name, _key(command.run_id), _json(outcome), headers, partition=command.reply_to)
+    if command.reply_to is None:
+        return []
+    headers = [
+        ("command_id", command.command_id.bytes),
+        ("request_sha256", (command.request_sha256 or "").encode()),
+        ("content-type", b"application/json"),
+    ]
+    return [Outgoing(OUTCOMES.name, _key(command.run_id), _json(outcome), headers, partition=command.reply_to)]
 
 
 def _key(run_id: UUID) -> bytes:

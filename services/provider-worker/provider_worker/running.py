@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
 import structlog
 
+from chassis.failpoints import load_failpoints
 from chassis.serving import Background
 from chassis.settings import Settings
+from chassis.waiting import patiently
 from contracts.kafka import (
     Confirming,
     KafkaError,
@@ -18,6 +20,7 @@ from contracts.kafka import (
     commit_offsets,
     create_broker,
     end_offsets,
+    guarded,
     subscribe_group,
 )
 from contracts.topics import WORK
@@ -48,12 +51,17 @@ class Running:
         self._settings = settings
         self._registry = registry
         self._background = background
+        self._failpoints = load_failpoints()
         self._sanitizer = Sanitizer([*registry.secrets, *_secrets_of(settings)])
         self._producer = Producer(settings.kafka_bootstrap_servers, "provider-worker")
         self._outbox = Outbox(self._producer)
         self._broker = create_broker(settings.kafka_bootstrap_servers, "provider-worker")
         self._subscriber = subscribe_group(
-            self._broker, WORK, self._on_records, group=GROUP, fetch_wait_ms=settings.fetch_wait_ms
+            self._broker,
+            WORK,
+            guarded(self._on_records, background),
+            group=GROUP,
+            fetch_wait_ms=settings.fetch_wait_ms,
         )
         self._confirming = Confirming(self._commit)
         self._pool: Pool | None = None
@@ -62,8 +70,8 @@ class Running:
     async def start(self) -> None:
         """Connect and begin to take orders. Waits while PostgreSQL or Kafka is away."""
         self._pool = pool = await create_pool(self._settings.database_url.get_secret_value())
-        await _patiently("PostgreSQL", lambda: ensure_schema(pool))
-        await _patiently("Kafka", self._producer.start)
+        await patiently("PostgreSQL", lambda: ensure_schema(pool), StorageUnavailable)
+        await patiently("Kafka", self._producer.start, KafkaError)
         claims = PostgresClaims(pool)
         self._worker = Worker(
             self._registry,
@@ -74,6 +82,7 @@ class Running:
             confirm=self._confirming.hand,
             on_broken=self._background.fail,
             most=self._settings.worker_concurrency,
+            failpoints=self._failpoints,
         )
         self._background.start(self._confirming.follow(), "offsets")
         self._background.start(self._confirming.commit_now_and_then(), "commits")
@@ -107,28 +116,11 @@ class Running:
         await check(self._pool)
 
     async def _on_records(self, records: Sequence[RawRecord]) -> None:
-        if self._worker is None or self._background.failure is not None:
-            return
-        try:
-            await self._worker.on_records(records)
-        except Exception as error:
-            # FastStream would log this and read on past the batch.
-            _log.exception("orders could not be taken")
-            self._background.fail(error)
+        assert self._worker is not None, "the broker starts last"
+        await self._worker.on_records(records)
 
     async def _commit(self, offsets: Mapping[int, int]) -> None:
         await commit_offsets(self._subscriber, WORK, offsets)
-
-
-async def _patiently(what: str, attempt: Callable[[], Awaitable[None]]) -> None:
-    pause = 0.2
-    while True:
-        try:
-            return await attempt()
-        except (StorageUnavailable, KafkaError, ConnectionError) as error:
-            _log.warning("waiting for a connection", to=what, reason=str(error))
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, 5)
 
 
 async def _briefly(ending: Awaitable[None]) -> None:

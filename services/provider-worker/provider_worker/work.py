@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import structlog
 
+from chassis.failpoints import OFF, Failpoints
 from contracts.kafka import Handed, KafkaError, RawRecord, dead_letter
 from contracts.runs.commands import FromWorker, RecordFailure
 from contracts.work import ExecuteOrder, Order, PrepareOrder
@@ -52,6 +53,7 @@ class Worker:
         confirm: Callable[[Handed], Awaitable[None]],
         on_broken: Callable[[BaseException], None],
         most: int,
+        failpoints: Failpoints = OFF,
     ) -> None:
         self._registry = registry
         self._claims = claims
@@ -61,6 +63,7 @@ class Worker:
         self._confirm = confirm
         self._on_broken = on_broken
         self._most = most
+        self._failpoints = failpoints
         self._seen = Seen()
         self._running: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
@@ -122,9 +125,12 @@ class Worker:
         pause, token = 0.1, uuid4().hex
         while orders:
             try:
-                return await self._claims.claim(orders, token)
+                mine = await self._claims.claim(orders, token)
             except StorageUnavailable as error:
                 _log.warning("waiting for the database", reason=str(error), orders=len(orders))
+            else:
+                self._failpoints.reached("work.claimed")
+                return mine
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._stopping.wait()
@@ -133,7 +139,7 @@ class Worker:
         return set()
 
     def _is_late(self, order: Order) -> bool:
-        late = order.deadline <= datetime.now(UTC)
+        late = order.deadline <= self._failpoints.now()
         if late:
             _log.info("not begun: its deadline has passed", **label(order))
             metrics.ORDERS.labels(order.kind, "unknown", "late").inc()
@@ -179,6 +185,7 @@ class Worker:
                     return prepared(order, name, datetime.now(UTC), preparation)
                 case ExecuteOrder():
                     execution = await execute(order, provider, self._shelves.of(order.tenant), self._sanitizer)
+                    self._failpoints.reached("work.called")
                     metrics.COST.labels(name).inc(max(0.0, float(execution.cost or 0)))
                     return executed(order, name, datetime.now(UTC), execution)
         except Exception as error:

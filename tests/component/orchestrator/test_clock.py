@@ -16,6 +16,7 @@ from orchestrator.adapters.ledger import PostgresLedger
 from orchestrator.adapters.recorder import AGAIN_SECONDS
 from orchestrator.clock import Clock
 from orchestrator.ports import LedgerAway
+from orchestrator.run import Deadline
 from support.commanding import Log, Record, failed, prepared, start
 from support.ledgers import dump, execute
 from support.publishing import MemoryPublisher, Publications
@@ -110,7 +111,7 @@ async def test_a_clock_goes_on_when_the_ledger_was_away() -> None:
 
         tries = 0
 
-        async def take_due(self, _: int) -> list[bytes]:
+        async def take_due(self, _: int) -> list[Deadline]:
             self.tries += 1
             if self.tries <= 3:
                 raise LedgerAway("away on demand")

@@ -11,14 +11,13 @@ import asyncpg
 import pytest
 
 from contracts.runs import events as e
-from contracts.runs.commands import ExpireLease, command_id, parse_command
 from contracts.runs.outcomes import Refused
 from local_stack.postgres import Postgres
 from local_stack.waiting import until
 from orchestrator.adapters.ledger import PostgresLedger
 from orchestrator.adapters.recorder import AGAIN_SECONDS
 from orchestrator.ports import Batch, Fenced, LedgerAway, Move, Recorded, RefusedRequest
-from orchestrator.run import Deadline
+from orchestrator.run import Deadline, Due, command_of
 from support.ledgers import Cable, dump, execute
 
 from .conftest import LOG, MakeLedger
@@ -50,8 +49,7 @@ def refusal(of: UUID, code: str = "not_allowed", request_sha256: str | None = No
 
 def due(run_id: UUID, at: datetime, attempt: int = 1) -> Deadline:
     """Return a time that a run waits for."""
-    about = {"run_id": run_id, "command_id": command_id(run_id, at, attempt), "at": at}
-    return Deadline(run_id, ExpireLease(**about, work_id="w", attempt=attempt))
+    return Deadline(run_id, Due("expire-lease.v1", "default", at, "w", attempt))
 
 
 async def write(
@@ -165,9 +163,29 @@ async def test_a_deadline_is_set_moved_and_cleared(ledger: PostgresLedger) -> No
     await write(ledger, 0, 1, deadlines=[due(run_id, datetime.now(UTC) + timedelta(hours=1))])
     assert await ledger.take_due(10) == []
     await write(ledger, 1, 2, deadlines=[due(run_id, long_ago, attempt=2)])
-    assert [parse_command(body) for body in await ledger.take_due(10)] == [due(run_id, long_ago, attempt=2).due]
+    assert await ledger.take_due(10) == [due(run_id, long_ago, attempt=2)]
     await write(ledger, 2, 3, deadlines=[Deadline(run_id, None)])
     assert await ledger.waiting(UUID(int=0), 10) == []
+
+
+async def test_deadlines_of_the_version_before_are_kept(make_ledger: MakeLedger, ledger_url: str) -> None:
+    """They were whole commands; after an upgrade the same ones fall due."""
+    run_id, checkpoint_id, at = uuid4(), uuid4(), datetime.now(UTC) - timedelta(hours=1)
+    await execute(ledger_url, "DROP TABLE ledger.deadlines")
+    await execute(
+        ledger_url,
+        "CREATE TABLE ledger.deadlines (run_id uuid PRIMARY KEY, due_at timestamptz, command bytea NOT NULL)",
+    )
+    lease = Due("expire-lease.v1", "acme", at, "w", 2)
+    checkpoint = Due("expire-checkpoint.v1", "default", at, str(checkpoint_id), 1)
+    for of, said in ((run_id, lease), (checkpoint_id, checkpoint)):
+        body = command_of(of, said).model_dump_json().encode()
+        await execute(ledger_url, "INSERT INTO ledger.deadlines VALUES ($1, $2, $3)", of, at, body)
+    ledger = make_ledger()
+    for _ in range(2):
+        await ledger.create_tables()
+    taken = {deadline.run_id: deadline.due for deadline in await ledger.take_due(10)}
+    assert taken == {run_id: lease, checkpoint_id: checkpoint}
 
 
 async def test_what_is_due_is_taken_once_by_several_takers(make_ledger: MakeLedger) -> None:
@@ -175,12 +193,12 @@ async def test_what_is_due_is_taken_once_by_several_takers(make_ledger: MakeLedg
     takers = [make_ledger() for _ in range(4)]
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     await write(takers[0], 0, 1, deadlines=[due(uuid4(), long_ago) for _ in range(200)])
-    taken: list[bytes] = []
+    taken: list[Deadline] = []
     while found := await asyncio.gather(*(taker.take_due(15) for taker in takers)):
         assert all(len(rows) <= 15 for rows in found)
         if not any(found):
             break
-        taken += [body for rows in found for body in rows]
+        taken += [deadline for rows in found for deadline in rows]
     assert len(taken) == len(set(taken)) == 200
 
 
@@ -194,7 +212,7 @@ async def test_what_was_taken_falls_due_again_until_the_run_moves_on(ledger: Pos
     assert await ledger.take_due(10) == []
     later = "UPDATE ledger.deadlines SET due_at = due_at - make_interval(secs => $1)"
     await execute(ledger_url, later, AGAIN_SECONDS)
-    assert [parse_command(body).run_id for body in await ledger.take_due(10)] == [lost]
+    assert [taken.run_id for taken in await ledger.take_due(10)] == [lost]
 
 
 async def test_a_transaction_does_not_wait_for_a_clock_nor_a_clock_for_it(
@@ -207,9 +225,9 @@ async def test_a_transaction_does_not_wait_for_a_clock_nor_a_clock_for_it(
     holder = await asyncpg.connect(ledger_url)
     async with holder.transaction():
         await holder.execute("SELECT FROM ledger.deadlines WHERE run_id = $1 FOR UPDATE", held)
-        assert [parse_command(body).run_id for body in await clock.take_due(10)] == [free]
+        assert [taken.run_id for taken in await clock.take_due(10)] == [free]
     await holder.close()
-    assert [parse_command(body).run_id for body in await clock.take_due(10)] == [held]
+    assert [taken.run_id for taken in await clock.take_due(10)] == [held]
 
 
 async def test_events_of_all_runs_are_read_in_the_order_they_were_written(ledger: PostgresLedger) -> None:

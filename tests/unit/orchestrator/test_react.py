@@ -7,7 +7,7 @@ from uuid import UUID
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.work import ExecuteOrder, PrepareOrder
-from orchestrator.run import Deadline, react
+from orchestrator.run import Deadline, deadline, react
 from support.asking import (
     approve,
     at_information_review,
@@ -111,8 +111,8 @@ def test_a_deadline_is_cleared_and_not_left_standing() -> None:
     """Every event says what the run waits for now: whoever keeps deadlines keeps the last thing said."""
     for story in (completed(), rejected()):
         for record in story.history:
-            (deadline,) = react(record.data, story.now)
-            assert deadline == Deadline(story.now.run_id, None)
+            (said,) = react(record.data, story.now)
+            assert said == Deadline(story.now.run_id, None)
 
 
 def test_a_deadline_that_moved_is_another_command() -> None:
@@ -131,5 +131,6 @@ def test_a_deadline_said_twice_is_the_same_command() -> None:
 def test_an_event_of_a_later_version_of_the_software_orders_nothing() -> None:
     """Unknown kinds are read and passed on; what the run waits for stays what it is."""
     story = calling()
-    (deadline,) = react(e.UnknownEvent(facts={"x": 1}), story.now)
-    assert deadline == Deadline(story.now.run_id, story.due)
+    (said,) = react(e.UnknownEvent(facts={"x": 1}), story.now)
+    assert said == deadline(story.now)
+    assert story.due is not None

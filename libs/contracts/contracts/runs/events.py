@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field, SerializeAsAny, ValidatorFunctionWrapHandler, field_validator, model_serializer
 from pydantic_core.core_schema import ValidationInfo
 
-from contracts.base import ComposedObject, JsonObject, Message, Timestamp
+from contracts.base import ComposedObject, Message, Timestamp
 from contracts.policy import OnTimeout, Reason, Step
 from contracts.runs.requests import RunRequest
 from contracts.work import Execution, Failure, Issue, Preparation
@@ -96,7 +96,7 @@ class PayloadFixed(Event):
     """Policy mended what the provider said can be mended without a person."""
 
     kind = "payload-fixed.v1"
-    payload: JsonObject
+    payload: ComposedObject
     payload_sha256: str
     diff: tuple[Change, ...]
 
@@ -118,7 +118,7 @@ class CheckpointOpened(Event):
     reasons: tuple[Reason, ...]
     subject: ComposedObject
     subject_sha256: str
-    subject_schema: JsonObject = Field(default_factory=dict)
+    subject_schema: ComposedObject = Field(default_factory=dict)
     issues: tuple[Issue, ...] = ()
     context: ComposedObject = Field(default_factory=dict)
     expires_at: Timestamp
@@ -141,7 +141,7 @@ class CheckpointEdited(_Decided):
     """A person changed the subject and approved the result; `subject_sha256` is the result's."""
 
     kind = "checkpoint-edited.v1"
-    edits: JsonObject
+    edits: ComposedObject
     subject: ComposedObject
     diff: tuple[Change, ...]
 
@@ -210,7 +210,7 @@ class RunFailed(Event):
 
 class RunCompleted(Event):
     kind = "run-completed.v1"
-    result: JsonObject
+    result: ComposedObject
 
 
 class UnknownEvent(Event):

@@ -42,7 +42,7 @@ class Checkpoint(Message):
     reasons: tuple[Reason, ...]
     subject: ComposedObject
     subject_sha256: str
-    subject_schema: JsonObject
+    subject_schema: ComposedObject
     issues: tuple[Issue, ...]
     opened_at: Timestamp
     expires_at: Timestamp
@@ -85,7 +85,7 @@ class RunView(Message):
     pending_actions: tuple[str, ...] = ()
     checkpoint_context: ComposedObject = Field(default_factory=dict)
     last_approval: Approval | None = None
-    result: JsonObject | None = None
+    result: ComposedObject | None = None
     error: e.RunError | None = None
     cost: Cost = Cost()
     callback_url: str | None = None
@@ -102,8 +102,13 @@ def project(view: RunView | None, record: e.RunEvent) -> RunView:
     if view is None:
         view = _begin(record)
     changes = _changes(view, record.data, record)
-    view = view.model_copy(update={**changes, "version": record.version, "updated_at": record.at})
-    return view.model_copy(update={"pending_actions": _pending(view)})
+    pending = _pending(
+        changes.get("state", view.state),
+        changes.get("checkpoint", view.checkpoint),
+        paused=changes.get("paused", view.paused),
+    )
+    placed = {"version": record.version, "updated_at": record.at, "pending_actions": pending}
+    return view.model_copy(update={**changes, **placed})
 
 
 def _begin(record: e.RunEvent) -> RunView:
@@ -194,17 +199,18 @@ Decided = e.CheckpointApproved | e.CheckpointEdited | e.CheckpointRejected | e.R
 def approval_of(event: Decided, view: RunView, record: e.RunEvent) -> Approval:
     """Return a decision as it is shown, from the event that recorded it and the view before it."""
     checkpoint = view.checkpoint
-    said = event.model_dump(include={"subject_sha256", "comment", "message", "reason", "diff"}, exclude_none=True)
-    return Approval.model_validate(
-        {
-            "subject_sha256": checkpoint.subject_sha256 if checkpoint else "",
-            **said,
-            "checkpoint_id": event.checkpoint_id,
-            "step": checkpoint.step if checkpoint else Step.ERROR_REVIEW,
-            "action": _ACTIONS[type(event)],
-            "actor": record.actor,
-            "at": record.at,
-        }
+    step, seen = (checkpoint.step, checkpoint.subject_sha256) if checkpoint else (Step.ERROR_REVIEW, "")
+    return Approval(
+        checkpoint_id=event.checkpoint_id,
+        step=step,
+        action=_ACTIONS[type(event)],
+        actor=record.actor,
+        at=record.at,
+        subject_sha256=getattr(event, "subject_sha256", seen),
+        comment=getattr(event, "comment", None),
+        message=getattr(event, "message", None),
+        reason=getattr(event, "reason", None),
+        diff=getattr(event, "diff", ()),
     )
 
 
@@ -216,16 +222,16 @@ _ACTIONS: dict[type[e.Event], str] = {
 }
 
 
-def _pending(view: RunView) -> tuple[str, ...]:
-    if view.state is State.FAILED:
+def _pending(state: State, checkpoint: Checkpoint | None, *, paused: bool) -> tuple[str, ...]:
+    if state is State.FAILED:
         return ("retry",)
-    if view.is_over:
+    if state in TERMINAL:
         return ()
-    if view.paused:
+    if paused:
         return ("resume",)
-    if view.checkpoint is None:
+    if checkpoint is None:
         return ()
-    if view.checkpoint.step is Step.ERROR_REVIEW:
+    if checkpoint.step is Step.ERROR_REVIEW:
         return ("retry", "edit", "reject")
     return ("approve", "edit", "reject")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from eventsourcing.persistence import EventStore
 
 from orchestrator.adapters.recorder import KindMapper, Recorder
 from orchestrator.ports import Batch, Known, Recorded
+from orchestrator.run.react import Deadline
 
 _T = TypeVar("_T")
 
@@ -87,9 +89,13 @@ class PostgresLedger:
         """Return the runs that wait for a time, in pages by id."""
         return await self._run(lambda: self._recorder.select_waiting(after, limit))
 
-    async def take_due(self, limit: int) -> list[bytes]:
-        """Return the commands that are due, each to one caller; they fire again unless their run moves on."""
+    async def take_due(self, limit: int) -> list[Deadline]:
+        """Return the deadlines that are due, each to one caller; they fire again unless their run moves on."""
         return await self._run(lambda: self._recorder.take_due(limit))
+
+    async def forget_refusals(self, older_than: timedelta, limit: int) -> int:
+        """Forget the oldest refusals among those that are too old; return how many that were."""
+        return await self._run(lambda: self._recorder.forget_refusals(older_than.total_seconds(), limit))
 
     async def _run(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC
 from importlib import resources
 from typing import Any
 from uuid import UUID
@@ -20,7 +21,7 @@ from eventsourcing.persistence import AggregateRecorder, JSONTranscoder, Mapper,
 from contracts.runs.events import RunEvent
 from contracts.runs.outcomes import Refused
 from orchestrator.ports import Batch, Fenced, LedgerAway, Recorded, RefusedRequest
-from orchestrator.run.react import Deadline
+from orchestrator.run.react import Deadline, Due
 
 AGAIN_SECONDS = 30
 """A deadline whose command got lost fires again after this long, until the run's next event moves or clears it."""
@@ -67,10 +68,19 @@ SELECT * FROM unnest(%b::uuid[], %b::text[], %b::bytea[]) ON CONFLICT DO NOTHING
 
 _SELECT_REFUSALS = "SELECT command_id, request_sha256, outcome FROM ledger.refusals WHERE command_id = ANY(%b)"
 
+# Several orchestrators may forget at once: each row is deleted by one of them.
+_FORGET_REFUSALS = """
+DELETE FROM ledger.refusals WHERE command_id IN (
+    SELECT command_id FROM ledger.refusals WHERE at < now() - make_interval(secs => %s) ORDER BY at LIMIT %s
+    FOR UPDATE SKIP LOCKED)"""
+
 _SET_DEADLINES = """
-INSERT INTO ledger.deadlines (run_id, due_at, command)
-SELECT * FROM unnest(%b::uuid[], %b::timestamptz[], %b::bytea[])
-ON CONFLICT (run_id) DO UPDATE SET due_at = excluded.due_at, command = excluded.command"""
+INSERT INTO ledger.deadlines (run_id, due_at, at, tenant, kind, about, count)
+SELECT run_id, at, at, tenant, kind, about, count
+FROM unnest(%b::uuid[], %b::timestamptz[], %b::text[], %b::text[], %b::text[], %b::int4[])
+    AS said (run_id, at, tenant, kind, about, count)
+ON CONFLICT (run_id) DO UPDATE SET
+    due_at = excluded.due_at, at = excluded.at, kind = excluded.kind, about = excluded.about, count = excluded.count"""
 
 _CLEAR_DEADLINES = "DELETE FROM ledger.deadlines WHERE run_id = ANY(%b)"
 
@@ -79,7 +89,7 @@ _TAKE_DUE = """
 UPDATE ledger.deadlines SET due_at = now() + make_interval(secs => %s)
 WHERE run_id IN (
     SELECT run_id FROM ledger.deadlines WHERE due_at <= now() ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
-RETURNING command"""
+RETURNING run_id, kind, tenant, at, about, count"""
 
 _SELECT_WAITING = "SELECT run_id FROM ledger.deadlines WHERE run_id > %s ORDER BY run_id LIMIT %s"
 
@@ -166,12 +176,8 @@ class Recorder(AggregateRecorder):
     def _set_deadlines(self, connection: psycopg.Connection[Any], deadlines: Sequence[Deadline]) -> None:
         due = [(deadline.run_id, deadline.due) for deadline in deadlines if deadline.due is not None]
         if due:
-            ids, commands = [run_id for run_id, _ in due], [command for _, command in due]
-            times, bodies = (
-                [command.at for command in commands],
-                [command.model_dump_json().encode() for command in commands],
-            )
-            connection.execute(_SET_DEADLINES, [ids, times, bodies])
+            ids, what = [run_id for run_id, _ in due], [said for _, said in due]
+            connection.execute(_SET_DEADLINES, [ids, *_columns(what, "at", "tenant", "kind", "about", "count")])
         cleared = [deadline.run_id for deadline in deadlines if deadline.due is None]
         if cleared:
             connection.execute(_CLEAR_DEADLINES, [cleared])
@@ -205,6 +211,11 @@ class Recorder(AggregateRecorder):
         with self.connection() as connection:
             rows = connection.execute(_SELECT_REFUSALS, [command_ids], binary=True)
             return {row[0]: RefusedRequest(Refused.model_validate_json(row[2]), row[1]) for row in rows}
+
+    def forget_refusals(self, older_than: float, limit: int) -> int:
+        """Delete the oldest refusals among those older than so many seconds; return how many that were."""
+        with self.connection() as connection:
+            return connection.execute(_FORGET_REFUSALS, [older_than, limit]).rowcount
 
     def select_notifications(self, start: int, limit: int) -> list[Notification]:
         """Return the events of all runs in the order of their positions, from `start` on."""
@@ -241,10 +252,14 @@ class Recorder(AggregateRecorder):
         with self.connection() as connection:
             connection.execute("SELECT 1")
 
-    def take_due(self, limit: int) -> list[bytes]:
-        """Return the commands that are due, each to one caller; they fire again unless their run moves on."""
+    def take_due(self, limit: int) -> list[Deadline]:
+        """Return the deadlines that are due, each to one caller; they fire again unless their run moves on."""
         with self.connection() as connection:
-            return [row[0] for row in connection.execute(_TAKE_DUE, [AGAIN_SECONDS, limit], binary=True)]
+            rows = connection.execute(_TAKE_DUE, [AGAIN_SECONDS, limit], binary=True)
+            return [
+                Deadline(run_id, Due(kind, tenant, at.astimezone(UTC), about, count))
+                for run_id, kind, tenant, at, about, count in rows
+            ]
 
     def select_waiting(self, after: UUID, limit: int) -> list[UUID]:
         """Return the runs that wait for a time, in pages by id."""

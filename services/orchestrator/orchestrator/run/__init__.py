@@ -2,15 +2,31 @@
 
 decide(command, run) -> events, or a Refusal
 evolve(run, event)   -> run
-react(event, run)    -> orders and deadlines
+react(event, run)    -> orders and a deadline; `orders` and `deadline` alone
 review(step, ...)    -> Pause or Pass
 """
 
-from orchestrator.run.decide import decide
+from orchestrator.run.decide import decide, unfold
 from orchestrator.run.errors import Refusal
 from orchestrator.run.evolve import evolve, fold
-from orchestrator.run.react import Deadline, react
+from orchestrator.run.react import Deadline, Due, command_of, deadline, orders, react
 from orchestrator.run.review import Pass, Pause, review
 from orchestrator.run.state import Run
 
-__all__ = ["Deadline", "Pass", "Pause", "Refusal", "Run", "decide", "evolve", "fold", "react", "review"]
+__all__ = [
+    "Deadline",
+    "Due",
+    "Pass",
+    "Pause",
+    "Refusal",
+    "Run",
+    "command_of",
+    "deadline",
+    "decide",
+    "evolve",
+    "fold",
+    "orders",
+    "react",
+    "review",
+    "unfold",
+]

@@ -22,12 +22,17 @@ from orchestrator.run.working import fall_due, record
 
 def decide(command: c.AnyCommand, run: Run | None) -> tuple[e.RunEvent, ...]:
     """Return what `command` makes happen, or nothing if it has taken effect before. Raises Refusal."""
+    return tuple(unfold(command, run).events)
+
+
+def unfold(command: c.AnyCommand, run: Run | None) -> Story:
+    """Decide as `decide` does, and return the run after the events beside them. Raises Refusal."""
+    story = Story(command, run)
     if run is not None and command.tenant == run.tenant and command.command_id in run.answered:
         known = run.answered[command.command_id].request_sha256
         if known != command.request_sha256:
             raise IdempotencyKeyReused
-        return ()
-    story = Story(command, run)
+        return story
     if isinstance(command, c.StartRun):
         if run is not None:
             raise RunAlreadyExists
@@ -36,7 +41,7 @@ def decide(command: c.AnyCommand, run: Run | None) -> tuple[e.RunEvent, ...]:
         _check_version(command, story.run)
         _decide(command, story)
     story.advance()
-    return tuple(story.events)
+    return story
 
 
 def _check_version(command: c.AnyCommand, run: Run) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from contracts.policy import Step
 from contracts.runs import events as e
-from contracts.runs.views import project
+from contracts.runs.views import RunView, project
 from contracts.work import CallIntent
 from orchestrator.run.state import Answered, Failed, Run, Work, WorkKind
 
@@ -24,21 +24,19 @@ def evolve(run: Run | None, record: e.RunEvent) -> Run:
     """Return the run after `record`."""
     view = project(run.view if run else None, record)
     if run is None:
-        run = _begin(record)
-    answered = {**run.answered, record.cause: Answered(record.version, record.request_sha256)}
-    changed = replace(run, view=view, answered=answered, **_changes(run, record.data, record))
+        run = _begin(record, view)
+    changes = _changes(run, record.data, record)
     decision = view.last_approval
     if decision is not None and decision is not run.view.last_approval:
-        changed = replace(changed, decided={**run.decided, decision.checkpoint_id: decision})
-    return changed
+        changes["decided"] = {**run.decided, decision.checkpoint_id: decision}
+    answered = {**run.answered, record.cause: Answered(record.version, record.request_sha256)}
+    return replace(run, view=view, answered=answered, **changes)
 
 
-def _begin(record: e.RunEvent) -> Run:
+def _begin(record: e.RunEvent, view: RunView) -> Run:
     started = record.data
     assert isinstance(started, e.RunStarted), "a history begins with run-started"
-    return Run(
-        view=project(None, record), request=started.request, tenant=record.tenant, intent=started.request.intent()
-    )
+    return Run(view=view, request=started.request, tenant=record.tenant, intent=started.request.intent())
 
 
 def _changes(run: Run, event: e.Event, record: e.RunEvent) -> dict[str, Any]:

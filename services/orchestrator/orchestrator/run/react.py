@@ -17,22 +17,42 @@ from orchestrator.run.state import Run, Work, WorkKind
 
 
 @dataclass(frozen=True, slots=True)
+class Due:
+    """What falls due at `at`: a command, and what it is about, a piece of work and its attempt or a checkpoint and its escalations."""
+
+    kind: str
+    tenant: str
+    at: datetime
+    about: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Deadline:
-    """The next time at which something falls due for a run, and the command that says so; None clears it."""
+    """The next time at which something falls due for a run; None clears it."""
 
     run_id: UUID
-    due: c.FromClock | None
+    due: Due | None
 
 
 def react(event: e.Event, run: Run) -> tuple[Order | Deadline, ...]:
     """Return what follows from `event` for `run` as it is now."""
-    deadline = Deadline(run.run_id, _due(run))
+    return (*orders(event, run), deadline(run))
+
+
+def orders(event: e.Event, run: Run) -> tuple[Order, ...]:
+    """Return the orders that follow from `event`, as far as `run` still waits for them."""
     match event:
         case e.RunStarted() | e.PreparationOrdered() | e.CallOrdered():
             work = run.work
             if work is not None and work.lease_until is not None and _is_same(event, work):
-                return (_order(run, work, work.lease_until), deadline)
-    return (deadline,)
+                return (_order(run, work, work.lease_until),)
+    return ()
+
+
+def deadline(run: Run) -> Deadline:
+    """Return the time that `run` waits for."""
+    return Deadline(run.run_id, _due(run))
 
 
 def _is_same(event: e.RunStarted | e.PreparationOrdered | e.CallOrdered, work: Work) -> bool:
@@ -66,33 +86,33 @@ def _order(run: Run, work: Work, deadline: datetime) -> Order:
     )
 
 
-def _due(run: Run) -> c.FromClock | None:
+def command_of(run_id: UUID, due: Due) -> c.FromClock:
+    """Return the command that says that something has fallen due."""
+    # The time is part of the id: a deadline that moved is another command, and the old one's refusal does not bind it.
+    names = (_NAMES[due.kind], due.about, *(() if due.kind == _CHECKPOINT else (due.count,)), due.at.isoformat())
+    said = {"run_id": run_id, "tenant": due.tenant, "at": due.at, "command_id": c.command_id(run_id, *names)}
+    match due.kind:
+        case "expire-lease.v1":
+            return c.ExpireLease(**said, work_id=due.about, attempt=due.count)
+        case "retry-work.v1":
+            return c.RetryWork(**said, work_id=due.about, attempt=due.count)
+    return c.ExpireCheckpoint(**said, checkpoint_id=UUID(due.about), escalations=due.count)
+
+
+_LEASE, _RETRY, _CHECKPOINT = "expire-lease.v1", "retry-work.v1", "expire-checkpoint.v1"
+_NAMES = {_LEASE: "lease", _RETRY: "retry", _CHECKPOINT: "checkpoint"}
+
+
+def _due(run: Run) -> Due | None:
     view, work = run.view, run.work
     if work is not None and work.lease_until is not None:
-        return c.ExpireLease(**_of(run, work.lease_until, "lease", work.work_id, work.attempt), **_about(work))
+        return Due(_LEASE, run.tenant, work.lease_until, work.work_id, work.attempt)
     if view.is_over or view.paused:
         return None
     if work is not None and work.retry_at is not None:
-        return c.RetryWork(**_of(run, work.retry_at, "retry", work.work_id, work.attempt), **_about(work))
-    if view.checkpoint is not None:
-        checkpoint = view.checkpoint
-        return c.ExpireCheckpoint(
-            **_of(run, checkpoint.expires_at, "checkpoint", checkpoint.checkpoint_id),
-            checkpoint_id=checkpoint.checkpoint_id,
-            escalations=checkpoint.escalations,
-        )
+        return Due(_RETRY, run.tenant, work.retry_at, work.work_id, work.attempt)
+    checkpoint = view.checkpoint
+    if checkpoint is not None:
+        about = str(checkpoint.checkpoint_id)
+        return Due(_CHECKPOINT, run.tenant, checkpoint.expires_at, about, checkpoint.escalations)
     return None
-
-
-def _about(work: Work) -> dict[str, object]:
-    return {"work_id": work.work_id, "attempt": work.attempt}
-
-
-def _of(run: Run, at: datetime, *names: object) -> dict[str, object]:
-    # The time is part of the id: a deadline that moved is another command, and the old one's refusal does not bind it.
-    return {
-        "run_id": run.run_id,
-        "tenant": run.tenant,
-        "at": at,
-        "command_id": c.command_id(run.run_id, *names, at.isoformat()),
-    }

@@ -1,7 +1,7 @@
 """A fake OpenAI on loopback: Chat Completions with structured output, Images and Models, as documented, without streaming.
 
 `python -m provider_worker.fakes.openai --port 9100`, then `OPENAI_BASE_URL=http://127.0.0.1:9100/v1`. It wants a bearer token, any
-but `wrong-key`. `GET /_calls` counts the calls that were begun, by path; `DELETE /_calls` starts again.
+but `wrong-key`. `GET /_calls` counts the calls that were begun, by path, `GET /_prompts` by prompt; `DELETE /_calls` starts again.
 
 A fault is chosen by the model (`fault-429`), by the header `x-fake-fault: 429`, or by `[fault:429]` in the prompt:
 429, quota, 400, 403, 404, 500, 503, 504, slow (answers after 1 s), hang (never answers), reset (breaks off), malformed (no JSON), empty,
@@ -63,6 +63,7 @@ class FakeOpenAI:
                 Route("/v1/images/generations", self.images, methods=["POST"]),
                 Route("/v1/models", self.models),
                 Route("/_calls", self.counted, methods=["GET", "DELETE"]),
+                Route("/_prompts", self.prompts),
             ]
         )
 
@@ -73,6 +74,10 @@ class FakeOpenAI:
             self.bodies.clear()
             self._faulted.clear()
         return JSONResponse({**self.calls, "total": self.calls.total()})
+
+    async def prompts(self, _: Request) -> Response:
+        """Say how many calls were begun, by prompt."""
+        return JSONResponse(Counter(map(_prompt, self.bodies)))
 
     async def models(self, request: Request) -> Response:
         """List models."""

@@ -1,0 +1,82 @@
+"""Places at which a test lets this process die, and a clock that it may turn. Nothing for users, hence in no table of settings.
+
+`COUNTERSIGN_FAILPOINTS="intake.appended=kill@7,clock=/tmp/skew"`: killed at the seventh passing of `intake.appended`
+(`stop@7`: stopped), and a clock that goes wrong by the seconds that stand in the file. Unset, a place is a call of an
+empty function, and the clock is the machine's own. Never named by code that decides: time comes to it with a command.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+VARIABLE = "COUNTERSIGN_FAILPOINTS"
+
+Reached = Callable[[str], None]
+"""Told that a place is reached."""
+
+Now = Callable[[], datetime]
+
+_SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+_PLACE = re.compile(r"([a-z.-]+)=(kill|stop)(?:@([1-9]\d*))?")
+
+
+def nothing(_: str) -> None:
+    """Pass a place at which nothing was asked for."""
+
+
+def utc_now() -> datetime:
+    """Return the machine's time."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Failpoints:
+    """What a test asked for: `reached` stands at the places, `now` in place of the clock."""
+
+    reached: Reached = nothing
+    now: Now = utc_now
+
+
+OFF = Failpoints()
+
+
+def load_failpoints(environment: Mapping[str, str] = os.environ) -> Failpoints:
+    """Read what is asked for, once. Ends the process with one line when it is malformed."""
+    places: dict[str, _Place] = {}
+    now = utc_now
+    for asked in filter(None, environment.get(VARIABLE, "").split(",")):
+        if asked.startswith("clock="):
+            now = _turned(Path(asked.removeprefix("clock=")))
+        elif found := _PLACE.fullmatch(asked):
+            places[found[1]] = _Place(_SIGNALS[found[2]], int(found[3] or 1))
+        else:
+            raise SystemExit(f"countersign: {VARIABLE}: {asked!r} is neither place=kill@n, place=stop@n nor clock=file")
+    return Failpoints(_armed(places) if places else nothing, now)
+
+
+@dataclass(slots=True)
+class _Place:
+    signal: signal.Signals
+    at: int
+    passed: int = field(default=0)
+
+
+def _armed(places: Mapping[str, _Place]) -> Reached:
+    def reached(name: str) -> None:
+        place = places.get(name)
+        if place is not None:
+            place.passed += 1
+            if place.passed == place.at:
+                os.kill(os.getpid(), place.signal)
+
+    return reached
+
+
+def _turned(seconds: Path) -> Now:
+    return lambda: datetime.now(UTC) + timedelta(seconds=float(seconds.read_text()))

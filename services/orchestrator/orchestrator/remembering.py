@@ -1,0 +1,58 @@
+"""Runs kept in memory between batches, so that most commands load nothing. The ledger is the truth; losing one costs a query."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+from uuid import UUID
+
+from orchestrator.ports import Recorded
+from orchestrator.run import Run
+
+MOST_RUNS = 5_000
+MOST_BYTES = 64 * 1024 * 1024
+"""Of the events that the runs were folded from: a run holds parts of them, and few hold more than some kilobytes."""
+
+
+class _Kept(NamedTuple):
+    run: Run
+    weight: int
+
+
+class Runs:
+    """The runs that were used last, as many as the bounds allow."""
+
+    def __init__(self, most_runs: int = MOST_RUNS, most_bytes: int = MOST_BYTES) -> None:
+        self._most_runs = most_runs
+        self._most_bytes = most_bytes
+        self._runs: OrderedDict[UUID, _Kept] = OrderedDict()
+        self._weight = 0
+
+    def get(self, run_id: UUID) -> Run | None:
+        """Return a run, if it is kept."""
+        kept = self._runs.get(run_id)
+        return kept.run if kept else None
+
+    def missing(self, run_ids: set[UUID]) -> set[UUID]:
+        """Return those that are not kept."""
+        # Not by subtracting the keys: that goes through all that are kept.
+        return {run_id for run_id in run_ids if run_id not in self._runs}
+
+    def remember(self, runs: Mapping[UUID, Run], folded: Iterable[Recorded]) -> None:
+        """Keep runs as they are now, and let go of those that were not used for the longest; `folded` is what is new in them."""
+        weights: defaultdict[UUID, int] = defaultdict(int)
+        for recorded in folded:
+            weights[recorded.event.run_id] += len(recorded.body)
+        for run_id, run in runs.items():
+            kept, more = self._runs.pop(run_id, None), weights[run_id]
+            self._runs[run_id] = _Kept(run, more + (kept.weight if kept else 0))
+            self._weight += more
+        while self._runs and (len(self._runs) > self._most_runs or self._weight > self._most_bytes):
+            _, let_go = self._runs.popitem(last=False)
+            self._weight -= let_go.weight
+
+    def clear(self) -> None:
+        """Let go of all."""
+        self._runs.clear()
+        self._weight = 0

@@ -1,0 +1,61 @@
+"""What is kept of runs is bounded in number and in bytes, and what was used last is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from orchestrator.ports import Recorded
+from orchestrator.remembering import Runs
+from orchestrator.run import Run, decide, fold
+from support.commanding import start
+
+SIZE = 100
+
+
+def begun(*run_ids: UUID) -> tuple[dict[UUID, Run], list[Recorded]]:
+    """Start runs; return them and their events, of one size each."""
+    events = [event for run_id in run_ids for event in decide(start(run_id), None)]
+    runs = {event.run_id: run for event in events if (run := fold([event])) is not None}
+    return runs, [Recorded(event, b"x" * SIZE) for event in events]
+
+
+def kept(runs: Runs, run_ids: Iterable[UUID]) -> list[UUID]:
+    """Return which of them are kept."""
+    return [run_id for run_id in run_ids if runs.get(run_id) is not None]
+
+
+IDS = [UUID(int=number + 1) for number in range(5)]
+
+
+def test_the_runs_that_were_used_last_are_kept() -> None:
+    """Beyond the number of runs, the one that was not used for the longest goes."""
+    runs = Runs(most_runs=3)
+    for run_id in IDS[:3]:
+        runs.remember(*begun(run_id))
+    again, _ = begun(IDS[0])
+    runs.remember(again, [])
+    runs.remember(*begun(IDS[3]))
+    assert kept(runs, IDS) == [IDS[0], IDS[2], IDS[3]]
+    assert runs.missing(set(IDS)) == {IDS[1], IDS[4]}
+
+
+def test_heavy_runs_are_kept_in_smaller_number() -> None:
+    """The bound is on the bytes that all were folded from; what has gone weighs nothing any more."""
+    runs = Runs(most_bytes=3 * SIZE)
+    for run_id in IDS:
+        runs.remember(*begun(run_id))
+    assert kept(runs, IDS) == IDS[2:]
+    more = begun(IDS[4])
+    runs.remember(*more)
+    assert kept(runs, IDS) == IDS[3:]
+    runs.clear()
+    runs.remember(*begun(*IDS[:3]))
+    assert kept(runs, IDS) == IDS[:3]
+
+
+def test_a_run_heavier_than_all_is_not_kept() -> None:
+    """It is folded from the ledger each time."""
+    runs = Runs(most_bytes=SIZE - 1)
+    runs.remember(*begun(IDS[0]))
+    assert kept(runs, IDS) == []
