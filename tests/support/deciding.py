@@ -82,7 +82,7 @@ class Story:
         """What the run waits for of the clock, as the ledger keeps it."""
         deadlines = [message for message in self.reactions() if isinstance(message, Deadline)]
         due = deadlines[-1].due if deadlines else None
-        return due and command_of(self.now.run_id, due)
+        return command_of(self.now.run_id, due) if due else None
 
     def reactions(self, *, since: int = 0) -> list[Order | Deadline]:
         """Return what follows from the events after version `since`, published now."""

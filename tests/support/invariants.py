@@ -94,7 +94,7 @@ def _check_deadline(run: Run, *, worker: bool, other: bool) -> None:
 def deadline(run: Run) -> c.FromClock | None:
     """Return what the clock is told about a run as it stands."""
     (message,) = [m for m in react(e.RunPaused(), run) if isinstance(m, Deadline)]
-    return message.due and command_of(run.run_id, message.due)
+    return command_of(run.run_id, message.due) if message.due else None
 
 
 def _check_actions(view: RunView) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field, TypeAdapter
 
-from contracts.base import ComposedObject, Json, JsonObject, Message, Sha256, Timestamp
+from contracts.base import Json, JsonObject, Message, Sha256, Timestamp
 from contracts.policy import Signals
 
 
@@ -155,7 +155,7 @@ class ExecuteOrder(_Order):
     provider: str
     model: str | None
     operation: str
-    payload: ComposedObject
+    payload: JsonObject
     payload_sha256: Sha256
 
 
