@@ -49,6 +49,18 @@ lint: $(READY_TO_TEST) ## Check style, types and imports
 unit component integration e2e: $(READY_TO_TEST) ## Run the tests of one kind
 	@$(PYTHON) -m pytest -q tests/$@
 
+faults: $(READY_TO_TEST) ## Kill every service and Kafka once under load: the short form of chaos
+	@$(PYTHON) -m pytest -q tests/chaos/test_short.py
+
+chaos: $(READY_TO_TEST) ## Do every fault under load, 20 minutes long, and write tests/chaos/RESULTS.md
+	@$(PYTHON) -m pytest -q tests/chaos/test_faults.py
+
+soak: $(READY_TO_TEST) ## Load for MINUTES (30), and see what memory does; writes tests/chaos/SOAK.md
+	@PYTHONPATH=tests $(PYTHON) -m chaos.soak --minutes $(or $(MINUTES),30)
+
+bench: $(READY_TO_TEST) ## Measure speed and cost beside a floor in plain asyncpg; writes tests/bench/RESULTS.md; QUICK=1 for less
+	@PYTHONPATH=tests $(PYTHON) -m bench $(if $(QUICK),--quick)
+
 format: $(READY_TO_TEST) ## Bring the code into its format
 	$(BIN)/ruff check --fix-only --quiet $(CODE)
 	$(BIN)/ruff format $(CODE)
@@ -75,7 +87,7 @@ help:
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z0-9 ]+:.*## / { printf "  %-28s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: run demo setup clean forget test lint unit component integration e2e format kafka topics images pins help
+.PHONY: run demo setup clean forget test lint unit component integration e2e faults chaos soak bench format kafka topics images pins help
 
 # ---- set-up
 

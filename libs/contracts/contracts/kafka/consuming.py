@@ -26,7 +26,7 @@ MAX_BATCH = 500
 """Records a handler gets at once, at most."""
 
 EMPTY_POLL_MS = 5
-"""FastStream sleeps this long after a poll that found nothing; it bounds the delay that an idle reader adds."""
+"""FastStream sleeps this long after a poll that found nothing, which is once in a while (see `reading`)."""
 
 GRACE_SECONDS = 1.0
 """How long a stop waits for the batch in a handler's hands; its offsets are not committed, so it comes again."""

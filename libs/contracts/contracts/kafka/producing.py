@@ -190,7 +190,7 @@ _FRAME_BYTES = 128
 
 
 def _least_bytes(record: Outgoing) -> int:
-    held = sum(len(name) * 4 + len(value) for name, value in record.headers)
+    held = sum(len(name) * 4 + len(value or b"") for name, value in record.headers)
     return len(record.key or b"") + len(record.value or b"") + held + _FRAME_BYTES
 
 

@@ -1,0 +1,113 @@
+"""What one decision crosses on its way to the next request, each measured alone: hops over Kafka, commits, HTTP, WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from uuid import uuid4
+
+import asyncpg
+
+from bench.connection import Connection
+from bench.watcher import Watcher
+from bench.world import World
+from contracts.kafka import Outgoing, Producer, RawRecord, create_broker, ensure_topics, subscribe_group
+from contracts.topics import HOUR, Topic
+
+TOPIC = Topic("bench.hops", 1, HOUR, "nothing of worth")
+TIMES = 300
+_WARM_UP = 100
+
+CROSSED = {"kafka": 4, "commit": 3, "http": 0.5, "websocket": 0.5}
+"""A decision: half an HTTP exchange; commands, commit, work; the claim's commit; commands, commit, events; half a push and its echo."""
+
+
+@dataclass(frozen=True)
+class Hops:
+    """The median of each kind of hop, in seconds."""
+
+    kafka: float
+    commit: float
+    http: float
+    websocket: float
+
+    @property
+    def total(self) -> float:
+        """What one decision crosses in all."""
+        return sum(float(getattr(self, name)) * times for name, times in CROSSED.items())
+
+
+async def measure(world: World) -> Hops:
+    """Measure every kind of hop on a world that is idle."""
+    return Hops(
+        kafka=await _kafka(world.kafka.bootstrap),
+        commit=await _commit(world.database_url),
+        http=await _http(world.gateway_url),
+        websocket=await _websocket(world.ws_url),
+    )
+
+
+async def _often(once: Callable[[], Awaitable[object]]) -> float:
+    took: list[float] = []
+    for _ in range(_WARM_UP + TIMES):
+        began = time.perf_counter()
+        await once()
+        took.append(time.perf_counter() - began)
+    return median(took[_WARM_UP:])
+
+
+async def _kafka(bootstrap: str) -> float:
+    """Send one record with our producer, and receive it with our reader."""
+    await ensure_topics(bootstrap, topics=[TOPIC])
+    broker, producer = create_broker(bootstrap, "bench"), Producer(bootstrap, "bench")
+    arrived: asyncio.Queue[RawRecord] = asyncio.Queue()
+
+    async def take(records: Sequence[RawRecord]) -> None:
+        for record in records:
+            arrived.put_nowait(record)
+
+    async def hop() -> None:
+        await producer.send_all([Outgoing(TOPIC.name, b"key", b"x" * 500)])
+        await arrived.get()
+
+    subscribe_group(broker, TOPIC, take, group="bench", fetch_wait_ms=500)
+    await producer.start()
+    await broker.start()
+    try:
+        return await _often(hop)
+    finally:
+        await broker.stop()
+        await producer.stop()
+
+
+async def _commit(url: str) -> float:
+    """Write two events of 500 bytes in a transaction of their own."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("CREATE TABLE IF NOT EXISTS bench_commits (run_id uuid, version int, record bytea)")
+        insert = await connection.prepare("INSERT INTO bench_commits VALUES ($1, 1, $2), ($1, 2, $2)")
+        return await _often(lambda: insert.fetch(uuid4(), b"x" * 500))
+    finally:
+        await connection.execute("DROP TABLE IF EXISTS bench_commits")
+        await connection.close()
+
+
+async def _http(url: str) -> float:
+    """Ask the gateway whether it lives."""
+    connection = Connection(url)
+    try:
+        return await _often(lambda: connection.get("/health/live"))
+    finally:
+        connection.close()
+
+
+async def _websocket(url: str) -> float:
+    """Send a PING and read the PONG."""
+    watcher = await Watcher.open(f"{url}?run_id={uuid4()}")
+    try:
+        return await _often(watcher.echo)
+    finally:
+        watcher.close()

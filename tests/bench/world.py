@@ -1,0 +1,113 @@
+"""What is measured: the four services as processes, on an Apache Kafka and a PostgreSQL of their own, fsync on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+
+from apache_kafka.broker import LONG_LIFE, RealKafka
+from bench.gauges import Gauges
+from contracts.kafka import ensure_topics
+from local_stack.ports import LOOPBACK, free_port, free_ports
+from local_stack.postgres import Postgres
+from local_stack.processes import Process, Program
+from local_stack.services import MODULES, READY_SECONDS, Addresses, Services
+from local_stack.waiting import until
+
+DATABASE = "countersign"
+
+
+@dataclass
+class World:
+    """A running set of services and what is under them."""
+
+    services: Services
+    kafka: RealKafka
+    postgres: Postgres
+    environment: dict[str, str]
+    folder: Path
+    more: list[Process] = field(default_factory=list)
+
+    @property
+    def gateway_url(self) -> str:
+        """Where REST answers."""
+        return self.services.addresses.http("gateway")
+
+    @property
+    def ws_url(self) -> str:
+        """Where watchers connect."""
+        return self.services.addresses.websocket()
+
+    @property
+    def database_url(self) -> str:
+        """The services' database."""
+        return self.postgres.url(DATABASE)
+
+    def gauges(self) -> Gauges:
+        """Return gauges for everything that runs now, and for the load driver, which is this process."""
+        pids = {name: [_pid(self.services[name])] for name in MODULES}
+        pids["orchestrator"] += [_pid(process) for process in self.more]
+        pids |= {"postgres": [self.postgres.pid or 0], "kafka": [self.kafka.pid or 0], "driver": [psutil.Process().pid]}
+        return Gauges(pids, self.database_url, self.kafka.folder / "data")
+
+    async def have_orchestrators(self, count: int) -> None:
+        """Start or stop orchestrators until `count` run and share the partitions."""
+        while len(self.more) + 1 > count:
+            await self.more.pop().stop()
+        started = [self._start_orchestrator() for _ in range(count - 1 - len(self.more))]
+        async with httpx.AsyncClient() as client:
+            for port in started:
+                await until(lambda port=port: _answers(client, port), READY_SECONDS, "the orchestrator is ready")
+
+    def _start_orchestrator(self) -> int:
+        name, port = f"orchestrator-{len(self.more) + 2}", free_port()
+        environment = {**self.environment, "COUNTERSIGN_ORCHESTRATOR_PORT": str(port)}
+        command = [sys.executable, "-m", "orchestrator"]
+        self.more.append(Process(Program(name, command, self.folder / "services" / f"{name}.log", environment)))
+        self.more[-1].start()
+        return port
+
+
+async def _answers(client: httpx.AsyncClient, port: int) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return (await client.get(f"http://{LOOPBACK}:{port}/health/ready")).is_success
+    return False
+
+
+@contextlib.asynccontextmanager
+async def world(folder: Path) -> AsyncIterator[World]:
+    """Start everything on empty data, and end it."""
+    postgres, kafka = Postgres(folder), RealKafka(folder / "kafka", java_options=LONG_LIFE)
+    await postgres.start()
+    try:
+        await kafka.start()
+        await ensure_topics(kafka.bootstrap)
+        environment = {
+            "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
+            "DATABASE_URL": await postgres.create_database(DATABASE),
+            "COUNTERSIGN_HOST": LOOPBACK,
+        }
+        addresses = Addresses(LOOPBACK, dict(zip(MODULES, free_ports(len(MODULES)), strict=True)))
+        services = Services(addresses, environment, folder / "services")
+        running = World(services, kafka, postgres, environment, folder)
+        try:
+            services.start()
+            await services.ready()
+            yield running
+        finally:
+            await asyncio.gather(services.stop(), *(process.stop() for process in running.more))
+    finally:
+        await kafka.stop()
+        await postgres.stop()
+
+
+def _pid(process: Process) -> int:
+    assert process.pid is not None, f"{process.program.name} has ended:\n{process.last_lines()}"
+    return process.pid
