@@ -113,7 +113,7 @@ class Decisions:
             times.append(run.view.updated_at)
         if isinstance(command, FromClock):
             times.append(command.at)
-        return command.model_copy(update={"at": max(times)})
+        return command.changed({"at": max(times)})
 
     def _refuse(self, command: AnyCommand, refusal: Refusal) -> None:
         _log.debug("refused", kind=command.kind, run_id=str(command.run_id), code=refusal.code, reason=refusal.message)

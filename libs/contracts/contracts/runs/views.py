@@ -108,7 +108,7 @@ def project(view: RunView | None, record: e.RunEvent) -> RunView:
         paused=changes.get("paused", view.paused),
     )
     placed = {"version": record.version, "updated_at": record.at, "pending_actions": pending}
-    return view.model_copy(update={**changes, **placed})
+    return view.changed({**changes, **placed})
 
 
 def _begin(record: e.RunEvent) -> RunView:
@@ -144,15 +144,15 @@ def _changes(view: RunView, event: e.Event, record: e.RunEvent) -> dict[str, Any
         case e.CallOrdered():
             return {"state": State.API_CALL, **_CLOSED}
         case e.RunPrepared(preparation=p):
-            cost = view.cost.model_copy(update={"estimated": p.estimate, "currency": p.currency})
+            cost = view.cost.changed({"estimated": p.estimate, "currency": p.currency})
             return {"provider": p.provider, "model": p.model, "operation": p.operation, "cost": cost}
         case e.CallSucceeded(execution=x):
-            return {"cost": view.cost.model_copy(update={"actual": _sum(view.cost.actual, x.cost)})}
+            return {"cost": view.cost.changed({"actual": _sum(view.cost.actual, x.cost)})}
         case e.CheckpointOpened():
             return _opened(event, record.at)
         case e.CheckpointEscalated(expires_at=expires_at) if view.checkpoint:
             escalated = {"expires_at": expires_at, "escalations": view.checkpoint.escalations + 1}
-            return {"checkpoint": view.checkpoint.model_copy(update=escalated)}
+            return {"checkpoint": view.checkpoint.changed(escalated)}
         case e.CheckpointApproved() | e.CheckpointEdited() | e.CheckpointRejected():
             return {"last_approval": approval_of(event, view, record), **_CLOSED}
         case e.CheckpointExpired():
@@ -160,7 +160,7 @@ def _changes(view: RunView, event: e.Event, record: e.RunEvent) -> dict[str, Any
         case e.RunPaused():
             return {"paused": True}
         case e.RunResumed(expires_at=expires_at):
-            checkpoint = view.checkpoint and view.checkpoint.model_copy(update={"expires_at": expires_at})
+            checkpoint = view.checkpoint and view.checkpoint.changed({"expires_at": expires_at})
             return {"paused": False, "checkpoint": checkpoint}
         case e.RunCompleted(result=result):
             return {"state": State.COMPLETED, "result": result}

@@ -30,7 +30,7 @@ def evolve(run: Run | None, record: e.RunEvent) -> Run:
     if decision is not None and decision is not run.view.last_approval:
         changes["decided"] = {**run.decided, decision.checkpoint_id: decision}
     answered = {**run.answered, record.cause: Answered(record.version, record.request_sha256)}
-    return replace(run, view=view, answered=answered, **changes)
+    return run.changed(view=view, answered=answered, **changes)
 
 
 def _begin(record: e.RunEvent, view: RunView) -> Run:
