@@ -67,6 +67,7 @@ class Cable:
         self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
         self._server: asyncio.Server | None = None
         self._cut_after: bytes | None = None
+        self._cut_within: bytes | None = None
         self.url = ""
 
     async def plug(self) -> None:
@@ -93,6 +94,10 @@ class Cable:
         """Cut once the server has answered what follows `said`; the client gets no answer."""
         self._cut_after = said
 
+    def cut_within(self, said: bytes) -> None:
+        """Cut when the client says `said`; the server hears nothing behind it."""
+        self._cut_within = said
+
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_reader, there_writer = await asyncio.open_connection(self._there.hostname, self._there.port)
         pair = (writer, there_writer)
@@ -106,6 +111,12 @@ class Cable:
 
     async def _forth(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, doomed: asyncio.Event) -> None:
         while data := await reader.read(65536):
+            if self._cut_within is not None and (at := data.find(self._cut_within)) >= 0:
+                writer.write(data[: at + len(self._cut_within)])
+                await writer.drain()
+                self._cut_within = None
+                self.cut()
+                return
             if self._cut_after is not None and self._cut_after in data:
                 self._cut_after = None
                 doomed.set()

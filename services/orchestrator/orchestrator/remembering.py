@@ -1,4 +1,4 @@
-"""Runs kept in memory between batches, so that most commands load nothing. The ledger is the truth; losing one costs a query."""
+"""Open runs kept in memory between batches, so that most commands load nothing. The ledger is the truth; losing one costs a query."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.ports import Recorded
 from orchestrator.run import Run
 
 MOST_RUNS = 5_000
-MOST_BYTES = 64 * 1024 * 1024
+MOST_BYTES = 32 * 1024 * 1024
 """Of the events that the runs were folded from: a run holds parts of them, and few hold more than some kilobytes."""
 
 
@@ -40,14 +40,18 @@ class Runs:
         return {run_id for run_id in run_ids if run_id not in self._runs}
 
     def remember(self, runs: Mapping[UUID, Run], folded: Iterable[Recorded]) -> None:
-        """Keep runs as they are now, and let go of those that were not used for the longest; `folded` is what is new in them."""
+        """Keep open runs as they are now, and let go of those that were not used for the longest; `folded` is what is new in them."""
         weights: defaultdict[UUID, int] = defaultdict(int)
         for recorded in folded:
             weights[recorded.event.run_id] += len(recorded.body)
         for run_id, run in runs.items():
-            kept, more = self._runs.pop(run_id, None), weights[run_id]
-            self._runs[run_id] = _Kept(run, more + (kept.weight if kept else 0))
-            self._weight += more
+            kept = self._runs.pop(run_id, None)
+            before = kept.weight if kept else 0
+            if run.view.is_over:
+                self._weight -= before
+                continue
+            self._runs[run_id] = _Kept(run, before + weights[run_id])
+            self._weight += weights[run_id]
         while self._runs and (len(self._runs) > self._most_runs or self._weight > self._most_bytes):
             _, let_go = self._runs.popitem(last=False)
             self._weight -= let_go.weight

@@ -8,7 +8,7 @@ from uuid import UUID
 from orchestrator.ports import Recorded
 from orchestrator.remembering import Runs
 from orchestrator.run import Run, decide, fold
-from support.commanding import start
+from support.commanding import cancel, start
 
 SIZE = 100
 
@@ -59,3 +59,17 @@ def test_a_run_heavier_than_all_is_not_kept() -> None:
     runs = Runs(most_bytes=SIZE - 1)
     runs.remember(*begun(IDS[0]))
     assert kept(runs, IDS) == []
+
+
+def test_a_run_that_is_over_is_let_go_of() -> None:
+    """Hardly anybody asks it for more; its place and its weight are free again."""
+    runs = Runs(most_bytes=2 * SIZE)
+    begun_runs, events = begun(IDS[0])
+    runs.remember(begun_runs, events)
+    (run,) = begun_runs.values()
+    over = fold(decide(cancel(IDS[0]), run), run)
+    assert over is not None
+    runs.remember({IDS[0]: over}, events)
+    assert kept(runs, IDS) == []
+    runs.remember(*begun(*IDS[1:3]))
+    assert kept(runs, IDS) == IDS[1:3]

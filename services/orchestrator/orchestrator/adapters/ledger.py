@@ -58,10 +58,11 @@ class PostgresLedger:
 
     def _load(self, run_ids: list[UUID], command_ids: list[UUID]) -> Known:
         histories: dict[UUID, list[Recorded]] = {}
-        for stored in self._recorder.select_many(run_ids) if run_ids else ():
+        events, refusals = self._recorder.select_known(run_ids, command_ids)
+        for stored in events:
             recorded: Recorded = self._mapper.to_domain_event(stored)
             histories.setdefault(recorded.originator_id, []).append(recorded)
-        return Known(histories, self._recorder.select_refusals(command_ids) if command_ids else {})
+        return Known(histories, refusals)
 
     async def positions(self, partitions: Iterable[int]) -> dict[int, int]:
         """Return where each partition of this log stands; one that was never decided stands at 0."""
