@@ -12,6 +12,7 @@ from uuid import UUID, uuid4, uuid5
 from contracts.runs.events import CheckpointOpened, RunEvent
 from contracts.topics import EVENTS
 from notifier.clients import Client, Filters, Limits
+from notifier.heard import Heard
 from notifier.hub import Hub
 from notifier.ring import Frame, Notification
 from support.deciding import Story
@@ -42,6 +43,11 @@ def moved(story: Story, run_id: UUID | None = None, **members: Any) -> list[RunE
         own = uuid5(changes["run_id"], str(checkpoint_id))
         values = [value.replace(str(checkpoint_id).encode(), str(own).encode()) for value in values]
     return [RunEvent.parse(value) for value in values]
+
+
+def heard_in(events: Sequence[RunEvent]) -> list[tuple[Heard, bytes]]:
+    """Return events as the feed reads them, each with its record's value."""
+    return [(Heard.model_validate_json(value), value) for value in (event.to_bytes() for event in events)]
 
 
 def values_of(story: Story, run_id: UUID | None = None, **members: Any) -> list[bytes]:
@@ -87,7 +93,7 @@ class Talker:
             user_id=run.user_id,
             session_id=run.session_id,
             over=over,
-            frames=(Frame("HITL_STATUS_UPDATE", json.dumps({**text, "run_id": str(run.run_id)})),),
+            frames=(Frame("HITL_STATUS_UPDATE", json.dumps({**text, "run_id": str(run.run_id)}).encode()),),
         )
 
 
@@ -114,7 +120,7 @@ class Listener:
     @property
     def cursor(self) -> str:
         """The cursor of the last message."""
-        return str(json.loads(self.heard[-1].frames[-1].text)["cursor"])
+        return str(json.loads(self.heard[-1].frames[-1].body)["cursor"])
 
     def _on_wake(self) -> None:
         self.woken += 1

@@ -13,10 +13,10 @@ from notifier.ring import Notification
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is held, in notifications and in characters. Texts are shared: a queue costs little until the ring moves on."""
+    """How much is held, in notifications and in bytes. Messages are shared: a queue costs little until the ring moves on."""
 
     ring_count: int = 20_000
-    ring_size: int = 64 * 1024 * 1024
+    ring_size: int = 16 * 1024 * 1024
     queue_count: int = 10_000
     queue_size: int = 16 * 1024 * 1024
 
@@ -67,7 +67,7 @@ class Client:
         return bool(self._due)
 
     def take(self, most: int = 256 * 1024) -> list[Notification]:
-        """Take what is due, in order: at least one if there is any, and about `most` characters at once."""
+        """Take what is due, in order: at least one if there is any, and about `most` bytes at once."""
         taken: list[Notification] = []
         while self._due and most > 0:
             notification = self._due.popleft()

@@ -7,22 +7,23 @@ passed over; keeping them is the business of the group readers.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from uuid import UUID
 
 import structlog
-from prometheus_client import Counter
 from pydantic import ValidationError
 
+from contracts.base import explain
 from contracts.kafka import RawRecord, Stretch
-from contracts.runs.events import RunEvent
-from contracts.runs.views import RunView, project
+from contracts.runs.views import TERMINAL, Checkpoint, State
 from notifier import metrics
 from notifier.adapters.snapshots import GatewayAway
-from notifier.framing import frames_of, frames_with_request, to_decide
+from notifier.framing import frames_of, frames_with_request
+from notifier.heard import ESCALATED, OPENED, Heard
 from notifier.hub import Hub
-from notifier.memory import Memory, after_anything, fold
+from notifier.memory import Known, Memory, after, fold, open_checkpoint
 from notifier.ring import Notification
 
 LOOK_UP_SECONDS = 1.0
@@ -51,7 +52,6 @@ class Feed:
         self._history = history
         self._ends: Mapping[int, int] | None = None
         self._look_up_from = 0.0
-        self._counters: dict[str, Counter] = {}
         for partition in range(len(hub.positions)):
             metrics.POSITION.labels(str(partition)).set_function(partial(hub.position, partition))
 
@@ -65,80 +65,81 @@ class Feed:
 
     async def on_records(self, records: Sequence[RawRecord]) -> None:
         """Take one batch, then wake all who are concerned. Raises LogBeganAnew."""
-        for record in records:
-            await self._on_record(record)
+        kinds = Counter([kind for record in records if (kind := await self._on_record(record))])
+        for kind, count in kinds.items():
+            metrics.EVENTS.labels(kind).inc(count)
         self._hub.rouse()
         self._look_whether_caught_up()
         # Batches can follow each other without a pause; whoever was woken has its turn before it is due more.
         await asyncio.sleep(0)
 
-    async def _on_record(self, record: RawRecord) -> None:
+    async def _on_record(self, record: RawRecord) -> str | None:
+        """Take one record; return the kind of its event if it is news."""
         partition, offset, position = record.partition, record.offset, self._hub.position(record.partition)
         if offset < position:
             if self.caught_up.is_set():
                 raise LogBeganAnew(f"{record.topic}[{partition}] was read up to {position} and now gives {offset}")
-            return
+            return None
         if offset > position:
             self._hub.skip_to(partition, offset)
-        event = _read(record)
-        if event is None or self._memory.has_seen(event):
-            self._hub.advance(partition, offset + 1)
-            return
-        self._count(event.kind)
-        view = await self._view_after(event)
         value = record.value or b""
-        self._memory.learn(event, view, len(value))
-        self._hub.publish(self._notification(record, event, value, view))
+        try:
+            heard = Heard.model_validate_json(value)
+            if self._memory.has_seen(heard):
+                self._hub.advance(partition, offset + 1)
+                return None
+            known = after(await self._before(heard), heard, value)
+            checkpoint = open_checkpoint(known) if heard.kind in (OPENED, ESCALATED) else None
+        except ValueError as error:
+            _report(record, error)
+            self._hub.advance(partition, offset + 1)
+            return None
+        self._memory.learn(heard.run_id, known)
+        self._hub.publish(self._notification(record, heard, value, known.state, checkpoint))
+        return heard.kind
 
-    async def _view_after(self, event: RunEvent) -> RunView | None:
-        before = self._memory.before(event)
-        if before is not None or event.version == 1:
-            return project(before, event)
-        if (view := after_anything(event)) is not None:
-            return view
-        before = await self._look_up(event)
-        return project(before, event) if before is not None else None
+    async def _before(self, heard: Heard) -> Known | None:
+        before = self._memory.before(heard)
+        if heard.version == 1 or (before is not None and before.state is not None):
+            return before
+        if heard.state_after(None) is not None:
+            return None
+        return await self._look_up(heard)
 
-    async def _look_up(self, event: RunEvent) -> RunView | None:
+    async def _look_up(self, heard: Heard) -> Known | None:
         now = asyncio.get_running_loop().time
         if now() < self._look_up_from:
             return None
         self._hub.rouse()
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                history = await self._history(event.run_id)
-            return fold(map(RunEvent.parse, history or ()), until=event.version)
-        except (TimeoutError, GatewayAway, ValidationError) as error:
+                history = await self._history(heard.run_id)
+            return fold(history or (), until=heard.version)
+        except (TimeoutError, GatewayAway, ValueError) as error:
             self._look_up_from = now() + QUIET_SECONDS
             _log.warning("states of runs begun earlier are not known while the gateway is away", reason=str(error))
             return None
 
-    def _notification(self, record: RawRecord, event: RunEvent, value: bytes, view: RunView | None) -> Notification:
-        state, checkpoint = view.state if view else None, to_decide(event, view)
-        after = self._hub.cursor_at(record.partition, record.offset + 1)
+    def _notification(
+        self, record: RawRecord, heard: Heard, value: bytes, state: State | None, checkpoint: Checkpoint | None
+    ) -> Notification:
+        after_it = self._hub.cursor_at(record.partition, record.offset + 1)
         if checkpoint is None:
-            frames = frames_of(event, value, state, after)
+            frames = frames_of(heard, value, state, after_it)
         else:
-            before = self._hub.cursor_at(record.partition, record.offset)
-            frames = frames_with_request(event, value, state, checkpoint, before, after)
+            before_it = self._hub.cursor_at(record.partition, record.offset)
+            frames = frames_with_request(heard, value, state, checkpoint, before_it, after_it)
         return Notification(
             partition=record.partition,
             offset=record.offset,
-            run_id=event.run_id,
-            version=event.version,
-            tenant=event.tenant,
-            user_id=event.user_id,
-            session_id=event.session_id,
-            over=view is not None and view.is_over,
+            run_id=heard.run_id,
+            version=heard.version,
+            tenant=heard.tenant,
+            user_id=heard.user_id,
+            session_id=heard.session_id,
+            over=state in TERMINAL,
             frames=frames,
         )
-
-    def _count(self, kind: str) -> None:
-        # Finding a counter by its label costs more than counting.
-        counter = self._counters.get(kind)
-        if counter is None:
-            counter = self._counters[kind] = metrics.EVENTS.labels(kind)
-        counter.inc()
 
     def _look_whether_caught_up(self) -> None:
         if self._ends is not None and all(self._hub.position(p) >= end for p, end in self._ends.items()):
@@ -146,12 +147,8 @@ class Feed:
             self.caught_up.set()
 
 
-def _read(record: RawRecord) -> RunEvent | None:
-    try:
-        return RunEvent.parse(record.value or b"")
-    except ValidationError as error:
-        metrics.MALFORMED.inc()
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = f"{record.topic}[{record.partition}]@{record.offset}"
-        _log.warning("malformed event", at=where, path="/".join(map(str, first["loc"])), reason=first["msg"])
-        return None
+def _report(record: RawRecord, error: ValueError) -> None:
+    metrics.MALFORMED.inc()
+    reason = explain(error) if isinstance(error, ValidationError) else str(error)
+    where = f"{record.topic}[{record.partition}]@{record.offset}"
+    _log.warning("malformed event", at=where, reason=reason)

@@ -128,14 +128,14 @@ class Hub:
 
     def _concerned(self, notification: Notification) -> list[Client]:
         found: list[Client] = []
-        for kind, value in (
-            ("run", notification.run_id),
-            ("session", notification.session_id),
-            ("user", notification.user_id),
-            _EVERYTHING,
+        for listening in (
+            self._clients["run"].get(notification.run_id),
+            self._clients["session"].get(notification.session_id),
+            self._clients["user"].get(notification.user_id),
+            self._clients["everything"].get(None),
         ):
-            if listening := self._clients[kind].get(value):
-                found.extend(client for client in listening if client.filters.match(notification))
+            if listening:
+                found += [client for client in listening if client.filters.match(notification)]
         return found
 
     def _let_go(self, client: Client, why: Dropped) -> None:
@@ -150,7 +150,6 @@ class Hub:
 
 
 _KINDS = ("run", "session", "user", "everything")
-_EVERYTHING: tuple[str, object] = ("everything", None)
 
 
 def _narrowest(filters: Filters) -> tuple[str, object]:
@@ -159,7 +158,7 @@ def _narrowest(filters: Filters) -> tuple[str, object]:
         return ("run", filters.run_id)
     if filters.session_id is not None:
         return ("session", filters.session_id)
-    return _EVERYTHING if filters.user_id is None else ("user", filters.user_id)
+    return ("everything", None) if filters.user_id is None else ("user", filters.user_id)
 
 
 def _joins(shown: Mapping[UUID, int], missed: Iterable[Notification]) -> bool:

@@ -7,22 +7,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from math import inf
+from typing import NamedTuple
 from uuid import UUID
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One message to a client, as it goes out."""
+class Frame(NamedTuple):
+    """One message to a client, as it goes out: JSON in UTF-8."""
 
     type: str
-    text: str
+    body: bytes
 
 
-@dataclass(frozen=True)
-class Notification:
+class Notification(NamedTuple):
     """One event at its place in the log, with the messages that all who hear of it get. `over`: the run has ended."""
 
     partition: int
@@ -35,14 +32,14 @@ class Notification:
     over: bool
     frames: tuple[Frame, ...]
 
-    @cached_property
+    @property
     def size(self) -> int:
-        """Characters of its messages."""
-        return sum(len(frame.text) for frame in self.frames)
+        """Bytes of its messages."""
+        return sum([len(frame.body) for frame in self.frames])
 
 
 class Ring:
-    """Holds at most `count` notifications and `size` characters. `positions` are the next offsets of the partitions."""
+    """Holds at most `count` notifications and `size` bytes. `positions` are the next offsets of the partitions."""
 
     def __init__(self, partitions: int, count: int, size: int) -> None:
         self.positions = [0] * partitions

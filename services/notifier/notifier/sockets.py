@@ -27,6 +27,7 @@ from notifier.handshake import Watch, is_welcome, read_watch
 from notifier.hub import Hub, Overtaken
 from notifier.messages import Snapshot
 from notifier.problems import problem
+from notifier.writing import TEXTS, SendTexts
 
 TRY_AGAIN_LATER = 1013
 CLOSE_CODES = {Dropped.TOO_SLOW: 4008, Dropped.GAP: 4009, Dropped.STOPPING: 1012}
@@ -111,14 +112,13 @@ class Connection:
 
     async def _push(self) -> None:
         client = await self._begin()
+        send_texts: SendTexts = self._websocket.scope["extensions"][TEXTS]
         while True:
             await self._bell.wait()
             self._bell.clear()
             while taken := client.take():
-                # Nothing is awaited between these while the client reads: they leave in one write.
                 frames = [frame for notification in taken for frame in notification.frames]
-                for frame in frames:
-                    await self._websocket.send_text(frame.text)
+                await send_texts([frame.body for frame in frames])
                 for kind, count in Counter(frame.type for frame in frames).items():
                     metrics.SENT.labels(kind).inc(count)
 
@@ -161,7 +161,9 @@ class Connection:
 
     async def _close(self, ended: Sequence[BaseException | None]) -> None:
         code, reason = 1000, ""
-        failures = [end for end in ended if isinstance(end, Exception) and not isinstance(end, WebSocketDisconnect)]
+        # A client that leaves is no failure, however it does; a server says so with an OSError.
+        left = (WebSocketDisconnect, OSError)
+        failures = [end for end in ended if isinstance(end, Exception) and not isinstance(end, left)]
         match failures:
             case [Closing() as closing, *_]:
                 code, reason = closing.code, closing.reason

@@ -18,14 +18,14 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from contracts.runs.events import RunEvent
-from contracts.runs.views import RunView, project
 from notifier import metrics
 from notifier.adapters.snapshots import GatewayAway, Snapshots
 from notifier.beginning import begin
 from notifier.clients import Client, Filters
-from notifier.framing import frames_of, frames_with_request, to_decide
+from notifier.framing import frames_of, frames_with_request
+from notifier.heard import ESCALATED, OPENED, Heard
 from notifier.hub import Hub, Overtaken
+from notifier.memory import Known, after, open_checkpoint
 from notifier.messages import Fault
 from notifier.problems import problem
 from notifier.ring import Frame
@@ -71,7 +71,7 @@ class EventStreams:
 
     async def _look(self, run_id: UUID) -> Past:
         values = await self._snapshots.history(run_id)
-        return Past(run_id, values, [RunEvent.parse(value) for value in values or ()])
+        return Past(run_id, values, [Heard.model_validate_json(value) for value in values or ()])
 
     async def _body(
         self, client: Client, bell: asyncio.Event, replay: Sequence[bytes], seen: int
@@ -97,7 +97,7 @@ class Past:
 
     run_id: UUID
     values: list[bytes] | None
-    events: list[RunEvent]
+    events: list[Heard]
     truncated: bool = False
 
     @property
@@ -163,24 +163,24 @@ def _last_seen(request: Request) -> int:
 
 
 def _replay(past: Past, seen: int, cursor: str) -> Iterator[bytes]:
-    view: RunView | None = None
-    for event, value in zip(past.events, past.values or (), strict=True):
-        view = project(view, event)
-        if event.version <= seen:
+    known: Known | None = None
+    for heard, value in zip(past.events, past.values or (), strict=True):
+        known = after(known, heard, value)
+        if heard.version <= seen:
             continue
-        checkpoint = to_decide(event, view)
+        checkpoint = open_checkpoint(known) if heard.kind in (OPENED, ESCALATED) else None
         if checkpoint is None:
-            yield _written(event.version, frames_of(event, value, view.state, cursor))
+            yield _written(heard.version, frames_of(heard, value, known.state, cursor))
         else:
-            yield _written(event.version, frames_with_request(event, value, view.state, checkpoint, cursor, cursor))
+            yield _written(heard.version, frames_with_request(heard, value, known.state, checkpoint, cursor, cursor))
 
 
 def _written(version: int, frames: Sequence[Frame]) -> bytes:
     # Only the last message of a version carries its id: who came no further returns with the version before.
-    parts = [f"event: {frame.type}\ndata: {_one_line(frame.text)}\n\n" for frame in frames]
-    return "".join((*parts[:-1], f"id: {version}\n", parts[-1])).encode()
+    parts = [b"event: %b\ndata: %b\n\n" % (frame.type.encode(), _one_line(frame.body)) for frame in frames]
+    return b"".join((*parts[:-1], b"id: %d\n" % version, parts[-1]))
 
 
-def _one_line(text: str) -> str:
+def _one_line(body: bytes) -> bytes:
     # In JSON a bare line end can only stand between tokens.
-    return text.replace("\r", "").replace("\n", "")
+    return body.replace(b"\r", b"").replace(b"\n", b"")

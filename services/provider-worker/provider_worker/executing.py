@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from typing import Any
+
+from pydantic_core import to_json
 
 from artifacts.store import Artifact
 from contracts.base import digest
@@ -57,7 +58,7 @@ async def execute(
         raise
     except Exception as error:
         log_bug(error, provider.name, sanitizer)
-        ref = await shelf.keep(_json(raw), "application/json")
+        ref = await shelf.keep(to_json(raw), "application/json")
         message = (
             f"The call was made, but a bug in the provider {provider.name} kept its answer from being read: {ref}."
         )
@@ -121,7 +122,7 @@ async def _facts(
 
 
 async def _inline_or_kept(raw: Any, shelf: Artifacts) -> Any:
-    body = _json(raw)
+    body = to_json(raw)
     if len(body) <= INLINE_BYTES:
         return raw
     if len(body) > MAX_RESPONSE_BYTES:
@@ -131,9 +132,9 @@ async def _inline_or_kept(raw: Any, shelf: Artifacts) -> Any:
 
 
 async def _bounded(response: dict[str, Any], schema: dict[str, Any], shelf: Artifacts) -> tuple[Any, Any]:
-    body = _json(response)
+    body = to_json(response)
     if len(body) <= INLINE_RESPONSE_BYTES:
-        return response, schema if len(_json(schema)) <= INLINE_RESPONSE_BYTES else {}
+        return response, schema if len(to_json(schema)) <= INLINE_RESPONSE_BYTES else {}
     excerpt = next((value[:_EXCERPT] for value in response.values() if isinstance(value, str)), "")
     ref = await shelf.keep(body, "application/json")
     return {"artifact": ref, "size": len(body), "excerpt": excerpt}, _STORED_SCHEMA
@@ -161,7 +162,3 @@ class _Patient:
                 pause = min(2 * pause, 5)
         message = "The call was made, but the database was away for too long to keep its answer."
         raise ProviderError(Failure(code="storage_unavailable", message=message))
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

@@ -1,5 +1,7 @@
 """What is counted about orders, for `/metrics`."""
 
+from functools import cache
+
 from prometheus_client import Counter, Gauge, Histogram
 
 ORDERS = Counter("countersign_worker_orders", "Orders by what became of them.", ["kind", "provider", "outcome"])
@@ -12,3 +14,21 @@ SECONDS = Histogram(
 RUNNING = Gauge("countersign_worker_orders_running", "Orders that are being carried out.")
 DEAD = Counter("countersign_worker_dead_letters", "Records that could not be read.")
 COST = Counter("countersign_worker_cost_usd", "What calls cost, where the provider tells, in US dollars.", ["provider"])
+
+
+@cache
+def orders_of(kind: str, provider: str, outcome: str) -> Counter:
+    """Return the counter of such orders. Finding one by its labels costs more than counting; so with the two below."""
+    return ORDERS.labels(kind, provider, outcome)
+
+
+@cache
+def seconds_of(kind: str, provider: str) -> Histogram:
+    """Return the histogram of such orders' durations."""
+    return SECONDS.labels(kind, provider)
+
+
+@cache
+def cost_of(provider: str) -> Counter:
+    """Return the counter of a provider's cost."""
+    return COST.labels(provider)

@@ -39,9 +39,20 @@ class Sanitizer:
 
         Integers beyond 2^53 become strings, NaN and infinities null, member names strings, what is nested too deeply its JSON text.
         """
+        # Everything that goes out passes here, member by member: by exact type, the commonest first.
+        kind = type(value)
+        if kind is str:
+            return self.text(value)
+        if kind is dict and level < MAX_LEVELS:
+            return {self.text(str(name)): self.json(item, level + 1) for name, item in value.items()}
+        if kind is list and level < MAX_LEVELS:
+            return [self.json(item, level + 1) for item in value]
+        if value is None or kind is bool:
+            return value
+        return self._uncommon(value, level)
+
+    def _uncommon(self, value: Any, level: int) -> Any:
         match value:
-            case None | bool():
-                return value
             case str():
                 return self.text(value)
             case int():
@@ -51,9 +62,9 @@ class Sanitizer:
             case Mapping() | list() | tuple() if level >= MAX_LEVELS:
                 return self.text(_as_text(value))
             case Mapping():
-                return {self.text(str(name)): self.json(item, level + 1) for name, item in value.items()}
+                return self.json(dict(value), level)
             case list() | tuple():
-                return [self.json(item, level + 1) for item in value]
+                return self.json(list(value), level)
             case _:
                 return self.text(str(value))
 

@@ -1,4 +1,4 @@
-"""Taking orders, keeping their leases, answering them. What is in an order is `preparing`'s and `executing`'s business.
+"""Taking orders and answering them. What is in an order is `preparing`'s and `executing`'s business.
 
 Nothing that takes long stands between an order and the next: orders run side by side, up to a limit, and taking waits at that
 limit alone. Offsets say what was taken, not what was answered; an order that dies with its worker runs out of its lease.
@@ -12,19 +12,19 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from itertools import count
 from uuid import uuid4
 
 import structlog
 
 from chassis.failpoints import OFF, Failpoints
-from contracts.kafka import Handed, KafkaError, RawRecord, dead_letter
+from contracts.kafka import Handed, RawRecord, dead_letter
 from contracts.runs.commands import FromWorker, RecordFailure
 from contracts.work import ExecuteOrder, Order, PrepareOrder
 from provider_worker import metrics
-from provider_worker.answers import executed, failed, prepared, still_at_it, to_record
+from provider_worker.answers import executed, failed, prepared, to_record
 from provider_worker.executing import execute
 from provider_worker.failures import failure_of, provider_unknown
+from provider_worker.leases import Lease
 from provider_worker.orders import Key, Seen, key_of, label, provider_of, read_order
 from provider_worker.ports import Claims, Post, Shelves, StorageUnavailable
 from provider_worker.preparing import prepare
@@ -34,7 +34,6 @@ from provider_worker.sanitizing import Sanitizer
 
 PREPARE_SECONDS = 60.0
 _LONGEST_PAUSE = 5.0
-_SHORTEST_LEASE = 0.1
 
 _log = structlog.get_logger(__name__)
 
@@ -142,7 +141,7 @@ class Worker:
         late = order.deadline <= self._failpoints.now()
         if late:
             _log.info("not begun: its deadline has passed", **label(order))
-            metrics.ORDERS.labels(order.kind, "unknown", "late").inc()
+            metrics.orders_of(order.kind, "unknown", "late").inc()
         return late
 
     def _start(self, orders: Sequence[Order]) -> None:
@@ -164,15 +163,15 @@ class Worker:
         provider = self._registry.find(provider_of(order))
         name = provider.name if provider else "unknown"
         began = time.monotonic()
-        lease = asyncio.create_task(self._keep_lease(order, name))
+        lease = Lease(order, name, self._post)
         try:
             with metrics.RUNNING.track_inprogress():
                 answer = await self._answer(order, provider, name)
                 await self._post.send(to_record(answer))
         finally:
-            lease.cancel()
-        metrics.SECONDS.labels(order.kind, name).observe(time.monotonic() - began)
-        metrics.ORDERS.labels(order.kind, name, _outcome(answer)).inc()
+            lease.let_go()
+        metrics.seconds_of(order.kind, name).observe(time.monotonic() - began)
+        metrics.orders_of(order.kind, name, _outcome(answer)).inc()
 
     async def _answer(self, order: Order, provider: AIProvider | None, name: str) -> FromWorker:
         try:
@@ -186,18 +185,12 @@ class Worker:
                 case ExecuteOrder():
                     execution = await execute(order, provider, self._shelves.of(order.tenant), self._sanitizer)
                     self._failpoints.reached("work.called")
-                    metrics.COST.labels(name).inc(max(0.0, float(execution.cost or 0)))
+                    metrics.cost_of(name).inc(max(0.0, float(execution.cost or 0)))
                     return executed(order, name, datetime.now(UTC), execution)
         except Exception as error:
             failure = failure_of(error, name, self._sanitizer, may_have_called=isinstance(order, ExecuteOrder))
             _log.info("order failed", **label(order), provider=name, code=failure.code, uncertain=failure.uncertain)
             return failed(order, name, datetime.now(UTC), failure)
-
-    async def _keep_lease(self, order: Order, name: str) -> None:
-        for number in count(1):
-            await asyncio.sleep(max(order.lease_seconds / 3, _SHORTEST_LEASE))
-            with contextlib.suppress(KafkaError):  # the next one will say it again
-                await self._post.try_to_send(to_record(still_at_it(order, name, datetime.now(UTC), number)))
 
 
 def _outcome(answer: FromWorker) -> str:

@@ -10,8 +10,9 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from contracts.kafka import Outgoing, Producer, RecordTooLarge, ensure_topics, log_identity
+from contracts.kafka import Outgoing, Producer, RecordTooLarge, dead_letter, ensure_topics, log_identity
 from contracts.topics import COMMANDS, MAX_RECORD_BYTES, all_topics
+from support.batches import Given, batch_of, write_batch
 from support.kafka import Kafka
 
 from .conftest import MakeReader
@@ -46,6 +47,18 @@ async def test_a_record_larger_than_a_batch_arrives_whole_and_in_its_place(
     records = await reader.read(len(sizes))
     assert [record.value for record in records] == sent
     assert {record.headers for record in records} == {(("h", b"\xff"),)}
+
+
+async def test_a_dead_letter_keeps_a_header_that_has_no_value(
+    any_kafka: Kafka, producer: Producer, make_reader: MakeReader
+) -> None:
+    """Kafka's headers may be without value; what readers set aside is sent on with them."""
+    reader, dead = await make_reader(TOPIC, 0), await make_reader(COMMANDS.dead, 0)
+    await write_batch(any_kafka.bootstrap, TOPIC, 0, batch_of([Given(b"k", b"{}", ((b"empty", None),))]))
+    (record,) = await reader.read(1)
+    await producer.send(dead_letter(record, ValueError("no command")))
+    (letter,) = await dead.read(1)
+    assert letter.headers[0] == ("empty", None)
 
 
 async def test_a_record_that_no_topic_takes_is_refused_before_anything_is_sent(

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.typing import Origin
@@ -307,6 +308,31 @@ async def test_a_slow_client_is_dropped_and_the_others_get_everything(
         async with notifier.watch(session_id=session, cursor=cursor) as returned:
             await through(returned, run[-1])
             assert "SNAPSHOT" not in [message["type"] for message in returned.seen]
+
+
+@pytest.mark.parametrize("nonsense", [b"", b"\xff\xff\xff\xff"])
+async def test_a_client_that_is_gone_while_it_is_written_to_is_no_error(
+    notifier: Tower, press: Press, nonsense: bytes
+) -> None:
+    """It hangs up, or says what no client should and is let go of; nobody is to be told."""
+    session = uuid4().hex
+    clients = partial(_metric, notifier, 'countersign_notifier_clients{edge="websocket"}')
+    before = await clients()
+    with capture_logs() as logs:
+        leaving = await connect(f"{notifier.ws_url}?session_id={session}", max_size=None, max_queue=1)
+        await leaving.recv()
+        leaving.transport.pause_reading()
+        run = moved(at_payload_review().given(edit({"prompt": "x" * 200_000})), session_id=session)
+        await press.publish(*run, learn=False)
+        leaving.transport.write(nonsense)
+        await press.publish(*moved(WAITING, session_id=session), learn=False)
+        leaving.transport.abort()
+
+        async def gone() -> bool | None:
+            return await clients() == before or None
+
+        await until(gone)
+    assert [log for log in logs if log["log_level"] != "info"] == []
 
 
 async def _until_closed(socket: ClientConnection) -> AsyncIterator[str]:

@@ -56,9 +56,9 @@ class Instance:
             return False
         happened = self.log[partition][offset]
         before, after = self.hub.cursor_at(partition, offset), self.hub.cursor_at(partition, offset + 1)
-        frames: tuple[Frame, ...] = (Frame("update", after),)
+        frames: tuple[Frame, ...] = (Frame("update", after.encode()),)
         if happened.asks:
-            frames = (Frame("update", before), Frame("request", after))
+            frames = (Frame("update", before.encode()), Frame("request", after.encode()))
         self.hub.publish(
             Notification(
                 partition,
@@ -101,7 +101,7 @@ class Watcher:
         self.told[run_id] = version
         if frame is notification.frames[-1]:
             self.known[run_id] = max(self.known[run_id], version)
-        self.cursor = frame.text
+        self.cursor = frame.body.decode()
         return True
 
     def leave(self) -> None:

@@ -52,7 +52,7 @@ class Fed:
         first = self.hub.position(0) if at is None else at
         await self.feed.on_records([Record(value, first + number) for number, value in enumerate(values)])
         taken = self.listener.client.take(2**30)
-        return [json.loads(frame.text) for one in taken for frame in one.frames]
+        return [json.loads(frame.body) for one in taken for frame in one.frames]
 
 
 def versions(messages: Sequence[dict[str, Any]]) -> list[int]:
@@ -97,10 +97,15 @@ async def test_a_malformed_record_is_passed_over(bad: bytes | None) -> None:
     assert fed.hub.position(0) == 3
 
 
-async def test_known_kinds_with_wrong_facts_are_malformed() -> None:
-    """What no reader could fold is not pushed either."""
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [(b'"subject_sha256"', b'"subject"'), (b'"step":"payload_review"', b'"step":"tea"'), (b'"data":{', b'"data":[{')],
+)
+async def test_a_request_to_decide_that_cannot_be_made_is_malformed(right: bytes, wrong: bytes) -> None:
+    """A checkpoint that nobody could decide on is not pushed."""
     value = values_of(at_payload_review())[-1]
-    assert await Fed().give(value.replace(b'"subject_sha256"', b'"subject"')) == []
+    assert right in value
+    assert await Fed().give(value.replace(right, wrong)) == []
 
 
 async def test_kinds_that_are_not_known_yet_are_told() -> None:

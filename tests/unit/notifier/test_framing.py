@@ -1,4 +1,4 @@
-"""The text that is pushed: what the models say, with the facts as the very bytes that came in."""
+"""The JSON that is pushed: what the models say, with the facts as the very bytes that came in."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import from_json, to_json
 
-from contracts.runs.events import RunEvent
 from contracts.runs.views import RunView, State, project
-from notifier.framing import frames_of, frames_with_request, to_decide
+from notifier.framing import frames_of, frames_with_request
+from notifier.heard import Heard, read_checkpoint
 from notifier.messages import ApprovalRequest, StatusUpdate
 from support.anything import json_objects
 from support.asking import approve, at_error_review, at_payload_review, calling, completed, executed, time_is_up
 from support.deciding import Story
-from support.pushing import moved
+from support.pushing import heard_in, moved
 
 STORIES = [
     at_payload_review().given(approve(), executed(), approve()),
@@ -31,15 +31,14 @@ texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=10) | st.samp
 
 def told(value: bytes, state: State | None = State.API_CALL) -> dict[str, Any]:
     """Return the one message about a record."""
-    (frame,) = frames_of(RunEvent.parse(value), value, state, "here")
-    return dict(from_json(frame.text))
+    (frame,) = frames_of(Heard.model_validate_json(value), value, state, "here")
+    return dict(from_json(frame.body))
 
 
 @pytest.mark.parametrize("story", STORIES)
 def test_a_status_update_says_what_its_model_says(story: Story) -> None:
     """The text is written by hand; nobody could tell, on any event of real runs."""
-    for event in moved(story):
-        value = event.to_bytes()
+    for event, value in heard_in(moved(story)):
         (frame,) = frames_of(event, value, State.PAYLOAD_REVIEW, "here")
         shown = {"kind": event.kind, "at": event.at, "data": from_json(value)["data"]}
         model = StatusUpdate.model_validate(
@@ -51,7 +50,7 @@ def test_a_status_update_says_what_its_model_says(story: Story) -> None:
                 "event": shown,
             }
         )
-        assert frame.text == model.model_dump_json()
+        assert frame.body == model.model_dump_json().encode()
         assert frame.type == model.type
 
 
@@ -69,8 +68,8 @@ def test_facts_keep_their_bytes() -> None:
     """Numbers, escapes and spaces are forwarded and not written anew."""
     facts = '{"a": 1.50, "b":\t1E+3,  "c":"\\u00e9\\/"}'
     value = _record(data={}).replace(b'"data":{}', f'"data":{facts}'.encode())
-    (frame,) = frames_of(RunEvent.parse(value), value, None, "here")
-    assert facts in frame.text
+    (frame,) = frames_of(Heard.model_validate_json(value), value, None, "here")
+    assert facts.encode() in frame.body
 
 
 def test_members_in_another_order_arrive_too() -> None:
@@ -99,54 +98,32 @@ def test_a_state_that_is_not_known_is_null() -> None:
     assert told(_record(data={}), None)["state"] is None
 
 
-def test_a_request_to_decide_shows_the_checkpoint_as_the_runs_view_does() -> None:
+@pytest.mark.parametrize("story", [at_payload_review(), calling().given(executed()), at_error_review()])
+def test_a_request_to_decide_shows_the_checkpoint_as_the_runs_view_does(story: Story) -> None:
     """To the name of the member."""
-    story = at_payload_review()
-    event, view = _last(story)
-    checkpoint = to_decide(event, view)
-    assert checkpoint is not None
-    update, request = frames_with_request(event, event.to_bytes(), view.state, checkpoint, "before", "after")
-    assert from_json(update.text)["cursor"] == "before"
-    message = from_json(request.text)
+    heard, value, view = _last(story)
+    assert view.checkpoint is not None
+    update, request = frames_with_request(heard, value, view.state, read_checkpoint(value), "before", "after")
+    assert from_json(update.body)["cursor"] == "before"
+    message = from_json(request.body)
     assert message == {
         "type": "HITL_APPROVAL_REQUEST",
         "cursor": "after",
         "run_id": str(view.run_id),
         "version": view.version,
-        "session_id": "s1",
-        "user_id": "u1",
+        "session_id": view.session_id,
+        "user_id": view.user_id,
         "checkpoint": from_json(view.model_dump_json())["checkpoint"],
     }
     assert ApprovalRequest.model_validate(message).checkpoint == view.checkpoint
 
 
-def test_an_escalation_asks_once_more() -> None:
-    """The request goes out to everybody again, with its new time limit."""
-    event, view = _last(at_payload_review(on_timeout="escalate").given(time_is_up()))
-    checkpoint = to_decide(event, view)
-    assert checkpoint is not None
-    assert checkpoint.escalations == 1
-
-
-def test_an_opened_checkpoint_is_asked_for_though_the_run_is_not_known() -> None:
-    """All that it shows is in the event."""
-    event, view = _last(at_payload_review())
-    assert to_decide(event, None) == view.checkpoint
-
-
-def test_nothing_else_asks_for_a_decision() -> None:
-    """An approval, a call and a result are told and not asked."""
-    event, view = _last(calling())
-    assert view.checkpoint is None
-    assert to_decide(event, view) is None
-
-
-def _last(story: Story) -> tuple[RunEvent, RunView]:
+def _last(story: Story) -> tuple[Heard, bytes, RunView]:
     view: RunView | None = None
     for event in story.history:
         view = project(view, event)
     assert view is not None
-    return story.history[-1], view
+    return (*heard_in(story.history)[-1], view)
 
 
 def _record(**members: Any) -> bytes:

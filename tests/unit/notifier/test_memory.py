@@ -1,4 +1,4 @@
-"""What the feed remembers: enough to say each state, and no more than it may."""
+"""What the feed remembers: enough to say each state and to ask once more, and no more than it may."""
 
 from __future__ import annotations
 
@@ -7,47 +7,58 @@ from uuid import uuid4
 import pytest
 
 from contracts.runs.events import RunEvent
-from contracts.runs.views import RunView, State, project
-from notifier.memory import Memory, after_anything, fold
-from support.asking import approve, at_payload_review, completed, executed, pause, resume
+from contracts.runs.views import State, project
+from notifier.heard import ESCALATED, OPENED
+from notifier.memory import Known, Memory, after, fold, open_checkpoint
+from support.asking import approve, at_payload_review, completed, executed, pause, resume, time_is_up
 from support.deciding import Story
-from support.pushing import moved
+from support.pushing import heard_in, moved
 
 FINISHED = at_payload_review().given(pause(), resume(), approve(), executed(), approve())
+ESCALATED_TWICE = at_payload_review(on_timeout="escalate").given(time_is_up(), pause(), resume(), time_is_up())
 
 
-def learn(memory: Memory, events: list[RunEvent], size: int = 100) -> RunView | None:
-    """Let a memory learn events in order; return the last view."""
-    view: RunView | None = None
-    for event in events:
-        view = project(memory.before(event), event)
-        memory.learn(event, view, size)
-    return view
+def learn(memory: Memory, events: list[RunEvent]) -> Known | None:
+    """Let a memory learn events in order; return what it knows then."""
+    known: Known | None = None
+    for heard, value in heard_in(events):
+        known = after(memory.before(heard), heard, value)
+        memory.learn(heard.run_id, known)
+    return known
 
 
-def test_the_states_are_those_of_the_runs_view() -> None:
+def has_seen(memory: Memory, *events: RunEvent) -> list[bool]:
+    """Say of each event whether the memory knows it."""
+    return [memory.has_seen(heard) for heard, _ in heard_in(events)]
+
+
+@pytest.mark.parametrize("story", [FINISHED, ESCALATED_TWICE, completed()])
+def test_the_states_and_the_checkpoints_are_those_of_the_runs_view(story: Story) -> None:
     """Remembered from event to event, they are what a fold from the beginning says."""
-    memory, folded = Memory(), None
-    for event in moved(FINISHED):
-        folded = project(folded, event)
-        view = project(memory.before(event), event)
-        memory.learn(event, view, 100)
-        assert view == folded
+    memory, view = Memory(), None
+    for event in moved(story):
+        view = project(view, event)
+        known = learn(memory, [event])
+        assert known is not None
+        assert (known.version, known.state) == (view.version, view.state)
+        checkpoint = open_checkpoint(known)
+        assert (checkpoint and checkpoint.model_dump()) == (view.checkpoint and view.checkpoint.model_dump())
 
 
 def test_an_event_that_was_learnt_is_known_again() -> None:
     """It comes more than once when it is published again."""
     memory, events = Memory(), moved(FINISHED)
     learn(memory, events[:3])
-    assert [memory.has_seen(event) for event in events[:5]] == [True, True, True, False, False]
+    assert has_seen(memory, *events[:5]) == [True, True, True, False, False]
 
 
-def test_a_view_is_not_used_across_a_gap() -> None:
+def test_what_is_known_is_not_used_across_a_gap() -> None:
     """What came in between might have changed everything."""
     memory, events = Memory(), moved(FINISHED)
     learn(memory, events[:2])
-    assert memory.before(events[2]) is not None
-    assert memory.before(events[3]) is None
+    (following, _), (later, _) = heard_in(events[2:4])
+    assert memory.before(following) is not None
+    assert memory.before(later) is None
 
 
 def test_the_runs_heard_of_last_are_remembered() -> None:
@@ -58,45 +69,41 @@ def test_the_runs_heard_of_last_are_remembered() -> None:
         learn(memory, events[:1])
     learn(memory, first[1:2])
     learn(memory, third[:1])
-    assert [memory.has_seen(events[0]) for events in (first, second, third)] == [True, False, True]
+    assert has_seen(memory, first[0], second[0], third[0]) == [True, False, True]
 
 
 def test_what_is_remembered_is_bounded_in_size_too() -> None:
-    """Large subjects push out more of the old runs."""
-    memory = Memory(size=1_000)
-    runs = [moved(FINISHED) for _ in range(3)]
+    """Large checkpoints push out more of the old runs."""
+    runs = [moved(at_payload_review()) for _ in range(3)]
+    memory = Memory(size=2 * len(runs[0][-1].to_bytes()))
     for events in runs:
-        learn(memory, events[:2], size=400)
-    assert [memory.has_seen(events[0]) for events in runs] == [False, True, True]
+        learn(memory, events)
+    assert has_seen(memory, *(events[0] for events in runs)) == [False, True, True]
 
 
-def test_a_runs_weight_is_counted_once() -> None:
-    """However many events it has."""
-    memory = Memory(size=1_000)
-    other = moved(FINISHED)
-    learn(memory, other[:1], size=400)
-    learn(memory, moved(FINISHED), size=400)
-    assert memory.has_seen(other[0])
+def test_a_checkpoint_that_is_decided_weighs_nothing() -> None:
+    """What is not asked for again is not kept."""
+    done = [moved(at_payload_review().given(approve())) for _ in range(3)]
+    memory = Memory(size=2 * len(done[0][0].to_bytes()) + 1)
+    for events in done:
+        learn(memory, events)
+    assert has_seen(memory, *(events[0] for events in done)) == [True, True, True]
 
 
-@pytest.mark.parametrize("story", [FINISHED, completed()])
-def test_what_can_be_told_without_the_past_is_what_the_past_says(story: Story) -> None:
-    """Some events decide the state alone; for the others it is not made up."""
-    view: RunView | None = None
-    told = 0
-    for event in moved(story):
-        view = project(view, event)
-        alone = after_anything(event)
-        assert alone is None or (alone.state, alone.checkpoint) == (view.state, view.checkpoint)
-        told += alone is not None
-    assert 0 < told < len(story.history)
+def test_a_run_of_which_only_the_version_is_known_has_no_checkpoint() -> None:
+    """It is not made up."""
+    events = moved(ESCALATED_TWICE)
+    ((escalated, value),) = heard_in([event for event in events if event.kind == ESCALATED][:1])
+    known = after(None, escalated, value)
+    assert known == Known(escalated.version, None)
+    assert open_checkpoint(known) is None
 
 
 def test_a_history_tells_what_an_event_follows() -> None:
     """If it reaches up to the event; what it has beyond is left out."""
-    events = moved(FINISHED, uuid4())
-    view = fold(events, until=4)
-    assert view is not None
-    assert (view.version, view.state) == (3, State.PAYLOAD_REVIEW)
-    assert fold(events[:2], until=4) is None
+    values = [event.to_bytes() for event in moved(FINISHED, uuid4())]
+    opened = next(number for number, event in enumerate(FINISHED.history, 1) if event.kind == OPENED)
+    known = fold(values, until=opened + 1)
+    assert known == Known(opened, State.PAYLOAD_REVIEW, (values[opened - 1],))
+    assert fold(values[: opened - 1], until=opened + 1) is None
     assert fold([], until=4) is None

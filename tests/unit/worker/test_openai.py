@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -380,3 +383,14 @@ async def test_without_a_usable_key_or_a_server_it_says_so(
             await provider.execute({}, Call("text", None, 1, "key", MemoryShelves().of("acme")))
         assert refused.value.failure.code == "provider_unconfigured"
     await provider.close()
+
+
+def test_a_worker_without_a_key_does_not_load_the_sdk() -> None:
+    """It takes as much memory as a fifth of the worker."""
+    program = (
+        "import sys; from chassis.settings import Settings; from provider_worker.providers.registry import load_providers; "
+        "names = load_providers(Settings(_env_file=None)).names; assert 'openai' in names, names; "
+        "sys.exit('openai' in sys.modules)"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)  # noqa: S603 - our own words

@@ -9,11 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar, Self
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import httpx2
-import openai
 import structlog
 
 from chassis.settings import Settings
@@ -21,12 +18,15 @@ from contracts.work import CallIntent, Capabilities, Failure, Issue, ModelInfo
 from provider_worker.providers.base import AIProvider, Answer, Attachment, Audit, Call, ProviderError
 from provider_worker.providers.openai import prices
 from provider_worker.providers.openai.auditing import audit_chat, audit_images
-from provider_worker.providers.openai.connection import connect, rate_limit
-from provider_worker.providers.openai.errors import ResponseTooLarge, failure_of
 from provider_worker.providers.openai.files import with_files, without_files
 from provider_worker.providers.openai.payloads import IMAGE, JSON, OPERATIONS, TEXT, build, schema_of
 from provider_worker.providers.openai.rules import reasoning_issues
 from provider_worker.providers.validation import PayloadSchema, unknown_members
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from provider_worker.providers.openai.connection import Connection
 
 DEFAULT_MODEL = "gpt-5.4-mini"
 DEFAULT_IMAGE_MODEL = "gpt-image-2.5-flare"
@@ -51,9 +51,8 @@ class OpenAIProvider(AIProvider):
     def __init__(self, key: str | None, base_url: str | None) -> None:
         self._key = key
         self._is_openai = base_url is None
-        self._client = connect(key or NO_KEY, base_url) if key or base_url else None
+        self._connection = _connect(key or NO_KEY, base_url) if key or base_url else None
         self._schemas = {operation: PayloadSchema(schema_of(operation)) for operation in OPERATIONS}
-        self._limits: dict[str, Any] | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -84,7 +83,7 @@ class OpenAIProvider(AIProvider):
             default_model=DEFAULT_MODEL,
             any_model=True,
             safe_to_repeat=False,
-            configured=self._client is not None,
+            configured=self._connection is not None,
             rate_limit=await self.get_rate_limit_status(),
         )
 
@@ -112,12 +111,11 @@ class OpenAIProvider(AIProvider):
 
     async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
         """Post the payload once."""
-        if self._client is None:
+        if self._connection is None:
             raise ProviderError(Failure(code="provider_unconfigured", message="The worker holds no key for OpenAI."))
         path = "/images/generations" if call.operation == IMAGE else "/chat/completions"
         body = await with_files(payload, call.artifacts)
-        response = await self._post(self._client, path, body, call.key)
-        self._limits = rate_limit(response.headers) or self._limits
+        response = await self._connection.post(path, body, call.key)
         raw = _parse(response)
         if call.operation == IMAGE:
             raw = await without_files(raw, call.artifacts)
@@ -131,23 +129,18 @@ class OpenAIProvider(AIProvider):
 
     async def get_rate_limit_status(self) -> dict[str, Any] | None:
         """Return the limits that the last response spoke of."""
-        return self._limits
+        return self._connection.limits if self._connection is not None else None
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.close()
+        if self._connection is not None:
+            await self._connection.close()
 
-    async def _post(self, client: openai.AsyncOpenAI, path: str, body: dict[str, Any], key: str) -> httpx2.Response:
-        try:
-            # OpenAI logs this id, and can be asked by it whether a call happened.
-            return await client.post(
-                path, cast_to=httpx2.Response, body=body, options={"headers": {"X-Client-Request-Id": quote(key)}}
-            )
-        except (openai.OpenAIError, ResponseTooLarge) as error:
-            if isinstance(error, openai.APIStatusError):
-                self._limits = rate_limit(error.response.headers) or self._limits
-            raise ProviderError(failure_of(error)) from error
+
+def _connect(key: str, base_url: str | None) -> Connection:
+    from provider_worker.providers.openai.connection import Connection  # noqa: PLC0415 - only who calls pays for the SDK
+
+    return Connection(key, base_url)
 
 
 def _parse(response: httpx2.Response) -> Any:

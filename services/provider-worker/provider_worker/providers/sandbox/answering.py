@@ -17,7 +17,6 @@ from contracts.policy import Signals
 from contracts.work import Failure
 from provider_worker.ports import Artifacts
 from provider_worker.providers.base import Audit, ProviderError
-from provider_worker.providers.sandbox.drawing import draw
 from provider_worker.providers.sandbox.parameters import IMAGE, JSON
 
 QUOTED_WORDS = 12
@@ -70,8 +69,14 @@ async def files(urls: Sequence[Any], artifacts: Artifacts) -> list[str]:
 async def image(prompt: str, size: str, artifacts: Artifacts) -> dict[str, Any]:
     """Draw an image, keep it, answer with its ref."""
     width, height = map(int, size.split("x"))
-    body = await asyncio.to_thread(draw, prompt, width, height)
+    body = await asyncio.to_thread(_draw, prompt, width, height)
     return {"images": [await artifacts.keep(body, "image/png")]}
+
+
+def _draw(prompt: str, width: int, height: int) -> bytes:
+    from provider_worker.providers.sandbox.drawing import draw  # noqa: PLC0415 - Pillow takes 8 MB; few ask for images
+
+    return draw(prompt, width, height)
 
 
 def audit(operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:

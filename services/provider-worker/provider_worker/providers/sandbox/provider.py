@@ -118,7 +118,8 @@ class SandboxProvider(AIProvider):
             raise ProviderError(Failure(code="request_refused", message=message, status=400, issues=tuple(issues)))
         parameters: Mapping[str, Any] = payload["parameters"]
         fault = faults.active(parameters, call.attempt)
-        await asyncio.sleep(self._delay + faults.delay(parameters, call.attempt))
+        if (seconds := self._delay + faults.delay(parameters, call.attempt)) > 0:
+            await asyncio.sleep(seconds)
         faults.fail_if_told(parameters, call.attempt)
         output = _MALFORMED if fault == "malformed" else await _answer(payload, parameters, call)
         return Answer({"model": payload["model"], "output": output, "fault": fault}, f"sandbox-{call.key}")

@@ -1,0 +1,48 @@
+"""Keeping an order's lease while it is carried out. Decides nothing: a lease that runs out is the run's business."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+
+from contracts.kafka import KafkaError
+from contracts.work import Order
+from provider_worker.answers import still_at_it, to_record
+from provider_worker.ports import Post
+
+_SHORTEST = 0.1
+
+
+class Lease:
+    """Extends the lease of an order, from now on until it is let go of.
+
+    It is a timer and becomes a task when it is due, which for nearly every order is never.
+    """
+
+    def __init__(self, order: Order, provider: str, post: Post) -> None:
+        self._order = order
+        self._provider = provider
+        self._post = post
+        self._said = 0
+        self._saying: asyncio.Task[None] | None = None
+        self._timer = self._wait()
+
+    def let_go(self) -> None:
+        """Say nothing more."""
+        self._timer.cancel()
+        if self._saying is not None:
+            self._saying.cancel()
+
+    def _wait(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(max(self._order.lease_seconds / 3, _SHORTEST), self._begin)
+
+    def _begin(self) -> None:
+        self._saying = asyncio.create_task(self._say(), name=f"lease {self._order.work_id}")
+
+    async def _say(self) -> None:
+        self._said += 1
+        with contextlib.suppress(KafkaError):  # the next one will say it again
+            answer = still_at_it(self._order, self._provider, datetime.now(UTC), self._said)
+            await self._post.try_to_send(to_record(answer))
+        self._timer = self._wait()
