@@ -12,7 +12,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-LANES = (("lint", "component"), ("unit", "integration", "e2e"))
+LANES = (("lint", "component", "faults"), ("unit", "integration", "e2e"))
 
 _talking = threading.Lock()
 

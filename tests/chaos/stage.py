@@ -1,0 +1,150 @@
+"""Where faults are done: an Apache Kafka, a PostgreSQL with fsync, the services, and a provider that counts its calls."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import httpx
+
+from apache_kafka.broker import RealKafka
+from chaos.fleet import Fleet
+from chaos.load import Load
+from chassis import failpoints
+from contracts.kafka import ensure_topics
+from local_stack.embedded_broker import FETCH_WAIT_MS, EmbeddedBroker
+from local_stack.ports import LOOPBACK, free_ports
+from local_stack.postgres import Postgres
+from local_stack.processes import Process, Program
+from local_stack.waiting import until
+
+RATE = 8.0
+"""Runs a second: what two cores do beside Kafka, and everything else that runs here, without a queue building up."""
+
+DATABASE = "countersign"
+
+
+class Provider:
+    """The fake OpenAI, as a process."""
+
+    def __init__(self, folder: Path) -> None:
+        port = free_ports(1)[0]
+        self.url = f"http://{LOOPBACK}:{port}"
+        command = [sys.executable, "-m", "provider_worker.fakes.openai", "--port", port]
+        self._process = Process(Program("openai", command, folder / "openai.log"))
+
+    async def start(self) -> None:
+        """Start it and return when it answers."""
+        self._process.start()
+        await until(self._answers, 20, "the fake OpenAI answers")
+
+    async def stop(self) -> None:
+        """Stop it."""
+        await self._process.stop()
+
+    async def calls(self) -> Counter[str]:
+        """Return how often each prompt was called with."""
+        async with httpx.AsyncClient(trust_env=False) as http:
+            return Counter((await http.get(f"{self.url}/_prompts")).json())
+
+    async def _answers(self) -> bool:
+        with contextlib.suppress(httpx.TransportError):
+            return bool((await self.calls()) is not None)
+        return False
+
+
+@dataclass
+class Stage:
+    """Everything that runs. `kafka` is None on the embedded broker."""
+
+    fleet: Fleet
+    postgres: Postgres
+    provider: Provider
+    kafka: RealKafka | None
+    folder: Path
+    clock: Path
+    """Holds the seconds by which the services' clock goes wrong."""
+
+    @property
+    def bootstrap(self) -> str:
+        """Kafka's address."""
+        return self.fleet.environment["KAFKA_BOOTSTRAP_SERVERS"]
+
+    @property
+    def database_url(self) -> str:
+        """The services' database."""
+        return self.postgres.url(DATABASE)
+
+    def load(self, rate: float = RATE) -> Load:
+        """Return people who are about to work on it."""
+        return Load(self.fleet.gateways, self.fleet.sockets, rate)
+
+    @contextlib.asynccontextmanager
+    async def sql(self) -> AsyncIterator[asyncpg.Connection]:
+        """Give a connection to the services' database."""
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def real_stage(folder: Path) -> AsyncIterator[Stage]:
+    """Run everything on an Apache Kafka of its own. Raises Unavailable where there is none to be had."""
+    kafka = RealKafka(folder / "kafka")
+    try:
+        await kafka.start()
+        await ensure_topics(kafka.bootstrap)
+        async with _services(folder, {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap}, kafka) as stage:
+            yield stage
+    finally:
+        await kafka.stop()
+
+
+@contextlib.asynccontextmanager
+async def embedded_stage(folder: Path) -> AsyncIterator[tuple[Stage, EmbeddedBroker]]:
+    """Run everything on an embedded broker, as `make run` does."""
+    broker = EmbeddedBroker(folder / "broker")
+    try:
+        await broker.start()
+        async with _services(folder, settings_of(broker), None) as stage:
+            yield stage, broker
+    finally:
+        await broker.stop()
+
+
+def settings_of(broker: EmbeddedBroker) -> dict[str, str]:
+    """Return what services must know of an embedded broker, which is another at each start."""
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap,
+        "COUNTERSIGN_LOG_ID": broker.log_id,
+        "COUNTERSIGN_FETCH_WAIT_MS": str(FETCH_WAIT_MS),
+    }
+
+
+@contextlib.asynccontextmanager
+async def _services(folder: Path, kafka_settings: Mapping[str, str], kafka: RealKafka | None) -> AsyncIterator[Stage]:
+    postgres, provider, clock = Postgres(folder / "postgres"), Provider(folder), folder / "clock"
+    clock.write_text("0")
+    async with contextlib.AsyncExitStack() as running:
+        running.push_async_callback(postgres.stop)
+        await postgres.start()
+        settings = {
+            **kafka_settings,
+            "DATABASE_URL": await postgres.create_database(DATABASE),
+            "OPENAI_BASE_URL": f"{provider.url}/v1",
+            "COUNTERSIGN_OUTCOME_WAIT_SECONDS": "3",
+            failpoints.VARIABLE: f"clock={clock}",
+        }
+        running.push_async_callback(provider.stop)
+        await provider.start()
+        fleet = Fleet(settings, folder / "services")
+        running.push_async_callback(fleet.stop)
+        await fleet.start()
+        yield Stage(fleet, postgres, provider, kafka, folder, clock)

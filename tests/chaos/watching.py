@@ -1,0 +1,112 @@
+"""A reviewer at a WebSocket: comes back with the cursor after whatever happens, and passes on what is shown.
+
+What is shown twice is passed on once. After a snapshot, what ended meanwhile has to be looked up: `looks` is told to each run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+
+from chaos.asking import AGAIN_SECONDS, ANSWER_SECONDS, Urls
+from chaos.stories import Answer, Asked
+
+_ENDS = {"run-completed.v1": "completed", "run-failed.v1": "failed", "run-cancelled.v1": "cancelled"}
+_LATE = ("pending", "unavailable")
+
+
+@dataclass(frozen=True)
+class News:
+    """Something that a run's person should know: a request, an end, or that it is time to look for oneself."""
+
+    what: Literal["request", "over", "look"]
+    checkpoint: Mapping[str, Any] | None = None
+    state: str | None = None
+
+
+class Watcher:
+    """Watches one session on any of the notifiers."""
+
+    def __init__(self, sockets: Urls, session: str) -> None:
+        self._sockets = sockets
+        self._session = session
+        self._socket: ClientConnection | None = None
+        self._connected = asyncio.Event()
+        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._shown: set[tuple[str, str]] = set()
+        self.cursor: str | None = None
+        self.connections = 0
+        self.snapshots = 0
+        self.news: defaultdict[str, asyncio.Queue[News]] = defaultdict(asyncio.Queue)
+
+    async def run(self) -> None:
+        """Watch for ever."""
+        for turn in itertools.count():
+            urls = self._sockets()
+            query = {"session_id": self._session, **({"cursor": self.cursor} if self.cursor else {})}
+            with contextlib.suppress(ConnectionClosed, InvalidHandshake, InvalidMessage, OSError, TimeoutError):
+                url = f"{urls[turn % len(urls)]}?{urlencode(query)}"
+                async with connect(url, max_size=None, open_timeout=5, ping_interval=5, ping_timeout=5) as socket:
+                    self.connections += 1
+                    self._socket = socket
+                    self._connected.set()
+                    async for frame in socket:
+                        self._hear(json.loads(frame))
+            self._connected.clear()
+            await asyncio.sleep(AGAIN_SECONDS[1])
+
+    async def ask(self, asked: Asked, run_id: str) -> Answer:
+        """Decide over the socket; return the truth about it, however long it takes."""
+        said = {"type": "HITL_APPROVAL_RESPONSE", "request_id": asked.key, "run_id": run_id, "action": asked.action}
+        for pause in itertools.chain(AGAIN_SECONDS, itertools.repeat(AGAIN_SECONDS[-1])):
+            await self._connected.wait()
+            answer = self._waiting[asked.key] = asyncio.get_running_loop().create_future()
+            with contextlib.suppress(ConnectionClosed, TimeoutError):
+                assert self._socket is not None
+                async with asyncio.timeout(ANSWER_SECONDS / 3):
+                    asked.sent += 1
+                    await self._socket.send(json.dumps({**said, **asked.body}))
+                    result = await answer
+                late = result.get("code") in _LATE
+                asked.said.append(Answer(200 if result["ok"] else 503 if late else 409, result))
+                if not late:
+                    return asked.said[-1]
+            await asyncio.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        match message["type"]:
+            case "HITL_APPROVAL_REQUEST":
+                self._show(message["run_id"], message["checkpoint"])
+            case "HITL_STATUS_UPDATE":
+                state = _ENDS.get(message["event"]["kind"])
+                if state is not None:
+                    self.news[message["run_id"]].put_nowait(News("over", state=state))
+            case "SNAPSHOT":
+                self.snapshots += 1
+                for view in message["approvals"]:
+                    self._show(view["run_id"], view["checkpoint"])
+                for queue in self.news.values():
+                    queue.put_nowait(News("look"))
+            case "HITL_APPROVAL_RESULT":
+                waiting = self._waiting.get(message["request_id"])
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(message)
+            case "ERROR":
+                raise AssertionError(f"the notifier did not understand: {message}")
+        self.cursor = message.get("cursor", self.cursor)
+
+    def _show(self, run_id: str, checkpoint: Mapping[str, Any]) -> None:
+        if (run_id, checkpoint["checkpoint_id"]) not in self._shown:
+            self._shown.add((run_id, checkpoint["checkpoint_id"]))
+            self.news[run_id].put_nowait(News("request", checkpoint))

@@ -1,0 +1,181 @@
+"""The laws of the fault suite can be broken: each notices the breach that it is there for, and nothing but breaches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chaos import laws
+from chaos.laws import Case
+from chaos.stories import BOTH, Answer, Asked, Story
+from contracts.runs import events as e
+from contracts.runs.views import RunView, project
+from support import asking
+from support.deciding import Story as Deciding
+from support.deciding import given
+
+LAWS = (laws.ended, laws.once, laws.gapless, laws.answers, laws.seen, laws.called)
+
+
+def a_good_case() -> Case:
+    """Return a run that was approved twice, and whose person was told so."""
+    story = Story(0, "token", "session")
+    start = story.begin()
+    deciding = given(asking.start({"prompt": story.prompt}, allowed_steps=BOTH))
+    start.answer = Answer(201, view_of(deciding))
+    story.run_id = str(deciding.now.run_id)
+    for answer in (asking.prepared(), asking.executed()):
+        deciding = deciding.given(answer)
+        deciding = approved(story, deciding)
+    story.state = "completed"
+    return Case(story, deciding.history, calls=1)
+
+
+def approved(story: Story, deciding: Deciding) -> Deciding:
+    """Let the story's person approve what waits, and be told."""
+    checkpoint = view_of(deciding)["checkpoint"]
+    story.seen.add(checkpoint["checkpoint_id"])
+    (asked,) = story.decide(checkpoint)
+    deciding = deciding.given(asking.approve(comment=asked.key, actor=asked.actor))
+    asked.channel = "http"
+    asked.answer = Answer(200, view_of(deciding))
+    return deciding
+
+
+def view_of(deciding: Deciding) -> dict[str, Any]:
+    """Return the view as an answer holds it."""
+    view: RunView | None = None
+    for event in deciding.history:
+        view = project(view, event)
+    assert view is not None
+    return view.model_dump(mode="json")
+
+
+def test_a_good_case_breaks_none() -> None:
+    """What happened as it should is no breach."""
+    assert [breach for law in LAWS for breach in law(a_good_case())] == []
+
+
+def forgotten(case: Case) -> Case:
+    """Lose the end of the history."""
+    return replace(case, history=case.history[:-1])
+
+
+def not_told(case: Case) -> Case:
+    """Keep the run's end from its watcher."""
+    case.story.state = None
+    return case
+
+
+def decided_twice(case: Case) -> Case:
+    """Let a decision take effect twice."""
+    decision = _decision(case.history)
+    return replace(case, history=[*case.history, decision.model_copy(update={"version": len(case.history) + 1})])
+
+
+def decided_by_nobody(case: Case) -> Case:
+    """Let a decision take effect that nobody made."""
+    decision = _decision(case.history)
+    strange = decision.model_copy(update={"data": decision.data.model_copy(update={"comment": "who?"})})
+    return replace(case, history=[event if event is not decision else strange for event in case.history])
+
+
+def refused_and_done(case: Case) -> Case:
+    """Tell somebody that a decision was refused, though it took effect."""
+    _last(case).expected = "subject_changed"
+    _last(case).answer = Answer(409, {"code": "subject_changed"})
+    return case
+
+
+def accepted_and_not_done(case: Case) -> Case:
+    """Tell somebody that a decision was accepted of which nothing is there."""
+    decision = _decision(case.history)
+    return replace(case, history=[event for event in case.history if event is not decision])
+
+
+def with_a_gap(case: Case) -> Case:
+    """Lose an event in the middle."""
+    return replace(case, history=[*case.history[:3], *case.history[4:]])
+
+
+def other_values(case: Case) -> Case:
+    """Tell somebody something else than the ledger holds."""
+    answer = _last(case).answer
+    assert answer is not None
+    _last(case).answer = replace(answer, body={**answer.body, "updated_at": "2026-01-01T00:00:00Z"})
+    return case
+
+
+def never_answered(case: Case) -> Case:
+    """Leave somebody without an answer."""
+    _last(case).answer = None
+    return case
+
+
+def failed_inside(case: Case) -> Case:
+    """Answer with 500 on the way."""
+    _last(case).said.append(Answer(500, {}))
+    return case
+
+
+def not_shown(case: Case) -> Case:
+    """Keep a request from its watcher."""
+    case.story.seen.pop()
+    return case
+
+
+def called_again(case: Case) -> Case:
+    """Call the provider twice for one approval."""
+    return replace(case, calls=2)
+
+
+def made_up(case: Case) -> Case:
+    """Have an answer without a call."""
+    return replace(case, calls=0)
+
+
+BREACHES: list[tuple[Callable[[Case], Case], Any]] = [
+    (forgotten, laws.ended),
+    (not_told, laws.ended),
+    (decided_twice, laws.once),
+    (decided_by_nobody, laws.once),
+    (refused_and_done, laws.once),
+    (accepted_and_not_done, laws.once),
+    (with_a_gap, laws.gapless),
+    (other_values, laws.answers),
+    (never_answered, laws.answers),
+    (failed_inside, laws.answers),
+    (not_shown, laws.seen),
+    (called_again, laws.called),
+    (made_up, laws.called),
+]
+
+
+@pytest.mark.parametrize(("breach", "law"), BREACHES, ids=[f"{breach.__name__}" for breach, _ in BREACHES])
+def test_each_law_notices_its_breach(breach: Callable[[Case], Case], law: Any) -> None:
+    """A law that cannot be broken proves nothing."""
+    assert list(law(breach(a_good_case())))
+
+
+def test_a_call_again_is_no_breach_when_a_person_said_so() -> None:
+    """Where nobody can know whether a call happened, a person decides, and the call may be made once more."""
+    deciding = asking.calling(allowed_steps=BOTH[:1]).given(asking.lease_ends(), asking.retry(reason="key"))
+    case = Case(Story(0, "token", "session"), deciding.history, calls=2)
+    assert not list(laws.called(case))
+    assert list(laws.called(replace(case, calls=3)))
+
+
+def test_a_stall_is_the_longest_time_between_two_effects() -> None:
+    """It is what a person would call an outage."""
+    assert laws.longest([1.0, 2.0, 7.5, 8.0]) == 5.5
+
+
+def _decision(history: Sequence[e.RunEvent]) -> e.RunEvent:
+    return next(event for event in history if isinstance(event.data, e.CheckpointApproved))
+
+
+def _last(case: Case) -> Asked:
+    return case.story.asked[-1]
