@@ -21,8 +21,8 @@ def page(results: Results, command: str, kafka: str, postgres: str) -> str:
     assert one is not None
     parts = [
         "# Benchmark\n",
-        f"`{command}`, on {_machine()}; {kafka}, {postgres}, fsync on. Everything runs on this one machine, the load driver too. "
-        "Machines differ and so do their days: what counts are ratios within one call.\n",
+        f"`{command}`, on {_machine()}; {kafka}, {postgres}, fsync on.\n",
+        "Everything runs on this one machine, the load driver too. Machines differ, and so do their days: what counts are ratios within one call.\n",
         "## Targets\n",
         _table(("figure", "target", "measured"), _targets(results)),
         "\n## Latency, in milliseconds\n",
@@ -103,7 +103,9 @@ def _asides(results: Results) -> str:
     hops, many = results.hops, results.many
     assert hops is not None
     assert many is not None
-    crossed = ", ".join(f"{times:g} × {name} {1000 * getattr(hops, name):.2f} ms" for name, times in CROSSED.items())
+    crossed = ", ".join(
+        f"{times:g} times {name} {1000 * getattr(hops, name):.2f} ms" for name, times in CROSSED.items()
+    )
     said = [
         f"A decision crosses {crossed}.",
         f"Kafka bytes a run: {many.per_run(lambda reading: reading.kafka_bytes) / _KB:.1f} kB.",

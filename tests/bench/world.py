@@ -7,6 +7,7 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -64,7 +65,7 @@ class World:
         started = [self._start_orchestrator() for _ in range(count - 1 - len(self.more))]
         async with httpx.AsyncClient() as client:
             for port in started:
-                await until(lambda port=port: _answers(client, port), READY_SECONDS, "the orchestrator is ready")
+                await until(partial(_answers, client, port), READY_SECONDS, "the orchestrator is ready")
 
     def _start_orchestrator(self) -> int:
         name, port = f"orchestrator-{len(self.more) + 2}", free_port()

@@ -15,8 +15,9 @@ from gateway.api.describing import DESCRIPTION, TAGS, DescribedApi
 from gateway.api.documents import documenting
 from gateway.api.events import pushing
 from gateway.api.providers import offering
-from gateway.api.reads import reading
+from gateway.api.reads import reading, reading_at_once
 from gateway.api.writes import Writes
+from gateway.front import Front
 from gateway.metrics import CountRequests
 from gateway.problems import HANDLERS
 from gateway.running import Running
@@ -58,5 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(storing(running.database, settings.max_artifact_bytes))
     app.include_router(offering(running.catalog))
     app.include_router(documenting())
+    often = writes.endpoints() | reading_at_once(running.following, settings.outcome_wait_seconds)
+    app.middleware_stack = Front(app.build_middleware_stack(), often)
     app.state.background = background
     return app

@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from uuid import UUID
 
+from gateway.recent import Recent
+
 _ANY = 2**63
 """Beyond every version."""
 
@@ -34,9 +36,10 @@ class Arrival:
 
 
 class Arrivals:
-    """Bells by run."""
+    """Bells by run, and what was written lately."""
 
     def __init__(self) -> None:
+        self.recent = Recent()
         self._waiting: dict[UUID, set[Arrival]] = {}
 
     @contextlib.contextmanager

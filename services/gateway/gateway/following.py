@@ -42,12 +42,15 @@ class Following:
 
     async def reached(self, tenant: str, run_id: UUID, version: int, seconds: float) -> Run | None:
         """Return the run once it has `version` or more, or as it is after `seconds`. Raises Away."""
-        until = time.monotonic() + seconds
+        until, recent = time.monotonic() + seconds, self._arrivals.recent
         with self._arrivals.of(run_id) as arrival:
             while True:
-                run = await self._views.run(tenant, run_id)
                 left = until - time.monotonic()
-                if self._closed or left <= 0 or (run is not None and run.version >= version):
+                ended = self._closed or left <= 0
+                run = recent.run(tenant, run_id, version) if version else None
+                if run is None and (ended or not recent.is_behind(run_id, version)):
+                    run = await self._views.run(tenant, run_id)
+                if ended or (run is not None and run.version >= version):
                     return run
                 await arrival.reach(version, min(LOOK_SECONDS, left))
 

@@ -12,7 +12,7 @@ from contracts.runs.commands import Command, StartRun
 from contracts.runs.outcomes import Accepted, Refused
 from contracts.runs.views import RunView
 from gateway.adapters.database import Database
-from gateway.metrics import OUTCOME_SECONDS
+from gateway.metrics import seconds_to
 from gateway.problems import refused, unavailable
 
 _log = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ class Outcomes:
         except Unavailable as error:
             _log.warning("Kafka does not take a command", run_id=str(command.run_id), reason=str(error))
             raise
-        OUTCOME_SECONDS.labels(outcome.kind if outcome else "late").observe(time.perf_counter() - began)
+        seconds_to(outcome.kind if outcome else "late").observe(time.perf_counter() - began)
         match outcome:
             case Accepted(view=view):
                 return _answer(view, command)

@@ -167,6 +167,12 @@ HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, An
 }
 
 
+async def answer_to(request: Request, error: Exception) -> tuple[Response, Exception | None]:
+    """Return the answer to `error`, and the error again if it is our fault."""
+    kind = next(kind for kind in type(error).__mro__ if kind in HANDLERS)
+    return await HANDLERS[kind](request, error), error if kind is Exception else None
+
+
 def _allowed(request: Request) -> list[str]:
     """Ask every route, since the router asks only the first whose path fits."""
     routes = request.app.router.routes

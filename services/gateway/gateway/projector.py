@@ -132,6 +132,7 @@ class Projector:
     async def _write_changes(self, changes: Changes) -> set[UUID]:
         overtaken = await self._tables.write(changes)
         self._remember(changes, overtaken)
+        self._arrivals.recent.written(m for run_id, m in changes.moved.items() if run_id not in overtaken)
         self._arrivals.moved({run_id: moved.view.version for run_id, moved in changes.moved.items()})
         return overtaken
 

@@ -28,6 +28,9 @@ MAX_BATCH = 500
 EMPTY_POLL_MS = 5
 """FastStream sleeps this long after a poll that found nothing, which is once in a while (see `reading`)."""
 
+SESSION_MS = 6_000
+"""How long a member may be silent before its partitions go to others: what a crash costs. Brokers allow no less by default."""
+
 GRACE_SECONDS = 1.0
 """How long a stop waits for the batch in a handler's hands; its offsets are not committed, so it comes again."""
 
@@ -97,7 +100,7 @@ def subscribe_group(
     fetch_wait_ms: int,
     listener: ConsumerRebalanceListener | None = None,
     on_revoked: OnRevoked | None = None,
-    session_timeout_ms: int = 10_000,
+    session_timeout_ms: int = SESSION_MS,
 ) -> BatchSubscriber:
     """Share `topic` within `group`, from the earliest record; offsets are committed by the caller alone.
 
@@ -114,6 +117,7 @@ def subscribe_group(
         ack_policy=AckPolicy.MANUAL,
         listener=listener or (_Revoked(on_revoked) if on_revoked else None),
         session_timeout_ms=session_timeout_ms,
+        heartbeat_interval_ms=session_timeout_ms // 4,
         parser=_as_it_came,
         decoder=_records,
         description=topic.holds,

@@ -27,7 +27,11 @@ _VERSION = re.compile(r'"(\d{1,18})"')
 
 def run_id_of(request: Request) -> UUID:
     """Return the run that the path names. What is no run's id names no run. Raises Problem."""
-    named = request.path_params["run_id"]
+    return run_id_named(request.path_params["run_id"])
+
+
+def run_id_named(named: str) -> UUID:
+    """Return the run of that name. Raises Problem."""
     try:
         return UUID(named)
     except ValueError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -16,8 +16,11 @@ from gateway.api.parameters import ApprovalFilters, AtVersion, HistoryRange, Run
 from gateway.api.responses import problems
 from gateway.cursors import write_cursor
 from gateway.following import Following
+from gateway.front import Endpoint
 from gateway.ports import Page, Run, Views
 from gateway.problems import unavailable
+
+RUN_PATH = "/hitl/runs/{run_id}"
 
 
 class RunPage(BaseModel):
@@ -36,27 +39,18 @@ class History(BaseModel):
 
 def reading(views: Views, following: Following, wait_seconds: float) -> APIRouter:
     """Return the routes that read."""
-    router = APIRouter()
+    router, read = APIRouter(), run_reader(following, wait_seconds)
 
     @router.get(
-        "/hitl/runs/{run_id}",
+        RUN_PATH,
         tags=["runs"],
         summary="Read a run",
         response_model=RunView,
         responses=problems("run_not_found", "validation_failed", "unavailable"),
     )
-    async def read_run(request: Request, run_id: str, at: Annotated[AtVersion, Query()]) -> Response:
+    async def read_run(run_id: str, at: Annotated[AtVersion, Query()]) -> Response:
         """Return the run's view. With `min_version` the answer waits until the read model has come that far, or is 503."""
-        found_id = caller.run_id_of(request)
-        run = await following.reached(
-            caller.TENANT, found_id, at.min_version or 0, wait_seconds if at.min_version else 0
-        )
-        if run is None:
-            raise caller.run_not_found(run_id)
-        if at.min_version and run.version < at.min_version:
-            behind = f"the read model has reached version {run.version} of this run, not {at.min_version}"
-            raise unavailable(behind, version=run.version)
-        return _json(run.view.encode(), run)
+        return await read(run_id, at.min_version or 0)
 
     @router.get(
         "/hitl/runs",
@@ -117,6 +111,32 @@ def reading(views: Views, following: Following, wait_seconds: float) -> APIRoute
         )
 
     return router
+
+
+def reading_at_once(following: Following, wait_seconds: float) -> dict[tuple[str, str], Endpoint]:
+    """Return the endpoint that reads one run, for requests whose query is known to be valid."""
+    read = run_reader(following, wait_seconds)
+
+    async def read_run(request: Request) -> Response:
+        return await read(request.path_params["run_id"], int(request.query_params.get("min_version", 0)))
+
+    return {("GET", RUN_PATH): read_run}
+
+
+def run_reader(following: Following, wait_seconds: float) -> Callable[[str, int], Awaitable[Response]]:
+    """Return what reads a run as it is, or with a version above 0, once it has come so far."""
+
+    async def read(named: str, version: int) -> Response:
+        run_id = caller.run_id_named(named)
+        run = await following.reached(caller.TENANT, run_id, version, wait_seconds if version else 0)
+        if run is None:
+            raise caller.run_not_found(named)
+        if run.version < version:
+            behind = f"the read model has reached version {run.version} of this run, not {version}"
+            raise unavailable(behind, version=run.version)
+        return _json(run.view.encode(), run)
+
+    return read
 
 
 def _page(page: Page) -> Response:

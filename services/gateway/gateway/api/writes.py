@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,14 +17,12 @@ from gateway.api import caller
 from gateway.bodies import Start, read_model, read_start
 from gateway.catalog import Catalog
 from gateway.door import read_json
+from gateway.front import Endpoint
 from gateway.issues import issue
 from gateway.outcomes import Outcomes
 from gateway.problems import Problem, invalid
 
 START_PATHS = ("/hitl/runs", "/hitl/run")
-
-Endpoint = Callable[[Request], Awaitable[Response]]
-
 BODIES: dict[str, type[ApproveBody | EditBody | RejectBody | ControlBody]] = {
     "approve": ApproveBody,
     "edit": EditBody,
@@ -43,11 +40,14 @@ class Writes:
         self._catalog = catalog
         self._max_body_bytes = max_body_bytes
 
+    def endpoints(self) -> dict[tuple[str, str], Endpoint]:
+        """Return the endpoints by method and path."""
+        starting = {("POST", path): self.start for path in START_PATHS}
+        return starting | {("POST", f"/hitl/runs/{{run_id}}/{action}"): self._deciding(action) for action in BODIES}
+
     def routes(self) -> list[Route]:
         """Return the routes, for the front of the application's own."""
-        endpoints: dict[str, Endpoint] = dict.fromkeys(START_PATHS, self.start)
-        endpoints |= {f"/hitl/runs/{{run_id}}/{action}": self._deciding(action) for action in BODIES}
-        return [_Write(path, endpoint, methods=["POST"]) for path, endpoint in endpoints.items()]
+        return [_Write(path, endpoint, methods=[method]) for (method, path), endpoint in self.endpoints().items()]
 
     async def start(self, request: Request) -> Response:
         """Start a run."""
