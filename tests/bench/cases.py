@@ -111,7 +111,7 @@ async def run_all(world: World, sizes: Sizes, say: Say) -> Results:
         results.waiting = await _leave_waiting(many, sizes.waiting)
         results.runs += sizes.waiting
         say(f"{sizes.more} times as many stored runs")
-        results.runs += (await many.work((sizes.more - 1) * results.runs)).runs
+        results.runs += (await many.work(max(0, sizes.more * results.many.stored - results.runs))).runs
         results.more_stored = await _load(world, many, sizes.many, results)
         for count in (2, 4):
             say(f"{count} orchestrators")

@@ -11,6 +11,10 @@ from contracts.kafka.producing import Producer
 from contracts.topics import MAX_RECORD_BYTES, Topic, all_topics
 
 
+ENOUGH_FOR_TWO = 3
+"""Replicas of which two can be asked to have each record while one is away."""
+
+
 async def ensure_topics(bootstrap: str, *, replication: int = 1, topics: Iterable[Topic] = ()) -> None:
     """Create every topic that is missing and leave the others as they are.
 
@@ -46,6 +50,9 @@ def _new(topic: Topic, replication: int) -> NewTopic:
         configs["cleanup.policy"] = "compact"
     else:
         configs["retention.ms"] = str(topic.retention_ms)
+    if replication >= ENOUGH_FOR_TWO:
+        # Acknowledged by one machine alone, a record would be lost with its power.
+        configs["min.insync.replicas"] = "2"
     return NewTopic(topic.name, topic.partitions, replication, topic_configs=configs)
 
 
