@@ -38,10 +38,10 @@ class WaveringLedger:
         async with self._wavering("transact"):
             await self._ledger.transact(batch)
 
-    async def load(self, run_ids: Iterable[UUID], command_ids: Iterable[UUID]) -> Known:
+    async def load(self, run_ids: Iterable[UUID]) -> Known:
         """Load as the ledger does."""
         async with self._wavering("load"):
-            return await self._ledger.load(run_ids, command_ids)
+            return await self._ledger.load(run_ids)
 
     async def positions(self, partitions: Iterable[int]) -> dict[int, int]:
         """Return positions as the ledger does."""

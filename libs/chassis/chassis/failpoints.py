@@ -1,6 +1,6 @@
 """Places at which a test lets this process die, and a clock that it may turn. Nothing for users, hence in no table of settings.
 
-`COUNTERSIGN_FAILPOINTS="intake.appended=kill@7,clock=/tmp/skew"`: killed at the seventh passing of `intake.appended`
+`COUNTERSIGN_FAILPOINTS="intake.appended=kill@7,clock=skew.txt"`: killed at the seventh passing of `intake.appended`
 (`stop@7`: stopped), and a clock that goes wrong by the seconds that stand in the file. Unset, a place is a call of an
 empty function, and the clock is the machine's own. Never named by code that decides: time comes to it with a command.
 """

@@ -113,10 +113,13 @@ class Intake:
 
     async def _take(self, fresh: Sequence[Taken]) -> list[Outgoing]:
         commands = [taken.command for taken in fresh if taken.command is not None]
-        known = await self._ledger.load(
-            self._runs.missing({command.run_id for command in commands}), [command.command_id for command in commands]
-        )
-        decisions = Decisions(self._folded(commands, known), dict(known.refusals), self._now())
+        run_ids = {command.run_id for command in commands}
+        missing = self._runs.missing(run_ids)
+        known = await self._ledger.load(missing) if missing else Known()
+        refused = dict(known.refusals)
+        for run_id in run_ids - missing:
+            refused |= self._runs.refused(run_id)
+        decisions = Decisions(self._folded(commands, known), refused, self._now())
         for taken in fresh:
             decisions.take(taken)
         moves = [Move(p, self._positions[p], after) for p, after in _next_offsets(fresh).items()]
@@ -125,7 +128,11 @@ class Intake:
         await self._ledger.transact(Batch(moves, decisions.events, decisions.refusals, decisions.deadlines()))
         self._reached("intake.appended")
         self._positions |= {move.partition: move.after for move in moves}
-        self._runs.remember(decisions.runs, chain(*known.histories.values(), decisions.events))
+        self._runs.remember(
+            decisions.runs,
+            chain(*known.histories.values(), decisions.events),
+            chain(known.refusals.values(), decisions.refusals),
+        )
         _observe(fresh, decisions)
         return decisions.outgoing + await self._answer_again(decisions.asked_again) + decisions.orders()
 
@@ -152,7 +159,7 @@ class Intake:
     async def _recall(self, again: Sequence[Taken]) -> list[Outgoing]:
         _REPLAYED.inc(len(again))
         commands = [taken.command for taken in again if taken.command is not None]
-        known = await self._ledger.load({c.run_id for c in commands}, [c.command_id for c in commands])
+        known = await self._ledger.load({command.run_id for command in commands})
         outgoing = [dead(taken) for taken in again if taken.command is None]
         for command in commands:
             history = known.histories.get(command.run_id, ())
@@ -162,7 +169,7 @@ class Intake:
     async def _answer_again(self, commands: Sequence[AnyCommand]) -> list[Outgoing]:
         if not commands:
             return []
-        known = await self._ledger.load({command.run_id for command in commands}, [])
+        known = await self._ledger.load({command.run_id for command in commands})
         outgoing: list[Outgoing] = []
         for command in commands:
             history = known.histories.get(command.run_id, ())

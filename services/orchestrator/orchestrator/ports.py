@@ -69,7 +69,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the ledger holds about the runs and commands of a batch. Runs without events are absent."""
+    """What the ledger holds about some runs: their events, and what they refused, by command. Runs without events are absent."""
 
     histories: Mapping[UUID, Sequence[Recorded]] = field(default_factory=dict)
     refusals: Mapping[UUID, RefusedRequest] = field(default_factory=dict)
@@ -84,8 +84,8 @@ class Ledger(Protocol):
     async def transact(self, batch: Batch) -> None:
         """Write all of `batch` or nothing. Raises Fenced when a position or a run's version has moved on."""
 
-    async def load(self, run_ids: Iterable[UUID], command_ids: Iterable[UUID]) -> Known:
-        """Return the histories of runs and the refusals of commands, as far as there are any."""
+    async def load(self, run_ids: Iterable[UUID]) -> Known:
+        """Return the histories of runs and their remembered refusals, as far as there are any."""
 
     async def positions(self, partitions: Iterable[int]) -> dict[int, int]:
         """Return where each partition of this log stands; one that was never decided stands at 0."""

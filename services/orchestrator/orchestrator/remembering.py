@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-from orchestrator.ports import Recorded
+from orchestrator.ports import Recorded, RefusedRequest
 from orchestrator.run import Run
 
 MOST_RUNS = 5_000
@@ -15,13 +15,19 @@ MOST_BYTES = 32 * 1024 * 1024
 """Of the events that the runs were folded from: a run holds parts of them, and few hold more than some kilobytes."""
 
 
+_NONE: Mapping[UUID, RefusedRequest] = {}
+_REFUSAL_BYTES = 500
+"""What one remembered refusal is taken to weigh."""
+
+
 class _Kept(NamedTuple):
     run: Run
+    refused: Mapping[UUID, RefusedRequest]
     weight: int
 
 
 class Runs:
-    """The runs that were used last, as many as the bounds allow."""
+    """The open runs that were used last, as many as the bounds allow, each with every refusal that it gave."""
 
     def __init__(self, most_runs: int = MOST_RUNS, most_bytes: int = MOST_BYTES) -> None:
         self._most_runs = most_runs
@@ -34,24 +40,39 @@ class Runs:
         kept = self._runs.get(run_id)
         return kept.run if kept else None
 
+    def refused(self, run_id: UUID) -> Mapping[UUID, RefusedRequest]:
+        """Return the remembered refusals of a run that is kept, by command."""
+        kept = self._runs.get(run_id)
+        return kept.refused if kept else _NONE
+
     def missing(self, run_ids: set[UUID]) -> set[UUID]:
         """Return those that are not kept."""
         # Not by subtracting the keys: that goes through all that are kept.
         return {run_id for run_id in run_ids if run_id not in self._runs}
 
-    def remember(self, runs: Mapping[UUID, Run], folded: Iterable[Recorded]) -> None:
-        """Keep open runs as they are now, and let go of those that were not used for the longest; `folded` is what is new in them."""
+    def remember(
+        self, runs: Mapping[UUID, Run], folded: Iterable[Recorded], refused: Iterable[RefusedRequest] = ()
+    ) -> None:
+        """Keep open runs as they are now, and let go of those that were not used for the longest.
+
+        `folded` are the events and `refused` the refusals that are new in them.
+        """
         weights: defaultdict[UUID, int] = defaultdict(int)
         for recorded in folded:
             weights[recorded.event.run_id] += len(recorded.body)
+        refusals: defaultdict[UUID, dict[UUID, RefusedRequest]] = defaultdict(dict)
+        for refusal in refused:
+            weights[refusal.outcome.run_id] += _REFUSAL_BYTES
+            refusals[refusal.outcome.run_id][refusal.outcome.command_id] = refusal
         for run_id, run in runs.items():
-            kept = self._runs.pop(run_id, None)
-            before = kept.weight if kept else 0
+            before = self._runs.pop(run_id, None)
+            self._weight -= before.weight if before else 0
             if run.view.is_over:
-                self._weight -= before
                 continue
-            self._runs[run_id] = _Kept(run, before + weights[run_id])
-            self._weight += weights[run_id]
+            known, new = before.refused if before else _NONE, refusals.get(run_id)
+            weight = weights[run_id] + (before.weight if before else 0)
+            self._runs[run_id] = _Kept(run, {**known, **new} if new else known, weight)
+            self._weight += weight
         while self._runs and (len(self._runs) > self._most_runs or self._weight > self._most_bytes):
             _, let_go = self._runs.popitem(last=False)
             self._weight -= let_go.weight

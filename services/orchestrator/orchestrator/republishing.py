@@ -28,7 +28,7 @@ class Archive(Protocol):
     async def waiting(self, after: UUID, limit: int) -> list[UUID]:
         """Return the runs that wait for a time, in pages by id."""
 
-    async def load(self, run_ids: list[UUID], command_ids: list[UUID]) -> Known:
+    async def load(self, run_ids: list[UUID]) -> Known:
         """Return the histories of runs."""
 
     async def last_position(self) -> int:
@@ -61,7 +61,7 @@ async def _republish_orders(archive: Archive, producer: Publisher) -> int:
     count, after = 0, UUID(int=0)
     while run_ids := await archive.waiting(after, PAGE):
         after = run_ids[-1]
-        known = await archive.load(run_ids, [])
+        known = await archive.load(run_ids)
         orders: list[Outgoing] = []
         for history in known.histories.values():
             run = fold(recorded.event for recorded in history)

@@ -42,9 +42,13 @@ def recorded(run_id: UUID, version: int, reason: str = "because") -> Recorded:
     return Recorded(event, event.to_bytes())
 
 
+ASKED = uuid4()
+"""The run that refuses."""
+
+
 def refusal(of: UUID, code: str = "not_allowed", request_sha256: str | None = None) -> RefusedRequest:
     """Return a refusal to remember."""
-    return RefusedRequest(Refused(command_id=of, run_id=uuid4(), code=code, message="no"), request_sha256)
+    return RefusedRequest(Refused(command_id=of, run_id=ASKED, code=code, message="no"), request_sha256)
 
 
 def due(run_id: UUID, at: datetime, attempt: int = 1) -> Deadline:
@@ -65,7 +69,7 @@ async def test_what_was_written_is_loaded_byte_for_byte_and_in_order(ledger: Pos
     one, two = uuid4(), uuid4()
     events = [recorded(one, 1), recorded(two, 1), recorded(one, 2, "ü\u2028 \\u0000 \x00"), recorded(one, 3)]
     await write(ledger, 0, 4, events=events)
-    known = await ledger.load([one, two, uuid4()], [])
+    known = await ledger.load([one, two, uuid4()])
     assert known.histories == {one: [events[0], events[2], events[3]], two: [events[1]]}
 
 
@@ -110,7 +114,7 @@ async def test_a_partition_that_nobody_looked_at_is_fenced(ledger: PostgresLedge
     run_id = uuid4()
     with pytest.raises(Fenced):
         await ledger.transact(Batch([Move(2, 0, 1)], events=[recorded(run_id, 1)]))
-    assert (await ledger.load([run_id], [])).histories == {}
+    assert (await ledger.load([run_id])).histories == {}
 
 
 async def test_a_version_that_exists_fences_the_whole_batch(ledger: PostgresLedger, ledger_url: str) -> None:
@@ -129,7 +133,7 @@ async def test_a_version_that_exists_fences_the_whole_batch(ledger: PostgresLedg
         )
     assert await dump(ledger_url) == before
     await ledger.transact(Batch([Move(0, 1, 2)], events=[recorded(run_id, 2)]))
-    assert len((await ledger.load([run_id], [])).histories[run_id]) == 2
+    assert len((await ledger.load([run_id])).histories[run_id]) == 2
 
 
 async def test_of_two_owners_at_once_one_writes(make_ledger: MakeLedger) -> None:
@@ -144,7 +148,7 @@ async def test_of_two_owners_at_once_one_writes(make_ledger: MakeLedger) -> None
     )
     assert sum(isinstance(error, Fenced | LedgerAway) for error in done) == 3, done
     winner = runs[done.index(None)]
-    assert (await owners[0].load(runs, [])).histories.keys() == {winner}
+    assert (await owners[0].load(runs)).histories.keys() == {winner}
 
 
 async def test_the_first_answer_stands(ledger: PostgresLedger) -> None:
@@ -153,8 +157,27 @@ async def test_the_first_answer_stands(ledger: PostgresLedger) -> None:
     first = refusal(refused, "run_not_found", sha)
     await write(ledger, 0, 1, refusals=[first, refusal(refused, "not_allowed")])
     await write(ledger, 1, 2, refusals=[refusal(refused, "subject_changed")])
-    known = await ledger.load([], [refused, uuid4()])
+    known = await ledger.load([ASKED, uuid4()])
     assert known.refusals == {refused: first}
+    assert (await ledger.load([uuid4()])).refusals == {}, "what another run refused is not its own"
+
+
+async def test_refusals_of_the_version_before_are_kept(make_ledger: MakeLedger, ledger_url: str) -> None:
+    """They did not say whose they are; after an upgrade they are found with their runs."""
+    refused = uuid4()
+    await execute(ledger_url, "DROP TABLE ledger.refusals")
+    await execute(
+        ledger_url,
+        "CREATE TABLE ledger.refusals (command_id uuid PRIMARY KEY, request_sha256 text, outcome bytea NOT NULL, "
+        "at timestamptz NOT NULL DEFAULT now())",
+    )
+    known = refusal(refused, request_sha256="a" * 64)
+    body = known.outcome.model_dump_json().encode()
+    await execute(ledger_url, "INSERT INTO ledger.refusals VALUES ($1, $2, $3)", refused, "a" * 64, body)
+    ledger = make_ledger()
+    for _ in range(2):
+        await ledger.create_tables()
+    assert (await ledger.load([ASKED])).refusals == {refused: known}
 
 
 async def test_a_deadline_is_set_moved_and_cleared(ledger: PostgresLedger) -> None:
@@ -283,7 +306,7 @@ async def test_every_call_says_that_the_server_is_away_and_the_same_object_recov
     private_postgres.kill()
     calls = (
         lambda: ledger.transact(Batch([Move(0, 1, 2)], events=[recorded(run_id, 2)])),
-        lambda: ledger.load([run_id], [uuid4()]),
+        lambda: ledger.load([run_id]),
         lambda: ledger.positions([0]),
         lambda: ledger.take_due(10),
         lambda: ledger.waiting(UUID(int=0), 10),
@@ -300,7 +323,7 @@ async def test_every_call_says_that_the_server_is_away_and_the_same_object_recov
     await private_postgres.start()
     assert await ledger.positions([0]) == {0: 1}
     await ledger.transact(Batch([Move(0, 1, 2)], events=[recorded(run_id, 2)]))
-    assert len((await ledger.load([run_id], [])).histories[run_id]) == 2
+    assert len((await ledger.load([run_id])).histories[run_id]) == 2
     await ledger.close()
 
 

@@ -100,4 +100,4 @@ async def test_a_command_under_another_key_takes_no_effect(owner: Owner) -> None
     stray = log.put(str(uuid4()).encode(), start(run_id).model_dump_json().encode())
     sent = await owner.take([stray])
     assert dict(sent.dead()[0].headers)["error-type"] == b"ForeignKey"
-    assert (await owner.ledger.load([run_id], [])).histories == {}
+    assert (await owner.ledger.load([run_id])).histories == {}

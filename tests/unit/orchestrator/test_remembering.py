@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from orchestrator.ports import Recorded
+from contracts.runs.outcomes import Refused
+from orchestrator.ports import Recorded, RefusedRequest
 from orchestrator.remembering import Runs
 from orchestrator.run import Run, decide, fold
 from support.commanding import cancel, start
@@ -73,3 +74,27 @@ def test_a_run_that_is_over_is_let_go_of() -> None:
     assert kept(runs, IDS) == []
     runs.remember(*begun(*IDS[1:3]))
     assert kept(runs, IDS) == IDS[1:3]
+
+
+def test_a_run_is_kept_with_what_it_refused() -> None:
+    """All of it, old and new: for a run that is kept, the ledger need not be asked."""
+    runs, (first, second) = Runs(), (refusal(IDS[0]), refusal(IDS[0]))
+    runs.remember(*begun(IDS[0]), [first])
+    runs.remember(*begun(IDS[1]), [refusal(IDS[2])])
+    runs.remember(begun(IDS[0])[0], [], [second])
+    assert runs.refused(IDS[0]) == {refused.outcome.command_id: refused for refused in (first, second)}
+    assert runs.refused(IDS[1]) == runs.refused(IDS[2]) == {}
+
+
+def test_refusals_weigh_too() -> None:
+    """Whoever asks a run for what it refuses, again and again, makes it heavy, and it is let go of."""
+    runs = Runs(most_bytes=10 * SIZE)
+    runs.remember(*begun(*IDS[:2]))
+    for _ in range(2):
+        runs.remember(begun(IDS[0])[0], [], [refusal(IDS[0])])
+    assert kept(runs, IDS) == []
+
+
+def refusal(run_id: UUID) -> RefusedRequest:
+    """Return something that a run refused."""
+    return RefusedRequest(Refused(command_id=uuid4(), run_id=run_id, code="not_allowed", message="no"), None)

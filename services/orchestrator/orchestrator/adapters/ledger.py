@@ -51,14 +51,14 @@ class PostgresLedger:
         """Write all of `batch` or nothing. Raises Fenced, LedgerAway."""
         await self._run(lambda: self._store.put(batch.events, batch=batch))
 
-    async def load(self, run_ids: Iterable[UUID], command_ids: Iterable[UUID]) -> Known:
-        """Return the histories of runs and the refusals of commands, as far as there are any."""
-        runs, commands = list(run_ids), list(command_ids)
-        return await self._run(lambda: self._load(runs, commands))
+    async def load(self, run_ids: Iterable[UUID]) -> Known:
+        """Return the histories of runs and their remembered refusals, as far as there are any."""
+        wanted = list(run_ids)
+        return await self._run(lambda: self._load(wanted))
 
-    def _load(self, run_ids: list[UUID], command_ids: list[UUID]) -> Known:
+    def _load(self, run_ids: list[UUID]) -> Known:
         histories: dict[UUID, list[Recorded]] = {}
-        events, refusals = self._recorder.select_known(run_ids, command_ids)
+        events, refusals = self._recorder.select_known(run_ids)
         for stored in events:
             recorded: Recorded = self._mapper.to_domain_event(stored)
             histories.setdefault(recorded.originator_id, []).append(recorded)

@@ -21,8 +21,22 @@ CREATE TABLE IF NOT EXISTS ledger.refusals (
     command_id     uuid PRIMARY KEY,
     request_sha256 text,
     outcome        bytea NOT NULL,
-    at             timestamptz NOT NULL DEFAULT now()
+    at             timestamptz NOT NULL DEFAULT now(),
+    run_id         uuid NOT NULL
 );
+
+-- Version 0.1 did not say whose they are.
+DO $$ BEGIN
+IF NOT EXISTS (SELECT FROM information_schema.columns
+               WHERE table_schema = 'ledger' AND table_name = 'refusals' AND column_name = 'run_id') THEN
+    ALTER TABLE ledger.refusals ADD run_id uuid;
+    UPDATE ledger.refusals SET run_id = (convert_from(outcome, 'UTF8')::json ->> 'run_id')::uuid;
+    ALTER TABLE ledger.refusals ALTER run_id SET NOT NULL;
+END IF;
+END $$;
+
+-- A run is loaded with what it refused.
+CREATE INDEX IF NOT EXISTS refusals_of_run ON ledger.refusals (run_id);
 
 -- By their age they are forgotten. A tree: blocks are filled again with newer rows, and a block range would span them all.
 CREATE INDEX IF NOT EXISTS refusals_at ON ledger.refusals (at);

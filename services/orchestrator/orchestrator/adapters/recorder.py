@@ -67,10 +67,10 @@ _POSITIONS = "SELECT partition, position FROM ledger.intake WHERE log_id = %b AN
 
 # The first answer stands: a command delivered again is not refused anew.
 _REFUSE = """
-INSERT INTO ledger.refusals (command_id, request_sha256, outcome)
-SELECT * FROM unnest(%b::uuid[], %b::text[], %b::bytea[]) ON CONFLICT DO NOTHING"""
+INSERT INTO ledger.refusals (run_id, command_id, request_sha256, outcome)
+SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::bytea[]) ON CONFLICT DO NOTHING"""
 
-_SELECT_REFUSALS = "SELECT command_id, request_sha256, outcome FROM ledger.refusals WHERE command_id = ANY(%b)"
+_SELECT_REFUSALS = "SELECT command_id, request_sha256, outcome FROM ledger.refusals WHERE run_id = ANY(%b)"
 
 # Several orchestrators may forget at once: each row is deleted by one of them.
 _FORGET_REFUSALS = """
@@ -174,9 +174,10 @@ class Recorder(AggregateRecorder):
 
     def _refuse(self, connection: psycopg.Connection[Any], refusals: Sequence[RefusedRequest]) -> None:
         if refusals:
-            ids = [refusal.outcome.command_id for refusal in refusals]
-            outcomes = [refusal.outcome.model_dump_json().encode() for refusal in refusals]
-            connection.execute(_REFUSE, [ids, [refusal.request_sha256 for refusal in refusals], outcomes])
+            told = [refusal.outcome for refusal in refusals]
+            outcomes = [outcome.model_dump_json().encode() for outcome in told]
+            digests = [refusal.request_sha256 for refusal in refusals]
+            connection.execute(_REFUSE, [*_columns(told, "run_id", "command_id"), digests, outcomes])
 
     def _set_deadlines(self, connection: psycopg.Connection[Any], deadlines: Sequence[Deadline]) -> None:
         due = [(deadline.run_id, deadline.due) for deadline in deadlines if deadline.due is not None]
@@ -200,19 +201,17 @@ class Recorder(AggregateRecorder):
         assert isinstance(originator_id, UUID)
         found = [
             stored
-            for stored in self.select_known([originator_id], ())[0]
+            for stored in self.select_known([originator_id])[0]
             if (gt is None or stored.originator_version > gt) and (lte is None or stored.originator_version <= lte)
         ]
         ordered = found[::-1] if desc else found
         return ordered[:limit]
 
-    def select_known(
-        self, run_ids: Sequence[UUID], command_ids: Sequence[UUID]
-    ) -> tuple[list[StoredEvent], dict[UUID, RefusedRequest]]:
-        """Return the events of several runs, each run's in order, and the remembered refusals among `command_ids`, in one go."""
+    def select_known(self, run_ids: Sequence[UUID]) -> tuple[list[StoredEvent], dict[UUID, RefusedRequest]]:
+        """Return the events of several runs, each run's in order, and what they refused, by command; in one round trip."""
         with self.connection() as connection, connection.pipeline():
-            events = connection.execute(_SELECT_EVENTS, [run_ids], binary=True) if run_ids else ()
-            refusals = connection.execute(_SELECT_REFUSALS, [command_ids], binary=True) if command_ids else ()
+            events = connection.execute(_SELECT_EVENTS, [run_ids], binary=True)
+            refusals = connection.execute(_SELECT_REFUSALS, [run_ids], binary=True)
             return (
                 [StoredEvent(*row) for row in events],
                 {row[0]: RefusedRequest(Refused.model_validate_json(row[2]), row[1]) for row in refusals},
