@@ -10,7 +10,6 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from contracts.kafka.producing import Producer
 from contracts.topics import MAX_RECORD_BYTES, Topic, all_topics
 
-
 ENOUGH_FOR_TWO = 3
 """Replicas of which two can be asked to have each record while one is away."""
 
