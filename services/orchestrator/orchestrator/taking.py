@@ -66,7 +66,6 @@ class Decisions:
     refusals: list[RefusedRequest] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
     asked_again: list[AnyCommand] = field(default_factory=list)
-    touched: set[UUID] = field(default_factory=set)
 
     def take(self, taken: Taken) -> None:
         """Decide one command after those before it."""
@@ -100,7 +99,6 @@ class Decisions:
         accepted = Accepted(command_id=command.command_id, run_id=run.run_id, view=run.view)
         answer = outcome_records(command, accepted)
         self.runs[command.run_id] = run
-        self.touched.add(command.run_id)
         self.events += recorded
         self.outgoing += [event_record(record, key) for record in recorded]
         self.outgoing += answer
@@ -134,7 +132,8 @@ class Decisions:
 
     def deadlines(self) -> list[Deadline]:
         """Return the next time that each run touched waits for."""
-        return [deadline(self.runs[run_id]) for run_id in self.touched]
+        moved_on = dict.fromkeys(recorded.event.run_id for recorded in self.events)
+        return [deadline(self.runs[run_id]) for run_id in moved_on]
 
 
 def refusal_outcome(command: AnyCommand, refusal: Refusal) -> Refused:

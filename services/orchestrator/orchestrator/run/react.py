@@ -91,12 +91,10 @@ def command_of(run_id: UUID, due: Due) -> c.FromClock:
     # The time is part of the id: a deadline that moved is another command, and the old one's refusal does not bind it.
     names = (_NAMES[due.kind], due.about, *(() if due.kind == _CHECKPOINT else (due.count,)), due.at.isoformat())
     said = {"run_id": run_id, "tenant": due.tenant, "at": due.at, "command_id": c.command_id(run_id, *names)}
-    match due.kind:
-        case "expire-lease.v1":
-            return c.ExpireLease(**said, work_id=due.about, attempt=due.count)
-        case "retry-work.v1":
-            return c.RetryWork(**said, work_id=due.about, attempt=due.count)
-    return c.ExpireCheckpoint(**said, checkpoint_id=UUID(due.about), escalations=due.count)
+    if due.kind == _CHECKPOINT:
+        return c.ExpireCheckpoint(**said, checkpoint_id=UUID(due.about), escalations=due.count)
+    command = c.ExpireLease if due.kind == _LEASE else c.RetryWork
+    return command(**said, work_id=due.about, attempt=due.count)
 
 
 _LEASE, _RETRY, _CHECKPOINT = "expire-lease.v1", "retry-work.v1", "expire-checkpoint.v1"
