@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections import defaultdict
@@ -17,7 +18,11 @@ from chaos import laws
 from chaos.load import Load
 from chaos.stage import Stage
 from contracts.runs.events import RunEvent
+from contracts.runs.headings import Heading
+from contracts.topics import EVENTS
 from local_stack.waiting import until
+from support.projecting import appending_at
+from support.records import records_of
 
 SETTLE_SECONDS = 60.0
 """How long people wait for their answers and ends once the fault is over; the longest wait of the system is a lease."""
@@ -25,12 +30,11 @@ SETTLE_SECONDS = 60.0
 SCRATCH = "from_nothing"
 
 TABLES = {
-    "hitl_runs": "run_id, tenant, version, state, session_id, user_id, created_at, updated_at, view::text",
-    "hitl_step_events": "run_id, version, kind, at, record::text",
+    "hitl_runs": "run_id, tenant, version, state, session_id, user_id, created_at, updated_at, ended",
     "hitl_pending_approvals": "*",
-    "hitl_approvals": "run_id, version, checkpoint_id, tenant, step, action, actor, at, subject_sha256, approval::text",
+    "hitl_approvals": "*",
 }
-"""What is compared: all but `folded_on`, which says in how many batches a view was made."""
+"""What is compared: all but `folded_on`, which says in how many batches a row was made."""
 
 _PER_RUN: Mapping[str, Callable[[laws.Case], Iterator[str]]] = {
     "ended": laws.ended,
@@ -108,7 +112,7 @@ async def versions_of(stage: Stage) -> dict[UUID, int]:
 async def views_differ(stage: Stage, wanted: Mapping[UUID, int]) -> list[str]:
     """Make a read model from nothing but the topic, in a database of its own; return where the live one differs.
 
-    `wanted` are the versions that the live one has to have reached first.
+    `wanted` are the versions that the live one has to have reached first. What the topic tells must be the record, to the byte.
     """
     reached: dict[UUID, int] = {}
 
@@ -122,13 +126,38 @@ async def views_differ(stage: Stage, wanted: Mapping[UUID, int]) -> list[str]:
         await until(projected, 20, "the read model has everything")
     except TimeoutError:
         return [f"{run_id}: {reached.get(run_id)} and not {wanted.get(run_id)}" for run_id in _unlike(reached, wanted)]
+    recorded, published = await _recorded(stage), await _published(stage)
     url = await stage.postgres.create_database(SCRATCH)
     try:
+        await appending_at(url)([published[key] for key in sorted(published) if key in recorded])
         await _rebuild(stage, url)
         live, made = await _dump(stage.database_url), await _dump(url)
     finally:
         await stage.postgres.drop_database(SCRATCH)
-    return [f"{table} {key}" for table in TABLES for key in _unlike(live[table], made[table])]
+    untold = [
+        f"the topic does not tell {key} as it is recorded" for key in recorded if published.get(key) != recorded[key]
+    ]
+    return untold + [f"{table} {key}" for table in TABLES for key in _unlike(live[table], made[table])]
+
+
+_Records = dict[tuple[UUID, int], bytes]
+
+
+async def _recorded(stage: Stage) -> _Records:
+    async with stage.sql() as sql:
+        return {
+            (row[0], row[1]): row[2] for row in await sql.fetch("SELECT run_id, version, record FROM ledger.events")
+        }
+
+
+async def _published(stage: Stage) -> _Records:
+    """Read the topic as an outside reader does: what is no event is passed over, what comes again is the same."""
+    found: _Records = {}
+    for record in await records_of(stage.bootstrap, EVENTS.name):
+        with contextlib.suppress(ValueError):
+            heading = Heading.parse(record.value or b"")
+            found.setdefault((heading.run_id, heading.version), record.value)
+    return found
 
 
 async def _rebuild(stage: Stage, url: str) -> None:

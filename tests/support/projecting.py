@@ -1,41 +1,81 @@
-"""Histories as the read model gets them: events of real stories, under ids of one's own, and the records that carry them."""
+"""Histories as the read model gets them: events of real stories, under ids of one's own, the record and what carries them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
 
+import asyncpg
+
 from contracts.kafka import Confirming, Outgoing
+from contracts.record import record_sql
 from contracts.runs.events import RunEvent
+from contracts.runs.headings import Heading
 from contracts.runs.views import RunView, project
 from contracts.topics import EVENTS
 from gateway.arrivals import Arrivals
+from gateway.fakes.memory import MemoryTables
 from gateway.ports import Tables
-from gateway.projection import Recorded
 from gateway.projector import Projector
 from support.deciding import Story
 
 
-def history_of(story: Story, run_id: UUID | None = None, **members: Any) -> list[Recorded]:
+def history_of(story: Story, run_id: UUID | None = None, **members: Any) -> list[bytes]:
     """Return the events of a story as they were recorded, told of another run, with checkpoints of its own, if one is named."""
-    return [recorded(_moved(event.model_copy(update=members), run_id)) for event in story.history]
+    return [_moved(event.model_copy(update=members), run_id).to_bytes() for event in story.history]
 
 
-def view_of(events: Iterable[Recorded]) -> RunView:
+def view_of(records: Iterable[bytes]) -> RunView:
     """Return the view of an unbroken row of events."""
     view = None
-    for item in events:
-        view = project(view, item.event)
+    for record in records:
+        view = project(view, RunEvent.parse(record))
     assert view is not None
     return view
 
 
-def recorded(event: RunEvent) -> Recorded:
-    """Return an event as it is read from its record."""
-    return Recorded.parse(event.to_bytes())
+Append = Callable[[Sequence[bytes]], Awaitable[None]]
+"""Writes events into the record, as the orchestrator does before it publishes them; what is there stays."""
+
+_APPEND = """
+INSERT INTO ledger.events (run_id, version, kind, record) SELECT * FROM unnest($1::uuid[], $2::int4[], $3::text[], $4::bytea[])
+ON CONFLICT DO NOTHING"""
+
+
+def appending_to(tables: MemoryTables) -> Append:
+    """Return what writes the record under a read model in memory."""
+
+    async def append(values: Sequence[bytes]) -> None:
+        for value in values:
+            tables.append(value)
+
+    return append
+
+
+def appending_at(url: str) -> Append:
+    """Return what writes the record in a database."""
+
+    async def append(values: Sequence[bytes]) -> None:
+        headings = [Heading.parse(value) for value in values]
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(record_sql())
+            await connection.execute(
+                _APPEND,
+                *([getattr(heading, name) for heading in headings] for name in ("run_id", "version", "kind")),
+                list(values),
+            )
+        finally:
+            await connection.close()
+
+    return append
+
+
+async def nowhere(values: Sequence[bytes]) -> None:
+    """Record nothing: what is published was never written."""
 
 
 def _moved(event: RunEvent, run_id: UUID | None) -> RunEvent:
@@ -72,9 +112,13 @@ class Letters:
 
 
 class Feed:
-    """A projector, the records it was given, and what became of them. Records are numbered as they are fed."""
+    """A projector, the records it was given, and what became of them. Records are numbered as they are fed.
 
-    def __init__(self, tables: Tables) -> None:
+    What it is given stands in the record before, as `append` writes it.
+    """
+
+    def __init__(self, tables: Tables, append: Append | None = None) -> None:
+        self._append = append or (appending_to(tables) if isinstance(tables, MemoryTables) else nowhere)
         self._letters = Letters()
         self.committed: dict[int, int] = {}
         self.failures: list[BaseException] = []
@@ -90,12 +134,14 @@ class Feed:
         """The dead letters that were written."""
         return self._letters.sent
 
-    async def give(self, *values: bytes | Recorded | None) -> None:
+    async def give(self, *values: bytes | None) -> None:
         """Let the projector take in one batch, and commit what it has confirmed."""
-        records = [
-            Record(value.text.encode() if isinstance(value, Recorded) else value, self._offset + number)
-            for number, value in enumerate(values)
-        ]
+        await self._append([value for value in values if value is not None and value.startswith(b"{")])
+        await self.deliver(*values)
+
+    async def deliver(self, *values: bytes | None) -> None:
+        """Let the projector take in one batch that was recorded before, or never."""
+        records = [Record(value, self._offset + number) for number, value in enumerate(values)]
         self._offset += len(records)
         following = asyncio.create_task(self._confirming.follow())
         try:
@@ -104,7 +150,7 @@ class Feed:
         finally:
             following.cancel()
 
-    async def give_all(self, batches: Iterable[Sequence[Recorded]]) -> None:
+    async def give_all(self, batches: Iterable[Sequence[bytes]]) -> None:
         """Let the projector take in batches one after the other."""
         for batch in batches:
             await self.give(*batch)

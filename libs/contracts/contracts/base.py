@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
@@ -23,14 +24,28 @@ class Message(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
 
+    @classmethod
+    def of(cls, **members: Any) -> Self:
+        """Return a message of members that are as good as validated, all of them given: a constructor at a third of its price."""
+        made = cls.__new__(cls)
+        _become(made, members, set(members))
+        return made
+
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """Return a copy with other values, which are as good as validated: `model_copy`, at a third of its price."""
-        copy = type(self).__new__(type(self))
-        object.__setattr__(copy, "__dict__", {**self.__dict__, **changes})
-        object.__setattr__(copy, "__pydantic_fields_set__", self.__pydantic_fields_set__ | changes.keys())
-        object.__setattr__(copy, "__pydantic_extra__", None)
-        object.__setattr__(copy, "__pydantic_private__", None)
+        copy = self.__class__.__new__(self.__class__)
+        _become(copy, {**self.__dict__, **changes}, self.__pydantic_fields_set__.union(changes))
         return copy
+
+
+_set = object.__setattr__
+
+
+def _become(message: Message, members: dict[str, Any], given: set[str]) -> None:
+    _set(message, "__dict__", members)
+    _set(message, "__pydantic_fields_set__", given)
+    _set(message, "__pydantic_extra__", None)
+    _set(message, "__pydantic_private__", None)
 
 
 def check_json(value: Any) -> Any:
@@ -51,8 +66,12 @@ def _is_sound(value: Any, depth: int) -> bool:
     if kind is str:
         return _is_text(value)
     if kind is dict:
-        for name, item in value.items():  # noqa: SIM110 - a generator costs half as much again, here and below
-            if type(name) is not str or not _is_text(name) or not _is_sound(item, depth + 1):
+        for name, item in value.items():
+            if type(name) is not str or not (name.isascii() or _is_text(name)):
+                return False
+            if type(item) is str and item.isascii():  # most members are
+                continue
+            if not _is_sound(item, depth + 1):
                 return False
         return True
     if value is None or kind is bool:
@@ -61,7 +80,7 @@ def _is_sound(value: Any, depth: int) -> bool:
         return bool(-MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER)
     if kind is float:
         return math.isfinite(value)
-    return kind is list and all([_is_sound(item, depth + 1) for item in value])  # noqa: C419
+    return kind is list and all([_is_sound(item, depth + 1) for item in value])  # noqa: C419 - a generator costs half as much again
 
 
 def _is_text(value: str) -> bool:
@@ -142,7 +161,30 @@ def explain(error: ValidationError) -> str:
 
 def canonical_json(value: Any) -> bytes:
     """Write a JSON value in its one canonical form (RFC 8785)."""
+    if _is_simple(value):
+        return _write_simple(value).encode()
     return rfc8785.dumps(value)
+
+
+_write_simple = json.JSONEncoder(ensure_ascii=False, check_circular=False, sort_keys=True, separators=(",", ":")).encode
+
+
+def _is_simple(value: Any) -> bool:
+    """Say whether Python's own writer, which is in C, writes `value` canonically too.
+
+    Numbers with a fraction it writes otherwise, and member names beyond ASCII it may sort otherwise.
+    """
+    kind = type(value)
+    if kind is dict:
+        for name, item in value.items():  # noqa: SIM110 - as above
+            if type(name) is not str or not name.isascii() or not (type(item) is str or _is_simple(item)):
+                return False
+        return True
+    if kind is list:
+        return all([_is_simple(item) for item in value])  # noqa: C419 - as above
+    if kind is int:
+        return bool(-MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER)
+    return kind is str or kind is bool or value is None
 
 
 def digest(value: Any) -> str:

@@ -36,7 +36,7 @@ class Arrival:
 
 
 class Arrivals:
-    """Bells by run, and what was written lately."""
+    """Bells by run, and what was answered lately."""
 
     def __init__(self) -> None:
         self.recent = Recent()

@@ -1,4 +1,4 @@
-"""Following a run as the read model moves on: until a version is reached, or event by event. Knows no HTTP.
+"""Following a run as it moves on: until a version is reached, or event by event. Knows no HTTP.
 
 The projection of this process wakes who waits at once; another gateway may project the run's partition, so we also look
 now and then.
@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from uuid import UUID
 
+from contracts.runs.events import RunCancelled, RunCompleted
 from contracts.runs.views import State
 from gateway.arrivals import Arrivals
 from gateway.ports import Away, Run, StepEvent, Views
@@ -26,9 +27,11 @@ PAGE = 100
 _OVER = (State.COMPLETED, State.CANCELLED)
 """A failed run can still be retried."""
 
+_LAST_KINDS = (RunCompleted.kind, RunCancelled.kind)
+
 
 class Following:
-    """Waits for runs of one read model."""
+    """Waits for runs."""
 
     def __init__(self, views: Views, arrivals: Arrivals) -> None:
         self._views = views
@@ -48,7 +51,7 @@ class Following:
                 left = until - time.monotonic()
                 ended = self._closed or left <= 0
                 run = recent.run(tenant, run_id, version) if version else None
-                if run is None and (ended or not recent.is_behind(run_id, version)):
+                if run is None:
                     run = await self._views.run(tenant, run_id)
                 if ended or (run is not None and run.version >= version):
                     return run
@@ -59,25 +62,22 @@ class Following:
 
         Yields an empty list when nothing has come for a while. An outage of PostgreSQL is waited out.
         """
-        silent_since = time.monotonic()
+        silent_since, over = time.monotonic(), None
         with self._arrivals.of(run_id) as arrival:
             while not self._closed:
-                events, over = await self._news(tenant, run_id, after)
+                try:
+                    events = await self._views.history(tenant, run_id, after, PAGE)
+                    if over is None and not events:
+                        run = await self._views.run(tenant, run_id)
+                        over = run is not None and run.state in _OVER
+                except Away:
+                    events = []
                 if events or time.monotonic() - silent_since >= HEARTBEAT_SECONDS:
                     yield events
                     silent_since = time.monotonic()
                 if events:
-                    after = events[-1].version
+                    after, over = events[-1].version, events[-1].kind in _LAST_KINDS
                 elif over:
                     return
                 else:
                     await arrival.reach(after + 1, FOLLOW_SECONDS)
-
-    async def _news(self, tenant: str, run_id: UUID, after: int) -> tuple[list[StepEvent], bool]:
-        try:
-            run = await self._views.run(tenant, run_id)
-            if run is None or run.version <= after:
-                return [], run is not None and run.state in _OVER
-            return await self._views.history(tenant, run_id, after, PAGE), False
-        except Away:
-            return [], False

@@ -16,7 +16,7 @@ OUTCOME_SECONDS = Histogram(
 )
 PROJECTED = Counter("countersign_projection_events", "Events that the read model has taken in.")
 SKIPPED = Counter("countersign_projection_events_seen_before", "Events that came again.")
-GAPS = Counter("countersign_projection_gaps", "Batches that found a run's next event missing.")
+GAPS = Counter("countersign_projection_gaps", "Runs whose next event was found missing, in the record too.")
 DEAD = Counter("countersign_gateway_dead_letters", "Records that could not be read.", ["topic"])
 PROJECTION_LAG = Gauge(
     "countersign_projection_lag_seconds", "From an event to its place in the read model, for the batch written last."

@@ -10,10 +10,12 @@ from starlette.responses import JSONResponse, Response
 from contracts.kafka import Desk, Unavailable
 from contracts.runs.commands import Command, StartRun
 from contracts.runs.outcomes import Accepted, Refused
-from contracts.runs.views import RunView
 from gateway.adapters.database import Database
+from gateway.folding import run_of
 from gateway.metrics import seconds_to
+from gateway.ports import Run
 from gateway.problems import refused, unavailable
+from gateway.recent import Recent
 
 _log = structlog.get_logger(__name__)
 
@@ -21,8 +23,9 @@ _log = structlog.get_logger(__name__)
 class Outcomes:
     """Asks the orchestrator, and waits for a bounded time."""
 
-    def __init__(self, desk: Desk, database: Database, wait_seconds: float) -> None:
+    def __init__(self, desk: Desk, database: Database, recent: Recent, wait_seconds: float) -> None:
         self._desk = desk
+        self._recent = recent
         self._database = database
         self._wait_seconds = wait_seconds
         self.listening = False
@@ -44,7 +47,9 @@ class Outcomes:
         seconds_to(outcome.kind if outcome else "late").observe(time.perf_counter() - began)
         match outcome:
             case Accepted(view=view):
-                return _answer(view, command)
+                run = run_of(view)
+                self._recent.answered(command.tenant, command.run_id, run)
+                return _answer(run, command)
             case Refused():
                 raise refused(outcome)
             case None:
@@ -66,11 +71,11 @@ class Outcomes:
         return JSONResponse(body, 202, {"Location": _location(command)})
 
 
-def _answer(view: RunView, command: Command) -> Response:
-    headers = {"ETag": f'"{view.version}"'}
+def _answer(run: Run, command: Command) -> Response:
+    headers = {"ETag": f'"{run.version}"'}
     if isinstance(command, StartRun):
-        return Response(view.model_dump_json(), 201, {**headers, "Location": _location(command)}, "application/json")
-    return Response(view.model_dump_json(), 200, headers, "application/json")
+        return Response(run.view, 201, {**headers, "Location": _location(command)}, "application/json")
+    return Response(run.view, 200, headers, "application/json")
 
 
 def _location(command: Command) -> str:

@@ -38,18 +38,19 @@ class Tables(Protocol):
 
 
 class Run(NamedTuple):
-    """A run as it is stored; the view is JSON text."""
+    """A run as it is shown; the view is JSON."""
 
     version: int
     state: str
-    view: str
+    view: bytes
 
 
 class StepEvent(NamedTuple):
-    """An event as it is stored; the record is JSON text."""
+    """An event as it is recorded, in JSON."""
 
     version: int
-    record: str
+    kind: str
+    record: bytes
 
 
 class Place(NamedTuple):
@@ -60,9 +61,9 @@ class Place(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Views as JSON texts, and the place of the last one if more follow."""
+    """Views in JSON, and the place of the last one if more follow."""
 
-    views: list[str]
+    views: list[bytes]
     end: Place | None
 
 
@@ -73,7 +74,7 @@ class Views(Protocol):
         """Return one run, or None."""
 
     async def history(self, tenant: str, run_id: UUID, after: int, limit: int) -> list[StepEvent]:
-        """Return events of a run behind the version `after`, in order, as far as its view has come."""
+        """Return events of a run behind the version `after`, in order."""
 
     async def runs(
         self,

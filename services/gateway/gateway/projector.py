@@ -1,7 +1,7 @@
 """Keeps the read model: batches of `run.events` go into the tables, in order, and who waits for them is woken.
 
 A batch that PostgreSQL does not take is held until it does; nothing is skipped and no offset moves past it. Several
-gateways may write about the same run for a moment, while partitions move: the tables take a view only where they hold the
+gateways may write about the same run for a moment, while partitions move: the tables take a row only where they hold the
 one it was folded on, and what is kept in memory here is a hint that they correct. Knows no SQL.
 """
 
@@ -21,14 +21,15 @@ from pydantic import ValidationError
 
 from contracts.base import explain
 from contracts.kafka import Confirming, Handed, Outgoing, RawRecord, dead_letter
-from contracts.runs.views import RunView, State
+from contracts.runs.headings import Heading
+from contracts.runs.views import State
 from gateway import metrics
 from gateway.arrivals import Arrivals
 from gateway.ports import Away, SendAll, Tables, Unfit
-from gateway.projection import Changes, Gap, Known, Recorded, project_batch
+from gateway.projection import Changes, Known, Standing, project_batch
 
-MOST_VIEWS = 4_096
-"""Views kept in memory; others are loaded when an event comes for them."""
+MOST_STANDINGS = 10_000
+"""Runs of which it is known how they stand; that of others is loaded when an event comes for them."""
 
 AGAIN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
 """Pauses between tries while PostgreSQL is away; the last one repeats."""
@@ -42,7 +43,7 @@ class Taken(NamedTuple):
     """A record and the event it holds."""
 
     record: RawRecord
-    recorded: Recorded
+    heading: Heading
 
 
 class Projector:
@@ -61,7 +62,7 @@ class Projector:
         self._send_all = send_all
         self._confirming = confirming
         self._fail = fail
-        self._views: OrderedDict[UUID, RunView] = OrderedDict()
+        self._standings: OrderedDict[UUID, Standing] = OrderedDict()
         self._closed = asyncio.Event()
 
     def close(self) -> None:
@@ -90,7 +91,7 @@ class Projector:
         if not taken:
             return []
         try:
-            await self._hold([item.recorded for item in taken])
+            await self._hold([item.heading for item in taken])
         except Unfit as error:
             if len(taken) == 1:
                 return [_dead(taken[0].record, error)]
@@ -98,7 +99,7 @@ class Projector:
             return []
         return [letter for item in taken for letter in await self._write([item])]
 
-    async def _hold(self, batch: Sequence[Recorded]) -> None:
+    async def _hold(self, batch: Sequence[Heading]) -> None:
         for tries in range(2**31):
             try:
                 return await self._apply(batch)
@@ -114,52 +115,39 @@ class Projector:
                 await self._closed.wait()
             raise Closed
 
-    async def _apply(self, batch: Sequence[Recorded]) -> None:
+    async def _apply(self, batch: Sequence[Heading], *, again: bool = False) -> None:
         began = time.perf_counter()
-        known = await self._known({recorded.event.run_id for recorded in batch})
+        # A run that begins is taken for new, at first: when it comes again, the tables say so.
+        new = set() if again else {heading.run_id for heading in batch if heading.version == 1}
+        known = await self._known({heading.run_id for heading in batch} - new)
         changes = project_batch(known, batch)
         if changes.gaps:
-            # What is kept here may be what another gateway has moved on from; the tables know.
+            # Another gateway may have moved the run on, or an event be lost: the tables and the record know.
             known |= await self._tables.load(changes.gaps)
             changes = project_batch(known, batch)
-        overtaken = await self._write_changes(changes)
-        if changes.gaps:
-            await self._mend(changes.gaps)
+        _tell(changes.gaps)
+        overtaken = await self._tables.write(changes) if changes.moved else set()
+        self._remember(changes, overtaken)
+        self._arrivals.moved({run_id: moved.standing.version for run_id, moved in changes.moved.items()})
         _observe(batch, changes, began)
         if overtaken:
-            await self._apply([recorded for recorded in batch if recorded.event.run_id in overtaken])
-
-    async def _write_changes(self, changes: Changes) -> set[UUID]:
-        overtaken = await self._tables.write(changes)
-        self._remember(changes, overtaken)
-        self._arrivals.recent.written(m for run_id, m in changes.moved.items() if run_id not in overtaken)
-        self._arrivals.moved({run_id: moved.view.version for run_id, moved in changes.moved.items()})
-        return overtaken
+            await self._apply([heading for heading in batch if heading.run_id in overtaken], again=True)
 
     async def _known(self, run_ids: set[UUID]) -> dict[UUID, Known]:
-        known = {run_id: Known(self._views[run_id]) for run_id in run_ids if run_id in self._views}
+        known = {run_id: Known(self._standings[run_id]) for run_id in run_ids if run_id in self._standings}
         missing = run_ids - known.keys()
         return known | await self._tables.load(missing) if missing else known
 
-    async def _mend(self, gaps: Mapping[UUID, Gap]) -> None:
-        """Say what is missing, and fold what can be: a rebuild may have brought it while the later events were parked."""
-        for run_id, gap in gaps.items():
-            _log.error("events are missing", run_id=str(run_id), reached=gap.reached, waiting=gap.waiting)
-        metrics.GAPS.inc()
-        changes = project_batch(await self._tables.load(gaps), ())
-        if changes.moved:
-            await self._write_changes(changes)
-
     def _remember(self, changes: Changes, overtaken: set[UUID]) -> None:
         for run_id, moved in changes.moved.items():
-            self._views[run_id] = moved.view
-            self._views.move_to_end(run_id)
-        # Of a run with a gap the tables know more: what was parked. Of one that is over, nothing more is expected.
-        over = {run_id for run_id, moved in changes.moved.items() if moved.view.state in _OVER}
+            self._standings[run_id] = moved.standing
+            self._standings.move_to_end(run_id)
+        # Of one that is over, nothing more is expected.
+        over = {run_id for run_id, moved in changes.moved.items() if moved.standing.state in _OVER}
         for run_id in overtaken | changes.gaps.keys() | over:
-            self._views.pop(run_id, None)
-        while len(self._views) > MOST_VIEWS:
-            self._views.popitem(last=False)
+            self._standings.pop(run_id, None)
+        while len(self._standings) > MOST_STANDINGS:
+            self._standings.popitem(last=False)
 
 
 class Closed(Exception):
@@ -171,7 +159,7 @@ def _parsed(records: Sequence[RawRecord]) -> tuple[list[Taken], list[Outgoing]]:
     letters: list[Outgoing] = []
     for record in records:
         try:
-            taken.append(Taken(record, Recorded.parse(record.value)))
+            taken.append(Taken(record, Heading.parse(record.value or b"")))
         except ValueError as error:
             letters.append(_dead(record, error))
     return taken, letters
@@ -192,8 +180,14 @@ def _next_offsets(records: Sequence[RawRecord]) -> dict[int, int]:
     return {record.partition: record.offset + 1 for record in records}
 
 
-def _observe(batch: Sequence[Recorded], changes: Changes, began: float) -> None:
-    metrics.PROJECTED.inc(len(changes.events))
-    metrics.SKIPPED.inc(len(batch) - len(changes.events))
+def _tell(gaps: Mapping[UUID, int]) -> None:
+    for run_id, missing in gaps.items():
+        _log.error("an event is missing, in the record too", run_id=str(run_id), version=missing)
+        metrics.GAPS.inc()
+
+
+def _observe(batch: Sequence[Heading], changes: Changes, began: float) -> None:
+    metrics.PROJECTED.inc(changes.news)
+    metrics.SKIPPED.inc(max(0, len(batch) - changes.news))
     metrics.PROJECTION_SECONDS.observe(time.perf_counter() - began)
-    metrics.PROJECTION_LAG.set((datetime.now(UTC) - batch[-1].event.at).total_seconds())
+    metrics.PROJECTION_LAG.set((datetime.now(UTC) - batch[-1].at).total_seconds())

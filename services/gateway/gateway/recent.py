@@ -1,47 +1,41 @@
-"""What this gateway wrote into the read model a moment ago: a client that asks for a version mostly asks for what just came."""
+"""What this gateway answered a moment ago: who was told of a version mostly asks for what just came."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from uuid import UUID
 
 from gateway.ports import Run
-from gateway.projection import Moved
 
 FRESH_SECONDS = 1.0
-"""How long what was written is taken for the newest. While partitions move, another gateway may have written since."""
+"""How long an answer is repeated. It is right for ever, of its version; but there may be a newer one."""
 
 
 class Recent:
-    """Runs as they were written, for a moment."""
+    """Runs as they were answered, for a moment."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._moved: OrderedDict[UUID, tuple[float, Moved]] = OrderedDict()
+        self._answered: OrderedDict[tuple[str, UUID], tuple[float, Run]] = OrderedDict()
 
-    def written(self, runs: Iterable[Moved]) -> None:
-        """Keep what stands in the tables now, and forget what is no longer fresh."""
-        now = self._clock()
-        for moved in runs:
-            self._moved[moved.view.run_id] = now, moved
-            self._moved.move_to_end(moved.view.run_id)
-        while self._moved and self._is_stale(next(iter(self._moved))):
-            self._moved.popitem(last=False)
+    def answered(self, tenant: str, run_id: UUID, run: Run) -> None:
+        """Keep what the orchestrator said of a run, and forget what is no longer fresh."""
+        now, known = self._clock(), self._answered.get((tenant, run_id))
+        if known is None or known[1].version <= run.version:
+            self._answered[tenant, run_id] = now, run
+            self._answered.move_to_end((tenant, run_id))
+        while self._answered and self._is_stale(next(iter(self._answered.values()))[0]):
+            self._answered.popitem(last=False)
 
     def run(self, tenant: str, run_id: UUID, version: int) -> Run | None:
-        """Return the run if it was written lately and has `version` or more."""
-        if run_id not in self._moved or self._is_stale(run_id):
-            return None
-        _, moved = self._moved[run_id]
-        if moved.tenant != tenant or moved.view.version < version:
-            return None
-        return Run(moved.view.version, moved.view.state.value, moved.view.model_dump_json())
+        """Return the run if it was answered lately and has `version` or more."""
+        at, run = self._answered.get((tenant, run_id), _NEVER)
+        return None if run is None or run.version < version or self._is_stale(at) else run
 
-    def is_behind(self, run_id: UUID, version: int) -> bool:
-        """Say whether the run was written lately and has not come to `version` yet: the tables hold nothing newer."""
-        return run_id in self._moved and not self._is_stale(run_id) and self._moved[run_id][1].view.version < version
+    def _is_stale(self, at: float) -> bool:
+        return self._clock() - at > FRESH_SECONDS
 
-    def _is_stale(self, run_id: UUID) -> bool:
-        return self._clock() - self._moved[run_id][0] > FRESH_SECONDS
+
+_NEVER: tuple[float, None] = (0.0, None)

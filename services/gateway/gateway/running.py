@@ -57,7 +57,7 @@ class Running:
         self._arrivals = Arrivals()
         self.following = Following(self.views, self._arrivals)
         self._desk = Desk(self._broker, self._producer, settings.fetch_wait_ms)
-        self.outcomes = Outcomes(self._desk, self.database, settings.outcome_wait_seconds)
+        self.outcomes = Outcomes(self._desk, self.database, self._arrivals.recent, settings.outcome_wait_seconds)
         self._confirming = Confirming(self._commit)
         self._projector = Projector(
             self._tables, self._arrivals, self._producer.send_all, self._confirming, background.fail

@@ -18,7 +18,7 @@ from prometheus_client import Counter, Histogram
 
 from chassis.failpoints import Reached, nothing
 from contracts.kafka import Confirming, Handed, Outgoing, RawRecord
-from contracts.runs.commands import AnyCommand
+from contracts.runs.commands import AnyCommand, StartRun
 from contracts.topics import COMMANDS
 from orchestrator.ports import Batch, Fenced, Known, Ledger, LedgerAway, Move, Publisher, Recorded
 from orchestrator.remembering import Runs
@@ -112,20 +112,32 @@ class Intake:
         return outgoing
 
     async def _take(self, fresh: Sequence[Taken]) -> list[Outgoing]:
+        self._look_for_gaps(fresh)
         commands = [taken.command for taken in fresh if taken.command is not None]
-        run_ids = {command.run_id for command in commands}
-        missing = self._runs.missing(run_ids)
-        known = await self._ledger.load(missing) if missing else Known()
+        missing = self._runs.missing({command.run_id for command in commands})
+        begun = _beginning(commands, missing)
+        try:
+            return await self._settle(fresh, commands, missing, begun)
+        except Fenced:
+            if not begun:
+                raise
+        # A start that came before, most likely, and its run is not kept any more. The ledger knows.
+        return await self._settle(fresh, commands, missing, set())
+
+    async def _settle(
+        self, fresh: Sequence[Taken], commands: Sequence[AnyCommand], missing: set[UUID], begun: set[UUID]
+    ) -> list[Outgoing]:
+        unknown = missing - begun
+        known = await self._ledger.load(unknown) if unknown else Known()
         refused = dict(known.refusals)
-        for run_id in run_ids - missing:
+        for run_id in {command.run_id for command in commands} - missing:
             refused |= self._runs.refused(run_id)
         decisions = Decisions(self._folded(commands, known), refused, self._now())
         for taken in fresh:
             decisions.take(taken)
         moves = [Move(p, self._positions[p], after) for p, after in _next_offsets(fresh).items()]
-        self._look_for_gaps(fresh)
         self._reached("intake.appending")
-        await self._ledger.transact(Batch(moves, decisions.events, decisions.refusals, decisions.deadlines()))
+        await self._ledger.transact(Batch(moves, decisions.events, decisions.refusals, decisions.deadlines(), begun))
         self._reached("intake.appended")
         self._positions |= {move.partition: move.after for move in moves}
         self._runs.remember(
@@ -181,6 +193,12 @@ class Intake:
 
 def _fold(history: Sequence[Recorded]) -> Run | None:
     return fold(recorded.event for recorded in history)
+
+
+def _beginning(commands: Sequence[AnyCommand], missing: set[UUID]) -> set[UUID]:
+    """Return those of `missing` that a start comes first for: the ledger knows nothing of them, and says so if it does."""
+    first = {command.run_id: command for command in reversed(commands)}
+    return {run_id for run_id in missing if isinstance(first[run_id], StartRun)}
 
 
 def _next_offsets(batch: Iterable[Taken]) -> dict[int, int]:

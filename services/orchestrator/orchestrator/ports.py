@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from contracts.kafka import Outgoing
@@ -22,8 +22,7 @@ class Fenced(Exception):
     """Somebody else has moved on from where this owner stands. Nothing was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """An event and the bytes it is stored and published as."""
 
     event: RunEvent
@@ -40,16 +39,14 @@ class Recorded:
         return self.event.version
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedRequest:
+class RefusedRequest(NamedTuple):
     """A refusal to remember, and the digest of the request it answered."""
 
     outcome: Refused
     request_sha256: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """A partition's position, from where this owner stands to where it will."""
 
     partition: int
@@ -59,12 +56,16 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """All that one batch of commands writes, in one transaction."""
+    """All that one batch of commands writes, in one transaction.
+
+    `begun` are the runs that were decided on unseen, as runs that begin: nothing of them may be known.
+    """
 
     moves: Sequence[Move]
     events: Sequence[Recorded] = ()
     refusals: Sequence[RefusedRequest] = ()
     deadlines: Sequence[Deadline] = ()
+    begun: Collection[UUID] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Ledger(Protocol):
     """
 
     async def transact(self, batch: Batch) -> None:
-        """Write all of `batch` or nothing. Raises Fenced when a position or a run's version has moved on."""
+        """Write all of `batch` or nothing. Raises Fenced when a position or a run has moved on from where it was taken to be."""
 
     async def load(self, run_ids: Iterable[UUID]) -> Known:
         """Return the histories of runs and their remembered refusals, as far as there are any."""

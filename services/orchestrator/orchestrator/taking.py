@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
@@ -17,14 +18,13 @@ from contracts.runs.outcomes import Accepted, Outcome, Refused
 from contracts.runs.views import RunView
 from contracts.topics import EVENTS, MAX_EVENT_BYTES, OUTCOMES, WORK
 from orchestrator.ports import Recorded, RefusedRequest
-from orchestrator.run import Deadline, Refusal, Run, deadline, fold, orders, unfold
+from orchestrator.run import ORDERING, Deadline, Refusal, Run, deadline, fold, orders, unfold
 from orchestrator.run.errors import IdempotencyKeyReused, PayloadTooLarge, Undecidable
 
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """A record of `run.commands` and the command it holds, or why it holds none."""
 
     record: RawRecord
@@ -66,6 +66,7 @@ class Decisions:
     refusals: list[RefusedRequest] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
     asked_again: list[AnyCommand] = field(default_factory=list)
+    moved_on: dict[UUID, Run] = field(default_factory=dict)
 
     def take(self, taken: Taken) -> None:
         """Decide one command after those before it."""
@@ -98,7 +99,7 @@ class Decisions:
         run = story.run
         accepted = Accepted(command_id=command.command_id, run_id=run.run_id, view=run.view)
         answer = outcome_records(command, accepted)
-        self.runs[command.run_id] = run
+        self.runs[command.run_id] = self.moved_on[command.run_id] = run
         self.events += recorded
         self.outgoing += [event_record(record, key) for record in recorded]
         self.outgoing += answer
@@ -106,12 +107,12 @@ class Decisions:
     def _stamped(self, command: AnyCommand, run: Run | None) -> AnyCommand:
         # One clock for all: leases and time limits count from when a command is taken in, however long it lay in Kafka.
         # Time never runs backwards within a run, nor before the time that a deadline was set for.
-        times = [self.now]
+        at = self.now
         if run is not None:
-            times.append(run.view.updated_at)
+            at = max(at, run.view.updated_at)
         if isinstance(command, FromClock):
-            times.append(command.at)
-        return command.changed({"at": max(times)})
+            at = max(at, command.at)
+        return command.changed({"at": at})
 
     def _refuse(self, command: AnyCommand, refusal: Refusal) -> None:
         _log.debug("refused", kind=command.kind, run_id=str(command.run_id), code=refusal.code, reason=refusal.message)
@@ -127,13 +128,15 @@ class Decisions:
     def orders(self) -> list[Outgoing]:
         """Return the work that follows, for the runs as they stand after the whole batch."""
         return [
-            record for recorded in self.events for record in order_records(recorded, self.runs[recorded.event.run_id])
+            record
+            for recorded in self.events
+            if isinstance(recorded.event.data, ORDERING)
+            for record in order_records(recorded, self.runs[recorded.event.run_id])
         ]
 
     def deadlines(self) -> list[Deadline]:
         """Return the next time that each run touched waits for."""
-        moved_on = dict.fromkeys(recorded.event.run_id for recorded in self.events)
-        return [deadline(self.runs[run_id]) for run_id in moved_on]
+        return [deadline(run) for run in self.moved_on.values()]
 
 
 def refusal_outcome(command: AnyCommand, refusal: Refusal) -> Refused:

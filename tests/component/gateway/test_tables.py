@@ -5,24 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
+from contracts.runs.events import RunEvent
 from contracts.runs.views import RunView
 from gateway.adapters.database import Database
 from gateway.adapters.tables import PostgresTables, ensure_schema
 from gateway.adapters.views import PostgresViews
 from gateway.fakes.memory import MemoryTables
 from gateway.ports import Away, Page, Place, Tables, Views
-from gateway.projection import Changes, Recorded, project_batch
+from gateway.projection import Changes, project_batch
 from local_stack.postgres import Postgres
 from support.asking import approve, at_error_review, at_payload_review, cancel, executed, retry
 from support.deciding import Story
-from support.projecting import Feed, history_of, view_of
+from support.projecting import Append, Feed, appending_at, appending_to, history_of, view_of
 
 TENANT = "default"
 WAITING = at_payload_review()
@@ -36,6 +37,11 @@ class Store:
 
     tables: Tables
     views: Views
+    append: Append
+
+    def feed(self) -> Feed:
+        """Return a projector that fills it."""
+        return Feed(self.tables, self.append)
 
 
 @pytest_asyncio.fixture(params=["memory", "postgres"])
@@ -43,12 +49,12 @@ async def store(request: pytest.FixtureRequest, postgres_url: str) -> AsyncItera
     """Give an empty read model, in memory and in PostgreSQL."""
     if request.param == "memory":
         memory = MemoryTables()
-        yield Store(memory, memory)
+        yield Store(memory, memory, appending_to(memory))
         return
     await ensure_schema(postgres_url)
     tables, database = PostgresTables(postgres_url), Database(postgres_url)
     await database.start()
-    yield Store(tables, PostgresViews(database))
+    yield Store(tables, PostgresViews(database), appending_at(postgres_url))
     await tables.close()
     await database.stop()
 
@@ -56,7 +62,7 @@ async def store(request: pytest.FixtureRequest, postgres_url: str) -> AsyncItera
 async def fill(store: Store, *histories: tuple[Story, UUID], **members: object) -> None:
     """Project whole histories."""
     for story, run_id in histories:
-        await Feed(store.tables).give(*history_of(story, run_id, **members))
+        await store.feed().give(*history_of(story, run_id, **members))
 
 
 def ids(page: Page) -> list[UUID]:
@@ -81,35 +87,31 @@ async def test_a_history_is_every_event_in_order_as_it_came(store: Store) -> Non
     """In pages, from behind a version on, and for its own tenant alone."""
     run_id = uuid4()
     await fill(store, (FINISHED, run_id))
-    texts = [item.text for item in history_of(FINISHED, run_id)]
-    assert [event.record for event in await store.views.history(TENANT, run_id, 0, 100)] == texts
+    records = history_of(FINISHED, run_id)
+    assert [event.record for event in await store.views.history(TENANT, run_id, 0, 100)] == records
     assert [event.version for event in await store.views.history(TENANT, run_id, 2, 3)] == [3, 4, 5]
     assert await store.views.history("another", run_id, 0, 100) == []
 
 
-async def test_a_history_shows_nothing_beyond_a_gap(store: Store) -> None:
-    """What was parked is shown when what is before it has come."""
+async def test_a_run_is_read_as_it_is_recorded_before_it_is_projected(store: Store) -> None:
+    """Who was told of a version need not wait for the tables; a list shows a run as it was found."""
     run_id = uuid4()
-    events, feed = history_of(FINISHED, run_id), Feed(store.tables)
-    await feed.give(*events[:2], *events[3:])
-    assert [event.version for event in await store.views.history(TENANT, run_id, 0, 100)] == [1, 2]
-    await feed.give(events[2])
-    assert len(await store.views.history(TENANT, run_id, 0, 100)) == len(events)
+    await fill(store, (WAITING, run_id))
+    await store.append(history_of(FINISHED, run_id))
     run = await store.views.run(TENANT, run_id)
     assert run is not None
-    assert RunView.model_validate_json(run.view) == view_of(events)
+    assert run.state == "completed"
+    assert len(await store.views.history(TENANT, run_id, 0, 100)) == run.version
+    (listed,) = (await store.views.runs(TENANT, 10, state="payload_review")).views
+    assert RunView.model_validate_json(listed) == view_of(history_of(WAITING, run_id))
 
 
-async def test_the_end_of_a_history_that_comes_first_is_found_again(store: Store) -> None:
-    """A projector that knows nothing of the parked events folds them when the beginning comes."""
-    run_id = uuid4()
-    events = history_of(FINISHED, run_id)
-    await Feed(store.tables).give(*events[3:])
-    assert await store.views.run(TENANT, run_id) is None
-    await Feed(store.tables).give(*events[:3])
-    run = await store.views.run(TENANT, run_id)
-    assert run is not None
-    assert run.version == len(events)
+async def test_what_was_never_recorded_is_nobodys_run(store: Store) -> None:
+    """Whoever can write to the topic cannot make one up."""
+    await store.feed().deliver(*history_of(WAITING, uuid4()))
+    await fill(store, (WAITING, run_id := uuid4()))
+    assert ids(await store.views.runs(TENANT, 10)) == [run_id]
+    assert ids(await store.views.pending(TENANT, 10)) == [run_id]
 
 
 async def test_what_waits_is_listed_until_it_is_decided(store: Store) -> None:
@@ -148,9 +150,9 @@ async def test_runs_are_paged_newest_first_and_what_waits_oldest_first(store: St
     """Each item once, also where many have the same time."""
     run_ids = [uuid4() for _ in range(7)]
     for number, run_id in enumerate(run_ids):
-        events = history_of(WAITING, run_id)
-        late = [item.event.model_copy(update={"at": item.event.at + timedelta(hours=number // 2)}) for item in events]
-        await Feed(store.tables).give(*(event.to_bytes() for event in late))
+        events = [RunEvent.parse(record) for record in history_of(WAITING, run_id)]
+        late = [event.model_copy(update={"at": event.at + timedelta(hours=number // 2)}) for event in events]
+        await store.feed().give(*(event.to_bytes() for event in late))
 
     async def all_pages(lists: object, *, limit: int) -> list[UUID]:
         found: list[UUID] = []
@@ -195,6 +197,9 @@ async def rows(url: str, query: str) -> list[tuple[object, ...]]:
     """Ask the database itself."""
     connection = await asyncpg.connect(url)
     try:
+        if ";" in query:
+            await connection.execute(query)
+            return []
         return [tuple(row) for row in await connection.fetch(query)]
     finally:
         await connection.close()
@@ -204,14 +209,47 @@ async def test_many_gateways_may_make_the_schema_at_once(postgres_url: str) -> N
     """Each finds it made, by itself or by another."""
     await asyncio.gather(*(ensure_schema(postgres_url) for _ in range(8)))
     tables = await rows(postgres_url, "select tablename from pg_tables where schemaname = 'views' order by 1")
-    assert tables == [("hitl_approvals",), ("hitl_pending_approvals",), ("hitl_runs",), ("hitl_step_events",)]
+    assert tables == [("hitl_approvals",), ("hitl_pending_approvals",), ("hitl_runs",)]
+
+
+async def test_the_schema_of_version_0_1_is_taken_over(postgres_url: str) -> None:
+    """Views and events that were kept twice go; rows stay, and are found by state."""
+    await rows(postgres_url, _OLD_SCHEMA)
+    run_ids = [uuid4(), uuid4()]
+    for run_id, state in zip(run_ids, ("completed", "payload_review"), strict=True):
+        old = f"('{run_id}', 'default', 3, 0, '{state}', now(), now(), '{{}}')"
+        await rows(
+            postgres_url,
+            f"insert into views.hitl_runs (run_id, tenant, version, folded_on, state, created_at, updated_at, view) values {old}",  # noqa: S608
+        )
+    await ensure_schema(postgres_url)
+    await ensure_schema(postgres_url)
+    found = await rows(postgres_url, "select run_id, ended from views.hitl_runs order by ended")
+    assert found == [(run_ids[0], "completed"), (run_ids[1], None)]
+    assert await rows(postgres_url, "select * from views.hitl_step_events") == []
+
+
+_OLD_SCHEMA = """
+create schema views;
+create table views.hitl_runs (
+    run_id uuid primary key, tenant text not null, version bigint not null, folded_on bigint not null, state text not null,
+    session_id text, user_id text, created_at timestamptz not null, updated_at timestamptz not null, view json not null);
+create index hitl_runs_in_state on views.hitl_runs (tenant, state, created_at desc, run_id desc);
+create table views.hitl_step_events (
+    run_id uuid not null, version bigint not null, kind text not null, at timestamptz not null, record json not null,
+    primary key (run_id, version));
+create table views.hitl_approvals (
+    run_id uuid not null, version bigint not null, checkpoint_id uuid not null, tenant text not null, step text not null,
+    action text not null, actor text not null, at timestamptz not null, subject_sha256 text not null, approval json not null,
+    primary key (run_id, version));
+create index hitl_approvals_of_checkpoint on views.hitl_approvals (checkpoint_id)"""
 
 
 async def test_decisions_are_rows_of_their_own(tables: PostgresTables, postgres_url: str) -> None:
     """Who decided what, when and at which version, each once however often the events come."""
     run_id, retried = uuid4(), uuid4()
     for _ in range(2):
-        await Feed(tables).give(*history_of(FINISHED, run_id), *history_of(RETRIED, retried))
+        await Feed(tables).deliver(*history_of(FINISHED, run_id), *history_of(RETRIED, retried))
     query = "select run_id, step, action, actor from views.hitl_approvals order by at, version"
     assert sorted(await rows(postgres_url, query), key=str) == sorted(
         [
@@ -224,28 +262,26 @@ async def test_decisions_are_rows_of_their_own(tables: PostgresTables, postgres_
     )
 
 
-async def test_text_that_only_json_can_hold_is_kept(tables: PostgresTables, postgres_url: str) -> None:
+async def test_text_that_only_json_can_hold_is_read(tables: PostgresTables, postgres_url: str) -> None:
     """A null character in a comment: PostgreSQL's text refuses it, the JSON around it does not."""
-    run_id = uuid4()
     story = WAITING.given(approve(comment="nul \x00 and \u2028"))
-    feed = Feed(tables)
-    await feed.give(*history_of(story, run_id))
-    (record,) = await rows(
-        postgres_url, "select record::text from views.hitl_step_events where kind = 'checkpoint-approved.v1'"
+    feed = Feed(tables, appending_at(postgres_url))
+    await feed.give(*history_of(story, uuid4()))
+    ((record, at),) = await rows(
+        postgres_url, "select record::text, at from views.hitl_step_events where kind = 'checkpoint-approved.v1'"
     )
-    assert "\\u0000" in str(record[0])
+    assert "\\u0000" in str(record)
+    assert isinstance(at, datetime)
     assert feed.letters == []
 
 
-async def test_a_value_that_no_column_takes_is_a_dead_letter(tables: PostgresTables) -> None:
+async def test_a_value_that_no_column_takes_is_a_dead_letter(tables: PostgresTables, postgres_url: str) -> None:
     """A null character in a session's name; the run beside it is projected."""
     broken, whole = uuid4(), uuid4()
     feed = Feed(tables)
-    await feed.give(*history_of(WAITING, broken, session_id="a\x00b")[:1], *history_of(WAITING, whole))
+    await feed.deliver(*history_of(WAITING, broken, session_id="a\x00b")[:1], *history_of(WAITING, whole))
     assert len(feed.letters) == 1
-    known = await tables.load([broken, whole])
-    assert known[broken].view is None
-    assert known[whole].view == view_of(history_of(WAITING, whole))
+    assert await rows(postgres_url, "select run_id, version from views.hitl_runs") == [(whole, 3)]
 
 
 async def test_two_writers_at_once_end_with_the_newest_of_each_run(postgres_url: str) -> None:
@@ -254,33 +290,33 @@ async def test_two_writers_at_once_end_with_the_newest_of_each_run(postgres_url:
     run_ids = [uuid4() for _ in range(20)]
     ahead, behind = PostgresTables(postgres_url), PostgresTables(postgres_url)
 
-    def events(story: Story) -> list[Recorded]:
+    def events(story: Story) -> list[bytes]:
         return [item for run_id in run_ids for item in history_of(story, run_id)]
 
+    append = appending_at(postgres_url)
     for _ in range(10):
-        await asyncio.gather(Feed(ahead).give(*events(FINISHED)), Feed(behind).give(*events(WAITING)))
-        known = await ahead.load(run_ids)
-        assert {item.view.state.value for item in known.values() if item.view} == {"completed"}
+        await asyncio.gather(Feed(ahead, append).give(*events(FINISHED)), Feed(behind, append).give(*events(WAITING)))
+        found = await rows(postgres_url, "select state, count(*) from views.hitl_runs group by 1")
+        assert found == [("completed", len(run_ids))]
         assert await rows(postgres_url, "select * from views.hitl_pending_approvals") == []
-        await rows(postgres_url, "truncate views.hitl_runs, views.hitl_step_events, views.hitl_pending_approvals")
+        await rows(postgres_url, "truncate views.hitl_runs, views.hitl_pending_approvals")
     await ahead.close()
     await behind.close()
 
 
 async def test_a_rebuild_makes_the_very_tables_that_are_there(tables: PostgresTables, postgres_url: str) -> None:
-    """Views, what waits and decisions, folded from the kept events, are what was there; damage is mended."""
+    """Rows, what waits and decisions, folded from the record, are what was there; damage is mended."""
     woven = [item for story in (WAITING, FINISHED, RETRIED) for item in history_of(story, uuid4())]
-    feed = Feed(tables)
+    feed = Feed(tables, appending_at(postgres_url))
     await feed.give_all([woven[start : start + 4] for start in range(0, len(woven), 4)])
     queries = [
-        "select run_id, tenant, version, state, session_id, user_id, created_at, updated_at, view::text from views.hitl_runs order by 1",
+        "select run_id, tenant, version, state, session_id, user_id, created_at, updated_at, ended from views.hitl_runs order by 1",
         "select * from views.hitl_pending_approvals order by 1",
-        "select run_id, version, checkpoint_id, actor, approval::text from views.hitl_approvals order by 1, 2",
-        "select run_id, version, record::text from views.hitl_step_events order by 1, 2",
+        "select * from views.hitl_approvals order by 1, 2",
     ]
     before = [await rows(postgres_url, query) for query in queries]
-    assert [len(found) for found in before] == [3, 1, 4, len(woven)]
-    await rows(postgres_url, "update views.hitl_runs set view = '{}', version = 99")
+    assert [len(found) for found in before] == [3, 1, 4]
+    await rows(postgres_url, "update views.hitl_runs set state = 'failed', version = 99")
     await rows(postgres_url, "delete from views.hitl_pending_approvals")
     assert await tables.remake(project_batch) == len(woven)
     assert [await rows(postgres_url, query) for query in queries] == before
@@ -290,7 +326,8 @@ async def test_readers_see_the_old_tables_until_a_rebuild_is_done(tables: Postgr
     """And a writer that came meanwhile goes on behind it."""
     run_id = uuid4()
     events = history_of(FINISHED, run_id)
-    await Feed(tables).give(*events[:5])
+    feed = Feed(tables, appending_at(postgres_url))
+    await feed.give(*events[:5])
     seen: list[list[tuple[object, ...]]] = []
     looking = "select version from views.hitl_runs"
 
@@ -302,7 +339,7 @@ async def test_readers_see_the_old_tables_until_a_rebuild_is_done(tables: Postgr
     rebuilding = asyncio.to_thread(asyncio.run, _remake(postgres_url, fold))
     await rebuilding
     assert seen == [[(5,)]]
-    await Feed(tables).give(*events[5:])
+    await feed.give(*events[5:])
     assert await rows(postgres_url, looking) == [(len(events),)]
 
 
@@ -319,7 +356,9 @@ async def test_the_tables_come_back_with_the_server(private_postgres: Postgres) 
     tables, database = PostgresTables(url), Database(url)
     await database.start()
     events = history_of(WAITING, run_id)
-    await Feed(tables).give(*events[:2])
+    append = appending_at(url)
+    await append(events)
+    await Feed(tables).deliver(*events[:2])
     assert not database.is_away
     await private_postgres.stop()
     with pytest.raises(Away):
@@ -329,10 +368,11 @@ async def test_the_tables_come_back_with_the_server(private_postgres: Postgres) 
     watching = asyncio.create_task(database.watch())
     while not database.is_away:  # noqa: ASYNC110 - the pinger tells nobody of an end
         await asyncio.sleep(0.01)
-    giving = asyncio.create_task(Feed(tables).give(*events[2:]))
+    giving = asyncio.create_task(Feed(tables).deliver(*events[2:]))
     await private_postgres.start()
     await giving
     await database.wait_until_here(30)
+    assert await rows(url, "select version from views.hitl_runs") == [(len(events),)]
     run = await PostgresViews(database).run(TENANT, run_id)
     assert run is not None
     assert run.version == len(events)

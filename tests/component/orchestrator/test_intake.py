@@ -132,6 +132,29 @@ async def test_a_refused_command_is_refused_again_within_its_batch(owner: Owner,
     assert len((await dump(ledger_url))["refusals"]) == 1
 
 
+async def test_a_start_that_comes_again_when_its_run_is_over_begins_nothing(owner: Owner, ledger_url: str) -> None:
+    """Its run is not kept any more: it gets its answer from the ledger, and what comes with it in the batch takes effect."""
+    log, run_id, other = Log(), uuid4(), uuid4()
+    once = start(run_id, reply_to=0)
+    first = await owner.take(log.write(once, cancel(run_id), start(other)))
+    sent = await owner.take(log.write(start(reply_to=1), once, prepared(other)))
+    assert sent.answer(once.command_id) == "accepted"
+    assert sent.on(OUTCOMES.name)[-1] == first.on(OUTCOMES.name)[0]
+    assert sent.kinds() == ["run-started.v1", "run-prepared.v1", "checkpoint-opened.v1"]
+    assert len((await dump(ledger_url))["events"]) == len(first.events()) + 3
+
+
+async def test_a_start_that_was_refused_is_refused_again(owner: Owner) -> None:
+    """Its run has no events; the same command with a body that would be accepted gets the answer that it got."""
+    log, run_id = Log(), uuid4()
+    refused = start(run_id, prompt="p" * MAX_EVENT_BYTES, reply_to=0)
+    first = await owner.take(log.write(refused))
+    again = await owner.take(log.write(start(run_id, command_id=refused.command_id, reply_to=0), start(run_id)))
+    assert first.answer(refused.command_id) == "payload_too_large"
+    assert again.on(OUTCOMES.name) == first.on(OUTCOMES.name)
+    assert again.kinds() == ["run-started.v1"], "another command may start it"
+
+
 async def test_a_command_delivered_twice_takes_effect_once(make_owner: MakeOwner, ledger_url: str) -> None:
     """Within a batch, in the next one, at another owner: one effect, and each time the answer that it got first."""
     log, run_id = Log(), uuid4()

@@ -20,11 +20,11 @@ from .conftest import LOG, MakeLedger, MakeOwner, Owner
 
 
 def story() -> tuple[Log, list[Record]]:
-    """Return a batch with everything in it: decisions, a refusal, a dead letter, two partitions."""
+    """Return a batch with everything in it: decisions, refusals, a dead letter, a run that nobody knows, two partitions."""
     log, run_id = Log(), uuid4()
     log.write(start(run_id, reply_to=0), prepared(run_id), approve(run_id, reply_to=1), approve(run_id, reply_to=2))
     log.put(b"k", b"not JSON", partition=1)
-    log.write(start(reply_to=3), partition=1)
+    log.write(start(reply_to=3), approve(uuid4(), reply_to=3), partition=1)
     return log, log.records
 
 
@@ -46,7 +46,7 @@ async def test_a_crash_between_writing_and_sending_loses_nothing(make_owner: Mak
     sent = await make_owner().take(batch)
     assert await dump(ledger_url) == held
     assert [row[3] for row in held["events"]] == [event.to_bytes() for event in sent.events()]
-    assert [len(sent.outcomes()), len(sent.orders()), len(sent.dead())] == [4, 2, 1]
+    assert [len(sent.outcomes()), len(sent.orders()), len(sent.dead())] == [5, 2, 1]
 
 
 @pytest.mark.parametrize("call", ["positions", "load", "transact"])

@@ -136,6 +136,23 @@ async def test_a_version_that_exists_fences_the_whole_batch(ledger: PostgresLedg
     assert len((await ledger.load([run_id])).histories[run_id]) == 2
 
 
+@pytest.mark.parametrize("known", ["event", "refusal"])
+async def test_a_run_that_had_begun_before_fences_the_whole_batch(
+    known: str, ledger: PostgresLedger, ledger_url: str
+) -> None:
+    """Taken to begin, a run may have neither events nor refusals: with either, nothing is written."""
+    unknown = uuid4()
+    await write(
+        ledger, 0, 1, **{"events": [recorded(ASKED, 1)]} if known == "event" else {"refusals": [refusal(uuid4())]}
+    )
+    before = await dump(ledger_url)
+    with pytest.raises(Fenced):
+        await ledger.transact(Batch([Move(0, 1, 2)], [recorded(unknown, 1)], begun={unknown, ASKED}))
+    assert await dump(ledger_url) == before
+    await ledger.transact(Batch([Move(0, 1, 2)], [recorded(unknown, 1)], begun={unknown}))
+    assert len((await dump(ledger_url))["events"]) == len(before["events"]) + 1
+
+
 async def test_of_two_owners_at_once_one_writes(make_ledger: MakeLedger) -> None:
     """However many owners move a position from where it stands, one of them succeeds and the others are fenced."""
     owners = [make_ledger() for _ in range(4)]

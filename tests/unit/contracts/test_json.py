@@ -7,6 +7,9 @@ import math
 from typing import Any
 
 import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from contracts.base import MAX_DEPTH, Json, JsonObject, canonical_json, digest, explain
@@ -192,6 +195,23 @@ def test_a_value_is_written_as_rfc_8785_shows() -> None:
 
 
 # ---- the digest
+
+
+_texts = st.text() | st.text(st.characters(max_codepoint=0x7F))
+_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_texts, inner, max_size=4),
+)
+
+
+@given(_values)
+def test_whoever_writes_it_the_form_is_the_same(value: Any) -> None:
+    """Most values are written by Python's own writer: byte for byte as by the one that knows RFC 8785 and nothing else."""
+    assert canonical_json(value) == rfc8785.dumps(value)
 
 
 def test_a_digest_is_the_sha_256_of_the_canonical_form() -> None:

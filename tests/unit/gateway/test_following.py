@@ -82,6 +82,7 @@ async def test_a_run_that_is_over_is_told_and_the_stream_ends() -> None:
     await feed.give(*CANCELLED)
     assert [len(events) async for events in following.events(TENANT, RUN_ID, after=0)] == [len(CANCELLED)]
     assert [events async for events in following.events(TENANT, RUN_ID, after=len(CANCELLED))] == []
+    assert [events async for events in following.events(TENANT, RUN_ID, after=99)] == []
 
 
 async def test_an_outage_is_waited_out() -> None:

@@ -3,41 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from uuid import UUID, uuid4
 
 import pytest
 
 from gateway.fakes.memory import MemoryTables
-from gateway.projection import Changes, Known, project_batch
+from gateway.projection import Changes
 from support.asking import approve, at_payload_review, executed
-from support.projecting import Feed, history_of, view_of
+from support.projecting import Feed, history_of
 
 RUN_ID = uuid4()
 FINISHED = at_payload_review().given(approve(), executed(), approve())
 EVENTS = history_of(FINISHED, RUN_ID)
-VIEW = view_of(EVENTS)
 
 
 class Asked(MemoryTables):
-    """Tells when it was asked so many times."""
+    """Tells when it was asked so many times to write."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
         self._times = times
         self.asked = asyncio.Event()
 
-    async def load(self, run_ids: Iterable[UUID]) -> dict[UUID, Known]:
+    async def write(self, changes: Changes) -> set[UUID]:
         """Count, then answer."""
         self._times -= 1
         if self._times <= 0:
             self.asked.set()
-        return await super().load(run_ids)
+        return await super().write(changes)
 
 
 def version_of(tables: MemoryTables, run_id: UUID = RUN_ID) -> int:
     """Return the version that a run has reached, 0 for none."""
-    return tables.moved[run_id].view.version if run_id in tables.moved else 0
+    return tables.rows[run_id].version if run_id in tables.rows else 0
 
 
 async def test_a_malformed_record_becomes_a_dead_letter_and_harms_no_other() -> None:
@@ -82,14 +80,13 @@ async def test_a_held_batch_is_let_go_when_the_process_stops() -> None:
 
 
 async def test_an_event_that_the_database_refuses_becomes_a_dead_letter() -> None:
-    """One value that no column takes does not hold up the batch; the run's later events are parked, not folded."""
-    tables = MemoryTables(refuses=lambda recorded: recorded.event.run_id == RUN_ID and recorded.event.version == 2)
+    """One value that no column takes does not hold up the batch, and harms no other run."""
+    tables = MemoryTables(refuses=lambda standing: standing.run_id == RUN_ID)
     feed, other = Feed(tables), uuid4()
-    await feed.give(*EVENTS[:4], *history_of(FINISHED, other))
-    assert [letter.value for letter in feed.letters] == [EVENTS[1].text.encode()]
-    assert (version_of(tables), version_of(tables, other)) == (1, len(EVENTS))
-    assert sorted(tables.events[RUN_ID]) == [1, 3, 4]
-    assert feed.committed == {0: 4 + len(EVENTS)}
+    await feed.give(*EVENTS[:2], *history_of(FINISHED, other))
+    assert [letter.value for letter in feed.letters] == EVENTS[:2]
+    assert (version_of(tables), version_of(tables, other)) == (0, len(EVENTS))
+    assert feed.committed == {0: 2 + len(EVENTS)}
 
 
 async def test_what_another_gateway_projected_meanwhile_is_no_gap() -> None:
@@ -100,7 +97,6 @@ async def test_what_another_gateway_projected_meanwhile_is_no_gap() -> None:
     await there.give(*EVENTS[3:6])
     await here.give(*EVENTS[6:])
     assert version_of(tables) == len(EVENTS)
-    assert tables.moved[RUN_ID].view == VIEW
 
 
 async def test_a_gateway_that_slept_cannot_turn_a_run_back() -> None:
@@ -110,35 +106,41 @@ async def test_a_gateway_that_slept_cannot_turn_a_run_back() -> None:
     await slow.give(*EVENTS[:2])
     await fast.give(*EVENTS)
     await slow.give(*EVENTS[2:5])
-    assert tables.moved[RUN_ID].view == VIEW
+    assert version_of(tables) == len(EVENTS)
     await slow.give(*EVENTS[5:])
-    assert tables.moved[RUN_ID].view == VIEW
+    assert version_of(tables) == len(EVENTS)
+
+
+async def test_a_batch_that_comes_again_changes_nothing() -> None:
+    """From its beginning, as after a start: also the first event of a run that is over."""
+    tables = MemoryTables()
+    await Feed(tables).give(*EVENTS)
+    rows, decisions = dict(tables.rows), dict(tables.decisions)
+    feed = Feed(tables)
+    await feed.give(*EVENTS[:5])
+    await feed.give(*EVENTS)
+    assert (tables.rows, tables.decisions, feed.failures) == (rows, decisions, [])
 
 
 @pytest.mark.parametrize("size", [1, 2, 100])
-async def test_events_beyond_a_gap_wait_for_the_missing_one(size: int) -> None:
-    """The run's view stays at its last unbroken version, other runs go on, and the missing event mends all, however they are cut."""
+async def test_an_event_that_never_came_is_read_in_the_record(size: int) -> None:
+    """It was written there before it was published: the run goes on, however the batches are cut."""
+    tables, other = MemoryTables(), uuid4()
+    for record in EVENTS:
+        tables.append(record)
+    events = [*EVENTS[:2], *EVENTS[3:], *history_of(FINISHED, other)]
+    await Feed(tables).give_all(events[start : start + size] for start in range(0, len(events), size))
+    assert (version_of(tables), version_of(tables, other)) == (len(EVENTS), len(EVENTS))
+
+
+async def test_an_event_that_was_never_recorded_moves_no_run_on() -> None:
+    """What follows it stands in the air; other runs go on, and when it is there so does this one."""
     tables, other = MemoryTables(), uuid4()
     feed = Feed(tables)
-    events = [*EVENTS[:2], *EVENTS[3:], *history_of(FINISHED, other)]
-    await feed.give_all(events[start : start + size] for start in range(0, len(events), size))
+    await feed.give(*EVENTS[:2], *EVENTS[3:5], *history_of(FINISHED, other))
     assert (version_of(tables), version_of(tables, other)) == (2, len(EVENTS))
     await feed.give(EVENTS[2])
-    assert tables.moved[RUN_ID].view == VIEW
-
-
-async def test_an_event_that_is_parked_while_a_rebuild_brings_the_missing_ones_is_folded() -> None:
-    """What was loaded before the rebuild shows a gap, what is there after it shows none."""
-
-    class Rebuilt(MemoryTables):
-        async def write(self, changes: Changes) -> set[UUID]:
-            if not self.moved:
-                await super().write(project_batch({}, EVENTS[:3]))
-            return await super().write(changes)
-
-    tables = Rebuilt()
-    await Feed(tables).give(*EVENTS[3:])
-    assert tables.moved[RUN_ID].view == VIEW
+    assert version_of(tables) == 5
 
 
 async def test_an_error_of_ours_ends_the_process_and_moves_no_offset() -> None:
@@ -146,12 +148,12 @@ async def test_an_error_of_ours_ends_the_process_and_moves_no_offset() -> None:
 
     class Broken(MemoryTables):
         async def write(self, changes: Changes) -> set[UUID]:
-            raise RuntimeError(f"cannot write {len(changes.events)} events")
+            raise RuntimeError(f"cannot write {len(changes.moved)} runs")
 
     feed = Feed(Broken())
     await feed.give(EVENTS[0])
     await feed.give(EVENTS[1])
-    assert [str(failure) for failure in feed.failures] == ["cannot write 1 events"]
+    assert [str(failure) for failure in feed.failures] == ["cannot write 1 runs"]
     assert feed.committed == {}
 
 
@@ -165,12 +167,12 @@ async def test_who_waits_for_a_run_is_woken_by_its_events() -> None:
 
 
 async def test_many_runs_and_batches_end_as_all_events_folded_from_nothing() -> None:
-    """A rebuild makes the tables that are there: decisions, events and views."""
+    """A rebuild makes the tables that are there."""
     runs = [uuid4() for _ in range(5)]
     histories = [history_of(FINISHED, run_id) for run_id in runs]
     woven = [item for step in zip(*histories, strict=True) for item in step]
     live, rebuilt = MemoryTables(), MemoryTables()
     await Feed(live).give_all(woven[start : start + 7] for start in range(0, len(woven), 7))
     await Feed(rebuilt).give_all(histories)
-    assert [live.moved[run_id].view for run_id in runs] == [rebuilt.moved[run_id].view for run_id in runs]
-    assert (live.events, live.decisions) == (rebuilt.events, rebuilt.decisions)
+    assert live.rows.keys() == set(runs)
+    assert (live.rows, live.decisions) == (rebuilt.rows, rebuilt.decisions)

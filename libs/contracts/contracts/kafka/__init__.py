@@ -19,7 +19,8 @@ from contracts.kafka.consuming import (
     subscribe_group,
     subscribe_partitions,
 )
-from contracts.kafka.producing import Outgoing, Producer, RecordTooLarge, dead_letter
+from contracts.kafka.lanes import Outgoing
+from contracts.kafka.producing import Producer, RecordTooLarge, dead_letter
 
 __all__ = [
     "Confirming",

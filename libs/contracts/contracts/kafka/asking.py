@@ -11,7 +11,8 @@ from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
 from contracts.kafka.consuming import RawRecord, subscribe_partitions
-from contracts.kafka.producing import Outgoing, Producer
+from contracts.kafka.lanes import Outgoing
+from contracts.kafka.producing import Producer
 from contracts.runs.commands import Command
 from contracts.runs.outcomes import Outcome, parse_outcome
 from contracts.topics import COMMANDS, OUTCOMES

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 MOST_IN_FLIGHT = 4
 """Batches handed to the producer and not yet acknowledged; more would only hide that Kafka is slow."""
 
-PAUSE_SECONDS = 0.05
-"""Between commits: a commit costs the broker milliseconds and says only where a new owner begins to publish again."""
+PAUSE_SECONDS = 0.2
+"""Between commits: a commit costs either side as much as a batch and says only where a new owner begins to publish again."""
 
 _log = logging.getLogger(__name__)
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aiokafka.partitioner import murmur2
 from pydantic import ValidationError
 
 from contracts.base import explain
 from contracts.kafka.consuming import RawRecord
+from contracts.kafka.lanes import Lane, Outgoing
 from contracts.topics import MAX_RECORD_BYTES
 
 ANSWER_SECONDS = 15.0
@@ -28,22 +27,9 @@ STOP_SECONDS = 2.0
 
 _Place = tuple[str, int]
 
-_JSON = [("content-type", b"application/json")]
-
 
 class RecordTooLarge(KafkaError):
     """A record is larger than topics take."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A record to send. Without `partition` its key chooses one, as every Kafka client would."""
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]] = field(default_factory=lambda: _JSON)
-    partition: int | None = None
 
 
 class Producer:
@@ -59,7 +45,7 @@ class Producer:
             "request_timeout_ms": int(give_up_seconds * 1000),
         }
         self._answer_ms = int(min(give_up_seconds, ANSWER_SECONDS) * 1000)
-        self._lanes: dict[_Place, _Lane] = {}
+        self._lanes: dict[_Place, Lane] = {}
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
@@ -100,89 +86,17 @@ class Producer:
             grouped.setdefault((record.topic, _partition(record, partitions[record.topic])), []).append(record)
         return [self._lane(place).add(group) for place, group in grouped.items()]
 
-    def _lane(self, place: _Place) -> _Lane:
+    def _lane(self, place: _Place) -> Lane:
         lane = self._lanes.get(place)
         if lane is None:
             assert self._producer is not None, "start() comes first"
-            lane = self._lanes[place] = _Lane(self._producer, place)
+            lane = self._lanes[place] = Lane(self._producer, place)
         return lane
 
     async def partitions(self, topic: str) -> list[int]:
         """Return the partitions of a topic; on the embedded broker, asking creates it."""
         assert self._producer is not None, "start() comes first"
         return sorted(await self._producer.partitions_for(topic))
-
-
-class _Lane:
-    """One partition: what is handed over while a batch is on its way goes with the next one, however many asked.
-
-    The library keeps one batch of a partition waiting and one request a broker in flight: whoever brought a batch of
-    their own would stand in line for the answers to all before them, and a hang would use up their time in waiting.
-    """
-
-    def __init__(self, producer: AIOKafkaProducer, place: _Place) -> None:
-        self._producer = producer
-        self._topic, self._partition = place
-        self._waiting: deque[tuple[Sequence[Outgoing], asyncio.Future[None]]] = deque()
-        self._work: asyncio.Task[None] | None = None
-
-    def add(self, records: Sequence[Outgoing]) -> asyncio.Future[None]:
-        """Send `records` behind those that wait; the future ends when all replicas have them."""
-        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((records, sent))
-        if self._work is None:
-            self._work = asyncio.create_task(self._send())
-        return sent
-
-    async def settle(self) -> None:
-        """Wait until nothing is on its way."""
-        while self._work is not None:
-            await asyncio.wait([self._work])
-
-    async def _send(self) -> None:
-        try:
-            while self._waiting:
-                waiting, self._waiting = self._waiting, deque()
-                # Who has given up before anything was sent is told so, and means it.
-                going = [(records, sent) for records, sent in waiting if not sent.cancelled()]
-                error: BaseException | None = None
-                try:
-                    await self._carry(record for records, _ in going for record in records)
-                except BaseException as failed:
-                    error = failed
-                _tell([sent for _, sent in going], error)
-                if isinstance(error, asyncio.CancelledError):
-                    raise error
-        finally:
-            self._work = None
-
-    async def _carry(self, records: Iterable[Outgoing]) -> None:
-        for batch in self._packed(records):
-            await (await self._producer.send_batch(batch, self._topic, partition=self._partition))
-
-    def _packed(self, records: Iterable[Outgoing]) -> Iterator[Any]:
-        # Writes to the socket were a third of the orchestrator's time, and a batch a record most of the rest.
-        batch = None
-        for record in records:
-            entry = {"key": record.key, "value": record.value, "timestamp": None, "headers": record.headers}
-            if batch is not None and batch.append(**entry) is not None:
-                continue
-            if batch is not None:
-                yield batch
-            batch = self._producer.create_batch()
-            batch.append(**entry)
-        if batch is not None:
-            yield batch
-
-
-def _tell(senders: Iterable[asyncio.Future[None]], error: BaseException | None) -> None:
-    for sent in senders:
-        if sent.done():
-            continue
-        if error is None:
-            sent.set_result(None)
-        else:
-            sent.set_exception(error if isinstance(error, Exception) else KafkaError("stopped before it was sent"))
 
 
 _FRAME_BYTES = 128
@@ -196,6 +110,8 @@ def _least_bytes(record: Outgoing) -> int:
 
 def _partition(record: Outgoing, partitions: Sequence[int]) -> int:
     if record.partition is not None:
+        if record.partition not in partitions:
+            raise UnknownTopicOrPartitionError(f"{record.topic}[{record.partition}]")
         return record.partition
     if record.key is None:
         return random.choice(partitions)  # noqa: S311 - a choice, not a secret

@@ -13,10 +13,11 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
+from aiokafka.errors import CorruptRecordException
 from aiokafka.protocol.fetch import FetchRequest
 from faststream.kafka import KafkaBroker
 from prometheus_client import Counter
@@ -101,16 +102,12 @@ class _Held(OrderedDict[TopicPartition, Any]):
     def __setitem__(self, place: TopicPartition, result: Any) -> None:
         if isinstance(result, FetchResult):
             records = result._partition_records
-            records._records_iterator = self._readable(
-                place, records, records._records_iterator, self._client.take(place)
-            )
+            records._records_iterator = self._readable(place, records, self._client.take(place))
         super().__setitem__(place, result)
 
-    def _readable(
-        self, place: TopicPartition, records: PartitionRecords, read: Iterator[ConsumerRecord], fetched: bytes | None
-    ) -> Iterator[ConsumerRecord]:
+    def _readable(self, place: TopicPartition, records: PartitionRecords, fetched: bytes | None) -> Iterator[Any]:
         try:
-            yield from read
+            yield from _read(place, records)
         except Exception as error:  # whatever decoding raises
             position = records.next_fetch_offset
             if fetched is None or self._met.get(place) != position:
@@ -127,3 +124,32 @@ class _Held(OrderedDict[TopicPartition, Any]):
                 records.next_fetch_offset = record.offset + 1
                 yield record
             records.next_fetch_offset = found.after
+
+
+class Record(NamedTuple):
+    """One record, with no more than its readers look at: the library's own costs as much again as all else about it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+def _read(place: TopicPartition, records: PartitionRecords) -> Iterator[Record]:
+    topic, partition = place
+    batches = records._records
+    while batches.has_next():
+        batch = batches.next_batch()
+        if not batch.validate_crc():
+            raise CorruptRecordException(f"wrong checksum in {topic}[{partition}]")
+        if not batch.is_control_batch:
+            for record in batch:
+                offset = record.offset
+                if offset < records.next_fetch_offset:  # a batch is fetched as a whole, from whatever offset
+                    continue
+                records.next_fetch_offset = offset + 1
+                yield Record(topic, partition, offset, record.key, record.value, tuple(record.headers))
+        # The last records of a batch may be gone by compaction: the batch says where the next one begins.
+        records.next_fetch_offset = batch.next_offset

@@ -102,13 +102,13 @@ def project(view: RunView | None, record: e.RunEvent) -> RunView:
     if view is None:
         view = _begin(record)
     changes = _changes(view, record.data, record)
-    pending = _pending(
+    changes["version"], changes["updated_at"] = record.version, record.at
+    changes["pending_actions"] = _pending(
         changes.get("state", view.state),
         changes.get("checkpoint", view.checkpoint),
         paused=changes.get("paused", view.paused),
     )
-    placed = {"version": record.version, "updated_at": record.at, "pending_actions": pending}
-    return view.changed({**changes, **placed})
+    return view.changed(changes)
 
 
 def _begin(record: e.RunEvent) -> RunView:
@@ -200,17 +200,18 @@ def approval_of(event: Decided, view: RunView, record: e.RunEvent) -> Approval:
     """Return a decision as it is shown, from the event that recorded it and the view before it."""
     checkpoint = view.checkpoint
     step, seen = (checkpoint.step, checkpoint.subject_sha256) if checkpoint else (Step.ERROR_REVIEW, "")
+    said: dict[str, Any] = event.__dict__
     return Approval(
         checkpoint_id=event.checkpoint_id,
         step=step,
         action=_ACTIONS[type(event)],
         actor=record.actor,
         at=record.at,
-        subject_sha256=getattr(event, "subject_sha256", seen),
-        comment=getattr(event, "comment", None),
-        message=getattr(event, "message", None),
-        reason=getattr(event, "reason", None),
-        diff=getattr(event, "diff", ()),
+        subject_sha256=said.get("subject_sha256", seen),
+        comment=said.get("comment"),
+        message=said.get("message"),
+        reason=said.get("reason"),
+        diff=said.get("diff", ()),
     )
 
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from contracts.runs.views import Checkpoint, RunView
+from contracts.record import record_sql
+from contracts.runs.headings import Heading
 from gateway.adapters.database import Dedicated, translated
 from gateway.adapters.views import named_queries
 from gateway.ports import Away
-from gateway.projection import Changes, Decision, Known, Moved, Recorded
+from gateway.projection import Changes, Known, Moved, Standing, Waiting, known_at
 
 REMAKE_BATCH = 500
 
-Fold = Callable[[Mapping[UUID, Known], Sequence[Recorded]], Changes]
+Fold = Callable[[Mapping[UUID, Known], Sequence[Heading]], Changes]
 
 
 async def ensure_schema(url: str) -> None:
@@ -27,6 +30,7 @@ async def ensure_schema(url: str) -> None:
         async with _using(line) as connection, connection.transaction():
             if not await connection.fetchval(sql["schema-is-made"]):
                 await connection.execute(sql["lock-schema"])
+                await connection.execute(record_sql())
                 await connection.execute(sql["schema"])
     finally:
         await line.close()
@@ -47,52 +51,43 @@ class PostgresTables:
         """Return what is known of each of these runs."""
         async with _using(self._line) as connection:
             rows = await connection.fetch(self._sql["load"], list(run_ids))
-        return {row["run_id"]: _known(row) for row in rows}
+        return {run_id: _known(list(found)) for run_id, found in groupby(rows, itemgetter("run_id"))}
 
     async def write(self, changes: Changes) -> set[UUID]:
         """Write a batch at once; return the runs that are not as it found them. Raises Unfit."""
         async with _using(self._line) as connection:
             return await self._write(connection, changes)
 
-    async def keep(self, events: Iterable[Recorded]) -> None:
-        """Keep events and fold nothing. Raises Unfit."""
-        async with _using(self._line) as connection:
-            await connection.execute(self._sql["keep"], *_columns(map(_event_row, events), 5))
-
     async def remake(self, fold: Fold) -> int:
-        """Fold all events that are kept anew; return how many. Readers see the old tables until all is done, writers wait."""
+        """Fold the whole record anew; return how many events. Readers see the old tables until all is done, writers wait."""
         count, known = 0, dict[UUID, Known]()
         async with _using(self._line) as connection, connection.transaction():
             await connection.execute(self._sql["lock-runs"])
             await connection.execute(self._sql["clear"])
-            async for batch in self._kept(connection):
+            async for batch in self._recorded(connection):
                 changes = fold(known, batch)
-                changes.events.clear()
                 await self._write(connection, changes)
-                last = batch[-1].event.run_id
-                moved = changes.moved.get(last)
-                known = {last: Known(moved.view)} if moved else {last: known.get(last, Known())}
+                last = batch[-1].run_id
+                known = {last: Known(changes.moved[last].standing)} if last in changes.moved else {}
                 count += len(batch)
         return count
 
     async def _write(self, connection: asyncpg.Connection, changes: Changes) -> set[UUID]:
-        # In the order of their ids, so that two writers never wait for each other crosswise. Also a batch that moves none
-        # takes the table's lock: so it waits for a remake, and what it parks is parked after it.
+        # In the order of their ids, so that two writers never wait for each other crosswise.
         moved = [changes.moved[run_id] for run_id in sorted(changes.moved)]
         written = await connection.fetch(
             self._sql["write"],
-            *_columns(map(_run_row, moved), 10),
-            *_columns(map(_event_row, changes.events), 5),
-            *_columns(map(_decision_row, changes.decisions), 10),
-            [checkpoint.checkpoint_id for each in moved if (checkpoint := each.closed)],
-            *_columns([_opened_row(each, checkpoint) for each in moved if (checkpoint := each.opened)], 9),
+            *_columns(map(_run_row, moved), 9),
+            *_columns(changes.decisions, 9),
+            [waited.checkpoint_id for each in moved if (waited := each.closed)],
+            *_columns([_opened_row(each.standing, waits) for each in moved if (waits := each.opened)], 8),
         )
         return changes.moved.keys() - {row["run_id"] for row in written}
 
-    async def _kept(self, connection: asyncpg.Connection) -> AsyncIterator[list[Recorded]]:
-        batch: list[Recorded] = []
+    async def _recorded(self, connection: asyncpg.Connection) -> AsyncIterator[list[Heading]]:
+        batch: list[Heading] = []
         async for row in connection.cursor(self._sql["all-events"], prefetch=REMAKE_BATCH):
-            batch.append(Recorded.parse(row["record"].encode()))
+            batch.append(Heading.parse(row["record"]))
             if len(batch) == REMAKE_BATCH:
                 yield batch
                 batch = []
@@ -115,57 +110,33 @@ async def _using(line: Dedicated) -> AsyncIterator[asyncpg.Connection]:
         raise
 
 
-def _known(row: asyncpg.Record) -> Known:
-    view = None if row["view"] is None else RunView.model_validate_json(row["view"])
-    return Known(view, tuple(Recorded.parse(record.encode()) for record in row["records"] or ()))
+def _known(rows: Sequence[asyncpg.Record]) -> Known:
+    return known_at(rows[0]["reached"], [Heading.parse(row["record"]) for row in rows if row["record"] is not None])
 
 
 def _run_row(moved: Moved) -> tuple[Any, ...]:
-    view = moved.view
+    standing = moved.standing
     return (
-        view.run_id,
-        moved.tenant,
-        view.version,
-        moved.found_version,
-        view.state.value,
-        view.session_id,
-        view.user_id,
-        view.created_at,
-        view.updated_at,
-        view.model_dump_json(),
+        standing.run_id,
+        standing.tenant,
+        standing.version,
+        moved.found.version if moved.found else 0,
+        standing.state,
+        standing.session_id,
+        standing.user_id,
+        standing.created_at,
+        standing.updated_at,
     )
 
 
-def _event_row(recorded: Recorded) -> tuple[Any, ...]:
-    event = recorded.event
-    return event.run_id, event.version, event.kind, event.at, recorded.text
-
-
-def _decision_row(decision: Decision) -> tuple[Any, ...]:
-    approval = decision.approval
+def _opened_row(standing: Standing, waits: Waiting) -> tuple[Any, ...]:
     return (
-        decision.run_id,
-        decision.version,
-        approval.checkpoint_id,
-        decision.tenant,
-        approval.step.value,
-        approval.action,
-        approval.actor,
-        approval.at,
-        approval.subject_sha256,
-        approval.model_dump_json(),
-    )
-
-
-def _opened_row(moved: Moved, checkpoint: Checkpoint) -> tuple[Any, ...]:
-    return (
-        checkpoint.checkpoint_id,
-        moved.view.run_id,
-        moved.tenant,
-        checkpoint.step.value,
-        checkpoint.assignee,
-        moved.view.session_id,
-        moved.view.user_id,
-        checkpoint.opened_at,
-        checkpoint.expires_at,
+        waits.checkpoint_id,
+        standing.run_id,
+        standing.tenant,
+        waits.step,
+        standing.session_id,
+        standing.user_id,
+        waits.opened_at,
+        waits.expires_at,
     )

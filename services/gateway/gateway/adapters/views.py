@@ -1,18 +1,30 @@
-"""The reading side of the read model: runs, histories and waiting checkpoints, bound to a tenant, as the JSON texts they are stored as."""
+"""The reading side of the read model, bound to a tenant: the tables say which runs, the record what they are.
+
+A run that is asked for by name is as new as the record; one that is listed is as its row, so that it is what was looked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import resources
+from itertools import groupby
+from operator import itemgetter
 from uuid import UUID
 
 import asyncpg
 
+from contracts.runs.headings import Heading
+from contracts.runs.views import TERMINAL
 from gateway.adapters.database import Database
+from gateway.folding import fold, run_of
 from gateway.ports import Page, Place, Run, StepEvent
 
 _FIRST = Place(datetime.min.replace(tzinfo=UTC), UUID(int=0))
+_NEWEST = 2**31 - 1
+"""Beyond every version."""
+
 _LAST = Place(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
 
 
@@ -21,6 +33,10 @@ def named_queries() -> dict[str, str]:
     text = resources.files(__package__).joinpath("views.sql").read_text()
     sections = text.split("-- name: ")[1:]
     return {name: query.strip() for name, _, query in (section.partition("\n") for section in sections)}
+
+
+_CONDITIONS = {"state": "and ended is null and state = $%d"}
+"""What a filter asks, where that is more than whether a column has the value. Runs that go on have an index, their states none."""
 
 
 class PostgresViews:
@@ -32,8 +48,9 @@ class PostgresViews:
 
     async def run(self, tenant: str, run_id: UUID) -> Run | None:
         """Return one run of this tenant, or None."""
-        rows = await self._database.fetch(self._sql["run"], tenant, run_id)
-        return Run(*rows[0]) if rows else None
+        rows = await self._database.fetch(self._sql["histories"], [run_id], [_NEWEST])
+        folded = fold(row["record"] for row in rows)
+        return run_of(folded[1]) if folded and folded[0] == tenant else None
 
     async def runs(
         self,
@@ -46,7 +63,8 @@ class PostgresViews:
         user_id: str | None = None,
     ) -> Page:
         """Return a page of runs, newest first."""
-        filters = {"state": state, "session_id": session_id, "user_id": user_id}
+        ended = state if state in TERMINAL else None
+        filters = {"state": None if ended else state, "ended": ended, "session_id": session_id, "user_id": user_id}
         return await self._page("runs", limit, tenant, after or _LAST, filters)
 
     async def pending(
@@ -68,17 +86,35 @@ class PostgresViews:
         return await self._page("pending", limit, tenant, after or _FIRST, filters)
 
     async def history(self, tenant: str, run_id: UUID, after: int, limit: int) -> list[StepEvent]:
-        """Return events of a run behind the version `after`, in order, as far as its view has come."""
-        rows = await self._database.fetch(self._sql["history"], tenant, run_id, after, limit)
-        return [StepEvent(*row) for row in rows]
+        """Return events of a run behind the version `after`, in order."""
+        rows = await self._database.fetch(self._sql["history"], run_id, after, limit + 1)
+        if not rows or Heading.parse(rows[0]["record"]).tenant != tenant:
+            return []
+        return [StepEvent(*row) for row in rows if row["version"] > after][:limit]
 
     async def _page(self, query: str, limit: int, tenant: str, after: Place, filters: Mapping[str, str | None]) -> Page:
         given = {column: value for column, value in filters.items() if value is not None}
-        conditions = " ".join(f"and {column} = ${number}" for number, column in enumerate(given, start=5))
+        conditions = " ".join(_CONDITIONS.get(name, f"and {name} = $%d") % at for at, name in enumerate(given, start=5))
         sql = self._sql[query].replace("{conditions}", conditions)
         rows = await self._database.fetch(sql, tenant, *after, limit + 1, *given.values())
         shown = rows[:limit]
-        return Page([row["view"] for row in shown], _place(shown[-1]) if len(rows) > limit else None)
+        views = await self._views(shown)
+        # What was published and never recorded is nobody's run.
+        return Page(
+            [views[row["run_id"]] for row in shown if row["run_id"] in views],
+            _place(shown[-1]) if len(rows) > limit else None,
+        )
+
+    async def _views(self, rows: Sequence[asyncpg.Record]) -> dict[UUID, bytes]:
+        run_ids, versions = [row["run_id"] for row in rows], [row["version"] for row in rows]
+        views: dict[UUID, bytes] = {}
+        events = await self._database.fetch(self._sql["histories"], run_ids, versions)
+        for run_id, told in groupby(events, itemgetter("run_id")):
+            folded = fold(event["record"] for event in told)
+            assert folded is not None, "a group has a member"
+            views[run_id] = run_of(folded[1]).view
+            await asyncio.sleep(0)  # others have their turn: a long page takes as long as many requests
+        return views
 
 
 def _place(row: asyncpg.Record) -> Place:

@@ -62,7 +62,7 @@ async def _frames(following: Following, run_id: UUID, after: int) -> AsyncIterat
 
 def _frame(event: StepEvent) -> bytes:
     # JSON as it is stored has no line breaks, and the kind is in it.
-    return f"id: {event.version}\ndata: {event.record}\n\n".encode()
+    return b"id: %d\ndata: %s\n\n" % (event.version, event.record)
 
 
 def _version(last_event_id: str | None) -> int:

@@ -1,4 +1,4 @@
-"""Reading runs, their histories and what waits for a person. Answers with the JSON that is stored; parses none of it."""
+"""Reading runs, their histories and what waits for a person."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def reading(views: Views, following: Following, wait_seconds: float) -> APIRoute
         responses=problems("run_not_found", "validation_failed", "unavailable"),
     )
     async def read_run(run_id: str, at: Annotated[AtVersion, Query()]) -> Response:
-        """Return the run's view. With `min_version` the answer waits until the read model has come that far, or is 503."""
+        """Return the run's view. With `min_version` the answer waits until the run has come that far, or is 503."""
         return await read(run_id, at.min_version or 0)
 
     @router.get(
@@ -132,9 +132,9 @@ def run_reader(following: Following, wait_seconds: float) -> Callable[[str, int]
         if run is None:
             raise caller.run_not_found(named)
         if run.version < version:
-            behind = f"the read model has reached version {run.version} of this run, not {version}"
+            behind = f"the run has reached version {run.version}, not {version}"
             raise unavailable(behind, version=run.version)
-        return _json(run.view.encode(), run)
+        return _json(run.view, run)
 
     return read
 
@@ -145,8 +145,8 @@ def _page(page: Page) -> Response:
     return _json(b'{"items":[%s],"next_cursor":%s}' % (_joined(page.views), end))
 
 
-def _joined(texts: Iterable[str]) -> bytes:
-    return ",".join(texts).encode()
+def _joined(texts: Iterable[bytes]) -> bytes:
+    return b",".join(texts)
 
 
 def _json(body: bytes, run: Run | None = None) -> Response:

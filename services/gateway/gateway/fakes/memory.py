@@ -3,38 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from uuid import UUID
 
-from contracts.runs.views import RunView
+from contracts.runs.headings import Heading
+from gateway.folding import fold, run_of
 from gateway.ports import Away, Page, Place, Run, StepEvent, Unfit
-from gateway.projection import Changes, Decision, Known, Moved, Recorded
+from gateway.projection import Changes, Decision, Known, Standing, known_at
 
 
 class MemoryTables:
-    """Both sides of a read model. `refuses` says which events the store cannot hold."""
+    """Both sides of a read model, and the record under it. `refuses` says which rows the store cannot hold."""
 
-    def __init__(self, refuses: Callable[[Recorded], bool] = lambda _: False) -> None:
+    def __init__(self, refuses: Callable[[Standing], bool] = lambda _: False) -> None:
         self._refuses = refuses
         self.away = False
-        self.moved: dict[UUID, Moved] = {}
-        self.events: dict[UUID, dict[int, Recorded]] = {}
+        self.record: dict[UUID, dict[int, bytes]] = {}
+        self.rows: dict[UUID, Standing] = {}
         self.decisions: dict[tuple[UUID, int], Decision] = {}
+
+    def append(self, value: bytes) -> None:
+        """Write an event into the record, as the orchestrator does before it publishes it."""
+        heading = Heading.parse(value)
+        self.record.setdefault(heading.run_id, {}).setdefault(heading.version, value)
 
     async def load(self, run_ids: Iterable[UUID]) -> dict[UUID, Known]:
         """Return what is known of each of these runs."""
         self._answer()
-        return {run_id: self._known(run_id) for run_id in run_ids}
+        return {
+            run_id: known_at(self._reached(run_id), map(Heading.parse, self._history(run_id))) for run_id in run_ids
+        }
 
     async def write(self, changes: Changes) -> set[UUID]:
         """Write a batch; return the runs that are not as it found them."""
         self._answer()
-        if any(map(self._refuses, changes.events)):
-            raise Unfit("an event that this store cannot hold")
-        other = {run_id for run_id, moved in changes.moved.items() if self._reached(run_id) != moved.found_version}
-        self.moved |= {run_id: moved for run_id, moved in changes.moved.items() if run_id not in other}
-        for recorded in changes.events:
-            self.events.setdefault(recorded.event.run_id, {}).setdefault(recorded.event.version, recorded)
+        if any(self._refuses(moved.standing) for moved in changes.moved.values()):
+            raise Unfit("a row that this store cannot hold")
+        other = {
+            run_id
+            for run_id, moved in changes.moved.items()
+            if self._reached(run_id) != (moved.found.version if moved.found else 0)
+        }
+        self.rows |= {run_id: moved.standing for run_id, moved in changes.moved.items() if run_id not in other}
         for decision in changes.decisions:
             self.decisions.setdefault((decision.run_id, decision.version), decision)
         return other
@@ -42,17 +51,15 @@ class MemoryTables:
     async def run(self, tenant: str, run_id: UUID) -> Run | None:
         """Return one run, or None."""
         self._answer()
-        view = self._views(tenant).get(run_id)
-        return None if view is None else Run(view.version, view.state.value, view.model_dump_json())
+        folded = fold(self._history(run_id))
+        return run_of(folded[1]) if folded and folded[0] == tenant else None
 
     async def history(self, tenant: str, run_id: UUID, after: int, limit: int) -> list[StepEvent]:
-        """Return events of a run behind `after`, as far as its view has come."""
-        self._answer()
-        if run_id not in self._views(tenant):
+        """Return events of a run behind `after`."""
+        if await self.run(tenant, run_id) is None:
             return []
-        reached, events = self._reached(run_id), self.events.get(run_id, {})
-        shown = [version for version in sorted(events) if after < version <= reached]
-        return [StepEvent(version, events[version].text) for version in shown[:limit]]
+        found = [StepEvent(h.version, h.kind, value) for value in self._history(run_id) for h in [Heading.parse(value)]]
+        return [event for event in found if event.version > after][:limit]
 
     async def runs(
         self,
@@ -66,15 +73,16 @@ class MemoryTables:
     ) -> Page:
         """Return a page of runs, newest first."""
         self._answer()
-        found = [
-            (Place(view.created_at, run_id), view)
-            for run_id, view in self._views(tenant).items()
-            if state in (None, view.state.value)
-            and session_id in (None, view.session_id)
-            and user_id in (None, view.user_id)
-            and (after is None or (view.created_at, run_id) < after)
-        ]
-        return _page(sorted(found, key=_place, reverse=True), limit)
+        found = {
+            Place(row.created_at, row.run_id): row
+            for row in self.rows.values()
+            if row.tenant == tenant
+            and state in (None, row.state)
+            and session_id in (None, row.session_id)
+            and user_id in (None, row.user_id)
+            and (after is None or (row.created_at, row.run_id) < after)
+        }
+        return self._page(found, sorted(found, reverse=True), limit)
 
     async def pending(
         self,
@@ -89,38 +97,30 @@ class MemoryTables:
     ) -> Page:
         """Return a page of the runs with a checkpoint that waits, oldest checkpoint first."""
         self._answer()
-        found = [
-            (Place(waits.opened_at, waits.checkpoint_id), view)
-            for view in self._views(tenant).values()
-            if (waits := view.checkpoint) is not None
-            and step in (None, waits.step.value)
-            and assignee in (None, waits.assignee)
+        found = {
+            Place(row.waits.opened_at, row.waits.checkpoint_id): row
+            for row in self.rows.values()
+            if row.waits is not None
+            and row.tenant == tenant
+            and step in (None, row.waits.step)
+            and assignee is None
             and group is None
-            and session_id in (None, view.session_id)
-            and (after is None or (waits.opened_at, waits.checkpoint_id) > after)
-        ]
-        return _page(sorted(found, key=_place), limit)
+            and session_id in (None, row.session_id)
+            and (after is None or (row.waits.opened_at, row.waits.checkpoint_id) > after)
+        }
+        return self._page(found, sorted(found), limit)
 
     def _answer(self) -> None:
         if self.away:
             raise Away("gone")
 
     def _reached(self, run_id: UUID) -> int:
-        return self.moved[run_id].view.version if run_id in self.moved else 0
+        return self.rows[run_id].version if run_id in self.rows else 0
 
-    def _known(self, run_id: UUID) -> Known:
-        reached, events = self._reached(run_id), self.events.get(run_id, {})
-        view = self.moved[run_id].view if run_id in self.moved else None
-        return Known(view, tuple(events[version] for version in sorted(events) if version > reached))
+    def _history(self, run_id: UUID) -> list[bytes]:
+        return [value for _, value in sorted(self.record.get(run_id, {}).items())]
 
-    def _views(self, tenant: str) -> dict[UUID, RunView]:
-        return {run_id: moved.view for run_id, moved in self.moved.items() if moved.tenant == tenant}
-
-
-def _place(item: tuple[Place, RunView]) -> tuple[datetime, UUID]:
-    return item[0]
-
-
-def _page(found: list[tuple[Place, RunView]], limit: int) -> Page:
-    shown = found[:limit]
-    return Page([view.model_dump_json() for _, view in shown], shown[-1][0] if len(found) > limit else None)
+    def _page(self, found: dict[Place, Standing], order: list[Place], limit: int) -> Page:
+        shown = order[:limit]
+        folded = [fold(self._history(found[place].run_id)[: found[place].version]) for place in shown]
+        return Page([run_of(each[1]).view for each in folded if each], shown[-1] if len(order) > limit else None)

@@ -1,20 +1,4 @@
--- The ledger. Every service may create its own tables, at the same time as others: hence the lock.
-SELECT pg_advisory_xact_lock(hashtext('countersign.ledger'));
-
-CREATE SCHEMA IF NOT EXISTS ledger;
-
--- What happened: the bytes as published. `position` orders all runs for rebuilds; it may have gaps.
-CREATE TABLE IF NOT EXISTS ledger.events (
-    run_id   uuid    NOT NULL,
-    version  integer NOT NULL,
-    kind     text    NOT NULL,
-    record   bytea   NOT NULL,
-    position bigint  NOT NULL GENERATED ALWAYS AS IDENTITY,
-    PRIMARY KEY (run_id, version)
-);
-
--- Rows only come at the end, so a block-range index finds positions at a thousandth of a tree's cost.
-CREATE INDEX IF NOT EXISTS events_position ON ledger.events USING brin (position) WITH (pages_per_range = 16, autosummarize = on);
+-- What the ledger holds beside the record (`contracts/record.sql`), made in the same transaction.
 
 -- Refused commands leave no event; delivered again, they get the same answer from here.
 CREATE TABLE IF NOT EXISTS ledger.refusals (

@@ -18,9 +18,11 @@ from uuid import UUID
 import psycopg
 from eventsourcing.persistence import AggregateRecorder, JSONTranscoder, Mapper, Notification, StoredEvent
 
+from contracts.record import record_sql
 from contracts.runs.events import RunEvent
 from contracts.runs.outcomes import Refused
-from orchestrator.ports import Batch, Fenced, LedgerAway, Recorded, RefusedRequest
+from orchestrator.adapters.writing import write
+from orchestrator.ports import Fenced, LedgerAway, Recorded, RefusedRequest
 from orchestrator.run.react import Deadline, Due
 
 AGAIN_SECONDS = 30
@@ -35,10 +37,6 @@ _CONNECTING: dict[str, Any] = {
     "tcp_user_timeout": 25_000,
 }
 
-_INSERT_EVENTS = """
-INSERT INTO ledger.events (run_id, version, kind, record)
-SELECT * FROM unnest(%b::uuid[], %b::int4[], %b::text[], %b::bytea[])"""
-
 _SELECT_EVENTS = (
     "SELECT run_id, version, kind, record FROM ledger.events WHERE run_id = ANY(%b) ORDER BY run_id, version"
 )
@@ -50,25 +48,11 @@ SELECT run_id, version, kind, record, position FROM ledger.events WHERE position
 # The sequence knows; max() would read the whole table.
 _LAST_POSITION = "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('ledger.events', 'position')), 0)"
 
-# Fails, and all that is written with it, unless every position stood where it should: SQL has no other way to insist.
-_MOVE = """
-WITH moved AS (
-    UPDATE ledger.intake AS i SET position = m.after
-    FROM unnest(%b::int4[], %b::int8[], %b::int8[]) AS m (partition, before, after)
-    WHERE i.log_id = %b AND i.partition = m.partition AND i.position = m.before
-    RETURNING i.partition)
-SELECT 1 / (count(*) = %b::int8)::int FROM moved"""
-
 _STAND = """
 INSERT INTO ledger.intake (log_id, partition, position) SELECT %b, p, 0 FROM unnest(%b::int4[]) AS p
 ON CONFLICT DO NOTHING"""
 
 _POSITIONS = "SELECT partition, position FROM ledger.intake WHERE log_id = %b AND partition = ANY(%b)"
-
-# The first answer stands: a command delivered again is not refused anew.
-_REFUSE = """
-INSERT INTO ledger.refusals (run_id, command_id, request_sha256, outcome)
-SELECT * FROM unnest(%b::uuid[], %b::uuid[], %b::text[], %b::bytea[]) ON CONFLICT DO NOTHING"""
 
 _SELECT_REFUSALS = "SELECT command_id, request_sha256, outcome FROM ledger.refusals WHERE run_id = ANY(%b)"
 
@@ -77,16 +61,6 @@ _FORGET_REFUSALS = """
 DELETE FROM ledger.refusals WHERE command_id IN (
     SELECT command_id FROM ledger.refusals WHERE at < now() - make_interval(secs => %s) ORDER BY at LIMIT %s
     FOR UPDATE SKIP LOCKED)"""
-
-_SET_DEADLINES = """
-INSERT INTO ledger.deadlines (run_id, due_at, at, tenant, kind, about, count)
-SELECT run_id, at, at, tenant, kind, about, count
-FROM unnest(%b::uuid[], %b::timestamptz[], %b::text[], %b::text[], %b::text[], %b::int4[])
-    AS said (run_id, at, tenant, kind, about, count)
-ON CONFLICT (run_id) DO UPDATE SET
-    due_at = excluded.due_at, at = excluded.at, kind = excluded.kind, about = excluded.about, count = excluded.count"""
-
-_CLEAR_DEADLINES = "DELETE FROM ledger.deadlines WHERE run_id = ANY(%b)"
 
 # Several clocks may look at once: each row is taken by one of them.
 _TAKE_DUE = """
@@ -130,7 +104,7 @@ class Recorder(AggregateRecorder):
                 self._connection = psycopg.connect(self._url, autocommit=True, **_CONNECTING)
             yield self._connection
         except psycopg.errors.DivisionByZero as error:
-            raise Fenced("a partition's position has moved on") from error
+            raise Fenced("a partition's position has moved on, or a run had begun before") from error
         except psycopg.errors.UniqueViolation as error:
             raise Fenced(str(error)) from error
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
@@ -154,39 +128,15 @@ class Recorder(AggregateRecorder):
     def create_tables(self) -> None:
         """Create what is missing."""
         with self.connection() as connection, connection.transaction():
+            connection.execute(record_sql().encode())
             connection.execute(resources.files(__package__).joinpath("ledger.sql").read_bytes())
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **beside: Any) -> Sequence[int] | None:
-        """Insert events, with the rest of a `Batch` as `beside`, in one transaction.
-
-        What goes in one pipeline is one transaction, without a word more: two round trips and two statements less.
-        """
-        batch: Batch = beside["batch"]
-        with self.connection() as connection, connection.pipeline():
-            moves = _columns(batch.moves, "partition", "before", "after")
-            connection.execute(_MOVE, [*moves, self._log_id, len(batch.moves)])
-            if stored_events:
-                names = ("originator_id", "originator_version", "topic", "state")
-                connection.execute(_INSERT_EVENTS, _columns(stored_events, *names), binary=True)
-            self._refuse(connection, batch.refusals)
-            self._set_deadlines(connection, batch.deadlines)
+        """Insert events, with the rest of a `Batch` as `beside`, in one statement, which is one transaction."""
+        statement, values = write(self._log_id, beside["batch"], stored_events)
+        with self.connection() as connection:
+            connection.execute(statement, values)
         return None
-
-    def _refuse(self, connection: psycopg.Connection[Any], refusals: Sequence[RefusedRequest]) -> None:
-        if refusals:
-            told = [refusal.outcome for refusal in refusals]
-            outcomes = [outcome.model_dump_json().encode() for outcome in told]
-            digests = [refusal.request_sha256 for refusal in refusals]
-            connection.execute(_REFUSE, [*_columns(told, "run_id", "command_id"), digests, outcomes])
-
-    def _set_deadlines(self, connection: psycopg.Connection[Any], deadlines: Sequence[Deadline]) -> None:
-        due = [(deadline.run_id, deadline.due) for deadline in deadlines if deadline.due is not None]
-        if due:
-            ids, what = [run_id for run_id, _ in due], [said for _, said in due]
-            connection.execute(_SET_DEADLINES, [ids, *_columns(what, "at", "tenant", "kind", "about", "count")])
-        cleared = [deadline.run_id for deadline in deadlines if deadline.due is None]
-        if cleared:
-            connection.execute(_CLEAR_DEADLINES, [cleared])
 
     def select_events(
         self,
@@ -270,7 +220,3 @@ class Recorder(AggregateRecorder):
         """Return the runs that wait for a time, in pages by id."""
         with self.connection() as connection:
             return [row[0] for row in connection.execute(_SELECT_WAITING, [after, limit], binary=True)]
-
-
-def _columns(rows: Sequence[Any], *names: str) -> list[list[Any]]:
-    return [[getattr(row, name) for row in rows] for name in names]

@@ -9,11 +9,12 @@ review(step, ...)    -> Pause or Pass
 from orchestrator.run.decide import decide, unfold
 from orchestrator.run.errors import Refusal
 from orchestrator.run.evolve import evolve, fold
-from orchestrator.run.react import Deadline, Due, command_of, deadline, orders, react
+from orchestrator.run.react import ORDERING, Deadline, Due, command_of, deadline, orders, react
 from orchestrator.run.review import Pass, Pause, review
 from orchestrator.run.state import Run
 
 __all__ = [
+    "ORDERING",
     "Deadline",
     "Due",
     "Pass",

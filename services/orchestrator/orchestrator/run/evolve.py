@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from contracts.policy import Step
@@ -50,7 +49,7 @@ def _changes(run: Run, event: e.Event, record: e.RunEvent) -> dict[str, Any]:
             ordered = {"work": _in_hand(WorkKind.CALL, event), "payload_sha256": event.payload_sha256}
             return {**ordered, "failed": None, "cleared": cleared}
         case e.LeaseExtended():
-            return {"work": run.work and replace(run.work, lease_until=event.lease_until)}
+            return {"work": run.work and run.work._replace(lease_until=event.lease_until)}
         case e.RetryScheduled():
             kind = run.failed.work.kind if run.failed else WorkKind.PREPARE
             return {"work": Work(kind, event.work_id, event.attempt, retry_at=event.retry_at), "failed": None}

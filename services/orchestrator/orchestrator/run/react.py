@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from contracts.policy import Step
@@ -27,8 +28,7 @@ class Due:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(NamedTuple):
     """The next time at which something falls due for a run; None clears it."""
 
     run_id: UUID
@@ -40,14 +40,16 @@ def react(event: e.Event, run: Run) -> tuple[Order | Deadline, ...]:
     return (*orders(event, run), deadline(run))
 
 
+ORDERING = (e.RunStarted, e.PreparationOrdered, e.CallOrdered)
+"""The kinds of event that work may follow from."""
+
+
 def orders(event: e.Event, run: Run) -> tuple[Order, ...]:
     """Return the orders that follow from `event`, as far as `run` still waits for them."""
-    match event:
-        case e.RunStarted() | e.PreparationOrdered() | e.CallOrdered():
-            work = run.work
-            if work is not None and work.lease_until is not None and _is_same(event, work):
-                return (_order(run, work, work.lease_until),)
-    return ()
+    work = run.work
+    if work is None or work.lease_until is None or not isinstance(event, ORDERING) or not _is_same(event, work):
+        return ()
+    return (_order(run, work, work.lease_until),)
 
 
 def deadline(run: Run) -> Deadline:

@@ -30,23 +30,28 @@ def review(step: Step, signals: Signals, config: HitlConfig, *, invalid: bool = 
     A threshold whose signal was not measured stops the run: what nobody looked at is not known to be good.
     """
     if not config.allows(step):
-        return Pass(
-            (Reason(code="step_not_allowed", message=f"{step.value} is not among the allowed steps"),), silent=True
-        )
+        return _NOT_ALLOWED[step]
     match config.policy:
         case Policy.AUTO:
-            return Pass((Reason(code="policy_auto", message="the policy lets every step pass"),))
+            return _AUTO
         case Policy.REQUIRE_HUMAN:
-            return Pause(
-                (Reason(code="policy_requires_human", message="the policy asks a person at every allowed step"),)
-            )
+            return _REQUIRED
         case Policy.AUTO_WITH_THRESHOLDS:
             reasons = tuple(_crossed(step, signals, config, invalid=invalid))
             if reasons:
                 return Pause(reasons)
-            return Pass((Reason(code="within_thresholds", message="every signal is within its threshold"),))
+            return _WITHIN
         case _:
             assert_never(config.policy)
+
+
+_AUTO = Pass((Reason(code="policy_auto", message="the policy lets every step pass"),))
+_REQUIRED = Pause((Reason(code="policy_requires_human", message="the policy asks a person at every allowed step"),))
+_WITHIN = Pass((Reason(code="within_thresholds", message="every signal is within its threshold"),))
+_NOT_ALLOWED = {
+    step: Pass((Reason(code="step_not_allowed", message=f"{step.value} is not among the allowed steps"),), silent=True)
+    for step in Step
+}
 
 
 def _crossed(step: Step, signals: Signals, config: HitlConfig, *, invalid: bool) -> Iterator[Reason]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from contracts.policy import HitlConfig, Step
@@ -22,8 +22,7 @@ class WorkKind(StrEnum):
     CALL = "call"
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """Work that the run waits for: in a worker's hands until `lease_until`, or to be ordered at `retry_at`."""
 
     kind: WorkKind
@@ -33,16 +32,14 @@ class Work:
     retry_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """An attempt that failed and has not been dealt with."""
 
     work: Work
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """A command that took effect: the version it led to, and the digest of the request it came from."""
 
     version: int

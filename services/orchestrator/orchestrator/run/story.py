@@ -49,7 +49,7 @@ class Story:
     def _tell(self, event: e.Event, actor: str) -> None:
         command, run = self._command, self._run
         owner = command.request if isinstance(command, c.StartRun) else self.run.request
-        record = e.RunEvent(
+        record = e.RunEvent.of(
             kind=event.kind,
             run_id=command.run_id,
             version=run.version + 1 if run else 1,
