@@ -14,7 +14,7 @@ from contracts.topics import EVENTS
 from notifier.clients import Client, Filters, Limits
 from notifier.heard import Heard
 from notifier.hub import Hub
-from notifier.ring import Frame, Notification
+from notifier.ring import Frame, Notification, bytes_of
 from support.deciding import Story
 
 
@@ -59,7 +59,7 @@ def values_of(story: Story, run_id: UUID | None = None, **members: Any) -> list[
 class Watched:
     """A run that hub tests publish about: who it belongs to, and where its records go."""
 
-    run_id: UUID = field(default_factory=uuid4)
+    run_id: str = field(default_factory=lambda: str(uuid4()))
     user_id: str | None = "ann"
     session_id: str | None = "s"
     tenant: str = "default"
@@ -71,7 +71,7 @@ class Talker:
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
-        self.versions: dict[UUID, int] = defaultdict(int)
+        self.versions: dict[str, int] = defaultdict(int)
 
     def publish(self, run: Watched, times: int = 1, *, over: bool = False, size: int = 0) -> None:
         """Publish the next versions of a run, and wake whom it concerns."""
@@ -84,6 +84,7 @@ class Talker:
         """Return the notification of one version of a run at the hub's place."""
         offset = self.hub.position(run.partition)
         text = {"cursor": self.hub.cursor_at(run.partition, offset + 1), "version": version, "pad": "x" * size}
+        frames = (Frame("HITL_STATUS_UPDATE", json.dumps({**text, "run_id": run.run_id}).encode()),)
         return Notification(
             partition=run.partition,
             offset=offset,
@@ -93,7 +94,8 @@ class Talker:
             user_id=run.user_id,
             session_id=run.session_id,
             over=over,
-            frames=(Frame("HITL_STATUS_UPDATE", json.dumps({**text, "run_id": str(run.run_id)}).encode()),),
+            frames=frames,
+            size=bytes_of(frames),
         )
 
 
@@ -111,7 +113,7 @@ class Listener:
         self.hub.follow(self.client, {})
         return self
 
-    def listen(self, most: int = 2**30) -> list[tuple[UUID, int]]:
+    def listen(self, most: int = 2**30) -> list[tuple[str, int]]:
         """Take what is due; return the runs and versions heard of now."""
         taken = self.client.take(most)
         self.heard += taken

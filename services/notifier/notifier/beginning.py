@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
-from uuid import UUID
 
 from notifier.clients import Client, Filters
 from notifier.hub import Hub, Overtaken
@@ -23,7 +22,7 @@ class Look(Protocol):
     """What the read model showed: runs at their versions, and whether there are more."""
 
     @property
-    def versions(self) -> Mapping[UUID, int]: ...  # noqa: D102
+    def versions(self) -> Mapping[str, int]: ...  # noqa: D102
     @property
     def truncated(self) -> bool: ...  # noqa: D102
 

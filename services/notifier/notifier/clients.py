@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from uuid import UUID
 
 from notifier.ring import Notification
 
@@ -16,7 +15,7 @@ class Limits:
     """How much is held, in notifications and in bytes. Messages are shared: a queue costs little until the ring moves on."""
 
     ring_count: int = 20_000
-    ring_size: int = 16 * 1024 * 1024
+    ring_size: int = 8 * 1024 * 1024
     queue_count: int = 10_000
     queue_size: int = 16 * 1024 * 1024
 
@@ -25,7 +24,7 @@ class Limits:
 class Filters:
     """What a client wants to hear of; each one given must match."""
 
-    run_id: UUID | None = None
+    run_id: str | None = None
     session_id: str | None = None
     user_id: str | None = None
     tenant: str = "default"
@@ -59,7 +58,7 @@ class Client:
     _due: deque[Notification] = field(default_factory=deque)
     _backlog: int = 0
     _queued: int = 0
-    _shown: dict[UUID, int] = field(default_factory=dict)
+    _shown: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_due(self) -> bool:
@@ -79,7 +78,7 @@ class Client:
                 self._queued -= notification.size
         return taken
 
-    def begin(self, backlog: Iterable[Notification], shown: Mapping[UUID, int]) -> None:
+    def begin(self, backlog: Iterable[Notification], shown: Mapping[str, int]) -> None:
         """Let `backlog` be due first, and nothing of a run up to its version in `shown`.
 
         The backlog came out of the ring in one piece: its length does not make the client a slow one.

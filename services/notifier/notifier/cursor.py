@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic_core import from_json, to_json
 
@@ -17,8 +17,10 @@ MAX_LENGTH = 2048
 MAX_OFFSET = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
+class Cursor(NamedTuple):
     """A place in the log `log`: the next offset of each partition, in order of the partitions."""
 
     log: str
@@ -27,7 +29,8 @@ class Cursor:
 
 def encode(cursor: Cursor) -> str:
     """Write a cursor as text that is safe in a URL."""
-    return base64.urlsafe_b64encode(to_json([cursor.log, *cursor.offsets])).rstrip(b"=").decode()
+    text = binascii.b2a_base64(to_json([cursor.log, *cursor.offsets]), newline=False)
+    return text.rstrip(b"=").translate(_URL_SAFE).decode()
 
 
 def decode(text: str) -> Cursor | None:

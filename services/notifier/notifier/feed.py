@@ -10,21 +10,21 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from uuid import UUID
 
 import structlog
 from pydantic import ValidationError
 
 from contracts.base import explain
 from contracts.kafka import RawRecord, Stretch
+from contracts.runs.headings import ESCALATED, OPENED
 from contracts.runs.views import TERMINAL, Checkpoint, State
 from notifier import metrics
 from notifier.adapters.snapshots import GatewayAway
 from notifier.framing import frames_of, frames_with_request
-from notifier.heard import ESCALATED, OPENED, Heard
+from notifier.heard import Heard
 from notifier.hub import Hub
 from notifier.memory import Known, Memory, after, fold, open_checkpoint
-from notifier.ring import Notification
+from notifier.ring import Notification, bytes_of
 
 LOOK_UP_SECONDS = 1.0
 """How long the feed waits for the history of a run that it never heard of. Everybody waits with it."""
@@ -32,7 +32,7 @@ LOOK_UP_SECONDS = 1.0
 QUIET_SECONDS = 5.0
 """How long the feed leaves the gateway alone after it did not answer."""
 
-History = Callable[[UUID], Awaitable[list[bytes] | None]]
+History = Callable[[str], Awaitable[list[bytes] | None]]
 """Tells all events of a run, as records of the log are. Raises GatewayAway."""
 
 _log = structlog.get_logger(__name__)
@@ -67,7 +67,7 @@ class Feed:
         """Take one batch, then wake all who are concerned. Raises LogBeganAnew."""
         kinds = Counter([kind for record in records if (kind := await self._on_record(record))])
         for kind, count in kinds.items():
-            metrics.EVENTS.labels(kind).inc(count)
+            metrics.events_of(kind).inc(count)
         self._hub.rouse()
         self._look_whether_caught_up()
         # Batches can follow each other without a pause; whoever was woken has its turn before it is due more.
@@ -88,7 +88,10 @@ class Feed:
             if self._memory.has_seen(heard):
                 self._hub.advance(partition, offset + 1)
                 return None
-            known = after(await self._before(heard), heard, value)
+            before = self._memory.before(heard)
+            if heard.version > 1 and (before is None or before.state is None):
+                before = await self._look_up(heard)
+            known = after(before, heard, value)
             checkpoint = open_checkpoint(known) if heard.kind in (OPENED, ESCALATED) else None
         except ValueError as error:
             _report(record, error)
@@ -98,17 +101,9 @@ class Feed:
         self._hub.publish(self._notification(record, heard, value, known.state, checkpoint))
         return heard.kind
 
-    async def _before(self, heard: Heard) -> Known | None:
-        before = self._memory.before(heard)
-        if heard.version == 1 or (before is not None and before.state is not None):
-            return before
-        if heard.state_after(None) is not None:
-            return None
-        return await self._look_up(heard)
-
     async def _look_up(self, heard: Heard) -> Known | None:
         now = asyncio.get_running_loop().time
-        if now() < self._look_up_from:
+        if heard.state_after(None) is not None or now() < self._look_up_from:
             return None
         self._hub.rouse()
         try:
@@ -139,6 +134,7 @@ class Feed:
             session_id=heard.session_id,
             over=state in TERMINAL,
             frames=frames,
+            size=bytes_of(frames),
         )
 
     def _look_whether_caught_up(self) -> None:

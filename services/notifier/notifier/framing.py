@@ -5,6 +5,8 @@ The facts of an event go out as the bytes that came in wherever they can be cut 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from pydantic_core import from_json, to_json
 
 from contracts.runs.views import Checkpoint, State
@@ -32,11 +34,16 @@ def frames_with_request(
 
 def _status_update(heard: Heard, value: bytes, state: State | None, cursor: str) -> bytes:
     # Written out by hand, as `StatusUpdate` would be, and `ApprovalRequest` below: through a model it costs five times as much.
-    kind = to_json(heard.kind).decode()
-    now = "null" if state is None else f'"{state.value}"'
+    now = "null" if state is None else f'"{state}"'
     run = f'"run_id":"{heard.run_id}","version":{heard.version},"state":{now}'
-    begin = f'{{"type":"HITL_STATUS_UPDATE","cursor":"{cursor}",{run},"event":{{"kind":{kind},"at":"{heard.at}","data":'
+    begin = f'{{"type":"HITL_STATUS_UPDATE","cursor":"{cursor}",{run},"event":{{"kind":{_quoted(heard.kind)},"at":"{heard.at}","data":'
     return b"%b%b}}" % (begin.encode(), _facts(value))
+
+
+@lru_cache(maxsize=1024)
+def _quoted(name: str | None) -> str:
+    # The same few names come again and again.
+    return to_json(name).decode()
 
 
 def _facts(value: bytes) -> bytes:
@@ -50,7 +57,7 @@ def _facts(value: bytes) -> bytes:
 
 
 def _approval_request(heard: Heard, checkpoint: Checkpoint, cursor: str) -> bytes:
-    session, user = to_json(heard.session_id).decode(), to_json(heard.user_id).decode()
+    session, user = _quoted(heard.session_id), _quoted(heard.user_id)
     run = f'"run_id":"{heard.run_id}","version":{heard.version},"session_id":{session},"user_id":{user}'
     begin = f'{{"type":"HITL_APPROVAL_REQUEST","cursor":"{cursor}",{run},"checkpoint":'
     return b"%b%b}" % (begin.encode(), to_json(checkpoint))

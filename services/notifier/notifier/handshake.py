@@ -47,7 +47,9 @@ class Watch(Message):
 
     def filters(self) -> Filters:
         """Return what the client wants to hear of."""
-        return Filters(run_id=self.run_id, session_id=self.session_id, user_id=self.user_id)
+        return Filters(
+            run_id=None if self.run_id is None else str(self.run_id), session_id=self.session_id, user_id=self.user_id
+        )
 
 
 def read_watch(query: Mapping[str, str]) -> Watch:

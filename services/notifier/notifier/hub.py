@@ -7,7 +7,6 @@ No I/O, no clock, no event loop. The feed calls `publish` and then `rouse`; an e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from uuid import UUID
 
 from notifier.clients import Client, Dropped, Filters, Limits
 from notifier.cursor import Cursor, decode, encode
@@ -41,7 +40,7 @@ class Hub:
 
     def cursor_at(self, partition: int, offset: int) -> str:
         """Return the cursor of the place that this one becomes when `offset` is the next of `partition`."""
-        offsets = list(self._ring.positions)
+        offsets = self._ring.positions.copy()
         offsets[partition] = offset
         return encode(Cursor(self.log, tuple(offsets)))
 
@@ -95,7 +94,7 @@ class Hub:
         self._listen(client, filter(client.filters.match, self._ring.since(offsets)), {})
         return True
 
-    def follow(self, client: Client, shown: Mapping[UUID, int], *, partial: bool = False) -> str:
+    def follow(self, client: Client, shown: Mapping[str, int], *, partial: bool = False) -> str:
         """Let a client that was shown runs at these versions have what it has not seen, then what comes.
 
         Returns the cursor of what it was shown, which it asked for after it joined. Unless that is `partial`, a run that
@@ -120,7 +119,7 @@ class Hub:
         if not listening:
             self._clients[kind].pop(value, None)
 
-    def _listen(self, client: Client, backlog: Iterable[Notification], shown: Mapping[UUID, int]) -> None:
+    def _listen(self, client: Client, backlog: Iterable[Notification], shown: Mapping[str, int]) -> None:
         client.begin(backlog, shown)
         kind, value = _narrowest(client.filters)
         self._clients[kind].setdefault(value, {})[client] = None
@@ -161,7 +160,7 @@ def _narrowest(filters: Filters) -> tuple[str, object]:
     return ("everything", None) if filters.user_id is None else ("user", filters.user_id)
 
 
-def _joins(shown: Mapping[UUID, int], missed: Iterable[Notification]) -> bool:
+def _joins(shown: Mapping[str, int], missed: Iterable[Notification]) -> bool:
     reached = dict(shown)
     for notification in missed:
         if notification.version != reached.get(notification.run_id, 0) + 1:

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from uuid import UUID
+from typing import NamedTuple
 
 from contracts.runs.events import RunEvent
+from contracts.runs.headings import CLOSING, OPENED
 from contracts.runs.views import Checkpoint, RunView, State, project
-from notifier.heard import CLOSING, OPENED, Heard, read_checkpoint
+from notifier.heard import Heard, read_checkpoint
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """A run as far as it was heard of. Without `state` only its version is known.
 
     `open` are the records since its open checkpoint opened, that one first.
@@ -29,14 +28,14 @@ class Known:
     @property
     def size(self) -> int:
         """Bytes of its records."""
-        return sum(map(len, self.open))
+        return sum(map(len, self.open)) if self.open else 0
 
 
 class Memory:
     """Remembers the `count` runs heard of last, in about `size` bytes."""
 
     def __init__(self, count: int = 10_000, size: int = 16 * 1024 * 1024) -> None:
-        self._runs: OrderedDict[UUID, Known] = OrderedDict()
+        self._runs: OrderedDict[str, Known] = OrderedDict()
         self._count = count
         self._most = size
         self._size = 0
@@ -51,7 +50,7 @@ class Memory:
         known = self._runs.get(heard.run_id)
         return known if known is not None and known.version == heard.version - 1 else None
 
-    def learn(self, run_id: UUID, known: Known) -> None:
+    def learn(self, run_id: str, known: Known) -> None:
         """Remember how a run stands now."""
         before = self._runs.pop(run_id, None)
         self._size += known.size - (before.size if before else 0)

@@ -1,5 +1,7 @@
 """What is counted about watchers, for `/metrics`."""
 
+from functools import cache
+
 from prometheus_client import Counter, Gauge
 
 CLIENTS = Gauge("countersign_notifier_clients", "Clients that listen.", ["edge"])
@@ -10,3 +12,15 @@ DECISIONS = Counter("countersign_notifier_decisions", "Decisions over the socket
 POSITION = Gauge("countersign_notifier_feed_position", "The next offset of run.events.", ["partition"])
 EVENTS = Counter("countersign_notifier_events", "Events read, by kind; repeated ones are not counted.", ["kind"])
 MALFORMED = Counter("countersign_notifier_malformed_records", "Records of run.events that could not be read.")
+
+
+@cache
+def events_of(kind: str) -> Counter:
+    """Return the counter of such events. Finding one by its label costs more than counting; so with the one below."""
+    return EVENTS.labels(kind)
+
+
+@cache
+def sent_of(message: str) -> Counter:
+    """Return the counter of such messages."""
+    return SENT.labels(message)

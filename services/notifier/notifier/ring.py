@@ -6,10 +6,9 @@ It answers one question exactly: what came after a given place, or that it canno
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import NamedTuple
-from uuid import UUID
 
 
 class Frame(NamedTuple):
@@ -19,23 +18,27 @@ class Frame(NamedTuple):
     body: bytes
 
 
+def bytes_of(frames: Iterable[Frame]) -> int:
+    """Return the size of messages."""
+    return sum([len(frame.body) for frame in frames])
+
+
 class Notification(NamedTuple):
-    """One event at its place in the log, with the messages that all who hear of it get. `over`: the run has ended."""
+    """One event at its place in the log, with the messages that all who hear of it get.
+
+    `over`: the run has ended. `size`: bytes of the messages.
+    """
 
     partition: int
     offset: int
-    run_id: UUID
+    run_id: str
     version: int
     tenant: str
     user_id: str | None
     session_id: str | None
     over: bool
     frames: tuple[Frame, ...]
-
-    @property
-    def size(self) -> int:
-        """Bytes of its messages."""
-        return sum([len(frame.body) for frame in self.frames])
+    size: int
 
 
 class Ring:
@@ -45,7 +48,7 @@ class Ring:
         self.positions = [0] * partitions
         self._floors = [0] * partitions
         self._held: deque[Notification] = deque()
-        self._latest: dict[UUID, Notification] = {}
+        self._latest: dict[str, Notification] = {}
         self._count = count
         self._size = 0
         self._most = size
@@ -85,13 +88,13 @@ class Ring:
         return found[::-1]
 
     def beyond(
-        self, known: Mapping[UUID, int], since: Sequence[int], wanted: Callable[[Notification], bool]
+        self, known: Mapping[str, int], since: Sequence[int], wanted: Callable[[Notification], bool]
     ) -> list[Notification]:
         """Return what one who knows runs up to the versions `known` has missed, oldest first.
 
         A run that is not among them is returned whole, unless it was over before the offsets `since`.
         """
-        after: dict[UUID, float] = {}
+        after: dict[str, float] = {}
         for run_id, latest in self._latest.items():
             if not wanted(latest) or latest.version <= known.get(run_id, 0):
                 continue

@@ -119,8 +119,8 @@ class Connection:
             while taken := client.take():
                 frames = [frame for notification in taken for frame in notification.frames]
                 await send_texts([frame.body for frame in frames])
-                for kind, count in Counter(frame.type for frame in frames).items():
-                    metrics.SENT.labels(kind).inc(count)
+                for kind, count in Counter([frame.type for frame in frames]).items():
+                    metrics.sent_of(kind).inc(count)
 
     async def _begin(self) -> Client:
         try:

@@ -18,12 +18,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from contracts.runs.headings import ESCALATED, OPENED
 from notifier import metrics
 from notifier.adapters.snapshots import GatewayAway, Snapshots
 from notifier.beginning import begin
 from notifier.clients import Client, Filters
 from notifier.framing import frames_of, frames_with_request
-from notifier.heard import ESCALATED, OPENED, Heard
+from notifier.heard import Heard
 from notifier.hub import Hub, Overtaken
 from notifier.memory import Known, after, open_checkpoint
 from notifier.messages import Fault
@@ -69,7 +70,7 @@ class EventStreams:
         replay = list(_replay(begun.look, seen, self._hub.oldest_cursor))
         return EventStream(self._hub, begun.client, self._body(begun.client, bell, replay, seen))
 
-    async def _look(self, run_id: UUID) -> Past:
+    async def _look(self, run_id: str) -> Past:
         values = await self._snapshots.history(run_id)
         return Past(run_id, values, [Heard.model_validate_json(value) for value in values or ()])
 
@@ -95,13 +96,13 @@ class EventStreams:
 class Past:
     """What the read model has of a run; `values` None when it knows no such run."""
 
-    run_id: UUID
+    run_id: str
     values: list[bytes] | None
     events: list[Heard]
     truncated: bool = False
 
     @property
-    def versions(self) -> dict[UUID, int]:
+    def versions(self) -> dict[str, int]:
         """How far it goes."""
         return {self.run_id: self.events[-1].version} if self.events else {}
 
@@ -144,10 +145,10 @@ def _not_found(run_id: object) -> Refusal:
     return Refusal(HTTPStatus.NOT_FOUND, "run_not_found", f"there is no run {run_id}")
 
 
-def _run_id(request: Request) -> UUID:
+def _run_id(request: Request) -> str:
     named = request.path_params["run_id"]
     try:
-        return UUID(named)
+        return str(UUID(named))
     except ValueError:
         raise _not_found(named) from None
 

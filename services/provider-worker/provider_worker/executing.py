@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from artifacts.store import Artifact
-from contracts.base import digest
+from contracts.base import ComposedObject, digest
 from contracts.work import ExecuteOrder, Execution, Failure
 from provider_worker.failures import log_bug
 from provider_worker.ports import Artifacts, StorageUnavailable
@@ -33,6 +33,15 @@ _STORED_SCHEMA = {
     "properties": {"artifact": {"type": "string"}, "size": {"type": "integer"}, "excerpt": {"type": "string"}},
     "required": ["artifact", "size"],
 }
+
+
+class _Sound(Execution):
+    """Of values that come out of the sanitizer: they are not walked once more."""
+
+    raw: Any
+    response: ComposedObject
+    response_schema: ComposedObject
+    usage: ComposedObject
 
 
 async def execute(
@@ -109,7 +118,7 @@ async def _facts(
     kept = await _inline_or_kept(raw, shelf)
     audit = await provider.audit_response(order.operation, order.payload, answer.raw)
     response, schema = await _bounded(sanitizer.json(audit.response), sanitizer.json(audit.schema), shelf)
-    return Execution(
+    return _Sound(
         raw=kept,
         response=response,
         response_schema=schema,

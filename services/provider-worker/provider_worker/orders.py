@@ -14,7 +14,9 @@ from contracts.work import ExecuteOrder, Order, PrepareOrder, parse_order
 Key = tuple[str, str, int]
 """(tenant, work_id, attempt): what a call is claimed under."""
 
-MOST_SEEN = 20_000
+MOST_SEEN = 5_000
+"""More than the orders whose offsets may not be committed yet, and those alone can come again to the same process."""
+
 _MAX_ATTEMPT = 2**31 - 1
 _IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from contracts.base import ComposedObject
 from contracts.work import (
     CallIntent,
     Capabilities,
@@ -23,6 +24,13 @@ from provider_worker.sanitizing import MAX_LEVELS, Sanitizer, is_too_deep
 MAX_ISSUES = 100
 
 
+class _Sound(Preparation):
+    """Of values that are sound already, by the sanitizer or by their schema's making: they are not walked once more."""
+
+    payload: ComposedObject
+    payload_schema: ComposedObject
+
+
 async def prepare(
     order: PrepareOrder, provider: AIProvider, registry: Registry, shelves: Shelves, sanitizer: Sanitizer
 ) -> Preparation:
@@ -39,7 +47,7 @@ async def prepare(
     operation = intent.operation or capabilities.default_operation
     issues = [*_unconfigured(capabilities), *missing, *await provider.validate_payload(operation, payload)]
     issues = issues[:MAX_ISSUES]
-    return Preparation(
+    return _Sound(
         provider=provider.name,
         model=intent.model,
         operation=operation,
@@ -70,7 +78,7 @@ def settle(intent: CallIntent, provider: AIProvider, capabilities: Capabilities)
         fitting = [name for name, operations in models.items() if operation in operations]
         default = capabilities.default_model
         model = default if default in fitting or not fitting else fitting[0]
-    return intent.model_copy(update={"provider": provider.name, "model": model, "operation": operation})
+    return intent.changed({"provider": provider.name, "model": model, "operation": operation})
 
 
 def _operation(

@@ -26,12 +26,12 @@ class Sanitizer:
 
     def text(self, text: str) -> str:
         """Replace NUL and lone surrogates by U+FFFD, and hide secrets."""
-        for secret in self._secrets:
-            text = text.replace(secret, HIDDEN)
-        if "\x00" in text:
-            text = text.replace("\x00", "\ufffd")
-        if text.isascii():
+        if len(text) >= SHORTEST_SECRET:
+            for secret in self._secrets:
+                text = text.replace(secret, HIDDEN)
+        if text.isascii() and "\x00" not in text:
             return text
+        text = text.replace("\x00", "\ufffd")
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def json(self, value: Any, level: int = 0) -> Any:
@@ -71,12 +71,19 @@ class Sanitizer:
 
 def is_too_deep(value: Any) -> bool:
     """Say whether a JSON value is nested beyond MAX_LEVELS, so that sanitizing would change its shape."""
-    level, here = 0, [value]
+    level, here = 0, _containers([value])
     while here and level < MAX_LEVELS:
-        containers = [item for item in here if isinstance(item, Mapping | list | tuple)]
-        here = [child for item in containers for child in (item.values() if isinstance(item, Mapping) else item)]
+        here = _containers(child for item in here for child in (item.values() if isinstance(item, Mapping) else item))
         level += 1
-    return any(isinstance(item, Mapping | list | tuple) for item in here)
+    return bool(here)
+
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
+def _containers(values: Iterable[Any]) -> list[Any]:
+    # Whether something is a Mapping is a slow question, and most values are scalars.
+    return [value for value in values if type(value) not in _SCALARS and isinstance(value, Mapping | list | tuple)]
 
 
 def _digits(value: int) -> str:

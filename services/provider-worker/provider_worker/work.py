@@ -67,6 +67,7 @@ class Worker:
         self._running: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
         self._stopping = asyncio.Event()
+        metrics.RUNNING.set_function(lambda: len(self._running))
 
     async def on_records(self, records: Sequence[RawRecord]) -> None:
         """Take orders, as many at a time as there is room for; return when all are taken."""
@@ -112,6 +113,8 @@ class Worker:
         fresh = [order for order in orders if not self._seen.has(order) and not self._is_late(order)]
         self._start([order for order in fresh if isinstance(order, PrepareOrder)])
         calls = {key_of(order): order for order in fresh if isinstance(order, ExecuteOrder)}
+        if not calls:
+            return True
         mine = await self._claim(list(calls.values()))
         if mine is None:
             return False
@@ -122,7 +125,7 @@ class Worker:
     async def _claim(self, orders: Sequence[ExecuteOrder]) -> set[Key] | None:
         """Return which calls are ours to begin, however long the database is away; None when the worker stops first."""
         pause, token = 0.1, uuid4().hex
-        while orders:
+        while True:
             try:
                 mine = await self._claims.claim(orders, token)
             except StorageUnavailable as error:
@@ -135,7 +138,6 @@ class Worker:
                     await self._stopping.wait()
                     return None
             pause = min(2 * pause, _LONGEST_PAUSE)
-        return set()
 
     def _is_late(self, order: Order) -> bool:
         late = order.deadline <= self._failpoints.now()
@@ -165,9 +167,8 @@ class Worker:
         began = time.monotonic()
         lease = Lease(order, name, self._post)
         try:
-            with metrics.RUNNING.track_inprogress():
-                answer = await self._answer(order, provider, name)
-                await self._post.send(to_record(answer))
+            answer = await self._answer(order, provider, name)
+            await self._post.send(to_record(answer))
         finally:
             lease.let_go()
         metrics.seconds_of(order.kind, name).observe(time.monotonic() - began)

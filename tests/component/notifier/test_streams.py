@@ -69,10 +69,11 @@ async def reading(notifier: Tower, run_id: object, last: str | None = None) -> A
 
 
 async def test_a_stream_begins_with_what_was_and_goes_on_with_what_comes(notifier: Tower, press: Press) -> None:
-    """The same messages as on the socket; the id is the version."""
+    """The same messages as on the socket, in whatever case the run is named; the id is the version."""
     run = moved(FINISHED)
     await press.publish(*run[:4])
-    async with reading(notifier, run[0].run_id) as stream, notifier.watch(run_id=str(run[0].run_id)) as watching:
+    shouted = str(run[0].run_id).upper()
+    async with reading(notifier, shouted) as stream, notifier.watch(run_id=shouted) as watching:
         assert stream.answer.headers["content-type"].startswith("text/event-stream")
         seen = await stream.through(4)
         await watching.until("SNAPSHOT")

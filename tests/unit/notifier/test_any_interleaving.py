@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from notifier.clients import Client, Filters
 from notifier.hub import Hub, Overtaken
-from notifier.ring import Frame, Notification
+from notifier.ring import Frame, Notification, bytes_of
 from support.pushing import hub_of
 
-RUNS = [UUID(int=number) for number in range(4)]
+RUNS = [str(UUID(int=number)) for number in range(4)]
 ANNS = RUNS[:3]
 """The client watches Ann's runs; the fourth is Bob's."""
 
@@ -31,7 +31,7 @@ LAST = 9
 class Happened:
     """An event at its place in the log."""
 
-    run_id: UUID
+    run_id: str
     version: int
 
     @property
@@ -70,6 +70,7 @@ class Instance:
                 None,
                 happened.version == LAST,
                 frames,
+                bytes_of(frames),
             )
         )
         self.hub.rouse()
@@ -81,9 +82,9 @@ class Watcher:
     """A client: its last cursor, how far it knows each run, and the messages that it has not read yet."""
 
     cursor: str = ""
-    known: dict[UUID, int] = field(default_factory=lambda: defaultdict(int))
+    known: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     unread: list[tuple[Notification, Frame]] = field(default_factory=list)
-    told: dict[UUID, int] = field(default_factory=dict)
+    told: dict[str, int] = field(default_factory=dict)
     instance: Instance | None = None
     client: Client | None = None
 
@@ -116,12 +117,12 @@ class World:
 
     def __init__(self) -> None:
         self.log: list[list[Happened]] = [[], []]
-        self.versions: dict[UUID, int] = defaultdict(int)
-        self.projected: dict[UUID, int] = defaultdict(int)
+        self.versions: dict[str, int] = defaultdict(int)
+        self.projected: dict[str, int] = defaultdict(int)
         self.instances = [Instance(self.log, [0, 0]), Instance(self.log, [0, 0])]
         self.watcher = Watcher()
         self.joined: Client | None = None
-        self.over_when_shown: set[UUID] = set()
+        self.over_when_shown: set[str] = set()
 
     def happen(self, number: int) -> None:
         """Let a run move on, as long as it is not over."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from uuid import UUID
 
 import pytest
 
@@ -20,7 +19,7 @@ ANN = Watched()
 class Seen:
     """What the read model showed."""
 
-    versions: Mapping[UUID, int] = field(default_factory=dict)
+    versions: Mapping[str, int] = field(default_factory=dict)
     truncated: bool = False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
@@ -15,7 +15,7 @@ from notifier.clients import Dropped
 from notifier.feed import Feed, LogBeganAnew
 from notifier.hub import Hub
 from notifier.memory import Memory
-from support.asking import approve, at_error_review, at_payload_review, executed, pause, time_is_up
+from support.asking import approve, at_error_review, at_payload_review, executed, pause, resume, time_is_up
 from support.pushing import Listener, Record, hub_of, values_of
 
 FINISHED = at_payload_review().given(approve(), executed(), approve())
@@ -25,11 +25,11 @@ class Histories:
     """The past of runs, as far as somebody knows it."""
 
     def __init__(self) -> None:
-        self.known: dict[UUID, list[bytes]] = {}
+        self.known: dict[str, list[bytes]] = {}
         self.away = False
-        self.asked: list[UUID] = []
+        self.asked: list[str] = []
 
-    async def __call__(self, run_id: UUID) -> list[bytes] | None:
+    async def __call__(self, run_id: str) -> list[bytes] | None:
         """Tell what is known."""
         self.asked.append(run_id)
         if self.away:
@@ -121,21 +121,32 @@ async def test_a_run_that_began_earlier_is_looked_up() -> None:
     """A fresh instance hears a pause and must say in which state."""
     fed, run_id = Fed(), uuid4()
     values = values_of(at_payload_review().given(pause()), run_id)
-    fed.histories.known[run_id] = values
+    fed.histories.known[str(run_id)] = values
     (message,) = await fed.give(values[-1])
     assert message["state"] == "payload_review"
-    assert fed.histories.asked == [run_id]
+    assert fed.histories.asked == [str(run_id)]
 
 
 async def test_a_run_is_looked_up_once() -> None:
     """From then on it is known."""
     fed, run_id = Fed(), uuid4()
     values = values_of(at_payload_review(on_timeout="escalate").given(time_is_up(), pause()), run_id)
-    fed.histories.known[run_id] = values[:-2]
+    fed.histories.known[str(run_id)] = values[:-2]
     escalated, asked_again, paused = await fed.give(*values[-2:])
-    assert fed.histories.asked == [run_id]
+    assert fed.histories.asked == [str(run_id)]
     assert (escalated["state"], asked_again["checkpoint"]["escalations"]) == ("payload_review", 1)
     assert (paused["event"]["kind"], paused["state"]) == ("run-paused.v1", "payload_review")
+
+
+async def test_a_run_of_which_nobody_could_tell_is_looked_up_again() -> None:
+    """From its second event on; the read model may know it by then."""
+    fed, run_id = Fed(), uuid4()
+    values = values_of(at_payload_review().given(pause(), resume()), run_id)
+    told = [*(await fed.give(values[1])), *(await fed.give(values[3]))]
+    fed.histories.known[str(run_id)] = values
+    told += await fed.give(values[4])
+    assert [message["state"] for message in told] == [None, None, "payload_review"]
+    assert fed.histories.asked == [str(run_id)] * 3
 
 
 async def test_an_event_that_decides_the_state_needs_no_looking_up() -> None:
@@ -166,7 +177,7 @@ async def test_a_history_that_does_not_reach_far_enough_is_not_believed() -> Non
     """The read model lags: what is missing may have changed the state."""
     fed, run_id = Fed(), uuid4()
     values = values_of(at_payload_review().given(pause()), run_id)
-    fed.histories.known[run_id] = values[:-2]
+    fed.histories.known[str(run_id)] = values[:-2]
     (message,) = await fed.give(values[-1])
     assert message["state"] is None
 

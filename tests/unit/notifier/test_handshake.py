@@ -1,10 +1,12 @@
-"""Which pages may open a socket: ours, and no other."""
+"""Which pages may open a socket: ours, and no other; and what a client may ask to watch."""
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
 
-from notifier.handshake import is_welcome
+from notifier.handshake import is_welcome, read_watch
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,13 @@ from notifier.handshake import is_welcome
 def test_our_own_pages_and_programs_are_welcome(origin: str | None, host: str) -> None:
     """A page of the same host, by whatever port; a program that is no browser."""
     assert is_welcome({"host": host} | ({} if origin is None else {"origin": origin}))
+
+
+def test_a_run_is_watched_however_its_id_is_written() -> None:
+    """Events hold it in one form only."""
+    run_id = str(uuid4())
+    for written in (run_id, run_id.upper(), run_id.replace("-", ""), f"{{{run_id}}}"):
+        assert read_watch({"run_id": written}).filters().run_id == run_id
 
 
 @pytest.mark.parametrize(

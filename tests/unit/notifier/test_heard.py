@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from pydantic_core import to_json
 
 from contracts.policy import Step
 from contracts.runs.events import EVENT_KINDS, RunEvent
+from contracts.runs.headings import OPENED
 from contracts.runs.views import RunView, State, project
-from notifier.heard import CLOSING, OPENED, Heard, read_checkpoint
+from notifier.heard import Heard, read_checkpoint
 from support.asking import approve, at_payload_review
 from support.golden import samples
 
@@ -56,13 +58,6 @@ def test_an_error_review_leaves_the_state_as_it_is() -> None:
     assert heard(review).state_after(None) is None
 
 
-@pytest.mark.parametrize("kind", EVENTS)
-def test_a_checkpoint_is_closed_by_the_events_that_close_it_in_the_view(kind: str) -> None:
-    """No other lets go of its records."""
-    closed = project(waiting(State.PAYLOAD_REVIEW), EVENTS[kind]).checkpoint is None
-    assert (kind in CLOSING) is closed
-
-
 def test_a_checkpoint_is_read_as_the_view_shows_it() -> None:
     """All members, and those that the facts do not hold."""
     event = EVENTS[OPENED]
@@ -77,6 +72,16 @@ def test_a_checkpoint_that_was_recorded_with_fewer_members_is_read() -> None:
     old = RunEvent.model_validate(value | {"data": short})
     assert set(short) < set(value["data"])
     assert read_checkpoint(old.to_bytes()).model_dump() == (project(None, old).checkpoint or old).model_dump()
+
+
+def test_an_id_in_another_form_is_malformed() -> None:
+    """Runs are found by its text, and each has one."""
+    value, run_id = EVENTS[OPENED].to_bytes(), str(EVENTS[OPENED].run_id)
+    assert Heard.model_validate_json(value).run_id == run_id
+    for written in (run_id.upper(), run_id.replace("-", ""), f"{run_id}\n"):
+        other = value.replace(to_json(run_id), to_json(written))
+        with pytest.raises(ValueError, match="run_id"):
+            Heard.model_validate_json(other)
 
 
 def test_a_decision_is_no_checkpoint() -> None:

@@ -67,7 +67,7 @@ def test_a_client_is_woken_once_for_all_that_came_together() -> None:
 def test_who_is_not_concerned_is_not_woken() -> None:
     """Watching another run costs nothing."""
     hub = hub_of()
-    listener = Listener(hub, run_id=uuid4()).live()
+    listener = Listener(hub, run_id=str(uuid4())).live()
     woken = listener.woken
     Talker(hub).publish(ANN)
     assert listener.woken == woken

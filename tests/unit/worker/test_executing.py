@@ -153,6 +153,15 @@ async def test_an_answer_that_is_no_json_is_made_one(execute_order: MakeExecute)
     assert "sk-a-very-secret-key" not in execution.model_dump_json()
 
 
+async def test_whatever_a_provider_says_can_be_recorded(execute_order: MakeExecute) -> None:
+    """Every part of it is made sound: nobody looks again before it is an event."""
+    odd: dict[str, Any] = {"big": 2**70, "nan": float("nan"), "half": "\ud800"}
+    execution = await _execute(execute_order(), Scripted(odd, Audit(dict(odd), dict(odd), usage=dict(odd))))
+    told = Execution.model_validate_json(execution.model_dump_json())
+    assert told.raw == told.response == told.response_schema == told.usage
+    assert told.model_dump() == execution.model_dump()
+
+
 async def test_what_was_paid_for_waits_for_the_database(execute_order: MakeExecute) -> None:
     """The answer is kept once the database is back; the call is not made again."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jsonschema_rs import Draft202012Validator
 
-from contracts.work import PrepareOrder
+from contracts.work import Preparation, PrepareOrder
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.preparing import prepare
 from provider_worker.providers.base import ProviderError
@@ -140,6 +140,20 @@ async def test_parameters_nested_too_deeply_are_refused(prepare_order: MakePrepa
     with pytest.raises(ProviderError) as refused:
         await _prepare(prepare_order(parameters={"schema": {"const": deep}}), both)
     assert refused.value.failure.code == "payload_too_deep"
+
+
+async def test_whatever_a_provider_builds_can_be_recorded(prepare_order: MakePrepare) -> None:
+    """It is made sound, and nobody looks again before it is an event."""
+
+    class Odd(SandboxProvider):
+        async def create_payload(self, *_: Any) -> dict[str, Any]:
+            """Build what no event may hold."""
+            return {"model": "m", "prompt": "\ud800", "parameters": {"big": 2**70, "nan": float("nan")}}
+
+    preparation = await _prepare(prepare_order(), Registry([Odd()]))
+    told = Preparation.model_validate_json(preparation.model_dump_json())
+    assert told.payload == {"model": "m", "prompt": "\ufffd", "parameters": {"big": str(2**70), "nan": None}}
+    assert told.model_dump() == preparation.model_dump()
 
 
 async def test_a_key_in_a_prompt_does_not_reach_the_payload(prepare_order: MakePrepare, both: Registry) -> None:

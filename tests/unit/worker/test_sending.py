@@ -1,4 +1,4 @@
-"""Records get to Kafka for sure, together with whatever else is due."""
+"""Records get to Kafka for sure, and none is in the way of another."""
 
 from __future__ import annotations
 
@@ -13,49 +13,52 @@ from provider_worker.sending import Outbox
 
 
 class Recording(Producer):
-    """A producer that writes down what it is handed, and refuses the first few times if told to."""
+    """A producer that writes down what it is handed, and refuses the first few times, or some value, if told to."""
 
-    def __init__(self, refusals: int = 0) -> None:
+    def __init__(self, refusals: int = 0, refused: bytes | None = None) -> None:
         super().__init__("nowhere:1", "test")
-        self.handed: list[list[bytes | None]] = []
+        self.handed: list[bytes | None] = []
         self.refusals = refusals
+        self.refused = refused
 
     async def send_all(self, records: Iterable[Outgoing]) -> list[asyncio.Future[Any]]:
         """Take records, or raise KafkaError."""
-        self.handed.append([record.value for record in records])
-        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        if len(self.handed) <= self.refusals:
-            done.set_exception(KafkaError("away"))
-        else:
-            done.set_result(None)
-        return [done]
+        values = [record.value for record in records]
+        self.handed += values
+        refused = len(self.handed) <= self.refusals or self.refused in values
+        return [asyncio.ensure_future(self._answer(refused=refused))]
+
+    async def _answer(self, *, refused: bool) -> None:
+        await asyncio.sleep(0)
+        if refused:
+            raise KafkaError("away")
 
 
 def _record(value: bytes) -> Outgoing:
     return Outgoing("topic", None, value)
 
 
-async def test_what_is_due_at_the_same_time_leaves_together() -> None:
-    """One request for all, rather than one each."""
-    producer = Recording()
-    outbox = Outbox(producer)
-    await asyncio.gather(*(outbox.send(_record(bytes([number]))) for number in range(5)))
-    await outbox.send(_record(b"later"))
-    assert producer.handed == [[bytes([number]) for number in range(5)], [b"later"]]
+async def test_a_record_that_kafka_refuses_is_in_no_other_s_way() -> None:
+    """Only its own sender hears of it."""
+    outbox = Outbox(Recording(refused=b"bad"))
+    sends = (outbox.try_to_send(_record(value)) for value in (b"one", b"bad", b"two"))
+    heard = await asyncio.gather(*sends, return_exceptions=True)
+    assert [type(told) for told in heard] == [type(None), KafkaError, type(None)]
 
 
 async def test_a_record_is_sent_again_until_kafka_has_it() -> None:
     """Its sender knows nothing of it."""
     producer = Recording(refusals=2)
     await Outbox(producer).send(_record(b"kept"))
-    assert producer.handed == [[b"kept"]] * 3
+    assert producer.handed == [b"kept"] * 3
 
 
 async def test_a_single_try_says_that_it_failed() -> None:
-    """Every record of the request hears it."""
-    outbox = Outbox(Recording(refusals=1))
-    heard = await asyncio.gather(*(outbox.try_to_send(_record(b"x")) for _ in range(3)), return_exceptions=True)
-    assert [type(error) for error in heard] == [KafkaError] * 3
+    """It is not made again behind its sender's back."""
+    producer = Recording(refusals=1)
+    with pytest.raises(KafkaError):
+        await Outbox(producer).try_to_send(_record(b"once"))
+    assert producer.handed == [b"once"]
 
 
 async def test_a_sender_that_gives_up_takes_nobody_with_it() -> None:
@@ -69,4 +72,4 @@ async def test_a_sender_that_gives_up_takes_nobody_with_it() -> None:
     await staying
     with pytest.raises(asyncio.CancelledError):
         await leaving
-    assert producer.handed == [[b"leaving", b"staying"]]
+    assert producer.handed == [b"leaving", b"staying"]

@@ -128,6 +128,12 @@ def test_a_schema_that_is_none_or_refers_elsewhere_is_refused(schema: Any) -> No
         compile_schema(schema)
 
 
+def test_a_payload_s_schema_that_no_event_could_hold_is_refused_when_it_is_made() -> None:
+    """It is checked once, and not with every payload."""
+    with pytest.raises(ValueError, match="/properties/n/maximum"):
+        PayloadSchema({"type": "object", "properties": {"n": {"maximum": 2**60}}})
+
+
 def test_a_schema_that_refers_to_itself_without_end_is_survived() -> None:
     """It neither hangs nor ends the process."""
     assert compile_schema({"allOf": [{"$ref": "#"}, {"$ref": "#"}]}).is_valid(1)

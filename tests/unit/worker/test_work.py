@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from contracts.kafka import Handed
 from contracts.runs.commands import ExtendLease, RecordExecution, RecordFailure, RecordPreparation
@@ -136,12 +137,13 @@ async def gated() -> AsyncIterator[tuple[Bench, Gated]]:
 
 
 async def test_a_prepare_order_is_answered_with_a_preparation(bench: Bench, prepare_order: MakePrepare) -> None:
-    """Under the run, the work and the attempt of the order."""
+    """Under the run, the work and the attempt of the order, whose offset counts as taken."""
     order = prepare_order(attempt=3)
     await bench.take(order)
     (said,) = await bench.post.until(1)
     assert isinstance(said, RecordPreparation)
     assert (said.run_id, said.work_id, said.attempt, said.actor) == (order.run_id, order.work_id, 3, "worker:sandbox")
+    assert bench.taken == [{0: 1}]
 
 
 async def test_an_execute_order_is_answered_with_an_execution(bench: Bench, execute_order: MakeExecute) -> None:
@@ -199,6 +201,16 @@ async def test_no_more_orders_run_at_once_than_allowed(gated: tuple[Bench, Gated
     await bench.post.until(10)
     assert provider.most_at_once == 4
     assert bench.taken[-1] == {0: 10}
+
+
+async def test_the_orders_that_run_are_told(gated: tuple[Bench, Gated], execute_order: MakeExecute) -> None:
+    """Those alone that are not answered yet."""
+    bench, provider = gated
+    await bench.take(execute_order(), execute_order())
+    assert REGISTRY.get_sample_value("countersign_worker_orders_running") == 2
+    provider.gate.set()
+    await bench.worker.stop(30)
+    assert REGISTRY.get_sample_value("countersign_worker_orders_running") == 0
 
 
 async def test_a_slow_call_does_not_hold_up_other_runs(

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import httpx
 from pydantic_core import to_json
@@ -39,9 +38,9 @@ class Standing:
     truncated: bool
 
     @property
-    def versions(self) -> dict[UUID, int]:
+    def versions(self) -> dict[str, int]:
         """The version of each run."""
-        return {UUID(view["run_id"]): view["version"] for view in self.runs}
+        return {view["run_id"]: view["version"] for view in self.runs}
 
 
 class Snapshots:
@@ -72,7 +71,7 @@ class Snapshots:
         views = [view for page in pages if page for view in page.items]
         return _standing(views, filters, more=any(page.more for page in pages if page))
 
-    async def history(self, run_id: UUID) -> list[bytes] | None:
+    async def history(self, run_id: str) -> list[bytes] | None:
         """Return every event of a run that the read model has; None when it knows no such run. Raises GatewayAway."""
         events: list[bytes] = []
         after = 0

@@ -12,6 +12,7 @@ from typing import Any
 
 import jsonschema_rs
 
+from contracts.base import check_json
 from contracts.work import Issue, Severity
 
 MAX_ISSUES = 50
@@ -36,10 +37,10 @@ def compile_schema(schema: Any) -> jsonschema_rs.Draft202012Validator:
 
 
 class PayloadSchema:
-    """A payload's JSON Schema, compiled once. Its objects describe their members without references."""
+    """A payload's JSON Schema, checked and compiled once. Its objects describe their members without references."""
 
     def __init__(self, document: dict[str, Any]) -> None:
-        self.document = document
+        self.document: dict[str, Any] = check_json(document)
         self._validator = compile_schema(document)
 
     def issues(self, payload: Mapping[str, Any]) -> list[Issue]:

@@ -44,6 +44,7 @@ class SandboxProvider(AIProvider):
     def __init__(self, delay: float = 0) -> None:
         self._delay = delay
         self._schemas = {operation: PayloadSchema(payload_schema(operation)) for operation in OPERATIONS}
+        self._capabilities = self._offer()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -52,6 +53,9 @@ class SandboxProvider(AIProvider):
 
     async def get_capabilities(self) -> Capabilities:
         """Say what can be asked for."""
+        return self._capabilities
+
+    def _offer(self) -> Capabilities:
         return Capabilities(
             provider=self.name,
             description="Answers by rule, without a key: text, JSON by schema, drawn images, and faults on request.",
