@@ -31,6 +31,9 @@ from gateway.projection import Changes, Known, Standing, project_batch
 MOST_STANDINGS = 10_000
 """Runs of which it is known how they stand; that of others is loaded when an event comes for them."""
 
+PACE_SECONDS = 0.04
+"""A batch takes at least as long, so that it gathers what comes meanwhile: who reads a run reads the record, and need not wait."""
+
 AGAIN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
 """Pauses between tries while PostgreSQL is away; the last one repeats."""
 
@@ -73,11 +76,13 @@ class Projector:
         """Take in one batch of `run.events`. Malformed records become dead letters and harm no other."""
         if self._closed.is_set():
             return
+        began = time.monotonic()
         try:
             taken, letters = _parsed(records)
             letters += await self._write(taken)
             sends = await self._send_all(letters)
             await self._confirming.hand(Handed(_next_offsets(records), sends))
+            await self._pause(max(0.0, began + PACE_SECONDS - time.monotonic()))
         except Closed:
             return
         except Exception as error:
