@@ -57,6 +57,7 @@ class Arrivals:
 
     def moved(self, versions: Mapping[UUID, int]) -> None:
         """Wake who waits for any of these runs to come so far."""
+        self.recent.moved(versions)
         if self._waiting:
             for run_id, version in versions.items():
                 for arrival in self._waiting.get(run_id, ()):
@@ -64,4 +65,6 @@ class Arrivals:
 
     def wake_all(self) -> None:
         """Wake everybody, wherever their runs are."""
-        self.moved(dict.fromkeys(self._waiting, _ANY))
+        for waiting in self._waiting.values():
+            for arrival in waiting:
+                arrival.ring(_ANY)

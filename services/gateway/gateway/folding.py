@@ -9,13 +9,12 @@ from contracts.runs.views import RunView, project
 from gateway.ports import Run
 
 
-def fold(records: Iterable[bytes]) -> tuple[str, RunView] | None:
-    """Return the tenant and the view of a history from its first event on, or None of nothing."""
-    tenant, view = "", None
+def fold(records: Iterable[bytes]) -> RunView | None:
+    """Return the view of a history from its first event on, or None of nothing."""
+    view = None
     for record in records:
-        event = RunEvent.parse(record)
-        tenant, view = event.tenant, project(view, event)
-    return None if view is None else (tenant, view)
+        view = project(view, RunEvent.parse(record))
+    return view
 
 
 def run_of(view: RunView) -> Run:

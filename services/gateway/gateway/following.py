@@ -1,4 +1,4 @@
-"""Following a run as it moves on: until a version is reached, or event by event. Knows no HTTP.
+"""Following a run as the read model moves on: until a version is reached, or event by event. Knows no HTTP.
 
 The projection of this process wakes who waits at once; another gateway may project the run's partition, so we also look
 now and then.
@@ -51,7 +51,7 @@ class Following:
                 left = until - time.monotonic()
                 ended = self._closed or left <= 0
                 run = recent.run(tenant, run_id, version) if version else None
-                if run is None:
+                if run is None and (ended or not recent.is_behind(tenant, run_id, version)):
                     run = await self._views.run(tenant, run_id)
                 if ended or (run is not None and run.version >= version):
                     return run

@@ -74,7 +74,7 @@ class Views(Protocol):
         """Return one run, or None."""
 
     async def history(self, tenant: str, run_id: UUID, after: int, limit: int) -> list[StepEvent]:
-        """Return events of a run behind the version `after`, in order."""
+        """Return events of a run behind the version `after`, in order, as far as its row has come."""
 
     async def runs(
         self,

@@ -31,8 +31,8 @@ from gateway.projection import Changes, Known, Standing, project_batch
 MOST_STANDINGS = 10_000
 """Runs of which it is known how they stand; that of others is loaded when an event comes for them."""
 
-PACE_SECONDS = 0.04
-"""A batch takes at least as long, so that it gathers what comes meanwhile: who reads a run reads the record, and need not wait."""
+PACE_SECONDS = 0.01
+"""A batch takes at least as long, so that it gathers what comes meanwhile."""
 
 AGAIN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
 """Pauses between tries while PostgreSQL is away; the last one repeats."""

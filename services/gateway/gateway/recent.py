@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 from gateway.ports import Run
@@ -13,29 +14,48 @@ FRESH_SECONDS = 1.0
 """How long an answer is repeated. It is right for ever, of its version; but there may be a newer one."""
 
 
+@dataclass(slots=True)
+class _Answer:
+    at: float
+    tenant: str
+    run: Run
+    reached: int = 0
+
+
 class Recent:
-    """Runs as they were answered, for a moment."""
+    """Runs as they were answered, for a moment. One is told again once the read model has come so far: what is read agrees."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._answered: OrderedDict[tuple[str, UUID], tuple[float, Run]] = OrderedDict()
+        self._answers: OrderedDict[UUID, _Answer] = OrderedDict()
 
     def answered(self, tenant: str, run_id: UUID, run: Run) -> None:
         """Keep what the orchestrator said of a run, and forget what is no longer fresh."""
-        now, known = self._clock(), self._answered.get((tenant, run_id))
-        if known is None or known[1].version <= run.version:
-            self._answered[tenant, run_id] = now, run
-            self._answered.move_to_end((tenant, run_id))
-        while self._answered and self._is_stale(next(iter(self._answered.values()))[0]):
-            self._answered.popitem(last=False)
+        known = self._answers.get(run_id)
+        if known is None or known.run.version <= run.version:
+            self._answers[run_id] = _Answer(self._clock(), tenant, run, known.reached if known else 0)
+            self._answers.move_to_end(run_id)
+        while self._answers and self._is_stale(next(iter(self._answers.values()))):
+            self._answers.popitem(last=False)
+
+    def moved(self, versions: Mapping[UUID, int]) -> None:
+        """Learn how far the read model has come."""
+        for run_id in versions.keys() & self._answers.keys():
+            self._answers[run_id].reached = versions[run_id]
 
     def run(self, tenant: str, run_id: UUID, version: int) -> Run | None:
-        """Return the run if it was answered lately and has `version` or more."""
-        at, run = self._answered.get((tenant, run_id), _NEVER)
-        return None if run is None or run.version < version or self._is_stale(at) else run
+        """Return the run as it was answered lately, if that has `version` or more, and is what the read model has."""
+        answer = self._of(tenant, run_id)
+        return None if answer is None or not version <= answer.run.version == answer.reached else answer.run
 
-    def _is_stale(self, at: float) -> bool:
-        return self._clock() - at > FRESH_SECONDS
+    def is_behind(self, tenant: str, run_id: UUID, version: int) -> bool:
+        """Say whether `version` was answered lately and is on its way: this process projects the run, and has not heard of it."""
+        answer = self._of(tenant, run_id)
+        return answer is not None and 0 < answer.reached < version <= answer.run.version
 
+    def _of(self, tenant: str, run_id: UUID) -> _Answer | None:
+        answer = self._answers.get(run_id)
+        return None if answer is None or answer.tenant != tenant or self._is_stale(answer) else answer
 
-_NEVER: tuple[float, None] = (0.0, None)
+    def _is_stale(self, answer: _Answer) -> bool:
+        return self._clock() - answer.at > FRESH_SECONDS

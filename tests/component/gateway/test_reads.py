@@ -159,12 +159,8 @@ async def test_a_run_that_was_recorded_and_published_is_read_and_listed(
     await publish(producer, run_id, *events[:2], *events[3:])
     assert await ada.view(str(run_id), len(events)) == view_of(events).model_dump(mode="json")
     assert [event["version"] for event in await ada.history(str(run_id))] == list(range(1, len(events) + 1))
-
-    async def listed() -> list[Any]:
-        query = {"session_id": session, "state": "completed"}
-        return list((await ada.http.get("/hitl/runs", params=query)).json()["items"])
-
-    assert await until(listed) == [await ada.view(str(run_id))]
+    found = await ada.http.get("/hitl/runs", params={"session_id": session, "state": "completed"})
+    assert found.json()["items"] == [await ada.view(str(run_id))]
 
 
 async def test_a_run_that_was_only_published_is_nobodys(ada: User, producer: Producer) -> None:
@@ -172,11 +168,8 @@ async def test_a_run_that_was_only_published_is_nobodys(ada: User, producer: Pro
     run_id, session = uuid4(), uuid4().hex
     await publish(producer, run_id, *history_of(FINISHED, run_id, session_id=session))
     known = await ada.until((await ada.start(hitl=PAYLOAD, session_id=session))["run_id"], "payload_review")
-
-    async def listed() -> list[Any]:
-        return list((await ada.http.get("/hitl/runs", params={"session_id": session})).json()["items"])
-
-    assert [item["run_id"] for item in await until(listed)] == [known["run_id"]]
+    listed = (await ada.http.get("/hitl/runs", params={"session_id": session})).json()["items"]
+    assert [item["run_id"] for item in listed] == [known["run_id"]]
     problem(await ada.http.get(f"/hitl/runs/{run_id}"), 404, "run_not_found")
 
 

@@ -150,12 +150,13 @@ delete from views.hitl_runs;
 select record from ledger.events order by run_id, version
 
 -- name: history
--- Events of a run behind a version, in order; before them its first, which says whose the run is.
-select version, kind, record
-from ledger.events
-where run_id = $1 and (version > $2 or version = 1)
-order by version
-limit $3
+-- Events of a run in order, up to the version that its row has reached: what is listed and what is read agree.
+select e.version, e.kind, e.record
+from views.hitl_runs r
+join ledger.events e using (run_id)
+where r.tenant = $1 and r.run_id = $2 and e.version > $3 and e.version <= r.version
+order by e.version
+limit $4
 
 -- name: histories
 -- The events of some runs, each up to a version, in order.

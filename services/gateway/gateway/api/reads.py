@@ -49,7 +49,7 @@ def reading(views: Views, following: Following, wait_seconds: float) -> APIRoute
         responses=problems("run_not_found", "validation_failed", "unavailable"),
     )
     async def read_run(run_id: str, at: Annotated[AtVersion, Query()]) -> Response:
-        """Return the run's view. With `min_version` the answer waits until the run has come that far, or is 503."""
+        """Return the run's view. With `min_version` the answer waits until the read model has come that far, or is 503."""
         return await read(run_id, at.min_version or 0)
 
     @router.get(
@@ -132,7 +132,7 @@ def run_reader(following: Following, wait_seconds: float) -> Callable[[str, int]
         if run is None:
             raise caller.run_not_found(named)
         if run.version < version:
-            behind = f"the run has reached version {run.version}, not {version}"
+            behind = f"the read model has reached version {run.version} of this run, not {version}"
             raise unavailable(behind, version=run.version)
         return _json(run.view, run)
 

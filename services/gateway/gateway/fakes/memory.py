@@ -50,16 +50,18 @@ class MemoryTables:
 
     async def run(self, tenant: str, run_id: UUID) -> Run | None:
         """Return one run, or None."""
-        self._answer()
-        folded = fold(self._history(run_id))
-        return run_of(folded[1]) if folded and folded[0] == tenant else None
+        view = fold(event.record for event in await self.history(tenant, run_id, 0))
+        return run_of(view) if view else None
 
-    async def history(self, tenant: str, run_id: UUID, after: int, limit: int) -> list[StepEvent]:
-        """Return events of a run behind `after`."""
-        if await self.run(tenant, run_id) is None:
+    async def history(self, tenant: str, run_id: UUID, after: int, limit: int | None = None) -> list[StepEvent]:
+        """Return events of a run behind `after`, as far as its row has come."""
+        self._answer()
+        row = self.rows.get(run_id)
+        if row is None or row.tenant != tenant:
             return []
-        found = [StepEvent(h.version, h.kind, value) for value in self._history(run_id) for h in [Heading.parse(value)]]
-        return [event for event in found if event.version > after][:limit]
+        told = [(Heading.parse(value), value) for value in self._history(run_id)]
+        found = [StepEvent(heading.version, heading.kind, value) for heading, value in told]
+        return [event for event in found if after < event.version <= row.version][:limit]
 
     async def runs(
         self,
@@ -123,4 +125,4 @@ class MemoryTables:
     def _page(self, found: dict[Place, Standing], order: list[Place], limit: int) -> Page:
         shown = order[:limit]
         folded = [fold(self._history(found[place].run_id)[: found[place].version]) for place in shown]
-        return Page([run_of(each[1]).view for each in folded if each], shown[-1] if len(order) > limit else None)
+        return Page([run_of(view).view for view in folded if view], shown[-1] if len(order) > limit else None)
