@@ -130,6 +130,11 @@ def extend_lease() -> Ask:
     return _from_worker(c.ExtendLease)
 
 
+def note_call(provider_call_id: str = "prediction-7") -> Ask:
+    """Say by which id the provider can be asked about the call in hand."""
+    return _from_worker(c.NoteCall, provider_call_id=provider_call_id)
+
+
 def _from_worker(kind: type[c.Command], **answer: Any) -> Ask:
     return Ask(kind, lambda story: {**_last_work(story), **answer, "actor": "worker"})
 

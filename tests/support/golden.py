@@ -185,6 +185,7 @@ def _events() -> Iterator[e.Event]:
     yield e.PreparationOrdered(**_WORK, lease_until=_LATER)
     yield e.CallOrdered(**_WORK, lease_until=_LATER, payload_sha256=_SHA)
     yield e.LeaseExtended(**_WORK, lease_until=_LATER)
+    yield e.CallNoted(**_WORK, provider_call_id="prediction-7")
     yield e.RunPrepared(**_WORK, preparation=_PREPARATION)
     yield e.PreparationFailed(**_WORK, failure=_FAILURE)
     yield e.CallSucceeded(**_WORK, execution=_EXECUTION)
@@ -241,6 +242,7 @@ def _commands() -> Iterator[c.AnyCommand]:
     yield c.RecordExecution(**about, execution=_EXECUTION)
     yield c.RecordFailure(**about, failure=_FAILURE)
     yield c.ExtendLease(**about)
+    yield c.NoteCall(**about, provider_call_id="prediction-7")
     yield c.ExpireLease(**about)
     yield c.RetryWork(**about)
     yield c.ExpireCheckpoint(**asked, checkpoint_id=_CHECKPOINT, escalations=1)
@@ -293,7 +295,13 @@ def _orders() -> Iterator[PrepareOrder | ExecuteOrder]:
     ordered = {**_WORK, "run_id": _RUN, "tenant": "acme", "session_id": "s1", "deadline": _LATER, "lease_seconds": 30}
     yield PrepareOrder(**ordered, intent=_INTENT, tool={"name": "flux"}, with_capabilities=True)
     yield ExecuteOrder(
-        **ordered, provider="openai", model="gpt-5-mini", operation="text", payload=_SUBJECT, payload_sha256=_SHA
+        **ordered,
+        provider="openai",
+        model="gpt-5-mini",
+        operation="text",
+        payload=_SUBJECT,
+        payload_sha256=_SHA,
+        resume="prediction-7",
     )
 
 

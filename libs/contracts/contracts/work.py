@@ -157,6 +157,9 @@ class ExecuteOrder(_Order):
     operation: str
     payload: JsonObject
     payload_sha256: Sha256
+    resume: str | None = Field(
+        None, description="The provider's id of this very call, which an earlier attempt made: ask about it."
+    )
 
 
 Order = PrepareOrder | ExecuteOrder

@@ -9,6 +9,7 @@ from contracts.kafka import Outgoing
 from contracts.runs.commands import (
     ExtendLease,
     FromWorker,
+    NoteCall,
     RecordExecution,
     RecordFailure,
     RecordPreparation,
@@ -39,6 +40,12 @@ def failed(order: Order, provider: str, at: datetime, failure: Failure) -> FromW
 def still_at_it(order: Order, provider: str, at: datetime, number: int) -> FromWorker:
     """Say that the order is being carried out, for the `number`th time."""
     return ExtendLease(**_about(order, provider, at, "extend-lease", number))
+
+
+def noted(order: Order, provider: str, at: datetime, provider_call_id: str) -> FromWorker:
+    """Say by which id the provider can be asked about the call."""
+    about = _about(order, provider, at, "note-call", provider_call_id)
+    return NoteCall(**about, provider_call_id=provider_call_id)
 
 
 def to_record(answer: FromWorker) -> Outgoing:

@@ -28,7 +28,7 @@ ELSEWHERE = UUID(int=0xDEAD)
 DIGEST = "0" * 64
 PEOPLE = (c.ApproveCheckpoint, c.EditCheckpoint, c.RejectCheckpoint)
 CONTROLS = (c.PauseRun, c.PauseRun, c.ResumeRun, c.RetryRun, c.RetryRun, c.CancelRun)
-ANSWERS: list[type[c.Command]] = [c.RecordPreparation, c.RecordExecution, c.RecordFailure, c.ExtendLease]
+ANSWERS: list[type[c.Command]] = [c.RecordPreparation, c.RecordExecution, c.RecordFailure, c.ExtendLease, c.NoteCall]
 ENOUGH = 100
 """Deadlines after which a run that nobody touches must have ended: far more than attempts and reviews can add up to."""
 
@@ -83,6 +83,17 @@ class AnySequence(RuleBasedStateMachine):
         about = {"work_id": self.story.work.work_id, "attempt": self.story.work.attempt}
         assert self._say(Ask(c.ExtendLease, lambda _: about)).refusal is None
 
+    def _calls(self) -> bool:
+        return self._has_work() and self.story.work.kind is WorkKind.CALL
+
+    @precondition(_calls)
+    @rule(call_id=st.sampled_from(["p1", "p2"]))
+    def the_call_is_noted(self, call_id: str) -> None:
+        """Let a worker say by which id the provider can be asked about the call."""
+        about = {"work_id": self.story.work.work_id, "attempt": self.story.work.attempt, "provider_call_id": call_id}
+        assert self._say(Ask(c.NoteCall, lambda _: about)).refusal is None
+        assert self.story.now.resumable == call_id
+
     @rule(
         version=st.integers(1, 12),
         attempt=st.integers(1, 4),
@@ -95,7 +106,12 @@ class AnySequence(RuleBasedStateMachine):
         self, version: int, attempt: int, kind: type[c.Command], **facts: Preparation | Execution | Failure
     ) -> None:
         """Somebody answers work that may be done, given up, or nobody's."""
-        self._say(Ask(kind, lambda _: {"work_id": f"{RUN_ID}.{version}", "attempt": attempt, **facts}))
+        self._say(
+            Ask(
+                kind,
+                lambda _: {"work_id": f"{RUN_ID}.{version}", "attempt": attempt, "provider_call_id": "p3", **facts},
+            )
+        )
 
     # ---- people
 

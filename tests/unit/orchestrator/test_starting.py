@@ -77,6 +77,11 @@ def test_a_start_under_a_used_key_with_another_body_is_refused() -> None:
 def test_everything_but_a_start_needs_a_run() -> None:
     """A run that nobody started is not found, whoever asks."""
     about = {"work_id": "w", "attempt": 1, "checkpoint_id": UUID(int=1), "edits": {}}
-    facts = {"preparation": PREPARATION, "execution": EXECUTION, "failure": Failure(code="x", message="y")}
+    facts = {
+        "preparation": PREPARATION,
+        "execution": EXECUTION,
+        "provider_call_id": "p1",
+        "failure": Failure(code="x", message="y"),
+    }
     for kind in get_args(c.Decide | c.Control | c.FromWorker | c.FromClock):
         Story().when(Ask(kind, lambda _: about | facts)).refused_with("run_not_found")

@@ -16,10 +16,11 @@ from chassis.settings import Settings
 from contracts.work import CallIntent, Severity
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.providers.base import Attachment, Call, ProviderError
+from provider_worker.providers.http.failures import ResponseTooLarge, retry_after
 from provider_worker.providers.openai import OpenAIProvider, prices
 from provider_worker.providers.openai.auditing import audit_chat, audit_images
 from provider_worker.providers.openai.connection import rate_limit
-from provider_worker.providers.openai.errors import ResponseTooLarge, failure_of, retry_after
+from provider_worker.providers.openai.errors import failure_of
 from provider_worker.providers.openai.files import with_files, without_files
 from provider_worker.providers.openai.payloads import build, is_strict
 from provider_worker.providers.openai.rules import reasoning_issues

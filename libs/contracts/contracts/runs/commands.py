@@ -112,6 +112,13 @@ class ExtendLease(_AboutWork):
     kind: Literal["extend-lease.v1"] = "extend-lease.v1"
 
 
+class NoteCall(_AboutWork):
+    """The provider has taken the call, and can be asked about it by this id: the next attempt asks, and makes no other."""
+
+    kind: Literal["note-call.v1"] = "note-call.v1"
+    provider_call_id: Identifier
+
+
 class ExpireLease(_AboutWork):
     kind: Literal["expire-lease.v1"] = "expire-lease.v1"
 
@@ -130,7 +137,7 @@ class ExpireCheckpoint(Command):
 
 Decide = ApproveCheckpoint | EditCheckpoint | RejectCheckpoint
 Control = PauseRun | ResumeRun | CancelRun | RetryRun
-FromWorker = RecordPreparation | RecordExecution | RecordFailure | ExtendLease
+FromWorker = RecordPreparation | RecordExecution | RecordFailure | ExtendLease | NoteCall
 FromClock = ExpireLease | RetryWork | ExpireCheckpoint
 AnyCommand = StartRun | Decide | Control | FromWorker | FromClock
 

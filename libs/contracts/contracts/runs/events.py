@@ -55,6 +55,13 @@ class _Answered(Event):
     attempt: int
 
 
+class CallNoted(_Answered):
+    """The provider took the call, and can be asked about it by this id."""
+
+    kind = "call-noted.v1"
+    provider_call_id: str
+
+
 class RunPrepared(_Answered):
     kind = "run-prepared.v1"
     preparation: Preparation

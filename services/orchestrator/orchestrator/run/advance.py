@@ -214,8 +214,8 @@ def _after_failure(run: Run, failed: Failed, at: datetime) -> e.Event:
 
 
 def _is_uncertain(run: Run, failed: Failed) -> bool:
-    """Say whether it matters that the call may have happened: not where it can be made again without cost or effect."""
-    safe = run.preparation is not None and run.preparation.safe_to_repeat
+    """Say whether it matters that the call may have happened: not where it can be asked about, or made again without cost or effect."""
+    safe = run.resumable is not None or (run.preparation is not None and run.preparation.safe_to_repeat)
     return failed.failure.uncertain and failed.work.kind is WorkKind.CALL and not safe
 
 

@@ -66,7 +66,7 @@ def _decide(command: c.Decide | c.Control | c.FromWorker | c.FromClock, story: S
             reject(command, story)
         case c.PauseRun() | c.ResumeRun() | c.CancelRun() | c.RetryRun():
             _control(command, story)
-        case c.RecordPreparation() | c.RecordExecution() | c.RecordFailure() | c.ExtendLease():
+        case c.RecordPreparation() | c.RecordExecution() | c.RecordFailure() | c.ExtendLease() | c.NoteCall():
             record(command, story)
         case c.ExpireLease() | c.RetryWork():
             fall_due(command, story)

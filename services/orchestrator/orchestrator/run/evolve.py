@@ -9,7 +9,7 @@ from contracts.policy import Step
 from contracts.runs import events as e
 from contracts.runs.views import RunView, project
 from contracts.work import CallIntent
-from orchestrator.run.state import Answered, Failed, Run, Work, WorkKind
+from orchestrator.run.state import Answered, Failed, Noted, Run, Work, WorkKind
 
 
 def fold(records: Iterable[e.RunEvent], run: Run | None = None) -> Run | None:
@@ -50,18 +50,22 @@ def _changes(run: Run, event: e.Event, record: e.RunEvent) -> dict[str, Any]:
             return {**ordered, "failed": None, "cleared": cleared}
         case e.LeaseExtended():
             return {"work": run.work and run.work._replace(lease_until=event.lease_until)}
+        case e.CallNoted(provider_call_id=call_id):
+            return {"noted": Noted(call_id, run.payload_sha256)}
         case e.RetryScheduled():
             kind = run.failed.work.kind if run.failed else WorkKind.PREPARE
             return {"work": Work(kind, event.work_id, event.attempt, retry_at=event.retry_at), "failed": None}
         case e.PreparationFailed(failure=failure) | e.CallFailed(failure=failure):
-            return {"work": None, "failed": run.work and Failed(run.work, failure)}
+            # What was answered is over; what was not can be asked about.
+            noted = run.noted if failure.uncertain else None
+            return {"work": None, "failed": run.work and Failed(run.work, failure), "noted": noted}
         case e.RunPrepared(preparation=preparation):
             payload, issues = preparation.payload, preparation.issues
             return {"work": None, "preparation": preparation, "payload": payload, "issues": issues}
         case e.PayloadFixed(payload=payload):
             return {"payload": payload, "issues": tuple(i for i in run.issues if i.automatic_fix is None)}
         case e.CallSucceeded(execution=execution):
-            return {"work": None, "execution": execution, "response": execution.response}
+            return {"work": None, "execution": execution, "response": execution.response, "noted": None}
         case e.CheckpointOpened():
             return {"work": None}
         case e.StepPassed(step=step):

@@ -85,6 +85,7 @@ def _order(run: Run, work: Work, deadline: datetime) -> Order:
         operation=prepared.operation,
         payload=run.payload or {},
         payload_sha256=run.payload_sha256,
+        resume=run.resumable,
     )
 
 

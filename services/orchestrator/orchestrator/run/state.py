@@ -32,6 +32,13 @@ class Work(NamedTuple):
     retry_at: datetime | None = None
 
 
+class Noted(NamedTuple):
+    """A call that a provider took and whose end is not known: it can be asked about, with the payload that it was made with."""
+
+    provider_call_id: str
+    payload_sha256: str | None
+
+
 class Failed(NamedTuple):
     """An attempt that failed and has not been dealt with."""
 
@@ -66,6 +73,7 @@ class Run:
     issues: tuple[Issue, ...] = ()
     approved_sha256: str | None = None
     payload_sha256: str | None = None
+    noted: Noted | None = None
     execution: Execution | None = None
     response: dict[str, Any] | None = None
     cleared: frozenset[Step] = frozenset()
@@ -82,6 +90,12 @@ class Run:
     def version(self) -> int:
         """The version of the last event, counted from 1."""
         return self.view.version
+
+    @property
+    def resumable(self) -> str | None:
+        """The provider's id of the call that the payload was made with before, if its end is not known."""
+        noted = self.noted
+        return noted.provider_call_id if noted and noted.payload_sha256 == self.payload_sha256 else None
 
     @property
     def config(self) -> HitlConfig:

@@ -40,6 +40,9 @@ def record(command: c.FromWorker, story: Story) -> None:
         case c.RecordFailure(failure=failure):
             work = _in_hands(_awaited(command, run, *WorkKind), run)
             story.tell(_failed(work, failure))
+        case c.NoteCall(provider_call_id=call_id):
+            _in_hands(_awaited(command, run, WorkKind.CALL), run)
+            story.tell(e.CallNoted(**about, provider_call_id=call_id))
         case c.ExtendLease():
             _in_hands(_awaited(command, run, *WorkKind), run)
             lease = timedelta(seconds=run.config.lease_seconds)

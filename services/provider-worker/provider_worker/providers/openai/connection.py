@@ -5,7 +5,7 @@ Nothing that a worker without a key imports may import this: the SDK takes 15 MB
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +13,9 @@ import httpx2
 import openai
 
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.openai.errors import MAX_RESPONSE_BYTES, ResponseTooLarge, failure_of
+from provider_worker.providers.http.bounding import PLAIN, bound_by
+from provider_worker.providers.http.failures import ResponseTooLarge
+from provider_worker.providers.openai.errors import failure_of
 
 TIMEOUT = httpx2.Timeout(connect=10, read=540, write=60, pool=10)
 """Seconds. Reading waits for a whole answer, which a model that reasons may think about for minutes."""
@@ -54,8 +56,8 @@ def _client(key: str, base_url: str | None) -> openai.AsyncOpenAI:
     http = openai.DefaultAsyncHttpxClient(
         timeout=TIMEOUT,
         follow_redirects=False,
-        headers={"accept-encoding": "identity"},  # the limit below counts what arrives
-        event_hooks={"response": [_bound]},
+        headers=PLAIN,
+        event_hooks={"response": [bound_by(httpx2)]},
     )
     return openai.AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, timeout=TIMEOUT, http_client=http)
 
@@ -66,24 +68,3 @@ def rate_limit(headers: Mapping[str, str]) -> dict[str, Any] | None:
         name.replace("-", "_"): headers[f"x-ratelimit-{name}"] for name in _LIMITS if f"x-ratelimit-{name}" in headers
     }
     return {name: int(value) if value.isdecimal() else value[:50] for name, value in found.items()} or None
-
-
-async def _bound(response: httpx2.Response) -> None:
-    assert isinstance(response.stream, httpx2.AsyncByteStream)
-    response.stream = _Bounded(response.stream)
-
-
-class _Bounded(httpx2.AsyncByteStream):
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = MAX_RESPONSE_BYTES
-        async for chunk in self._stream:
-            left -= len(chunk)
-            if left < 0:
-                raise ResponseTooLarge
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()

@@ -16,6 +16,7 @@ import structlog
 from chassis.settings import Settings
 from contracts.work import CallIntent, Capabilities, Failure, Issue, ModelInfo
 from provider_worker.providers.base import AIProvider, Answer, Attachment, Audit, Call, ProviderError
+from provider_worker.providers.http.failures import malformed
 from provider_worker.providers.openai import prices
 from provider_worker.providers.openai.auditing import audit_chat, audit_images
 from provider_worker.providers.openai.files import with_files, without_files
@@ -147,5 +148,4 @@ def _parse(response: httpx2.Response) -> Any:
     try:
         return json.loads(response.content)
     except (ValueError, RecursionError) as error:
-        message = f"The server answered with {len(response.content)} bytes that are not JSON."
-        raise ProviderError(Failure(code="malformed_response", message=message, status=response.status_code)) from error
+        raise ProviderError(malformed(len(response.content), response.status_code)) from error

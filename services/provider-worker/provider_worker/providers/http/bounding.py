@@ -1,0 +1,36 @@
+"""A bound on what is read of an answer, for both HTTP libraries that the vendors' SDKs are built on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import ModuleType
+from typing import Any
+
+from provider_worker.providers.http.failures import MAX_RESPONSE_BYTES, ResponseTooLarge
+
+PLAIN = {"accept-encoding": "identity"}
+"""Headers that go with a bound: it counts what arrives."""
+
+
+def bound_by(library: ModuleType) -> Callable[[Any], Awaitable[None]]:
+    """Return a response hook for clients of `library` (`httpx` or `httpx2`): reading more than is taken raises ResponseTooLarge."""
+
+    class Bounded(library.AsyncByteStream):  # type: ignore[misc, name-defined] # one of two modules of the same shape
+        def __init__(self, stream: Any) -> None:
+            self._stream = stream
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            left = MAX_RESPONSE_BYTES
+            async for chunk in self._stream:
+                left -= len(chunk)
+                if left < 0:
+                    raise ResponseTooLarge
+                yield chunk
+
+        async def aclose(self) -> None:
+            await self._stream.aclose()
+
+    async def bound(response: Any) -> None:
+        response.stream = Bounded(response.stream)
+
+    return bound

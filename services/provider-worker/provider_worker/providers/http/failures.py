@@ -1,0 +1,102 @@
+"""What each bad end of an HTTP call means for a run, for all vendors alike: whether to try again, when, and whether it may have happened.
+
+A refusal was answered, so it did not happen; what broke off or was never answered may have. Knows no vendor's SDK: their
+HTTP libraries name their errors alike.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from collections.abc import Collection, Mapping
+
+from contracts.work import Failure
+
+MAX_RESPONSE_BYTES = 20 * 1024 * 1024
+
+_LONGEST_MESSAGE = 600
+_LONGEST_WAIT = 3600.0
+
+_GATEWAY_GAVE_UP = (504, 524)
+"""A gateway's answer when it waited too long for the server behind it, which may still be at work."""
+
+_BUSY = (408, 409, 425)
+
+_USED_UP = {"insufficient_quota", "billing_error", "billing_hard_limit_reached", "credit_balance_too_low"}
+_FILTERED = {"content_filter", "content_policy_violation", "moderation_blocked"}
+
+_UNWRITTEN = {"UnsupportedProtocol", "LocalProtocolError", "InvalidURL"}
+_UNCONNECTED = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
+_TIMED_OUT = {"TimeoutException", "TimeoutError"}
+
+
+class ResponseTooLarge(Exception):
+    """The answer is larger than is taken."""
+
+
+def of_size() -> Failure:
+    """Say what `ResponseTooLarge` means."""
+    message = f"The answer was larger than {MAX_RESPONSE_BYTES} bytes and was not read to its end."
+    return Failure(code="response_too_large", message=message)
+
+
+def of_status(
+    status: int, headers: Mapping[str, str], message: object = None, codes: Collection[object] = ()
+) -> Failure:
+    """Say what an answered refusal means. `codes` are whatever names the vendor gave it."""
+    said = message[:_LONGEST_MESSAGE] if isinstance(message, str) and message else f"The server answered with {status}."
+    match status:
+        case 401:
+            return Failure(code="auth_failed", message="The server does not accept the worker's key.", status=status)
+        case 403:
+            return Failure(code="forbidden", message=f"The worker's key may not do this. {said}", status=status)
+        case 402 | 429 if status == 402 or not _USED_UP.isdisjoint(codes):  # noqa: PLR2004 - Payment Required
+            return Failure(code="quota_exceeded", message=f"The account's quota is used up. {said}", status=status)
+        case 429:
+            wait = retry_after(headers)
+            return Failure(code="rate_limited", message=said, status=status, retryable=True, retry_after=wait)
+        case _ if not _FILTERED.isdisjoint(codes):
+            return Failure(code="content_filtered", message=said, status=status)
+        case 404:
+            return Failure(code="not_found", message=said, status=status)
+        case _ if status in _GATEWAY_GAVE_UP:
+            message = f"The server's gateway gave up waiting ({status}). The call may have happened."
+            return Failure(code="timeout", message=message, status=status, retryable=True, uncertain=True)
+        case _ if status >= 500 or status in _BUSY:  # noqa: PLR2004 - the class of server errors
+            wait = retry_after(headers)
+            return Failure(code="provider_error", message=said, status=status, retryable=True, retry_after=wait)
+        case _:
+            return Failure(code="request_refused", message=said, status=status)
+
+
+def of_connection(cause: BaseException | None) -> Failure:
+    """Say what a call means that ended in no answer, by the error of the HTTP library."""
+    names = {kind.__name__ for kind in type(cause).__mro__}
+    name = type(cause).__name__
+    if names & _UNWRITTEN:
+        return Failure(code="request_refused", message=f"The request could not be written ({name}); see the settings.")
+    if names & _UNCONNECTED:
+        return Failure(code="connection_failed", message=f"No connection to the server ({name}).", retryable=True)
+    if names & _TIMED_OUT:
+        code, message = "timeout", "No answer came in time."
+    else:
+        code, message = "connection_lost", f"The connection broke before the answer was complete ({name})."
+    return Failure(code=code, message=f"{message} The call may have happened.", retryable=True, uncertain=True)
+
+
+def malformed(size: int, status: int | None = None) -> Failure:
+    """Say what an answer means that is not JSON."""
+    return Failure(
+        code="malformed_response", message=f"The server answered with {size} bytes that are not JSON.", status=status
+    )
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds to wait that a server named, in milliseconds, seconds or as a date; at most an hour."""
+    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            return min(max(float(headers[name]) * scale, 0.0), _LONGEST_WAIT)
+        except (KeyError, ValueError):
+            continue
+    date = email.utils.parsedate_tz(headers.get("retry-after", ""))
+    return None if date is None else min(max(email.utils.mktime_tz(date) - time.time(), 0.0), _LONGEST_WAIT)
