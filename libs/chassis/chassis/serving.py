@@ -96,7 +96,10 @@ def serve(
     configure_logs(service, settings.log_level, settings.log_format)
     port = port_of(settings)
     listening = _listen(service, settings.host, port)
-    app = create_app(settings)
+    try:
+        app = create_app(settings)
+    except SettingsError as error:
+        exit_with(error)
     config = uvicorn.Config(
         app,
         log_config=None,

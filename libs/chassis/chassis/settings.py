@@ -103,6 +103,11 @@ class Settings(BaseSettings):
     max_artifact_bytes: int = Field(
         25 * 1024 * 1024, alias="COUNTERSIGN_MAX_ARTIFACT_BYTES", ge=1024, description="Largest file."
     )
+    prices: Path | None = Field(
+        None,
+        alias="COUNTERSIGN_PRICES",
+        description="A JSON file with prices of your own: `{provider: {model: {kind: price}}}`, in US dollars, tokens by the million.",
+    )
     worker_concurrency: int = Field(
         32,
         alias="COUNTERSIGN_WORKER_CONCURRENCY",

@@ -24,9 +24,12 @@ from provider_worker.providers.openai.errors import failure_of
 from provider_worker.providers.openai.files import with_files, without_files
 from provider_worker.providers.openai.payloads import build, is_strict
 from provider_worker.providers.openai.rules import reasoning_issues
+from provider_worker.providers.pricing import PriceTable
 from provider_worker.providers.validation import compile_schema
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
+
+PRICES = PriceTable.of("provider_worker.providers.openai")
 
 
 def _intent(operation: str = "text", **given: Any) -> CallIntent:
@@ -147,7 +150,7 @@ async def test_images_in_an_answer_become_artifacts() -> None:
     found = await shelves.find(ref)
     assert found is not None
     assert found.media_type == "image/png"
-    assert audit_images({"model": "m"}, raw).response == {"images": [ref, "https://example.com/x"]}
+    assert audit_images(PRICES, {"model": "m"}, raw).response == {"images": [ref, "https://example.com/x"]}
     with pytest.raises(ProviderError):
         await without_files({"data": [{"b64_json": "!"}]}, shelves)
 
@@ -232,7 +235,7 @@ def test_limits_are_read_from_the_headers() -> None:
 )
 def test_quality_and_flags_follow_the_finish_reason(raw: Any, quality: float, flags: tuple[str, ...]) -> None:
     """By the stated rule; the response fits the schema that it comes with."""
-    audit = audit_chat({"model": "m"}, raw, as_json=False)
+    audit = audit_chat(PRICES, {"model": "m"}, raw, as_json=False)
     assert (audit.signals.response_quality, audit.signals.safety_flags) == (quality, flags)
     assert compile_schema(audit.schema).is_valid(audit.response)
 
@@ -246,7 +249,7 @@ def test_the_content_filter_s_words_become_ours() -> None:
         "protected_material_text": {"detected": True, "filtered": False},
     }
     raw["prompt_filter_results"] = [{"content_filter_results": {"hate": {"filtered": True, "severity": "high"}}}]
-    assert set(audit_chat({}, raw, as_json=False).signals.safety_flags) == {"nsfw", "copyright", "hate"}
+    assert set(audit_chat(PRICES, {}, raw, as_json=False).signals.safety_flags) == {"nsfw", "copyright", "hate"}
 
 
 @pytest.mark.parametrize(
@@ -263,7 +266,7 @@ def test_json_is_taken_out_of_the_text_and_held_against_its_schema(content: str,
     """What does not fit is shown all the same, with the quality it has."""
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
     payload = {"response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}}
-    audit = audit_chat(payload, _chat(content), as_json=True)
+    audit = audit_chat(PRICES, payload, _chat(content), as_json=True)
     assert audit.response["json"] == value
     assert audit.signals.response_quality == quality
     if quality == 1.0:
@@ -286,7 +289,7 @@ def test_json_is_taken_out_of_the_text_and_held_against_its_schema(content: str,
 def test_an_answer_with_nothing_in_it_is_a_failure(raw: Any, code: str) -> None:
     """Known to have been made, so not uncertain; made again only if a person wants it."""
     with pytest.raises(ProviderError) as failed:
-        audit_chat({}, raw, as_json=False)
+        audit_chat(PRICES, {}, raw, as_json=False)
     failure = failed.value.failure
     assert (failure.code, failure.retryable, failure.uncertain) == (code, False, False)
 
@@ -294,23 +297,23 @@ def test_an_answer_with_nothing_in_it_is_a_failure(raw: Any, code: str) -> None:
 def test_confidence_is_the_mean_probability_where_the_server_tells_it() -> None:
     """Otherwise it is not measured."""
     raw = _chat()
-    assert audit_chat({}, raw, as_json=False).signals.confidence is None
+    assert audit_chat(PRICES, {}, raw, as_json=False).signals.confidence is None
     raw["choices"][0]["logprobs"] = {"content": [{"logprob": -0.1}, {"logprob": -0.3}]}
-    assert audit_chat({}, raw, as_json=False).signals.confidence == pytest.approx(0.8187, abs=1e-4)
+    assert audit_chat(PRICES, {}, raw, as_json=False).signals.confidence == pytest.approx(0.8187, abs=1e-4)
 
 
 def test_cost_follows_from_usage_and_the_price_table() -> None:
     """Cached tokens at their own price, dated snapshots at their model's, unknown models at none."""
-    cost = audit_chat({}, _chat(), as_json=False).cost
+    cost = audit_chat(PRICES, {}, _chat(), as_json=False).cost
     assert cost == (Decimal(800) * Decimal("0.75") + 200 * Decimal("0.075") + 100 * Decimal("4.50")) / 1_000_000
-    assert prices.cost_of("llama-local", {"prompt_tokens": 1, "completion_tokens": 1}) is None
-    assert prices.cost_of("gpt-5.4-mini", {}) is None
+    assert prices.cost_of(PRICES, "llama-local", {"prompt_tokens": 1, "completion_tokens": 1}) is None
+    assert prices.cost_of(PRICES, "gpt-5.4-mini", {}) is None
     usage = {
         "input_tokens": 100,
         "output_tokens": 1000,
         "input_tokens_details": {"text_tokens": 60, "image_tokens": 40},
     }
-    assert prices.cost_of("gpt-image-2", usage) == (60 * 5 + 40 * 8 + 1000 * 30) / Decimal(1_000_000)
+    assert prices.cost_of(PRICES, "gpt-image-2", usage) == (60 * 5 + 40 * 8 + 1000 * 30) / Decimal(1_000_000)
 
 
 async def test_an_estimate_counts_characters_images_and_the_longest_answer() -> None:

@@ -8,20 +8,23 @@ from dataclasses import dataclass
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
 
+from chassis.settings import SettingsError
 from contracts.base import explain
 
 Prices = Mapping[str, Decimal]
 """By kind of thing that is paid for, such as `input` tokens; in US dollars, per million where it is tokens."""
 
-_MODELS: TypeAdapter[dict[str, dict[str, Decimal]]] = TypeAdapter(dict[str, dict[str, Decimal]])
+_Models = dict[str, dict[str, Decimal]]
+_MODELS: TypeAdapter[_Models] = TypeAdapter(_Models)
+_PROVIDERS: TypeAdapter[dict[str, _Models]] = TypeAdapter(dict[str, _Models])
 
 
-class BadPrices(ValueError):
-    """The operator's table cannot be read; the message names the file and the place."""
+class BadPrices(SettingsError):
+    """The operator's table cannot be read; the message names the setting, the file and the place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,10 @@ class PriceTable:
         return self if path is None else type(self)({**self.models, **_read(path).get(provider, {})}, self.as_of)
 
 
-def _read(path: Path) -> dict[str, dict[str, dict[str, Decimal]]]:
+def _read(path: Path) -> dict[str, _Models]:
     try:
-        document: Any = json.loads(path.read_text())
-        return {str(provider): _MODELS.validate_python(models) for provider, models in dict(document).items()}
+        return _PROVIDERS.validate_json(path.read_bytes())
     except ValidationError as error:
-        raise BadPrices(f"{path}: {explain(error)}") from error
-    except (OSError, ValueError, TypeError) as error:
-        raise BadPrices(f"{path}: {error}") from error
+        raise BadPrices(f"COUNTERSIGN_PRICES: {path}: {explain(error)}") from error
+    except OSError as error:
+        raise BadPrices(f"COUNTERSIGN_PRICES: {path}: {error.strerror}") from error

@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import structlog
 
-from chassis.settings import Settings
+from chassis.settings import Settings, SettingsError
 from provider_worker.providers.base import AIProvider
 
 GROUP = "countersign.providers"
@@ -55,11 +55,13 @@ class Registry:
 
 
 def load_providers(settings: Settings, found: Iterable[EntryPoint] | None = None) -> Registry:
-    """Make every provider that is installed. One that cannot be made is logged and left out."""
+    """Make every provider that is installed. One that cannot be made is logged and left out. Raises SettingsError."""
     providers = []
     for entry in entry_points(group=GROUP) if found is None else found:
         try:
             providers.append(_make(entry, settings))
+        except SettingsError:
+            raise
         except Exception as error:  # what strangers install must not stop the others
             reason = f"{type(error).__name__}: {error}"
             _log.error("provider left out: it cannot be made", entry=entry.name, error=reason)

@@ -16,6 +16,7 @@ from contracts.policy import Signals
 from contracts.work import Failure
 from provider_worker.providers.base import Audit, ProviderError
 from provider_worker.providers.openai.prices import cost_of
+from provider_worker.providers.pricing import PriceTable
 from provider_worker.providers.validation import UnusableSchema, at, compile_schema
 
 _QUALITY = {"stop": 1.0, "tool_calls": 1.0, "function_call": 1.0, "length": 0.6, "content_filter": 0.3}
@@ -30,7 +31,7 @@ _IMAGES = {
 }
 
 
-def audit_images(payload: Mapping[str, Any], raw: Any) -> Audit:
+def audit_images(prices: PriceTable, payload: Mapping[str, Any], raw: Any) -> Audit:
     """Read an answer of the Images protocol. Raises ProviderError when there is no image in it."""
     data = raw.get("data") if isinstance(raw, dict) else None
     items = [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
@@ -40,10 +41,11 @@ def audit_images(payload: Mapping[str, Any], raw: Any) -> Audit:
     revised = [item["revised_prompt"] for item in items if isinstance(item.get("revised_prompt"), str)]
     response = {"images": images, **({"revised_prompts": revised} if revised else {})}
     usage = raw["usage"] if isinstance(raw.get("usage"), dict) else {}
-    return Audit(response, _IMAGES, Signals(response_quality=1.0), usage, cost_of(payload.get("model"), usage))
+    cost = cost_of(prices, payload.get("model"), usage)
+    return Audit(response, _IMAGES, Signals(response_quality=1.0), usage, cost)
 
 
-def audit_chat(payload: Mapping[str, Any], raw: Any, *, as_json: bool) -> Audit:
+def audit_chat(prices: PriceTable, payload: Mapping[str, Any], raw: Any, *, as_json: bool) -> Audit:
     """Read an answer of the Chat Completions protocol. Raises ProviderError when there is nothing in it."""
     choice = at(raw, ["choices", 0])
     message = choice.get("message") if isinstance(choice, dict) else None
@@ -59,7 +61,7 @@ def audit_chat(payload: Mapping[str, Any], raw: Any, *, as_json: bool) -> Audit:
         schema=schema,
         signals=Signals(confidence=_confidence(choice), safety_flags=flags, response_quality=quality),
         usage=usage,
-        cost=cost_of(common["model"], usage) or cost_of(payload.get("model"), usage),
+        cost=cost_of(prices, common["model"], usage) or cost_of(prices, payload.get("model"), usage),
     )
 
 

@@ -1,14 +1,13 @@
-"""What OpenAI's models cost, from a dated table (`prices.json`). A model that is not in it has no known price."""
+"""What calls of OpenAI's models cost, by their usage and a table of prices. A model that is not in it has no known price."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from functools import cache
-from importlib.resources import files
 from typing import Any
+
+from provider_worker.providers.pricing import Prices, PriceTable
 
 CHARACTERS_OF_A_TOKEN = 4
 USUAL_ANSWER_TOKENS = 500
@@ -20,23 +19,14 @@ _MILLION = Decimal(1_000_000)
 _DATED = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
-@cache
-def table() -> Mapping[str, Mapping[str, Decimal]]:
-    """Return prices per million tokens in US dollars, by model and kind of token."""
-    document = json.loads((files(__package__) / "prices.json").read_text())
-    return {
-        model: {kind: Decimal(price) for kind, price in prices.items()} for model, prices in document["models"].items()
-    }
-
-
-def prices_of(model: Any) -> Mapping[str, Decimal] | None:
+def prices_of(table: PriceTable, model: Any) -> Prices | None:
     """Return the prices of a model, dated snapshots included, or None."""
-    return table().get(_DATED.sub("", model)) if isinstance(model, str) else None
+    return table.models.get(model) or table.models.get(_DATED.sub("", model)) if isinstance(model, str) else None
 
 
-def cost_of(model: Any, usage: Mapping[str, Any]) -> Decimal | None:
+def cost_of(table: PriceTable, model: Any, usage: Mapping[str, Any]) -> Decimal | None:
     """Price the `usage` of an answer, of either protocol; None where a price or a count is missing."""
-    prices = prices_of(model)
+    prices = prices_of(table, model)
     given = _count(usage, "prompt_tokens", "input_tokens")
     made = _count(usage, "completion_tokens", "output_tokens")
     if prices is None or given is None or made is None:
@@ -51,22 +41,22 @@ def cost_of(model: Any, usage: Mapping[str, Any]) -> Decimal | None:
     return total / _MILLION
 
 
-def estimate_chat(payload: Mapping[str, Any]) -> Decimal | None:
+def estimate_chat(table: PriceTable, payload: Mapping[str, Any]) -> Decimal | None:
     """Estimate a chat completion: a token for four characters, 800 for an image, an answer as long as it may be, or 500 tokens."""
     characters, images = _measure(payload.get("messages"))
     most = payload.get("max_completion_tokens", payload.get("max_tokens"))
     answer = most if isinstance(most, int) and most > 0 else USUAL_ANSWER_TOKENS
     given = characters // CHARACTERS_OF_A_TOKEN + images * TOKENS_OF_AN_INPUT_IMAGE
-    return cost_of(payload.get("model"), {"prompt_tokens": given, "completion_tokens": answer})
+    return cost_of(table, payload.get("model"), {"prompt_tokens": given, "completion_tokens": answer})
 
 
-def estimate_image(payload: Mapping[str, Any]) -> Decimal | None:
+def estimate_image(table: PriceTable, payload: Mapping[str, Any]) -> Decimal | None:
     """Estimate an image generation by the prompt's length, the number of images and their quality."""
     number = payload.get("n")
     tokens = TOKENS_OF_AN_IMAGE.get(str(payload.get("quality")), TOKENS_OF_AN_IMAGE["medium"])
     made = tokens * (number if isinstance(number, int) and number > 0 else 1)
     given = len(str(payload.get("prompt", ""))) // CHARACTERS_OF_A_TOKEN
-    return cost_of(payload.get("model"), {"input_tokens": given, "output_tokens": made})
+    return cost_of(table, payload.get("model"), {"input_tokens": given, "output_tokens": made})
 
 
 def _measure(value: Any) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import structlog
@@ -22,6 +23,7 @@ from provider_worker.providers.openai.auditing import audit_chat, audit_images
 from provider_worker.providers.openai.files import with_files, without_files
 from provider_worker.providers.openai.payloads import IMAGE, JSON, OPERATIONS, TEXT, build, schema_of
 from provider_worker.providers.openai.rules import reasoning_issues
+from provider_worker.providers.pricing import PriceTable
 from provider_worker.providers.validation import PayloadSchema, unknown_members
 
 if TYPE_CHECKING:
@@ -49,8 +51,9 @@ class OpenAIProvider(AIProvider):
         "gpt-image": IMAGE,
     }
 
-    def __init__(self, key: str | None, base_url: str | None) -> None:
+    def __init__(self, key: str | None, base_url: str | None, own_prices: Path | None = None) -> None:
         self._key = key
+        self._prices = PriceTable.of(__package__).under(own_prices, self.name)
         self._is_openai = base_url is None
         self._connection = _connect(key or NO_KEY, base_url) if key or base_url else None
         self._schemas = {operation: PayloadSchema(schema_of(operation)) for operation in OPERATIONS}
@@ -62,7 +65,7 @@ class OpenAIProvider(AIProvider):
         if key and not (key.isascii() and key.isprintable()):
             _log.error("OPENAI_API_KEY holds characters that no key has; it is not used")
             key = ""
-        return cls(key or None, settings.openai_base_url)
+        return cls(key or None, settings.openai_base_url, settings.prices)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -72,7 +75,8 @@ class OpenAIProvider(AIProvider):
     async def get_capabilities(self) -> Capabilities:
         """Say what can be asked for. Any model is passed on; those with a known price are listed."""
         known = [
-            ModelInfo(name=model, operations=(IMAGE,) if "image" in model else (TEXT, JSON)) for model in prices.table()
+            ModelInfo(name=model, operations=(IMAGE,) if "image" in model else (TEXT, JSON))
+            for model in self._prices.models
         ]
         return Capabilities(
             provider=self.name,
@@ -108,7 +112,8 @@ class OpenAIProvider(AIProvider):
 
     async def estimate_cost(self, operation: str, payload: Mapping[str, Any]) -> Decimal | None:
         """Estimate by the price table."""
-        return prices.estimate_image(payload) if operation == IMAGE else prices.estimate_chat(payload)
+        estimate = prices.estimate_image if operation == IMAGE else prices.estimate_chat
+        return estimate(self._prices, payload)
 
     async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
         """Post the payload once."""
@@ -125,8 +130,8 @@ class OpenAIProvider(AIProvider):
     async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
         """Read the answer by its protocol."""
         if operation == IMAGE:
-            return audit_images(payload, raw)
-        return audit_chat(payload, raw, as_json=operation == JSON)
+            return audit_images(self._prices, payload, raw)
+        return audit_chat(self._prices, payload, raw, as_json=operation == JSON)
 
     async def get_rate_limit_status(self) -> dict[str, Any] | None:
         """Return the limits that the last response spoke of."""
