@@ -17,6 +17,7 @@ import asyncpg
 from chaos import laws
 from chaos.load import Load
 from chaos.stage import Stage
+from contracts.kafka.reading import LenientConsumer
 from contracts.runs.events import RunEvent
 from contracts.runs.headings import Heading
 from contracts.topics import EVENTS
@@ -151,9 +152,9 @@ async def _recorded(stage: Stage) -> _Records:
 
 
 async def _published(stage: Stage) -> _Records:
-    """Read the topic as an outside reader does: what is no event is passed over, what comes again is the same."""
+    """Read the topic from its beginning: what is no event is passed over, what comes again is the same."""
     found: _Records = {}
-    for record in await records_of(stage.bootstrap, EVENTS.name):
+    for record in await records_of(stage.bootstrap, EVENTS.name, LenientConsumer):
         with contextlib.suppress(ValueError):
             heading = Heading.parse(record.value or b"")
             found.setdefault((heading.run_id, heading.version), record.value)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 
-async def records_of(bootstrap: str, topic: str) -> list[ConsumerRecord]:
-    """Return all records of a topic, partition by partition."""
-    consumer = AIOKafkaConsumer(
+async def records_of(
+    bootstrap: str, topic: str, consumer_type: type[AIOKafkaConsumer] = AIOKafkaConsumer
+) -> list[ConsumerRecord]:
+    """Return all records of a topic, partition by partition; the library's own consumer stops at one that it cannot read."""
+    consumer = consumer_type(
         topic, bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=25
     )
     await consumer.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pydantic_core import to_json
@@ -35,6 +36,10 @@ _STORED_SCHEMA = {
 }
 
 
+Note = Callable[[str], Awaitable[None]]
+"""Records the provider's id of a call that was begun; returns when that is safe."""
+
+
 class _Sound(Execution):
     """Of values that come out of the sanitizer: they are not walked once more."""
 
@@ -49,16 +54,17 @@ async def execute(
     provider: AIProvider,
     artifacts: Artifacts,
     sanitizer: Sanitizer,
+    note: Note,
     seconds: float = EXECUTE_SECONDS,
 ) -> Execution:
-    """Make the call and say what came of it. After `seconds` the call counts as uncertain.
+    """Make the call, or ask about the one that the order names, and say what came of it. After `seconds` it counts as uncertain.
 
     Raises ProviderError, and StorageUnavailable only while nothing was called yet.
     """
     refuse_other_bytes(order)
     shelf = _Patient(artifacts)
     began = time.monotonic()
-    answer = await _call(order, provider, shelf, sanitizer, seconds)
+    answer = await _call(order, provider, shelf, sanitizer, note, seconds)
     latency_ms = int((time.monotonic() - began) * 1000)
     raw = sanitizer.json(answer.raw)
     try:
@@ -82,9 +88,10 @@ def refuse_other_bytes(order: ExecuteOrder) -> None:
 
 
 async def _call(
-    order: ExecuteOrder, provider: AIProvider, shelf: Artifacts, sanitizer: Sanitizer, seconds: float
+    order: ExecuteOrder, provider: AIProvider, shelf: Artifacts, sanitizer: Sanitizer, note: Note, seconds: float
 ) -> Answer:
-    call = Call(order.operation, order.model, order.attempt, f"{order.work_id}:{order.attempt}", shelf)
+    key = f"{order.work_id}:{order.attempt}"
+    call = Call(order.operation, order.model, order.attempt, key, shelf, order.resume, note)
     limit = asyncio.timeout(seconds)
     try:
         async with limit:

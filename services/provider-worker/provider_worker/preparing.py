@@ -52,7 +52,7 @@ async def prepare(
         model=intent.model,
         operation=operation,
         payload=payload,
-        payload_schema=provider.payload_schema(operation).document,
+        payload_schema=(await provider.schema_for(operation, payload)).document,
         issues=tuple(issues),
         estimate=await provider.estimate_cost(operation, payload),
         signals=provider.score_payload(payload, issues),

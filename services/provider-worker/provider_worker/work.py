@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from uuid import uuid4
 
 import structlog
@@ -21,7 +22,7 @@ from contracts.kafka import Handed, RawRecord, dead_letter
 from contracts.runs.commands import FromWorker, RecordFailure
 from contracts.work import ExecuteOrder, Order, PrepareOrder
 from provider_worker import metrics
-from provider_worker.answers import executed, failed, prepared, to_record
+from provider_worker.answers import executed, failed, noted, prepared, to_record
 from provider_worker.executing import execute
 from provider_worker.failures import failure_of, provider_unknown
 from provider_worker.leases import Lease
@@ -184,7 +185,8 @@ class Worker:
                         preparation = await prepare(order, provider, self._registry, self._shelves, self._sanitizer)
                     return prepared(order, name, datetime.now(UTC), preparation)
                 case ExecuteOrder():
-                    execution = await execute(order, provider, self._shelves.of(order.tenant), self._sanitizer)
+                    shelf = self._shelves.of(order.tenant)
+                    execution = await execute(order, provider, shelf, self._sanitizer, partial(self._note, order, name))
                     self._failpoints.reached("work.called")
                     metrics.cost_of(name).inc(max(0.0, float(execution.cost or 0)))
                     return executed(order, name, datetime.now(UTC), execution)
@@ -192,6 +194,10 @@ class Worker:
             failure = failure_of(error, name, self._sanitizer, may_have_called=isinstance(order, ExecuteOrder))
             _log.info("order failed", **label(order), provider=name, code=failure.code, uncertain=failure.uncertain)
             return failed(order, name, datetime.now(UTC), failure)
+
+    async def _note(self, order: ExecuteOrder, name: str, provider_call_id: str) -> None:
+        await self._post.send(to_record(noted(order, name, datetime.now(UTC), provider_call_id)))
+        self._failpoints.reached("work.noted")
 
 
 def _outcome(answer: FromWorker) -> str:

@@ -13,6 +13,7 @@ from contracts.work import CallIntent, ExecuteOrder, PrepareOrder
 from provider_worker.executing import execute
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.preparing import prepare
+from provider_worker.providers.base import note_nowhere
 from provider_worker.providers.registry import Registry
 from provider_worker.sanitizing import Sanitizer
 from support.readme import README, code_blocks, settings_table
@@ -34,8 +35,12 @@ def test_every_path_that_the_readme_links_exists() -> None:
 
 async def test_the_provider_in_the_readme_is_complete() -> None:
     """It prepares a payload and carries out the call, as it stands there."""
-    scope: dict[str, Any] = {"__name__": "my_package"}
-    exec(code_blocks("python")[0], scope)  # noqa: S102 - our own README
+    shown = code_blocks("python")[0]
+    example = README.parent / "examples" / "reverse-provider"
+    assert shown == (example / "reverse_provider.py").read_text(), "the README shows the example as it is"
+    assert code_blocks("toml")[0] in (example / "pyproject.toml").read_text()
+    scope: dict[str, Any] = {"__name__": "reverse_provider"}
+    exec(shown, scope)  # noqa: S102 - our own README
     reverse = scope["Reverse"].from_settings(Settings(_env_file=None))
     registry, shelves, sanitizer = Registry([reverse]), MemoryShelves(), Sanitizer([])
     order: dict[str, Any] = {
@@ -57,5 +62,5 @@ async def test_the_provider_in_the_readme_is_complete() -> None:
         payload=prepared.payload,
         payload_sha256=digest(prepared.payload),
     )
-    execution = await execute(call, reverse, shelves.of("default"), sanitizer)
+    execution = await execute(call, reverse, shelves.of("default"), sanitizer, note_nowhere)
     assert execution.response == {"text": "desserts"}

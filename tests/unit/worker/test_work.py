@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from contracts.kafka import Handed
-from contracts.runs.commands import ExtendLease, RecordExecution, RecordFailure, RecordPreparation
+from contracts.runs.commands import ExtendLease, NoteCall, RecordExecution, RecordFailure, RecordPreparation
 from contracts.topics import WORK
 from contracts.work import ExecuteOrder, Order, PrepareOrder
 from provider_worker.fakes.memory import MemoryClaims, MemoryPost, MemoryShelves
@@ -54,6 +54,24 @@ class Gated(SandboxProvider):
         while len(self.begun) < number:
             self.changed.clear()
             await self.changed.wait()
+
+
+class Resumable(SandboxProvider):
+    """A provider that can be asked about its calls: `bought` are those it was asked to make, `heard` what was known of each then."""
+
+    def __init__(self, post: MemoryPost) -> None:
+        super().__init__()
+        self.bought: list[str] = []
+        self.heard: list[int] = []
+        self._post = post
+
+    async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
+        """Buy, unless there is something to ask about, and say by which name."""
+        if call.resume is None:
+            self.bought.append(f"job-{len(self.bought) + 1}")
+            await call.note(self.bought[-1])
+        self.heard.append(len(self._post.commands))
+        return await super().execute(payload, call)
 
 
 class Broken(SandboxProvider):
@@ -236,6 +254,31 @@ async def test_while_an_order_runs_its_lease_is_extended(
     provider.gate.set()
     while not isinstance((await bench.post.until(1))[-1], RecordExecution):
         await bench.post.until(len(bench.post.commands) + 1)
+
+
+async def test_a_call_that_can_be_asked_about_is_noted_before_it_goes_on(execute_order: MakeExecute) -> None:
+    """By the provider's own name for it, under the order's attempt; its answer comes after."""
+    post = MemoryPost()
+    provider = Resumable(post)
+    bench = Bench(provider, post=post)
+    order = execute_order()
+    await bench.take(order)
+    noted, answer = await post.until(2)
+    assert isinstance(noted, NoteCall)
+    assert (noted.provider_call_id, noted.work_id, noted.attempt) == ("job-1", order.work_id, order.attempt)
+    assert isinstance(answer, RecordExecution)
+    assert provider.heard == [1], "what is noted is safe before anything is waited for"
+
+
+async def test_an_attempt_that_is_told_of_a_call_makes_no_other(execute_order: MakeExecute) -> None:
+    """A20: it asks about the one there is."""
+    post = MemoryPost()
+    provider = Resumable(post)
+    bench = Bench(provider, post=post)
+    await bench.take(execute_order(attempt=2, resume="job-1"))
+    (answer,) = await post.until(1)
+    assert isinstance(answer, RecordExecution)
+    assert provider.bought == []
 
 
 async def test_an_order_whose_deadline_has_passed_is_not_begun(

@@ -7,7 +7,7 @@ after `from_settings`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, ClassVar, Self
@@ -41,15 +41,30 @@ class Attachment:
         return self.media_type is None
 
 
+async def note_nowhere(_: str) -> None:
+    """Record nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The circumstances of one `execute`. `key` names the attempt; a vendor that takes an idempotency key gets it."""
+    """The circumstances of one `execute`. `key` names the attempt; a vendor that takes an idempotency key gets it.
+
+    `note` records the vendor's name for work that was begun, and returns when that is safe. `resume` is such a name, noted by an earlier
+    attempt that never saw the end of that work: it is asked about, and nothing is bought.
+    """
 
     operation: str
     model: str | None
     attempt: int
     key: str
     artifacts: Artifacts
+    resume: str | None = None
+    note: Callable[[str], Awaitable[None]] = note_nowhere
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether a next attempt will know what this one notes."""
+        return self.note is not note_nowhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +113,10 @@ class AIProvider(ABC):
     def payload_schema(self, operation: str) -> PayloadSchema:
         """Return the JSON Schema of an operation's payloads."""
 
+    async def schema_for(self, operation: str, payload: Mapping[str, Any]) -> PayloadSchema:  # noqa: ARG002 - for overriding
+        """Return the JSON Schema of this payload, where it depends on the model that the payload names. Raises ProviderError."""
+        return self.payload_schema(operation)
+
     @abstractmethod
     async def create_payload(
         self, intent: CallIntent, tool: Mapping[str, Any] | None, attachments: Sequence[Attachment]
@@ -109,7 +128,7 @@ class AIProvider(ABC):
 
     async def validate_payload(self, operation: str, payload: Mapping[str, Any]) -> list[Issue]:
         """Name everything that is wrong with a payload, by its schema; a provider adds its own rules."""
-        return self.payload_schema(operation).issues(payload)
+        return (await self.schema_for(operation, payload)).issues(payload)
 
     def score_payload(self, payload: Mapping[str, Any], issues: Sequence[Issue]) -> Signals:  # noqa: ARG002 - for overriding
         """Say how sure it is that the payload is what was meant, and how much of it would be changed without asking.
