@@ -5,7 +5,7 @@ MAKEFLAGS += --no-print-directory
 
 PACKAGES := libs/contracts libs/chassis libs/artifacts \
 	services/gateway services/orchestrator services/provider-worker services/notifier deploy
-CODE := libs services deploy tests
+CODE := libs services deploy examples tests
 PROJECTS := $(PACKAGES:%=%/pyproject.toml)
 BIN := .venv/bin
 PYTHON := $(BIN)/python
