@@ -10,10 +10,15 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Callable, Mapping
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
 
 VARIABLE = "COUNTERSIGN_FAILPOINTS"
 
@@ -44,6 +49,27 @@ class Failpoints:
 
 
 OFF = Failpoints()
+
+
+def each_await(work: Coroutine[Any, Any, _T], place: str, reached: Reached) -> Awaitable[_T]:
+    """Return `work`, which reaches `place` each time that it waits for anything. Where nothing was asked for, it is `work` itself."""
+    return work if reached is nothing else _stepwise(work, place, reached)
+
+
+@types.coroutine
+def _stepwise(work: Coroutine[Any, Any, _T], place: str, reached: Reached) -> Generator[Any, Any, _T]:
+    proceed: Callable[[], Any] = partial(work.send, None)
+    while True:
+        try:
+            awaited = proceed()
+        except StopIteration as ended:
+            result: _T = ended.value
+            return result
+        reached(place)
+        try:
+            proceed = partial(work.send, (yield awaited))
+        except BaseException as error:  # it is thrown into what waits, whatever it is
+            proceed = partial(work.throw, error)
 
 
 def load_failpoints(environment: Mapping[str, str] = os.environ) -> Failpoints:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from artifacts.store import Artifact
+from chassis.failpoints import Reached, each_await, nothing
 from contracts.base import ComposedObject, digest
 from contracts.work import ExecuteOrder, Execution, Failure
 from provider_worker.failures import log_bug
@@ -56,6 +57,7 @@ async def execute(
     sanitizer: Sanitizer,
     note: Note,
     seconds: float = EXECUTE_SECONDS,
+    reached: Reached = nothing,
 ) -> Execution:
     """Make the call, or ask about the one that the order names, and say what came of it. After `seconds` it counts as uncertain.
 
@@ -64,7 +66,10 @@ async def execute(
     refuse_other_bytes(order)
     shelf = _Patient(artifacts)
     began = time.monotonic()
-    answer = await _call(order, provider, shelf, sanitizer, note, seconds)
+    key = f"{order.work_id}:{order.attempt}"
+    call = Call(order.operation, order.model, order.attempt, key, shelf, order.resume, note)
+    calling = each_await(provider.execute(order.payload, call), "call.awaiting", reached)
+    answer = await _within(seconds, calling, provider.name, sanitizer)
     latency_ms = int((time.monotonic() - began) * 1000)
     raw = sanitizer.json(answer.raw)
     try:
@@ -87,25 +92,21 @@ def refuse_other_bytes(order: ExecuteOrder) -> None:
         raise ProviderError(Failure(code="payload_mismatch", message=message))
 
 
-async def _call(
-    order: ExecuteOrder, provider: AIProvider, shelf: Artifacts, sanitizer: Sanitizer, note: Note, seconds: float
-) -> Answer:
-    key = f"{order.work_id}:{order.attempt}"
-    call = Call(order.operation, order.model, order.attempt, key, shelf, order.resume, note)
+async def _within(seconds: float, calling: Awaitable[Answer], name: str, sanitizer: Sanitizer) -> Answer:
     limit = asyncio.timeout(seconds)
     try:
         async with limit:
-            return await provider.execute(order.payload, call)
+            return await calling
     except (ProviderError, StorageUnavailable):
         raise
     except Exception as error:
         if limit.expired():
-            code, message = "timeout", f"{provider.name} gave no answer within {seconds:g} s."
+            code, message = "timeout", f"{name} gave no answer within {seconds:g} s."
         else:
-            log_bug(error, provider.name, sanitizer)
+            log_bug(error, name, sanitizer)
             code, message = (
                 "provider_bug",
-                f"A bug in the provider {provider.name} ended the call ({type(error).__name__}).",
+                f"A bug in the provider {name} ended the call ({type(error).__name__}).",
             )
         failure = Failure(
             code=code, message=f"{message} It may have happened.", retryable=limit.expired(), uncertain=True

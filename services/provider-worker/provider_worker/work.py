@@ -186,7 +186,14 @@ class Worker:
                     return prepared(order, name, datetime.now(UTC), preparation)
                 case ExecuteOrder():
                     shelf = self._shelves.of(order.tenant)
-                    execution = await execute(order, provider, shelf, self._sanitizer, partial(self._note, order, name))
+                    execution = await execute(
+                        order,
+                        provider,
+                        shelf,
+                        self._sanitizer,
+                        partial(self._note, order, name),
+                        reached=self._failpoints.reached,
+                    )
                     self._failpoints.reached("work.called")
                     metrics.cost_of(name).inc(max(0.0, float(execution.cost or 0)))
                     return executed(order, name, datetime.now(UTC), execution)

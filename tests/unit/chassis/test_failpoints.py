@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.failpoints import OFF, VARIABLE, load_failpoints, nothing, utc_now
+from chassis.failpoints import OFF, VARIABLE, each_await, load_failpoints, nothing, utc_now
 from chassis.settings import Settings, SettingsError, load_settings
 from support.readme import README
 
@@ -65,3 +66,51 @@ def test_it_is_no_setting_of_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     with pytest.raises(SettingsError) as refused:
         load_settings()
     assert VARIABLE not in str(refused.value)
+
+
+async def _waits(times: int) -> str:
+    for _ in range(times):
+        await asyncio.sleep(0)
+    return "done"
+
+
+async def test_each_await_is_a_place() -> None:
+    """As often as the work waits; its result is its own."""
+    passed: list[str] = []
+    assert await each_await(_waits(3), "here", passed.append) == "done"
+    assert passed == ["here"] * 3
+
+
+async def test_where_nothing_is_asked_for_the_work_is_left_as_it_is() -> None:
+    """It costs nothing."""
+    work = _waits(1)
+    assert each_await(work, "here", nothing) is work
+    await work
+
+
+async def test_what_is_thrown_into_a_wait_arrives_there() -> None:
+    """A limit of time still ends the work, and the work may still clean up or go on."""
+    ended = asyncio.Event()
+
+    async def stubborn() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.set()
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await each_await(stubborn(), "here", lambda _: None)
+    assert ended.is_set()
+
+
+async def test_an_error_of_the_work_is_its_own() -> None:
+    """Nothing is added to it."""
+
+    async def breaks() -> None:
+        await asyncio.sleep(0)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await each_await(breaks(), "here", lambda _: None)

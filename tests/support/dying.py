@@ -1,0 +1,119 @@
+"""A worker in a process of its own that carries out one order, and may die at any moment on its way.
+
+What it says reaches the test at once, byte for byte, as it would reach Kafka; what it had not said yet dies with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from chassis.failpoints import Failpoints
+from chassis.settings import Settings
+from contracts.kafka import Handed, Outgoing
+from contracts.topics import WORK
+from contracts.work import ExecuteOrder
+from provider_worker.fakes.memory import MemoryClaims, MemoryShelves
+from provider_worker.providers.registry import load_providers
+from provider_worker.sanitizing import Sanitizer
+from provider_worker.work import Worker
+
+PLACE = "call.awaiting"
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(["support.dying", "openai", "provider_worker.providers.openai.connection"])
+
+
+@dataclass(frozen=True)
+class Life:
+    """What a worker said before it ended, and whether it was killed."""
+
+    said: Sequence[bytes]
+    killed: bool
+
+
+async def carry_out(order: ExecuteOrder, settings: Mapping[str, str], kill_at: int | None = None) -> Life:
+    """Let a worker carry out `order`, and kill it the `kill_at`th time that the provider waits for anything."""
+    return await asyncio.to_thread(_carry_out, order.model_dump_json().encode(), dict(settings), kill_at)
+
+
+def _carry_out(order: bytes, settings: dict[str, str], kill_at: int | None) -> Life:
+    ear, mouth = _forks.Pipe(duplex=False)
+    process = _forks.Process(target=_work, args=(order, settings, kill_at, mouth), daemon=True)
+    process.start()
+    mouth.close()
+    said = []
+    try:
+        while ear.poll(60):
+            said.append(ear.recv_bytes())
+    except EOFError:
+        pass
+    process.join(60)
+    assert process.exitcode in (0, -signal.SIGKILL), f"the worker ended with {process.exitcode}"
+    return Life(said, process.exitcode != 0)
+
+
+class _Mouth:
+    """Implements `ports.Post`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def send(self, record: Outgoing) -> None:
+        self._connection.send_bytes(record.value or b"")
+
+    async def try_to_send(self, record: Outgoing) -> None:
+        await self.send(record)
+
+
+@dataclass
+class _Record:
+    value: bytes | None
+    topic: str = WORK.name
+    partition: int = 0
+    offset: int = 0
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+def _work(order: bytes, settings: dict[str, str], kill_at: int | None, mouth: Connection) -> None:
+    waits = 0
+
+    def reached(place: str) -> None:
+        nonlocal waits
+        waits += place == PLACE
+        if waits == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async def work() -> None:
+        registry = load_providers(Settings(_env_file=None, **settings))  # type: ignore[arg-type]
+        worker = Worker(
+            registry,
+            MemoryClaims(),
+            MemoryShelves(),
+            _Mouth(mouth),
+            Sanitizer([]),
+            confirm=_confirm,
+            on_broken=_break,
+            most=1,
+            failpoints=Failpoints(reached),
+        )
+        await worker.on_records([_Record(order)])
+        await worker.stop(60)
+        await registry.close()
+
+    asyncio.run(work())
+
+
+async def _confirm(_: Handed) -> None:
+    return
+
+
+def _break(error: BaseException) -> Any:
+    raise error
