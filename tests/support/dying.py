@@ -20,14 +20,18 @@ from contracts.kafka import Handed, Outgoing
 from contracts.topics import WORK
 from contracts.work import ExecuteOrder
 from provider_worker.fakes.memory import MemoryClaims, MemoryShelves
-from provider_worker.providers.registry import load_providers
+from provider_worker.providers.registry import Registry, load_providers
+from provider_worker.providers.replicate import ReplicateProvider
+from provider_worker.providers.replicate.predicting import Pace
 from provider_worker.sanitizing import Sanitizer
 from provider_worker.work import Worker
 
 PLACE = "call.awaiting"
 
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["support.dying", "openai", "provider_worker.providers.openai.connection"])
+_forks.set_forkserver_preload(
+    ["support.dying", "openai", "anthropic", "huggingface_hub.inference._client", "replicate"]
+)
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def _work(order: bytes, settings: dict[str, str], kill_at: int | None, mouth: Co
             os.kill(os.getpid(), signal.SIGKILL)
 
     async def work() -> None:
-        registry = load_providers(Settings(_env_file=None, **settings))  # type: ignore[arg-type]
+        registry = _registry(Settings(_env_file=None, **settings))  # type: ignore[arg-type]
         worker = Worker(
             registry,
             MemoryClaims(),
@@ -109,6 +113,14 @@ def _work(order: bytes, settings: dict[str, str], kill_at: int | None, mouth: Co
         await registry.close()
 
     asyncio.run(work())
+
+
+def _registry(settings: Settings) -> Registry:
+    if settings.replicate_api_token is None:
+        return load_providers(settings)
+    # A fake's predictions end when they are looked at: nobody need wait for that.
+    token, pace = settings.replicate_api_token.get_secret_value(), Pace(first=0.001, longest=0.01)
+    return Registry([ReplicateProvider(token, settings.replicate_base_url, pace=pace)])
 
 
 async def _confirm(_: Handed) -> None:

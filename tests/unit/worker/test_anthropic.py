@@ -102,6 +102,7 @@ def test_a_json_payload_forces_one_tool_whose_input_is_the_answer() -> None:
         ("claude-opus-5-5", None, "auto"),
         ("claude-fable-5-1", None, "auto"),
         ("claude-mythos-preview", None, "auto"),
+        ("anthropic/claude-opus-5.5", None, "auto"),
         ("someone-elses-model", None, "tool"),
     ],
 )
@@ -301,6 +302,7 @@ def test_limits_are_read_from_the_headers() -> None:
     [
         (_answer(_said("Fine."), _said(" Yes.")), "Fine. Yes.", 1.0, ()),
         (_answer({"type": "thinking", "thinking": "Hm"}, _said("Fine.")), "Fine.", 1.0, ()),
+        (_answer(_said("Fine."), {"type": "note_to_self", "text": "Hm"}), "Fine.", 1.0, ()),
         (_answer(_said("Fine"), stop="stop_sequence"), "Fine", 1.0, ()),
         (_answer(_said("Fi"), stop="max_tokens"), "Fi", 0.6, ()),
         (_answer(_said("Fi"), stop="model_context_window_exceeded"), "Fi", 0.6, ()),
@@ -420,11 +422,18 @@ async def test_an_estimate_counts_characters_files_and_the_longest_answer(tmp_pa
     provider = AnthropicProvider("sk-ant-test", None, own)
     attachments = [Attachment("https://example.com/a.png"), Attachment("https://example.com/a.pdf")]
     payload = build(_intent(prompt="x" * 400, parameters={"system": "y" * 40, "max_tokens": 50}), attachments)
-    given = 100 + 10 + 1600 + 3000
+    given = 100 + 10 + 1600 + 3000 + len("usertext") // 4
     assert await provider.estimate_cost("text", payload) == (given + 50 * 5) / MILLION
     assert await provider.estimate_cost("text", {**payload, "model": "mine"}) == given
     assert await provider.estimate_cost("text", {**payload, "max_tokens": None}) is None
     await provider.close()
+
+
+async def test_the_default_model_is_one_whose_price_is_known() -> None:
+    """And every model on offer does everything that is offered."""
+    capabilities = await AnthropicProvider(None, None).get_capabilities()
+    assert capabilities.default_model in PRICES.models
+    assert {model.operations for model in capabilities.models} == {("text", "json")}
 
 
 @pytest.mark.parametrize(
@@ -444,6 +453,7 @@ async def test_without_a_usable_key_or_a_server_it_says_so(
     settings = Settings(_env_file=None, anthropic_api_key=key, anthropic_base_url=url)
     provider = AnthropicProvider.from_settings(settings)
     assert (await provider.get_capabilities()).configured is configured
+    assert provider.secrets == ((key,) if configured and key else ())
     if not configured:
         with pytest.raises(ProviderError) as refused:
             await provider.execute({}, Call("text", None, 1, "key", MemoryShelves().of("acme")))

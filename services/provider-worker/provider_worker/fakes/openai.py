@@ -3,36 +3,30 @@
 `python -m provider_worker.fakes.openai --port 9100`, then `OPENAI_BASE_URL=http://127.0.0.1:9100/v1`. It wants a bearer token, any
 but `wrong-key`. `GET /_calls` counts the calls that were begun, by path, `GET /_prompts` by prompt; `DELETE /_calls` starts again.
 
-A fault is chosen by the model (`fault-429`), by the header `x-fake-fault: 429`, or by `[fault:429]` in the prompt:
-429, quota, 400, 403, 404, 500, 503, 504, slow (answers after 1 s), hang (never answers), reset (breaks off), malformed (no JSON), empty,
-length, refusal, content_filter, filtered_prompt, flagged, huge (21 MB). `[fault:429 x2]` has it for two calls with that prompt only.
+How a fault is chosen says `fakes.faults`. There are 429, quota, 400, 403, 404, 500, 503, 504, slow (answers after 1 s), hang (never
+answers), reset (breaks off), malformed (no JSON), huge (21 MB), empty, length, refusal, content_filter, filtered_prompt and flagged.
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import base64
 import json
 import re
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from provider_worker.fakes.faults import WRONG_KEY, FakeServer, serve, transport_fault
 from provider_worker.providers.sandbox.drawing import draw
 from provider_worker.providers.sandbox.inventing import CannotInvent, invent
 from provider_worker.providers.validation import UnusableSchema
 
 MODELS = ("fake-1", "gpt-5.4-mini", "gpt-image-2.5-flare")
-_MARKER = re.compile(r"\[fault:(\w+)(?: x(\d+))?\]")
 _SIZE = re.compile(r"(\d{2,4})x(\d{2,4})")
-_HUGE = 21 * 1024 * 1024
 
 _STATUS: Mapping[str, tuple[int, str, str, str | None]] = {
     "429": (429, "Rate limit reached for requests", "requests", "rate_limit_exceeded"),
@@ -47,13 +41,8 @@ _STATUS: Mapping[str, tuple[int, str, str, str | None]] = {
 }
 
 
-class FakeOpenAI:
+class FakeOpenAI(FakeServer):
     """The server's memory: which calls it got."""
-
-    def __init__(self) -> None:
-        self.calls: Counter[str] = Counter()
-        self.bodies: list[dict[str, Any]] = []
-        self._faulted: Counter[str] = Counter()
 
     def app(self) -> Starlette:
         """Return the server as an ASGI application."""
@@ -62,22 +51,13 @@ class FakeOpenAI:
                 Route("/v1/chat/completions", self.chat, methods=["POST"]),
                 Route("/v1/images/generations", self.images, methods=["POST"]),
                 Route("/v1/models", self.models),
-                Route("/_calls", self.counted, methods=["GET", "DELETE"]),
-                Route("/_prompts", self.prompts),
+                *self.counters,
             ]
         )
 
-    async def counted(self, request: Request) -> Response:
-        """Say how many calls were begun, by path."""
-        if request.method == "DELETE":
-            self.calls.clear()
-            self.bodies.clear()
-            self._faulted.clear()
-        return JSONResponse({**self.calls, "total": self.calls.total()})
-
-    async def prompts(self, _: Request) -> Response:
-        """Say how many calls were begun, by prompt."""
-        return JSONResponse(Counter(map(_prompt, self.bodies)))
+    def prompt_of(self, body: Mapping[str, Any]) -> str:
+        """Return the texts of all messages, or the prompt of an image."""
+        return _prompt(body)
 
     async def models(self, request: Request) -> Response:
         """List models."""
@@ -105,57 +85,28 @@ class FakeOpenAI:
             return _error(400, f"Missing required parameter: 'model' or '{needs}'.", "invalid_request_error")
         if body.get("stream"):
             return _error(400, "This fake does not stream.", "invalid_request_error")
-        self.calls[request.url.path] += 1
-        self.bodies.append(body)
-        fault = self._fault(request, body)
-        if (unanswered := await _faulty(fault)) is not None:
+        fault = self.begin(request, body)
+        if (unanswered := await transport_fault(fault) or _refusal(fault)) is not None:
             return unanswered
         try:
             return JSONResponse(make(body, fault), headers=_headers(self.calls.total()))
         except (UnusableSchema, CannotInvent) as error:
             return _error(400, f"Invalid schema for response_format: {error}", "invalid_request_error")
 
-    def _fault(self, request: Request, body: Mapping[str, Any]) -> str | None:
-        if named := request.headers.get("x-fake-fault"):
-            return named
-        if str(body["model"]).startswith("fault-"):
-            return str(body["model"]).removeprefix("fault-")
-        marked = _MARKER.search(_prompt(body))
-        if marked is None:
-            return None
-        self._faulted[marked[0]] += 1
-        return marked[1] if marked[2] is None or self._faulted[marked[0]] <= int(marked[2]) else None
-
 
 def _unauthorized(request: Request) -> Response | None:
     key = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if key and key != "wrong-key":
+    if key and key != WRONG_KEY:
         return None
     return _error(401, f"Incorrect API key provided: {key}.", "invalid_request_error", "invalid_api_key")
 
 
-async def _faulty(fault: str | None) -> Response | None:
-    match fault:
-        case "slow":
-            await asyncio.sleep(1)
-        case "hang":
-            await asyncio.Event().wait()
-        case "reset":
-            return Response(b'{"choices":', headers={"content-length": "1000", "content-type": "application/json"})
-        case "malformed":
-            return Response("<html>Bad gateway</html>", media_type="text/html")
-        case "huge":
-            return StreamingResponse(_much(), media_type="application/json")
-        case str() if fault in _STATUS:
-            status, message, kind, code = _STATUS[fault]
-            waits = {"retry-after": "7"} if fault == "429" else {}
-            return _error(status, message, kind, code, {**_headers(1), **waits})
-    return None
-
-
-async def _much() -> Any:
-    for _ in range(_HUGE // 65536):
-        yield b" " * 65536
+def _refusal(fault: str | None) -> Response | None:
+    if fault is None or fault not in _STATUS:
+        return None
+    status, message, kind, code = _STATUS[fault]
+    waits = {"retry-after": "7"} if fault == "429" else {}
+    return _error(status, message, kind, code, {**_headers(1), **waits})
 
 
 def _completion(body: Mapping[str, Any], fault: str | None) -> dict[str, Any]:
@@ -248,10 +199,7 @@ def _error(
 
 def main() -> None:
     """Serve on loopback until a signal."""
-    parser = argparse.ArgumentParser(description="A fake OpenAI on loopback.")
-    parser.add_argument("--port", type=int, default=9100)
-    port = parser.parse_args().port
-    uvicorn.run(FakeOpenAI().app(), host="127.0.0.1", port=port, log_level="warning")
+    serve(FakeOpenAI().app(), "A fake OpenAI on loopback.", 9100)
 
 
 if __name__ == "__main__":

@@ -61,11 +61,6 @@ class Call:
     resume: str | None = None
     note: Callable[[str], Awaitable[None]] = note_nowhere
 
-    @property
-    def is_resumable(self) -> bool:
-        """Whether a next attempt will know what this one notes."""
-        return self.note is not note_nowhere
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -147,7 +142,8 @@ class AIProvider(ABC):
     async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
         """Make one call with exactly `payload`; never try again.
 
-        Raises ProviderError, whose failure is `uncertain` when the call may have happened. Any other exception counts as a bug
+        Raises ProviderError, whose failure is `uncertain` when the call may have happened, or was noted and has not ended for all
+        that is known. Any other exception counts as a bug
         in the provider, after which the call may have happened.
         """
 

@@ -7,6 +7,7 @@ HTTP libraries name their errors alike.
 from __future__ import annotations
 
 import email.utils
+import math
 import time
 from collections.abc import Collection, Mapping
 
@@ -20,9 +21,20 @@ _LONGEST_WAIT = 3600.0
 _GATEWAY_GAVE_UP = (504, 524)
 """A gateway's answer when it waited too long for the server behind it, which may still be at work."""
 
-_BUSY = (408, 409, 425)
+_BUSY = (408, 409, 424, 425)
+"""Answers that mean not now. 424 is what Text Generation Inference says when a generation failed half-way."""
 
-_USED_UP = {"insufficient_quota", "billing_error", "billing_hard_limit_reached", "credit_balance_too_low"}
+_USED_UP = {
+    "insufficient_quota",
+    "billing_error",
+    "billing_hard_limit_reached",
+    "credit_balance_too_low",
+    "enforced_spend_limit_reached",
+    "contract_spend_limit_reached",
+    "linked_organization_spend_limit_reached",
+}
+"""What is said with 402, 429 or, by Anthropic, 400."""
+
 _FILTERED = {"content_filter", "content_policy_violation", "moderation_blocked"}
 
 _UNWRITTEN = {"UnsupportedProtocol", "LocalProtocolError", "InvalidURL"}
@@ -50,7 +62,7 @@ def of_status(
             return Failure(code="auth_failed", message="The server does not accept the worker's key.", status=status)
         case 403:
             return Failure(code="forbidden", message=f"The worker's key may not do this. {said}", status=status)
-        case 402 | 429 if status == 402 or not _USED_UP.isdisjoint(codes):  # noqa: PLR2004 - Payment Required
+        case _ if status == 402 or not _USED_UP.isdisjoint(codes):  # noqa: PLR2004 - Payment Required
             return Failure(code="quota_exceeded", message=f"The account's quota is used up. {said}", status=status)
         case 429:
             wait = retry_after(headers)
@@ -95,8 +107,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds to wait that a server named, in milliseconds, seconds or as a date; at most an hour."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
-            return min(max(float(headers[name]) * scale, 0.0), _LONGEST_WAIT)
+            seconds = float(headers[name]) * scale
         except (KeyError, ValueError):
             continue
+        if not math.isnan(seconds):
+            return min(max(seconds, 0.0), _LONGEST_WAIT)
     date = email.utils.parsedate_tz(headers.get("retry-after", ""))
     return None if date is None else min(max(email.utils.mktime_tz(date) - time.time(), 0.0), _LONGEST_WAIT)

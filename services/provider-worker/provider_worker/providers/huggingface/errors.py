@@ -1,0 +1,74 @@
+"""What each bad end of a call through the SDK means for a run.
+
+Refusals are read here and not by the SDK, whose reading of them stumbles over bodies that are no JSON object. HuggingFace says
+`{"error": "..."}`, with `estimated_time` while it loads a model; Text Generation Inference adds `error_type`; the router says
+`{"error": {"message": "...", "code": "..."}}`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx2
+from huggingface_hub.errors import InferenceTimeoutError
+
+from contracts.work import Failure
+from provider_worker.providers.http.failures import ResponseTooLarge, of_connection, of_size, of_status
+from provider_worker.providers.huggingface.limits import rate_limit
+
+
+class Refused(Exception):
+    """The server answered with a status that is no success. The response has been read."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        super().__init__(response.status_code)
+        self.response = response
+
+
+def failure_of(error: Exception) -> Failure:
+    """Say what `error` means: a refusal, an answer too large, or an error of the HTTP library."""
+    match error:
+        case ResponseTooLarge():
+            return of_size()
+        case Refused(response=response):
+            return _of_refusal(response)
+        case InferenceTimeoutError():
+            return of_connection(error.__cause__)
+        case _:
+            return of_connection(error)
+
+
+def _of_refusal(response: httpx2.Response) -> Failure:
+    body = _body(response)
+    error = body.get("error")
+    named = error if isinstance(error, Mapping) else {}
+    said = "; ".join(_said(error)) or response.headers.get("x-error-message")
+    codes = [code for code in (body.get("error_type"), named.get("code"), named.get("type")) if isinstance(code, str)]
+    return of_status(response.status_code, _headers(response, body), said, codes)
+
+
+def _body(response: httpx2.Response) -> Mapping[str, Any]:
+    try:
+        body = json.loads(response.content)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, Mapping) else {}
+
+
+def _said(error: Any) -> Iterator[str]:
+    match error:
+        case str():
+            yield error
+        case [*errors]:
+            yield from (line for line in errors if isinstance(line, str))
+        case {"message": str(message)}:
+            yield message
+
+
+def _headers(response: httpx2.Response, body: Mapping[str, Any]) -> dict[str, str]:
+    """Return the headers, with the time to wait that HuggingFace names elsewhere; `Retry-After` goes before."""
+    limits = rate_limit(response.headers) or {}
+    seconds = limits["reset_seconds"] if limits.get("remaining_requests") == 0 else body.get("estimated_time")
+    return {**({} if seconds is None else {"retry-after": str(seconds)}), **response.headers}

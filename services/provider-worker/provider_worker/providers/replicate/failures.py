@@ -1,0 +1,104 @@
+"""What each bad end of a prediction means for a run, and what Replicate's refusals say beside their status."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from contracts.work import Failure, Issue
+from provider_worker.providers.http.failures import of_status
+from provider_worker.providers.validation import MAX_ISSUES, at, pointer
+
+_LONGEST_MESSAGE = 600
+_UNSURE = re.compile(r" ?The call may have happened\.")
+_FILTERED = re.compile(
+    r"nsfw|flagged as sensitive|\(E005\)|content (policy|moderation)|safety (filter|checker)", re.IGNORECASE
+)
+
+
+def of_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+    """Say what an answered refusal means, by its status and its problem document."""
+    try:
+        problem = json.loads(body)
+    except (ValueError, RecursionError):
+        problem = None
+    wait = at(problem, ["retry_after"])
+    if isinstance(wait, int | float) and "retry-after" not in headers:
+        headers = {**headers, "retry-after": str(wait)}
+    said = at(problem, ["detail"]) or at(problem, ["title"])
+    failure = of_status(status, headers, said.strip() if isinstance(said, str) else None)
+    return failure.changed({"issues": _issues(at(problem, ["invalid_fields"]))})
+
+
+def of_end(prediction: Mapping[str, Any]) -> Failure | None:
+    """Say what a prediction's end means, None where it succeeded. It has ended: asking again would say the same."""
+    reason = str(prediction.get("error") or "").strip()[:_LONGEST_MESSAGE]
+    match prediction.get("status"):
+        case "succeeded" if prediction.get("data_removed") is True and prediction.get("output") is None:
+            message = "The prediction succeeded, but Replicate has removed its output by now, as it does after an hour."
+            return Failure(code="result_expired", message=message)
+        case "succeeded":
+            return None
+        case "canceled":
+            message = "The prediction was canceled at Replicate, by somebody or by its time limit, before it was done."
+            return Failure(code="prediction_canceled", message=message)
+        case "aborted":
+            message = "Replicate gave the prediction up before it began. It costs nothing."
+            return Failure(code="prediction_aborted", message=message)
+        case _ if _FILTERED.search(reason):
+            return Failure(
+                code="content_filtered", message=f"The model's safety check stopped the prediction: {reason}"
+            )
+        case _:
+            return Failure(
+                code="prediction_failed", message=f"The prediction failed: {reason or 'no reason was given.'}"
+            )
+
+
+def before_the_call(failure: Failure) -> Failure:
+    """Say what a failure means that came while files were sent: no prediction was made yet."""
+    message = _UNSURE.sub("", failure.message)
+    return failure.changed({"message": f"A file could not be sent. Nothing was called. {message}", "uncertain": False})
+
+
+def of_look(failure: Failure) -> Failure:
+    """Say what it means that a prediction could not be looked at: it goes on all the same."""
+    match failure.code:
+        case "malformed_response":
+            return failure.changed({"retryable": True})
+        case "auth_failed" | "forbidden":
+            message = f"{failure.message} The prediction was begun before, and may succeed."
+            return failure.changed({"message": message, "uncertain": True})
+    return failure
+
+
+def of_known(failure: Failure, prediction: str) -> Failure:
+    """Say what a failure means that came while a prediction was watched: its end is not known, and can be asked about."""
+    if not failure.retryable:
+        return failure
+    message = f"{_UNSURE.sub('', failure.message)} Prediction {prediction} was begun; the next attempt asks about it."
+    return failure.changed({"message": message, "uncertain": True})
+
+
+def overdue(seconds: float) -> Failure:
+    """Say what it means that a prediction did not end in time."""
+    return Failure(code="timeout", message=f"The prediction did not end within {seconds:g} s.", retryable=True)
+
+
+def nameless() -> Failure:
+    """Say what an answer means that is no prediction."""
+    return Failure(code="malformed_response", message="The server's answer is JSON, but no prediction.")
+
+
+def _issues(fields: Any) -> tuple[Issue, ...]:
+    found = [field for field in fields if isinstance(field, dict)] if isinstance(fields, list) else []
+    return tuple(
+        Issue(
+            code="field_refused",
+            message=str(field.get("description") or "Replicate refuses it.")[:_LONGEST_MESSAGE],
+            path=pointer(str(field.get("field") or "input").split(".")),
+        )
+        for field in found[:MAX_ISSUES]
+    )

@@ -1,0 +1,96 @@
+"""Files on their way to Replicate and back: artifact refs become addresses in an input, outputs become artifact refs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import mimetypes
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from contracts.work import Failure
+from provider_worker.ports import Artifacts
+from provider_worker.providers.base import ProviderError
+from provider_worker.providers.http.failures import MAX_RESPONSE_BYTES, of_size
+
+if TYPE_CHECKING:
+    from provider_worker.providers.replicate.connection import Connection
+
+INLINE_BYTES = 256_000
+"""Replicate takes files up to this size in the input itself."""
+
+MAX_OUTPUT_FILES = 100
+_ARTIFACT = "artifact:"
+_INLINE = re.compile(r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)(;[\w.+=-]+)*;base64,")
+_UNTOLD = ("", "application/octet-stream", "binary/octet-stream")
+
+
+async def with_files(value: Any, connection: Connection, artifacts: Artifacts) -> Any:
+    """Return an input with the files that it names: small ones in place, others uploaded. Raises ProviderError."""
+    match value:
+        case str() if value.startswith(_ARTIFACT):
+            return await _sent(value, connection, artifacts)
+        case dict():
+            return {name: await with_files(item, connection, artifacts) for name, item in value.items()}
+        case list():
+            return [await with_files(item, connection, artifacts) for item in value]
+    return value
+
+
+async def _sent(ref: str, connection: Connection, artifacts: Artifacts) -> str:
+    found = await artifacts.read(ref)
+    if found is None:
+        message = f"The file {ref[:100]} is not in the artifact store. Nothing was called."
+        raise ProviderError(Failure(code="artifact_missing", message=message))
+    artifact, body = found
+    if len(body) > INLINE_BYTES:
+        return await connection.upload(body, artifact.media_type)
+    return f"data:{artifact.media_type};base64,{base64.b64encode(body).decode()}"
+
+
+class Keeper:
+    """Brings the files of one output into the artifact store: so many, and so large in all, as an answer may be."""
+
+    def __init__(self, connection: Connection, artifacts: Artifacts) -> None:
+        self._connection = connection
+        self._artifacts = artifacts
+        self._files = 0
+        self._bytes = 0
+
+    async def keep(self, output: Any) -> Any:
+        """Return an output whose files are kept and named by their refs. Raises ProviderError."""
+        match output:
+            case str() if inline := _INLINE.match(output):
+                return await self._kept("", _decoded(output[inline.end() :]), inline["media_type"])
+            case str() if self._connection.delivers(output):
+                return await self._kept(output, *await self._fetched(output))
+            case dict():
+                return {name: await self.keep(item) for name, item in output.items()}
+            case list():
+                return [await self.keep(item) for item in output]
+        return output
+
+    async def _fetched(self, address: str) -> tuple[bytes, str]:
+        try:
+            return await self._connection.download(address)
+        except ProviderError as error:
+            message = f"The prediction succeeded, but its output could not be fetched. {error.failure.message}"
+            raise ProviderError(error.failure.changed({"message": message})) from error
+
+    async def _kept(self, address: str, body: bytes, media_type: str) -> str:
+        self._files += 1
+        self._bytes += len(body)
+        if self._files > MAX_OUTPUT_FILES or self._bytes > MAX_RESPONSE_BYTES:
+            raise ProviderError(of_size())
+        if media_type in _UNTOLD:
+            media_type = mimetypes.guess_type(urlsplit(address).path)[0] or "application/octet-stream"
+        return await self._artifacts.keep(body, media_type)
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        message = "A file in the server's answer is not base64."
+        raise ProviderError(Failure(code="malformed_response", message=message)) from error

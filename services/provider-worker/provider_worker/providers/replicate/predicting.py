@@ -1,0 +1,78 @@
+"""One prediction: begun once, or resumed, and watched until it ends. Never begins a second one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from provider_worker.providers.base import Call, ProviderError
+from provider_worker.providers.replicate.failures import nameless, of_end, of_look, overdue
+
+if TYPE_CHECKING:
+    from provider_worker.providers.replicate.connection import Connection
+
+_ENDED = ("succeeded", "failed", "canceled", "aborted")
+_GROWTH = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds between two looks at a prediction, growing from `first` to `longest`, and how long one is watched in all.
+
+    `patience` is less than a call may take, so that a prediction that hangs is one that is known and not one that may have happened.
+    After `misses` looks in a row that failed the attempt is over.
+    """
+
+    first: float = 0.5
+    longest: float = 5.0
+    patience: float = 540.0
+    misses: int = 5
+
+
+async def begin(connection: Connection, body: Mapping[str, Any], call: Call) -> dict[str, Any]:
+    """Create a prediction and note its name. Raises ProviderError."""
+    if "model" in body:  # an official model is named by the path alone
+        path = f"/v1/models/{quote(str(body['model']))}/predictions"
+        body = {name: value for name, value in body.items() if name != "model"}
+    else:
+        path = "/v1/predictions"
+    prediction = await connection.ask("POST", path, body)
+    if not isinstance(prediction, dict) or not isinstance(prediction.get("id"), str):
+        raise ProviderError(nameless())
+    await call.note(prediction["id"])
+    return prediction
+
+
+async def watch(connection: Connection, prediction: Mapping[str, Any], pace: Pace) -> dict[str, Any]:
+    """Ask about a prediction until it has succeeded, and return it. Raises ProviderError.
+
+    One without a status is asked about at once. A look that fails costs nothing and is repeated.
+    """
+    name, found = str(prediction["id"]), dict(prediction)
+    until = time.monotonic() + pace.patience
+    wait, misses = (pace.first if "status" in found else 0.0), 0
+    while found.get("status") not in _ENDED:
+        if time.monotonic() + wait > until:
+            raise ProviderError(overdue(pace.patience))
+        await asyncio.sleep(wait)
+        wait = min(max(wait * _GROWTH, pace.first), pace.longest)
+        try:
+            found, misses = _prediction(await connection.prediction(name)), 0
+        except ProviderError as error:
+            failure, misses = of_look(error.failure), misses + 1
+            if not failure.retryable or misses >= pace.misses:
+                raise ProviderError(failure) from error
+            wait = max(wait, failure.retry_after or 0)
+    if (end := of_end(found)) is not None:
+        raise ProviderError(end)
+    return found
+
+
+def _prediction(answer: Any) -> dict[str, Any]:
+    if not isinstance(answer, dict) or not isinstance(answer.get("status"), str):
+        raise ProviderError(nameless())
+    return answer

@@ -1,0 +1,352 @@
+"""The real SDK against the fake HuggingFace, over HTTP on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+import pytest_asyncio
+from huggingface_hub import AsyncInferenceClient
+from PIL import Image
+
+from component.worker.workshop import serving
+from contracts.work import CallIntent, Failure
+from provider_worker.fakes.huggingface import FakeHuggingFace
+from provider_worker.fakes.memory import MemoryShelves
+from provider_worker.providers.base import Audit, Call, ProviderError
+from provider_worker.providers.huggingface import HuggingFaceProvider
+from provider_worker.providers.huggingface.addresses import Addresses
+from provider_worker.providers.huggingface.connection import TIMEOUT, Connection
+
+KEY = "hf_test_very_secret_token"
+
+CHAT = {
+    "model": "acme/tiny:fastest",
+    "messages": [{"role": "user", "content": "é", "name": None}],
+    "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}},
+    "top_k": 4,
+    "x": {"y": [None, 1.5]},
+}
+
+FAULTS = {
+    "400": ("failed", "request_refused"),
+    "402": ("failed", "quota_exceeded"),
+    "403": ("failed", "forbidden"),
+    "404": ("failed", "not_found"),
+    "unsupported": ("failed", "request_refused"),
+    "422": ("failed", "request_refused"),
+    "424": ("retryable", "provider_error"),
+    "429": ("retryable", "rate_limited"),
+    "limit": ("retryable", "rate_limited"),
+    "500": ("retryable", "provider_error"),
+    "502": ("retryable", "provider_error"),
+    "503": ("retryable", "provider_error"),
+    "loading": ("retryable", "provider_error"),
+    "504": ("uncertain", "timeout"),
+    "reset": ("uncertain", "connection_lost"),
+    "redirect": ("failed", "request_refused"),
+    "malformed": ("failed", "malformed_response"),
+    "empty": ("failed", "empty_response"),
+    "huge": ("failed", "response_too_large"),
+}
+
+
+@pytest.fixture(scope="module")
+def fake() -> FakeHuggingFace:
+    """Give the memory of the module's fake HuggingFace."""
+    return FakeHuggingFace()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def url(fake: FakeHuggingFace) -> AsyncIterator[str]:
+    """Serve the fake on loopback and give its base URL."""
+    async with serving(fake.app()) as url:
+        yield url
+
+
+@pytest_asyncio.fixture
+async def provider(url: str) -> AsyncIterator[HuggingFaceProvider]:
+    """Give a provider whose server is the fake."""
+    provider = HuggingFaceProvider(KEY, url)
+    yield provider
+    await provider.close()
+
+
+def _call(operation: str, shelves: MemoryShelves | None = None) -> Call:
+    return Call(operation, None, 1, "work-1:1", (shelves or MemoryShelves()).of("acme"))
+
+
+async def _ask(
+    provider: HuggingFaceProvider, operation: str = "text", shelves: MemoryShelves | None = None, **given: Any
+) -> Audit:
+    said = {"provider": "huggingface", "model": "acme/tiny", "operation": operation, "prompt": "Hello", **given}
+    payload = await provider.create_payload(CallIntent(**said), None, [])
+    answer = await provider.execute(payload, _call(operation, shelves))
+    assert answer.request_id
+    return await provider.audit_response(operation, payload, answer.raw)
+
+
+async def _failure(provider: HuggingFaceProvider, operation: str = "text", **given: Any) -> Failure:
+    with pytest.raises(ProviderError) as failed:
+        await _ask(provider, operation, **given)
+    return failed.value.failure
+
+
+def _outcome(failure: Failure) -> str:
+    return "uncertain" if failure.uncertain else "retryable" if failure.retryable else "failed"
+
+
+async def test_a_text_is_answered_scored_and_counted(provider: HuggingFaceProvider) -> None:
+    """Through the SDK; what it cost nobody says, so it is not known."""
+    audit = await _ask(provider, prompt="x" * 400)
+    assert audit.response["text"] == "The fake heard 400 characters."
+    assert audit.signals.response_quality == 1.0
+    assert audit.usage == {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107}
+    assert audit.cost is None
+
+
+async def test_structured_output_fits_the_schema(provider: HuggingFaceProvider) -> None:
+    """The schema travels as a grammar, the value comes back parsed and is held against it."""
+    schema = {"type": "object", "properties": {"age": {"type": "integer", "minimum": 18}}, "required": ["age"]}
+    audit = await _ask(provider, "json", parameters={"schema": schema})
+    assert audit.response["json"]["age"] >= 18
+    assert audit.signals.response_quality == 1.0
+
+
+async def test_an_image_is_kept_as_an_artifact(provider: HuggingFaceProvider) -> None:
+    """A real PNG, byte for byte as it came, fetched from the store by the ref in the result."""
+    shelves = MemoryShelves()
+    audit = await _ask(provider, "image", shelves, parameters={"width": 96, "height": 64})
+    artifact, body = await shelves.of("acme").read(audit.response["images"][0]) or pytest.fail("kept nowhere")
+    assert artifact.media_type == "image/png"
+    assert Image.open(io.BytesIO(body)).size == (96, 64)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "labels"),
+    [({}, ["POSITIVE", "NEGATIVE"]), ({"labels": ["refund", "legal", "faq"]}, ["refund", "legal", "faq"])],
+    ids=["of its own", "that are given"],
+)
+async def test_a_text_is_put_under_labels(
+    provider: HuggingFaceProvider, parameters: dict[str, Any], labels: list[str]
+) -> None:
+    """Each with its score, the best first; the best one's score is the confidence."""
+    audit = await _ask(provider, "classification", parameters=parameters)
+    assert [label["label"] for label in audit.response["labels"]] == labels
+    assert audit.response["label"] == labels[0]
+    assert audit.signals.confidence == audit.response["labels"][0]["score"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("operation", "payload", "path", "body"),
+    [
+        (
+            "text",
+            CHAT,
+            "/v1/chat/completions",
+            CHAT,
+        ),
+        (
+            "image",
+            {"model": "acme/tiny", "inputs": "é", "parameters": {"seed": 1, "x": None}},
+            "/models/acme/tiny",
+            {"inputs": "é", "parameters": {"seed": 1, "x": None}},
+        ),
+        (
+            "classification",
+            {"model": "gpt2", "inputs": "é", "parameters": {}, "options": {"x": [None]}, "y": None},
+            "/models/gpt2",
+            {"inputs": "é", "parameters": {}, "options": {"x": [None]}, "y": None},
+        ),
+    ],
+    ids=["text", "image", "classification"],
+)
+async def test_exactly_the_payload_is_sent(
+    provider: HuggingFaceProvider,
+    fake: FakeHuggingFace,
+    operation: str,
+    payload: dict[str, Any],
+    path: str,
+    body: dict[str, Any],
+) -> None:
+    """Member for member, with what is null and what the SDK does not know; a pipeline's model is in the address."""
+    before = fake.calls[path]
+    await provider.execute(payload, _call(operation))
+    assert fake.bodies[-1] == body
+    assert fake.calls[path] == before + 1
+
+
+@pytest.mark.parametrize("operation", ["text", "classification", "image"])
+@pytest.mark.parametrize(
+    ("fault", "outcome", "code"),
+    [(fault, *end) for fault, end in FAULTS.items()],
+    ids=[f"{fault} -> {outcome}: {code}" for fault, (outcome, code) in FAULTS.items()],
+)
+async def test_each_fault_of_the_server_is_told_apart(
+    provider: HuggingFaceProvider, fake: FakeHuggingFace, fault: str, outcome: str, code: str, operation: str
+) -> None:
+    """And the SDK never tries again by itself: one call reaches the server."""
+    before = fake.calls.total()
+    failure = await _failure(provider, operation, prompt=f"Do [fault:{fault}] it")
+    assert (_outcome(failure), failure.code) == (outcome, code)
+    assert failure.message
+    assert fake.calls.total() == before + 1
+
+
+@pytest.mark.parametrize(("fault", "seconds"), [("429", 7), ("limit", 55), ("loading", 20), ("503", None)])
+async def test_the_server_says_when_to_come_back(
+    provider: HuggingFaceProvider, fault: str, seconds: float | None
+) -> None:
+    """In a header of its own, in that of its limits, or as the time it takes to load a model."""
+    assert (await _failure(provider, model=f"fault-{fault}")).retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [("400", "top_k"), ("404", "does not exist"), ("422", "must be shorter"), ("unsupported", "not supported")],
+)
+async def test_the_server_s_own_words_reach_the_person_who_can_mend_it(
+    provider: HuggingFaceProvider, fault: str, words: str
+) -> None:
+    """In each of the forms in which it says them."""
+    assert words in (await _failure(provider, "classification", model=f"fault-{fault}")).message
+
+
+async def test_the_limits_are_kept(provider: HuggingFaceProvider) -> None:
+    """From the headers of an answer, and shown in the capabilities."""
+    assert (await provider.get_capabilities()).rate_limit is None
+    await _ask(provider)
+    limits = {"resource": "api", "limit_requests": 500, "remaining_requests": 499}
+    assert await provider.get_rate_limit_status() == {**limits, "reset_seconds": 55, "window_seconds": 300}
+
+
+async def test_how_a_chat_ended_reaches_the_signals(provider: HuggingFaceProvider) -> None:
+    """For policy to look at; a filter that leaves nothing is a failure."""
+    assert (await _ask(provider, model="fault-length")).signals.response_quality == 0.6
+    assert (await _failure(provider, model="fault-content_filter")).code == "content_filtered"
+
+
+async def test_a_wrong_token_is_told_without_showing_it(url: str) -> None:
+    """The server repeats the token in its error; the failure does not."""
+    provider = HuggingFaceProvider("wrong-key", url)
+    failure = await _failure(provider)
+    assert failure.code == "auth_failed"
+    assert "wrong-key" not in failure.model_dump_json()
+    await provider.close()
+
+
+async def test_no_token_of_this_machine_is_sent_to_a_server_that_was_given_none(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK would look for one by itself."""
+    monkeypatch.setenv("HF_TOKEN", KEY)
+    provider = HuggingFaceProvider(None, url)
+    assert (await _failure(provider)).code == "auth_failed"
+    await provider.close()
+
+
+async def test_a_model_that_is_no_name_reaches_no_address(provider: HuggingFaceProvider, fake: FakeHuggingFace) -> None:
+    """Whatever was approved: it would be part of one."""
+    before = fake.calls.total()
+    for model in ("http://127.0.0.1:9/x", "../v1/chat/completions", "a/b/c", "a?b", "a\n", ".", None):
+        with pytest.raises(ProviderError) as refused:
+            await provider.execute({"model": model, "inputs": "Hello"}, _call("classification"))
+        assert (refused.value.failure.code, refused.value.failure.uncertain) == ("request_refused", False)
+        assert "not the name of a model" in refused.value.failure.message
+    assert fake.calls.total() == before
+
+
+async def test_answers_of_calls_at_once_keep_apart(provider: HuggingFaceProvider) -> None:
+    """Each has its own text and its own request id, as have calls one after another."""
+    payloads = [
+        {"model": "acme/tiny", "messages": [{"role": "user", "content": "x" * length}]} for length in range(1, 21)
+    ]
+    answers = [await provider.execute(payload, _call("text")) for payload in payloads[:2]]
+    answers += await asyncio.gather(*(provider.execute(payload, _call("text")) for payload in payloads[2:]))
+    texts = [answer.raw["choices"][0]["message"]["content"] for answer in answers]
+    assert texts == [f"The fake heard {length} characters." for length in range(1, 21)]
+    assert len({answer.request_id for answer in answers}) == 20
+
+
+async def test_a_server_that_is_silent_for_too_long_is_uncertain(url: str) -> None:
+    """The limits of time hold although the SDK would wait for ever."""
+    assert (TIMEOUT.connect, TIMEOUT.read) == (10, 540)
+    connection = Connection(KEY, Addresses.under(url), httpx2.Timeout(10, read=0.05))
+    with pytest.raises(ProviderError) as failed:
+        await connection.run("text-classification", "acme/tiny", {"inputs": "[fault:hang]"}, "work-1:1")
+    assert (_outcome(failed.value.failure), failed.value.failure.code) == ("uncertain", "timeout")
+    await connection.close()
+
+
+async def test_a_call_that_is_given_up_leaves_the_provider_usable(
+    provider: HuggingFaceProvider, fake: FakeHuggingFace
+) -> None:
+    """Its connection is closed; the next call has its own."""
+    begun = fake.calls.total()
+    hanging = asyncio.create_task(_ask(provider, prompt="[fault:hang]"))
+    async with asyncio.timeout(20):
+        while fake.calls.total() == begun:  # noqa: ASYNC110 - a counter sets no event
+            await asyncio.sleep(0.01)
+    hanging.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await hanging
+    assert (await _ask(provider)).response["text"]
+
+
+async def test_a_server_that_does_not_listen_was_not_called() -> None:
+    """So trying again is safe."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    provider = HuggingFaceProvider(None, f"http://127.0.0.1:{port}")
+    failure = await _failure(provider)
+    assert (_outcome(failure), failure.code) == ("retryable", "connection_failed")
+    await provider.close()
+
+
+async def test_a_base_url_that_is_none_was_not_called() -> None:
+    """The message names the settings."""
+    provider = HuggingFaceProvider(None, "tgi.internal:8080")
+    failure = await _failure(provider)
+    assert (_outcome(failure), failure.code) == ("failed", "request_refused")
+    await provider.close()
+
+
+async def test_a_connection_that_is_closed_without_an_answer_is_uncertain() -> None:
+    """The server may have done its work before."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    provider = HuggingFaceProvider(None, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+    failure = await _failure(provider)
+    assert (_outcome(failure), failure.code) == ("uncertain", "connection_lost")
+    await provider.close()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_the_fake_speaks_the_sdk_s_protocol(url: str) -> None:
+    """Read with the SDK's own types, whatever this provider makes of it."""
+    async with AsyncInferenceClient(base_url=url, api_key=KEY) as client:
+        completion = await client.chat_completion([{"role": "user", "content": "Hi"}])
+        assert completion.choices[0].message.content
+        assert completion.usage.total_tokens > 0
+    async with AsyncInferenceClient(model=f"{url}/models/acme/tiny", api_key=KEY, provider="hf-inference") as client:
+        assert (await client.text_classification("Fine"))[0].label == "POSITIVE"
+        found = await client.zero_shot_classification("Fine", ["good", "bad"])
+        assert [label.label for label in found] == ["good", "bad"]
+        assert (await client.text_to_image("a cat", width=32, height=16)).size == (32, 16)
+
+
+async def test_a_marked_prompt_fails_only_so_often(provider: HuggingFaceProvider) -> None:
+    """So that retries can be shown against the fake as well."""
+    prompt = "try [fault:loading x1] me"
+    assert (await _failure(provider, prompt=prompt)).retryable
+    assert (await _ask(provider, prompt=prompt)).response["text"]
