@@ -1,0 +1,166 @@
+"""Budgets: whose they are, how much they allow in which period, and whether an amount still fits. Pure; keeps no accounts.
+
+All money is in US dollars, in decimals. Periods are those of UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, NamedTuple, Protocol
+from uuid import UUID
+
+from pydantic import Field, ValidationError
+
+from chassis.settings import Settings, SettingsError
+from contracts.base import Message, explain
+
+SETTING = "COUNTERSIGN_BUDGETS"
+
+_Money = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6)]
+
+
+class Period(StrEnum):
+    """After how long a tenant's and a user's budget is whole again."""
+
+    DAY = "day"
+    MONTH = "month"
+    YEAR = "year"
+
+
+_FORMATS = {Period.DAY: "%Y-%m-%d", Period.MONTH: "%Y-%m", Period.YEAR: "%Y"}
+
+
+class Scope(StrEnum):
+    """Whose budget it is. The order is the one in which budgets are locked."""
+
+    TENANT = "tenant"
+    USER = "user"
+    RUN = "run"
+
+
+class Limit(NamedTuple):
+    """A budget that a call counts against: `most` in `period`, which is empty where it is for good."""
+
+    scope: Scope
+    name: str
+    period: str
+    most: Decimal
+
+    @property
+    def whose(self) -> str:
+        """Say whose budget it is, and when."""
+        match self.scope:
+            case Scope.TENANT:
+                return f"the budget of the tenant {self.name} for {self.period}"
+            case Scope.USER:
+                return (
+                    f"the budget of {f'the user {self.name}' if self.name else 'all without a user'} for {self.period}"
+                )
+            case Scope.RUN:
+                return "the run's budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The budgets that one run's calls count against."""
+
+    tenant: str
+    run_id: UUID
+    user: str
+    limits: tuple[Limit, ...]
+
+
+class Standing(NamedTuple):
+    """How a budget stands: what calls have cost, and what is held for calls to come, this run's own aside."""
+
+    spent: Decimal
+    held: Decimal
+
+
+class Shortfall(NamedTuple):
+    """A budget that has not enough left."""
+
+    limit: Limit
+    left: Decimal
+
+    def message(self, amount: Decimal) -> str:
+        """Say in words fit for a person what is missing where."""
+        return f"The call is estimated at ${amount:f}; of {self.limit.whose} ${self.left:f} of ${self.limit.most:f} is left."
+
+
+def short_of(account: Account, standings: Mapping[Scope, Standing], amount: Decimal) -> Shortfall | None:
+    """Return the first budget that `amount` no longer fits into, or None."""
+    for limit in account.limits:
+        standing = standings[limit.scope]
+        left = limit.most - standing.spent - standing.held
+        if amount > left:
+            return Shortfall(limit, max(left, Decimal(0)))
+    return None
+
+
+class Spending(Protocol):
+    """The accounts of all budgets. Every method is atomic and raises StorageUnavailable."""
+
+    async def hold(self, account: Account, amount: Decimal, seconds: float) -> Shortfall | None:
+        """Hold `amount` for the run's next call, in place of what it held before, or say which budget is short of it.
+
+        What is held lapses by itself after `seconds`.
+        """
+        ...
+
+    async def charge(
+        self, account: Account, call: tuple[str, int], amount: Decimal, *, whatever_is_left: bool
+    ) -> Shortfall | None:
+        """Count `amount` as spent by a call (work_id, attempt) that is about to be made, and let go of what the run held.
+
+        Say instead which budget is short of it, unless `whatever_is_left`.
+        """
+        ...
+
+    async def settle(self, account: Account, call: tuple[str, int] | None, amount: Decimal) -> None:
+        """Count what the call did cost in place of what it was charged; None means the run's last call not settled yet.
+
+        A call that is settled stays as it is.
+        """
+        ...
+
+
+class Budgets(Message, extra="forbid"):
+    """What the operator allows. In `tenant` and `user`, `default` stands for whoever is not named."""
+
+    period: Period = Period.MONTH
+    tenant: dict[str, _Money] = Field(default_factory=dict)
+    user: dict[str, _Money] = Field(default_factory=dict)
+    run: _Money | None = None
+    hold_seconds: Annotated[float, Field(gt=0, le=86_400)] = 900
+
+    @property
+    def limit_somebody(self) -> bool:
+        """Whether any budget is set."""
+        return bool(self.tenant or self.user or self.run is not None)
+
+    def account(self, tenant: str, user_id: str | None, run_id: UUID, run: Decimal | None, now: datetime) -> Account:
+        """Return what a run's calls count against at `now`. `run` is what the run allows itself; the smaller one counts."""
+        period, user = now.strftime(_FORMATS[self.period]), user_id or ""
+        allowed = [most for most in (self.run, run) if most is not None]
+        found = (
+            (Scope.TENANT, tenant, period, self.tenant.get(tenant, self.tenant.get("default"))),
+            (Scope.USER, user, period, self.user.get(user, self.user.get("default"))),
+            (Scope.RUN, str(run_id), "", min(allowed, default=None)),
+        )
+        limits = tuple(Limit(scope, name, period, most) for scope, name, period, most in found if most is not None)
+        return Account(tenant, run_id, user, limits)
+
+
+def read_budgets(settings: Settings) -> Budgets:
+    """Read what the operator allows; nothing means no limits. Raises SettingsError naming the path of what is wrong."""
+    if settings.budgets is None:
+        return Budgets()
+    try:
+        return Budgets.model_validate_json(settings.budgets)
+    except ValidationError as error:
+        raise SettingsError(f"{SETTING}: {explain(error)}") from None

@@ -1,0 +1,187 @@
+"""The accounts of budgets, in memory and on a real PostgreSQL: the same promises, and on the latter many at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import pytest
+import pytest_asyncio
+
+from provider_worker.adapters.postgres import create_pool, ensure_schema
+from provider_worker.adapters.spending import PostgresSpending
+from provider_worker.checks.budgets import Account, Limit, Scope, Spending
+from provider_worker.fakes.spending import MemorySpending
+from provider_worker.ports import StorageUnavailable
+
+LONG = 3600.0
+
+
+def _account(
+    tenant: str | None = None,
+    user: str | None = None,
+    run: str | None = None,
+    *,
+    run_id: UUID | None = None,
+    name: str = "ann",
+    period: str = "2026-03",
+) -> Account:
+    run_id = run_id or uuid4()
+    limits = (
+        Limit(Scope.TENANT, "acme", period, Decimal(tenant)) if tenant else None,
+        Limit(Scope.USER, name, period, Decimal(user)) if user else None,
+        Limit(Scope.RUN, str(run_id), "", Decimal(run)) if run else None,
+    )
+    return Account("acme", run_id, name, tuple(limit for limit in limits if limit is not None))
+
+
+async def _left(spending: Spending, account: Account) -> Decimal:
+    """Return what is left of an account's first budget, by asking for far too much as another run."""
+    other = Account(account.tenant, uuid4(), account.user, account.limits[:1])
+    short = await spending.hold(other, Decimal(10**9), LONG)
+    assert short is not None
+    return short.left
+
+
+@pytest_asyncio.fixture
+async def postgres(postgres_url: str) -> AsyncIterator[PostgresSpending]:
+    """Give accounts on an empty database."""
+    pool = await create_pool(postgres_url)
+    await ensure_schema(pool)
+    yield PostgresSpending(pool)
+    await pool.close()
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def spending(request: pytest.FixtureRequest) -> Spending:
+    """Give accounts of either kind."""
+    if request.param == "memory":
+        return MemorySpending()
+    found: PostgresSpending = request.getfixturevalue("postgres")
+    return found
+
+
+async def test_of_fifty_runs_at_once_as_many_are_held_as_fit(postgres: PostgresSpending) -> None:
+    """A23: a budget for ten, each asked for by a worker of its own: exactly ten fit."""
+    got = await asyncio.gather(*(postgres.hold(_account("1.00", "5"), Decimal("0.10"), LONG) for _ in range(50)))
+    assert [short is None for short in got].count(True) == 10
+    assert {short.left for short in got if short is not None} == {Decimal("0.00")}
+
+
+async def test_of_fifty_calls_at_once_as_many_are_charged_as_fit(postgres: PostgresSpending) -> None:
+    """A23: the gate before the call is as narrow, whatever was held, and whichever budget is the short one."""
+    accounts = [_account("9", "1.00", "9", name=("ann", "bob")[number % 2]) for number in range(50)]
+    got = await asyncio.gather(
+        *(postgres.charge(account, ("w", 1), Decimal("0.10"), whatever_is_left=False) for account in accounts)
+    )
+    charged = [account.user for account, short in zip(accounts, got, strict=True) if short is None]
+    assert (charged.count("ann"), charged.count("bob")) == (10, 10)
+
+
+async def test_money_is_counted_exactly_while_many_charge_and_settle(postgres: PostgresSpending) -> None:
+    """A23: nothing is lost between them, and nobody waits for another for ever."""
+
+    async def one(number: int) -> None:
+        account = _account("100", "50", "2", name=("ann", "bob")[number % 2])
+        assert await postgres.hold(account, Decimal("0.30"), LONG) is None
+        assert await postgres.charge(account, ("w", 1), Decimal("0.30"), whatever_is_left=False) is None
+        await postgres.settle(account, ("w", 1), Decimal("0.01") * number)
+
+    await asyncio.gather(*(one(number) for number in range(40)))
+    assert await _left(postgres, _account("100")) == Decimal(100) - Decimal("7.80")
+    assert await _left(postgres, _account(user="50", name="bob")) == Decimal(50) - Decimal("4.00")
+
+
+async def test_what_a_run_holds_lapses(spending: Spending) -> None:
+    """A23: a run that was rejected or cancelled tells nobody; its hold ends by itself."""
+    account = _account("1")
+    assert await spending.hold(account, Decimal(1), 0.0) is None
+    assert await _left(spending, account) == Decimal(1)
+    assert await spending.hold(account, Decimal(1), LONG) is None
+    assert await _left(spending, account) == Decimal(0)
+
+
+async def test_a_run_holds_once_and_its_own_hold_is_not_in_its_way(spending: Spending) -> None:
+    """A23: prepared again, it holds the new estimate; called, it holds nothing and is charged."""
+    account = _account("1")
+    for amount in ("0.80", "0.60"):
+        assert await spending.hold(account, Decimal(amount), LONG) is None
+    assert await _left(spending, account) == Decimal("0.40")
+    assert await spending.charge(account, ("w", 1), Decimal("0.70"), whatever_is_left=False) is None
+    assert await _left(spending, account) == Decimal("0.30")
+
+
+async def test_a_run_that_no_longer_fits_holds_nothing(spending: Spending) -> None:
+    """A23: what it held before it became too dear is free for others."""
+    account = _account("1")
+    assert await spending.hold(account, Decimal("0.80"), LONG) is None
+    assert await spending.hold(account, Decimal(2), LONG) is not None
+    assert await _left(spending, account) == Decimal(1)
+
+
+async def test_a_call_that_is_refused_counts_nowhere(spending: Spending) -> None:
+    """A23: all budgets have it, or none is charged."""
+    account = _account("5", "1")
+    short = await spending.charge(account, ("w", 1), Decimal(2), whatever_is_left=False)
+    assert short is not None
+    assert (short.limit.scope, short.left) == (Scope.USER, Decimal(1))
+    assert await _left(spending, account) == Decimal(5)
+
+
+async def test_whatever_is_left_a_call_can_be_charged(spending: Spending) -> None:
+    """A23: a person approved it; the budget is overdrawn and says that nothing is left."""
+    account = _account("1")
+    assert await spending.charge(account, ("w", 1), Decimal(3), whatever_is_left=True) is None
+    assert await _left(spending, account) == Decimal(0)
+
+
+async def test_a_call_is_charged_and_settled_once(spending: Spending) -> None:
+    """A23: said twice it counts once, also where the first time left nothing for a second."""
+    account = _account("1")
+    for _ in range(2):
+        assert await spending.charge(account, ("w", 1), Decimal(1), whatever_is_left=False) is None
+    for amount in ("0.25", "0.75"):
+        await spending.settle(account, ("w", 1), Decimal(amount))
+    assert await _left(spending, account) == Decimal("0.75")
+
+
+async def test_without_a_name_the_last_call_not_settled_is_meant(spending: Spending) -> None:
+    """A20, A23: an attempt that asks about an earlier call knows the run alone."""
+    account = _account("10")
+    for attempt in (1, 2):
+        assert await spending.charge(account, ("w", attempt), Decimal(2), whatever_is_left=False) is None
+    await spending.settle(account, None, Decimal(1))
+    assert await _left(spending, account) == Decimal(7)
+    await spending.settle(account, None, Decimal(0))
+    assert await _left(spending, account) == Decimal(9)
+    await spending.settle(account, None, Decimal(5))
+    assert await _left(spending, account) == Decimal(9)
+
+
+async def test_budgets_do_not_mix(spending: Spending) -> None:
+    """A23: tenants, users and periods each have their own."""
+    account = _account("1", "1")
+    assert await spending.charge(account, ("w", 1), Decimal(1), whatever_is_left=False) is None
+    assert await _left(spending, _account("1", period="2026-04")) == Decimal(1)
+    assert await _left(spending, _account(user="1", name="bob")) == Decimal(1)
+    other = Account("globex", uuid4(), "ann", (Limit(Scope.TENANT, "globex", "2026-03", Decimal(1)),))
+    assert await _left(spending, other) == Decimal(1)
+
+
+async def test_only_what_no_budget_needs_is_forgotten(postgres: PostgresSpending) -> None:
+    """A23: what is held and spent in this period stays."""
+    account = _account("10")
+    assert await postgres.charge(account, ("w", 1), Decimal(2), whatever_is_left=False) is None
+    assert await postgres.hold(_account("10"), Decimal(3), LONG) is None
+    await postgres.forget_old()
+    assert await _left(postgres, account) == Decimal(5)
+
+
+async def test_a_database_that_does_not_answer_is_told_as_that() -> None:
+    """Whatever the driver raises."""
+    pool = await create_pool("postgresql://nobody:x@127.0.0.1:1/none")
+    with pytest.raises(StorageUnavailable):
+        await PostgresSpending(pool).hold(_account("1"), Decimal(1), LONG)
+    await pool.close()

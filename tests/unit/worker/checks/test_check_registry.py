@@ -1,0 +1,70 @@
+"""Checks are found through entry points, and the operator says which of them look where."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import pytest
+
+from chassis.settings import Settings, SettingsError
+from provider_worker.checks.registry import GROUP, load_checks
+
+SETTINGS: dict[str, Any] = {"_env_file": None, "openai_api_key": "sk-test-very-secret-key", "openai_base_url": None}
+
+
+def _settings(checks: Any = None, **given: Any) -> Settings:
+    text = checks if checks is None or isinstance(checks, str) else json.dumps(checks)
+    return Settings(**{**SETTINGS, **given}, checks=text)
+
+
+def test_by_default_there_are_budgets_and_no_other_checks() -> None:
+    """A15: nothing is loaded that nobody asked for."""
+    assert load_checks(_settings()).names == ["cost"]
+
+
+@pytest.mark.parametrize("checks", [["moderation"], {"moderation": {}}, {"cost": {}, "moderation": {"when": "asked"}}])
+def test_the_operator_names_checks_in_a_list_or_with_options(checks: Any) -> None:
+    """A15: a shipped check is found like any other."""
+    assert load_checks(_settings(checks)).names == ["cost", "moderation"]
+
+
+@pytest.mark.parametrize(
+    ("checks", "said"),
+    [
+        ("pii", 'COUNTERSIGN_CHECKS: neither a JSON list of names nor an object of options by name, as in {"pii": '),
+        ({"virus": {}}, "COUNTERSIGN_CHECKS: /virus: no such check is installed; there are cost, moderation, pii"),
+        ({"moderation": {"stages": ["call"]}}, "COUNTERSIGN_CHECKS: /moderation/stages/0: Input should be"),
+        ({"moderation": {"when": "never"}}, "COUNTERSIGN_CHECKS: /moderation/when: Input should be"),
+        ({"moderation": {"modle": "m"}}, "COUNTERSIGN_CHECKS: /moderation/modle: Extra inputs are not permitted"),
+        ({"cost": {"force": False}}, "COUNTERSIGN_CHECKS: /cost/force: Extra inputs are not permitted"),
+        ({"pii": {"threshold": 2}}, "COUNTERSIGN_CHECKS: /pii/threshold: Input should be less than or equal to 1"),
+    ],
+)
+def test_what_makes_no_sense_stops_the_start_with_its_place(checks: Any, said: str) -> None:
+    """A15: one line that names the setting and the path."""
+    with pytest.raises(SettingsError) as refused:
+        load_checks(_settings(checks))
+    assert str(refused.value).startswith(said)
+    assert "\n" not in str(refused.value)
+
+
+def test_moderation_without_a_key_stops_the_start() -> None:
+    """A15: it could look at nothing."""
+    with pytest.raises(SettingsError, match="/moderation: needs OPENAI_API_KEY"):
+        load_checks(_settings(["moderation"], openai_api_key=None))
+
+
+@pytest.mark.parametrize("value", ["provider_worker.nowhere:Check", "json:dumps", "provider_worker.checks.base:Check"])
+def test_a_broken_check_stops_the_start_where_it_is_wanted(value: str) -> None:
+    """A15: what should be checked must not go unchecked; one that nobody wants is not even loaded."""
+    found = [EntryPoint("broken", value, GROUP)]
+    with pytest.raises(SettingsError, match="COUNTERSIGN_CHECKS: /broken: the check cannot be made"):
+        load_checks(_settings(["broken"]), found)
+    assert load_checks(_settings(), found).names == ["cost"]
+
+
+def test_the_key_of_a_check_is_a_secret() -> None:
+    """F4: it never appears in an event, a log or an error."""
+    assert load_checks(_settings(["moderation"])).secrets == ("sk-test-very-secret-key",)

@@ -1,0 +1,257 @@
+"""The check `cost`: estimates are held before a review, counted before a call and corrected after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from structlog.testing import capture_logs
+
+from contracts.work import ExecuteOrder, Execution, Failure, PrepareOrder
+from provider_worker.checks.base import Subject
+from provider_worker.checks.budgets import Budgets
+from provider_worker.checks.cost import CostCheck
+from provider_worker.checks.looking import Checks
+from provider_worker.fakes.memory import MemoryShelves
+from provider_worker.fakes.spending import MemorySpending
+from provider_worker.ports import StorageUnavailable
+from provider_worker.preparing import Preparing
+from provider_worker.providers.base import ProviderError
+from provider_worker.providers.registry import Registry
+from provider_worker.providers.sandbox import SandboxProvider
+from provider_worker.sanitizing import Sanitizer
+
+MakeSubject = Callable[..., Subject]
+MakeExecute = Callable[..., ExecuteOrder]
+MARCH, APRIL = datetime(2026, 3, 31, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
+REFUSED = ProviderError(Failure(code="rate_limited", message="slow down", status=429, retryable=True))
+GAVE_UP = ProviderError(Failure(code="timeout", message="a gateway gave up", status=504, uncertain=True))
+UNCERTAIN = ProviderError(Failure(code="timeout", message="it may have happened", uncertain=True))
+UNREAD = ProviderError(Failure(code="response_too_large", message="it happened"))
+
+
+class Priced(SandboxProvider):
+    """A provider whose estimates are as told; an exception is raised."""
+
+    def __init__(self, estimate: Decimal | Exception | None) -> None:
+        super().__init__()
+        self.estimate = estimate
+
+    async def estimate_cost(self, *_: Any) -> Decimal | None:
+        """Estimate as told."""
+        if isinstance(self.estimate, Exception):
+            raise self.estimate
+        return self.estimate
+
+
+class Till:
+    """A check of budgets with accounts in memory, at a time that can be set, and calls that end as told."""
+
+    def __init__(self, **budgets: Any) -> None:
+        self.spending = MemorySpending()
+        self.at = MARCH
+        self.called = 0
+        self.check = CostCheck(Budgets.model_validate(budgets), lambda: self.at)
+        self.check.open(self.spending)
+
+    async def call(
+        self,
+        order: ExecuteOrder,
+        outcome: Decimal | Exception | None,
+        estimate: Decimal | Exception | None = Decimal(1),
+    ) -> Execution:
+        """Make a call that costs, or raises."""
+
+        async def make() -> Execution:
+            self.called += 1
+            if isinstance(outcome, Exception):
+                raise outcome
+            return Execution(response={"text": "paid for"}, cost=outcome)
+
+        return await self.check.charged(order, Priced(estimate), make)
+
+    async def left(self, subject: MakeSubject) -> Decimal:
+        """Return what is left, by asking for far too much."""
+        finding = await self.check.look(subject(run_id=UUID(int=99), estimate=Decimal(10**6)))
+        assert finding is not None
+        return Decimal(finding.data["left"])
+
+
+async def test_without_a_budget_nothing_is_asked(subject: MakeSubject, execute_order: MakeExecute) -> None:
+    """A23: a run that no budget applies to costs no statement more, nor does one of a tenant that is not limited."""
+    for till in (Till(), Till(tenant={"other": 1})):
+        assert await till.check.look(subject(estimate=None)) is None
+        await till.call(execute_order(), Decimal(5), None)
+        assert (till.called, till.spending.asked) == (1, 0)
+
+
+async def test_what_fits_is_held_and_what_does_not_asks_for_a_person(subject: MakeSubject) -> None:
+    """A23: two runs that wait for their reviews cannot both have the last dollar; the message says whose it is."""
+    till = Till(tenant={"default": 1}, user={"default": 5})
+    assert await till.check.look(subject(estimate=Decimal("0.60"))) is None
+    finding = await till.check.look(subject(run_id=UUID(int=8), estimate=Decimal("0.60")))
+    assert finding is not None
+    assert (finding.check, finding.code, finding.force) == ("cost", "budget_exceeded", True)
+    assert "of the budget of the tenant acme for 2026-03 $0.40 of $1 is left" in finding.message
+    assert finding.data == {
+        "scope": "tenant",
+        "name": "acme",
+        "period": "2026-03",
+        "budget": "1",
+        "left": "0.40",
+        "estimate": "0.60",
+    }
+
+
+async def test_a_run_that_is_prepared_again_holds_once(subject: MakeSubject) -> None:
+    """A23: what it held before is let go of."""
+    till = Till(tenant={"default": 1})
+    for _ in range(3):
+        assert await till.check.look(subject(estimate=Decimal("0.60"))) is None
+    assert await till.left(subject) == Decimal("0.40")
+
+
+async def test_an_unknown_cost_asks_for_a_person(subject: MakeSubject) -> None:
+    """A23: what is not known does not fit."""
+    finding = await Till(run=1).check.look(subject(estimate=None))
+    assert finding is not None
+    assert (finding.code, finding.force) == ("cost_unknown", True)
+
+
+async def test_a_run_s_own_budget_needs_no_setting(subject: MakeSubject, execute_order: MakeExecute) -> None:
+    """A23: a run says what it may cost, and its second call is held to what the first has left."""
+    till = Till()
+    finding = await till.check.look(subject(budget=Decimal("0.05")))
+    assert finding is not None
+    assert "of the run's budget $0.05 of $0.05 is left" in finding.message
+    order = execute_order(budget=Decimal("1.50"))
+    await till.call(order, Decimal(1))
+    with pytest.raises(ProviderError, match=r"budget_exceeded.*\$0.50 of \$1.50 is left. Nothing was called."):
+        await till.call(order.model_copy(update={"attempt": 2}), Decimal(1))
+    assert till.called == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "left"),
+    [
+        (Decimal("0.25"), "9.75"),
+        (Decimal(3), "7"),
+        (None, "9"),
+        (REFUSED, "10"),
+        (StorageUnavailable("away before the call"), "10"),
+        (UNCERTAIN, "9"),
+        (GAVE_UP, "9"),
+        (UNREAD, "9"),
+        (RuntimeError("the worker dies"), "9"),
+    ],
+    ids=[
+        "less",
+        "more",
+        "cost unknown",
+        "refused",
+        "not made",
+        "uncertain",
+        "gateway gave up",
+        "answer unread",
+        "worker lost",
+    ],
+)
+async def test_a_call_is_counted_as_estimated_until_its_cost_is_known(
+    subject: MakeSubject, execute_order: MakeExecute, outcome: Decimal | Exception | None, left: str
+) -> None:
+    """A23: corrected by what it did cost; a refusal cost nothing; what may have been paid stays counted."""
+    till, order = Till(tenant={"default": 10}), execute_order()
+    await till.check.look(subject(run_id=order.run_id, estimate=Decimal(1)))
+    if isinstance(outcome, Exception):
+        with pytest.raises(type(outcome)):
+            await till.call(order, outcome)
+    else:
+        await till.call(order, outcome)
+    assert await till.left(subject) == Decimal(left)
+
+
+async def test_what_is_asked_about_is_counted_once(subject: MakeSubject, execute_order: MakeExecute) -> None:
+    """A20, A23: the attempt that resumes a call buys nothing, and corrects what the first was charged."""
+    till, order = Till(tenant={"default": 10}), execute_order()
+    with pytest.raises(ProviderError):
+        await till.call(order, UNCERTAIN)
+    await till.call(order.model_copy(update={"attempt": 2, "resume": "prediction-7"}), Decimal("0.50"))
+    assert await till.left(subject) == Decimal("9.50")
+
+
+async def test_a_call_is_held_to_the_budget_as_it_is_then(execute_order: MakeExecute) -> None:
+    """A23: a gate before the call: what fitted at the review may be gone; nothing is called, and nothing is uncertain."""
+    till, order, other = Till(tenant={"default": 1}), execute_order(), execute_order()
+    await till.call(other, Decimal(1))
+    with pytest.raises(ProviderError) as refused:
+        await till.call(order, Decimal(1))
+    failure = refused.value.failure
+    assert (failure.code, failure.uncertain, failure.retryable) == ("budget_exceeded", False, False)
+    assert till.called == 1
+    till.at = APRIL
+    await till.call(order, Decimal(1))
+    assert till.called == 2
+
+
+async def test_a_call_is_held_to_the_cost_of_its_own_bytes(execute_order: MakeExecute) -> None:
+    """A23, A4: a person may have edited a payload into a dearer one; an estimate that is not known is not made up."""
+    till = Till(tenant={"default": 1})
+    for estimate, code in ((Decimal(2), "budget_exceeded"), (None, "cost_unknown"), (KeyError("x"), "provider_bug")):
+        with pytest.raises(ProviderError) as refused:
+            await till.call(execute_order(), Decimal(1), estimate)
+        assert (refused.value.failure.code, refused.value.failure.uncertain) == (code, False)
+    assert till.called == 0
+
+
+@pytest.mark.parametrize("estimate", [Decimal(5), None])
+async def test_what_a_person_approved_over_budget_is_called_and_counted(
+    subject: MakeSubject, execute_order: MakeExecute, estimate: Decimal | None
+) -> None:
+    """A23: the person's yes is for this call, and the others find less."""
+    till = Till(tenant={"default": 4})
+    await till.call(execute_order(over_budget_approved=True), Decimal("3.50"), estimate)
+    assert await till.left(subject) == Decimal("0.50")
+
+
+async def test_a_database_that_is_away_before_the_call_prevents_it(
+    subject: MakeSubject, execute_order: MakeExecute
+) -> None:
+    """A23: nothing is called without having been counted, and the run may try again."""
+    till = Till(tenant={"default": 1})
+    till.spending.away = True
+    with pytest.raises(StorageUnavailable):
+        await till.call(execute_order(), Decimal(1))
+    with pytest.raises(StorageUnavailable):
+        await till.check.look(subject())
+    assert till.called == 0
+
+
+async def test_a_database_that_is_away_after_the_call_loses_no_answer(
+    subject: MakeSubject, execute_order: MakeExecute
+) -> None:
+    """A20, A23: the answer was paid for; the estimate stays counted, and the log says so."""
+    till = Till(tenant={"default": 10})
+
+    async def make() -> Execution:
+        till.spending.away = True
+        return Execution(response={"text": "paid for"}, cost=Decimal(3))
+
+    with capture_logs() as logs:
+        execution = await till.check.charged(execute_order(), Priced(Decimal(1)), make)
+    assert execution.response == {"text": "paid for"}
+    assert [line["event"] for line in logs] == ["not settled: the estimate stays counted"]
+    till.spending.away = False
+    assert await till.left(subject) == Decimal(9)
+
+
+async def test_budgets_are_checked_when_a_payload_is_prepared(prepare_order: Callable[..., PrepareOrder]) -> None:
+    """A23: without being named among the checks."""
+    till, sandbox = Till(user={"default": "0.001"}), SandboxProvider()
+    order, registry = prepare_order(user_id="ann"), Registry([sandbox])
+    preparation = await Preparing(registry, MemoryShelves(), Sanitizer(), Checks(till.check)).prepare(order)
+    (finding,) = preparation.signals.forced
+    assert (finding.code, finding.data["name"], finding.data["estimate"]) == ("budget_exceeded", "ann", "0.00205")

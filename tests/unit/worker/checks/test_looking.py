@@ -1,0 +1,205 @@
+"""Checks look at what is prepared and at what came back, and nothing that one does loses anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import pytest
+from structlog.testing import capture_logs
+
+from chassis.settings import Settings
+from contracts.policy import Finding, Signals
+from contracts.work import ExecuteOrder, Execution, PrepareOrder
+from provider_worker.checks.base import Check, Stage, Subject
+from provider_worker.checks.looking import Checks, Watch
+from provider_worker.executing import Circumstances, execute
+from provider_worker.fakes.memory import MemoryShelves
+from provider_worker.preparing import Preparing
+from provider_worker.providers.base import ProviderError
+from provider_worker.providers.registry import Registry
+from provider_worker.providers.sandbox import SandboxProvider
+from provider_worker.sanitizing import Sanitizer
+
+SECRET = "sk-a-very-secret-key"  # noqa: S105 - it is one in name only
+FOUND = Finding(check="told", code="found", message="something", flags=("pii", "odd"), data={"places": ["/prompt"]})
+
+
+class Told(Check):
+    """A check that remembers what it saw and finds what it was told; an exception is raised, None found."""
+
+    name = "told"
+
+    def __init__(self, *finds: Finding | Exception | None) -> None:
+        self.finds = [*finds]
+        self.saw: list[Subject] = []
+
+    @classmethod
+    def from_settings(cls, settings: Settings, options: Mapping[str, Any]) -> Self:
+        """Find nothing."""
+        del settings, options
+        return cls(None)
+
+    async def look(self, subject: Subject) -> Finding | None:
+        """Find the next."""
+        self.saw.append(subject)
+        found = self.finds.pop(0) if len(self.finds) > 1 else self.finds[0]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+class Endless(Told):
+    """A check that never comes to an end."""
+
+    async def look(self, subject: Subject) -> Finding | None:
+        """Wait for ever."""
+        del subject
+        await asyncio.Event().wait()
+        return None
+
+
+class Trampling(Told):
+    """A check that changes what it looks at."""
+
+    async def look(self, subject: Subject) -> Finding | None:
+        """Empty it."""
+        for looked_at in (subject.payload, subject.response):
+            if isinstance(looked_at, dict):
+                looked_at.clear()
+        return None
+
+
+async def _prepared(order: PrepareOrder, *watches: Watch, seconds: float = 10) -> Signals:
+    sandbox, checks = SandboxProvider(), Checks(None, watches, seconds)
+    preparation = await Preparing(Registry([sandbox]), MemoryShelves(), Sanitizer([SECRET]), checks).prepare(order)
+    return preparation.signals
+
+
+async def _executed(order: ExecuteOrder, *watches: Watch, seconds: float = 10) -> Execution:
+    around = Circumstances(checks=Checks(None, watches, seconds))
+    return await execute(order, SandboxProvider(), MemoryShelves().of("acme"), Sanitizer([SECRET]), around)
+
+
+async def test_what_a_check_finds_is_among_the_signals(
+    prepare_order: Callable[..., PrepareOrder], execute_order: Callable[..., ExecuteOrder]
+) -> None:
+    """A15: its flags are judged like a provider's, at both stages."""
+    watch = Watch(Told(FOUND))
+    before, after = await _prepared(prepare_order(), watch), (await _executed(execute_order(), watch)).signals
+    for signals in (before, after):
+        assert signals.findings == (FOUND,)
+        assert set(signals.safety_flags) >= {"pii", "odd"}
+    assert (before.confidence, after.response_quality) == (1.0, 0.9)
+
+
+async def test_a_check_is_shown_what_a_person_would_be_shown(
+    prepare_order: Callable[..., PrepareOrder], execute_order: Callable[..., ExecuteOrder]
+) -> None:
+    """A15: whose run it is, the payload with its estimate, then the response with its cost."""
+    check = Told(None)
+    await _prepared(prepare_order(user_id="ann", session_id="s1", prompt="Hi"), Watch(check))
+    await _executed(execute_order(prompt="Hi"), Watch(check))
+    before, after = check.saw
+    assert (before.stage, before.tenant, before.user_id, before.prompt) == (Stage.PAYLOAD, "acme", "ann", "Hi")
+    assert (before.model, before.operation, before.looked_at["prompt"]) == ("sandbox-1", "text", "Hi")
+    assert before.estimate
+    assert after.stage is Stage.RESPONSE
+    assert after.looked_at is after.response
+    assert "text" in after.looked_at
+    assert after.cost
+
+
+async def test_without_findings_signals_stay_as_they_are(prepare_order: Callable[..., PrepareOrder]) -> None:
+    """A run that nothing is found in costs no byte more."""
+    assert await _prepared(prepare_order(), Watch(Told(None))) == await _prepared(prepare_order())
+
+
+@pytest.mark.parametrize("broken", [KeyError("x"), TimeoutError(), ValueError(SECRET)])
+async def test_a_check_that_fails_asks_for_a_person(
+    prepare_order: Callable[..., PrepareOrder], broken: Exception
+) -> None:
+    """A15: what was not looked at is not known to be good; the log says why, and no secret is in either."""
+    with capture_logs() as logs:
+        (finding,) = (await _prepared(prepare_order(), Watch(Told(broken)))).findings
+    assert (finding.check, finding.code, finding.force) == ("told", "check_failed", True)
+    assert "told" in finding.message
+    assert [line["log_level"] for line in logs] == ["error"]
+    assert SECRET not in f"{finding} {logs}"
+
+
+async def test_a_check_that_takes_too_long_asks_for_a_person(prepare_order: Callable[..., PrepareOrder]) -> None:
+    """A15: and the others' findings are not lost with it."""
+    signals = await _prepared(prepare_order(), Watch(Endless(None)), Watch(Told(FOUND)), seconds=0.01)
+    assert [finding.code for finding in signals.findings] == ["check_failed", "found"]
+
+
+async def test_a_check_that_fails_loses_no_paid_answer(execute_order: Callable[..., ExecuteOrder]) -> None:
+    """A15, A20: the response is recorded, with the finding that asks for a person."""
+    execution = await _executed(execute_order(), Watch(Told(ZeroDivisionError())))
+    assert execution.response["text"]
+    assert [finding.code for finding in execution.signals.forced] == ["check_failed"]
+
+
+async def test_a_check_cannot_change_what_it_looks_at(execute_order: Callable[..., ExecuteOrder]) -> None:
+    """A19: what was approved is what is recorded."""
+    order = execute_order(prompt="Hi")
+    execution = await _executed(order, Watch(Trampling(None)))
+    assert order.payload["prompt"] == "Hi"
+    assert execution.response["text"]
+
+
+@pytest.mark.parametrize(
+    ("watch", "asked", "looks"),
+    [
+        ({}, (), ["payload", "response"]),
+        ({"stages": frozenset({Stage.RESPONSE})}, (), ["response"]),
+        ({"only_asked": True}, (), []),
+        ({"only_asked": True}, ("told",), ["payload", "response"]),
+    ],
+)
+async def test_a_check_looks_where_the_operator_wants_it(
+    prepare_order: Callable[..., PrepareOrder],
+    execute_order: Callable[..., ExecuteOrder],
+    watch: dict[str, Any],
+    asked: tuple[str, ...],
+    looks: list[str],
+) -> None:
+    """A15: at every run or at those that ask, at both stages or at one."""
+    check = Told(None)
+    await _prepared(prepare_order(checks=asked), Watch(check, **watch))
+    await _executed(execute_order(checks=asked), Watch(check, **watch))
+    assert [subject.stage.value for subject in check.saw] == looks
+
+
+async def test_a_check_that_is_not_offered_is_named_with_the_choices(
+    prepare_order: Callable[..., PrepareOrder],
+) -> None:
+    """A15: a run does not go on without a check that it counts on."""
+    with pytest.raises(ProviderError) as refused:
+        await _prepared(prepare_order(checks=("told", "virus")), Watch(Told(None)))
+    (issue,) = refused.value.failure.issues
+    assert (issue.code, issue.path, refused.value.failure.retryable) == (
+        "check_unknown",
+        "/hitl_config/checks/1",
+        False,
+    )
+    assert issue.message.endswith("on offer are cost, told.")
+
+
+async def test_whatever_a_check_says_can_be_recorded(prepare_order: Callable[..., PrepareOrder]) -> None:
+    """A15: under its own name, bounded, as sound JSON, and without a secret."""
+    odd = Finding.model_construct(
+        check="other",
+        code="c" * 900,
+        message=f"{SECRET} \ud800" + "m" * 9000,
+        flags=("f",) * 900,
+        force=False,
+        data={"nan": float("nan"), "big": "x" * 99_999},
+    )
+    (finding,) = (await _prepared(prepare_order(), Watch(Told(odd)))).findings
+    assert (finding.check, len(finding.code), len(finding.message), len(finding.flags)) == ("told", 200, 1000, 50)
+    assert SECRET not in finding.message
+    assert finding.data == {"left_out": "too large"}
+    assert Finding.model_validate_json(finding.model_dump_json()) == finding
