@@ -1,0 +1,1 @@
+"""The provider `router`: its models are routes, and a route is a choice among other providers and models."""

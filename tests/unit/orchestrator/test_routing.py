@@ -1,0 +1,128 @@
+"""C5: a route that chose what is not up to the call turns to the next candidate; what a person approved is not carried elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from contracts.policy import Policy, Reason, Step
+from contracts.routing import Candidate, Considered, Routing
+from contracts.runs import events as e
+from contracts.work import PrepareOrder
+from support.asking import PAYLOAD, approve, back_off_ends, failed, lease_ends, prepared, start
+from support.deciding import Ask, Story, given, like
+
+CHEAPEST = Reason(code="cheapest", message="it costs least")
+FIRST = Candidate(provider="openai", model="gpt-5-mini")
+NEXT = Candidate(provider="anthropic", model="claude-haiku-5-5")
+REQUEST = {"provider": "router", "model": "cheap-text"}
+
+
+def routed(chosen: Candidate, *others: Candidate, **facts: object) -> Ask:
+    """Answer the preparation with the choice of a route."""
+    considered = tuple(Considered(**candidate.model_dump(), reason=CHEAPEST) for candidate in (chosen, *others))
+    routing = Routing(route="cheap-text", rule=1, reason=CHEAPEST, considered=considered, others=others)
+    return prepared(provider=chosen.provider, model=chosen.model, routing=routing, **facts)
+
+
+def calling(**hitl: object) -> Story:
+    """Return a run whose route has chosen the first of two, and that calls it."""
+    return given(start(REQUEST, **{"policy": Policy.AUTO, **hitl}), routed(FIRST, NEXT))
+
+
+def order(story: Story) -> PrepareOrder:
+    """Return the preparation that is ordered now."""
+    (found,) = story.orders(since=story.now.version - 1)
+    assert isinstance(found, PrepareOrder)
+    return found
+
+
+def test_the_choice_is_in_the_history_and_in_the_view() -> None:
+    """With its reason, and what else was looked at."""
+    story = calling()
+    assert (story.now.view.provider, story.now.view.model) == ("openai", "gpt-5-mini")
+    (chosen,) = [record.data.preparation.routing for record in story.history if isinstance(record.data, e.RunPrepared)]
+    assert chosen is not None
+    assert (chosen.route, chosen.reason, len(chosen.considered)) == ("cheap-text", CHEAPEST, 2)
+
+
+def test_a_reviewer_sees_the_choice() -> None:
+    """At both reviews before the call."""
+    story = given(start(REQUEST), routed(FIRST, NEXT))
+    for _ in range(2):
+        assert story.now.view.checkpoint_context["routing"]["reason"]["code"] == "cheapest"
+        story = story.given(approve())
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        failed("rate_limited", status=429, retryable=True, retry_after=60),
+        failed("provider_error", status=500, retryable=True),
+        failed("connection_failed", retryable=True),
+        failed("circuit_open", retryable=True, retry_after=30),
+        failed("auth_failed", status=401),
+        failed("quota_exceeded", status=402),
+        failed("forbidden", status=403),
+    ],
+    ids=lambda ask: str(ask.about(calling())["failure"].code),
+)
+def test_a_provider_that_is_not_up_to_it_is_left_at_once(failure: Ask) -> None:
+    """No retry waits for it; the same route prepares anew, without what was tried."""
+    outcome = calling().when(failure)
+    outcome.then(e.CallFailed, like(e.RouteFellBack, failed=FIRST), e.PreparationOrdered)
+    asked = order(outcome.story)
+    assert (asked.intent.provider, asked.intent.model, asked.tried) == ("router", "cheap-text", (FIRST,))
+    ended = outcome.story.given(routed(NEXT))
+    assert (ended.now.view.provider, ended.now.view.state) == ("anthropic", "api_call")
+
+
+@pytest.mark.parametrize("code", ["content_filtered", "request_refused", "budget_exceeded", "payload_mismatch"])
+def test_what_is_refused_for_what_it_says_is_not_taken_elsewhere(code: str) -> None:
+    """Another provider is no way around a filter or a budget."""
+    calling().when(failed(code)).then(e.CallFailed, e.RunFailed)
+
+
+@pytest.mark.parametrize("end", [failed("timeout", retryable=True, uncertain=True), lease_ends()])
+def test_what_may_have_happened_is_not_made_again_elsewhere(end: Ask) -> None:
+    """A20 holds on every route."""
+    story = calling().given(lease_ends()) if end.kind.__name__ == "ExpireLease" else calling()
+    story.when(end).then(e.CallFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW))
+
+
+def test_the_last_candidate_is_tried_as_often_as_any_call() -> None:
+    """There is nowhere else to go."""
+    story = calling().given(failed(retryable=True), routed(NEXT))
+    outcome = story.when(failed(retryable=True))
+    outcome.then(e.CallFailed, like(e.RetryScheduled, attempt=2))
+    assert outcome.story.given(back_off_ends()).now.view.provider == "anthropic"
+
+
+def test_a_candidate_that_was_tried_before_is_not_fallen_back_from_again() -> None:
+    """A worker that chooses it all the same leads nowhere in circles."""
+    story = calling().given(failed(retryable=True), routed(FIRST, NEXT))
+    story.when(failed(retryable=True)).then(e.CallFailed, e.RetryScheduled)
+
+
+def test_everything_is_reviewed_anew() -> None:
+    """Who approved a provider has not approved another."""
+    story = given(start(REQUEST), routed(FIRST, NEXT), approve(), approve(), failed(retryable=True), routed(NEXT))
+    assert story.now.view.state == "information_review"
+    assert story.now.view.checkpoint is not None
+    assert story.now.view.checkpoint.subject["provider"] == "anthropic"
+
+
+def test_a_payload_that_a_person_approved_is_not_replaced_behind_their_back() -> None:
+    """A19: though every signal lets the other candidate's payload pass, it goes back to review."""
+    config = {"policy": Policy.AUTO_WITH_THRESHOLDS, "allowed_steps": ("payload_review",)}
+    at_review = given(start(REQUEST, **config), routed(FIRST, NEXT, signals={"confidence": 0.1, "payload_changes": 0}))
+    story = at_review.given(approve(), failed(retryable=True))
+    outcome = story.when(routed(NEXT, payload={**PAYLOAD, "prompt": "another"}))
+    changed = like(e.CheckpointOpened, step=Step.PAYLOAD_REVIEW, reasons__code=("subject_changed",))
+    outcome.then(e.RunPrepared, e.StepPassed, changed)
+    outcome.story.when(approve()).then(e.CheckpointApproved, e.CallOrdered)
+
+
+def test_a_run_without_a_route_stays_where_it_was_sent() -> None:
+    """Its provider is its own choice."""
+    story = given(start(policy=Policy.AUTO), prepared())
+    story.when(failed(retryable=True)).then(e.CallFailed, e.RetryScheduled)
