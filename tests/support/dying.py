@@ -17,20 +17,29 @@ from typing import Any
 from chassis.failpoints import Failpoints
 from chassis.settings import Settings
 from contracts.kafka import Handed, Outgoing
-from contracts.topics import WORK
+from contracts.topics import COMMANDS, WORK
 from contracts.work import ExecuteOrder
+from provider_worker.carrying import Means
 from provider_worker.fakes.memory import MemoryClaims, MemoryShelves
+from provider_worker.providers.openai import OpenAIProvider
+from provider_worker.providers.openai.responses import waiting
 from provider_worker.providers.registry import Registry, load_providers
-from provider_worker.providers.replicate import ReplicateProvider
-from provider_worker.providers.replicate.predicting import Pace
+from provider_worker.providers.replicate import ReplicateProvider, predicting
 from provider_worker.sanitizing import Sanitizer
 from provider_worker.work import Worker
 
 PLACE = "call.awaiting"
+VENDORS = ("openai", "anthropic", "huggingface", "replicate")
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
-    ["support.dying", "openai", "anthropic", "huggingface_hub.inference._client", "replicate"]
+    [
+        # The server of forks knows installed packages alone, not the folder of tests.
+        "provider_worker.work",
+        "provider_worker.fakes.memory",
+        *(f"provider_worker.providers.{vendor}.connection" for vendor in VENDORS),
+        "anyio._backends._asyncio",
+    ]
 )
 
 
@@ -70,6 +79,8 @@ class _Mouth:
         self._connection = connection
 
     async def send(self, record: Outgoing) -> None:
+        if record.topic != COMMANDS.name:  # watchers hear the rest, the run does not
+            return
         self._connection.send_bytes(record.value or b"")
 
     async def try_to_send(self, record: Outgoing) -> None:
@@ -97,17 +108,10 @@ def _work(order: bytes, settings: dict[str, str], kill_at: int | None, mouth: Co
 
     async def work() -> None:
         registry = _registry(Settings(_env_file=None, **settings))  # type: ignore[arg-type]
-        worker = Worker(
-            registry,
-            MemoryClaims(),
-            MemoryShelves(),
-            _Mouth(mouth),
-            Sanitizer([]),
-            confirm=_confirm,
-            on_broken=_break,
-            most=1,
-            failpoints=Failpoints(reached),
+        means = Means(
+            registry, MemoryClaims(), MemoryShelves(), _Mouth(mouth), Sanitizer([]), failpoints=Failpoints(reached)
         )
+        worker = Worker(means, confirm=_confirm, on_broken=_break, most=1)
         await worker.on_records([_Record(order)])
         await worker.stop(60)
         await registry.close()
@@ -116,11 +120,14 @@ def _work(order: bytes, settings: dict[str, str], kill_at: int | None, mouth: Co
 
 
 def _registry(settings: Settings) -> Registry:
-    if settings.replicate_api_token is None:
-        return load_providers(settings)
-    # A fake's predictions end when they are looked at: nobody need wait for that.
-    token, pace = settings.replicate_api_token.get_secret_value(), Pace(first=0.001, longest=0.01)
-    return Registry([ReplicateProvider(token, settings.replicate_base_url, pace=pace)])
+    # What a fake begins ends when it is looked at: nobody need wait for that.
+    if (token := settings.replicate_api_token) is not None:
+        pace = predicting.Pace(first=0.001, longest=0.01)
+        return Registry([ReplicateProvider(token.get_secret_value(), settings.replicate_base_url, pace=pace)])
+    if (key := settings.openai_api_key) is not None:
+        url, soon = settings.openai_base_url, waiting.Pace(first=0.001, longest=0.01)
+        return Registry([OpenAIProvider(key.get_secret_value(), url, pace=soon)])
+    return load_providers(settings)
 
 
 async def _confirm(_: Handed) -> None:

@@ -1,12 +1,14 @@
-"""What the worker's component tests share: the real Kafka with an ear on it, a fake OpenAI, one running worker a module."""
+"""What the worker's component tests share: the real Kafka with an ear on it, fake vendors, one running worker a module."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
 from component.worker.workshop import KEY, Floor, Workshop, floor_on, serving, worker_on
+from provider_worker.fakes.faults import FakeServer
 from provider_worker.fakes.openai import FakeOpenAI
 
 
@@ -15,6 +17,20 @@ async def floor(kafka_bootstrap: str) -> AsyncIterator[Floor]:
     """Listen on the real Kafka."""
     async with floor_on(kafka_bootstrap) as floor:
         yield floor
+
+
+@pytest.fixture(scope="module")
+def fake(request: pytest.FixtureRequest) -> FakeServer:
+    """Give the memory of the module's fake vendor, whose class the module names as `FAKE`."""
+    fake: FakeServer = request.module.FAKE()
+    return fake
+
+
+@pytest_asyncio.fixture(scope="module")
+async def url(fake: FakeServer) -> AsyncIterator[str]:
+    """Serve the module's fake vendor on loopback and give its base URL."""
+    async with serving(fake.app()) as url:
+        yield url
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import socket
 import sys
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -17,8 +16,8 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from component.worker.workshop import serving
-from contracts.work import CallIntent, Failure
+from component.worker.vendors import hanging_up, nobody_listening, outcome_of
+from contracts.work import CallIntent
 from local_stack.ports import free_ports
 from local_stack.processes import Process, Program
 from provider_worker.fakes.anthropic import FakeAnthropic
@@ -26,6 +25,9 @@ from provider_worker.fakes.memory import MemoryArtifacts, MemoryShelves
 from provider_worker.providers.anthropic import AnthropicProvider
 from provider_worker.providers.anthropic.connection import Connection
 from provider_worker.providers.base import Attachment, Audit, Call, ProviderError
+
+FAKE = FakeAnthropic
+"""Whom this module's tests talk to."""
 
 KEY = "sk-ant-test-very-secret-key"
 SCHEMA: dict[str, object] = {
@@ -35,23 +37,10 @@ SCHEMA: dict[str, object] = {
 }
 
 
-@pytest_asyncio.fixture(scope="module")
-async def fake() -> FakeAnthropic:
-    """Give the memory of the module's fake Anthropic."""
-    return FakeAnthropic()
-
-
-@pytest_asyncio.fixture(scope="module")
-async def fake_url(fake: FakeAnthropic) -> AsyncIterator[str]:
-    """Serve the fake on loopback and give its base URL."""
-    async with serving(fake.app()) as url:
-        yield url
-
-
 @pytest_asyncio.fixture
-async def provider(fake_url: str) -> AsyncIterator[AnthropicProvider]:
+async def provider(url: str) -> AsyncIterator[AnthropicProvider]:
     """Give a provider whose server is the fake."""
-    provider = AnthropicProvider(KEY, fake_url)
+    provider = AnthropicProvider(KEY, url)
     yield provider
     await provider.close()
 
@@ -68,47 +57,39 @@ async def _ask(provider: AnthropicProvider, operation: str = "text", **given: An
     return await provider.audit_response(operation, payload, answer.raw)
 
 
-def _outcome(failure: Failure) -> str:
-    if failure.uncertain:
-        return "uncertain"
-    return "retryable" if failure.retryable else "failed"
+class _Hasty(AnthropicProvider):
+    """A provider that waits for no more than a moment."""
+
+    def _connect(self, key: str | None, base_url: str | None) -> Connection:
+        return Connection(key or KEY, base_url, httpx2.Timeout(10, read=0.2))
 
 
 @contextlib.asynccontextmanager
-async def _facing(fault: str, fake_url: str) -> AsyncIterator[AnthropicProvider]:
+async def _facing(fault: str, url: str) -> AsyncIterator[AnthropicProvider]:
     """Give a provider whose call meets the fault: one of the network or the key, or one that the fake plays."""
     async with contextlib.AsyncExitStack() as stack:
         match fault:
             case "wrong key":
-                provider = AnthropicProvider("wrong-key", fake_url)
+                provider = AnthropicProvider("wrong-key", url)
             case "nobody listens":
-                with socket.create_server(("127.0.0.1", 0)) as closed:
-                    provider = AnthropicProvider(None, f"http://127.0.0.1:{closed.getsockname()[1]}")
+                provider = AnthropicProvider(None, nobody_listening())
             case "hung up":
-                provider = AnthropicProvider(None, await stack.enter_async_context(_hanging_up()))
+                provider = AnthropicProvider(None, await stack.enter_async_context(hanging_up()))
+            case "hang" | "stall" | "stall_early":
+                provider = _Hasty(KEY, url)
             case _:
-                provider = AnthropicProvider(KEY, fake_url)
+                provider = AnthropicProvider(KEY, url)
         stack.push_async_callback(provider.close)
         yield provider
-
-
-@contextlib.asynccontextmanager
-async def _hanging_up() -> AsyncIterator[str]:
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.close()
-
-    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
-    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    server.close()
-    await server.wait_closed()
 
 
 FAULTS = [
     ("nobody listens", "retryable", "connection_failed", 0),
     ("hung up", "uncertain", "connection_lost", 0),
     ("reset", "uncertain", "connection_lost", 1),
+    ("hang", "uncertain", "timeout", 1),
     ("wrong key", "failed", "auth_failed", 0),
+    ("401", "failed", "auth_failed", 1),
     ("400", "failed", "request_refused", 1),
     ("402", "failed", "quota_exceeded", 1),
     ("403", "failed", "forbidden", 1),
@@ -119,6 +100,7 @@ FAULTS = [
     ("429_bare", "retryable", "rate_limited", 1),
     ("spent", "failed", "quota_exceeded", 1),
     ("500", "retryable", "provider_error", 1),
+    ("502", "retryable", "provider_error", 1),
     ("503", "retryable", "provider_error", 1),
     ("504", "uncertain", "timeout", 1),
     ("529", "retryable", "provider_error", 1),
@@ -129,35 +111,41 @@ FAULTS = [
 ]
 
 
+IN_A_STREAM = [
+    ("stream_error_early", "retryable", "provider_error", 1),
+    ("stream_error", "uncertain", "provider_error", 1),
+    ("cut_early", "uncertain", "connection_lost", 1),
+    ("cut", "uncertain", "connection_lost", 1),
+    ("unended_early", "uncertain", "connection_lost", 1),
+    ("unended", "uncertain", "connection_lost", 1),
+    ("stall_early", "uncertain", "timeout", 1),
+    ("stall", "uncertain", "timeout", 1),
+    ("malformed_event_early", "failed", "malformed_response", 1),
+    ("malformed_event", "failed", "malformed_response", 1),
+    ("endless", "failed", "response_too_large", 1),
+]
+
+
 @pytest.mark.parametrize(
-    ("fault", "outcome", "code", "calls"),
-    FAULTS,
-    ids=[f"{fault}: {outcome}, {code}" for fault, outcome, code, _ in FAULTS],
+    ("streams", "fault", "outcome", "code", "calls"),
+    [
+        pytest.param(streams, *row, id=f"{'streamed' if streams else 'whole'}, {row[0]}: {row[1]}, {row[2]}")
+        for streams, rows in ((False, FAULTS), (True, [*FAULTS, *IN_A_STREAM]))
+        for row in rows
+    ],
 )
 async def test_each_fault_has_its_outcome(
-    fake_url: str, fake: FakeAnthropic, fault: str, outcome: str, code: str, calls: int
+    url: str, fake: FakeAnthropic, fault: str, outcome: str, code: str, calls: int, *, streams: bool
 ) -> None:
     """And the SDK never tries again by itself: one call at most is begun, and no failure shows a key."""
     before = fake.calls.total()
-    async with _facing(fault, fake_url) as provider:
+    async with _facing(fault, url) as provider:
         with pytest.raises(ProviderError) as failed:
-            await _ask(provider, model=f"fault-{fault}")
+            await _ask(provider, model=f"fault-{fault}", parameters={"stream": streams})
     failure = failed.value.failure
-    assert (_outcome(failure), failure.code) == (outcome, code)
+    assert (outcome_of(failure), failure.code) == (outcome, code)
     assert fake.calls.total() == before + calls
     assert "wrong-key" not in failure.model_dump_json()
-
-
-async def test_an_answer_that_never_comes_is_uncertain(fake_url: str, fake: FakeAnthropic) -> None:
-    """Once the wait is over; the server got one call."""
-    before = fake.calls.total()
-    connection = Connection(KEY, fake_url, httpx2.Timeout(10, read=0.2))
-    body = {"model": "fault-hang", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
-    with pytest.raises(ProviderError) as failed:
-        await connection.post("/v1/messages", body)
-    assert (_outcome(failed.value.failure), failed.value.failure.code) == ("uncertain", "timeout")
-    assert fake.calls.total() == before + 1
-    await connection.close()
 
 
 async def test_a_429_says_when_to_come_back_and_the_limits_are_kept(provider: AnthropicProvider) -> None:
@@ -246,17 +234,17 @@ async def test_what_the_rules_name_is_what_the_interface_refuses(provider: Anthr
     await own.close()
 
 
-async def test_a_local_server_needs_no_key(fake_url: str) -> None:
+async def test_a_local_server_needs_no_key(url: str) -> None:
     """A base URL is enough."""
-    provider = AnthropicProvider(None, fake_url)
+    provider = AnthropicProvider(None, url)
     assert (await provider.get_capabilities()).configured
     assert (await _ask(provider)).response["text"]
     await provider.close()
 
 
-async def test_the_fake_speaks_the_sdk_s_protocol(fake_url: str) -> None:
+async def test_the_fake_speaks_the_sdk_s_protocol(url: str) -> None:
     """Read with the SDK's own types, whatever this provider makes of it."""
-    async with anthropic.AsyncAnthropic(api_key="any", base_url=fake_url, max_retries=0) as client:
+    async with anthropic.AsyncAnthropic(api_key="any", base_url=url, max_retries=0) as client:
         told = await client.messages.create(model="fake-1", max_tokens=9, messages=[{"role": "user", "content": "Hi"}])
         assert isinstance(told.content[0], anthropic.types.TextBlock)
         assert (told.stop_reason, told.usage.input_tokens) == ("end_turn", 1)
@@ -283,7 +271,7 @@ async def test_a_marked_prompt_fails_only_so_often(provider: AnthropicProvider) 
 async def test_the_fake_runs_as_a_program(tmp_path: Path) -> None:
     """And counts its calls by path and by prompt, until it is told to forget."""
     port = free_ports(1)[0]
-    command = [sys.executable, "-m", "provider_worker.fakes.anthropic", "--port", port]
+    command = [sys.executable, "-m", "provider_worker.fakes.anthropic", "--port", port, "--pace", "0"]
     process = Process(Program("fake-anthropic", command, tmp_path / "anthropic.log"))
     process.start()
     provider = AnthropicProvider(None, f"http://127.0.0.1:{port}")

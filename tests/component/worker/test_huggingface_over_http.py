@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
-import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest_asyncio
 from huggingface_hub import AsyncInferenceClient
 from PIL import Image
 
-from component.worker.workshop import serving
+from component.worker.vendors import hanging_up, nobody_listening, outcome_of
 from contracts.work import CallIntent, Failure
 from provider_worker.fakes.huggingface import FakeHuggingFace
 from provider_worker.fakes.memory import MemoryShelves
@@ -22,6 +22,9 @@ from provider_worker.providers.base import Audit, Call, ProviderError
 from provider_worker.providers.huggingface import HuggingFaceProvider
 from provider_worker.providers.huggingface.addresses import Addresses
 from provider_worker.providers.huggingface.connection import TIMEOUT, Connection
+
+FAKE = FakeHuggingFace
+"""Whom this module's tests talk to."""
 
 KEY = "hf_test_very_secret_token"
 
@@ -34,6 +37,11 @@ CHAT = {
 }
 
 FAULTS = {
+    "nobody listens": ("retryable", "connection_failed"),
+    "hung up": ("uncertain", "connection_lost"),
+    "wrong token": ("failed", "auth_failed"),
+    "hang": ("uncertain", "timeout"),
+    "401": ("failed", "auth_failed"),
     "400": ("failed", "request_refused"),
     "402": ("failed", "quota_exceeded"),
     "403": ("failed", "forbidden"),
@@ -54,19 +62,32 @@ FAULTS = {
     "empty": ("failed", "empty_response"),
     "huge": ("failed", "response_too_large"),
 }
+UNREACHED = ("nobody listens", "hung up", "wrong token")
+"""Faults that keep a call from being begun at the server, as far as that knows."""
 
-
-@pytest.fixture(scope="module")
-def fake() -> FakeHuggingFace:
-    """Give the memory of the module's fake HuggingFace."""
-    return FakeHuggingFace()
-
-
-@pytest_asyncio.fixture(scope="module")
-async def url(fake: FakeHuggingFace) -> AsyncIterator[str]:
-    """Serve the fake on loopback and give its base URL."""
-    async with serving(fake.app()) as url:
-        yield url
+OF_CHATS = {
+    "content_filter": ("failed", "content_filtered"),
+}
+IN_A_STREAM = {
+    "stream_error_early": ("retryable", "provider_error"),
+    "stream_error": ("uncertain", "provider_error"),
+    "cut_early": ("uncertain", "connection_lost"),
+    "cut": ("uncertain", "connection_lost"),
+    "unended_early": ("uncertain", "connection_lost"),
+    "unended": ("uncertain", "connection_lost"),
+    "stall_early": ("uncertain", "timeout"),
+    "stall": ("uncertain", "timeout"),
+    "malformed_event_early": ("failed", "malformed_response"),
+    "malformed_event": ("failed", "malformed_response"),
+    "endless": ("failed", "response_too_large"),
+}
+FORMS = {
+    "a stream": ("text", {}, FAULTS | OF_CHATS | IN_A_STREAM),
+    "a chat": ("text", {"parameters": {"stream": False}}, FAULTS | OF_CHATS),
+    "labels": ("classification", {}, FAULTS),
+    "an image": ("image", {}, FAULTS),
+}
+"""What is asked for, and how it may go wrong."""
 
 
 @pytest_asyncio.fixture
@@ -95,10 +116,6 @@ async def _failure(provider: HuggingFaceProvider, operation: str = "text", **giv
     with pytest.raises(ProviderError) as failed:
         await _ask(provider, operation, **given)
     return failed.value.failure
-
-
-def _outcome(failure: Failure) -> str:
-    return "uncertain" if failure.uncertain else "retryable" if failure.retryable else "failed"
 
 
 async def test_a_text_is_answered_scored_and_counted(provider: HuggingFaceProvider) -> None:
@@ -181,21 +198,51 @@ async def test_exactly_the_payload_is_sent(
     assert fake.calls[path] == before + 1
 
 
-@pytest.mark.parametrize("operation", ["text", "classification", "image"])
+class _Hasty(HuggingFaceProvider):
+    """A provider that waits for no more than a moment."""
+
+    def _connect(self, key: str | None, base_url: str | None) -> Connection:
+        return Connection(key, Addresses.under(base_url), httpx2.Timeout(10, read=0.2))
+
+
+@contextlib.asynccontextmanager
+async def _facing(fault: str, url: str) -> AsyncIterator[HuggingFaceProvider]:
+    """Give a provider whose call meets the fault: one of the network or the token, or one that the fake plays."""
+    async with contextlib.AsyncExitStack() as stack:
+        match fault:
+            case "wrong token":
+                provider = HuggingFaceProvider("wrong-key", url)
+            case "nobody listens":
+                provider = HuggingFaceProvider(None, nobody_listening())
+            case "hung up":
+                provider = HuggingFaceProvider(None, await stack.enter_async_context(hanging_up()))
+            case "hang" | "stall" | "stall_early":
+                provider = _Hasty(KEY, url)
+            case _:
+                provider = HuggingFaceProvider(KEY, url)
+        stack.push_async_callback(provider.close)
+        yield provider
+
+
 @pytest.mark.parametrize(
-    ("fault", "outcome", "code"),
-    [(fault, *end) for fault, end in FAULTS.items()],
-    ids=[f"{fault} -> {outcome}: {code}" for fault, (outcome, code) in FAULTS.items()],
+    ("form", "fault", "outcome", "code"),
+    [
+        pytest.param(form, fault, *end, id=f"{form}, {fault}: {', '.join(end)}")
+        for form, (_, _, faults) in FORMS.items()
+        for fault, end in faults.items()
+    ],
 )
-async def test_each_fault_of_the_server_is_told_apart(
-    provider: HuggingFaceProvider, fake: FakeHuggingFace, fault: str, outcome: str, code: str, operation: str
+async def test_each_fault_has_its_outcome(
+    url: str, fake: FakeHuggingFace, form: str, fault: str, outcome: str, code: str
 ) -> None:
-    """And the SDK never tries again by itself: one call reaches the server."""
-    before = fake.calls.total()
-    failure = await _failure(provider, operation, prompt=f"Do [fault:{fault}] it")
-    assert (_outcome(failure), failure.code) == (outcome, code)
+    """And the SDK never tries again by itself: one call at most reaches the server, and no failure shows a token."""
+    before, (operation, given, _) = fake.calls.total(), FORMS[form]
+    async with _facing(fault, url) as provider:
+        failure = await _failure(provider, operation, prompt=f"Do [fault:{fault}] it", **given)
+    assert (outcome_of(failure), failure.code) == (outcome, code)
     assert failure.message
-    assert fake.calls.total() == before + 1
+    assert fake.calls.total() == before + (fault not in UNREACHED)
+    assert "wrong-key" not in failure.model_dump_json()
 
 
 @pytest.mark.parametrize(("fault", "seconds"), [("429", 7), ("limit", 55), ("loading", 20), ("503", None)])
@@ -226,18 +273,8 @@ async def test_the_limits_are_kept(provider: HuggingFaceProvider) -> None:
 
 
 async def test_how_a_chat_ended_reaches_the_signals(provider: HuggingFaceProvider) -> None:
-    """For policy to look at; a filter that leaves nothing is a failure."""
+    """For policy to look at."""
     assert (await _ask(provider, model="fault-length")).signals.response_quality == 0.6
-    assert (await _failure(provider, model="fault-content_filter")).code == "content_filtered"
-
-
-async def test_a_wrong_token_is_told_without_showing_it(url: str) -> None:
-    """The server repeats the token in its error; the failure does not."""
-    provider = HuggingFaceProvider("wrong-key", url)
-    failure = await _failure(provider)
-    assert failure.code == "auth_failed"
-    assert "wrong-key" not in failure.model_dump_json()
-    await provider.close()
 
 
 async def test_no_token_of_this_machine_is_sent_to_a_server_that_was_given_none(
@@ -273,14 +310,9 @@ async def test_answers_of_calls_at_once_keep_apart(provider: HuggingFaceProvider
     assert len({answer.request_id for answer in answers}) == 20
 
 
-async def test_a_server_that_is_silent_for_too_long_is_uncertain(url: str) -> None:
-    """The limits of time hold although the SDK would wait for ever."""
+async def test_the_limits_of_time_hold_although_the_sdk_would_wait_for_ever() -> None:
+    """How long a call waits for what, in seconds; the table of faults shows what becomes of it then."""
     assert (TIMEOUT.connect, TIMEOUT.read) == (10, 540)
-    connection = Connection(KEY, Addresses.under(url), httpx2.Timeout(10, read=0.05))
-    with pytest.raises(ProviderError) as failed:
-        await connection.run("text-classification", "acme/tiny", {"inputs": "[fault:hang]"}, "work-1:1")
-    assert (_outcome(failed.value.failure), failed.value.failure.code) == ("uncertain", "timeout")
-    await connection.close()
 
 
 async def test_a_call_that_is_given_up_leaves_the_provider_usable(
@@ -298,38 +330,12 @@ async def test_a_call_that_is_given_up_leaves_the_provider_usable(
     assert (await _ask(provider)).response["text"]
 
 
-async def test_a_server_that_does_not_listen_was_not_called() -> None:
-    """So trying again is safe."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    provider = HuggingFaceProvider(None, f"http://127.0.0.1:{port}")
-    failure = await _failure(provider)
-    assert (_outcome(failure), failure.code) == ("retryable", "connection_failed")
-    await provider.close()
-
-
 async def test_a_base_url_that_is_none_was_not_called() -> None:
     """The message names the settings."""
     provider = HuggingFaceProvider(None, "tgi.internal:8080")
     failure = await _failure(provider)
-    assert (_outcome(failure), failure.code) == ("failed", "request_refused")
+    assert (outcome_of(failure), failure.code) == ("failed", "request_refused")
     await provider.close()
-
-
-async def test_a_connection_that_is_closed_without_an_answer_is_uncertain() -> None:
-    """The server may have done its work before."""
-
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.close()
-
-    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
-    provider = HuggingFaceProvider(None, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
-    failure = await _failure(provider)
-    assert (_outcome(failure), failure.code) == ("uncertain", "connection_lost")
-    await provider.close()
-    server.close()
-    await server.wait_closed()
 
 
 async def test_the_fake_speaks_the_sdk_s_protocol(url: str) -> None:

@@ -1,8 +1,8 @@
-"""What the worker's unit tests share: orders, and the ports in memory."""
+"""What the worker's unit tests share: orders, the ports in memory, and a worker on them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -15,6 +15,7 @@ from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizing import Sanitizer
+from unit.worker.workbench import Bench, Gated
 
 MakePrepare = Callable[..., PrepareOrder]
 MakeExecute = Callable[..., ExecuteOrder]
@@ -83,3 +84,22 @@ def shelves() -> MemoryShelves:
 def sanitizer() -> Sanitizer:
     """Give a sanitizer that knows one secret."""
     return Sanitizer(["sk-a-very-secret-key"])
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    """Give a worker with a sandbox."""
+    bench = Bench(SandboxProvider())
+    yield bench
+    await bench.worker.stop(0)
+    assert bench.broken == []
+
+
+@pytest.fixture
+async def gated() -> AsyncIterator[tuple[Bench, Gated]]:
+    """Give a worker whose calls wait at a gate."""
+    provider = Gated()
+    bench = Bench(provider)
+    yield bench, provider
+    await bench.worker.stop(0)
+    assert bench.broken == []

@@ -13,7 +13,7 @@ from contracts.work import ExecuteOrder, Execution
 from provider_worker.executing import INLINE_BYTES, execute
 from provider_worker.fakes.memory import MemoryArtifacts, MemoryShelves
 from provider_worker.ports import StorageUnavailable
-from provider_worker.providers.base import Answer, Audit, Call, ProviderError, note_nowhere
+from provider_worker.providers.base import Answer, Audit, Call, ProviderError
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizing import Sanitizer
 
@@ -51,7 +51,7 @@ async def _execute(
     order: ExecuteOrder, provider: SandboxProvider, artifacts: MemoryArtifacts | None = None
 ) -> Execution:
     shelf = artifacts or MemoryShelves().of("acme")
-    return await execute(order, provider, shelf, Sanitizer(["sk-a-very-secret-key"]), note_nowhere)
+    return await execute(order, provider, shelf, Sanitizer(["sk-a-very-secret-key"]))
 
 
 async def test_an_execution_tells_everything_about_the_answer(execute_order: MakeExecute) -> None:
@@ -110,7 +110,7 @@ async def test_a_call_without_end_is_cut_off_as_uncertain(execute_order: MakeExe
     """The overall limit holds whatever the provider waits for."""
     order = execute_order(parameters={"fault": "slow", "delay_seconds": 600})
     with pytest.raises(ProviderError) as failed:
-        await execute(order, SandboxProvider(), MemoryShelves().of("acme"), Sanitizer(), note_nowhere, seconds=0.05)
+        await execute(order, SandboxProvider(), MemoryShelves().of("acme"), Sanitizer(), seconds=0.05)
     failure = failed.value.failure
     assert (failure.code, failure.uncertain, failure.retryable) == ("timeout", True, True)
 

@@ -11,7 +11,7 @@ from jsonschema_rs import Draft202012Validator
 
 from contracts.work import Preparation, PrepareOrder
 from provider_worker.fakes.memory import MemoryShelves
-from provider_worker.preparing import prepare
+from provider_worker.preparing import Preparing
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.registry import Registry
@@ -28,9 +28,7 @@ def both(sandbox: SandboxProvider) -> Registry:
 
 
 async def _prepare(order: PrepareOrder, registry: Registry, shelves: MemoryShelves | None = None) -> Any:
-    provider = registry.find(order.intent.provider)
-    assert provider is not None
-    return await prepare(order, provider, registry, shelves or MemoryShelves(), Sanitizer(["sk-a-very-secret-key"]))
+    return await Preparing(registry, shelves or MemoryShelves(), Sanitizer(["sk-a-very-secret-key"])).prepare(order)
 
 
 async def test_what_the_intent_leaves_open_is_chosen(prepare_order: MakePrepare, both: Registry) -> None:

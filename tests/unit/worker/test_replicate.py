@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from chassis.settings import Settings
 from contracts.work import CallIntent, Failure, PrepareOrder, Severity
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.fakes.replicate_models import MIXER, PAINTER, WRITER
-from provider_worker.preparing import prepare
+from provider_worker.preparing import Preparing
 from provider_worker.providers.base import Attachment, Call, ProviderError
 from provider_worker.providers.pricing import PriceTable
 from provider_worker.providers.registry import Registry
@@ -298,7 +294,7 @@ async def test_without_a_token_a_run_is_prepared_and_not_called(
     """The payload says what would be sent, the issues why it is not."""
     provider = ReplicateProvider.from_settings(Settings(_env_file=None))
     order: PrepareOrder = prepare_order(provider="replicate", model=f"a/b:{V1}", parameters={"seed": 7})
-    prepared = await prepare(order, provider, Registry([provider]), shelves, sanitizer)
+    prepared = await Preparing(Registry([provider]), shelves, sanitizer).prepare(order)
     assert prepared.payload == {"version": f"a/b:{V1}", "input": {"seed": 7, "prompt": "Hello"}}
     codes = {issue.code: issue.severity for issue in prepared.issues}
     assert codes == {"provider_unconfigured": Severity.ERROR, "schema_unknown": Severity.WARNING}
@@ -313,20 +309,3 @@ async def test_other_members_of_a_prediction_are_not_for_sale() -> None:
     payload = {"version": V1, "input": {}, "webhook": "https://evil.example"}
     codes = [issue.code for issue in await provider.validate_payload("predict", payload)]
     assert "schema_additionalProperties" in codes
-
-
-def test_a_worker_without_a_token_does_not_load_the_sdk() -> None:
-    """Its memory is kept for others."""
-    code = (
-        "import sys; from chassis.settings import Settings; from provider_worker.providers.replicate import ReplicateProvider;"
-        "ReplicateProvider.from_settings(Settings(_env_file=None)); sys.exit('replicate' in sys.modules)"
-    )
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("REPLICATE")}
-    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0  # noqa: S603 - our own code
-
-
-async def test_a_token_that_no_header_can_carry_counts_as_none() -> None:
-    """It is told in the log, not in every call."""
-    provider = ReplicateProvider.from_settings(Settings(_env_file=None, replicate_api_token=SecretStr("r8_\n\x00")))
-    assert provider.secrets == ()
-    assert not (await provider.get_capabilities()).configured

@@ -227,7 +227,7 @@ CANDIDATES = st.lists(st.builds(Assessed, st.just(Option(provider="p")), st.just
 @given(CANDIDATES, st.sampled_from(["first", "cheapest"]))
 def test_a_choice_is_always_the_best_that_can_be_called(assessed: list[Assessed], how: str) -> None:
     """Nothing with an obstacle while something is without one; nothing dearer than another where cost counts."""
-    rule = RouteRule(choose=how, among=(Option(provider="p"),))  # type: ignore[arg-type]
+    rule = RouteRule(choose=how, among=(Option(provider="p"),))
     choice, able = choose(assessed, rule), [one for one in assessed if one.obstacle is None]
     if choice is None:
         assert not able

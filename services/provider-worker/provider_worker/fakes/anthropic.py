@@ -1,12 +1,13 @@
-"""A fake Anthropic on loopback: Messages with tool use, as documented, without streaming.
+"""A fake Anthropic on loopback: Messages with tool use, as documented, streamed and not.
 
 `python -m provider_worker.fakes.anthropic --port 9101`, then `ANTHROPIC_BASE_URL=http://127.0.0.1:9101`. It wants a key, any but
 `wrong-key`, as a bearer token or in `x-api-key`, and refuses what the interface of 2026-10-21 refuses. `GET /_calls` counts the calls
 that were begun, by path, `GET /_prompts` by prompt; `DELETE /_calls` starts again.
 
-How a fault is chosen says `fakes.faults`. There are 400, 402, 403, 404, 409, 413, 429 (with Retry-After), 429_bare, spent, 500, 503, 504,
-529, slow (answers after 1 s), hang (never answers), reset (breaks off), malformed (no JSON), huge (21 MB), empty, max_tokens, thinking_only,
-refusal and no_tool (text where a tool was to be used).
+How a fault is chosen says `fakes.faults`. There are 400, 401 (an expired token), 402, 403, 404, 409, 413, 429 (with Retry-After), 429_bare,
+spent, 500, 502, 503, 504, 529, slow (answers after 1 s), hang (never answers), reset (breaks off), malformed (no JSON), huge (21 MB), empty,
+max_tokens, thinking_only, refusal, no_tool (text where a tool was to be used), deaf (answers as a whole though a stream was asked for), and
+those of streams, which `fakes.streaming` names.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from provider_worker.fakes.faults import WRONG_KEY, FakeServer, serve, transport_fault
+from provider_worker.fakes.anthropic_events import script_of
+from provider_worker.fakes.faults import FakeServer, refused_key, serve, texts_of, transport_fault
+from provider_worker.fakes.streaming import streamed
 from provider_worker.providers.sandbox.inventing import CannotInvent, invent
 from provider_worker.providers.validation import UnusableSchema, at
 
@@ -31,6 +34,7 @@ _NEEDED = ("model", "max_tokens", "messages")
 
 _STATUS: Mapping[str, tuple[int, str, str]] = {
     "400": (400, "invalid_request_error", "messages.0.content: Field required"),
+    "401": (401, "authentication_error", "OAuth token has expired."),
     "402": (402, "billing_error", "There is an issue with your billing."),
     "403": (403, "permission_error", "Your key does not have permission to use this resource."),
     "404": (404, "not_found_error", "model: no such model"),
@@ -40,6 +44,7 @@ _STATUS: Mapping[str, tuple[int, str, str]] = {
     "429_bare": (429, "rate_limit_error", "Number of requests has exceeded your acceleration limit."),
     "spent": (400, "invalid_request_error", "You have reached your spend limit."),
     "500": (500, "api_error", "Internal server error"),
+    "502": (502, "api_error", "Bad gateway"),
     "503": (503, "api_error", "Service unavailable"),
     "504": (504, "timeout_error", "Request timed out"),
     "529": (529, "overloaded_error", "Overloaded"),
@@ -56,15 +61,12 @@ class FakeAnthropic(FakeServer):
 
     def prompt_of(self, body: Mapping[str, Any]) -> str:
         """Return the texts of all messages."""
-        messages = body.get("messages")
-        contents = [at(message, ["content"]) for message in messages] if isinstance(messages, list) else []
-        parts = [part for one in contents for part in (one if isinstance(one, list) else [{"text": one}])]
-        return "\n".join(part["text"] for part in parts if isinstance(at(part, ["text"]), str))
+        return texts_of(body.get("messages"))
 
     async def messages(self, request: Request) -> Response:
         """Answer a message."""
-        if not _is_known(request):
-            return _error(401, "authentication_error", f"invalid key: {request.headers.get('authorization')}")
+        if (key := refused_key(request)) is not None:
+            return _error(401, "authentication_error", f"invalid key: {key}")
         try:
             body = await request.json()
         except ValueError:
@@ -78,7 +80,10 @@ class FakeAnthropic(FakeServer):
             answer = _message(body, self.prompt_of(body), fault)
         except (UnusableSchema, CannotInvent) as error:
             return _error(400, "invalid_request_error", f"tools.0.input_schema: {error}")
-        return JSONResponse(answer, headers=_headers(self.calls.total()))
+        headers = _headers(self.calls.total())
+        if not body.get("stream") or fault == "deaf":
+            return JSONResponse(answer, headers=headers)
+        return streamed(script_of(answer), fault, self.pace, self.gone, headers)
 
     def _refusal(self, fault: str | None) -> Response | None:
         if fault is None or fault not in _STATUS:
@@ -86,12 +91,6 @@ class FakeAnthropic(FakeServer):
         status, kind, message = _STATUS[fault]
         headers = {**_headers(self.calls.total()), **({"retry-after": "7"} if fault == "429" else {})}
         return _error(status, kind, message, "enforced_spend_limit_reached" if fault == "spent" else None, headers)
-
-
-def _is_known(request: Request) -> bool:
-    bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
-    key = request.headers.get("x-api-key", bearer)
-    return bool(key) and key != WRONG_KEY
 
 
 def _wrong_with(body: Any, version: str | None) -> str | None:
@@ -115,7 +114,7 @@ def _wrong_with(body: Any, version: str | None) -> str | None:
             return 'tool_choice: type "tool" and "any" are not supported for this model.'
         if at(body, ["thinking", "type"]) in ("adaptive", "enabled"):
             return "Thinking may not be enabled when tool_choice forces tool use."
-    return "This fake does not stream." if body.get("stream") else None
+    return None
 
 
 def _message(body: Mapping[str, Any], prompt: str, fault: str | None) -> dict[str, Any]:
@@ -141,7 +140,7 @@ def _content(body: Mapping[str, Any], prompt: str, fault: str | None) -> tuple[l
         case "empty" | "refusal":
             return [], "end_turn"
         case "thinking_only":
-            return [{"type": "thinking", "thinking": "", "signature": "c2lnbmVk"}], "end_turn"
+            return [{"type": "thinking", "thinking": "Hm.", "signature": "c2lnbmVk"}], "end_turn"
         case _ if tool is None or fault == "no_tool":
             return said, "end_turn"
     value = invent(tool.get("input_schema", True), prompt)
@@ -188,7 +187,7 @@ def _error(
 
 def main() -> None:
     """Serve on loopback until a signal."""
-    serve(FakeAnthropic().app(), "A fake Anthropic on loopback.", 9101)
+    serve(FakeAnthropic, "A fake Anthropic on loopback.", 9101)
 
 
 if __name__ == "__main__":

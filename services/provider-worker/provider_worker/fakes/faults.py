@@ -20,6 +20,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from provider_worker.fakes.streaming import PACE
+from provider_worker.providers.validation import at
+
 WRONG_KEY = "wrong-key"
 
 _MARKER = re.compile(r"\[fault:(\w+)(?: x(\d+))?\]")
@@ -27,10 +30,16 @@ _HUGE = 21 * 1024 * 1024
 
 
 class FakeServer(ABC):
-    """A vendor's memory: which calls it got. `GET /_calls` counts them by path, `GET /_prompts` by prompt; `DELETE /_calls` forgets."""
+    """A vendor's memory: which calls it got. `GET /_calls` counts them by path, `GET /_prompts` by prompt; `DELETE /_calls` forgets.
 
-    def __init__(self) -> None:
+    `pace` is the time between two words of a stream. `GET /_calls` tells of `disconnects` too, the streams that a client closed
+    before their end, and of whatever else a vendor counts in `others`, once there are any.
+    """
+
+    def __init__(self, pace: float = 0.0) -> None:
         self.calls: Counter[str] = Counter()
+        self.others: Counter[str] = Counter()
+        self.pace = pace
         self.bodies: list[dict[str, Any]] = []
         self._faulted: Counter[str] = Counter()
 
@@ -62,15 +71,34 @@ class FakeServer(ABC):
         self._faulted[marked[0]] += 1
         return marked[1] if marked[2] is None or self._faulted[marked[0]] <= int(marked[2]) else None
 
+    def gone(self) -> None:
+        """Count a client that closed its connection before the end of a stream."""
+        self.others["disconnects"] += 1
+
     async def _counted(self, request: Request) -> Response:
         if request.method == "DELETE":
             self.calls.clear()
+            self.others.clear()
             self.bodies.clear()
             self._faulted.clear()
-        return JSONResponse({**self.calls, "total": self.calls.total()})
+        return JSONResponse({**self.calls, "total": self.calls.total(), **self.others})
 
     async def _prompts(self, _: Request) -> Response:
         return JSONResponse(Counter(map(self.prompt_of, self.bodies)))
+
+
+def refused_key(request: Request) -> str | None:
+    """Return the key that a request shows, as a bearer token or in `x-api-key`, when it is none or the wrong one; else None."""
+    bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+    key = request.headers.get("x-api-key", bearer)
+    return None if key and key != WRONG_KEY else key
+
+
+def texts_of(messages: Any) -> str:
+    """Return the texts of all messages, whose contents are texts or lists of parts."""
+    contents = [at(message, ["content"]) for message in messages] if isinstance(messages, list) else []
+    parts = [part for one in contents for part in (one if isinstance(one, list) else [{"text": one}])]
+    return "\n".join(part["text"] for part in parts if isinstance(at(part, ["text"]), str))
 
 
 async def transport_fault(fault: str | None) -> Response | None:
@@ -94,8 +122,10 @@ async def _much() -> AsyncIterator[bytes]:
         yield b" " * 65536
 
 
-def serve(app: Starlette, description: str, port: int) -> None:
-    """Serve on loopback until a signal, on `--port` or else on `port`."""
+def serve(server: type[FakeServer], description: str, port: int) -> None:
+    """Serve on loopback until a signal, on `--port` or else on `port`, with `--pace` seconds between two words of a stream."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--port", type=int, default=port)
-    uvicorn.run(app, host="127.0.0.1", port=parser.parse_args().port, log_level="warning")
+    parser.add_argument("--pace", type=float, default=PACE)
+    given = parser.parse_args()
+    uvicorn.run(server(given.pace).app(), host="127.0.0.1", port=given.port, log_level="warning")

@@ -1,18 +1,20 @@
-"""A fake HuggingFace on loopback: the router's Chat Completions and the pipelines of hosted models, as documented, without streaming.
+"""A fake HuggingFace on loopback: the router's Chat Completions and the pipelines of hosted models, as documented; chats stream.
 
 `python -m provider_worker.fakes.huggingface --port 9103`, then `HF_BASE_URL=http://127.0.0.1:9103`. It wants a bearer token, any
 but `wrong-key`. `GET /_calls` counts the calls that were begun, by path, `GET /_prompts` by prompt; `DELETE /_calls` starts again.
 A model's pipeline is told by the request: `candidate_labels` asks for a zero-shot classification, `Accept: image/png` for an image.
 
-How a fault is chosen says `fakes.faults`. There are 400, 402, 403, 404, 422, 424, 429 (with Retry-After), limit (429 by HuggingFace's own
-headers), 500, 502, 503, 504, loading (503, for 20 s), unsupported (nobody serves the model), redirect, slow (answers after 1 s), hang
-(never answers), reset (breaks off), malformed (no JSON), huge (21 MB), empty, length and content_filter.
+How a fault is chosen says `fakes.faults`. There are 400, 401 (an expired token), 402, 403, 404, 422, 424, 429 (with Retry-After), limit (429 by
+HuggingFace's own headers), 500, 502, 503, 504, loading (503, for 20 s), unsupported (nobody serves the model), redirect, slow (answers after
+1 s), hang (never answers), reset (breaks off), malformed (no JSON), huge (21 MB), empty, length, content_filter, deaf (answers as a whole
+though a stream was asked for), and those of streams, which `fakes.streaming` names.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from starlette.applications import Starlette
@@ -20,7 +22,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from provider_worker.fakes.faults import WRONG_KEY, FakeServer, serve, transport_fault
+from provider_worker.fakes.chat_events import script_of
+from provider_worker.fakes.faults import FakeServer, refused_key, serve, texts_of, transport_fault
+from provider_worker.fakes.streaming import event, streamed
 from provider_worker.providers.sandbox.drawing import draw
 from provider_worker.providers.sandbox.inventing import CannotInvent, invent
 from provider_worker.providers.validation import UnusableSchema, at
@@ -32,6 +36,7 @@ _RATE_LIMIT = {"ratelimit": '"api";r=499;t=55', "ratelimit-policy": '"fixed wind
 
 _REFUSALS: Mapping[str, tuple[int, Any]] = {
     "400": (400, {"error": ["Error in `parameters.top_k`: ensure this value is greater than 0"]}),
+    "401": (401, {"error": "Invalid user token: it has expired."}),
     "402": (402, {"error": "You have exceeded your monthly included credits for Inference Providers."}),
     "403": (403, {"error": "This authentication method does not have sufficient permissions."}),
     "404": (404, {"error": "Model fault-404 does not exist"}),
@@ -56,6 +61,7 @@ _REFUSALS: Mapping[str, tuple[int, Any]] = {
         },
     ),
 }
+_OVERLOADED = {"error": "Model is overloaded", "error_type": "overloaded"}
 _HEADERS: Mapping[str, Mapping[str, str]] = {
     "429": {"retry-after": "7"},
     "limit": {**_RATE_LIMIT, "ratelimit": '"api";r=0;t=55'},
@@ -81,7 +87,7 @@ class FakeHuggingFace(FakeServer):
 
     async def chat(self, request: Request) -> Response:
         """Complete a chat."""
-        return await self._answer(request, "messages", _completion)
+        return await self._answer(request, "messages", self._completed)
 
     async def pipeline(self, request: Request) -> Response:
         """Run a model's pipeline."""
@@ -97,8 +103,6 @@ class FakeHuggingFace(FakeServer):
             return _invalid("Failed to parse the request body as JSON")
         if not isinstance(body, dict) or needs not in body:
             return _invalid(f"Failed to deserialize the JSON body into the target type: missing field `{needs}`")
-        if body.get("stream"):
-            return _invalid("This fake does not stream")
         fault = self._fault(request, body)
         if (unanswered := await transport_fault(fault) or _refusal(fault)) is not None:
             return unanswered
@@ -109,6 +113,12 @@ class FakeHuggingFace(FakeServer):
         answer.headers.update({"x-request-id": f"hf_fake_{self.calls.total()}", **_RATE_LIMIT})
         return answer
 
+    def _completed(self, body: Body, fault: str | None) -> Response:
+        completion = _completion(body, fault)
+        if not body.get("stream") or fault == "deaf":
+            return JSONResponse(completion)
+        return streamed(replace(script_of(completion, body), error=event(_OVERLOADED)), fault, self.pace, self.gone)
+
     def _fault(self, request: Request, body: dict[str, Any]) -> str | None:
         asked = self.begin(request, body)
         model = str(request.path_params.get("model"))
@@ -116,8 +126,8 @@ class FakeHuggingFace(FakeServer):
 
 
 def _unauthorized(request: Request) -> Response | None:
-    token = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if token and token != WRONG_KEY:
+    token = refused_key(request)
+    if token is None:
         return None
     return JSONResponse({"error": f"Invalid credentials in Authorization header: {token}"}, status_code=401)
 
@@ -135,7 +145,7 @@ def _refusal(fault: str | None) -> Response | None:
     return JSONResponse(body, status_code=status, headers=dict(_HEADERS.get(fault, {})))
 
 
-def _completion(body: Body, fault: str | None) -> Response:
+def _completion(body: Body, fault: str | None) -> dict[str, Any]:
     content, finish = _content(body), "stop"
     match fault:
         case "empty":
@@ -146,17 +156,15 @@ def _completion(body: Body, fault: str | None) -> Response:
             content, finish = "", "content_filter"
     given, made = max(1, len(_prompt(body)) // 4), len(content) // 4
     message = {"role": "assistant", "content": content}
-    return JSONResponse(
-        {
-            "object": "chat.completion",
-            "id": "",
-            "created": 1_767_225_600,
-            "model": body.get("model", "tgi"),
-            "system_fingerprint": "fake",
-            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish}],
-            "usage": {"prompt_tokens": given, "completion_tokens": made, "total_tokens": given + made},
-        }
-    )
+    return {
+        "object": "chat.completion",
+        "id": "",
+        "created": 1_767_225_600,
+        "model": body.get("model", "tgi"),
+        "system_fingerprint": "fake",
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish}],
+        "usage": {"prompt_tokens": given, "completion_tokens": made, "total_tokens": given + made},
+    }
 
 
 def _content(body: Body) -> str:
@@ -189,16 +197,12 @@ def _image(body: Body, fault: str | None) -> Response:
 
 
 def _prompt(body: Body) -> str:
-    if isinstance(body.get("inputs"), str):
-        return str(body["inputs"])
-    contents = [message.get("content") for message in body.get("messages", []) if isinstance(message, dict)]
-    parts = [part for content in contents for part in (content if isinstance(content, list) else [{"text": content}])]
-    return "\n".join(part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str))
+    return str(body["inputs"]) if isinstance(body.get("inputs"), str) else texts_of(body.get("messages"))
 
 
 def main() -> None:
     """Serve on loopback until a signal."""
-    serve(FakeHuggingFace().app(), "A fake HuggingFace on loopback.", 9103)
+    serve(FakeHuggingFace, "A fake HuggingFace on loopback.", 9103)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from artifacts.store import Artifact
 from contracts.kafka import Outgoing
+from contracts.live import StopCall
 from contracts.runs.commands import FromWorker, parse_command
 from contracts.topics import COMMANDS
 from contracts.work import ExecuteOrder
@@ -24,7 +25,7 @@ class MemoryClaims:
         self._changed = asyncio.Event()
         self._holders: dict[Key, str] = {}
 
-    async def claim(self, orders: Sequence[ExecuteOrder], token: str) -> set[Key]:
+    async def claim(self, orders: Sequence[ExecuteOrder | StopCall], token: str) -> set[Key]:
         """Claim orders for `token`."""
         self._asked += 1
         self._changed.set()
@@ -100,6 +101,12 @@ class MemoryPost:
         """What was said on `run.commands` so far."""
         said = [parse_command(record.value or b"") for record in self.sent if record.topic == COMMANDS.name]
         return [command for command in said if isinstance(command, FromWorker)]
+
+    async def until_sent(self, number: int) -> None:
+        """Return once so many records were sent, to whatever topic."""
+        while len(self.sent) < number:
+            self._arrived.clear()
+            await self._arrived.wait()
 
     async def until(self, number: int) -> list[FromWorker]:
         """Return the commands once there are `number` of them."""

@@ -2,12 +2,14 @@
 
 `python -m provider_worker.fakes.replicate --port 9102`, then `REPLICATE_BASE_URL=http://127.0.0.1:9102`. It wants a bearer token, any but
 `wrong-key`. It hosts acme/painter, acme/writer (official), acme/listener and acme/mixer. A prediction moves on when it is looked at:
-starting, processing, ended. `GET /_calls` counts the predictions that were begun, by path, `GET /_prompts` by prompt; `DELETE /_calls` forgets.
+starting, processing, ended; acme/writer's output grows meanwhile. `GET /_calls` counts the predictions that were begun, by path, and those that
+were `canceled`, `GET /_prompts` counts them by prompt; `DELETE /_calls` forgets.
 
-How a fault is chosen says `fakes.faults`. Instead of a prediction: 402, 403, 404, 422, 429 (with Retry-After), 429_body (which says in its
-body when to come back), 500, 503, 504. A prediction, but: slow (told after 1 s), hang (never told), reset, malformed, huge (21 MB). A
-prediction that ends badly: fails, nsfw, canceled, aborted, empty, removed, or never: stuck. Two looks that fail: look_403, look_429, look_500,
-look_reset, look_malformed; all of them: blind. An output that cannot be had: lost, torn, huge_output.
+How a fault is chosen says `fakes.faults`. Instead of a prediction: 401 (an expired token), 402, 403, 404, 422, 429 (with Retry-After), 429_body
+(which says in its body when to come back), 500, 502, 503, 504. A prediction, but: slow (told after 1 s), hang (never told), reset, malformed, huge
+(21 MB). A prediction that ends badly: fails, nsfw, canceled, aborted, empty, removed, or never: stuck. Two looks that fail: look_403, look_429,
+look_500, look_reset, look_malformed; all of them: blind. Two cancellations that fail: uncanceled. An output that cannot be had: lost, torn,
+huge_output.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from provider_worker.fakes.faults import WRONG_KEY, FakeServer, serve, transport_fault
+from provider_worker.fakes.faults import FakeServer, refused_key, serve, transport_fault
 from provider_worker.fakes.replicate_models import MODELS, version_of
 from provider_worker.fakes.replicate_predictions import AT, Prediction
 from provider_worker.providers.replicate.schemas import input_schema
@@ -36,6 +38,7 @@ _MODEL_OF = {version_of(name): name for name in MODELS}
 _FAILED_LOOKS = 2
 
 _STATUS: Mapping[str, tuple[int, str, str]] = {
+    "401": (401, "Unauthenticated", "Your authentication token has expired."),
     "402": (402, "Insufficient credit", "You have insufficient credit to run this model."),
     "403": (403, "Forbidden", "You do not have permission to perform this action."),
     "404": (404, "Not found", "The requested resource could not be found."),
@@ -43,6 +46,7 @@ _STATUS: Mapping[str, tuple[int, str, str]] = {
     "429": (429, "Too many requests", "Request was throttled."),
     "429_body": (429, "Too many requests", "Request was throttled. Your rate limit resets in ~5s."),
     "500": (500, "Internal server error", "Something went wrong."),
+    "502": (502, "Bad gateway", "The gateway got no answer."),
     "503": (503, "Service unavailable", "Try again later."),
     "504": (504, "Gateway timeout", "The gateway gave up waiting."),
 }
@@ -59,8 +63,8 @@ class _File:
 class FakeReplicate(FakeServer):
     """The server's memory: which predictions were begun, how often each was looked at, which files it got."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, pace: float = 0.0) -> None:
+        super().__init__(pace)
         self.looks: Counter[str] = Counter()
         self.files: dict[str, _File] = {}
         self._predictions: dict[str, Prediction] = {}
@@ -141,7 +145,7 @@ class FakeReplicate(FakeServer):
 
     def _begun(self, name: str, given: dict[str, Any], fault: str | None, base: str) -> Prediction:
         key = f"{len(self._predictions)}{name}{json.dumps(given, sort_keys=True)}"
-        prediction = Prediction(hashlib.sha256(key.encode()).hexdigest()[:26], name, given, fault, base)
+        prediction = Prediction(hashlib.sha256(key.encode()).hexdigest()[:26], name, given, fault, base, self.pace)
         self._predictions[prediction.id] = prediction
         return prediction
 
@@ -170,8 +174,11 @@ class FakeReplicate(FakeServer):
         prediction = self._predictions.get(request.path_params["id"])
         if prediction is None:
             return _problem(*_STATUS["404"])
-        if prediction.status in ("starting", "processing"):
-            prediction.status = "canceled"
+        if prediction.fault == "uncanceled" and prediction.deafness:
+            prediction.deafness -= 1
+            return _problem(*_STATUS["503"])
+        if prediction.cancel():
+            self.others["canceled"] += 1
         return JSONResponse(prediction.document())
 
     async def upload(self, request: Request) -> Response:
@@ -243,8 +250,7 @@ def _version(name: str, openapi: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refused(request: Request, model: str | None = None) -> Response | None:
-    token = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if not token or token == WRONG_KEY:
+    if (token := refused_key(request)) is not None:
         return _problem(401, "Unauthenticated", f"You did not pass a valid authentication token: {token}")
     return None if model is None or model in MODELS else _problem(*_STATUS["404"])
 
@@ -265,7 +271,7 @@ def _problem(
 
 def main() -> None:
     """Serve on loopback until a signal."""
-    serve(FakeReplicate().app(), "A fake Replicate on loopback.", 9102)
+    serve(FakeReplicate, "A fake Replicate on loopback.", 9102)
 
 
 if __name__ == "__main__":

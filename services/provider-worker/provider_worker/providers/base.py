@@ -14,8 +14,9 @@ from typing import Any, ClassVar, Self
 
 from chassis.settings import Settings
 from contracts.policy import Signals
-from contracts.work import CallIntent, Capabilities, Failure, Issue, Severity
+from contracts.work import CallIntent, Capabilities, Failure, Issue, Severity, Spent
 from provider_worker.ports import Artifacts
+from provider_worker.providers.progress import Progress, Unfinished
 from provider_worker.providers.validation import PayloadSchema
 
 
@@ -50,7 +51,7 @@ class Call:
     """The circumstances of one `execute`. `key` names the attempt; a vendor that takes an idempotency key gets it.
 
     `note` records the vendor's name for work that was begun, and returns when that is safe. `resume` is such a name, noted by an earlier
-    attempt that never saw the end of that work: it is asked about, and nothing is bought.
+    attempt that never saw the end of that work: it is asked about, and nothing is bought. `progress` is told what is heard meanwhile.
     """
 
     operation: str
@@ -60,6 +61,7 @@ class Call:
     artifacts: Artifacts
     resume: str | None = None
     note: Callable[[str], Awaitable[None]] = note_nowhere
+    progress: Progress = field(default_factory=Progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,10 @@ class AIProvider(ABC):
     async def estimate_cost(self, operation: str, payload: Mapping[str, Any]) -> Decimal | None:
         """Estimate what the call would cost in US dollars, or None where that is not known."""
 
+    def estimate_tokens(self, operation: str, payload: Mapping[str, Any]) -> int | None:  # noqa: ARG002 - for overriding
+        """Estimate the tokens that a call counts against a limit of tokens, rather too many than too few; None is not counted."""
+        return None
+
     @abstractmethod
     async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
         """Make one call with exactly `payload`; never try again.
@@ -146,6 +152,13 @@ class AIProvider(ABC):
         that is known. Any other exception counts as a bug
         in the provider, after which the call may have happened.
         """
+
+    async def stop(self, call: Unfinished) -> Spent:  # noqa: ARG002 - for overriding
+        """End for good a call whose connection is closed, where the vendor can be told, and say what was spent as far as that is known.
+
+        Two workers may say it of one call. What is raised counts as not known.
+        """
+        return Spent()
 
     @abstractmethod
     async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:

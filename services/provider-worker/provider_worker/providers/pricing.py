@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,6 +18,10 @@ from contracts.base import explain
 
 Prices = Mapping[str, Decimal]
 """By kind of thing that is paid for, such as `input` tokens; in US dollars, per million where it is tokens."""
+
+MILLION = Decimal(1_000_000)
+CHARACTERS_OF_A_TOKEN = 4
+"""For estimates: as vendors put it for English text."""
 
 _Models = dict[str, dict[str, Decimal]]
 _MODELS: TypeAdapter[_Models] = TypeAdapter(_Models)
@@ -40,12 +45,22 @@ class PriceTable:
         document = json.loads((files(package) / "prices.json").read_text())
         return cls(_MODELS.validate_python(document["models"]), document["as_of"])
 
+    def prices_of(self, model: Any, dated: re.Pattern[str]) -> Prices | None:
+        """Return the prices of a model, None where they are not known. A snapshot, whose name ends as `dated` says, costs what its model costs."""
+        return self.models.get(model) or self.models.get(dated.sub("", model)) if isinstance(model, str) else None
+
     def under(self, path: Path | None, provider: str) -> Self:
         """Return the table with what the operator's file says of `provider` over it: `{provider: {model: {kind: price}}}`.
 
         Raises BadPrices.
         """
         return self if path is None else type(self)({**self.models, **_read(path).get(provider, {})}, self.as_of)
+
+
+def count(usage: Mapping[str, Any], *names: str) -> int | None:
+    """Return what an answer's usage counts under the first of `names` that is a number, or None."""
+    found = (usage.get(name) for name in names)
+    return next((value for value in found if isinstance(value, int) and value >= 0), None)
 
 
 def _read(path: Path) -> dict[str, _Models]:

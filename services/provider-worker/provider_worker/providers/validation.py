@@ -36,6 +36,17 @@ def compile_schema(schema: Any) -> jsonschema_rs.Draft202012Validator:
         raise UnusableSchema(str(error).split("\n", 1)[0][:_LONGEST_MESSAGE]) from None
 
 
+def body_schema(title: str, members: Mapping[str, Any], required: Sequence[str]) -> dict[str, Any]:
+    """Return the JSON Schema of a request body. Members it does not know are allowed."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": title,
+        "type": "object",
+        "properties": dict(members),
+        "required": list(required),
+    }
+
+
 class PayloadSchema:
     """A payload's JSON Schema, checked and compiled once. Its objects describe their members without references."""
 
@@ -106,6 +117,11 @@ def unknown_members(
             )
         )
     return found
+
+
+def not_taken(name: str, message: str, fix: dict[str, Any]) -> Issue:
+    """Name a member that the schema allows and the model does not take, with its only mend."""
+    return Issue(code="model_does_not_take", message=message, path=f"/{name}", suggested_fix=fix, auto_fixable=True)
 
 
 def mend(value: Any, schema: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What is sent to Anthropic, and its JSON Schema. Structured output is asked for as the input of one tool."""
+"""What is sent to Anthropic, and its JSON Schema. Text streams unless told otherwise; structured output is the input of one tool."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contracts.work import CallIntent
 from provider_worker.providers.anthropic.files import block_of
 from provider_worker.providers.anthropic.rules import takes_force
 from provider_worker.providers.base import Attachment
+from provider_worker.providers.validation import body_schema
 
 TEXT, JSON = "text", "json"
 OPERATIONS = (TEXT, JSON)
@@ -68,28 +69,24 @@ _MEMBERS: dict[str, Any] = {
     "container": {"type": ["string", "object", "null"]},
     "diagnostics": {"type": ["object", "null"]},
     "inference_geo": {"type": ["string", "null"]},
-    "stream": {"type": "boolean", "const": False},
+    "stream": {"type": "boolean"},
 }
 
 
 def payload_schema() -> dict[str, Any]:
     """Return the JSON Schema of a request body. Members it does not know are allowed; a warning names them."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Anthropic message",
-        "type": "object",
-        "properties": _MEMBERS,
-        "required": ["model", "max_tokens", "messages"],
-    }
+    return body_schema("Anthropic message", _MEMBERS, ["model", "max_tokens", "messages"])
 
 
 def build(intent: CallIntent, attachments: Sequence[Attachment]) -> dict[str, Any]:
     """Build a request body. Raises ProviderError for an attachment that no content block can carry."""
     members = {name: value for name, value in intent.parameters.items() if name not in _OWN_NAMES}
+    streams = {"stream": True} if intent.operation == TEXT else {}
     body = {
         "model": intent.model,
         "max_tokens": DEFAULT_MAX_TOKENS,
         "messages": _messages(intent, attachments),
+        **streams,
         **members,
     }
     asks_already = "tools" in members or "output_config" in members

@@ -8,45 +8,61 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from provider_worker.providers.pricing import Prices, PriceTable
+from contracts.work import Spent
+from provider_worker.providers.pricing import CHARACTERS_OF_A_TOKEN, MILLION, Prices, PriceTable, count
+from provider_worker.providers.progress import Unfinished
 
-CHARACTERS_OF_A_TOKEN = 4
 TOKENS_OF_AN_IMAGE = 1600
 """Of one as large as the models of most generations look at; larger ones are scaled down."""
 
 TOKENS_OF_A_PDF = 3000
 """Of one page, at the upper end of what is documented; how many pages there are is not known before the call."""
 
-_MILLION = Decimal(1_000_000)
 _DATED = re.compile(r"-\d{8}$")
 _LONG = "long_"
 
 
 def cost_of(table: PriceTable, model: Any, usage: Mapping[str, Any]) -> Decimal | None:
     """Price the `usage` of an answer; None where a price or a count is missing, or something is charged that is not in the table."""
-    prices = _prices_of(table, model)
-    given, made = _count(usage, "input_tokens"), _count(usage, "output_tokens")
+    prices = table.prices_of(model, _DATED)
+    given, made = count(usage, "input_tokens"), count(usage, "output_tokens")
     if prices is None or given is None or made is None or _has_surcharge(usage):
         return None
     tokens = {"input": given, "output": made, **_cached(usage)}
     prices = _banded(prices, sum(tokens.values()) - made)
     if any(number and kind not in prices for kind, number in tokens.items()):
         return None
-    return sum((number * prices[kind] for kind, number in tokens.items() if number), Decimal(0)) / _MILLION
+    return sum((number * prices[kind] for kind, number in tokens.items() if number), Decimal(0)) / MILLION
 
 
 def estimate(table: PriceTable, payload: Mapping[str, Any]) -> Decimal | None:
     """Estimate what a call may cost at most: a token for four characters, 1,600 for an image, 3,000 for a PDF, all of `max_tokens`."""
+    usage = estimate_usage(payload)
+    return None if usage is None else cost_of(table, payload.get("model"), usage)
+
+
+def estimate_usage(payload: Mapping[str, Any]) -> dict[str, int] | None:
+    """Estimate what a message will say of its usage at most, or None for one that says not how long it may be."""
     most = payload.get("max_tokens")
     if not isinstance(most, int) or most < 0:
         return None
     tools = len(json.dumps(payload.get("tools", []))) // CHARACTERS_OF_A_TOKEN
     given = _tokens(payload.get("system")) + _tokens(payload.get("messages")) + tools
-    return cost_of(table, payload.get("model"), {"input_tokens": given, "output_tokens": most})
+    return {"input_tokens": given, "output_tokens": most}
 
 
-def _prices_of(table: PriceTable, model: Any) -> Prices | None:
-    return table.models.get(model) or table.models.get(_DATED.sub("", model)) if isinstance(model, str) else None
+def spent(table: PriceTable, call: Unfinished) -> Spent:
+    """Say what a message cost that was ended early: what was counted there, and what was not by its length.
+
+    One whose answer would have come whole is taken to go on unheard, so it costs what it may cost at most.
+    """
+    payload = call.payload or {}
+    if payload.get("stream") is True:
+        payload = {**payload, "max_tokens": -(-call.characters // CHARACTERS_OF_A_TOKEN)}
+    estimated = estimate_usage(payload) or {}
+    usage = {**estimated, **call.usage}
+    is_told = estimated.keys() <= call.usage.keys()
+    return Spent(usage=usage, cost=cost_of(table, payload.get("model"), usage), estimated=not is_told)
 
 
 def _has_surcharge(usage: Mapping[str, Any]) -> bool:
@@ -64,12 +80,12 @@ def _banded(prices: Prices, prompt_tokens: int) -> Prices:
 def _cached(usage: Mapping[str, Any]) -> dict[str, int]:
     """Count the tokens that were written to the cache and read from it; `input_tokens` are those beside them."""
     kept = usage.get("cache_creation")
-    hour = _count(kept, "ephemeral_1h_input_tokens") or 0 if isinstance(kept, Mapping) else 0
-    written = _count(usage, "cache_creation_input_tokens") or 0
+    hour = count(kept, "ephemeral_1h_input_tokens") or 0 if isinstance(kept, Mapping) else 0
+    written = count(usage, "cache_creation_input_tokens") or 0
     return {
         "cache_write_1h": hour,
         "cache_write_5m": max(0, written - hour),
-        "cache_read": _count(usage, "cache_read_input_tokens") or 0,
+        "cache_read": count(usage, "cache_read_input_tokens") or 0,
     }
 
 
@@ -86,8 +102,3 @@ def _tokens(value: Any) -> int:
         case list():
             return sum(map(_tokens, value))
     return 0
-
-
-def _count(usage: Mapping[str, Any], name: str) -> int | None:
-    value = usage.get(name)
-    return value if isinstance(value, int) and value >= 0 else None

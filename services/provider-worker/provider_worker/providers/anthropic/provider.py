@@ -6,80 +6,50 @@ parameters of their day.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import structlog
-
-from chassis.settings import Settings
-from contracts.work import CallIntent, Capabilities, Failure, Issue, ModelInfo
+from contracts.work import CallIntent, Issue, ModelInfo, Spent
 from provider_worker.providers.anthropic.auditing import audit_message
 from provider_worker.providers.anthropic.files import with_files
 from provider_worker.providers.anthropic.payloads import JSON, OPERATIONS, TEXT, build, payload_schema
-from provider_worker.providers.anthropic.prices import estimate
+from provider_worker.providers.anthropic.prices import estimate, estimate_usage, spent
 from provider_worker.providers.anthropic.rules import anthropic_issues
-from provider_worker.providers.base import AIProvider, Answer, Attachment, Audit, Call, ProviderError
-from provider_worker.providers.http.failures import malformed
-from provider_worker.providers.pricing import PriceTable
+from provider_worker.providers.anthropic.streaming import read_stream
+from provider_worker.providers.base import Answer, Attachment, Audit, Call
+from provider_worker.providers.http.bodies import parse
+from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.validation import PayloadSchema, unknown_members
+from provider_worker.providers.vendor import NO_KEY, VendorProvider
 
 if TYPE_CHECKING:
-    import httpx2
-
     from provider_worker.providers.anthropic.connection import Connection
 
 DEFAULT_MODEL = "claude-haiku-5-5"
-NO_KEY = "none"
-"""What servers that ask for no key are sent in its place; the SDK insists on one."""
-
-_log = structlog.get_logger(__name__)
 
 
-class AnthropicProvider(AIProvider):
-    """Anthropic itself, or the server at `base_url`, which may need no key."""
+class AnthropicProvider(VendorProvider["Connection"]):
+    """Anthropic itself, or any server that speaks its protocol."""
 
     name: ClassVar[str] = "anthropic"
     tools: ClassVar[Mapping[str, str | None]] = {"claude": TEXT, "anthropic-text": TEXT}
+    title: ClassVar[str] = "Anthropic"
+    description: ClassVar[str] = "Anthropic's models, or those of any server that speaks the Messages protocol."
+    key_setting: ClassVar[str] = "anthropic_api_key"
+    url_setting: ClassVar[str] = "anthropic_base_url"
+    prices_package: ClassVar[str | None] = __package__
+    operations: ClassVar[tuple[str, ...]] = OPERATIONS
+    default_model: ClassVar[str | None] = DEFAULT_MODEL
 
     def __init__(self, key: str | None, base_url: str | None, own_prices: Path | None = None) -> None:
-        self._key = key
-        self._prices = PriceTable.of(__package__).under(own_prices, self.name)
-        self._is_anthropic = base_url is None
-        self._connection = _connect(key or NO_KEY, base_url) if key or base_url else None
+        super().__init__(key, base_url, own_prices)
         self._schema = PayloadSchema(payload_schema())
 
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """Make the provider. A key that no HTTP header can carry counts as none."""
-        key = settings.anthropic_api_key.get_secret_value().strip() if settings.anthropic_api_key else ""
-        if key and not (key.isascii() and key.isprintable()):
-            _log.error("ANTHROPIC_API_KEY holds characters that no key has; it is not used")
-            key = ""
-        return cls(key or None, settings.anthropic_base_url, settings.prices)
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Return the key."""
-        return (self._key,) if self._key else ()
-
-    async def get_capabilities(self) -> Capabilities:
-        """Say what can be asked for. Any model is passed on; those with a known price are listed."""
-        return Capabilities(
-            provider=self.name,
-            description="Anthropic's models, or those of any server that speaks the Messages protocol.",
-            tool_names=tuple(self.tools),
-            operations=OPERATIONS,
-            default_operation=TEXT,
-            models=tuple(ModelInfo(name=model, operations=OPERATIONS) for model in self._prices.models),
-            default_model=DEFAULT_MODEL,
-            any_model=True,
-            safe_to_repeat=False,
-            configured=self._connection is not None,
-            rate_limit=await self.get_rate_limit_status(),
-        )
+    def models(self) -> tuple[ModelInfo, ...]:
+        """Return the models with a known price."""
+        return tuple(ModelInfo(name=model, operations=OPERATIONS) for model in self._prices.models)
 
     def payload_schema(self, operation: str) -> PayloadSchema:  # noqa: ARG002 - both operations send messages
         """Return the JSON Schema of request bodies."""
@@ -99,42 +69,36 @@ class AnthropicProvider(AIProvider):
         issues += unknown_members(
             payload, known, [], "it is passed on as it is, and Anthropic refuses what it does not know"
         )
-        return issues + (anthropic_issues(payload) if self._is_anthropic else [])
+        return issues + (anthropic_issues(payload) if self._base_url is None else [])
 
     async def estimate_cost(self, operation: str, payload: Mapping[str, Any]) -> Decimal | None:  # noqa: ARG002
         """Estimate by the price table what the call may cost at most."""
         return estimate(self._prices, payload)
 
+    def estimate_tokens(self, operation: str, payload: Mapping[str, Any]) -> int | None:  # noqa: ARG002
+        """Estimate as for the cost."""
+        usage = estimate_usage(payload)
+        return None if usage is None else sum(usage.values())
+
     async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
-        """Post the payload once."""
-        if self._connection is None:
-            message = "The worker holds no key for Anthropic."
-            raise ProviderError(Failure(code="provider_unconfigured", message=message))
-        response = await self._connection.post("/v1/messages", await with_files(payload, call.artifacts))
-        return Answer(_parse(response), response.headers.get("request-id"))
+        """Post the payload once. A server that was asked for a stream may answer as a whole all the same."""
+        connection = self._connected()
+        async with connection.post("/v1/messages", await with_files(payload, call.artifacts)) as reply:
+            if reply.is_stream:
+                raw = await read_stream(reply.events(), call.progress)
+            else:
+                raw = parse(await reply.body(), reply.status)
+        return Answer(raw, reply.headers.get("request-id"))
+
+    async def stop(self, call: Unfinished) -> Spent:
+        """Say what was spent: to close its connection is all that ends a message."""
+        return spent(self._prices, call)
 
     async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
         """Read the answer."""
         return audit_message(self._prices, payload, raw, as_json=operation == JSON)
 
-    async def get_rate_limit_status(self) -> dict[str, Any] | None:
-        """Return the limits that the last response spoke of."""
-        return self._connection.limits if self._connection is not None else None
+    def _connect(self, key: str | None, base_url: str | None) -> Connection:
+        from provider_worker.providers.anthropic.connection import Connection  # noqa: PLC0415 - only who calls pays for the SDK
 
-    async def close(self) -> None:
-        """Close the connections."""
-        if self._connection is not None:
-            await self._connection.close()
-
-
-def _connect(key: str, base_url: str | None) -> Connection:
-    from provider_worker.providers.anthropic.connection import Connection  # noqa: PLC0415 - only who calls pays for the SDK
-
-    return Connection(key, base_url)
-
-
-def _parse(response: httpx2.Response) -> Any:
-    try:
-        return json.loads(response.content)
-    except (ValueError, RecursionError) as error:
-        raise ProviderError(malformed(len(response.content), response.status_code)) from error
+        return Connection(key or NO_KEY, base_url)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from contracts.work import Issue, Severity
-from provider_worker.providers.validation import at, pointer
+from provider_worker.providers.validation import at, not_taken, pointer
 
 _FIFTH = re.compile(r"\bclaude-(fable|mythos|[a-z]+-([5-9]|\d\d))\b")
 """Models that think unless told otherwise. While a model thinks no tool can be forced on it, and some of these never stop."""
@@ -26,13 +26,13 @@ def takes_force(payload: Mapping[str, Any]) -> bool:
 def anthropic_issues(payload: Mapping[str, Any]) -> list[Issue]:
     """Name what Anthropic itself does not take: sampling parameters, and a forced tool or a begun answer where the model thinks."""
     issues = [
-        _mendable(name, f"Anthropic's interface of 2026-10-21 takes no {name}, not even the default.", {name: None})
+        not_taken(name, f"Anthropic's interface of 2026-10-21 takes no {name}, not even the default.", {name: None})
         for name in _SAMPLING
         if name in payload
     ]
     if at(payload, ["tool_choice", "type"]) in _FORCED and not takes_force(payload):
         freed = {"tool_choice": {"type": "auto", "name": None}}
-        issues.append(_mendable("tool_choice", f"No tool can be forced on {payload.get('model')} as it thinks.", freed))
+        issues.append(not_taken("tool_choice", f"No tool can be forced on {payload.get('model')} as it thinks.", freed))
     return [*issues, *_conversation_issues(payload)]
 
 
@@ -56,7 +56,3 @@ def _conversation_issues(payload: Mapping[str, Any]) -> Iterator[Issue]:
 def _is_fifth(payload: Mapping[str, Any]) -> bool:
     model = payload.get("model")
     return isinstance(model, str) and _FIFTH.search(model) is not None
-
-
-def _mendable(name: str, message: str, fix: dict[str, Any]) -> Issue:
-    return Issue(code="model_does_not_take", message=message, path=f"/{name}", suggested_fix=fix, auto_fixable=True)

@@ -1,4 +1,4 @@
-"""A bound on what is read of an answer, for both HTTP libraries that the vendors' SDKs are built on."""
+"""Bounds on an answer, how large and how long, for both HTTP libraries that the vendors' SDKs are built on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from types import ModuleType
 from typing import Any
 
 from provider_worker.providers.http.failures import MAX_RESPONSE_BYTES, ResponseTooLarge
+
+SECONDS = {"connect": 10.0, "read": 540.0, "write": 60.0, "pool": 10.0}
+"""How long a call waits for what. Reading waits for a whole answer, which a model that thinks, or is being loaded, may take minutes for."""
 
 PLAIN = {"accept-encoding": "identity"}
 """Headers that go with a bound: it counts what arrives."""

@@ -35,7 +35,27 @@ _USED_UP = {
 }
 """What is said with 402, 429 or, by Anthropic, 400."""
 
-_FILTERED = {"content_filter", "content_policy_violation", "moderation_blocked"}
+_FILTERED = {
+    "content_filter",
+    "content_policy_violation",
+    "moderation_blocked",
+    "image_content_policy_violation",
+    "bio_policy",
+    "misalignment_policy_violation",
+}
+
+_STATUS_OF_EVENTS = {
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "request_too_large": 413,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "timeout_error": 504,
+}
+"""What servers say after they began to answer, by the status that they would have begun with. All else is an error of theirs."""
+
+_BEGINNINGS_OF_REFUSALS = ("invalid_", "image_", "unsupported_", "empty_", "failed_to_download")
 
 _UNWRITTEN = {"UnsupportedProtocol", "LocalProtocolError", "InvalidURL"}
 _UNCONNECTED = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
@@ -94,6 +114,36 @@ def of_connection(cause: BaseException | None) -> Failure:
     else:
         code, message = "connection_lost", f"The connection broke before the answer was complete ({name})."
     return Failure(code=code, message=f"{message} The call may have happened.", retryable=True, uncertain=True)
+
+
+def malformed_event() -> Failure:
+    """Say what an event of a stream means that is not JSON."""
+    return Failure(code="malformed_response", message="The answer's stream holds an event that is not JSON.")
+
+
+def of_event(error: object) -> Failure:
+    """Say what it means that a server told of an error after it began to answer: it said so itself, so the call is known to have failed."""
+    told = error if isinstance(error, Mapping) else {"message": error}
+    codes = [code for name in ("code", "type") if isinstance(code := told.get(name), str)]
+    usual = 400 if any(code.startswith(_BEGINNINGS_OF_REFUSALS) for code in codes) else 500
+    status = next((_STATUS_OF_EVENTS[code] for code in codes if code in _STATUS_OF_EVENTS), usual)
+    said = told.get("message")
+    message = said if isinstance(said, str) and said else "The server broke off its answer and gave no reason."
+    return of_status(status, {}, message, codes).changed({"status": None})
+
+
+def unended() -> Failure:
+    """Say what it means that a stream ended without its last event."""
+    message = "The answer's stream ended before the answer was complete. The call may have happened."
+    return Failure(code="connection_lost", message=message, retryable=True, uncertain=True)
+
+
+def half_heard(failure: Failure) -> Failure:
+    """Say what a failure means that came after the beginning of an answer: that is paid for, so no attempt follows by itself."""
+    if failure.uncertain or not failure.retryable:
+        return failure
+    message = f"{failure.message} The answer had begun, and is paid for."
+    return failure.changed({"message": message, "uncertain": True})
 
 
 def malformed(size: int, status: int | None = None) -> Failure:

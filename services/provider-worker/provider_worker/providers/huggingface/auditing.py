@@ -13,8 +13,9 @@ from typing import Any
 from contracts.policy import Signals
 from contracts.work import Failure
 from provider_worker.providers.base import Audit, ProviderError
-from provider_worker.providers.openai.auditing import audit_chat
+from provider_worker.providers.chat.auditing import audit_chat
 from provider_worker.providers.pricing import PriceTable
+from provider_worker.providers.reading import ENDED, IMAGES
 from provider_worker.providers.validation import at
 
 _ENDS = {"eos_token": "stop", "stop_sequence": "stop"}
@@ -22,11 +23,6 @@ _ENDS = {"eos_token": "stop", "stop_sequence": "stop"}
 
 _DOUBTFUL = 0.5
 
-_IMAGES = {
-    "type": "object",
-    "properties": {"images": {"type": "array", "items": {"type": "string", "format": "uri"}, "minItems": 1}},
-    "required": ["images"],
-}
 _LABEL = {
     "type": "object",
     "properties": {"label": {"type": "string"}, "score": {"type": "number"}},
@@ -56,7 +52,7 @@ def audit_image(raw: Any) -> Audit:
     image = at(raw, ["image"])
     if not isinstance(image, str):
         raise ProviderError(Failure(code="empty_response", message="The server answered without an image."))
-    return Audit({"images": [image]}, _IMAGES, Signals(response_quality=1.0))
+    return Audit({"images": [image]}, IMAGES, Signals(response_quality=ENDED))
 
 
 def audit_classification(raw: Any) -> Audit:

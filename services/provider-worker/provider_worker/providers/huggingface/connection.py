@@ -5,7 +5,9 @@ Nothing that a worker without a token imports may import this: the SDK takes 20 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -17,17 +19,18 @@ from huggingface_hub.inference._common import RequestParameters
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined] # public, but loaded by name
 
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.http.bounding import PLAIN, bound_by
-from provider_worker.providers.http.failures import ResponseTooLarge
+from provider_worker.providers.http.bounding import PLAIN, SECONDS, bound_by
+from provider_worker.providers.http.failures import ResponseTooLarge, malformed_event
+from provider_worker.providers.http.limits import Limits
 from provider_worker.providers.huggingface.addresses import Addresses
 from provider_worker.providers.huggingface.errors import Refused, failure_of
 from provider_worker.providers.huggingface.limits import rate_limit
 
-TIMEOUT = httpx2.Timeout(connect=10, read=540, write=60, pool=10)
-"""Seconds. Reading waits for a whole answer, which a model that is being loaded may take minutes for."""
+TIMEOUT = httpx2.Timeout(**SECONDS)
 
 _REDIRECT = 300
-_answered: ContextVar[httpx2.Headers] = ContextVar("answered")
+_DONE = "[DONE]"
+_answered: ContextVar[httpx2.Response] = ContextVar("answered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,30 @@ class Reply:
     headers: Mapping[str, str]
 
 
+class Coming:
+    """An answer that is on its way: as events, or as one body from a server that does not stream."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self._response = response
+        self.headers: Mapping[str, str] = response.headers
+        self.is_stream = response.headers.get("content-type", "").lower().startswith("text/event-stream")
+
+    async def body(self) -> bytes:
+        """Return the whole body. Raises ProviderError."""
+        with _told_apart():
+            return await self._response.aread()
+
+    async def chunks(self) -> AsyncGenerator[Any]:
+        """Return what the events hold, until the one that says that all is said. Raises ProviderError."""
+        with _told_apart():
+            # The SDK's own reader takes some letters for the end of a line, and leaves the rest of their event out.
+            async for event in httpx2.EventSource(self._response, max_event_size=None):
+                if event.data == _DONE:
+                    return
+                if event.data:
+                    yield _parsed(event.data)
+
+
 class Connection:
     """A client that tries once. Nothing connects before the first call."""
 
@@ -45,45 +72,65 @@ class Connection:
         self._addresses = addresses
         # False rather than None, for which the SDK would send whatever token it finds on this machine.
         self._headers = build_hf_headers(token=token or False, library_name="countersign")
+        self.limits = Limits(rate_limit)
         self._http = httpx2.AsyncClient(
             headers=PLAIN,
-            event_hooks={"response": [bound_by(httpx2), self._note]},
+            event_hooks={"response": [bound_by(httpx2), self.limits.note, self._note]},
         )
-        self._client = _Client(self._http, timeout)
-        self.limits: dict[str, Any] | None = None
+        self._timeout = timeout
 
-    async def chat(self, body: dict[str, Any], key: str) -> Reply:
-        """Complete a chat once. Raises ProviderError."""
-        return await self._post(self._addresses.chat, "conversational", body, key)
+    @contextlib.asynccontextmanager
+    async def chat(self, body: dict[str, Any], key: str) -> AsyncIterator[Coming]:
+        """Complete a chat once, and give the answer while it comes; whoever leaves closes the connection. Raises ProviderError."""
+        client = _Client(self._http, self._timeout)
+        async with client.exit_stack:
+            with _told_apart():
+                await client._inner_post(self._request(self._addresses.chat, "conversational", body, key), stream=True)  # noqa: SLF001
+            yield Coming(_answered.get())
 
     async def run(self, task: str, model: str, body: dict[str, Any], key: str) -> Reply:
         """Run a model's pipeline for `task` once. Raises ProviderError."""
-        return await self._post(f"{self._addresses.models}/{model}", task, body, key)
+        request = self._request(f"{self._addresses.models}/{model}", task, body, key)
+        with _told_apart():
+            content = await _Client(self._http, self._timeout)._inner_post(request)  # noqa: SLF001
+        return Reply(content, _answered.get().headers)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
 
-    async def _post(self, url: str, task: str, body: dict[str, Any], key: str) -> Reply:
+    def _request(self, url: str, task: str, body: dict[str, Any], key: str) -> RequestParameters:
         headers = {**self._headers, "x-request-id": quote(key)}
-        request = RequestParameters(url=url, task=task, model=None, json=body, data=None, headers=headers)
-        try:
-            # The SDK's typed methods would drop members that are null, rewrite `response_format` and decode images.
-            content = await self._client._inner_post(request)  # noqa: SLF001 - there is no public way to send a body as it is
-        except (Refused, ResponseTooLarge, httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise ProviderError(failure_of(error)) from error
-        return Reply(content, _answered.get())
+        return RequestParameters(url=url, task=task, model=None, json=body, data=None, headers=headers)
 
     async def _note(self, response: httpx2.Response) -> None:
-        self.limits = rate_limit(response.headers) or self.limits
         if response.status_code >= _REDIRECT:
             await response.aread()
             raise Refused(response)
-        _answered.set(response.headers)
+        _answered.set(response)
+
+
+@contextlib.contextmanager
+def _told_apart() -> Iterator[None]:
+    try:
+        yield
+    except (Refused, ResponseTooLarge, httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise ProviderError(failure_of(error)) from error
+
+
+def _parsed(data: str) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ProviderError(malformed_event()) from error
 
 
 class _Client(AsyncInferenceClient):
-    """The SDK's client over an HTTP client of ours: its own would follow redirects and read without a bound."""
+    """The SDK's client over an HTTP client of ours: its own would follow redirects and read without a bound.
+
+    One for each call, since it keeps a stream open until it is closed itself. Its `_inner_post` is the only way to send a body as it is:
+    its typed methods would drop members that are null, rewrite `response_format` and decode images.
+    """
 
     def __init__(self, http: httpx2.AsyncClient, timeout: httpx2.Timeout) -> None:
         super().__init__(timeout=timeout)  # type: ignore[arg-type] # it hands it on to httpx2, which takes this as well

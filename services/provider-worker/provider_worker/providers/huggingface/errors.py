@@ -7,7 +7,6 @@ Refusals are read here and not by the SDK, whose reading of them stumbles over b
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ import httpx2
 from huggingface_hub.errors import InferenceTimeoutError
 
 from contracts.work import Failure
+from provider_worker.providers.http.bodies import parse_refusal
 from provider_worker.providers.http.failures import ResponseTooLarge, of_connection, of_size, of_status
 from provider_worker.providers.huggingface.limits import rate_limit
 
@@ -41,20 +41,13 @@ def failure_of(error: Exception) -> Failure:
 
 
 def _of_refusal(response: httpx2.Response) -> Failure:
-    body = _body(response)
+    body = parse_refusal(response.content)
+    body = body if isinstance(body, Mapping) else {}
     error = body.get("error")
     named = error if isinstance(error, Mapping) else {}
     said = "; ".join(_said(error)) or response.headers.get("x-error-message")
     codes = [code for code in (body.get("error_type"), named.get("code"), named.get("type")) if isinstance(code, str)]
     return of_status(response.status_code, _headers(response, body), said, codes)
-
-
-def _body(response: httpx2.Response) -> Mapping[str, Any]:
-    try:
-        body = json.loads(response.content)
-    except (ValueError, RecursionError):
-        return {}
-    return body if isinstance(body, Mapping) else {}
 
 
 def _said(error: Any) -> Iterator[str]:

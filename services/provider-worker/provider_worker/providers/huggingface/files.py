@@ -8,22 +8,14 @@ from typing import Any
 from contracts.work import Failure
 from provider_worker.ports import Artifacts
 from provider_worker.providers.base import ProviderError
-
-_SIGNATURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
+from provider_worker.providers.files import image_type
 
 
 async def keep_image(body: bytes, headers: Mapping[str, str], artifacts: Artifacts) -> dict[str, Any]:
     """Return an answer that names the kept image by its ref. Raises ProviderError when the bytes are no image."""
-    media_type = _media_type(body)
+    media_type = image_type(body)
     if media_type is None:
         said = headers.get("content-type", "bytes without a type")[:100]
         message = f"The server answered with {len(body)} bytes that are no image ({said})."
         raise ProviderError(Failure(code="malformed_response" if body else "empty_response", message=message))
     return {"image": await artifacts.keep(body, media_type), "media_type": media_type, "size": len(body)}
-
-
-def _media_type(body: bytes) -> str | None:
-    # By their signature alone: what a server declares would be shown to a reviewer's browser.
-    if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
-        return "image/webp"
-    return next((kind for signature, kind in _SIGNATURES.items() if body.startswith(signature)), None)

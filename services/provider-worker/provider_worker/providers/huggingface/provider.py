@@ -6,39 +6,31 @@ through the router, which picks who serves the model; images and labels come fro
 
 from __future__ import annotations
 
-import json
+import contextlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import structlog
-
-from chassis.settings import Settings
-from contracts.work import CallIntent, Capabilities, Failure, Issue, ModelInfo
-from provider_worker.providers.base import AIProvider, Answer, Attachment, Audit, Call, ProviderError
-from provider_worker.providers.http.failures import malformed
+from contracts.work import CallIntent, Issue, ModelInfo, Spent
+from provider_worker.providers.base import Answer, Attachment, Audit, Call
+from provider_worker.providers.chat.files import with_files
+from provider_worker.providers.chat.payloads import CHATS, JSON, TEXT
+from provider_worker.providers.chat.prices import estimate_chat, estimate_usage, spent_on
+from provider_worker.providers.chat.streaming import gather_chat
+from provider_worker.providers.http.bodies import parse
 from provider_worker.providers.huggingface.addresses import Addresses
 from provider_worker.providers.huggingface.auditing import audit_classification, audit_completion, audit_image
 from provider_worker.providers.huggingface.files import keep_image
 from provider_worker.providers.huggingface.payloads import build, split
 from provider_worker.providers.huggingface.rules import CLASSIFIER, ZERO_SHOT, label_issues
-from provider_worker.providers.huggingface.schemas import (
-    CHATS,
-    CLASSIFICATION,
-    IMAGE,
-    JSON,
-    OPERATIONS,
-    TEXT,
-    schema_of,
-)
-from provider_worker.providers.openai.files import with_files
-from provider_worker.providers.openai.prices import estimate_chat
-from provider_worker.providers.pricing import PriceTable
+from provider_worker.providers.huggingface.schemas import CLASSIFICATION, IMAGE, OPERATIONS, schema_of
+from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.validation import PayloadSchema, unknown_members
+from provider_worker.providers.vendor import VendorProvider
 
 if TYPE_CHECKING:
-    from provider_worker.providers.huggingface.connection import Connection, Reply
+    from provider_worker.providers.huggingface.connection import Connection
 
 DEFAULT_MODEL = "openai/gpt-oss-120b"
 DEFAULT_IMAGE_MODEL = "stabilityai/stable-diffusion-xl-base-1.0"
@@ -49,55 +41,32 @@ _MODELS = {
     CLASSIFIER: (CLASSIFICATION,),
     ZERO_SHOT: (CLASSIFICATION,),
 }
-_NO_PRICES = PriceTable({}, "")
-"""HuggingFace has no prices of its own to ship: the router charges what the chosen server charges, `hf-inference` by the second."""
 
 _PASSED_ON = "it is passed on as it is"
-_log = structlog.get_logger(__name__)
 
 
-class HuggingFaceProvider(AIProvider):
-    """HuggingFace itself, or the server at `base_url`, which may need no token."""
+class HuggingFaceProvider(VendorProvider["Connection"]):
+    """HuggingFace itself, or any Text Generation Inference server."""
 
     name: ClassVar[str] = "huggingface"
     tools: ClassVar[Mapping[str, str | None]] = {"hf": None, "hf-text": TEXT, "hf-image": IMAGE}
+    title: ClassVar[str] = "HuggingFace"
+    description: ClassVar[str] = "Models on the HuggingFace Hub, or those of any Text Generation Inference server."
+    credential: ClassVar[str] = "token"
+    key_setting: ClassVar[str] = "hf_token"
+    url_setting: ClassVar[str] = "hf_base_url"
+    # No prices of its own: the router charges what the chosen server charges, `hf-inference` by the second.
+    operations: ClassVar[tuple[str, ...]] = OPERATIONS
+    default_model: ClassVar[str | None] = DEFAULT_MODEL
 
-    def __init__(self, token: str | None, base_url: str | None, own_prices: Path | None = None) -> None:
-        self._token = token
+    def __init__(self, key: str | None, base_url: str | None, own_prices: Path | None = None) -> None:
         self._addresses = Addresses.under(base_url)
-        self._prices = _NO_PRICES.under(own_prices, self.name)
-        self._connection = _connect(token, self._addresses) if token or base_url else None
+        super().__init__(key, base_url, own_prices)
         self._schemas = {operation: PayloadSchema(schema_of(operation)) for operation in OPERATIONS}
 
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """Make the provider. A token that no HTTP header can carry counts as none."""
-        token = settings.hf_token.get_secret_value().strip() if settings.hf_token else ""
-        if token and not (token.isascii() and token.isprintable()):
-            _log.error("HF_TOKEN holds characters that no token has; it is not used")
-            token = ""
-        return cls(token or None, settings.hf_base_url, settings.prices)
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Return the token."""
-        return (self._token,) if self._token else ()
-
-    async def get_capabilities(self) -> Capabilities:
-        """Say what can be asked for. Any model is passed on; those that are taken by default are listed."""
-        return Capabilities(
-            provider=self.name,
-            description="Models on the HuggingFace Hub, or those of any Text Generation Inference server.",
-            tool_names=tuple(self.tools),
-            operations=OPERATIONS,
-            default_operation=TEXT,
-            models=tuple(ModelInfo(name=name, operations=operations) for name, operations in _MODELS.items()),
-            default_model=DEFAULT_MODEL,
-            any_model=True,
-            safe_to_repeat=False,
-            configured=self._connection is not None,
-            rate_limit=await self.get_rate_limit_status(),
-        )
+    def models(self) -> tuple[ModelInfo, ...]:
+        """Return the models that are taken by default."""
+        return tuple(ModelInfo(name=name, operations=operations) for name, operations in _MODELS.items())
 
     def payload_schema(self, operation: str) -> PayloadSchema:
         """Return the JSON Schema of an operation's payloads."""
@@ -125,14 +94,25 @@ class HuggingFaceProvider(AIProvider):
         """Estimate a chat by the operator's own prices; there are no others."""
         return estimate_chat(self._prices, payload) if operation in CHATS else None
 
+    def estimate_tokens(self, operation: str, payload: Mapping[str, Any]) -> int | None:
+        """Estimate chats alone: what others use is not told in tokens."""
+        return sum(estimate_usage(payload).values()) if operation in CHATS else None
+
     async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
-        """Post the payload once."""
-        if self._connection is None:
-            message = "The worker holds no token for HuggingFace."
-            raise ProviderError(Failure(code="provider_unconfigured", message=message))
-        reply = await self._reply(self._connection, payload, call)
-        raw = await keep_image(reply.body, reply.headers, call.artifacts) if call.operation == IMAGE else _parse(reply)
+        """Post the payload once. A server that was asked for a stream may answer as a whole all the same."""
+        connection = self._connected()
+        if call.operation in CHATS:
+            return await _complete(connection, payload, call)
+        model, body = split(payload)
+        task = "text-to-image" if call.operation == IMAGE else _classification(body)
+        reply = await connection.run(task, model, body, call.key)
+        is_image = call.operation == IMAGE
+        raw = await keep_image(reply.body, reply.headers, call.artifacts) if is_image else parse(reply.body)
         return Answer(raw, reply.headers.get("x-request-id"))
+
+    async def stop(self, call: Unfinished) -> Spent:
+        """Say what was spent on a chat: to close its connection is all that ends one. What others cost is not told in tokens."""
+        return spent_on(self._prices, call) if call.operation in CHATS else Spent()
 
     async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
         """Read the answer by its operation."""
@@ -144,37 +124,23 @@ class HuggingFaceProvider(AIProvider):
             case _:
                 return audit_completion(self._prices, payload, raw, as_json=operation == JSON)
 
-    async def get_rate_limit_status(self) -> dict[str, Any] | None:
-        """Return the limits that the last response spoke of."""
-        return self._connection.limits if self._connection is not None else None
+    def _connect(self, key: str | None, base_url: str | None) -> Connection:  # noqa: ARG002 - the addresses are made of it
+        from provider_worker.providers.huggingface.connection import Connection  # noqa: PLC0415 - only who calls pays for the SDK
 
-    async def close(self) -> None:
-        """Close the connections."""
-        if self._connection is not None:
-            await self._connection.close()
+        return Connection(key, self._addresses)
 
-    async def _reply(self, connection: Connection, payload: Mapping[str, Any], call: Call) -> Reply:
-        if call.operation in CHATS:
-            return await connection.chat(await with_files(payload, call.artifacts), call.key)
-        model, body = split(payload)
-        task = "text-to-image" if call.operation == IMAGE else _classification(body)
-        return await connection.run(task, model, body, call.key)
+
+async def _complete(connection: Connection, payload: Mapping[str, Any], call: Call) -> Answer:
+    async with connection.chat(await with_files(payload, call.artifacts), call.key) as coming:
+        if coming.is_stream:
+            async with contextlib.aclosing(coming.chunks()) as chunks:
+                raw = await gather_chat(chunks, call.progress)
+        else:
+            raw = parse(await coming.body())
+    return Answer(raw, coming.headers.get("x-request-id"))
 
 
 def _classification(body: Mapping[str, Any]) -> str:
     parameters = body.get("parameters")
     given = isinstance(parameters, Mapping) and "candidate_labels" in parameters
     return "zero-shot-classification" if given else "text-classification"
-
-
-def _connect(token: str | None, addresses: Addresses) -> Connection:
-    from provider_worker.providers.huggingface.connection import Connection  # noqa: PLC0415 - only who calls pays for the SDK
-
-    return Connection(token, addresses)
-
-
-def _parse(reply: Reply) -> Any:
-    try:
-        return json.loads(reply.body)
-    except (ValueError, RecursionError) as error:
-        raise ProviderError(malformed(len(reply.body))) from error

@@ -5,43 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-TEXT, JSON, IMAGE, CLASSIFICATION = "text", "json", "image", "classification"
-OPERATIONS = (TEXT, JSON, IMAGE, CLASSIFICATION)
-CHATS = (TEXT, JSON)
+from provider_worker.providers.chat.payloads import CHATS, chat_schema
+from provider_worker.providers.validation import body_schema
+
+IMAGE, CLASSIFICATION = "image", "classification"
+OPERATIONS = (*CHATS, IMAGE, CLASSIFICATION)
 
 MODEL_NAME = r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?$"
 """A model on the Hub, with its owner or without. It becomes part of an address, so it can be nothing else."""
 
-_PENALTY = {"type": "number", "minimum": -2, "maximum": 2}
-_CHAT: dict[str, Any] = {
-    "model": {"type": "string", "minLength": 1},
-    "messages": {
-        "type": "array",
-        "minItems": 1,
-        "items": {
-            "type": "object",
-            "properties": {
-                "role": {"type": "string", "enum": ["system", "user", "assistant", "tool"]},
-                "content": {"type": ["string", "array", "null"]},
-            },
-            "required": ["role"],
-        },
-    },
-    "temperature": {"type": "number", "minimum": 0, "maximum": 2},
-    "top_p": {"type": "number", "minimum": 0, "maximum": 1},
-    "max_tokens": {"type": "integer", "minimum": 1},
-    "frequency_penalty": _PENALTY,
-    "presence_penalty": _PENALTY,
+_ROLES = ("system", "user", "assistant", "tool")
+_OWN_OF_A_CHAT: Mapping[str, Any] = {
     "seed": {"type": "integer", "minimum": 0},
     "stop": {"type": "array", "items": {"type": "string"}, "maxItems": 4},
-    "response_format": {"type": "object"},
-    "logprobs": {"type": "boolean"},
     "top_logprobs": {"type": "integer", "minimum": 0, "maximum": 5},
-    "tools": {"type": "array"},
-    "tool_choice": {"type": ["string", "object"]},
     "tool_prompt": {"type": "string"},
-    "n": {"type": "integer", "const": 1},
-    "stream": {"type": "boolean", "const": False},
 }
 _DRAWING: dict[str, Any] = {
     "negative_prompt": {"type": "string"},
@@ -59,28 +37,23 @@ _CLASSIFYING: dict[str, Any] = {
     "top_k": {"type": "integer", "minimum": 1},
     "function_to_apply": {"type": "string", "enum": ["sigmoid", "softmax", "none"]},
 }
-_TITLES = {IMAGE: "HuggingFace text to image", CLASSIFICATION: "HuggingFace text classification"}
 
 
 def schema_of(operation: str) -> dict[str, Any]:
     """Return the JSON Schema of a payload. Members it does not know are allowed; a warning names them."""
-    members, required = (_CHAT, ["model", "messages"]) if operation in CHATS else (_pipeline(operation), _NEEDED)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": _TITLES.get(operation, "HuggingFace chat completion"),
-        "type": "object",
-        "properties": members,
-        "required": required,
-    }
+    match operation:
+        case "image":
+            return _pipeline_schema("HuggingFace text to image", _DRAWING)
+        case "classification":
+            return _pipeline_schema("HuggingFace text classification", _CLASSIFYING)
+        case _:
+            return chat_schema("HuggingFace chat completion", _ROLES, _OWN_OF_A_CHAT)
 
 
-_NEEDED = ["model", "inputs"]
-
-
-def _pipeline(operation: str) -> Mapping[str, Any]:
-    parameters = _DRAWING if operation == IMAGE else _CLASSIFYING
-    return {
+def _pipeline_schema(title: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    members = {
         "model": {"type": "string", "pattern": MODEL_NAME},
         "inputs": {"type": "string", "minLength": 1},
         "parameters": {"type": "object", "properties": parameters},
     }
+    return body_schema(title, members, ["model", "inputs"])

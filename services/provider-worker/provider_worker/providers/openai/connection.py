@@ -5,7 +5,8 @@ Nothing that a worker without a key imports may import this: the SDK takes 15 MB
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -13,58 +14,107 @@ import httpx2
 import openai
 
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.http.bounding import PLAIN, bound_by
-from provider_worker.providers.http.failures import ResponseTooLarge
+from provider_worker.providers.http.bodies import parse
+from provider_worker.providers.http.bounding import PLAIN, SECONDS, bound_by
+from provider_worker.providers.http.failures import ResponseTooLarge, malformed_event
+from provider_worker.providers.http.limits import Limits, limits_in
 from provider_worker.providers.openai.errors import failure_of
 
-TIMEOUT = httpx2.Timeout(connect=10, read=540, write=60, pool=10)
-"""Seconds. Reading waits for a whole answer, which a model that reasons may think about for minutes."""
+TIMEOUT = httpx2.Timeout(**SECONDS)
 
-_LIMITS = ("limit-requests", "remaining-requests", "reset-requests", "limit-tokens", "remaining-tokens", "reset-tokens")
+_LIMITS = {
+    f"{fact}_{thing}": f"x-ratelimit-{fact}-{thing}"
+    for thing in ("requests", "tokens")
+    for fact in ("limit", "remaining", "reset")
+}
+
+
+class Reply:
+    """An answer that is on its way: as events, or as one JSON value from a server that does not stream."""
+
+    def __init__(self, stream: openai.AsyncStream[object]) -> None:
+        self._stream = stream
+        headers = stream.response.headers
+        self.request_id = headers.get("x-request-id")
+        self.is_stream = headers.get("content-type", "").lower().startswith("text/event-stream")
+
+    async def events(self) -> AsyncIterator[Any]:
+        """Return the events as they come, parsed. Raises ProviderError."""
+        with _told_apart():
+            try:
+                async for event in self._stream:
+                    yield event
+            except (ValueError, RecursionError) as error:
+                raise ProviderError(malformed_event()) from error
+
+    async def json(self) -> Any:
+        """Return the one value. Raises ProviderError."""
+        with _told_apart():
+            body = await self._stream.response.aread()
+        return parse(body, self._stream.response.status_code)
 
 
 class Connection:
     """A client that tries once. Nothing connects before the first call."""
 
-    def __init__(self, key: str, base_url: str | None) -> None:
-        self._client = _client(key, base_url)
-        self.limits: dict[str, Any] | None = None
+    def __init__(self, key: str, base_url: str | None, timeout: httpx2.Timeout = TIMEOUT) -> None:
+        self.limits = Limits(rate_limit)
+        self._client = _client(key, base_url, timeout, self.limits)
 
-    async def post(self, path: str, body: dict[str, Any], key: str) -> httpx2.Response:
+    async def post(self, path: str, body: Mapping[str, Any] | None, key: str) -> httpx2.Response:
         """Post `body` once. Raises ProviderError."""
-        try:
-            # OpenAI logs this id, and can be asked by it whether a call happened.
-            response = await self._client.post(
-                path, cast_to=httpx2.Response, body=body, options={"headers": {"X-Client-Request-Id": quote(key)}}
+        with _told_apart():
+            return await self._client.post(path, cast_to=httpx2.Response, body=body, options=_named(key))
+
+    async def get(self, path: str) -> Any:
+        """Return the JSON at `path`. Raises ProviderError."""
+        with _told_apart():
+            response = await self._client.get(path, cast_to=httpx2.Response)
+        return parse(response.content, response.status_code)
+
+    @contextlib.asynccontextmanager
+    async def stream(self, path: str, body: Mapping[str, Any], key: str) -> AsyncIterator[Reply]:
+        """Post `body` once, and give the answer while it comes; whoever leaves closes the connection. Raises ProviderError."""
+        with _told_apart():
+            stream = await self._client.post(
+                path,
+                cast_to=object,
+                body=body,
+                options=_named(key),
+                stream=True,
+                stream_cls=openai.AsyncStream[object],
             )
-        except (openai.OpenAIError, ResponseTooLarge) as error:
-            if isinstance(error, openai.APIStatusError):
-                self._learn_limits(error.response.headers)
-            raise ProviderError(failure_of(error)) from error
-        self._learn_limits(response.headers)
-        return response
+        async with stream:
+            yield Reply(stream)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
-    def _learn_limits(self, headers: Mapping[str, str]) -> None:
-        self.limits = rate_limit(headers) or self.limits
+
+def _named(key: str) -> Any:
+    # OpenAI logs this id, and can be asked by it whether a call happened.
+    return {"headers": {"X-Client-Request-Id": quote(key)}}
 
 
-def _client(key: str, base_url: str | None) -> openai.AsyncOpenAI:
+@contextlib.contextmanager
+def _told_apart() -> Iterator[None]:
+    try:
+        yield
+    except (openai.OpenAIError, ResponseTooLarge, httpx2.HTTPError) as error:
+        raise ProviderError(failure_of(error)) from error
+
+
+def _client(key: str, base_url: str | None, timeout: httpx2.Timeout, limits: Limits) -> openai.AsyncOpenAI:
     http = openai.DefaultAsyncHttpxClient(
-        timeout=TIMEOUT,
+        timeout=timeout,
         follow_redirects=False,
         headers=PLAIN,
-        event_hooks={"response": [bound_by(httpx2)]},
+        event_hooks={"response": [bound_by(httpx2), limits.note]},
     )
-    return openai.AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, timeout=TIMEOUT, http_client=http)
+    return openai.AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, timeout=timeout, http_client=http)
 
 
 def rate_limit(headers: Mapping[str, str]) -> dict[str, Any] | None:
     """Return what a response says of the account's limits, or None."""
-    found = {
-        name.replace("-", "_"): headers[f"x-ratelimit-{name}"] for name in _LIMITS if f"x-ratelimit-{name}" in headers
-    }
-    return {name: int(value) if value.isdecimal() else value[:50] for name, value in found.items()} or None
+    return limits_in(headers, _LIMITS)

@@ -1,48 +1,50 @@
-"""The OpenAI provider: Chat Completions for text and JSON, Images for images, through the SDK.
+"""The OpenAI provider: Responses or Chat Completions for text and JSON, Images for images, through the SDK.
 
-Chat Completions rather than Responses, because every OpenAI-compatible server speaks it. The body that is sent is the payload as
-approved, member for member, through the SDK's own `post`: its typed methods know only the parameters of their day.
+Responses at OpenAI itself, Chat Completions elsewhere, because every OpenAI-compatible server speaks it; the payload tells which it is
+written for. The body that is sent is the payload as approved, member for member, through the SDK's own `post`: its typed methods
+know only the parameters of their day.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import structlog
-
-from chassis.settings import Settings
-from contracts.work import CallIntent, Capabilities, Failure, Issue, ModelInfo
-from provider_worker.providers.base import AIProvider, Answer, Attachment, Audit, Call, ProviderError
-from provider_worker.providers.http.failures import malformed
-from provider_worker.providers.openai import prices
-from provider_worker.providers.openai.auditing import audit_chat, audit_images
-from provider_worker.providers.openai.files import with_files, without_files
-from provider_worker.providers.openai.payloads import IMAGE, JSON, OPERATIONS, TEXT, build, schema_of
-from provider_worker.providers.openai.rules import reasoning_issues
-from provider_worker.providers.pricing import PriceTable
+from contracts.work import CallIntent, Issue, ModelInfo, Spent
+from provider_worker.providers.base import Answer, Attachment, Audit, Call, ProviderError
+from provider_worker.providers.chat.auditing import audit_chat
+from provider_worker.providers.chat.files import with_files
+from provider_worker.providers.chat.payloads import CHATS, JSON, TEXT
+from provider_worker.providers.chat.prices import cost_of, estimate_chat, estimate_usage, spent_on
+from provider_worker.providers.chat.streaming import gather_chat
+from provider_worker.providers.http.bodies import parse
+from provider_worker.providers.openai.auditing import audit_images
+from provider_worker.providers.openai.files import without_files
+from provider_worker.providers.openai.payloads import APIS, CHAT, IMAGE, OPERATIONS, RESPONSES, api_of, build, schema_of
+from provider_worker.providers.openai.prices import estimate_image, estimate_image_usage, spent_on_image
+from provider_worker.providers.openai.responses.auditing import audit_response
+from provider_worker.providers.openai.responses.calling import cancel, respond
+from provider_worker.providers.openai.responses.waiting import Pace
+from provider_worker.providers.openai.rules import background_issues, reasoning_issues
+from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.validation import PayloadSchema, unknown_members
+from provider_worker.providers.vendor import NO_KEY, VendorProvider
 
 if TYPE_CHECKING:
-    import httpx2
-
     from provider_worker.providers.openai.connection import Connection
 
 DEFAULT_MODEL = "gpt-5.4-mini"
 DEFAULT_IMAGE_MODEL = "gpt-image-2.5-flare"
-NO_KEY = "none"
-"""What servers that ask for no key are sent in its place; the SDK insists on one."""
-
-_log = structlog.get_logger(__name__)
 
 
-class OpenAIProvider(AIProvider):
-    """OpenAI itself, or the server at `base_url`, which may need no key."""
+class OpenAIProvider(VendorProvider["Connection"]):
+    """OpenAI itself, or any server that speaks its protocols."""
 
     name: ClassVar[str] = "openai"
+    title: ClassVar[str] = "OpenAI"
+    description: ClassVar[str] = "OpenAI's models, or those of any OpenAI-compatible server."
     tools: ClassVar[Mapping[str, str | None]] = {
         "gpt": TEXT,
         "chatgpt": TEXT,
@@ -50,107 +52,102 @@ class OpenAIProvider(AIProvider):
         "openai-image": IMAGE,
         "gpt-image": IMAGE,
     }
+    key_setting: ClassVar[str] = "openai_api_key"
+    url_setting: ClassVar[str] = "openai_base_url"
+    prices_package: ClassVar[str | None] = __package__
+    operations: ClassVar[tuple[str, ...]] = OPERATIONS
+    default_model: ClassVar[str | None] = DEFAULT_MODEL
 
-    def __init__(self, key: str | None, base_url: str | None, own_prices: Path | None = None) -> None:
-        self._key = key
-        self._prices = PriceTable.of(__package__).under(own_prices, self.name)
-        self._is_openai = base_url is None
-        self._connection = _connect(key or NO_KEY, base_url) if key or base_url else None
-        self._schemas = {operation: PayloadSchema(schema_of(operation)) for operation in OPERATIONS}
+    def __init__(
+        self, key: str | None, base_url: str | None, own_prices: Path | None = None, pace: Pace | None = None
+    ) -> None:
+        super().__init__(key, base_url, own_prices)
+        self._pace = pace or Pace()
+        self._usual = CHAT if base_url else RESPONSES
+        self._images = PayloadSchema(schema_of(IMAGE))
+        self._chats = {api: PayloadSchema(schema_of(TEXT, api)) for api in APIS}
 
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """Make the provider. A key that no HTTP header can carry counts as none."""
-        key = settings.openai_api_key.get_secret_value().strip() if settings.openai_api_key else ""
-        if key and not (key.isascii() and key.isprintable()):
-            _log.error("OPENAI_API_KEY holds characters that no key has; it is not used")
-            key = ""
-        return cls(key or None, settings.openai_base_url, settings.prices)
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Return the key."""
-        return (self._key,) if self._key else ()
-
-    async def get_capabilities(self) -> Capabilities:
-        """Say what can be asked for. Any model is passed on; those with a known price are listed."""
+    def models(self) -> tuple[ModelInfo, ...]:
+        """Return the models with a known price, the default for images before all others."""
         known = [
-            ModelInfo(name=model, operations=(IMAGE,) if "image" in model else (TEXT, JSON))
-            for model in self._prices.models
+            ModelInfo(name=model, operations=(IMAGE,) if "image" in model else CHATS) for model in self._prices.models
         ]
-        return Capabilities(
-            provider=self.name,
-            description="OpenAI's models, or those of any OpenAI-compatible server.",
-            tool_names=tuple(self.tools),
-            operations=OPERATIONS,
-            default_operation=TEXT,
-            models=tuple(sorted(known, key=lambda model: model.name != DEFAULT_IMAGE_MODEL)),
-            default_model=DEFAULT_MODEL,
-            any_model=True,
-            safe_to_repeat=False,
-            configured=self._connection is not None,
-            rate_limit=await self.get_rate_limit_status(),
-        )
+        return tuple(sorted(known, key=lambda model: model.name != DEFAULT_IMAGE_MODEL))
 
     def payload_schema(self, operation: str) -> PayloadSchema:
-        """Return the JSON Schema of an operation's request bodies."""
-        return self._schemas[operation]
+        """Return the JSON Schema of an operation's request bodies, in the usual protocol."""
+        return self._images if operation == IMAGE else self._chats[self._usual]
+
+    async def schema_for(self, operation: str, payload: Mapping[str, Any]) -> PayloadSchema:
+        """Return the JSON Schema of the protocol that a payload is written in."""
+        return self._images if operation == IMAGE else self._chats[api_of(payload)]
 
     async def create_payload(
         self, intent: CallIntent, tool: Mapping[str, Any] | None, attachments: Sequence[Attachment]
     ) -> dict[str, Any]:
-        """Build the request body; the parameters `system`, `messages` and `schema` shape it, the others are its members."""
+        """Build the request body; the parameters `system`, `messages`, `schema` and `api` shape it, the others are its members."""
         del tool
-        return build(intent, attachments)
+        return build(intent, attachments, self._usual)
 
     async def validate_payload(self, operation: str, payload: Mapping[str, Any]) -> list[Issue]:
         """Check against the schema and, on OpenAI itself, against what its reasoning models refuse."""
-        schema = self._schemas[operation]
+        schema = await self.schema_for(operation, payload)
         issues = schema.issues(payload)
         issues += unknown_members(payload, list(schema.document["properties"]), [], "it is passed on as it is")
-        return issues + (reasoning_issues(payload) if self._is_openai and operation != IMAGE else [])
+        if operation != IMAGE and self._base_url is None:
+            issues += [*background_issues(payload), *reasoning_issues(payload)]
+        return issues
 
     async def estimate_cost(self, operation: str, payload: Mapping[str, Any]) -> Decimal | None:
         """Estimate by the price table."""
-        estimate = prices.estimate_image if operation == IMAGE else prices.estimate_chat
-        return estimate(self._prices, payload)
+        return (estimate_image if operation == IMAGE else estimate_chat)(self._prices, payload)
+
+    def estimate_tokens(self, operation: str, payload: Mapping[str, Any]) -> int | None:
+        """Estimate as for the cost."""
+        return sum((estimate_image_usage if operation == IMAGE else estimate_usage)(payload).values())
 
     async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
-        """Post the payload once."""
-        if self._connection is None:
-            raise ProviderError(Failure(code="provider_unconfigured", message="The worker holds no key for OpenAI."))
-        path = "/images/generations" if call.operation == IMAGE else "/chat/completions"
-        body = await with_files(payload, call.artifacts)
-        response = await self._connection.post(path, body, call.key)
-        raw = _parse(response)
+        """Post the payload once, or ask about the response that an earlier attempt began."""
+        connection = self._connected()
         if call.operation == IMAGE:
-            raw = await without_files(raw, call.artifacts)
-        return Answer(raw, response.headers.get("x-request-id"))
+            response = await connection.post("/images/generations", payload, call.key)
+            raw = await without_files(parse(response.content, response.status_code), call.artifacts)
+            return Answer(raw, response.headers.get("x-request-id"))
+        if api_of(payload) == RESPONSES:
+            return await respond(connection, payload, call, self._pace)
+        return await _complete(connection, payload, call)
+
+    async def stop(self, call: Unfinished) -> Spent:
+        """Cancel what is made in the background; the rest ended with its connection. Say what was spent by then, or is likely to be."""
+        if call.operation == IMAGE:
+            return spent_on_image(self._prices, call)
+        if call.provider_call_id is None:
+            return spent_on(self._prices, call)
+        try:
+            usage = await cancel(self._connected(), call.provider_call_id)
+        except ProviderError:  # then OpenAI does not say what was used
+            return Spent()
+        return Spent(usage=dict(usage), cost=cost_of(self._prices, call.model, usage))
 
     async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
         """Read the answer by its protocol."""
         if operation == IMAGE:
             return audit_images(self._prices, payload, raw)
-        return audit_chat(self._prices, payload, raw, as_json=operation == JSON)
+        audit = audit_response if api_of(payload) == RESPONSES else audit_chat
+        return audit(self._prices, payload, raw, as_json=operation == JSON)
 
-    async def get_rate_limit_status(self) -> dict[str, Any] | None:
-        """Return the limits that the last response spoke of."""
-        return self._connection.limits if self._connection is not None else None
+    def _connect(self, key: str | None, base_url: str | None) -> Connection:
+        from provider_worker.providers.openai.connection import Connection  # noqa: PLC0415 - only who calls pays for the SDK
 
-    async def close(self) -> None:
-        """Close the connections."""
-        if self._connection is not None:
-            await self._connection.close()
+        return Connection(key or NO_KEY, base_url)
 
 
-def _connect(key: str, base_url: str | None) -> Connection:
-    from provider_worker.providers.openai.connection import Connection  # noqa: PLC0415 - only who calls pays for the SDK
-
-    return Connection(key, base_url)
-
-
-def _parse(response: httpx2.Response) -> Any:
-    try:
-        return json.loads(response.content)
-    except (ValueError, RecursionError) as error:
-        raise ProviderError(malformed(len(response.content), response.status_code)) from error
+async def _complete(connection: Connection, payload: Mapping[str, Any], call: Call) -> Answer:
+    """Complete a chat, heard piece by piece where the payload asks for that and the server does it."""
+    path, body = "/chat/completions", await with_files(payload, call.artifacts)
+    if body.get("stream") is not True:
+        response = await connection.post(path, body, call.key)
+        return Answer(parse(response.content, response.status_code), response.headers.get("x-request-id"))
+    async with connection.stream(path, body, call.key) as reply:
+        raw = await (gather_chat(reply.events(), call.progress) if reply.is_stream else reply.json())
+        return Answer(raw, reply.request_id)

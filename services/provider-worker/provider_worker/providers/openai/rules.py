@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from contracts.work import Issue
+from provider_worker.providers.validation import at, not_taken
 
 _REASONING = re.compile(r"^(o\d|gpt-(5|6))")
 _NEEDS_NO_REASONING = ("temperature", "top_p", "logprobs", "top_logprobs")
@@ -18,20 +19,24 @@ def reasoning_issues(payload: Mapping[str, Any]) -> list[Issue]:
     model = payload.get("model")
     if not isinstance(model, str) or not _REASONING.match(model) or "chat-latest" in model:
         return []
+    is_response = "input" in payload
     issues = []
     if "max_tokens" in payload:
-        message = f"{model} takes max_completion_tokens in place of max_tokens."
-        issues.append(
-            _issue("max_tokens", message, {"max_tokens": None, "max_completion_tokens": payload["max_tokens"]})
-        )
-    if payload.get("reasoning_effort") != "none":
+        name = "max_output_tokens" if is_response else "max_completion_tokens"
+        message = f"{model} takes {name} in place of max_tokens."
+        issues.append(not_taken("max_tokens", message, {"max_tokens": None, name: payload["max_tokens"]}))
+    effort = at(payload, ["reasoning", "effort"]) if is_response else payload.get("reasoning_effort")
+    if effort != "none":
         issues += [
-            _issue(name, f"{model} does not take {name} while it reasons.", {name: None})
+            not_taken(name, f"{model} does not take {name} while it reasons.", {name: None})
             for name in _NEEDS_NO_REASONING
             if name in payload and payload[name] != _ONLY_DEFAULT.get(name, False)
         ]
     return issues
 
 
-def _issue(name: str, message: str, fix: dict[str, Any]) -> Issue:
-    return Issue(code="model_does_not_take", message=message, path=f"/{name}", suggested_fix=fix, auto_fixable=True)
+def background_issues(payload: Mapping[str, Any]) -> list[Issue]:
+    """Name what responses in the background do not take: not to be stored, for they are asked about until they end."""
+    if payload.get("background") is not True or payload.get("store") is not False:
+        return []
+    return [not_taken("store", "A response in the background is stored until it is fetched.", {"store": None})]

@@ -13,10 +13,11 @@ from typing import Any
 from contracts.policy import Signals
 from contracts.work import Failure
 from provider_worker.providers.base import Audit, ProviderError
+from provider_worker.providers.files import PREFIX
+from provider_worker.providers.reading import TEXT
 
 _NSFW = re.compile(r"nsfw content (was |is )?detected|potential nsfw|has_nsfw_concepts?\W+true", re.IGNORECASE)
 
-_TEXT = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
 _FILES = {
     "type": "object",
     "properties": {"files": {"type": "array", "items": {"type": "string", "format": "uri"}, "minItems": 1}},
@@ -41,7 +42,7 @@ def _response(output: Any, *, in_pieces: bool) -> tuple[dict[str, Any], dict[str
     if all(_is_file(item) for item in items):
         return {"files": items}, _FILES
     if isinstance(output, str) or (in_pieces and all(isinstance(item, str) for item in items)):
-        return {"text": "".join(items)}, _TEXT
+        return {"text": "".join(items)}, TEXT
     return {"output": output}, _OTHER
 
 
@@ -55,4 +56,4 @@ def files_of(output: Any) -> Iterator[str]:
 
 
 def _is_file(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith("artifact:")
+    return isinstance(value, str) and value.startswith(PREFIX)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -16,13 +15,15 @@ import httpx
 from replicate.client import Client
 
 from provider_worker.providers.base import ProviderError
+from provider_worker.providers.http.bodies import parse
 from provider_worker.providers.http.bounding import PLAIN, bound_by
 from provider_worker.providers.http.failures import ResponseTooLarge, malformed, of_connection, of_size
+from provider_worker.providers.http.limits import Limits, limits_in
 from provider_worker.providers.replicate.failures import of_refusal
 from provider_worker.providers.replicate.hosts import BASE_URL, delivers
 
 UPLOAD_SECONDS = 120.0
-_LIMITS = ("limit", "remaining", "reset")
+_LIMITS = {name: f"ratelimit-{name}" for name in ("limit", "remaining", "reset")}
 
 T = TypeVar("T")
 
@@ -33,22 +34,26 @@ class Connection:
     def __init__(self, token: str, base_url: str | None, read_seconds: float) -> None:
         self._base_url = base_url or BASE_URL
         timeout = httpx.Timeout(connect=10, read=read_seconds, write=60, pool=10)
-        once = _Once(self._learn_limits)
+        self.limits = Limits(lambda headers: limits_in(headers, _LIMITS))
+        once = _Once(self.limits.learn)
         self._client = _Client(
             token, base_url=self._base_url, timeout=timeout, headers=dict(PLAIN), transport=once, follow_redirects=False
         )
         # Files are fetched without the token: it belongs to the API's own host.
         self._files = httpx.AsyncClient(timeout=timeout, headers=PLAIN, transport=_Once(), follow_redirects=False)
-        self.limits: dict[str, Any] | None = None
 
     async def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Make one request and return its JSON. Raises ProviderError."""
         response = await _answered(self._client.ask(method, path, body))
-        return _parse(response)
+        return parse(response.content, response.status_code)
 
     async def prediction(self, name: str) -> Any:
         """Return a prediction as it stands. Raises ProviderError."""
         return await self.ask("GET", f"/v1/predictions/{quote(name, safe='')}")
+
+    async def cancel(self, name: str) -> Any:
+        """Cancel a prediction and return it as it stands. Raises ProviderError."""
+        return await self.ask("POST", f"/v1/predictions/{quote(name, safe='')}/cancel")
 
     async def upload(self, body: bytes, media_type: str) -> str:
         """Upload a file and return the address under which models find it. Raises ProviderError."""
@@ -74,10 +79,6 @@ class Connection:
         """Close the connections."""
         await self._client.close()
         await self._files.aclose()
-
-    def _learn_limits(self, headers: Mapping[str, str]) -> None:
-        names = [name for name in _LIMITS if f"ratelimit-{name}" in headers]
-        self.limits = {name: headers[f"ratelimit-{name}"][:50] for name in names} or self.limits
 
 
 class _Client(Client):
@@ -121,10 +122,3 @@ async def _answered(asking: Awaitable[T]) -> T:
         raise ProviderError(of_size()) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ProviderError(of_connection(error)) from error
-
-
-def _parse(response: httpx.Response) -> Any:
-    try:
-        return json.loads(response.content)
-    except (ValueError, RecursionError) as error:
-        raise ProviderError(malformed(len(response.content), response.status_code)) from error

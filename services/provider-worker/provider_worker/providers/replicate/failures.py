@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from contracts.work import Failure, Issue
+from provider_worker.providers.http.bodies import parse_refusal
 from provider_worker.providers.http.failures import of_status
 from provider_worker.providers.validation import MAX_ISSUES, at, pointer
 
@@ -20,10 +20,7 @@ _FILTERED = re.compile(
 
 def of_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """Say what an answered refusal means, by its status and its problem document."""
-    try:
-        problem = json.loads(body)
-    except (ValueError, RecursionError):
-        problem = None
+    problem = parse_refusal(body)
     wait = at(problem, ["retry_after"])
     if isinstance(wait, int | float) and "retry-after" not in headers:
         headers = {**headers, "retry-after": str(wait)}

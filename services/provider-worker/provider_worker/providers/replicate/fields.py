@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from contracts.work import CallIntent, Failure, Issue
-from provider_worker.providers.base import Attachment, ProviderError
-from provider_worker.providers.validation import pointer
+from contracts.work import CallIntent
+from provider_worker.providers.base import Attachment
+from provider_worker.providers.files import unsupported
 
 _PROMPTS = ("prompt", "text_prompt", "text", "input_text", "question", "query", "message", "instruction", "input")
 """Names of a prompt's place, the most specific first; any other name with `prompt` in it comes after them."""
@@ -52,7 +52,7 @@ def fill(
     for index, attachment in enumerate(attachments):
         name = _place(attachment, fields, taken) if fields else _usual(attachment, taken)
         if name is None:
-            raise _no_place(index, attachment)
+            raise unsupported(index, f"the model takes no {attachment.media_type or 'file'} (any more)")
         if _is_list_of_files(fields.get(name)):
             given[name] = lists.setdefault(name, [])
             lists[name].append(attachment.url)
@@ -117,9 +117,3 @@ def _kind(attachment: Attachment) -> str:
 def _kind_of(name: str) -> str:
     words = set(name.lower().split("_"))
     return next((kind for kind, known in _WORDS.items() if words & known), "file")
-
-
-def _no_place(index: int, attachment: Attachment) -> ProviderError:
-    message = f"The attachment cannot be sent: the model takes no {attachment.media_type or 'file'} (any more)."
-    issue = Issue(code="attachment_unsupported", message=message, path=pointer(["attachments", index]))
-    return ProviderError(Failure(code="attachment_unsupported", message=message, issues=(issue,)))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import mimetypes
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from contracts.work import Failure
 from provider_worker.ports import Artifacts
 from provider_worker.providers.base import ProviderError
+from provider_worker.providers.files import PREFIX, data_url, decoded, read
 from provider_worker.providers.http.failures import MAX_RESPONSE_BYTES, of_size
 
 if TYPE_CHECKING:
@@ -21,7 +19,6 @@ INLINE_BYTES = 256_000
 """Replicate takes files up to this size in the input itself."""
 
 MAX_OUTPUT_FILES = 100
-_ARTIFACT = "artifact:"
 _INLINE = re.compile(r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)(;[\w.+=-]+)*;base64,")
 _UNTOLD = ("", "application/octet-stream", "binary/octet-stream")
 
@@ -29,7 +26,7 @@ _UNTOLD = ("", "application/octet-stream", "binary/octet-stream")
 async def with_files(value: Any, connection: Connection, artifacts: Artifacts) -> Any:
     """Return an input with the files that it names: small ones in place, others uploaded. Raises ProviderError."""
     match value:
-        case str() if value.startswith(_ARTIFACT):
+        case str() if value.startswith(PREFIX):
             return await _sent(value, connection, artifacts)
         case dict():
             return {name: await with_files(item, connection, artifacts) for name, item in value.items()}
@@ -39,14 +36,10 @@ async def with_files(value: Any, connection: Connection, artifacts: Artifacts) -
 
 
 async def _sent(ref: str, connection: Connection, artifacts: Artifacts) -> str:
-    found = await artifacts.read(ref)
-    if found is None:
-        message = f"The file {ref[:100]} is not in the artifact store. Nothing was called."
-        raise ProviderError(Failure(code="artifact_missing", message=message))
-    artifact, body = found
+    artifact, body = await read(ref, artifacts)
     if len(body) > INLINE_BYTES:
         return await connection.upload(body, artifact.media_type)
-    return f"data:{artifact.media_type};base64,{base64.b64encode(body).decode()}"
+    return data_url(artifact, body)
 
 
 class Keeper:
@@ -62,7 +55,7 @@ class Keeper:
         """Return an output whose files are kept and named by their refs. Raises ProviderError."""
         match output:
             case str() if inline := _INLINE.match(output):
-                return await self._kept("", _decoded(output[inline.end() :]), inline["media_type"])
+                return await self._kept("", decoded(output[inline.end() :]), inline["media_type"])
             case str() if self._connection.delivers(output):
                 return await self._kept(output, *await self._fetched(output))
             case dict():
@@ -86,11 +79,3 @@ class Keeper:
         if media_type in _UNTOLD:
             media_type = mimetypes.guess_type(urlsplit(address).path)[0] or "application/octet-stream"
         return await self._artifacts.keep(body, media_type)
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error as error:
-        message = "A file in the server's answer is not base64."
-        raise ProviderError(Failure(code="malformed_response", message=message)) from error

@@ -1,10 +1,10 @@
-"""One prediction: begun once, or resumed, and watched until it ends. Never begins a second one."""
+"""One prediction: begun once, or resumed, watched until it ends, or canceled. Never begins a second one."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -47,15 +47,52 @@ async def begin(connection: Connection, body: Mapping[str, Any], call: Call) -> 
     return prediction
 
 
-async def watch(connection: Connection, prediction: Mapping[str, Any], pace: Pace) -> dict[str, Any]:
-    """Ask about a prediction until it has succeeded, and return it. Raises ProviderError.
+async def watch(
+    connection: Connection,
+    prediction: Mapping[str, Any],
+    pace: Pace,
+    hear: Callable[[Mapping[str, Any]], Awaitable[None]],
+) -> dict[str, Any]:
+    """Ask about a prediction until it has succeeded, and return it; `hear` is told how it stands after each look. Raises ProviderError."""
+    found = await _ended(connection, prediction, pace, hear)
+    await hear(found)
+    if (end := of_end(found)) is not None:
+        raise ProviderError(end)
+    return found
+
+
+async def cancel(connection: Connection, name: str, pace: Pace) -> dict[str, Any]:
+    """Cancel a prediction and return it as it ended, which may be as if nobody had canceled it. Raises ProviderError.
+
+    Asked again it does no harm, so a request that fails is repeated.
+    """
+    wait = pace.first
+    for left in reversed(range(pace.misses)):
+        try:
+            found = await connection.cancel(name)
+            break
+        except ProviderError as error:
+            if not left or not error.failure.retryable:
+                raise
+            wait = min(wait * _GROWTH, pace.longest)
+            await asyncio.sleep(wait)
+    return await _ended(connection, {"id": name, **_prediction(found)}, pace, _nothing)
+
+
+async def _ended(
+    connection: Connection,
+    prediction: Mapping[str, Any],
+    pace: Pace,
+    hear: Callable[[Mapping[str, Any]], Awaitable[None]],
+) -> dict[str, Any]:
+    """Ask about a prediction until it has ended, and return it. Raises ProviderError.
 
     One without a status is asked about at once. A look that fails costs nothing and is repeated.
     """
     name, found = str(prediction["id"]), dict(prediction)
     until = time.monotonic() + pace.patience
     wait, misses = (pace.first if "status" in found else 0.0), 0
-    while found.get("status") not in _ENDED:
+    while not has_ended(found):
         if time.monotonic() + wait > until:
             raise ProviderError(overdue(pace.patience))
         await asyncio.sleep(wait)
@@ -67,9 +104,19 @@ async def watch(connection: Connection, prediction: Mapping[str, Any], pace: Pac
             if not failure.retryable or misses >= pace.misses:
                 raise ProviderError(failure) from error
             wait = max(wait, failure.retry_after or 0)
-    if (end := of_end(found)) is not None:
-        raise ProviderError(end)
+        else:
+            if not has_ended(found):
+                await hear(found)
     return found
+
+
+def has_ended(prediction: Mapping[str, Any]) -> bool:
+    """Say whether a prediction goes on no more."""
+    return prediction.get("status") in _ENDED
+
+
+async def _nothing(_: Mapping[str, Any]) -> None:
+    return
 
 
 def _prediction(answer: Any) -> dict[str, Any]:

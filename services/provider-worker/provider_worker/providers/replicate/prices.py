@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from provider_worker.providers.pricing import Prices, PriceTable
+from contracts.work import Spent
+from provider_worker.providers.pricing import MILLION, Prices, PriceTable
 from provider_worker.providers.replicate.naming import of_payload
-
-_MILLION = Decimal(1_000_000)
 
 
 def prices_of(table: PriceTable, payload: Mapping[str, Any], raw: Any = None) -> Prices | None:
@@ -30,11 +29,25 @@ def cost_of(prices: Prices | None, metrics: Any, files: int) -> Decimal | None:
         if kind in prices and (count := _count(metrics.get(f"{kind}_token_count"))) is not None
     ]
     if tokens:
-        return sum(tokens, Decimal(0)) / _MILLION
+        return sum(tokens, Decimal(0)) / MILLION
     if "image" in prices and (images := _count(metrics.get("image_count")) or files):
         return prices["image"] * images
     seconds = _count(metrics.get("predict_time"))
     return prices["second"] * seconds if "second" in prices and seconds is not None else None
+
+
+def spent(
+    table: PriceTable, payload: Mapping[str, Any] | None, found: Mapping[str, Any], is_file: Callable[[str], bool]
+) -> Spent:
+    """Say what a prediction cost that was to end early, by its own words; one that never ran cost nothing."""
+    metrics, output = found.get("metrics"), found.get("output")
+    metrics = dict(metrics) if isinstance(metrics, Mapping) else {}
+    if not metrics and found.get("started_at") is None:
+        return Spent(cost=Decimal(0))
+    prices = prices_of(table, payload or {"model": found.get("model")}, found)
+    items = output if isinstance(output, list) else [output]
+    files = sum(isinstance(item, str) and is_file(item) for item in items)
+    return Spent(usage=metrics, cost=cost_of(prices, metrics, files))
 
 
 def estimate(prices: Prices | None, payload: Mapping[str, Any]) -> Decimal | None:

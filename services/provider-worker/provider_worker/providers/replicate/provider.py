@@ -4,88 +4,70 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import structlog
-
-from chassis.settings import Settings
-from contracts.work import CallIntent, Capabilities, Failure, Issue, ModelInfo, Severity
-from provider_worker.providers.base import AIProvider, Answer, Attachment, Audit, Call, ProviderError
-from provider_worker.providers.pricing import PriceTable
+from contracts.work import CallIntent, Issue, ModelInfo, Severity, Spent
+from provider_worker.providers.base import Answer, Attachment, Audit, Call, ProviderError
+from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.replicate import prices
 from provider_worker.providers.replicate.auditing import audit_prediction, files_of
 from provider_worker.providers.replicate.failures import before_the_call, of_known
 from provider_worker.providers.replicate.fields import fill
 from provider_worker.providers.replicate.files import Keeper, with_files
 from provider_worker.providers.replicate.hosts import Hider
+from provider_worker.providers.replicate.listening import Listening
 from provider_worker.providers.replicate.naming import choose
-from provider_worker.providers.replicate.predicting import Pace, begin, watch
+from provider_worker.providers.replicate.predicting import Pace, begin, cancel, watch
 from provider_worker.providers.replicate.versions import Versions
 from provider_worker.providers.validation import PayloadSchema, unknown_members
+from provider_worker.providers.vendor import NO_KEY, VendorProvider
 
 if TYPE_CHECKING:
     from provider_worker.providers.replicate.connection import Connection
 
 PREDICT = "predict"
-NOBODY = "none"
-"""What servers that ask for no token are sent in its place."""
+
+CANCEL_SECONDS = 20.0
+"""How long a prediction that was canceled is asked about until it has ended."""
 
 _NOT_SHOWN = ("urls", "input")
-_log = structlog.get_logger(__name__)
 
 
-class ReplicateProvider(AIProvider):
-    """Replicate itself, or the server at `base_url`, which may need no token."""
+class ReplicateProvider(VendorProvider["Connection"]):
+    """Replicate itself, or a server that stands in for it."""
 
     name: ClassVar[str] = "replicate"
+    title: ClassVar[str] = "Replicate"
+    description: ClassVar[str] = (
+        "Any model on Replicate, as owner/name or owner/name:version; the version says what it takes."
+    )
+    credential: ClassVar[str] = "token"
+    key_setting: ClassVar[str] = "replicate_api_token"
+    url_setting: ClassVar[str] = "replicate_base_url"
+    prices_package: ClassVar[str | None] = __package__
+    operations: ClassVar[tuple[str, ...]] = (PREDICT,)
 
     def __init__(
         self,
-        token: str | None,
+        key: str | None,
         base_url: str | None,
         own_prices: Path | None = None,
         pace: Pace | None = None,
         read_seconds: float = 60.0,
     ) -> None:
-        self._token = token
-        base_url = base_url and base_url.rstrip("/").removesuffix("/v1")
-        self._connection = _connect(token or NOBODY, base_url, read_seconds) if token or base_url else None
-        self._versions = Versions(self._connection.ask if self._connection is not None else None)
-        self._prices = PriceTable.of(__package__).under(own_prices, self.name)
-        self._hider = Hider(base_url)
         self._pace = pace or Pace()
+        self._read_seconds = read_seconds
+        super().__init__(key, base_url and base_url.rstrip("/").removesuffix("/v1"), own_prices)
+        self._versions = Versions(self._connection.ask if self._connection is not None else None)
+        self._hider = Hider(self._base_url)
 
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
-        """Make the provider. A token that no HTTP header can carry counts as none."""
-        token = settings.replicate_api_token.get_secret_value().strip() if settings.replicate_api_token else ""
-        if token and not (token.isascii() and token.isprintable()):
-            _log.error("REPLICATE_API_TOKEN holds characters that no token has; it is not used")
-            token = ""
-        return cls(token or None, settings.replicate_base_url, settings.prices)
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Return the token."""
-        return (self._token,) if self._token else ()
-
-    async def get_capabilities(self) -> Capabilities:
-        """Say what can be asked for: any model, by name or version; those with a price of their own are listed."""
-        priced = [ModelInfo(name=name, operations=(PREDICT,)) for name in self._prices.models if "/" in name]
-        return Capabilities(
-            provider=self.name,
-            description="Any model on Replicate, as owner/name or owner/name:version; the version says what it takes.",
-            tool_names=(),
-            operations=(PREDICT,),
-            default_operation=PREDICT,
-            models=tuple(priced),
-            any_model=True,
-            safe_to_repeat=False,
-            configured=self._connection is not None,
-            rate_limit=await self.get_rate_limit_status(),
-        )
+    def models(self) -> tuple[ModelInfo, ...]:
+        """Return the models with a price of their own: any can be asked for, by name or version."""
+        return tuple(ModelInfo(name=name, operations=(PREDICT,)) for name in self._prices.models if "/" in name)
 
     def payload_schema(self, operation: str) -> PayloadSchema:
         """Return the JSON Schema of all models' payloads."""
@@ -125,12 +107,10 @@ class ReplicateProvider(AIProvider):
 
     async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
         """Begin one prediction, or find the one that an earlier attempt began, and wait for its end."""
-        if self._connection is None:
-            message = "The worker holds no token for Replicate."
-            raise ProviderError(Failure(code="provider_unconfigured", message=message))
+        connection = self._connected()
         try:
-            prediction = await self._begun(payload, call, self._connection)
-            return await self._ended(payload, prediction, call, self._connection)
+            prediction = await self._begun(payload, call, connection)
+            return await self._ended(payload, prediction, call, connection)
         except ProviderError as error:
             message = self._hider.text(error.failure.message)
             raise ProviderError(error.failure.changed({"message": message})) from error
@@ -148,16 +128,29 @@ class ReplicateProvider(AIProvider):
         self, payload: Mapping[str, Any], prediction: Mapping[str, Any], call: Call, connection: Connection
     ) -> Answer:
         name = str(prediction["id"])
+        listening = Listening(partial(self._is_text, payload), call.progress, self._hider)
         try:
-            found = await watch(connection, prediction, self._pace)
+            found = await watch(connection, prediction, self._pace, listening.hear)
             output = await Keeper(connection, call.artifacts).keep(found.get("output"))
         except ProviderError as error:
             raise ProviderError(of_known(error.failure, name)) from error
-        if isinstance(output, list):
-            with contextlib.suppress(ProviderError):  # it says how to read a list, and no more
-                await self._versions.of(payload)
         shown = {member: value for member, value in found.items() if member not in _NOT_SHOWN}
         return Answer(self._hider.json({**shown, "output": output}), name)
+
+    async def _is_text(self, payload: Mapping[str, Any]) -> bool:
+        with contextlib.suppress(ProviderError):  # it says how to read a list, and no more
+            await self._versions.of(payload)
+        version = self._versions.known(payload)
+        return version is None or version.speaks_in_pieces
+
+    async def stop(self, call: Unfinished) -> Spent:
+        """Cancel the prediction that was noted. Without a name none was begun, as far as is known. Raises ProviderError."""
+        if call.provider_call_id is None:
+            return Spent()
+        pace = replace(self._pace, patience=min(self._pace.patience, CANCEL_SECONDS))
+        connection = self._connected()
+        found = await cancel(connection, call.provider_call_id, pace)
+        return prices.spent(self._prices, call.payload, found, connection.delivers)
 
     async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
         """Read the prediction, without Replicate's addresses."""
@@ -169,17 +162,7 @@ class ReplicateProvider(AIProvider):
         cost = prices.cost_of(priced, metrics, len(list(files_of(output))))
         return audit_prediction(raw, cost, in_pieces=version is None or version.speaks_in_pieces)
 
-    async def get_rate_limit_status(self) -> dict[str, Any] | None:
-        """Return the limits that the last response spoke of."""
-        return self._connection.limits if self._connection is not None else None
+    def _connect(self, key: str | None, base_url: str | None) -> Connection:
+        from provider_worker.providers.replicate.connection import Connection  # noqa: PLC0415 - only who calls pays for the SDK
 
-    async def close(self) -> None:
-        """Close the connections."""
-        if self._connection is not None:
-            await self._connection.close()
-
-
-def _connect(token: str, base_url: str | None, read_seconds: float) -> Connection:
-    from provider_worker.providers.replicate.connection import Connection  # noqa: PLC0415 - only who calls pays for the SDK
-
-    return Connection(token, base_url, read_seconds)
+        return Connection(key or NO_KEY, base_url, self._read_seconds)

@@ -7,7 +7,7 @@ from typing import Any
 
 from contracts.base import MAX_SAFE_INTEGER
 from provider_worker.providers.replicate.naming import Reference
-from provider_worker.providers.validation import at
+from provider_worker.providers.validation import at, body_schema
 
 ANY_INPUT: dict[str, Any] = {"type": "object"}
 """The input of a version whose schema is not known."""
@@ -45,14 +45,7 @@ def any_payload_schema() -> dict[str, Any]:
 
 
 def _document(members: dict[str, Any], required: list[str]) -> dict[str, Any]:
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Replicate prediction",
-        "type": "object",
-        "properties": members,
-        "required": required,
-        "additionalProperties": False,
-    }
+    return {**body_schema("Replicate prediction", members, required), "additionalProperties": False}
 
 
 class _Plain:

@@ -29,6 +29,7 @@ FAULTS = {
 PARAMETERS: dict[str, dict[str, Any]] = {
     "temperature": {"type": "number", "minimum": 0, "maximum": 2, "description": "Above 1 the sandbox is less sure."},
     "max_tokens": {"type": "integer", "minimum": 1, "maximum": 4096, "description": "Words after which a text is cut."},
+    "stream": {"type": "boolean", "description": "Say the text word by word, over the time that it takes."},
     "size": {"type": "string", "enum": list(SIZES), "default": DEFAULT_SIZE, "description": "Pixels of an image."},
     "schema": {"type": ["object", "boolean"], "description": "JSON Schema of the value that is asked for."},
     "fault": {"type": "string", "enum": list(FAULTS), "description": "What goes wrong, on purpose."},
@@ -50,7 +51,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 
 _MATTER_ALWAYS = ("fault", "fault_attempts", "retry_after", "delay_seconds", "preparation_confidence")
 _MATTER = {
-    TEXT: ("temperature", "max_tokens", *_MATTER_ALWAYS),
+    TEXT: ("temperature", "max_tokens", "stream", *_MATTER_ALWAYS),
     JSON: ("temperature", "schema", *_MATTER_ALWAYS),
     IMAGE: ("temperature", "size", *_MATTER_ALWAYS),
 }

@@ -6,14 +6,16 @@ What it charges: 0.00001 USD for each character of prompt and answer, 0.01 USD a
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Self
 
 from chassis.settings import Settings
 from contracts.policy import Signals
-from contracts.work import CallIntent, Capabilities, Failure, Issue, ModelInfo
+from contracts.work import CallIntent, Capabilities, Failure, Issue, ModelInfo, Spent
 from provider_worker.providers.base import AIProvider, Answer, Attachment, Audit, Call, ProviderError
+from provider_worker.providers.progress import Progress, Unfinished
 from provider_worker.providers.sandbox import answering, faults
 from provider_worker.providers.sandbox.inventing import CannotInvent, invent
 from provider_worker.providers.sandbox.parameters import (
@@ -31,6 +33,9 @@ PRICE_OF_A_CHARACTER = Decimal("0.00001")
 PRICE_OF_AN_IMAGE = Decimal("0.0100")
 CHARACTERS_OF_A_TOKEN = 4
 USUAL_ANSWER_CHARACTERS = 200
+
+WORD_SECONDS = 0.03
+"""How long a streamed word takes at least: one can watch it being written."""
 
 _MALFORMED = "<html><body>Bad gateway, with status 200</body></html>"
 
@@ -122,11 +127,21 @@ class SandboxProvider(AIProvider):
             raise ProviderError(Failure(code="request_refused", message=message, status=400, issues=tuple(issues)))
         parameters: Mapping[str, Any] = payload["parameters"]
         fault = faults.active(parameters, call.attempt)
-        if (seconds := self._delay + faults.delay(parameters, call.attempt)) > 0:
+        seconds = self._delay + faults.delay(parameters, call.attempt)
+        if parameters.get("stream") is True and call.operation == TEXT:
+            said = await _answer(payload, parameters, call)
+            await _say(said["text"], seconds, call.progress)
+        elif seconds > 0:
             await asyncio.sleep(seconds)
         faults.fail_if_told(parameters, call.attempt)
         output = _MALFORMED if fault == "malformed" else await _answer(payload, parameters, call)
         return Answer({"model": payload["model"], "output": output, "fault": fault}, f"sandbox-{call.key}")
+
+    async def stop(self, call: Unfinished) -> Spent:
+        """Charge for the prompt and for what was said by then."""
+        prompt = len(str((call.payload or {}).get("prompt", "")))
+        usage = {"prompt_characters": prompt, "answer_characters": call.characters}
+        return Spent(usage=usage, cost=PRICE_OF_A_CHARACTER * (prompt + call.characters))
 
     async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
         """Take the answer out of its wrapping; score it by the rules in `answering`."""
@@ -134,6 +149,13 @@ class SandboxProvider(AIProvider):
         characters = int(audit.usage["prompt_characters"]), int(audit.usage["answer_characters"])
         cost = _price(operation, *characters)
         return Audit(audit.response, audit.schema, audit.signals, audit.usage, cost)
+
+
+async def _say(text: str, seconds: float, progress: Progress) -> None:
+    words = re.findall(r"\S+\s*", text)
+    for word in words:
+        await asyncio.sleep(max(seconds / len(words), WORD_SECONDS))
+        progress.say(word)
 
 
 async def _answer(payload: Mapping[str, Any], parameters: Mapping[str, Any], call: Call) -> dict[str, Any]:

@@ -1,0 +1,87 @@
+"""Files between the artifact store and the vendors: refs in payloads become bytes at the call, bytes in answers become refs.
+
+What a file is, its bytes say: a type that a server declares would be shown to a reviewer's browser.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from artifacts.store import Artifact
+from contracts.work import Failure, Issue
+from provider_worker.ports import Artifacts
+from provider_worker.providers.base import ProviderError
+from provider_worker.providers.validation import pointer
+
+PREFIX = "artifact:"
+"""How every ref of an artifact begins."""
+
+_READABLE = ("text/", "application/json", "application/xml", "application/yaml")
+_SIGNATURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
+
+
+def unsupported(index: int, why: str) -> ProviderError:
+    """Return the refusal of an attachment, which names its place."""
+    message = f"The attachment cannot be sent: {why}."
+    issue = Issue(code="attachment_unsupported", message=message, path=pointer(["attachments", index]))
+    return ProviderError(Failure(code="attachment_unsupported", message=message, issues=(issue,)))
+
+
+def is_readable(media_type: str) -> bool:
+    """Say whether a file is text that a model can be given as such."""
+    return media_type.startswith(_READABLE)
+
+
+async def in_messages(
+    payload: Mapping[str, Any], fill: Callable[[Any], Awaitable[Any]], member: str = "messages"
+) -> dict[str, Any]:
+    """Return a payload whose messages' parts went through `fill`; `member` holds them. Raises ProviderError as that does."""
+    messages = payload.get(member)
+    if not isinstance(messages, list):
+        return dict(payload)
+    return {**payload, member: [await _filled(message, fill) for message in messages]}
+
+
+async def _filled(message: Any, fill: Callable[[Any], Awaitable[Any]]) -> Any:
+    content = message.get("content") if isinstance(message, dict) else None
+    if not isinstance(content, list):
+        return message
+    return {**message, "content": [await fill(part) for part in content]}
+
+
+async def read(ref: str, artifacts: Artifacts) -> tuple[Artifact, bytes]:
+    """Return a file of a payload. Raises ProviderError when it is gone: nothing was called yet."""
+    found = await artifacts.read(ref)
+    if found is None:
+        message = f"The file {ref[:100]} is not in the artifact store. Nothing was called."
+        raise ProviderError(Failure(code="artifact_missing", message=message))
+    return found
+
+
+async def read_text(ref: str, artifacts: Artifacts) -> str:
+    """Return a file of a payload as text. Raises ProviderError."""
+    return (await read(ref, artifacts))[1].decode(errors="replace")
+
+
+def data_url(artifact: Artifact, body: bytes) -> str:
+    """Write a file as a data URL."""
+    return f"data:{artifact.media_type};base64,{base64.b64encode(body).decode()}"
+
+
+def decoded(text: str) -> bytes:
+    """Return the file that an answer holds in base64. Raises ProviderError."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        message = "A file in the server's answer is not base64."
+        raise ProviderError(Failure(code="malformed_response", message=message)) from error
+
+
+def image_type(body: bytes) -> str | None:
+    """Return the media type of an image by its first bytes, or None when it is none that browsers show."""
+    if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for signature, kind in _SIGNATURES.items() if body.startswith(signature)), None)

@@ -1,0 +1,63 @@
+"""Hearing a response while it is made. Its last event carries the whole of it: the same object as an answer that did not stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import Any
+
+from contracts.work import Failure
+from provider_worker.providers.base import ProviderError
+from provider_worker.providers.http.failures import half_heard, of_event, unended
+from provider_worker.providers.openai.responses.failures import of_end
+from provider_worker.providers.progress import Progress
+
+_BEGUN = ("response.created", "response.queued", "response.in_progress")
+_ENDED = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
+_SAID = ("response.output_text.delta", "response.refusal.delta")
+
+
+async def gather_response(
+    events: AsyncIterable[Any], progress: Progress, begun: Callable[[str], Awaitable[None]]
+) -> dict[str, Any]:
+    """Return the response that `events` lead up to; `begun` is told its id, `progress` hears its text meanwhile.
+
+    Raises ProviderError: what would be tried again by itself is uncertain once something was heard, since that is paid for.
+    """
+    heard = _Heard()
+    try:
+        async for event in events:
+            await heard.add(event, progress, begun)
+    except ProviderError as error:
+        if heard.whole is None:
+            raise ProviderError(heard.doubted(error.failure)) from error
+    if heard.whole is None:
+        raise ProviderError(heard.doubted(unended()))
+    if (end := of_end(heard.whole)) is not None:
+        raise ProviderError(heard.doubted(end))
+    return heard.whole
+
+
+class _Heard:
+    """What was heard so far; `whole` is the response once it has ended."""
+
+    def __init__(self) -> None:
+        self.whole: dict[str, Any] | None = None
+        self._is_begun = False
+
+    async def add(self, event: Any, progress: Progress, begun: Callable[[str], Awaitable[None]]) -> None:
+        """Add an event. Raises ProviderError when it tells of an error."""
+        match event:
+            case {"type": kind, "response": {"id": str(name)}} if kind in _BEGUN:
+                await begun(name)
+            case {"type": kind, "response": dict(response)} if kind in _ENDED:
+                self.whole = response
+                progress.use(response["usage"] if isinstance(response.get("usage"), dict) else {})
+            case {"type": "error"}:
+                raise ProviderError(of_event(event.get("error") or event))
+            case {"type": str(kind), "delta": str(text)} if kind.endswith(".delta") and text:
+                self._is_begun = True
+                progress.say(text if kind in _SAID else "")
+
+    def doubted(self, failure: Failure) -> Failure:
+        """Say what a failure means after what was heard."""
+        return half_heard(failure) if self._is_begun else failure

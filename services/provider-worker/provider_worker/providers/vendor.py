@@ -1,0 +1,119 @@
+"""`VendorProvider`: what all providers over a vendor's SDK share. Knows no SDK, and loads none before there is somebody to call.
+
+A vendor's own class says where its settings are and how to connect, and does what is truly its own: payloads, calls, audits.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+
+import structlog
+
+from chassis.settings import Settings
+from contracts.work import Capabilities, Failure, ModelInfo
+from provider_worker.providers.base import AIProvider, ProviderError
+from provider_worker.providers.http.limits import Limits
+from provider_worker.providers.pricing import PriceTable
+
+NO_KEY = "none"
+"""What servers that ask for no key are sent in its place; the SDKs insist on one."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Connection(Protocol):
+    """What every vendor's connection has beside its calls."""
+
+    limits: Limits
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+C = TypeVar("C", bound=Connection)
+
+
+class VendorProvider(AIProvider, Generic[C]):
+    """A vendor itself, or the server at `base_url`, which may need no key. Without either it is announced and calls nobody."""
+
+    title: ClassVar[str]
+    """The vendor's name, as people write it."""
+
+    description: ClassVar[str]
+    credential: ClassVar[str] = "key"
+    """What the vendor calls its keys."""
+
+    key_setting: ClassVar[str]
+    url_setting: ClassVar[str]
+    prices_package: ClassVar[str | None] = None
+    """The package whose `prices.json` ships; None for a vendor that has no prices of its own."""
+
+    operations: ClassVar[tuple[str, ...]]
+    """What it can be asked for; the first is the default."""
+
+    default_model: ClassVar[str | None] = None
+
+    def __init__(self, key: str | None, base_url: str | None, own_prices: Path | None = None) -> None:
+        self._key = key
+        self._base_url = base_url
+        shipped = PriceTable({}, "") if self.prices_package is None else PriceTable.of(self.prices_package)
+        self._prices = shipped.under(own_prices, self.name)
+        self._connection = self._connect(key, base_url) if key or base_url else None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Make the provider. A key that no HTTP header can carry counts as none."""
+        given = getattr(settings, cls.key_setting)
+        key = given.get_secret_value().strip() if given else ""
+        if key and not (key.isascii() and key.isprintable()):
+            _log.error(f"{cls.key_setting.upper()} holds characters that no {cls.credential} has; it is not used")
+            key = ""
+        return cls(key or None, getattr(settings, cls.url_setting), settings.prices)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return the key."""
+        return (self._key,) if self._key else ()
+
+    async def get_capabilities(self) -> Capabilities:
+        """Say what can be asked for. Any model is passed on; those that are known are listed."""
+        return Capabilities(
+            provider=self.name,
+            description=self.description,
+            tool_names=tuple(self.tools),
+            operations=self.operations,
+            default_operation=self.operations[0],
+            models=self.models(),
+            default_model=self.default_model,
+            any_model=True,
+            safe_to_repeat=False,
+            configured=self._connection is not None,
+            rate_limit=await self.get_rate_limit_status(),
+        )
+
+    @abstractmethod
+    def models(self) -> tuple[ModelInfo, ...]:
+        """Return the models that are known, for people to choose from."""
+
+    async def get_rate_limit_status(self) -> dict[str, Any] | None:
+        """Return the limits that the last response spoke of."""
+        return self._connection.limits.known if self._connection is not None else None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._connection is not None:
+            await self._connection.close()
+
+    @abstractmethod
+    def _connect(self, key: str | None, base_url: str | None) -> C:
+        """Make the connection. Imports the SDK at this moment and no earlier: it takes 15 MB and more."""
+
+    def _connected(self) -> C:
+        """Return the connection. Raises ProviderError when there is none."""
+        if self._connection is None:
+            message = f"The worker holds no {self.credential} for {self.title}."
+            raise ProviderError(Failure(code="provider_unconfigured", message=message))
+        return self._connection

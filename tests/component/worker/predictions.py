@@ -1,0 +1,50 @@
+"""How tests ask Replicate for predictions: payloads, calls, and what a run remembers of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contracts.work import CallIntent
+from provider_worker.fakes.memory import MemoryShelves
+from provider_worker.fakes.replicate_models import version_of
+from provider_worker.providers.base import Audit, Call
+from provider_worker.providers.replicate import ReplicateProvider
+from provider_worker.providers.replicate.predicting import Pace
+
+KEY = "r8_test_very_secret_token"
+PACE = Pace(first=0.001, longest=0.01, patience=20)
+PAINTER = f"acme/painter:{version_of('acme/painter')}"
+
+
+class Notes:
+    """What a run remembers between attempts."""
+
+    def __init__(self) -> None:
+        self.noted: list[str] = []
+
+    async def note(self, name: str) -> None:
+        """Remember."""
+        self.noted.append(name)
+
+
+async def a_payload(provider: ReplicateProvider, model: str = "acme/painter", **given: Any) -> dict[str, Any]:
+    """Return the payload of a prediction, without its call."""
+    attachments = given.pop("attached", [])
+    intent = CallIntent(**{"provider": "replicate", "model": model, "operation": "predict", "prompt": "A cat", **given})
+    return await provider.create_payload(intent, None, attachments)
+
+
+def a_call(shelves: MemoryShelves | None = None, attempt: int = 1, **given: Any) -> Call:
+    """Return the circumstances of an attempt."""
+    artifacts = (shelves or MemoryShelves()).of("acme")
+    return Call("predict", None, attempt, f"work-1:{attempt}", artifacts, **given)
+
+
+async def ask(
+    provider: ReplicateProvider, model: str = "acme/painter", shelves: MemoryShelves | None = None, **given: Any
+) -> Audit:
+    """Have a prediction made, and read it."""
+    payload = await a_payload(provider, model, **given)
+    answer = await provider.execute(payload, a_call(shelves))
+    assert answer.request_id
+    return await provider.audit_response("predict", payload, answer.raw)

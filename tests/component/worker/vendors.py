@@ -1,0 +1,37 @@
+"""Servers that behave badly below HTTP, and what a failure means in one word."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+from contracts.work import Failure
+
+
+def outcome_of(failure: Failure) -> str:
+    """Say what becomes of a call: `failed`, `retryable`, or `uncertain`, when it may have happened."""
+    if failure.uncertain:
+        return "uncertain"
+    return "retryable" if failure.retryable else "failed"
+
+
+def nobody_listening() -> str:
+    """Return an address on loopback at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        return f"http://127.0.0.1:{closed.getsockname()[1]}"
+
+
+@contextlib.asynccontextmanager
+async def hanging_up() -> AsyncIterator[str]:
+    """Serve an address at which every request is read and none is answered: the connection is closed."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+    await server.wait_closed()

@@ -1,0 +1,132 @@
+"""C3: what a call says while it runs goes to watchers piece by piece, in order, without secrets, and holds nothing up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.kafka import KafkaError, Outgoing
+from contracts.live import PartialOutput
+from contracts.runs.commands import RecordExecution
+from contracts.topics import PARTIALS
+from contracts.work import ExecuteOrder
+from provider_worker.calling import Calls
+from provider_worker.fakes.memory import MemoryClaims, MemoryPost, MemoryShelves
+from provider_worker.partials import MOST_WAITING, Partials
+from provider_worker.providers.sandbox import SandboxProvider
+from provider_worker.sanitizing import Sanitizer
+
+MakeExecute = Callable[..., ExecuteOrder]
+KEY = "sk-a-very-secret-key"
+
+
+class Cut(MemoryPost):
+    """A way to Kafka that is cut."""
+
+    async def try_to_send(self, _: Outgoing) -> None:
+        """Fail."""
+        raise KafkaError("switched off")
+
+
+class Slow(MemoryPost):
+    """A way to Kafka on which nothing arrives until it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrived = asyncio.Event()
+
+    async def try_to_send(self, record: Outgoing) -> None:
+        """Take a record, and wait for its arrival."""
+        await super().try_to_send(record)
+        await self.arrived.wait()
+
+
+def pieces(post: MemoryPost) -> list[PartialOutput]:
+    """Return what watchers get."""
+    return [PartialOutput.model_validate_json(r.value or b"") for r in post.sent if r.topic == PARTIALS.name]
+
+
+async def test_a_streamed_answer_is_told_in_pieces_that_join_up(execute_order: MakeExecute) -> None:
+    """To the watchers of its run, user and session; the pieces together are the answer."""
+    post, order = MemoryPost(), execute_order(parameters={"stream": True}, user_id="u1", session_id="s1")
+    calls = Calls(MemoryClaims(), MemoryShelves(), post, Sanitizer())
+    answer = await calls.make(order, SandboxProvider(delay=0.3))
+    assert isinstance(answer, RecordExecution)
+    said = pieces(post)
+    assert len(said) > 1
+    assert "".join(piece.text for piece in said) == answer.execution.response["text"]
+    assert [piece.offset for piece in said] == [sum(len(p.text) for p in said[:n]) for n in range(len(said))]
+    owners = {(piece.run_id, piece.work_id, piece.attempt, piece.user_id, piece.session_id) for piece in said}
+    assert owners == {(order.run_id, order.work_id, 1, "u1", "s1")}
+    assert {record.key for record in post.sent} == {str(order.run_id).encode()}
+
+
+async def test_a_call_that_does_not_stream_says_nothing_in_between(execute_order: MakeExecute) -> None:
+    """Its answer comes whole."""
+    post = MemoryPost()
+    await Calls(MemoryClaims(), MemoryShelves(), post, Sanitizer()).make(execute_order(), SandboxProvider())
+    assert post.sent == []
+
+
+@pytest.mark.parametrize("cut", range(1, len(KEY)))
+async def test_no_secret_is_told_however_it_is_cut(execute_order: MakeExecute, cut: int) -> None:
+    """What may be the beginning of one waits until more is known."""
+    post = MemoryPost()
+    partials = Partials(execute_order(), post, Sanitizer([KEY]))
+    partials.hear("the key " + KEY[:cut])
+    await post.until_sent(1)
+    partials.hear(KEY[cut:] + " is it")
+    await partials.close()
+    assert "".join(piece.text for piece in pieces(post)) == "the key [hidden] is it"
+
+
+@given(text=st.text(alphabet="sk-aver", max_size=40))
+def test_what_waits_is_the_beginning_of_a_secret_and_as_much_of_it_as_there_is(text: str) -> None:
+    """Never more, so that nothing waits in vain; never less."""
+    unsure = Sanitizer([KEY]).unsure_of(text)
+    assert unsure == max(n for n in range(len(KEY)) if KEY[:n] == text[len(text) - n :] or n == 0)
+
+
+async def test_a_piece_that_is_on_its_way_at_the_end_is_told_once(execute_order: MakeExecute) -> None:
+    """The end waits for it; the next piece has its place after it."""
+    post = Slow()
+    partials = Partials(execute_order(), post, Sanitizer())
+    partials.hear("It is ")
+    await post.until_sent(1)
+    partials.hear("red.")
+    closing = asyncio.create_task(partials.close())
+    await asyncio.sleep(0)
+    post.arrived.set()
+    await closing
+    assert [(piece.offset, piece.text) for piece in pieces(post)] == [(0, "It is "), (6, "red.")]
+
+
+async def test_while_kafka_is_away_the_call_goes_on(execute_order: MakeExecute) -> None:
+    """Watchers miss something; the run does not."""
+    order = execute_order(parameters={"stream": True})
+    answer = await Calls(MemoryClaims(), MemoryShelves(), Cut(), Sanitizer()).make(order, SandboxProvider(delay=0.2))
+    assert isinstance(answer, RecordExecution)
+
+
+async def test_more_than_can_be_held_is_left_out_and_the_offsets_show_it(execute_order: MakeExecute) -> None:
+    """Memory stays bounded however fast a model talks."""
+    post = MemoryPost()
+    partials = Partials(execute_order(), post, Sanitizer())
+    for _ in range(3):
+        partials.hear("x" * MOST_WAITING)
+    await partials.close()
+    said = pieces(post)
+    assert sum(len(piece.text) for piece in said) == 2 * MOST_WAITING
+    assert said[0].offset == MOST_WAITING
+
+
+async def test_nothing_is_left_behind_by_a_call_that_says_nothing(execute_order: MakeExecute) -> None:
+    """No task and no message."""
+    post = MemoryPost()
+    before = asyncio.all_tasks()
+    await Partials(execute_order(), post, Sanitizer()).close()
+    assert (post.sent, asyncio.all_tasks()) == ([], before)
