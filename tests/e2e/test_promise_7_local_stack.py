@@ -19,6 +19,7 @@ from local_stack.ports import free_port
 from local_stack.services import MODULES, PORT_SETTINGS
 from local_stack.waiting import until
 from support.local import LocalRun, alive, local_run, ready_run
+from support.vendors import FakeVendor
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -91,6 +92,20 @@ async def test_make_demo_tells_its_story_on_it(local: LocalRun) -> None:
     code, said = await run_demo(ports)
     assert code == 0, said
     assert said.endswith("All went as told.\n")
+
+
+async def test_make_demo_streams_from_the_server_that_openai_base_url_names(
+    tmp_path: Path, fake_openai: FakeVendor
+) -> None:
+    """The fake OpenAI that ships stands for it: what it says is heard word by word, and the story goes as told."""
+    openai, before = {"OPENAI_BASE_URL": fake_openai.base_url}, await fake_openai.calls()
+    async with ready_run(tmp_path, openai) as run:
+        ports = {PORT_SETTINGS[service]: str(port) for service, port in run.addresses.ports.items()}
+        code, said = await run_demo({**ports, **openai})
+    assert code == 0, said
+    assert '"provider": "openai"' in said
+    assert '"stream": true' in said
+    assert await fake_openai.calls() == before + 1
 
 
 async def test_make_demo_without_a_stack_is_one_clear_line() -> None:

@@ -41,6 +41,23 @@ class Watcher:
         except TimeoutError:
             raise NotAsToldError(f"no {kind} on the WebSocket within {PATIENCE_SECONDS:g} s") from None
 
+    async def hears(self, run_id: str) -> Json:
+        """Show what the run's call says as it says it; return the request to look at its answer. Raises NotAsToldError."""
+        said = ""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while True:
+                    message: Json = json.loads(await self._socket.recv())
+                    if message["type"] == "HITL_PARTIAL_OUTPUT" and message["run_id"] == run_id:
+                        print("" if said else "  ", message["text"], sep="", end="", flush=True)
+                        said += message["text"]
+                    if message["type"] == "HITL_APPROVAL_REQUEST" and message["run_id"] == run_id:
+                        print()
+                        expect(said != "", "nothing was heard of the call while it ran")
+                        return message
+        except TimeoutError:
+            raise NotAsToldError(f"the call has no answer within {PATIENCE_SECONDS:g} s") from None
+
     async def approves(self, request: Json) -> Json:
         """Approve what `request` asks for, and return what became of it."""
         decision = {
@@ -56,19 +73,20 @@ class Watcher:
         return await self.sees("HITL_APPROVAL_RESULT", request_id=decision["request_id"])
 
 
-async def tell_story(gateway: httpx.AsyncClient, socket_url: str) -> None:
-    """Start a run, edit it, lose against that, approve the answer, read the result. Raises NotAsToldError."""
+async def tell_story(gateway: httpx.AsyncClient, socket_url: str, provider: str) -> None:
+    """Start a run, edit it, lose against that, hear the call, approve the answer, read the result. Raises NotAsToldError."""
     session = f"demo-{secrets.token_hex(3)}"
     chapter(f"Ann watches the session at {socket_url}")
     async with websockets.connect(f"{socket_url}?session_id={session}&user_id=ann", proxy=None) as socket:
         ann = Watcher(socket)
         await ann.sees("SNAPSHOT")
-        run_id = await start(gateway, session)
+        run_id = await start(gateway, session, provider)
         request = await ann.sees("HITL_APPROVAL_REQUEST", run_id=run_id)
         show_request("Ann is asked about the payload, before anything is called", request["checkpoint"])
         await edit(gateway, run_id, request["checkpoint"])
         await lose(gateway, run_id, request["checkpoint"])
-        request = await ann.sees("HITL_APPROVAL_REQUEST", run_id=run_id)
+        chapter("Meanwhile the call is made, and whoever watches hears it word by word")
+        request = await ann.hears(run_id)
         show_request("The call was made. Ann is asked about the answer", request["checkpoint"])
         chapter("She approves it, this time over the WebSocket")
         result = await ann.approves(request)
@@ -77,12 +95,14 @@ async def tell_story(gateway: httpx.AsyncClient, socket_url: str) -> None:
     await show_end(gateway, run_id, result["version"])
 
 
-async def start(gateway: httpx.AsyncClient, session: str) -> str:
+async def start(gateway: httpx.AsyncClient, session: str, provider: str) -> str:
     """Start the run; return its id."""
     chapter("An application starts an AI call: POST /hitl/runs")
     body = {
         "prompt": "Write a friendly reminder that the invoice of last month is still open.",
-        "provider": "sandbox",
+        "provider": provider,
+        "operation": "text",
+        "parameters": {"stream": True},
         "user_id": "ann",
         "session_id": session,
         "hitl_config": {"policy": "require_human", "allowed_steps": ["payload_review", "response_review"]},
@@ -111,7 +131,7 @@ async def edit(gateway: httpx.AsyncClient, run_id: str, checkpoint: Json) -> Non
     body = {
         "checkpoint_id": checkpoint["checkpoint_id"],
         "subject_sha256": checkpoint["subject_sha256"],
-        "edits": {"prompt": checkpoint["subject"]["prompt"] + " Thank them for the long partnership."},
+        "edits": longer(checkpoint["subject"], " Thank them for the long partnership."),
         "comment": "a warmer tone",
         "actor": "ann",
     }
@@ -119,6 +139,20 @@ async def edit(gateway: httpx.AsyncClient, run_id: str, checkpoint: Json) -> Non
     show({"edits": body["edits"]})
     say(f"200: the run goes on, state {view['state']}; the edit is kept as a difference:")
     show(view["last_approval"]["diff"])
+
+
+def longer(subject: Json, more: str) -> Json:
+    """Return the merge patch that adds to the prompt, wherever the provider's payload has it."""
+    match subject:
+        case {"prompt": str(prompt)}:
+            return {"prompt": prompt + more}
+        case {"messages": [*before, {"content": str(prompt)} as last]}:
+            return {"messages": [*before, {**last, "content": prompt + more}]}
+        case {"input": str(prompt)}:
+            return {"input": prompt + more}
+        case {"input": [*before, {"content": str(prompt)} as last]}:
+            return {"input": [*before, {**last, "content": prompt + more}]}
+    raise NotAsToldError(f"there is no prompt in the payload {json.dumps(subject)[:200]}")
 
 
 async def lose(gateway: httpx.AsyncClient, run_id: str, checkpoint: Json) -> None:
@@ -182,7 +216,16 @@ async def run(settings: Settings) -> None:
             (await gateway.get("/health/live")).raise_for_status()
         except httpx.HTTPError:
             raise NotAsToldError(f"no stack answers at {gateway.base_url}; start one with: make run") from None
-        await tell_story(gateway, addresses.websocket())
+        await tell_story(gateway, addresses.websocket(), await choose_provider(gateway, settings))
+
+
+async def choose_provider(gateway: httpx.AsyncClient, settings: Settings) -> str:
+    """Return `openai` where the settings name a server for it, else the sandbox. Raises NotAsToldError."""
+    if settings.openai_base_url is None:
+        return "sandbox"
+    offered = (await gateway.get("/providers/openai")).json()
+    expect(offered.get("configured") is True, "OPENAI_BASE_URL is set here; start the stack with it too")
+    return "openai"
 
 
 def main() -> None:
