@@ -61,6 +61,9 @@ soak: $(READY_TO_TEST) ## Load for MINUTES (30), and see what memory does; write
 bench: $(READY_TO_TEST) ## Measure speed and cost beside a floor in plain asyncpg; writes tests/bench/RESULTS.md; QUICK=1 for less
 	@PYTHONPATH=tests $(PYTHON) -m bench $(if $(QUICK),--quick)
 
+bench-limits: $(READY_TO_TEST) ## Measure that four workers keep to shared limits and use them; writes tests/bench/LIMITS.md; 3 minutes
+	@PYTHONPATH=tests $(PYTHON) -m bench.limits
+
 format: $(READY_TO_TEST) ## Bring the code into its format
 	$(BIN)/ruff check --fix-only --quiet $(CODE)
 	$(BIN)/ruff format $(CODE)
@@ -85,9 +88,9 @@ pins: $(READY) ## Pin the newest fitting versions into requirements.txt and requ
 help:
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z0-9 ]+:.*## / { printf "  %-28s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z0-9 -]+:.*## / { printf "  %-28s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: run demo setup clean forget test lint unit component integration e2e faults chaos soak bench format kafka topics images pins help
+.PHONY: run demo setup clean forget test lint unit component integration e2e faults chaos soak bench bench-limits format kafka topics images pins help
 
 # ---- set-up
 

@@ -16,7 +16,14 @@ TWO = {"policy": "require_human", "allowed_steps": ["payload_review", "response_
 
 
 async def test_every_record_on_every_topic_is_valid_under_the_document(ann: User, stack: Stack) -> None:
-    """A run goes through; what each topic then holds of it is read as an outsider would, and checked."""
+    """A run goes through, another is cancelled in mid-call; what each topic then holds of them is read as an outsider would, and checked."""
+    async with ann.watch() as socket:
+        long = {"stream": True, "fault": "slow", "delay_seconds": 60}
+        cancelled = (await ann.start(parameters=long))["run_id"]
+        await socket.until("HITL_PARTIAL_OUTPUT", run_id=cancelled)
+        await ann.post(cancelled, "cancel")
+        for _ in ("run-cancelled.v1", "call-stopped.v1"):
+            await socket.until("HITL_STATUS_UPDATE", run_id=cancelled, state="cancelled")
     run_id = (await ann.start(hitl=TWO))["run_id"]
     await ann.decide(await ann.until(run_id, "payload_review"), "edit", edits={"prompt": "another"})
     await ann.decide(await ann.until(run_id, "response_review"), "approve")
@@ -26,7 +33,7 @@ async def test_every_record_on_every_topic_is_valid_under_the_document(ann: User
         found = [
             record
             for record in await records_of(stack.kafka.bootstrap, topic.name)
-            if record.key in (run_id.encode(), b"sandbox")
+            if record.key in (run_id.encode(), cancelled.encode(), b"sandbox")
         ]
         assert found, topic.name
         for record in found:

@@ -11,7 +11,19 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from contracts.base import MAX_DEPTH, JsonObject
-from contracts.policy import HitlConfig, OnError, OnTimeout, OnUncertain, Policy, ReviewStep, ReviewThresholds, Signals
+from contracts.policy import (
+    Finding,
+    HitlConfig,
+    OnError,
+    OnTimeout,
+    OnUncertain,
+    Policy,
+    Reason,
+    ReviewStep,
+    ReviewThresholds,
+    Signals,
+)
+from contracts.routing import Candidate, Routing
 from contracts.work import Capabilities, Execution, Failure, Issue, Preparation, Severity, catalog_schema
 from support.asking import PAYLOAD, PAYLOAD_SCHEMA
 
@@ -40,12 +52,16 @@ json_objects: st.SearchStrategy[JsonObject] = (
 edits = json_objects | st.sampled_from([{"provider": "openai"}, {"prompt": "changed"}, {"text": "changed"}, {"x": 1}])
 
 _fraction = st.none() | st.sampled_from([0.0, 0.5, 0.8, 1.0])
+findings = st.builds(
+    Finding, check=st.sampled_from(["pii", "cost"]), code=st.just("found"), message=st.just("m"), force=st.booleans()
+)
 signals = st.builds(
     Signals,
     confidence=_fraction,
     safety_flags=st.sampled_from([(), ("pii",), ("odd",)]),
     payload_changes=st.none() | st.sampled_from([0, 3, 4]),
     response_quality=_fraction,
+    findings=st.just(()) | st.just(()) | st.lists(findings, max_size=2).map(tuple),
 )
 
 configs = st.builds(
@@ -96,6 +112,16 @@ preparations = st.builds(
     safe_to_repeat=st.booleans(),
     capabilities=st.none()
     | st.just(Capabilities(provider="sandbox", operations=("text",), default_operation="text", rate_limit=nested(60))),
+    routing=st.none()
+    | st.just(
+        Routing(
+            route="cheap",
+            rule=1,
+            reason=Reason(code="cheapest", message="it costs least"),
+            considered=(),
+            others=(Candidate(provider="openai"),),
+        )
+    ),
     intent_schema=st.none() | st.sampled_from([catalog_schema(["sandbox", "openai"]), {}, {"type": "object"}]),
 )
 

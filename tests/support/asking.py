@@ -8,7 +8,7 @@ from contracts.base import digest
 from contracts.policy import HitlConfig, Policy, Signals, Step
 from contracts.runs import commands as c
 from contracts.runs.requests import RunRequest
-from contracts.work import Capabilities, Execution, Failure, Issue, Preparation, catalog_schema
+from contracts.work import Capabilities, Ending, Execution, Failure, Issue, Preparation, catalog_schema
 from orchestrator.run.state import WorkKind
 from support.deciding import Ask, Story, given
 
@@ -133,6 +133,11 @@ def extend_lease() -> Ask:
 def note_call(provider_call_id: str = "prediction-7") -> Ask:
     """Say by which id the provider can be asked about the call in hand."""
     return _from_worker(c.NoteCall, provider_call_id=provider_call_id)
+
+
+def stopped(**facts: Any) -> Ask:
+    """Say that the call was ended, as the run's end asked."""
+    return _from_worker(c.RecordStop, **{"ending": Ending.STOPPED, **facts})
 
 
 def _from_worker(kind: type[c.Command], **answer: Any) -> Ask:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
+from contracts.live import StopCall
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.views import RunView
@@ -84,13 +85,17 @@ class Story:
         due = deadlines[-1].due if deadlines else None
         return command_of(self.now.run_id, due) if due else None
 
-    def reactions(self, *, since: int = 0) -> list[Order | Deadline]:
+    def reactions(self, *, since: int = 0) -> list[Order | StopCall | Deadline]:
         """Return what follows from the events after version `since`, published now."""
         return [message for record in self.history[since:] for message in react(record.data, self.now)]
 
     def orders(self, *, since: int = 0) -> list[Order]:
-        """Return the orders among the reactions."""
-        return [message for message in self.reactions(since=since) if not isinstance(message, Deadline)]
+        """Return the orders of work among the reactions."""
+        return [message for message in self.reactions(since=since) if not isinstance(message, Deadline | StopCall)]
+
+    def stops(self, *, since: int = 0) -> list[StopCall]:
+        """Return the orders to stop a call among the reactions."""
+        return [message for message in self.reactions(since=since) if isinstance(message, StopCall)]
 
     def later(self, seconds: float) -> Story:
         """Return the same story some time after."""

@@ -17,7 +17,9 @@ from typing import Any
 from uuid import UUID
 
 from contracts.base import Message, digest
+from contracts.live import PartialOutput, StopCall
 from contracts.policy import (
+    Finding,
     HitlConfig,
     OnError,
     OnTimeout,
@@ -29,6 +31,7 @@ from contracts.policy import (
     Signals,
     Step,
 )
+from contracts.routing import Candidate, Considered, Routing
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.outcomes import Accepted, Refused
@@ -38,6 +41,7 @@ from contracts.work import (
     CallIntent,
     Capabilities,
     Cost,
+    Ending,
     ExecuteOrder,
     Execution,
     Failure,
@@ -46,6 +50,7 @@ from contracts.work import (
     Preparation,
     PrepareOrder,
     Severity,
+    Spent,
 )
 
 FOLDER = Path(__file__).parents[1] / "golden"
@@ -57,6 +62,8 @@ _SUBJECT = {"prompt": "a red bicycle", "temperature": 0.5, "tags": ["é", None, 
 _SCHEMA = {"type": "object", "required": ["prompt"]}
 _SHA = digest(_SUBJECT)
 _WORK = {"work_id": f"{_RUN}.1", "attempt": 2}
+_OWNER = {"user_id": "u1", "session_id": "s1"}
+_HELD_TO = {"checks": ("secrets",), "budget": Decimal("1.50"), "lease_seconds": 30}
 _CHECKED = {"checkpoint_id": _CHECKPOINT, "step": Step.PAYLOAD_REVIEW}
 _SAID = {"subject_sha256": _SHA, "comment": "fine", "message": "thank you"}
 _REASONS = (Reason(code="policy_requires_human", message="the policy asks a person at every allowed step"),)
@@ -69,7 +76,17 @@ _ISSUE = Issue(
     suggested_fix={"temperature": 2},
     auto_fixable=True,
 )
-_SIGNALS = Signals(confidence=0.5, safety_flags=("pii",), payload_changes=4, response_quality=0.25)
+_FINDING = Finding(
+    check="pii",
+    code="pii_found",
+    message="Looks like personal data: credit card (1), in /prompt.",
+    flags=("pii",),
+    force=True,
+    data={"kinds": {"CREDIT_CARD": 1}, "places": ["/prompt"]},
+)
+_SIGNALS = Signals(
+    confidence=0.5, safety_flags=("pii",), payload_changes=4, response_quality=0.25, findings=(_FINDING,)
+)
 _FAILURE = Failure(
     code="rate_limited",
     message="slow down",
@@ -91,6 +108,22 @@ _CAPABILITIES = Capabilities(
     safe_to_repeat=True,
     configured=False,
     rate_limit={"per_minute": 60},
+    circuit="half_open",
+)
+_CANDIDATE = Candidate(provider="anthropic", model="claude-haiku-5-5")
+_ROUTING = Routing(
+    route="cheap-text",
+    rule=2,
+    reason=Reason(code="cheapest", message="it costs least of those that are up"),
+    considered=(
+        Considered(
+            provider="openai",
+            model="gpt-5-mini",
+            estimate=Decimal("0.0100"),
+            reason=Reason(code="circuit_open", message="it was down for the last calls"),
+        ),
+    ),
+    others=(_CANDIDATE,),
 )
 _PREPARATION = Preparation(
     provider="sandbox",
@@ -105,6 +138,7 @@ _PREPARATION = Preparation(
     safe_to_repeat=True,
     capabilities=_CAPABILITIES,
     intent_schema={"type": "object"},
+    routing=_ROUTING,
 )
 _EXECUTION = Execution(
     raw={"id": 7},
@@ -116,6 +150,7 @@ _EXECUTION = Execution(
     latency_ms=12,
     provider_request_id="req-1",
 )
+_SPENT = Spent(usage={"output_tokens": 9}, cost=Decimal("0.0020"), currency="EUR", estimated=True)
 _ERROR = e.RunError(code="validation_failed", message="no", step=Step.PAYLOAD_REVIEW, issues=(_ISSUE,), attempts=3)
 _DIFF = (e.Change(path="/temperature", before=0.5, after={"a~b": [1]}),)
 _REQUEST = RunRequest(
@@ -141,6 +176,8 @@ _REQUEST = RunRequest(
         on_uncertain=OnUncertain.FAIL,
         max_attempts=5,
         lease_seconds=30,
+        checks=("secrets",),
+        budget=Decimal("1.50"),
     ),
     tool={"name": "flux"},
 )
@@ -156,7 +193,7 @@ _INTENT = CallIntent(
 
 def samples() -> dict[str, Message]:
     """Return one message of every kind that travels, by its kind; capabilities are what `provider.catalog` carries."""
-    messages: list[Any] = [*_commands(), *_outcomes(), *_orders()]
+    messages: list[Any] = [*_commands(), *_outcomes(), *_orders(), *_of_running_calls()]
     return {
         **{event.kind: _recorded(event) for event in _events()},
         **{message.kind: message for message in messages},
@@ -184,12 +221,15 @@ def _events() -> Iterator[e.Event]:
     yield e.RunStarted(request=_REQUEST, work_id=f"{_RUN}.1", lease_until=_LATER)
     yield e.PreparationOrdered(**_WORK, lease_until=_LATER)
     yield e.CallOrdered(**_WORK, lease_until=_LATER, payload_sha256=_SHA)
+    yield e.CallDoubted(**_WORK, lease_until=_LATER)
     yield e.LeaseExtended(**_WORK, lease_until=_LATER)
     yield e.CallNoted(**_WORK, provider_call_id="prediction-7")
+    yield e.CallStopped(**_WORK, ending=Ending.STOPPED, spent=_SPENT, failure=_FAILURE, provider_request_id="req-1")
     yield e.RunPrepared(**_WORK, preparation=_PREPARATION)
     yield e.PreparationFailed(**_WORK, failure=_FAILURE)
     yield e.CallSucceeded(**_WORK, execution=_EXECUTION)
     yield e.CallFailed(**_WORK, failure=_FAILURE)
+    yield e.RouteFellBack(failed=_CANDIDATE, reason=Reason(code="rate_limited", message="slow down"))
     yield e.RetryScheduled(**_WORK, retry_at=_LATER)
     yield e.PayloadFixed(payload=_SUBJECT, payload_sha256=_SHA, diff=_DIFF)
     yield e.StepPassed(step=Step.RESPONSE_REVIEW, reasons=_REASONS)
@@ -243,6 +283,7 @@ def _commands() -> Iterator[c.AnyCommand]:
     yield c.RecordFailure(**about, failure=_FAILURE)
     yield c.ExtendLease(**about)
     yield c.NoteCall(**about, provider_call_id="prediction-7")
+    yield c.RecordStop(**about, ending=Ending.STOPPED, spent=_SPENT, provider_request_id="req-1")
     yield c.ExpireLease(**about)
     yield c.RetryWork(**about)
     yield c.ExpireCheckpoint(**asked, checkpoint_id=_CHECKPOINT, escalations=1)
@@ -292,8 +333,8 @@ def _outcomes() -> Iterator[Accepted | Refused]:
 
 
 def _orders() -> Iterator[PrepareOrder | ExecuteOrder]:
-    ordered = {**_WORK, "run_id": _RUN, "tenant": "acme", "session_id": "s1", "deadline": _LATER, "lease_seconds": 30}
-    yield PrepareOrder(**ordered, intent=_INTENT, tool={"name": "flux"}, with_capabilities=True)
+    ordered = {**_WORK, "run_id": _RUN, "tenant": "acme", **_OWNER, **_HELD_TO, "deadline": _LATER}
+    yield PrepareOrder(**ordered, intent=_INTENT, tool={"name": "flux"}, with_capabilities=True, tried=(_CANDIDATE,))
     yield ExecuteOrder(
         **ordered,
         provider="openai",
@@ -302,7 +343,15 @@ def _orders() -> Iterator[PrepareOrder | ExecuteOrder]:
         payload=_SUBJECT,
         payload_sha256=_SHA,
         resume="prediction-7",
+        doubted=True,
+        over_budget_approved=True,
     )
+
+
+def _of_running_calls() -> Iterator[PartialOutput | StopCall]:
+    about = {**_WORK, "run_id": _RUN, "tenant": "acme"}
+    yield PartialOutput(**about, **_OWNER, offset=6, text="red.")
+    yield StopCall(**about, provider="openai", operation="text", model="gpt-5-mini", provider_call_id="prediction-7")
 
 
 def to_bytes(message: Message) -> bytes:

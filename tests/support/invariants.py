@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from contracts.base import digest
+from contracts.live import StopCall
 from contracts.policy import Step
 from contracts.runs import commands as c
 from contracts.runs import events as e
@@ -72,7 +73,9 @@ def _check_waiting(run: Run) -> None:
         assert run.failed is None or view.checkpoint is not None, "a failure is dealt with"
     if not view.paused and not view.is_over and view.checkpoint is None and work is not None:
         assert view.state is (State.CREATED if work.kind is WorkKind.PREPARE else State.API_CALL)
-    _check_deadline(run, worker=worker, other=any(waits) and not view.paused)
+    if run.stopping is not None:
+        assert view.state is State.CANCELLED, "only a call whose run was cancelled is to stop"
+    _check_deadline(run, worker=worker or run.stopping is not None, other=any(waits) and not view.paused)
 
 
 def _check_deadline(run: Run, *, worker: bool, other: bool) -> None:
@@ -81,8 +84,9 @@ def _check_deadline(run: Run, *, worker: bool, other: bool) -> None:
     assert (due is not None) == (worker or other)
     match due:
         case c.ExpireLease():
-            assert run.work is not None
-            assert (due.at, due.work_id, due.attempt) == (run.work.lease_until, run.work.work_id, run.work.attempt)
+            work = run.work or run.stopping
+            assert work is not None
+            assert (due.at, due.work_id, due.attempt) == (work.lease_until, work.work_id, work.attempt)
         case c.RetryWork():
             assert run.work is not None
             assert (due.at, due.work_id, due.attempt) == (run.work.retry_at, run.work.work_id, run.work.attempt)
@@ -137,12 +141,34 @@ def check_history(history: Sequence[e.RunEvent], run: Run) -> None:
             case e.CallSucceeded() | e.CallFailed() as answered:
                 unanswered.remove((answered.work_id, answered.attempt))
         assert len(unanswered) <= 1, "one call at a time"
+    _check_forced(history)
     _check_orders(history, run, approved)
+
+
+def _check_forced(history: Sequence[e.RunEvent]) -> None:
+    """Expect a person's answer to whatever a check has forced, before anything follows from what it looked at."""
+    forced: set[Step] = set()
+    for event in history:
+        match event.data:
+            case e.RunPrepared(preparation=preparation):
+                forced = {Step.PAYLOAD_REVIEW} if preparation.signals.forced else set()
+            case e.CallSucceeded(execution=execution):
+                forced = {Step.RESPONSE_REVIEW} if execution.signals.forced else set()
+            case e.CheckpointApproved(step=step) | e.CheckpointEdited(step=step) if event.actor != c.SYSTEM:
+                forced.discard(step)
+            case e.RunRetried():
+                forced.discard(Step.RESPONSE_REVIEW)
+            case e.StepPassed(step=step):
+                assert step not in forced, "policy does not pass what a check has forced"
+            case e.CallOrdered() | e.RunCompleted():
+                assert not forced, "nobody but a person lets a run go on that a check has stopped"
 
 
 def _check_orders(history: Sequence[e.RunEvent], run: Run, approved: str | None) -> None:
     """Expect one order for what is awaited, with the approved bytes, however often the history is published again."""
-    orders = [m for event in history for m in react(event.data, run) if not isinstance(m, Deadline)]
+    said = [m for event in history for m in react(event.data, run) if not isinstance(m, Deadline)]
+    orders = [m for m in said if not isinstance(m, StopCall)]
+    _check_stops([m for m in said if isinstance(m, StopCall)], run)
     awaited = run.work is not None and run.work.lease_until is not None
     assert len(orders) == awaited, "one order for work in hand, none otherwise"
     for order in orders:
@@ -156,6 +182,14 @@ def _check_orders(history: Sequence[e.RunEvent], run: Run, approved: str | None)
         if isinstance(order, ExecuteOrder):
             assert order.payload_sha256 == approved
             assert digest(order.payload) == approved
+
+
+def _check_stops(stops: Sequence[StopCall], run: Run) -> None:
+    """Expect the call of a cancelled run, and nothing else, to be told to stop until it has ended."""
+    assert bool(stops) == (run.stopping is not None)
+    for stop in stops:
+        assert run.stopping is not None
+        assert (stop.work_id, stop.attempt) == (run.stopping.work_id, run.stopping.attempt)
 
 
 def check_refusal(command: c.AnyCommand, refusal: Refusal) -> None:

@@ -14,7 +14,7 @@ from contracts.topics import EVENTS
 from notifier.clients import Client, Filters, Limits
 from notifier.heard import Heard
 from notifier.hub import Hub
-from notifier.ring import Frame, Notification, bytes_of
+from notifier.ring import Frame, Notification, Passing, bytes_of
 from support.deciding import Story
 
 
@@ -99,6 +99,11 @@ class Talker:
         )
 
 
+def events_in(taken: Sequence[Notification | Passing]) -> list[Notification]:
+    """Return what has a place in the log, of all that a client took."""
+    return [one for one in taken if isinstance(one, Notification)]
+
+
 class Listener:
     """A client of a hub, and what it heard."""
 
@@ -115,7 +120,7 @@ class Listener:
 
     def listen(self, most: int = 2**30) -> list[tuple[str, int]]:
         """Take what is due; return the runs and versions heard of now."""
-        taken = self.client.take(most)
+        taken = events_in(self.client.take(most))
         self.heard += taken
         return [(one.run_id, one.version) for one in taken]
 

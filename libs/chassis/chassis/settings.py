@@ -13,6 +13,8 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis import failpoints
+from chassis.limits import Limits
+from chassis.routes import Routes
 
 PREFIX = "COUNTERSIGN_"
 
@@ -108,6 +110,41 @@ class Settings(BaseSettings):
         alias="COUNTERSIGN_PRICES",
         description="A JSON file with prices of your own: `{provider: {model: {kind: price}}}`, in US dollars, tokens by the million.",
     )
+    checks: str | None = Field(
+        None,
+        alias="COUNTERSIGN_CHECKS",
+        description="Checks before reviews, in JSON: a list of names, or an object with options by name.",
+    )
+    budgets: str | None = Field(
+        None,
+        alias="COUNTERSIGN_BUDGETS",
+        description='What calls may cost, in US dollars, in JSON: `{"period": "month", "tenant": {"default": "100"}, "user": {…}, "run": "1"}`.',
+    )
+    limits: Limits = Field(
+        {},
+        alias="COUNTERSIGN_LIMITS",
+        description="What each provider's account allows all workers together, in JSON: "
+        '`{"openai": {"requests_per_minute": 500, "tokens_per_minute": 200000, "concurrency": 20}}`.',
+    )
+    routes: Routes = Field(
+        {},
+        alias="COUNTERSIGN_ROUTES",
+        description="What the provider `router` chooses among, in JSON, by the name that stands for the model: "
+        '`{"cheap-text": [{"choose": "cheapest", "among": [{"provider": "openai", "model": "…"}, …]}]}`.',
+    )
+    circuit_failures: int = Field(
+        5,
+        alias="COUNTERSIGN_CIRCUIT_FAILURES",
+        ge=0,
+        description="Calls in a row that find a provider down before a worker stops asking it; 0 for never.",
+    )
+    circuit_seconds: float = Field(
+        30,
+        alias="COUNTERSIGN_CIRCUIT_SECONDS",
+        gt=0,
+        le=3600,
+        description="How long a worker does not ask a provider that is down.",
+    )
     worker_concurrency: int = Field(
         32,
         alias="COUNTERSIGN_WORKER_CONCURRENCY",
@@ -150,7 +187,8 @@ def load_settings(**given: Any) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0]).upper() if first["loc"] else "settings"
-        raise SettingsError(f"{name}: {first['msg']}") from None
+        place = "".join(f"/{part}" for part in first["loc"][1:])
+        raise SettingsError(f"{name}: {place}{': ' if place else ''}{first['msg']}") from None
     if settings.auth == "off" and not _is_loopback(settings.host):
         raise SettingsError(
             f"COUNTERSIGN_AUTH: off is accepted on loopback only, and COUNTERSIGN_HOST is {settings.host}; see `insecure` in the README"

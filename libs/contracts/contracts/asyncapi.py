@@ -8,10 +8,22 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from contracts.live import PartialOutput, StopCall
 from contracts.runs.commands import AnyCommand
 from contracts.runs.events import EVENT_KINDS, RunEvent
 from contracts.runs.outcomes import Outcome
-from contracts.topics import CATALOG, COMMANDS, EVENTS, MAX_RECORD_BYTES, OUTCOMES, RUN_TOPICS, WORK, Topic
+from contracts.topics import (
+    CATALOG,
+    COMMANDS,
+    EVENTS,
+    MAX_RECORD_BYTES,
+    OUTCOMES,
+    PARTIALS,
+    RUN_TOPICS,
+    STOPS,
+    WORK,
+    Topic,
+)
 from contracts.work import Capabilities, Order
 
 VERSION = "1.0.0"
@@ -22,6 +34,8 @@ WRITERS: Mapping[Topic, tuple[str, ...]] = {
     WORK: ("orchestrator",),
     OUTCOMES: ("orchestrator",),
     CATALOG: ("provider-worker",),
+    PARTIALS: ("provider-worker",),
+    STOPS: ("orchestrator",),
 }
 """Which services write a topic."""
 
@@ -31,6 +45,8 @@ READERS: Mapping[Topic, tuple[str, ...]] = {
     WORK: ("provider-worker",),
     OUTCOMES: ("gateway", "notifier"),
     CATALOG: ("gateway",),
+    PARTIALS: ("gateway", "notifier"),
+    STOPS: ("provider-worker",),
 }
 """Which services read a topic. Outsiders read `run.events`."""
 
@@ -73,7 +89,8 @@ def document() -> dict[str, Any]:
 
 
 def _models() -> list[type[BaseModel]]:
-    return [*get_args(AnyCommand), *get_args(Outcome), *get_args(Order), Capabilities, RunEvent, *EVENT_KINDS.values()]
+    own = [*get_args(AnyCommand), *get_args(Outcome), *get_args(Order), Capabilities, PartialOutput, StopCall]
+    return [*own, RunEvent, *EVENT_KINDS.values()]
 
 
 def _schemas() -> dict[str, Any]:
@@ -102,6 +119,8 @@ def _messages() -> dict[Topic, dict[str, Any]]:
         WORK: [_named(model) for model in get_args(Order)],
         OUTCOMES: [_named(model) for model in get_args(Outcome)],
         CATALOG: [("capabilities", "Capabilities")],
+        PARTIALS: [_named(PartialOutput)],
+        STOPS: [_named(StopCall)],
     }
     return {
         topic: {name: {"name": name, "payload": {"$ref": _REF.format(model=model)}} for name, model in named}

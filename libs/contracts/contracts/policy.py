@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
+from operator import not_
 from typing import Annotated
 
 from pydantic import Field
 
-from contracts.base import Identifier, Message
+from contracts.base import Identifier, JsonObject, Message
 
 
 class Step(StrEnum):
@@ -68,6 +70,10 @@ class ReviewThresholds(Message):
     response_quality_min: Annotated[float, Field(ge=0, le=1)] = 0.7
 
 
+Budget = Annotated[Decimal, Field(gt=0, max_digits=18, decimal_places=6)]
+"""Money for calls, in US dollars."""
+
+
 class HitlConfig(Message):
     """How a run is reviewed. Durations are seconds."""
 
@@ -86,6 +92,14 @@ class HitlConfig(Message):
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
         60, description="How long a worker may be silent before its work counts as lost."
     )
+    checks: tuple[Identifier, ...] = Field(
+        (), max_length=20, exclude_if=not_, description="Checks beyond those that the operator has for every run."
+    )
+    budget: Budget | None = Field(
+        None,
+        exclude_if=not_,
+        description="What the run's calls may cost in all, in US dollars, before a person is asked.",
+    )
 
     def errors_go_to(self) -> OnError:
         """Say where a final error goes when the run did not choose."""
@@ -98,13 +112,40 @@ class HitlConfig(Message):
         return not self.allowed_steps or step.value in self.allowed_steps
 
 
+COST_CHECK = "cost"
+"""The check that holds calls to budgets."""
+
+
+class Finding(Message):
+    """What a check found in a payload or a response. `force` asks for a person whatever the run's policy says.
+
+    `data` says where and how much, and never repeats what was found.
+    """
+
+    check: str
+    code: str
+    message: str
+    flags: tuple[str, ...] = ()
+    force: bool = False
+    data: JsonObject = Field(default_factory=dict)
+
+
 class Signals(Message):
-    """What a provider measured about a preparation or a response. None means it was not measured."""
+    """What a provider measured about a preparation or a response, and what checks found. None means it was not measured.
+
+    The flags of the findings are among `safety_flags`.
+    """
 
     confidence: Annotated[float, Field(ge=0, le=1)] | None = None
     safety_flags: tuple[str, ...] = ()
     payload_changes: Annotated[int, Field(ge=0)] | None = None
     response_quality: Annotated[float, Field(ge=0, le=1)] | None = None
+    findings: tuple[Finding, ...] = Field((), exclude_if=not_)
+
+    @property
+    def forced(self) -> tuple[Finding, ...]:
+        """The findings that ask for a person whatever the run's policy says."""
+        return tuple(finding for finding in self.findings if finding.force)
 
 
 class Reason(Message):

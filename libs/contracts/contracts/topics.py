@@ -37,8 +37,12 @@ EVENTS = Topic("run.events", PARTITIONS, 30 * DAY, "what happened: one record an
 WORK = Topic("provider.work", PARTITIONS, 7 * DAY, "prepare and execute orders, keyed by run")
 OUTCOMES = Topic("run.outcomes", PARTITIONS, HOUR, "accepted or refused, by command, in the partition the asker named")
 CATALOG = Topic("provider.catalog", PARTITIONS, None, "what the providers offer, keyed by provider")
+PARTIALS = Topic(
+    "run.partials", PARTITIONS, HOUR, "what running calls have said so far, keyed by run; pieces may be lost"
+)
+STOPS = Topic("provider.stops", PARTITIONS, HOUR, "calls that are to be ended, keyed by run; every worker reads all")
 
-RUN_TOPICS = (COMMANDS, EVENTS, WORK, OUTCOMES, CATALOG)
+RUN_TOPICS = (COMMANDS, EVENTS, WORK, OUTCOMES, CATALOG, PARTIALS, STOPS)
 
 
 def all_topics() -> tuple[Topic, ...]:

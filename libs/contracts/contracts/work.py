@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
+from operator import not_
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field, TypeAdapter
 
 from contracts.base import Json, JsonObject, Message, Sha256, Timestamp
-from contracts.policy import Signals
+from contracts.policy import Budget, Signals
+from contracts.routing import Candidate, Routing
 
 
 class Severity(StrEnum):
@@ -71,6 +73,10 @@ class Capabilities(Message):
     )
     configured: bool = Field(default=True, description="Whether the worker holds what it needs to call, such as a key.")
     rate_limit: JsonObject | None = None
+    circuit: Literal["closed", "open", "half_open"] = Field(
+        "closed",
+        description="Open: it was down for the last calls and is not asked for a while; half open: one call finds out.",
+    )
 
 
 class CallIntent(Message):
@@ -102,6 +108,7 @@ class Preparation(Message):
     safe_to_repeat: bool = False
     capabilities: Capabilities | None = None
     intent_schema: JsonObject | None = None
+    routing: Routing | None = Field(None, exclude_if=not_)
 
 
 class Execution(Message):
@@ -129,14 +136,36 @@ class Failure(Message):
     issues: tuple[Issue, ...] = ()
 
 
+class Spent(Message):
+    """What a call that was stopped had used by then. None and empty mean not known; `estimated` that it was counted here, not there."""
+
+    usage: JsonObject = Field(default_factory=dict)
+    cost: Decimal | None = None
+    currency: str = "USD"
+    estimated: bool = False
+
+
+class Ending(StrEnum):
+    """How a call ended that nobody waits for any more."""
+
+    STOPPED = "stopped"
+    NOT_BEGUN = "not_begun"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
 class _Order(Message):
     run_id: UUID
     work_id: str
     attempt: Annotated[int, Field(ge=1)]
     tenant: str
+    user_id: str | None = None
     session_id: str | None = None
     deadline: Timestamp = Field(description="Not to be begun after this; the run has asked otherwise by then.")
     lease_seconds: float
+    checks: tuple[str, ...] = Field((), exclude_if=not_, description="Checks that the run asks for.")
+    budget: Budget | None = Field(None, exclude_if=not_, description="What the run's calls may cost in all.")
 
 
 class PrepareOrder(_Order):
@@ -146,6 +175,11 @@ class PrepareOrder(_Order):
     intent: CallIntent
     tool: JsonObject | None = None
     with_capabilities: bool = False
+    tried: tuple[Candidate, ...] = Field(
+        (),
+        exclude_if=not_,
+        description="What a route chose before and is not to choose again: it was not up to the call.",
+    )
 
 
 class ExecuteOrder(_Order):
@@ -159,6 +193,12 @@ class ExecuteOrder(_Order):
     payload_sha256: Sha256
     resume: str | None = Field(
         None, description="The provider's id of this very call, which an earlier attempt made: ask about it."
+    )
+    doubted: bool = Field(
+        default=False, description="It was ordered before: begin it only if nobody has, and else say that it is lost."
+    )
+    over_budget_approved: bool = Field(
+        default=False, exclude_if=not_, description="A person was shown that this exceeds a budget, and approved."
     )
 
 

@@ -7,12 +7,13 @@ now and then.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
+from contracts.live import PartialOutput
 from contracts.runs.events import RunCancelled, RunCompleted
 from contracts.runs.views import State
-from gateway.arrivals import Arrivals
+from gateway.arrivals import Arrival, Arrivals
 from gateway.ports import Away, Run, StepEvent, Views
 
 LOOK_SECONDS = 0.1
@@ -57,10 +58,11 @@ class Following:
                     return run
                 await arrival.reach(version, min(LOOK_SECONDS, left))
 
-    async def events(self, tenant: str, run_id: UUID, after: int) -> AsyncIterator[list[StepEvent]]:
+    async def events(self, tenant: str, run_id: UUID, after: int) -> AsyncIterator[Sequence[StepEvent | PartialOutput]]:
         """Yield the events behind the version `after`, and new ones as they come, until the run is over.
 
-        Yields an empty list when nothing has come for a while. An outage of PostgreSQL is waited out.
+        In between come pieces of what its call says. Yields nothing but an empty list when nothing has come for a while. An outage of
+        PostgreSQL is waited out.
         """
         silent_since, over = time.monotonic(), None
         with self._arrivals.of(run_id) as arrival:
@@ -80,4 +82,12 @@ class Following:
                 elif over:
                     return
                 else:
-                    await arrival.reach(after + 1, FOLLOW_SECONDS)
+                    async for said in self._listen(arrival, after + 1):
+                        yield said
+                        silent_since = time.monotonic()
+
+    async def _listen(self, arrival: Arrival, version: int) -> AsyncIterator[Sequence[PartialOutput]]:
+        """Yield what a call says until there is reason to look: the run has come to `version`, or time is up."""
+        until = time.monotonic() + FOLLOW_SECONDS
+        while not self._closed and not await arrival.reach(version, until - time.monotonic(), listening=True):
+            yield arrival.take()

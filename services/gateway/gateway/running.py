@@ -24,7 +24,7 @@ from contracts.kafka import (
     subscribe_group,
     subscribe_partitions,
 )
-from contracts.topics import CATALOG, EVENTS
+from contracts.topics import CATALOG, EVENTS, PARTIALS
 from gateway.adapters.database import Database
 from gateway.adapters.tables import PostgresTables, ensure_schema
 from gateway.adapters.views import PostgresViews
@@ -32,6 +32,7 @@ from gateway.arrivals import Arrivals
 from gateway.catalog import Catalog
 from gateway.following import Following
 from gateway.outcomes import Outcomes
+from gateway.partials import Partials
 from gateway.projector import Projector
 
 GROUP = "gateway-views"
@@ -55,6 +56,7 @@ class Running:
         self.views = PostgresViews(self.database)
         self.catalog = Catalog(self._producer.send_all)
         self._arrivals = Arrivals()
+        self._partials = Partials(self._arrivals)
         self.following = Following(self.views, self._arrivals)
         self._desk = Desk(self._broker, self._producer, settings.fetch_wait_ms)
         self.outcomes = Outcomes(self._desk, self.database, self._arrivals.recent, settings.outcome_wait_seconds)
@@ -106,6 +108,13 @@ class Running:
             self.catalog.on_records,
             fetch_wait_ms=self._settings.fetch_wait_ms,
             from_beginning=True,
+        )
+        subscribe_partitions(
+            self._broker,
+            PARTIALS,
+            range(PARTIALS.partitions),
+            self._partials.on_records,
+            fetch_wait_ms=self._settings.fetch_wait_ms,
         )
         await patiently("Kafka", self._broker.start, KafkaError)
         await self._desk.listening()

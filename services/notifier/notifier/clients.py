@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from notifier.ring import Notification
+from notifier.ring import Notification, Passing
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class Limits:
     ring_size: int = 8 * 1024 * 1024
     queue_count: int = 10_000
     queue_size: int = 16 * 1024 * 1024
+    passing_count: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,13 @@ class Filters:
     user_id: str | None = None
     tenant: str = "default"
 
-    def match(self, notification: Notification) -> bool:
+    def match(self, news: Notification | Passing) -> bool:
         """Say whether the client is to hear of it."""
         return (
-            self.tenant == notification.tenant
-            and self.run_id in (None, notification.run_id)
-            and self.session_id in (None, notification.session_id)
-            and self.user_id in (None, notification.user_id)
+            self.tenant == news.tenant
+            and self.run_id in (None, news.run_id)
+            and self.session_id in (None, news.session_id)
+            and self.user_id in (None, news.user_id)
         )
 
 
@@ -55,7 +56,7 @@ class Client:
     wake: Callable[[], None]
     joined_at: tuple[int, ...]
     dropped: Dropped | None = None
-    _due: deque[Notification] = field(default_factory=deque)
+    _due: deque[Notification | Passing] = field(default_factory=deque)
     _backlog: int = 0
     _queued: int = 0
     _shown: dict[str, int] = field(default_factory=dict)
@@ -65,17 +66,17 @@ class Client:
         """Whether there is something to take."""
         return bool(self._due)
 
-    def take(self, most: int = 256 * 1024) -> list[Notification]:
+    def take(self, most: int = 256 * 1024) -> list[Notification | Passing]:
         """Take what is due, in order: at least one if there is any, and about `most` bytes at once."""
-        taken: list[Notification] = []
+        taken: list[Notification | Passing] = []
         while self._due and most > 0:
-            notification = self._due.popleft()
-            taken.append(notification)
-            most -= notification.size
+            news = self._due.popleft()
+            taken.append(news)
+            most -= news.size
             if self._backlog:
                 self._backlog -= 1
             else:
-                self._queued -= notification.size
+                self._queued -= news.size
         return taken
 
     def begin(self, backlog: Iterable[Notification], shown: Mapping[str, int]) -> None:
@@ -96,6 +97,12 @@ class Client:
         self._due.append(notification)
         self._queued += notification.size
         return len(self._due) - self._backlog <= limits.queue_count and self._queued <= limits.queue_size
+
+    def offer_in_passing(self, passing: Passing, limits: Limits) -> None:
+        """Queue what may be missed, unless the client has much to read already."""
+        if len(self._due) < limits.passing_count:
+            self._due.append(passing)
+            self._queued += passing.size
 
     def let_go(self, why: Dropped) -> None:
         """Forget what is due: the client hears no more."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from notifier.clients import Client, Dropped, Filters, Limits
 from notifier.cursor import Cursor, decode, encode
-from notifier.ring import Notification, Ring
+from notifier.ring import Notification, Passing, Ring
 
 
 class Overtaken(Exception):
@@ -65,6 +65,12 @@ class Hub:
         for client in self._concerned(notification):
             if not client.offer(notification, self.limits):
                 self._let_go(client, Dropped.TOO_SLOW)
+            self._roused[client] = None
+
+    def pass_on(self, passing: Passing) -> None:
+        """Let everybody concerned who listens now have `passing`. Who has too much due misses it, and is not let go of."""
+        for client in self._concerned(passing):
+            client.offer_in_passing(passing, self.limits)
             self._roused[client] = None
 
     def rouse(self) -> None:
@@ -125,16 +131,16 @@ class Hub:
         self._clients[kind].setdefault(value, {})[client] = None
         client.wake()
 
-    def _concerned(self, notification: Notification) -> list[Client]:
+    def _concerned(self, news: Notification | Passing) -> list[Client]:
         found: list[Client] = []
         for listening in (
-            self._clients["run"].get(notification.run_id),
-            self._clients["session"].get(notification.session_id),
-            self._clients["user"].get(notification.user_id),
+            self._clients["run"].get(news.run_id),
+            self._clients["session"].get(news.session_id),
+            self._clients["user"].get(news.user_id),
             self._clients["everything"].get(None),
         ):
             if listening:
-                found += [client for client in listening if client.filters.match(notification)]
+                found += [client for client in listening if client.filters.match(news)]
         return found
 
     def _let_go(self, client: Client, why: Dropped) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 
 from contracts.base import Identifier, JsonObject, Message, Timestamp
+from contracts.live import PushedPartialOutput
 from contracts.runs.requests import ApprovalResponse
 from contracts.runs.views import Checkpoint, State
 
@@ -120,7 +121,7 @@ class Auth(Message):
     token: str
 
 
-FROM_SERVER = (ApprovalRequest, StatusUpdate, Snapshot, ApprovalResult, ErrorMessage, Pong, AuthOk)
+FROM_SERVER = (ApprovalRequest, StatusUpdate, PushedPartialOutput, Snapshot, ApprovalResult, ErrorMessage, Pong, AuthOk)
 """Every message that the server sends."""
 
 FROM_CLIENT = (ApprovalResponse, Auth, Ping)

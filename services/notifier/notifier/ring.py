@@ -41,6 +41,17 @@ class Notification(NamedTuple):
     size: int
 
 
+class Passing(NamedTuple):
+    """Something that only who listens now gets: it has no place in the log, and is not held. `size`: about the bytes of the messages."""
+
+    run_id: str
+    tenant: str
+    user_id: str | None
+    session_id: str | None
+    frames: tuple[Frame, ...]
+    size: int
+
+
 class Ring:
     """Holds at most `count` notifications and `size` bytes. `positions` are the next offsets of the partitions."""
 

@@ -24,9 +24,10 @@ from contracts.kafka import (
 )
 from contracts.runs.commands import Decide
 from contracts.runs.outcomes import Outcome
-from contracts.topics import EVENTS
+from contracts.topics import EVENTS, PARTIALS
 from notifier.feed import Feed
 from notifier.hub import Hub
+from notifier.partials import Partials
 
 BACK = 5_000
 """Records of each partition that a fresh instance reads again, to serve cursors that another instance gave."""
@@ -56,6 +57,13 @@ class Running:
             guarded(feed.on_records, background),
             fetch_wait_ms=fetch_wait_ms,
             from_beginning=True,
+        )
+        subscribe_partitions(
+            self._broker,
+            PARTIALS,
+            range(PARTIALS.partitions),
+            guarded(Partials(hub).on_records, background),
+            fetch_wait_ms=fetch_wait_ms,
         )
 
     async def run(self) -> None:

@@ -29,7 +29,7 @@ from notifier.hub import Hub, Overtaken
 from notifier.memory import Known, after, open_checkpoint
 from notifier.messages import Fault
 from notifier.problems import problem
-from notifier.ring import Frame
+from notifier.ring import Frame, Notification, Passing
 
 HEARTBEAT_SECONDS = 15.0
 HEARTBEAT = b": still here\n\n"
@@ -80,8 +80,8 @@ class EventStreams:
         if replay:
             yield b"".join(replay)
         while not client.dropped:
-            if taken := [one for one in client.take() if one.version > seen]:
-                yield b"".join(_written(one.version, one.frames) for one in taken)
+            if written := [_news(one) for one in client.take() if isinstance(one, Passing) or one.version > seen]:
+                yield b"".join(written)
             if client.is_due:
                 continue
             try:
@@ -176,10 +176,20 @@ def _replay(past: Past, seen: int, cursor: str) -> Iterator[bytes]:
             yield _written(heard.version, frames_with_request(heard, value, known.state, checkpoint, cursor, cursor))
 
 
+def _news(one: Notification | Passing) -> bytes:
+    if isinstance(one, Notification):
+        return _written(one.version, one.frames)
+    return b"".join(map(_part, one.frames))
+
+
 def _written(version: int, frames: Sequence[Frame]) -> bytes:
     # Only the last message of a version carries its id: who came no further returns with the version before.
-    parts = [b"event: %b\ndata: %b\n\n" % (frame.type.encode(), _one_line(frame.body)) for frame in frames]
+    parts = list(map(_part, frames))
     return b"".join((*parts[:-1], b"id: %d\n" % version, parts[-1]))
+
+
+def _part(frame: Frame) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (frame.type.encode(), _one_line(frame.body))
 
 
 def _one_line(body: bytes) -> bytes:

@@ -13,10 +13,11 @@ from pydantic import ValidationError
 
 from contracts.base import Message
 from contracts.kafka import Outgoing, RawRecord, dead_letter
+from contracts.live import StopCall
 from contracts.runs.commands import AnyCommand, FromClock, parse_command
 from contracts.runs.outcomes import Accepted, Outcome, Refused
 from contracts.runs.views import RunView
-from contracts.topics import EVENTS, MAX_EVENT_BYTES, OUTCOMES, WORK
+from contracts.topics import EVENTS, MAX_EVENT_BYTES, OUTCOMES, STOPS, WORK
 from orchestrator.ports import Recorded, RefusedRequest
 from orchestrator.run import ORDERING, Deadline, Refusal, Run, deadline, fold, orders, unfold
 from orchestrator.run.errors import IdempotencyKeyReused, PayloadTooLarge, Undecidable
@@ -190,7 +191,10 @@ def event_record(recorded: Recorded, key: bytes | None = None) -> Outgoing:
 
 def order_records(recorded: Recorded, run: Run) -> list[Outgoing]:
     """Return the orders that follow from an event for the run as it is now."""
-    return [Outgoing(WORK.name, _key(run.run_id), _json(order)) for order in orders(recorded.event.data, run)]
+    return [
+        Outgoing(STOPS.name if isinstance(order, StopCall) else WORK.name, _key(run.run_id), _json(order))
+        for order in orders(recorded.event.data, run)
+    ]
 
 
 def outcome_records(command: AnyCommand, outcome: Outcome) -> list[Outgoing]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from contracts.kafka import Outgoing
+from contracts.live import StopCall
 from contracts.runs.commands import (
     ExtendLease,
     FromWorker,
@@ -13,10 +15,11 @@ from contracts.runs.commands import (
     RecordExecution,
     RecordFailure,
     RecordPreparation,
+    RecordStop,
     command_id,
 )
-from contracts.topics import COMMANDS, MAX_RECORD_BYTES
-from contracts.work import Execution, Failure, Order, Preparation
+from contracts.topics import COMMANDS, MAX_RECORD_BYTES, WORK
+from contracts.work import Ending, Execution, Failure, Order, Preparation, Spent
 
 MAX_ANSWER_BYTES = MAX_RECORD_BYTES * 3 // 4
 """An answer becomes events and a view, with some more around it, and those must fit a record too."""
@@ -48,6 +51,25 @@ def noted(order: Order, provider: str, at: datetime, provider_call_id: str) -> F
     return NoteCall(**about, provider_call_id=provider_call_id)
 
 
+def ended(
+    order: Order | StopCall, provider: str, at: datetime, ending: Ending, spent: Spent, request_id: str | None = None
+) -> FromWorker:
+    """Say that a call which nobody waits for any more has ended, and what it cost."""
+    about = _about(order, provider, at, "record-stop")
+    return RecordStop(**about, ending=ending, spent=spent, provider_request_id=request_id)
+
+
+def handed_back(order: Order, deadline: datetime) -> Outgoing:
+    """Write an order for `provider.work` again, as it was, for another worker to begin before its lease runs out."""
+    body = order.model_copy(update={"deadline": deadline}).model_dump_json().encode()
+    return Outgoing(WORK.name, str(order.run_id).encode(), body)
+
+
+def not_begun(order: Order, provider: str, at: datetime) -> FromWorker:
+    """Say that a call which nobody waits for any more was never made."""
+    return ended(order, provider, at, Ending.NOT_BEGUN, Spent(cost=Decimal(0)))
+
+
 def to_record(answer: FromWorker) -> Outgoing:
     """Write an answer for `run.commands`. One that is too large becomes a failure that says so."""
     body = answer.model_dump_json().encode()
@@ -56,7 +78,7 @@ def to_record(answer: FromWorker) -> Outgoing:
     return Outgoing(COMMANDS.name, str(answer.run_id).encode(), body)
 
 
-def _about(order: Order, provider: str, at: datetime, kind: str, *more: object) -> dict[str, Any]:
+def _about(order: Order | StopCall, provider: str, at: datetime, kind: str, *more: object) -> dict[str, Any]:
     return {
         "command_id": command_id(kind, order.work_id, order.attempt, *more),
         "run_id": order.run_id,

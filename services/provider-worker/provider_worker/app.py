@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from chassis.health import Health
 from chassis.serving import Background
 from chassis.settings import Settings, load_settings
+from provider_worker.checks.registry import load_checks
 from provider_worker.providers.registry import load_providers
 from provider_worker.running import Running
 
@@ -19,7 +20,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
     """Wire the worker. Nothing connects before the application's lifespan begins."""
     settings = settings or load_settings()
     background = Background()
-    running = Running(settings, load_providers(settings), background)
+    running = Running(settings, load_providers(settings), load_checks(settings), background)
     health = Health()
     health.add("kafka", running.check_kafka)
     health.add("postgres", running.check_database)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 
 import structlog
 
 from contracts.kafka import KafkaError, Outgoing
 from contracts.topics import CATALOG
+from contracts.work import Capabilities
 from provider_worker.failures import log_bug
+from provider_worker.limits.circuits import Circuits
 from provider_worker.ports import Post
 from provider_worker.providers.registry import Registry
 from provider_worker.sanitizing import Sanitizer
@@ -19,21 +20,29 @@ EVERY_SECONDS = 60.0
 _log = structlog.get_logger(__name__)
 
 
-async def announce_for_ever(registry: Registry, post: Post, sanitizer: Sanitizer) -> None:
-    """Announce at once, and again every minute: what a provider says of its limits changes."""
+async def announce_for_ever(
+    registry: Registry, post: Post, sanitizer: Sanitizer, circuits: Circuits, routes: Capabilities | None = None
+) -> None:
+    """Announce at once, when a circuit changes, and again every minute: what a provider says of its limits changes."""
     while True:
         with contextlib.suppress(KafkaError):  # the gateway keeps what was said last
-            await announce(registry, post, sanitizer)
-        await asyncio.sleep(EVERY_SECONDS)
+            await announce(registry, post, sanitizer, circuits)
+            if routes is not None:
+                await post.send(_announcement(routes))
+        await circuits.until_changed(EVERY_SECONDS)
 
 
-async def announce(registry: Registry, post: Post, sanitizer: Sanitizer) -> None:
+async def announce(registry: Registry, post: Post, sanitizer: Sanitizer, circuits: Circuits) -> None:
     """Announce every provider, keyed by its name; one that cannot tell is logged and left out."""
     for provider in registry:
         try:
-            capabilities = await provider.get_capabilities()
+            offered = await provider.get_capabilities()
+            capabilities = offered.changed({"circuit": circuits.state_of(provider.name)})
         except Exception as error:
             log_bug(error, provider.name, sanitizer)
             continue
-        body = capabilities.model_dump_json().encode()
-        await post.send(Outgoing(CATALOG.name, provider.name.encode(), body))
+        await post.send(_announcement(capabilities))
+
+
+def _announcement(capabilities: Capabilities) -> Outgoing:
+    return Outgoing(CATALOG.name, capabilities.provider.encode(), capabilities.model_dump_json().encode())

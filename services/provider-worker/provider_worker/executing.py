@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import to_json
@@ -13,10 +14,13 @@ from artifacts.store import Artifact
 from chassis.failpoints import Reached, each_await, nothing
 from contracts.base import ComposedObject, digest
 from contracts.work import ExecuteOrder, Execution, Failure
+from provider_worker.checks.looking import Checks
 from provider_worker.failures import log_bug
 from provider_worker.ports import Artifacts, StorageUnavailable
-from provider_worker.providers.base import AIProvider, Answer, Call, ProviderError
+from provider_worker.providers.base import AIProvider, Answer, Call, ProviderError, note_nowhere
+from provider_worker.providers.progress import Progress
 from provider_worker.sanitizing import Sanitizer
+from provider_worker.stops import Stopped
 
 EXECUTE_SECONDS = 600.0
 """How long a call may take in all, whatever the provider's own limits are."""
@@ -37,8 +41,23 @@ _STORED_SCHEMA = {
 }
 
 
-Note = Callable[[str], Awaitable[None]]
-"""Records the provider's id of a call that was begun; returns when that is safe."""
+async def as_it_is(begin: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Make a call and do nothing else."""
+    return await begin()
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What goes on beside a call.
+
+    `note` records the provider's id of it, and returns when that is safe; `progress` is told how far it is; `guard` makes it, and may
+    end it early by an error of its own; `checks` look at what it answers.
+    """
+
+    note: Callable[[str], Awaitable[None]] = note_nowhere
+    progress: Progress = field(default_factory=Progress)
+    guard: Callable[[Callable[[], Awaitable[Answer]]], Awaitable[Answer]] = as_it_is
+    checks: Checks = field(default_factory=Checks)
 
 
 class _Sound(Execution):
@@ -55,25 +74,28 @@ async def execute(
     provider: AIProvider,
     artifacts: Artifacts,
     sanitizer: Sanitizer,
-    note: Note,
-    seconds: float = EXECUTE_SECONDS,
+    around: Circumstances | None = None,
     reached: Reached = nothing,
+    seconds: float = EXECUTE_SECONDS,
 ) -> Execution:
     """Make the call, or ask about the one that the order names, and say what came of it. After `seconds` it counts as uncertain.
 
-    Raises ProviderError, and StorageUnavailable only while nothing was called yet.
+    Raises ProviderError, what `around.guard` raises, and StorageUnavailable only while nothing was called yet.
     """
     refuse_other_bytes(order)
-    shelf = _Patient(artifacts)
+    around, shelf = around or Circumstances(), _Patient(artifacts)
     began = time.monotonic()
     key = f"{order.work_id}:{order.attempt}"
-    call = Call(order.operation, order.model, order.attempt, key, shelf, order.resume, note)
-    calling = each_await(provider.execute(order.payload, call), "call.awaiting", reached)
-    answer = await _within(seconds, calling, provider.name, sanitizer)
+    call = Call(order.operation, order.model, order.attempt, key, shelf, order.resume, around.note, around.progress)
+
+    def begin() -> Awaitable[Answer]:
+        return each_await(provider.execute(order.payload, call), "call.awaiting", reached)
+
+    answer = await _within(seconds, around.guard(begin), provider.name, sanitizer)
     latency_ms = int((time.monotonic() - began) * 1000)
     raw = sanitizer.json(answer.raw)
     try:
-        return await _facts(order, provider, answer, raw, latency_ms, shelf, sanitizer)
+        return await _facts(order, provider, answer, raw, latency_ms, shelf, sanitizer, around.checks)
     except ProviderError:
         raise
     except Exception as error:
@@ -97,7 +119,7 @@ async def _within(seconds: float, calling: Awaitable[Answer], name: str, sanitiz
     try:
         async with limit:
             return await calling
-    except (ProviderError, StorageUnavailable):
+    except (ProviderError, StorageUnavailable, Stopped):
         raise
     except Exception as error:
         if limit.expired():
@@ -122,15 +144,18 @@ async def _facts(
     latency_ms: int,
     shelf: Artifacts,
     sanitizer: Sanitizer,
+    checks: Checks,
 ) -> Execution:
     kept = await _inline_or_kept(raw, shelf)
     audit = await provider.audit_response(order.operation, order.payload, answer.raw)
-    response, schema = await _bounded(sanitizer.json(audit.response), sanitizer.json(audit.schema), shelf)
+    cleaned = sanitizer.json(audit.response)
+    signals = await checks.at_response(order, cleaned, audit.cost, audit.signals, sanitizer)
+    response, schema = await _bounded(cleaned, sanitizer.json(audit.schema), shelf)
     return _Sound(
         raw=kept,
         response=response,
         response_schema=schema,
-        signals=audit.signals,
+        signals=signals,
         usage=sanitizer.json(audit.usage),
         cost=audit.cost,
         latency_ms=latency_ms,

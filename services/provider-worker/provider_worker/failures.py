@@ -21,6 +21,12 @@ def provider_unknown(name: str, known: list[str]) -> ProviderError:
     return ProviderError(Failure(code="provider_unknown", message=message, issues=(issue,)))
 
 
+def worker_lost() -> Failure:
+    """Return what is known of a call that a worker began and said nothing more of."""
+    message = "The worker that began the call is gone. The call may have happened."
+    return Failure(code="worker_lost", message=message, retryable=True, uncertain=True)
+
+
 def failure_of(error: Exception, provider: str, sanitizer: Sanitizer, *, may_have_called: bool) -> Failure:
     """Say what `error` means for the run."""
     match error:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from contracts.kafka import KafkaError
-from contracts.work import Order
+from contracts.work import ExecuteOrder, Order
 from provider_worker.answers import still_at_it, to_record
 from provider_worker.ports import Post
 
@@ -15,7 +15,7 @@ _SHORTEST = 0.1
 
 
 class Lease:
-    """Extends the lease of an order, from now on until it is let go of.
+    """Extends the lease of an order, from now on until it is let go of. `until` is as far as it is sure to go.
 
     It is a timer and becomes a task when it is due, which for nearly every order is never.
     """
@@ -24,9 +24,13 @@ class Lease:
         self._order = order
         self._provider = provider
         self._post = post
+        self.until = order.deadline
         self._said = 0
         self._saying: asyncio.Task[None] | None = None
-        self._timer = self._wait()
+        self._timer: asyncio.Handle
+        # A doubted order waits long for a worker: from now on it has one, whose death is to be noticed soon.
+        taken_late = isinstance(order, ExecuteOrder) and order.doubted
+        self._timer = asyncio.get_running_loop().call_soon(self._begin) if taken_late else self._wait()
 
     def let_go(self) -> None:
         """Say nothing more."""
@@ -35,7 +39,10 @@ class Lease:
             self._saying.cancel()
 
     def _wait(self) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(max(self._order.lease_seconds / 3, _SHORTEST), self._begin)
+        # An order that lay about for long is near its deadline.
+        left = (self.until - datetime.now(UTC)).total_seconds()
+        seconds = max(min(self._order.lease_seconds / 3, left / 2), _SHORTEST)
+        return asyncio.get_running_loop().call_later(seconds, self._begin)
 
     def _begin(self) -> None:
         self._saying = asyncio.create_task(self._say(), name=f"lease {self._order.work_id}")
@@ -43,6 +50,9 @@ class Lease:
     async def _say(self) -> None:
         self._said += 1
         with contextlib.suppress(KafkaError):  # the next one will say it again
-            answer = still_at_it(self._order, self._provider, datetime.now(UTC), self._said)
+            now = datetime.now(UTC)
+            answer = still_at_it(self._order, self._provider, now, self._said)
             await self._post.try_to_send(to_record(answer))
+            if datetime.now(UTC) < self.until:  # else the run may have heard before that the lease has run out
+                self.until = now + timedelta(seconds=self._order.lease_seconds)
         self._timer = self._wait()

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from contracts.base import Identifier
+from contracts.live import StopCall
 from contracts.work import ExecuteOrder, Order, PrepareOrder, parse_order
 
 Key = tuple[str, str, int]
@@ -37,8 +38,8 @@ def read_order(body: bytes) -> Order:
     return order
 
 
-def key_of(order: Order) -> Key:
-    """Return what an order's call is claimed under."""
+def key_of(order: Order | StopCall) -> Key:
+    """Return what the call of an order is claimed under."""
     return (order.tenant, order.work_id, order.attempt)
 
 
@@ -68,6 +69,10 @@ class Seen:
         self._keys[order.kind, key_of(order)] = None
         if len(self._keys) > self._most:
             self._keys.popitem(last=False)
+
+    def forget(self, order: Order) -> None:
+        """Forget `order`, which was not begun after all."""
+        self._keys.pop((order.kind, key_of(order)), None)
 
     def has(self, order: Order) -> bool:
         """Say whether `order` was begun here."""

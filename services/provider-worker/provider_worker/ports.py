@@ -7,6 +7,7 @@ from typing import Protocol
 
 from artifacts.store import Artifact
 from contracts.kafka import Outgoing
+from contracts.live import StopCall
 from contracts.work import ExecuteOrder
 
 
@@ -15,9 +16,9 @@ class StorageUnavailable(Exception):
 
 
 class Claims(Protocol):
-    """Who may begin a call. What is claimed is claimed for good, in the whole world."""
+    """Who may begin a call, or end one. What is claimed is claimed for good, in the whole world."""
 
-    async def claim(self, orders: Sequence[ExecuteOrder], token: str) -> set[tuple[str, str, int]]:
+    async def claim(self, orders: Sequence[ExecuteOrder | StopCall], token: str) -> set[tuple[str, str, int]]:
         """Return the (tenant, work_id, attempt) that `token` may begin; the others were begun already.
 
         Saying the same orders with the same token again gives the same answer. Raises StorageUnavailable.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Mapping, Sequence
+from uuid import uuid4
 
 import structlog
 
@@ -22,16 +23,26 @@ from contracts.kafka import (
     end_offsets,
     guarded,
     subscribe_group,
+    subscribe_partitions,
 )
-from contracts.topics import WORK
+from contracts.topics import STOPS, WORK
+from provider_worker.adapters.booking import PostgresBookings
 from provider_worker.adapters.claims import PostgresClaims
 from provider_worker.adapters.postgres import Pool, check, create_pool, ensure_schema
 from provider_worker.adapters.shelves import PostgresShelves
+from provider_worker.adapters.spending import PostgresSpending
+from provider_worker.carrying import Means
 from provider_worker.catalog import announce_for_ever
+from provider_worker.checks.looking import Checks
+from provider_worker.limits.circuit import Terms
+from provider_worker.limits.circuits import Circuits
+from provider_worker.limits.rules import rules_of
+from provider_worker.limits.turns import Turns
 from provider_worker.ports import StorageUnavailable
 from provider_worker.providers.registry import Registry
 from provider_worker.sanitizing import Sanitizer
 from provider_worker.sending import Outbox
+from provider_worker.stopping import Stopping
 from provider_worker.work import Worker
 
 GROUP = "provider-worker"
@@ -47,12 +58,13 @@ _log = structlog.get_logger(__name__)
 class Running:
     """One worker process's connections and loops."""
 
-    def __init__(self, settings: Settings, registry: Registry, background: Background) -> None:
+    def __init__(self, settings: Settings, registry: Registry, checks: Checks, background: Background) -> None:
         self._settings = settings
         self._registry = registry
+        self._checks = checks
         self._background = background
         self._failpoints = load_failpoints()
-        self._sanitizer = Sanitizer([*registry.secrets, *_secrets_of(settings)])
+        self._sanitizer = Sanitizer([*registry.secrets, *checks.secrets, *_secrets_of(settings)])
         self._producer = Producer(settings.kafka_bootstrap_servers, "provider-worker")
         self._outbox = Outbox(self._producer)
         self._broker = create_broker(settings.kafka_bootstrap_servers, "provider-worker")
@@ -63,31 +75,52 @@ class Running:
             group=GROUP,
             fetch_wait_ms=settings.fetch_wait_ms,
         )
+        self._stops = subscribe_partitions(
+            self._broker,
+            STOPS,
+            range(STOPS.partitions),
+            guarded(self._on_stops, background),
+            fetch_wait_ms=settings.fetch_wait_ms,
+            from_beginning=True,
+        )
+        self._rules = rules_of(settings.limits, registry)
+        self._circuits = Circuits(Terms(settings.circuit_failures, settings.circuit_seconds))
         self._confirming = Confirming(self._commit)
         self._pool: Pool | None = None
         self._worker: Worker | None = None
+        self._stopping: Stopping | None = None
 
     async def start(self) -> None:
         """Connect and begin to take orders. Waits while PostgreSQL or Kafka is away."""
         self._pool = pool = await create_pool(self._settings.database_url.get_secret_value())
         await patiently("PostgreSQL", lambda: ensure_schema(pool), StorageUnavailable)
         await patiently("Kafka", self._producer.start, KafkaError)
-        claims = PostgresClaims(pool)
-        self._worker = Worker(
+        claims, spending = PostgresClaims(pool), PostgresSpending(pool)
+        self._checks.open(spending)
+        means = Means(
             self._registry,
             claims,
             PostgresShelves(pool),
             self._outbox,
             self._sanitizer,
+            self._checks,
+            Turns(self._rules, PostgresBookings(pool), self._circuits, uuid4().hex, self._background.fail),
+            self._settings.routes,
+            self._failpoints,
+        )
+        self._worker = Worker(
+            means,
             confirm=self._confirming.hand,
             on_broken=self._background.fail,
             most=self._settings.worker_concurrency,
-            failpoints=self._failpoints,
         )
+        self._stopping = Stopping(self._registry, self._worker.carrying.calls, self._background.fail)
         self._background.start(self._confirming.follow(), "offsets")
         self._background.start(self._confirming.commit_now_and_then(), "commits")
-        self._background.start(announce_for_ever(self._registry, self._outbox, self._sanitizer), "catalog")
-        self._background.start(_forget_now_and_then(claims), "old claims")
+        routes = self._worker.carrying.preparing.router.capabilities()
+        catalog = announce_for_ever(self._registry, self._outbox, self._sanitizer, self._circuits, routes)
+        self._background.start(catalog, "catalog")
+        self._background.start(_forget_now_and_then(claims, spending), "old claims")
         await self._broker.start()
         _log.info("taking orders", providers=self._registry.names, at_once=self._settings.worker_concurrency)
 
@@ -97,9 +130,12 @@ class Running:
             await self._worker.stop(GRACE_SECONDS)
             await _briefly(self._confirming.settle())
         await _briefly(self._broker.stop())
+        if self._stopping is not None:
+            await _briefly(self._stopping.settle())
         await self._background.stop()
         await _briefly(self._producer.stop())
         await _briefly(self._registry.close())
+        await _briefly(self._checks.close())
         if self._pool is not None:
             self._pool.terminate()
 
@@ -119,6 +155,10 @@ class Running:
         assert self._worker is not None, "the broker starts last"
         await self._worker.on_records(records)
 
+    async def _on_stops(self, records: Sequence[RawRecord]) -> None:
+        assert self._stopping is not None, "the broker starts last"
+        await self._stopping.on_records(records)
+
     async def _commit(self, offsets: Mapping[int, int]) -> None:
         await commit_offsets(self._subscriber, WORK, offsets)
 
@@ -130,10 +170,11 @@ async def _briefly(ending: Awaitable[None]) -> None:
             await ending
 
 
-async def _forget_now_and_then(claims: PostgresClaims) -> None:
+async def _forget_now_and_then(claims: PostgresClaims, spending: PostgresSpending) -> None:
     while True:
         with contextlib.suppress(StorageUnavailable):
             await claims.forget_old()
+            await spending.forget_old()
         await asyncio.sleep(_CLEAN_SECONDS)
 
 

@@ -34,6 +34,14 @@ class Sanitizer:
         text = text.replace("\x00", "\ufffd")
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
+    def unsure_of(self, text: str) -> int:
+        """Return how many characters at the end of `text` may be the beginning of a secret."""
+        longest = min(len(text), max(map(len, self._secrets), default=1) - 1)
+        ends = (
+            length for length in range(longest, 0, -1) for secret in self._secrets if secret.startswith(text[-length:])
+        )
+        return next(ends, 0)
+
     def json(self, value: Any, level: int = 0) -> Any:
         """Return `value` as interoperable JSON.
 

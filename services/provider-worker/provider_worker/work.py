@@ -1,4 +1,4 @@
-"""Taking orders and answering them. What is in an order is `preparing`'s and `executing`'s business.
+"""Taking orders, as many at a time as there is room for. What becomes of one is `carrying`'s business.
 
 Nothing that takes long stands between an order and the next: orders run side by side, up to a limit, and taking waits at that
 limit alone. Offsets say what was taken, not what was answered; an order that dies with its worker runs out of its lease.
@@ -7,68 +7,51 @@ limit alone. Offsets say what was taken, not what was answered; an order that di
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
-from functools import partial
 from uuid import uuid4
 
 import structlog
 
-from chassis.failpoints import OFF, Failpoints
 from contracts.kafka import Handed, RawRecord, dead_letter
-from contracts.runs.commands import FromWorker, RecordFailure
 from contracts.work import ExecuteOrder, Order, PrepareOrder
 from provider_worker import metrics
-from provider_worker.answers import executed, failed, noted, prepared, to_record
-from provider_worker.executing import execute
-from provider_worker.failures import failure_of, provider_unknown
-from provider_worker.leases import Lease
-from provider_worker.orders import Key, Seen, key_of, label, provider_of, read_order
-from provider_worker.ports import Claims, Post, Shelves, StorageUnavailable
-from provider_worker.preparing import prepare
-from provider_worker.providers.base import AIProvider
-from provider_worker.providers.registry import Registry
-from provider_worker.sanitizing import Sanitizer
+from provider_worker.carrying import Carrying, Means
+from provider_worker.orders import Seen, key_of, label, provider_of, read_order
 
-PREPARE_SECONDS = 60.0
-_LONGEST_PAUSE = 5.0
+MOST_WAITING = 256
+"""Calls that may wait for their provider's limits without taking room from others; with more, taking waits."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """Carries out orders. `confirm` is told which offsets were taken; `on_broken` what no order should have raised."""
+    """Takes orders. `confirm` is told which offsets were taken; `on_broken` what no order should have raised."""
 
     def __init__(
         self,
-        registry: Registry,
-        claims: Claims,
-        shelves: Shelves,
-        post: Post,
-        sanitizer: Sanitizer,
+        means: Means,
         *,
         confirm: Callable[[Handed], Awaitable[None]],
         on_broken: Callable[[BaseException], None],
         most: int,
-        failpoints: Failpoints = OFF,
     ) -> None:
-        self._registry = registry
-        self._claims = claims
-        self._shelves = shelves
-        self._post = post
-        self._sanitizer = sanitizer
+        self.carrying = Carrying(means)
+        self._registry = means.registry
+        self._post = means.post
+        self._failpoints = means.failpoints
+        self._turns = means.turns
         self._confirm = confirm
         self._on_broken = on_broken
         self._most = most
-        self._failpoints = failpoints
         self._seen = Seen()
         self._running: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
-        self._stopping = asyncio.Event()
-        metrics.RUNNING.set_function(lambda: len(self._running))
+        self._stopping = False
+        # A slot that is not used is lost to all: who has one may run beside what fills the room, up to as many again.
+        self._turns.serve(lambda: 2 * self._most - self._under_way(), self._room.set)
+        metrics.RUNNING.set_function(self._under_way)
+        metrics.WAITING.set_function(lambda: self._turns.waiting)
 
     async def on_records(self, records: Sequence[RawRecord]) -> None:
         """Take orders, as many at a time as there is room for; return when all are taken."""
@@ -76,14 +59,16 @@ class Worker:
         while waiting:
             room = await self._wait_for_room()
             batch = [waiting.popleft() for _ in range(min(room, len(waiting)))]
-            if self._stopping.is_set() or not await self._begin(await self._read(batch)):
+            if self._stopping or not await self._begin(await self._read(batch)):
                 return
             await self._confirm(Handed({record.partition: record.offset + 1 for record in batch}, ()))
 
     async def stop(self, grace: float) -> None:
         """Take nothing more; give what runs `grace` seconds, then leave it to its lease."""
-        self._stopping.set()
+        self._stopping = True
         self._room.set()
+        self._turns.stop()
+        self.carrying.claiming.stop()
         if self._running:
             _, left = await asyncio.wait(self._running, timeout=grace)
             for task in left:
@@ -91,10 +76,16 @@ class Worker:
             await asyncio.gather(*left, return_exceptions=True)
 
     async def _wait_for_room(self) -> int:
-        while len(self._running) >= self._most and not self._stopping.is_set():
+        while self._is_full() and not self._stopping:
             self._room.clear()
             await self._room.wait()
-        return self._most - len(self._running)
+        return self._most - self._under_way()
+
+    def _under_way(self) -> int:
+        return len(self._running) - self._turns.waiting
+
+    def _is_full(self) -> bool:
+        return self._under_way() >= self._most or self._turns.waiting >= MOST_WAITING
 
     async def _read(self, records: Sequence[RawRecord]) -> list[Order]:
         orders = []
@@ -114,31 +105,21 @@ class Worker:
         fresh = [order for order in orders if not self._seen.has(order) and not self._is_late(order)]
         self._start([order for order in fresh if isinstance(order, PrepareOrder)])
         calls = {key_of(order): order for order in fresh if isinstance(order, ExecuteOrder)}
+        self._start([calls.pop(key) for key, order in [*calls.items()] if self._waits_for_its_turn(order)])
         if not calls:
             return True
-        mine = await self._claim(list(calls.values()))
+        mine = await self.carrying.claiming.claim(list(calls.values()), uuid4().hex)
         if mine is None:
             return False
         # The claim may have waited for the database; by now a run may have asked otherwise.
         self._start([order for key, order in calls.items() if key in mine and not self._is_late(order)])
+        for key, order in calls.items():
+            if key not in mine:
+                await self.carrying.say_lost(order)
         return True
 
-    async def _claim(self, orders: Sequence[ExecuteOrder]) -> set[Key] | None:
-        """Return which calls are ours to begin, however long the database is away; None when the worker stops first."""
-        pause, token = 0.1, uuid4().hex
-        while True:
-            try:
-                mine = await self._claims.claim(orders, token)
-            except StorageUnavailable as error:
-                _log.warning("waiting for the database", reason=str(error), orders=len(orders))
-            else:
-                self._failpoints.reached("work.claimed")
-                return mine
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._stopping.wait()
-                    return None
-            pause = min(2 * pause, _LONGEST_PAUSE)
+    def _waits_for_its_turn(self, order: Order) -> bool:
+        return self._turns.are_for(self._registry.find(provider_of(order)))
 
     def _is_late(self, order: Order) -> bool:
         late = order.deadline <= self._failpoints.now()
@@ -163,51 +144,5 @@ class Worker:
             self._on_broken(error)
 
     async def _carry_out(self, order: Order) -> None:
-        provider = self._registry.find(provider_of(order))
-        name = provider.name if provider else "unknown"
-        began = time.monotonic()
-        lease = Lease(order, name, self._post)
-        try:
-            answer = await self._answer(order, provider, name)
-            await self._post.send(to_record(answer))
-        finally:
-            lease.let_go()
-        metrics.seconds_of(order.kind, name).observe(time.monotonic() - began)
-        metrics.orders_of(order.kind, name, _outcome(answer)).inc()
-
-    async def _answer(self, order: Order, provider: AIProvider | None, name: str) -> FromWorker:
-        try:
-            if provider is None:
-                raise provider_unknown(provider_of(order), self._registry.names)  # noqa: TRY301 - one place makes failures
-            match order:
-                case PrepareOrder():
-                    async with asyncio.timeout(PREPARE_SECONDS):
-                        preparation = await prepare(order, provider, self._registry, self._shelves, self._sanitizer)
-                    return prepared(order, name, datetime.now(UTC), preparation)
-                case ExecuteOrder():
-                    shelf = self._shelves.of(order.tenant)
-                    execution = await execute(
-                        order,
-                        provider,
-                        shelf,
-                        self._sanitizer,
-                        partial(self._note, order, name),
-                        reached=self._failpoints.reached,
-                    )
-                    self._failpoints.reached("work.called")
-                    metrics.cost_of(name).inc(max(0.0, float(execution.cost or 0)))
-                    return executed(order, name, datetime.now(UTC), execution)
-        except Exception as error:
-            failure = failure_of(error, name, self._sanitizer, may_have_called=isinstance(order, ExecuteOrder))
-            _log.info("order failed", **label(order), provider=name, code=failure.code, uncertain=failure.uncertain)
-            return failed(order, name, datetime.now(UTC), failure)
-
-    async def _note(self, order: ExecuteOrder, name: str, provider_call_id: str) -> None:
-        await self._post.send(to_record(noted(order, name, datetime.now(UTC), provider_call_id)))
-        self._failpoints.reached("work.noted")
-
-
-def _outcome(answer: FromWorker) -> str:
-    if isinstance(answer, RecordFailure):
-        return "uncertain" if answer.failure.uncertain else "failed"
-    return "done"
+        if not await self.carrying.carry_out(order):
+            self._seen.forget(order)

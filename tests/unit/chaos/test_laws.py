@@ -162,7 +162,9 @@ def test_each_law_notices_its_breach(breach: Callable[[Case], Case], law: Any) -
 
 def test_a_call_again_is_no_breach_when_a_person_said_so() -> None:
     """Where nobody can know whether a call happened, a person decides, and the call may be made once more."""
-    deciding = asking.calling(allowed_steps=BOTH[:1]).given(asking.lease_ends(), asking.retry(reason="key"))
+    deciding = asking.calling(allowed_steps=BOTH[:1]).given(
+        asking.lease_ends(), asking.lease_ends(), asking.retry(reason="key")
+    )
     case = Case(Story(0, "token", "session"), deciding.history, calls=2)
     assert not list(laws.called(case))
     assert list(laws.called(replace(case, calls=3)))

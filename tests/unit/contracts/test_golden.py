@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from contracts.base import Message
+from contracts.live import PartialOutput, StopCall
 from contracts.runs.commands import AnyCommand, parse_command
 from contracts.runs.events import EVENT_KINDS, RunEvent
 from contracts.runs.outcomes import Outcome, parse_outcome
@@ -21,7 +22,11 @@ HOW = "PYTHONPATH=tests .venv/bin/python -m support.golden"
 COMMANDS = [kind.model_fields["kind"].default for kind in get_args(AnyCommand)]
 OUTCOMES = [kind.model_fields["kind"].default for kind in get_args(Outcome)]
 ORDERS = [kind.model_fields["kind"].default for kind in get_args(Order)]
-KINDS = sorted([*EVENT_KINDS, *COMMANDS, *OUTCOMES, *ORDERS, "capabilities"])
+OTHERS: dict[str, type[Message]] = {
+    "capabilities": Capabilities,
+    **{kind.model_fields["kind"].default: kind for kind in (PartialOutput, StopCall)},
+}
+KINDS = sorted([*EVENT_KINDS, *COMMANDS, *OUTCOMES, *ORDERS, *OTHERS])
 FILES = sorted(golden.FOLDER.glob("*.json"))
 
 
@@ -32,7 +37,7 @@ def _parse(kind: str) -> Callable[[bytes], Message]:
         return parse_command
     if kind in OUTCOMES:
         return parse_outcome
-    return parse_order if kind in ORDERS else Capabilities.model_validate_json
+    return parse_order if kind in ORDERS else OTHERS[kind].model_validate_json
 
 
 def _kind(path: Path) -> str:

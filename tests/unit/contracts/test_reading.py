@@ -78,7 +78,8 @@ def _parser(kind: str) -> Any:
         return RunEvent.parse
     if kind in ("prepare.v1", "execute.v1"):
         return parse_order
-    return type(golden.samples()[kind]).model_validate_json if kind == "capabilities" else parse_command
+    alone = ("capabilities", "partial-output.v1", "stop-call.v1")
+    return type(golden.samples()[kind]).model_validate_json if kind in alone else parse_command
 
 
 MODELS = (

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import uuid4
+from collections.abc import Sequence
+from types import SimpleNamespace
+from uuid import UUID, uuid4
 
+from contracts.live import PartialOutput
+from gateway.arrivals import MOST_SAID
 from gateway.fakes.memory import MemoryTables
 from gateway.following import Following
+from gateway.partials import Partials
+from gateway.ports import StepEvent
 from support.asking import approve, at_payload_review, cancel, executed
 from support.projecting import Feed, history_of
 
@@ -21,6 +27,11 @@ def watched() -> tuple[MemoryTables, Feed, Following]:
     tables = MemoryTables()
     feed = Feed(tables)
     return tables, feed, Following(tables, feed.arrivals)
+
+
+def versions(told: Sequence[StepEvent | PartialOutput]) -> list[int]:
+    """Return the versions of the events among what a stream told."""
+    return [one.version for one in told if isinstance(one, StepEvent)]
 
 
 async def test_a_version_that_is_there_is_returned_at_once() -> None:
@@ -70,7 +81,7 @@ async def test_events_come_from_the_past_and_go_on_until_the_run_is_over() -> No
     await feed.give(*EVENTS[:3])
     seen: list[int] = []
     async for events in following.events(TENANT, RUN_ID, after=1):
-        seen += [event.version for event in events]
+        seen += versions(events)
         if seen[-1] < len(EVENTS):
             await feed.give(*EVENTS[seen[-1] : seen[-1] + 2])
     assert seen == list(range(2, len(EVENTS) + 1))
@@ -90,13 +101,13 @@ async def test_an_outage_is_waited_out() -> None:
     tables, feed, following = watched()
     await feed.give(EVENTS[0])
     stream = following.events(TENANT, RUN_ID, after=0)
-    assert [event.version for event in await anext(stream)] == [1]
+    assert versions(await anext(stream)) == [1]
     tables.away = True
     waiting = asyncio.ensure_future(anext(stream))
     await asyncio.sleep(0)
     tables.away = False
     await feed.give(EVENTS[1])
-    assert [event.version for event in await waiting] == [2]
+    assert versions(await waiting) == [2]
 
 
 async def test_a_stop_ends_streams_and_waits() -> None:
@@ -117,3 +128,54 @@ async def test_a_stop_ends_streams_and_waits() -> None:
 
 async def _rest(stream: object) -> list[object]:
     return [events async for events in stream]  # type: ignore[attr-defined]
+
+
+def piece(run_id: UUID, text: str, offset: int = 0) -> PartialOutput:
+    """Return a piece of what a run's call says."""
+    return PartialOutput(run_id=run_id, tenant=TENANT, work_id="w", attempt=1, offset=offset, text=text)
+
+
+def record(partial: PartialOutput) -> SimpleNamespace:
+    """Return a piece as it comes from Kafka."""
+    return SimpleNamespace(key=str(partial.run_id).encode(), value=partial.model_dump_json().encode(), offset=0)
+
+
+async def test_what_a_call_says_comes_between_the_events() -> None:
+    """C3: to who follows its run; another run's is not heard, and what cannot be read is passed over."""
+    _, feed, following = watched()
+    partials = Partials(feed.arrivals)
+    await feed.give(*EVENTS[:2])
+    stream = following.events(TENANT, RUN_ID, after=0)
+    assert len(await anext(stream)) == 2
+    waiting = asyncio.ensure_future(anext(stream))
+    await asyncio.sleep(0)
+    broken = SimpleNamespace(key=str(RUN_ID).encode(), value=b"{not json", offset=0)
+    said = [piece(RUN_ID, "It is "), piece(RUN_ID, "red.", 6)]
+    await partials.on_records([record(piece(uuid4(), "no")), broken, SimpleNamespace(key=b"\xff", value=None)])
+    await partials.on_records([record(one) for one in said])
+    assert await waiting == said
+    waiting = asyncio.ensure_future(anext(stream))
+    await feed.give(EVENTS[2])
+    assert versions(await waiting) == [3]
+
+
+async def test_who_takes_nothing_gets_the_newest_pieces() -> None:
+    """Memory stays bounded while a client is slow; the offsets show the gap."""
+    _, feed, _ = watched()
+    with feed.arrivals.of(RUN_ID) as arrival:
+        await Partials(feed.arrivals).on_records([record(piece(RUN_ID, "x", n)) for n in range(MOST_SAID + 5)])
+        said = arrival.take()
+    assert [one.offset for one in said] == list(range(5, MOST_SAID + 5))
+    assert not feed.arrivals.is_awaited(RUN_ID)
+
+
+async def test_a_wait_for_a_version_hears_no_talk() -> None:
+    """It ends with the version, however much is said meanwhile."""
+    _, feed, following = watched()
+    waiting = asyncio.create_task(following.reached(TENANT, RUN_ID, 1, seconds=60))
+    await asyncio.sleep(0)
+    await Partials(feed.arrivals).on_records([record(piece(RUN_ID, "It is "))])
+    await feed.give(EVENTS[0])
+    run = await waiting
+    assert run is not None
+    assert run.version == 1

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from notifier.clients import Client, Filters
 from notifier.hub import Hub, Overtaken
 from notifier.ring import Frame, Notification, bytes_of
-from support.pushing import hub_of
+from support.pushing import events_in, hub_of
 
 RUNS = [str(UUID(int=number)) for number in range(4)]
 ANNS = RUNS[:3]
@@ -91,7 +91,7 @@ class Watcher:
     def read(self) -> bool:
         """Read one message, if there is one, and hold it to the promise."""
         if self.client is not None and not self.unread:
-            self.unread = [(one, frame) for one in self.client.take(1) for frame in one.frames]
+            self.unread = [(one, frame) for one in events_in(self.client.take(1)) for frame in one.frames]
         if not self.unread:
             return False
         notification, frame = self.unread.pop(0)

@@ -10,7 +10,7 @@ import pytest
 from notifier.beginning import PAUSES, begin
 from notifier.clients import Filters
 from notifier.hub import Hub, Overtaken
-from support.pushing import Talker, Watched, hub_of
+from support.pushing import Talker, Watched, events_in, hub_of
 
 ANN = Watched()
 
@@ -53,7 +53,7 @@ async def test_the_read_model_is_asked_again_until_it_has_come_far_enough() -> N
     begun = await begin(hub, Filters(), lambda: None, model.look)
     assert model.asked == 2
     assert begun.look.versions == {ANN.run_id: 4}
-    assert [one.version for one in begun.client.take()] == [5]
+    assert [one.version for one in events_in(begun.client.take())] == [5]
 
 
 async def test_one_run_with_a_hole_does_not_keep_all_others_from_a_client() -> None:
@@ -62,7 +62,7 @@ async def test_one_run_with_a_hole_does_not_keep_all_others_from_a_client() -> N
     model = ReadModel(far(hub), Seen({ANN.run_id: 1}))
     begun = await begin(hub, Filters(), lambda: None, model.look)
     assert model.asked == len(PAUSES)
-    assert [one.version for one in begun.client.take()] == [4, 5]
+    assert [one.version for one in events_in(begun.client.take())] == [4, 5]
 
 
 async def test_a_truncated_look_is_taken_as_it_is() -> None:
@@ -88,4 +88,4 @@ async def test_a_run_that_is_asked_for_by_its_id_is_told_though_it_is_over() -> 
     talker.publish(ANN)
     talker.publish(ANN, over=True)
     begun = await begin(hub, Filters(run_id=ANN.run_id), lambda: None, ReadModel(talker, Seen()).look)
-    assert [one.version for one in begun.client.take()] == [1, 2]
+    assert [one.version for one in events_in(begun.client.take())] == [1, 2]

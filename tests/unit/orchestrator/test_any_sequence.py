@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from contracts.policy import HitlConfig, Step
 from contracts.runs import commands as c
 from contracts.runs.requests import RunRequest
-from contracts.work import Execution, Failure, Preparation
+from contracts.work import Ending, Execution, Failure, Preparation
 from orchestrator.run import fold
 from orchestrator.run.state import WorkKind
 from support import anything
@@ -28,7 +28,14 @@ ELSEWHERE = UUID(int=0xDEAD)
 DIGEST = "0" * 64
 PEOPLE = (c.ApproveCheckpoint, c.EditCheckpoint, c.RejectCheckpoint)
 CONTROLS = (c.PauseRun, c.PauseRun, c.ResumeRun, c.RetryRun, c.RetryRun, c.CancelRun)
-ANSWERS: list[type[c.Command]] = [c.RecordPreparation, c.RecordExecution, c.RecordFailure, c.ExtendLease, c.NoteCall]
+ANSWERS: list[type[c.Command]] = [
+    c.RecordPreparation,
+    c.RecordExecution,
+    c.RecordFailure,
+    c.ExtendLease,
+    c.NoteCall,
+    c.RecordStop,
+]
 ENOUGH = 100
 """Deadlines after which a run that nobody touches must have ended: far more than attempts and reviews can add up to."""
 
@@ -109,9 +116,31 @@ class AnySequence(RuleBasedStateMachine):
         self._say(
             Ask(
                 kind,
-                lambda _: {"work_id": f"{RUN_ID}.{version}", "attempt": attempt, "provider_call_id": "p3", **facts},
+                lambda _: {
+                    "work_id": f"{RUN_ID}.{version}",
+                    "attempt": attempt,
+                    "provider_call_id": "p3",
+                    "ending": Ending.STOPPED,
+                    **facts,
+                },
             )
         )
+
+    def _has_call_to_stop(self) -> bool:
+        return self.story.now.stopping is not None
+
+    @precondition(_has_call_to_stop)
+    @rule(
+        kind=st.sampled_from([kind for kind in ANSWERS if kind is not c.RecordPreparation]),
+        execution=anything.executions,
+        failure=anything.failures,
+    )
+    def the_call_of_a_cancelled_run_is_heard_of(self, kind: type[c.Command], **facts: Execution | Failure) -> None:
+        """Its worker ends it, or had its end before it was told, or has not heard yet."""
+        call = self.story.now.stopping
+        assert call is not None
+        about = {"work_id": call.work_id, "attempt": call.attempt, "provider_call_id": "p4", "ending": Ending.STOPPED}
+        assert self._say(Ask(kind, lambda _: about | facts)).refusal is None
 
     # ---- people
 

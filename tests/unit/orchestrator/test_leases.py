@@ -9,6 +9,8 @@ import pytest
 from contracts.policy import Step
 from contracts.runs import commands as c
 from contracts.runs import events as e
+from contracts.work import ExecuteOrder
+from orchestrator.run.working import DOUBT_SECONDS
 from support.asking import (
     again,
     approve,
@@ -69,9 +71,38 @@ def test_a_preparation_that_was_lost_is_tried_again() -> None:
 
 def test_a_call_that_was_lost_may_have_happened_and_goes_to_a_person() -> None:
     """A20: nobody knows whether the worker died before or after the call."""
-    outcome = calling().when(lease_ends())
+    outcome = calling().given(lease_ends()).when(lease_ends())
     lost = like(e.CallFailed, failure__code="worker_lost", failure__uncertain=True)
     outcome.then(lost, like(e.CheckpointOpened, step=Step.ERROR_REVIEW, reasons__code=("call_uncertain",)))
+
+
+def test_a_call_that_nobody_speaks_of_is_ordered_once_more_before_a_person_is_asked() -> None:
+    """A20: the very same attempt, for a worker to begin only if none has; perhaps all of them were away."""
+    outcome = calling().when(lease_ends())
+    outcome.then(like(e.CallDoubted, attempt=1))
+    outcome.leaves(state="api_call", checkpoint=None)
+    (order,) = outcome.story.orders(since=calling().now.version)
+    assert isinstance(order, ExecuteOrder)
+    assert (order.doubted, order.attempt, order.work_id) == (True, 1, calling().work.work_id)
+    assert not any(order.doubted for order in calling().orders() if isinstance(order, ExecuteOrder))
+
+
+def test_a_doubted_call_waits_long_for_a_worker_and_then_has_its_usual_lease() -> None:
+    """So that an outage of all workers bothers nobody, and the death of the one that took it is noticed soon."""
+    story = calling().given(lease_ends())
+    assert story.due is not None
+    assert story.due.at - story.history[-1].at == timedelta(seconds=DOUBT_SECONDS)
+    extended = story.given(extend_lease())
+    assert extended.due is not None
+    assert extended.due.at - extended.history[-1].at == timedelta(seconds=60)
+    extended.when(lease_ends()).then(e.CallFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW))
+
+
+def test_a_worker_that_finds_it_begun_says_that_it_is_lost() -> None:
+    """And a person is asked, since it may have happened."""
+    lost = failed("worker_lost", retryable=True, uncertain=True)
+    outcome = calling().given(lease_ends()).when(lost)
+    outcome.then(e.CallFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW, reasons__code=("call_uncertain",)))
 
 
 def test_a_call_that_was_lost_is_repeated_where_that_is_safe() -> None:

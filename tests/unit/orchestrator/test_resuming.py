@@ -57,7 +57,9 @@ def test_the_next_attempt_asks_about_the_call(end: object) -> None:
 def test_without_an_id_a_person_is_asked() -> None:
     """The call may have happened, and cannot be asked about."""
     assert ordered(calling()).resume is None
-    calling().when(lease_ends()).then(e.CallFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW))
+    calling().given(lease_ends()).when(lease_ends()).then(
+        e.CallFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW)
+    )
 
 
 def test_a_call_that_has_ended_is_not_asked_about() -> None:
@@ -97,7 +99,7 @@ def test_an_answer_ends_it() -> None:
 
 @pytest.mark.parametrize(
     "story",
-    [given(start()), at_payload_review(), calling().given(lease_ends()), completed()],
+    [given(start()), at_payload_review(), calling().given(lease_ends(), lease_ends()), completed()],
     ids=["preparing", "waiting", "given up", "over"],
 )
 def test_an_id_for_no_call_in_hand_is_refused(story: Story) -> None:

@@ -81,6 +81,7 @@ def test_everything_but_a_start_needs_a_run() -> None:
         "preparation": PREPARATION,
         "execution": EXECUTION,
         "provider_call_id": "p1",
+        "ending": "stopped",
         "failure": Failure(code="x", message="y"),
     }
     for kind in get_args(c.Decide | c.Control | c.FromWorker | c.FromClock):

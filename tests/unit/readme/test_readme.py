@@ -12,8 +12,7 @@ from contracts.base import digest
 from contracts.work import CallIntent, ExecuteOrder, PrepareOrder
 from provider_worker.executing import execute
 from provider_worker.fakes.memory import MemoryShelves
-from provider_worker.preparing import prepare
-from provider_worker.providers.base import note_nowhere
+from provider_worker.preparing import Preparing
 from provider_worker.providers.registry import Registry
 from provider_worker.sanitizing import Sanitizer
 from support.readme import README, code_blocks, settings_table
@@ -52,7 +51,7 @@ async def test_the_provider_in_the_readme_is_complete() -> None:
         "lease_seconds": 60,
     }
     intent = CallIntent(provider="reverse", prompt="stressed")
-    prepared = await prepare(PrepareOrder(**order, intent=intent), reverse, registry, shelves, sanitizer)
+    prepared = await Preparing(registry, shelves, sanitizer).prepare(PrepareOrder(**order, intent=intent))
     assert (prepared.payload, prepared.issues) == ({"text": "stressed"}, ())
     call = ExecuteOrder(
         **order,
@@ -62,5 +61,5 @@ async def test_the_provider_in_the_readme_is_complete() -> None:
         payload=prepared.payload,
         payload_sha256=digest(prepared.payload),
     )
-    execution = await execute(call, reverse, shelves.of("default"), sanitizer, note_nowhere)
+    execution = await execute(call, reverse, shelves.of("default"), sanitizer)
     assert execution.response == {"text": "desserts"}

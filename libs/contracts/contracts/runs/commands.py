@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter
 from contracts.base import Identifier, JsonObject, Message, Sha256, Text, Timestamp
 from contracts.runs.requests import RunRequest
 from contracts.topics import OUTCOMES
-from contracts.work import Execution, Failure, Preparation
+from contracts.work import Ending, Execution, Failure, Preparation, Spent
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "countersign:command")
 
@@ -119,6 +119,15 @@ class NoteCall(_AboutWork):
     provider_call_id: Identifier
 
 
+class RecordStop(_AboutWork):
+    """The call of a cancelled run has ended."""
+
+    kind: Literal["record-stop.v1"] = "record-stop.v1"
+    ending: Ending
+    spent: Spent = Spent()
+    provider_request_id: str | None = None
+
+
 class ExpireLease(_AboutWork):
     kind: Literal["expire-lease.v1"] = "expire-lease.v1"
 
@@ -137,7 +146,7 @@ class ExpireCheckpoint(Command):
 
 Decide = ApproveCheckpoint | EditCheckpoint | RejectCheckpoint
 Control = PauseRun | ResumeRun | CancelRun | RetryRun
-FromWorker = RecordPreparation | RecordExecution | RecordFailure | ExtendLease | NoteCall
+FromWorker = RecordPreparation | RecordExecution | RecordFailure | ExtendLease | NoteCall | RecordStop
 FromClock = ExpireLease | RetryWork | ExpireCheckpoint
 AnyCommand = StartRun | Decide | Control | FromWorker | FromClock
 

@@ -10,8 +10,9 @@ from pydantic_core.core_schema import ValidationInfo
 
 from contracts.base import ComposedObject, Message, Timestamp
 from contracts.policy import OnTimeout, Reason, Step
+from contracts.routing import Candidate
 from contracts.runs.requests import RunRequest
-from contracts.work import Execution, Failure, Issue, Preparation
+from contracts.work import Ending, Execution, Failure, Issue, Preparation, Spent
 
 
 class Event(Message):
@@ -50,6 +51,12 @@ class LeaseExtended(_Ordered):
     kind = "lease-extended.v1"
 
 
+class CallDoubted(_Ordered):
+    """No worker said anything of the call: it is ordered once more, and only begun by a worker that knows that nobody has."""
+
+    kind = "call-doubted.v1"
+
+
 class _Answered(Event):
     work_id: str
     attempt: int
@@ -80,6 +87,24 @@ class CallSucceeded(_Answered):
 class CallFailed(_Answered):
     kind = "call-failed.v1"
     failure: Failure
+
+
+class CallStopped(_Answered):
+    """The call that was running when its run was cancelled has ended, and what it cost as far as that is known."""
+
+    kind = "call-stopped.v1"
+    ending: Ending
+    spent: Spent
+    failure: Failure | None = None
+    provider_request_id: str | None = None
+
+
+class RouteFellBack(Event):
+    """What the route had chosen was not up to the call, for this reason; another candidate is prepared."""
+
+    kind = "route-fell-back.v1"
+    failed: Candidate
+    reason: Reason
 
 
 class RetryScheduled(Event):

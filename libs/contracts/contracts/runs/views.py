@@ -148,6 +148,8 @@ def _changes(view: RunView, event: e.Event, record: e.RunEvent) -> dict[str, Any
             return {"provider": p.provider, "model": p.model, "operation": p.operation, "cost": cost}
         case e.CallSucceeded(execution=x):
             return {"cost": view.cost.changed({"actual": _sum(view.cost.actual, x.cost)})}
+        case e.CallStopped(spent=spent):
+            return {"cost": view.cost.changed({"actual": _sum(view.cost.actual, spent.cost)})}
         case e.CheckpointOpened():
             return _opened(event, record.at)
         case e.CheckpointEscalated(expires_at=expires_at) if view.checkpoint:

@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
+from contracts.live import PartialOutput, PushedPartialOutput
 from gateway.api import caller
 from gateway.api.parameters import NoParameters
 from gateway.api.responses import problems
@@ -19,6 +20,7 @@ from gateway.ports import StepEvent
 from gateway.problems import invalid
 
 _VERSION = re.compile(r"[0-9]{1,18}")
+_PARTIAL = PushedPartialOutput.model_fields["type"].default.encode()
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -44,7 +46,8 @@ def pushing(following: Following) -> APIRouter:
     ) -> StreamingResponse:
         """Push every event behind `Last-Event-ID`, then new ones as they come, until the run is completed or cancelled.
 
-        The id of an event is its version, its data the member of `history`. Comments keep the connection alive.
+        The id of an event is its version, its data the member of `history`. While a call streams, pieces of its text come as events of the
+        type `HITL_PARTIAL_OUTPUT`, without an id. Comments keep the connection alive.
         """
         found_id = caller.run_id_of(request)
         after = _version(last_event_id)
@@ -60,7 +63,14 @@ async def _frames(following: Following, run_id: UUID, after: int) -> AsyncIterat
         yield b"".join(map(_frame, events)) or b": still here\n\n"
 
 
-def _frame(event: StepEvent) -> bytes:
+def _frame(news: StepEvent | PartialOutput) -> bytes:
+    if isinstance(news, PartialOutput):
+        # Of a type of its own, so that a client which reads events alone hears none of it.
+        return b"event: %b\ndata: %b\n\n" % (_PARTIAL, news.to_push())
+    return _event_frame(news)
+
+
+def _event_frame(event: StepEvent) -> bytes:
     # JSON as it is stored has no line breaks, and the kind is in it.
     return b"id: %d\ndata: %s\n\n" % (event.version, event.record)
 

@@ -11,10 +11,11 @@ from uuid import NAMESPACE_URL, uuid5
 from contracts.base import JsonObject, digest
 from contracts.policy import OnError, OnUncertain, Reason, Step
 from contracts.runs import events as e
-from contracts.work import CallIntent, Issue, Severity
+from contracts.work import CallIntent, Issue, Preparation, Severity
+from orchestrator.run.failing import fall_back, is_uncertain
 from orchestrator.run.patch import diff, merge_patch
 from orchestrator.run.review import Pass, Pause, review
-from orchestrator.run.state import Failed, Run, WorkKind
+from orchestrator.run.state import Failed, Run
 from orchestrator.run.validation import violations
 
 BACKOFF_SECONDS = 1.0
@@ -120,7 +121,8 @@ def _review_information(run: Run, at: datetime) -> e.Event | None:
             resolved = run.intent.model_copy(
                 update={"provider": prepared.provider, "model": prepared.model, "operation": prepared.operation}
             )
-            context = {"capabilities": prepared.capabilities and prepared.capabilities.model_dump(mode="json")}
+            capabilities = prepared.capabilities and prepared.capabilities.model_dump(mode="json")
+            context = {"capabilities": capabilities, **_routing(prepared)}
             return open_checkpoint(
                 run,
                 at,
@@ -153,6 +155,7 @@ def _review_payload(run: Run, at: datetime) -> e.Event | None:
                 "estimated_cost": None if prepared.estimate is None else str(prepared.estimate),
                 "currency": prepared.currency,
                 "signals": prepared.signals.model_dump(mode="json"),
+                **_routing(prepared),
             },
         )
     fixed = _fix(run)
@@ -165,6 +168,10 @@ def _review_payload(run: Run, at: datetime) -> e.Event | None:
         error = e.RunError(code="validation_failed", message=message, step=Step.PAYLOAD_REVIEW, issues=remaining)
         return e.RunFailed(error=error)
     return None if verdict.silent else e.StepPassed(step=Step.PAYLOAD_REVIEW, reasons=verdict.reasons)
+
+
+def _routing(prepared: Preparation) -> JsonObject:
+    return {} if prepared.routing is None else {"routing": prepared.routing.model_dump(mode="json")}
 
 
 def _fix(run: Run) -> e.PayloadFixed | None:
@@ -204,6 +211,8 @@ def _review_response(run: Run, at: datetime) -> e.Event | None:
 
 def _after_failure(run: Run, failed: Failed, at: datetime) -> e.Event:
     failure, attempt = failed.failure, failed.work.attempt
+    if (fallen_back := fall_back(run, failed)) is not None:
+        return fallen_back
     if _may_repeat(run, failed) and attempt < run.config.max_attempts:
         asked = min(failure.retry_after or 0, RETRY_AFTER_MOST_SECONDS)
         wait = timedelta(seconds=max(_backoff(run, attempt), asked))
@@ -213,27 +222,21 @@ def _after_failure(run: Run, failed: Failed, at: datetime) -> e.Event:
     return e.RunFailed(error=error_of(failed))
 
 
-def _is_uncertain(run: Run, failed: Failed) -> bool:
-    """Say whether it matters that the call may have happened: not where it can be asked about, or made again without cost or effect."""
-    safe = run.resumable is not None or (run.preparation is not None and run.preparation.safe_to_repeat)
-    return failed.failure.uncertain and failed.work.kind is WorkKind.CALL and not safe
-
-
 def _may_repeat(run: Run, failed: Failed) -> bool:
-    if _is_uncertain(run, failed):
+    if is_uncertain(run, failed):
         return run.config.on_uncertain is OnUncertain.RETRY
     return failed.failure.retryable or failed.failure.uncertain
 
 
 def _goes_to_a_person(run: Run, failed: Failed) -> bool:
-    if _is_uncertain(run, failed) and run.config.on_uncertain is not OnUncertain.RETRY:
+    if is_uncertain(run, failed) and run.config.on_uncertain is not OnUncertain.RETRY:
         return run.config.on_uncertain is OnUncertain.REVIEW
     return run.config.errors_go_to() is OnError.REVIEW
 
 
 def _open_error_review(run: Run, failed: Failed, at: datetime) -> e.CheckpointOpened:
     failure, work = failed.failure, failed.work
-    if _is_uncertain(run, failed):
+    if is_uncertain(run, failed):
         code, what = "call_uncertain", "the call may have happened"
     else:
         code, what = f"{work.kind.value}_failed", f"to {work.kind.value} failed"

@@ -66,14 +66,12 @@ def _decide(command: c.Decide | c.Control | c.FromWorker | c.FromClock, story: S
             reject(command, story)
         case c.PauseRun() | c.ResumeRun() | c.CancelRun() | c.RetryRun():
             _control(command, story)
-        case c.RecordPreparation() | c.RecordExecution() | c.RecordFailure() | c.ExtendLease() | c.NoteCall():
-            record(command, story)
         case c.ExpireLease() | c.RetryWork():
             fall_due(command, story)
         case c.ExpireCheckpoint():
             expire(command, story)
         case _:
-            assert_never(command)
+            record(command, story)
 
 
 def _control(command: c.Control, story: Story) -> None:

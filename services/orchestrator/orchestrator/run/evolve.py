@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from contracts.policy import Step
@@ -40,21 +41,6 @@ def _begin(record: e.RunEvent, view: RunView) -> Run:
 
 def _changes(run: Run, event: e.Event, record: e.RunEvent) -> dict[str, Any]:
     match event:
-        case e.RunStarted():
-            return {"work": Work(WorkKind.PREPARE, event.work_id, 1, lease_until=event.lease_until)}
-        case e.PreparationOrdered():
-            return {"work": _in_hand(WorkKind.PREPARE, event), "failed": None}
-        case e.CallOrdered():
-            cleared = run.cleared | {Step.PAYLOAD_REVIEW}
-            ordered = {"work": _in_hand(WorkKind.CALL, event), "payload_sha256": event.payload_sha256}
-            return {**ordered, "failed": None, "cleared": cleared}
-        case e.LeaseExtended():
-            return {"work": run.work and run.work._replace(lease_until=event.lease_until)}
-        case e.CallNoted(provider_call_id=call_id):
-            return {"noted": Noted(call_id, run.payload_sha256)}
-        case e.RetryScheduled():
-            kind = run.failed.work.kind if run.failed else WorkKind.PREPARE
-            return {"work": Work(kind, event.work_id, event.attempt, retry_at=event.retry_at), "failed": None}
         case e.PreparationFailed(failure=failure) | e.CallFailed(failure=failure):
             # What was answered is over; what was not can be asked about.
             noted = run.noted if failure.uncertain else None
@@ -72,19 +58,57 @@ def _changes(run: Run, event: e.Event, record: e.RunEvent) -> dict[str, Any]:
             return {"cleared": run.cleared | {step}}
         case e.CheckpointApproved() | e.CheckpointEdited():
             return _approved(run, event)
-        case e.RunPaused():
-            return {"paused_at": record.at}
-        case e.RunResumed():
-            return {"paused_at": None}
+        case e.RouteFellBack(failed=candidate):
+            # What a person approved stays approved, and nothing else: other bytes go back to them.
+            anew: dict[str, Any] = {
+                "failed": None,
+                "preparation": None,
+                "payload": None,
+                "issues": (),
+                "cleared": frozenset(),
+            }
+            return {**anew, "tried": (*run.tried, candidate)}
+        case e.RunPaused() | e.RunResumed():
+            return {"paused_at": record.at if isinstance(event, e.RunPaused) else None}
         case e.RunRetried():
             return _retried(run)
         case e.RunFailed() | e.RunCancelled() | e.RunCompleted():
-            return {"work": None, "failed": None, "paused_at": None}
+            running = run.work if run.work and run.work.is_running_call else None
+            return {"work": None, "stopping": running, "failed": None, "paused_at": None}
+        case _:
+            return _of_work(run, event)
+
+
+def _of_work(run: Run, event: e.Event) -> dict[str, Any]:
+    match event:
+        case e.RunStarted():
+            return {"work": Work(WorkKind.PREPARE, event.work_id, 1, lease_until=event.lease_until)}
+        case e.PreparationOrdered():
+            return {"work": _in_hand(WorkKind.PREPARE, event), "failed": None}
+        case e.CallOrdered():
+            cleared = run.cleared | {Step.PAYLOAD_REVIEW}
+            ordered = {"work": _in_hand(WorkKind.CALL, event), "payload_sha256": event.payload_sha256}
+            return {**ordered, "failed": None, "cleared": cleared}
+        case e.CallDoubted(lease_until=until):
+            return {"work": run.work and run.work._replace(lease_until=until, doubted=True)}
+        case e.LeaseExtended(lease_until=until):
+            return {"work": _extended(run.work, until), "stopping": _extended(run.stopping, until)}
+        case e.RetryScheduled():
+            kind = run.failed.work.kind if run.failed else WorkKind.PREPARE
+            return {"work": Work(kind, event.work_id, event.attempt, retry_at=event.retry_at), "failed": None}
+        case e.CallNoted(provider_call_id=call_id):
+            return {"noted": Noted(call_id, run.payload_sha256)}
+        case e.CallStopped():
+            return {"stopping": None, "noted": None}
     return {}
 
 
 def _in_hand(kind: WorkKind, event: e.PreparationOrdered | e.CallOrdered) -> Work:
     return Work(kind, event.work_id, event.attempt, lease_until=event.lease_until)
+
+
+def _extended(work: Work | None, until: datetime) -> Work | None:
+    return work and work._replace(lease_until=until)
 
 
 def _approved(run: Run, event: e.CheckpointApproved | e.CheckpointEdited) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from contracts.live import StopCall
 from contracts.policy import Step
 from contracts.runs import commands as c
 from contracts.runs import events as e
@@ -35,21 +36,25 @@ class Deadline(NamedTuple):
     due: Due | None
 
 
-def react(event: e.Event, run: Run) -> tuple[Order | Deadline, ...]:
+def react(event: e.Event, run: Run) -> tuple[Order | StopCall | Deadline, ...]:
     """Return what follows from `event` for `run` as it is now."""
     return (*orders(event, run), deadline(run))
 
 
-ORDERING = (e.RunStarted, e.PreparationOrdered, e.CallOrdered)
-"""The kinds of event that work may follow from."""
+ORDERING = (e.RunStarted, e.PreparationOrdered, e.CallOrdered, e.CallDoubted, e.RunCancelled, e.CallNoted)
+"""The kinds of event that something to do may follow from."""
 
 
-def orders(event: e.Event, run: Run) -> tuple[Order, ...]:
-    """Return the orders that follow from `event`, as far as `run` still waits for them."""
-    work = run.work
-    if work is None or work.lease_until is None or not isinstance(event, ORDERING) or not _is_same(event, work):
-        return ()
-    return (_order(run, work, work.lease_until),)
+def orders(event: e.Event, run: Run) -> tuple[Order | StopCall, ...]:
+    """Return the orders that follow from `event`, as far as `run` still waits for them, or the order to stop a call."""
+    match event:
+        case e.RunStarted() | e.PreparationOrdered() | e.CallOrdered() | e.CallDoubted():
+            work = run.work
+            if work is not None and work.lease_until is not None and _is_same(event, work):
+                return (_order(run, work, work.lease_until),)
+        case e.RunCancelled() | e.CallNoted() if run.stopping is not None:
+            return (_stop(run, run.stopping),)
+    return ()
 
 
 def deadline(run: Run) -> Deadline:
@@ -57,9 +62,10 @@ def deadline(run: Run) -> Deadline:
     return Deadline(run.run_id, _due(run))
 
 
-def _is_same(event: e.RunStarted | e.PreparationOrdered | e.CallOrdered, work: Work) -> bool:
+def _is_same(event: e.RunStarted | e.PreparationOrdered | e.CallOrdered | e.CallDoubted, work: Work) -> bool:
     attempt = 1 if isinstance(event, e.RunStarted) else event.attempt
-    return (event.work_id, attempt) == (work.work_id, work.attempt)
+    doubted = isinstance(event, e.CallDoubted)
+    return (event.work_id, attempt, doubted) == (work.work_id, work.attempt, work.doubted)
 
 
 def _order(run: Run, work: Work, deadline: datetime) -> Order:
@@ -68,13 +74,16 @@ def _order(run: Run, work: Work, deadline: datetime) -> Order:
         "work_id": work.work_id,
         "attempt": work.attempt,
         "tenant": run.tenant,
+        "user_id": run.request.user_id,
         "session_id": run.request.session_id,
         "deadline": deadline,
         "lease_seconds": run.config.lease_seconds,
+        "checks": run.config.checks,
+        "budget": run.config.budget,
     }
     if work.kind is WorkKind.PREPARE:
         shown = run.config.allows(Step.INFORMATION_REVIEW) and Step.INFORMATION_REVIEW not in run.cleared
-        return PrepareOrder(**about, intent=run.intent, tool=run.request.tool, with_capabilities=shown)
+        return PrepareOrder(**about, intent=run.intent, tool=run.request.tool, with_capabilities=shown, tried=run.tried)
     prepared = run.preparation
     assert prepared is not None, "a call follows a preparation"
     assert run.payload_sha256 is not None, "a call is ordered with a digest"
@@ -86,6 +95,23 @@ def _order(run: Run, work: Work, deadline: datetime) -> Order:
         payload=run.payload or {},
         payload_sha256=run.payload_sha256,
         resume=run.resumable,
+        doubted=work.doubted,
+        over_budget_approved=run.is_over_budget and run.approved_sha256 is not None,
+    )
+
+
+def _stop(run: Run, call: Work) -> StopCall:
+    prepared = run.preparation
+    assert prepared is not None, "a call follows a preparation"
+    return StopCall(
+        run_id=run.run_id,
+        tenant=run.tenant,
+        work_id=call.work_id,
+        attempt=call.attempt,
+        provider=prepared.provider,
+        operation=prepared.operation,
+        model=prepared.model,
+        provider_call_id=run.resumable,
     )
 
 
@@ -105,7 +131,7 @@ _NAMES = {_LEASE: "lease", _RETRY: "retry", _CHECKPOINT: "checkpoint"}
 
 
 def _due(run: Run) -> Due | None:
-    view, work = run.view, run.work
+    view, work = run.view, run.work or run.stopping
     if work is not None and work.lease_until is not None:
         return Due(_LEASE, run.tenant, work.lease_until, work.work_id, work.attempt)
     if view.is_over or view.paused:

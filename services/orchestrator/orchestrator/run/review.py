@@ -27,8 +27,24 @@ class Pass:
 def review(step: Step, signals: Signals, config: HitlConfig, *, invalid: bool = False) -> Pause | Pass:
     """Decide whether `step` stops the run. `invalid` says that what would be approved has errors.
 
-    A threshold whose signal was not measured stops the run: what nobody looked at is not known to be good.
+    A threshold whose signal was not measured stops the run: what nobody looked at is not known to be good. A check that forces the
+    review of a payload or a response stops it whatever the configuration says, with the policy's own reasons after the check's.
     """
+    forced = forcing(step, signals)
+    verdict = _by_policy(step, signals, config, invalid=invalid)
+    if not forced:
+        return verdict
+    return Pause((*forced, *(verdict.reasons if isinstance(verdict, Pause) else ())))
+
+
+def forcing(step: Step, signals: Signals) -> tuple[Reason, ...]:
+    """Return why checks ask for a person at `step`, which must then be a person's answer."""
+    if step is Step.INFORMATION_REVIEW or not signals.findings:
+        return ()
+    return tuple(Reason(code=finding.code, message=finding.message) for finding in signals.forced)
+
+
+def _by_policy(step: Step, signals: Signals, config: HitlConfig, *, invalid: bool) -> Pause | Pass:
     if not config.allows(step):
         return _NOT_ALLOWED[step]
     match config.policy:

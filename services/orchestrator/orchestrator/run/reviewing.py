@@ -24,6 +24,7 @@ from orchestrator.run.errors import (
     ValidationFailed,
 )
 from orchestrator.run.patch import diff, merge_patch
+from orchestrator.run.review import forcing
 from orchestrator.run.state import Run
 from orchestrator.run.story import Story
 from orchestrator.run.validation import violations
@@ -126,7 +127,7 @@ def expire(command: c.ExpireCheckpoint, story: Story) -> None:
         again = command.at + timedelta(seconds=run.config.timeout_seconds)
         story.tell(e.CheckpointEscalated(**about, expires_at=again))
         return
-    if then is OnTimeout.APPROVE and checkpoint.step is not Step.ERROR_REVIEW and not errors_in(checkpoint.issues):
+    if then is OnTimeout.APPROVE and not _needs_a_person(checkpoint, run):
         story.tell(
             e.CheckpointApproved(**about, subject_sha256=checkpoint.subject_sha256, comment="approved by timeout")
         )
@@ -137,3 +138,11 @@ def expire(command: c.ExpireCheckpoint, story: Story) -> None:
     else:
         message = f"nobody decided within {run.config.timeout_seconds:g} s"
         story.tell(e.RunFailed(error=e.RunError(code="checkpoint_timeout", message=message, step=checkpoint.step)))
+
+
+def _needs_a_person(checkpoint: Checkpoint, run: Run) -> bool:
+    """Say whether silence cannot approve: nothing is right to approve, or a check has asked for a person."""
+    if checkpoint.step is Step.ERROR_REVIEW or errors_in(checkpoint.issues):
+        return True
+    facts = run.execution if checkpoint.step is Step.RESPONSE_REVIEW else run.preparation
+    return facts is not None and bool(forcing(checkpoint.step, facts.signals))

@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from contracts.policy import HitlConfig, Step
+from contracts.policy import COST_CHECK, HitlConfig, Step
+from contracts.routing import Candidate
 from contracts.runs.requests import RunRequest
 from contracts.runs.views import Approval, RunView
 from contracts.work import CallIntent, Execution, Failure, Issue, Preparation
@@ -23,13 +24,22 @@ class WorkKind(StrEnum):
 
 
 class Work(NamedTuple):
-    """Work that the run waits for: in a worker's hands until `lease_until`, or to be ordered at `retry_at`."""
+    """Work that the run waits for: in a worker's hands until `lease_until`, or to be ordered at `retry_at`.
+
+    `doubted`: it was ordered twice, since nobody had said anything of it.
+    """
 
     kind: WorkKind
     work_id: str
     attempt: int
     lease_until: datetime | None = None
     retry_at: datetime | None = None
+    doubted: bool = False
+
+    @property
+    def is_running_call(self) -> bool:
+        """Whether a worker may be making a call at this moment."""
+        return self.kind is WorkKind.CALL and self.lease_until is not None
 
 
 class Noted(NamedTuple):
@@ -59,7 +69,8 @@ class Run:
 
     `intent`, `payload` and `response` are as they stand now, changed by people or policy; `cleared` are the steps that
     were approved or passed for them; `approved_sha256` is what a person approved as payload, None where policy did;
-    `payload_sha256` is what the last call was ordered with.
+    `payload_sha256` is what the last call was ordered with; `stopping` is the call that was in a worker's hands when the run was cancelled;
+    `tried` is what a route chose before and fell back from.
     """
 
     view: RunView
@@ -67,8 +78,10 @@ class Run:
     tenant: str
     intent: CallIntent
     work: Work | None = None
+    stopping: Work | None = None
     failed: Failed | None = None
     preparation: Preparation | None = None
+    tried: tuple[Candidate, ...] = ()
     payload: dict[str, Any] | None = None
     issues: tuple[Issue, ...] = ()
     approved_sha256: str | None = None
@@ -96,6 +109,13 @@ class Run:
         """The provider's id of the call that the payload was made with before, if its end is not known."""
         noted = self.noted
         return noted.provider_call_id if noted and noted.payload_sha256 == self.payload_sha256 else None
+
+    @property
+    def is_over_budget(self) -> bool:
+        """Whether whoever approves the payload approves what a budget does not cover, or may not."""
+        return self.preparation is not None and any(
+            finding.check == COST_CHECK for finding in self.preparation.signals.forced
+        )
 
     @property
     def config(self) -> HitlConfig:

@@ -15,14 +15,19 @@ from orchestrator.run.advance import (
 from orchestrator.run.errors import (
     StaleWork,
 )
-from orchestrator.run.state import Run, Work, WorkKind
+from orchestrator.run.failing import is_uncertain
+from orchestrator.run.state import Failed, Run, Work, WorkKind
+from orchestrator.run.stopping import give_up, is_about, lease_extended, wind_up
 from orchestrator.run.story import Story
+
+DOUBT_SECONDS = 3600.0
+"""How long a doubted call waits for a worker to say anything at all: an outage of all of them bothers no person before that."""
 
 
 def _awaited(command: c.FromWorker | c.ExpireLease | c.RetryWork, run: Run, *kinds: WorkKind) -> Work:
     """Return the work that the run waits for, if it is this attempt of it; refuse otherwise."""
     work = run.work
-    if work is None or (work.work_id, work.attempt) != (command.work_id, command.attempt) or work.kind not in kinds:
+    if work is None or not is_about(command, work) or work.kind not in kinds:
         raise StaleWork(f"take an answer to {command.work_id}, attempt {command.attempt}, from", run.view)
     return work
 
@@ -30,6 +35,9 @@ def _awaited(command: c.FromWorker | c.ExpireLease | c.RetryWork, run: Run, *kin
 def record(command: c.FromWorker, story: Story) -> None:
     """Record what a worker says of the work in its hands."""
     run, about = story.run, {"work_id": command.work_id, "attempt": command.attempt}
+    if is_about(command, run.stopping):
+        wind_up(command, story)
+        return
     match command:
         case c.RecordPreparation(preparation=preparation):
             _in_hands(_awaited(command, run, WorkKind.PREPARE), run)
@@ -45,8 +53,9 @@ def record(command: c.FromWorker, story: Story) -> None:
             story.tell(e.CallNoted(**about, provider_call_id=call_id))
         case c.ExtendLease():
             _in_hands(_awaited(command, run, *WorkKind), run)
-            lease = timedelta(seconds=run.config.lease_seconds)
-            story.tell(e.LeaseExtended(**about, lease_until=command.at + lease))
+            story.tell(lease_extended(command, run))
+        case c.RecordStop():
+            raise StaleWork("stop the call of", run.view)
         case _:
             assert_never(command)
 
@@ -66,13 +75,13 @@ def fall_due(command: c.ExpireLease | c.RetryWork, story: Story) -> None:
     """End a lease that nobody extended, or try again what has waited long enough."""
     run = story.run
     match command:
+        case c.ExpireLease() if run.stopping is not None:
+            give_up(command, run.stopping, story)
         case c.ExpireLease():
             work = _awaited(command, run, *WorkKind)
             if work.lease_until is None or command.at < work.lease_until:
                 raise StaleWork("end the lease of", run.view)
-            silent = f"no worker said anything for {run.config.lease_seconds:g} s"
-            uncertain = work.kind is WorkKind.CALL
-            story.tell(_failed(work, Failure(code="worker_lost", message=silent, retryable=True, uncertain=uncertain)))
+            story.tell(_lost(work, story))
         case c.RetryWork():
             work = _awaited(command, run, *WorkKind)
             if work.retry_at is None or command.at < work.retry_at or run.view.paused:
@@ -80,6 +89,17 @@ def fall_due(command: c.ExpireLease | c.RetryWork, story: Story) -> None:
             _order_again(work, story)
         case _:
             assert_never(command)
+
+
+def _lost(work: Work, story: Story) -> e.Event:
+    """Return what follows when nobody says anything of work: a call that it would matter to have made twice is doubted first."""
+    run = story.run
+    silent = f"no worker said anything for {run.config.lease_seconds:g} s"
+    failed = Failed(work, Failure(code="worker_lost", message=silent, retryable=True, uncertain=work.is_running_call))
+    if is_uncertain(run, failed) and not work.doubted and not run.view.paused:
+        until = story.at + timedelta(seconds=DOUBT_SECONDS)
+        return e.CallDoubted(work_id=work.work_id, attempt=work.attempt, lease_until=until)
+    return _failed(work, failed.failure)
 
 
 def _order_again(work: Work, story: Story) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from contracts.live import StopCall
 from contracts.work import ExecuteOrder
 from provider_worker.adapters import queries
 from provider_worker.adapters.postgres import Pool, speaking
@@ -15,7 +16,7 @@ class PostgresClaims:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def claim(self, orders: Sequence[ExecuteOrder], token: str) -> set[tuple[str, str, int]]:
+    async def claim(self, orders: Sequence[ExecuteOrder | StopCall], token: str) -> set[tuple[str, str, int]]:
         """Claim all `orders` in one statement; return those that are `token`'s. No order may be named twice."""
         wanted = [(order.tenant, order.work_id, order.attempt) for order in orders]
         async with speaking():

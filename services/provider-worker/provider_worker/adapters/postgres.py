@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from artifacts.store import ArtifactStore
-from provider_worker.adapters import queries
+from provider_worker.adapters import booking_queries, queries, spending_queries
 from provider_worker.ports import StorageUnavailable
 
 _MAX_CONNECTIONS = 8
@@ -48,6 +48,8 @@ async def ensure_schema(pool: Pool) -> None:
         async with pool.acquire() as connection, connection.transaction():
             await connection.execute(queries.LOCK)
             await connection.execute(queries.SCHEMA)
+            await connection.execute(spending_queries.SCHEMA)
+            await connection.execute(booking_queries.SCHEMA)
         await ArtifactStore(pool).ensure_schema()
 
 

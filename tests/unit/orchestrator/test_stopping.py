@@ -1,0 +1,118 @@
+"""C3: cancelling a run ends the call that it is making, and the ledger says what was spent."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from contracts.runs import events as e
+from contracts.work import Ending, Spent
+from support.asking import (
+    at_payload_review,
+    calling,
+    cancel,
+    executed,
+    extend_lease,
+    failed,
+    lease_ends,
+    note_call,
+    prepared,
+    start,
+    stopped,
+)
+from support.deciding import Story, given, like
+
+CANCELLED = calling().given(cancel())
+SPENT = Spent(usage={"output_tokens": 4}, cost=Decimal("0.0100"), estimated=True)
+
+
+def test_cancelling_a_run_orders_its_call_to_stop() -> None:
+    """Whoever makes the call is told, with all that is needed to find it."""
+    story = calling()
+    (order,) = story.given(cancel()).stops(since=story.now.version)
+    assert (order.run_id, order.attempt) == (story.now.run_id, 1)
+    assert (order.provider, order.operation, order.provider_call_id) == ("sandbox", "text", None)
+
+
+def test_a_call_with_an_id_is_stopped_by_it() -> None:
+    """So that it can be stopped when the worker that began it is gone."""
+    story = calling().given(note_call("prediction-7"))
+    (order,) = story.given(cancel()).stops(since=story.now.version)
+    assert order.provider_call_id == "prediction-7"
+
+
+def test_an_id_that_comes_late_is_passed_on() -> None:
+    """The provider took the call just before the run was cancelled; by its id it can be stopped for sure."""
+    outcome = CANCELLED.when(note_call("prediction-7"))
+    outcome.then(like(e.CallNoted, provider_call_id="prediction-7"))
+    (order,) = outcome.story.stops(since=CANCELLED.now.version)
+    assert order.provider_call_id == "prediction-7"
+
+
+@pytest.mark.parametrize("story", [given(start()), at_payload_review()], ids=["preparing", "at a review"])
+def test_where_no_call_runs_nothing_is_to_stop(story: Story) -> None:
+    """A preparation costs nothing, and what waits for a person was not called yet."""
+    cancelled = story.given(cancel())
+    assert cancelled.stops(since=story.now.version) == []
+    assert cancelled.due is None
+
+
+def test_what_was_spent_is_recorded() -> None:
+    """In the history and in the view, though the run is over."""
+    outcome = CANCELLED.when(stopped(spent=SPENT, provider_request_id="req-1"))
+    outcome.then(like(e.CallStopped, ending=Ending.STOPPED, spent=SPENT, provider_request_id="req-1", attempt=1))
+    outcome.leaves(state="cancelled", result=None)
+    assert outcome.story.now.view.cost.actual == Decimal("0.0100")
+    assert outcome.story.due is None
+
+
+def test_an_answer_that_was_faster_is_paid_for_and_nobodys_result() -> None:
+    """The call had ended when the wish to stop came."""
+    outcome = CANCELLED.when(executed(cost=Decimal("0.0300"), usage={"tokens": 9}))
+    outcome.then(like(e.CallStopped, ending=Ending.COMPLETED))
+    outcome.leaves(state="cancelled", result=None)
+    assert outcome.story.now.view.cost.actual == Decimal("0.0300")
+
+
+def test_a_call_that_failed_meanwhile_says_so() -> None:
+    """It is not tried again."""
+    outcome = CANCELLED.when(failed("rate_limited", retryable=True))
+    outcome.then(like(e.CallStopped, ending=Ending.FAILED))
+    outcome.leaves(state="cancelled")
+    assert outcome.story.due is None
+
+
+def test_a_worker_that_is_still_at_it_keeps_its_lease() -> None:
+    """It has not heard of the end yet, and will say what was spent."""
+    outcome = CANCELLED.when(extend_lease())
+    outcome.then(e.LeaseExtended)
+    assert outcome.story.due is not None
+    assert outcome.story.due.at > CANCELLED.due.at  # type: ignore[union-attr]
+
+
+def test_a_call_that_nobody_speaks_of_ends_unknown() -> None:
+    """The worker died with it: the ledger says that nobody knows, rather than nothing."""
+    outcome = CANCELLED.when(lease_ends())
+    outcome.then(like(e.CallStopped, ending=Ending.UNKNOWN, spent=Spent()))
+    assert outcome.story.now.view.cost.actual is None
+    assert outcome.story.due is None
+
+
+@pytest.mark.parametrize(
+    "late", [stopped(spent=SPENT), executed(), extend_lease(), note_call()], ids=["stop", "answer", "lease", "id"]
+)
+def test_the_end_is_recorded_once(late: object) -> None:
+    """Two workers may say it: the second is refused."""
+    ended = CANCELLED.given(stopped())
+    ended.when(late).refused_with("not_allowed")  # type: ignore[arg-type]
+
+
+def test_a_run_that_goes_on_cannot_be_told_of_a_stop() -> None:
+    """Nobody asked for it; the run waits for its answer."""
+    calling().when(stopped()).refused_with("not_allowed")
+
+
+def test_a_preparation_cannot_answer_for_a_call() -> None:
+    """Only what a call can say is taken."""
+    CANCELLED.when(prepared()).refused_with("not_allowed")
