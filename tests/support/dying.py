@@ -22,13 +22,15 @@ from contracts.work import ExecuteOrder
 from provider_worker.carrying import Means
 from provider_worker.fakes.memory import MemoryClaims, MemoryShelves
 from provider_worker.providers.openai import OpenAIProvider
-from provider_worker.providers.openai.responses import waiting
+from provider_worker.providers.polling import Pace
 from provider_worker.providers.registry import Registry, load_providers
-from provider_worker.providers.replicate import ReplicateProvider, predicting
+from provider_worker.providers.replicate import ReplicateProvider
 from provider_worker.sanitizing import Sanitizer
 from provider_worker.work import Worker
 
 PLACE = "call.awaiting"
+SOON = Pace(first=0.001, longest=0.01)
+"""What a fake begins ends when it is looked at: nobody need wait for that."""
 VENDORS = ("openai", "anthropic", "huggingface", "replicate")
 
 _forks = multiprocessing.get_context("forkserver")
@@ -120,13 +122,10 @@ def _work(order: bytes, settings: dict[str, str], kill_at: int | None, mouth: Co
 
 
 def _registry(settings: Settings) -> Registry:
-    # What a fake begins ends when it is looked at: nobody need wait for that.
     if (token := settings.replicate_api_token) is not None:
-        pace = predicting.Pace(first=0.001, longest=0.01)
-        return Registry([ReplicateProvider(token.get_secret_value(), settings.replicate_base_url, pace=pace)])
+        return Registry([ReplicateProvider(token.get_secret_value(), settings.replicate_base_url, pace=SOON)])
     if (key := settings.openai_api_key) is not None:
-        url, soon = settings.openai_base_url, waiting.Pace(first=0.001, longest=0.01)
-        return Registry([OpenAIProvider(key.get_secret_value(), url, pace=soon)])
+        return Registry([OpenAIProvider(key.get_secret_value(), settings.openai_base_url, pace=SOON)])
     return load_providers(settings)
 
 

@@ -8,7 +8,7 @@ from contracts.work import CallIntent
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.providers.base import Attachment, Audit, Call
 from provider_worker.providers.openai import OpenAIProvider
-from provider_worker.providers.openai.responses.waiting import Pace
+from provider_worker.providers.polling import Pace
 
 KEY = "sk-test-very-secret-key"
 PACE = Pace(first=0.001, longest=0.01, patience=20)

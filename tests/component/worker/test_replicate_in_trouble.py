@@ -15,8 +15,8 @@ from component.worker.vendors import hanging_up, nobody_listening
 from provider_worker.fakes.replicate import FakeReplicate
 from provider_worker.fakes.replicate_models import version_of
 from provider_worker.providers.base import Audit, ProviderError
+from provider_worker.providers.polling import Pace
 from provider_worker.providers.replicate import ReplicateProvider
-from provider_worker.providers.replicate.predicting import Pace
 
 FAKE = FakeReplicate
 """Whom this module's tests talk to."""

@@ -5,7 +5,7 @@
 that were begun, by path, `GET /_prompts` by prompt; `DELETE /_calls` starts again.
 
 How a fault is chosen says `fakes.faults`. There are 400, 401 (an expired token), 402, 403, 404, 409, 413, 429 (with Retry-After), 429_bare,
-spent, 500, 502, 503, 504, 529, slow (answers after 1 s), hang (never answers), reset (breaks off), malformed (no JSON), huge (21 MB), empty,
+spent, 500, 502, 503, 504, 529, slow (answers after 1 s), hang (never answers), reset (breaks off), malformed (no JSON), huge (50 MB), empty,
 max_tokens, thinking_only, refusal, no_tool (text where a tool was to be used), deaf (answers as a whole though a stream was asked for), and
 those of streams, which `fakes.streaming` names.
 """

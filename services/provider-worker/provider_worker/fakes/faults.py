@@ -26,7 +26,7 @@ from provider_worker.providers.validation import at
 WRONG_KEY = "wrong-key"
 
 _MARKER = re.compile(r"\[fault:(\w+)(?: x(\d+))?\]")
-_HUGE = 21 * 1024 * 1024
+_HUGE = 50 * 1024 * 1024
 
 
 class FakeServer(ABC):
@@ -102,7 +102,7 @@ def texts_of(messages: Any) -> str:
 
 
 async def transport_fault(fault: str | None) -> Response | None:
-    """Wait a second (`slow`) or for ever (`hang`), break off (`reset`), or answer with no JSON (`malformed`) or 21 MB (`huge`)."""
+    """Wait a second (`slow`) or for ever (`hang`), break off (`reset`), or answer with no JSON (`malformed`) or 50 MB (`huge`)."""
     match fault:
         case "slow":
             await asyncio.sleep(1)

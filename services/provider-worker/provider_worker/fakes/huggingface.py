@@ -6,7 +6,7 @@ A model's pipeline is told by the request: `candidate_labels` asks for a zero-sh
 
 How a fault is chosen says `fakes.faults`. There are 400, 401 (an expired token), 402, 403, 404, 422, 424, 429 (with Retry-After), limit (429 by
 HuggingFace's own headers), 500, 502, 503, 504, loading (503, for 20 s), unsupported (nobody serves the model), redirect, slow (answers after
-1 s), hang (never answers), reset (breaks off), malformed (no JSON), huge (21 MB), empty, length, content_filter, deaf (answers as a whole
+1 s), hang (never answers), reset (breaks off), malformed (no JSON), huge (50 MB), empty, length, content_filter, deaf (answers as a whole
 though a stream was asked for), and those of streams, which `fakes.streaming` names.
 """
 

@@ -5,7 +5,7 @@ but `wrong-key`. `GET /_calls` counts the calls that were begun, by path, and th
 by prompt; `DELETE /_calls` starts again.
 
 How a fault is chosen says `fakes.faults`. There are 429, quota, 400, 403, 404, 500, 502, 503, 504, slow (answers after 1 s), hang (never
-answers), reset (breaks off), malformed (no JSON), huge (21 MB), empty, length, refusal, content_filter, filtered_prompt, flagged, deaf
+answers), reset (breaks off), malformed (no JSON), huge (50 MB), empty, length, refusal, content_filter, filtered_prompt, flagged, deaf
 (answers as a whole though a stream was asked for), those of streams, which `fakes.streaming` names, and for responses failed, and in the
 background pending, lost, look_500 and look_cut.
 """

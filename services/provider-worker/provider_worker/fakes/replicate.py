@@ -7,7 +7,7 @@ were `canceled`, `GET /_prompts` counts them by prompt; `DELETE /_calls` forgets
 
 How a fault is chosen says `fakes.faults`. Instead of a prediction: 401 (an expired token), 402, 403, 404, 422, 429 (with Retry-After), 429_body
 (which says in its body when to come back), 500, 502, 503, 504. A prediction, but: slow (told after 1 s), hang (never told), reset, malformed, huge
-(21 MB). A prediction that ends badly: fails, nsfw, canceled, aborted, empty, removed, or never: stuck. Two looks that fail: look_403, look_429,
+(50 MB). A prediction that ends badly: fails, nsfw, canceled, aborted, empty, removed, or never: stuck. Two looks that fail: look_403, look_429,
 look_500, look_reset, look_malformed; all of them: blind. Two cancellations that fail: uncanceled. An output that cannot be had: lost, torn,
 huge_output.
 """

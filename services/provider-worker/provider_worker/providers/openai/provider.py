@@ -26,8 +26,9 @@ from provider_worker.providers.openai.payloads import APIS, CHAT, IMAGE, OPERATI
 from provider_worker.providers.openai.prices import estimate_image, estimate_image_usage, spent_on_image
 from provider_worker.providers.openai.responses.auditing import audit_response
 from provider_worker.providers.openai.responses.calling import cancel, respond
-from provider_worker.providers.openai.responses.waiting import Pace
+from provider_worker.providers.openai.responses.waiting import PACE
 from provider_worker.providers.openai.rules import background_issues, reasoning_issues
+from provider_worker.providers.polling import Pace
 from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.validation import PayloadSchema, unknown_members
 from provider_worker.providers.vendor import NO_KEY, VendorProvider
@@ -62,7 +63,7 @@ class OpenAIProvider(VendorProvider["Connection"]):
         self, key: str | None, base_url: str | None, own_prices: Path | None = None, pace: Pace | None = None
     ) -> None:
         super().__init__(key, base_url, own_prices)
-        self._pace = pace or Pace()
+        self._pace = pace or PACE
         self._usual = CHAT if base_url else RESPONSES
         self._images = PayloadSchema(schema_of(IMAGE))
         self._chats = {api: PayloadSchema(schema_of(TEXT, api)) for api in APIS}

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from provider_worker.providers.base import Call, ProviderError
+from provider_worker.providers.polling import GROWTH, Pace, Words, hear_nothing, until_ended
 from provider_worker.providers.replicate.failures import nameless, of_end, of_look, overdue
 
 if TYPE_CHECKING:
     from provider_worker.providers.replicate.connection import Connection
 
 _ENDED = ("succeeded", "failed", "canceled", "aborted")
-_GROWTH = 1.5
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Seconds between two looks at a prediction, growing from `first` to `longest`, and how long one is watched in all.
-
-    `patience` is less than a call may take, so that a prediction that hangs is one that is known and not one that may have happened.
-    After `misses` looks in a row that failed the attempt is over.
-    """
-
-    first: float = 0.5
-    longest: float = 5.0
-    patience: float = 540.0
-    misses: int = 5
 
 
 async def begin(connection: Connection, body: Mapping[str, Any], call: Call) -> dict[str, Any]:
@@ -74,40 +58,23 @@ async def cancel(connection: Connection, name: str, pace: Pace) -> dict[str, Any
         except ProviderError as error:
             if not left or not error.failure.retryable:
                 raise
-            wait = min(wait * _GROWTH, pace.longest)
+            wait = min(wait * GROWTH, pace.longest)
             await asyncio.sleep(wait)
-    return await _ended(connection, {"id": name, **_prediction(found)}, pace, _nothing)
+    return await _ended(connection, {"id": name, **_prediction(found)}, pace)
 
 
 async def _ended(
     connection: Connection,
     prediction: Mapping[str, Any],
     pace: Pace,
-    hear: Callable[[Mapping[str, Any]], Awaitable[None]],
+    hear: Callable[[Mapping[str, Any]], Awaitable[None]] = hear_nothing,
 ) -> dict[str, Any]:
-    """Ask about a prediction until it has ended, and return it. Raises ProviderError.
+    name = str(prediction["id"])
 
-    One without a status is asked about at once. A look that fails costs nothing and is repeated.
-    """
-    name, found = str(prediction["id"]), dict(prediction)
-    until = time.monotonic() + pace.patience
-    wait, misses = (pace.first if "status" in found else 0.0), 0
-    while not has_ended(found):
-        if time.monotonic() + wait > until:
-            raise ProviderError(overdue(pace.patience))
-        await asyncio.sleep(wait)
-        wait = min(max(wait * _GROWTH, pace.first), pace.longest)
-        try:
-            found, misses = _prediction(await connection.prediction(name)), 0
-        except ProviderError as error:
-            failure, misses = of_look(error.failure), misses + 1
-            if not failure.retryable or misses >= pace.misses:
-                raise ProviderError(failure) from error
-            wait = max(wait, failure.retry_after or 0)
-        else:
-            if not has_ended(found):
-                await hear(found)
-    return found
+    async def look() -> dict[str, Any]:
+        return _prediction(await connection.prediction(name))
+
+    return await until_ended(prediction, look, pace, _WORDS, hear)
 
 
 def has_ended(prediction: Mapping[str, Any]) -> bool:
@@ -115,11 +82,10 @@ def has_ended(prediction: Mapping[str, Any]) -> bool:
     return prediction.get("status") in _ENDED
 
 
-async def _nothing(_: Mapping[str, Any]) -> None:
-    return
-
-
 def _prediction(answer: Any) -> dict[str, Any]:
     if not isinstance(answer, dict) or not isinstance(answer.get("status"), str):
         raise ProviderError(nameless())
     return answer
+
+
+_WORDS = Words(has_ended, of_look, overdue)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from contracts.work import CallIntent, Issue, ModelInfo, Severity, Spent
 from provider_worker.providers.base import Answer, Attachment, Audit, Call, ProviderError
+from provider_worker.providers.polling import Pace
 from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.replicate import prices
 from provider_worker.providers.replicate.auditing import audit_prediction, files_of
@@ -21,7 +22,7 @@ from provider_worker.providers.replicate.files import Keeper, with_files
 from provider_worker.providers.replicate.hosts import Hider
 from provider_worker.providers.replicate.listening import Listening
 from provider_worker.providers.replicate.naming import choose
-from provider_worker.providers.replicate.predicting import Pace, begin, cancel, watch
+from provider_worker.providers.replicate.predicting import begin, cancel, watch
 from provider_worker.providers.replicate.versions import Versions
 from provider_worker.providers.validation import PayloadSchema, unknown_members
 from provider_worker.providers.vendor import NO_KEY, VendorProvider

@@ -10,7 +10,8 @@ from provider_worker.providers.http.bodies import parse
 from provider_worker.providers.openai.responses.failures import of_end
 from provider_worker.providers.openai.responses.files import with_files
 from provider_worker.providers.openai.responses.streaming import gather_response
-from provider_worker.providers.openai.responses.waiting import Pace, path_of, watch
+from provider_worker.providers.openai.responses.waiting import path_of, watch
+from provider_worker.providers.polling import Pace
 from provider_worker.providers.validation import at
 
 if TYPE_CHECKING:

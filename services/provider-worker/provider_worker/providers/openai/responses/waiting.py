@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -19,25 +16,13 @@ from provider_worker.providers.openai.responses.failures import (
     of_look,
     overdue,
 )
+from provider_worker.providers.polling import Pace, Words, until_ended
 
 if TYPE_CHECKING:
     from provider_worker.providers.openai.connection import Connection
 
-_GROWTH = 1.5
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Seconds between two looks at a response, growing from `first` to `longest`, and how long one is watched in all.
-
-    `patience` is less than a call may take, so that a response that hangs is one that is known and not one that may have happened.
-    After `misses` looks in a row that failed the attempt is over.
-    """
-
-    first: float = 1.0
-    longest: float = 10.0
-    patience: float = 540.0
-    misses: int = 5
+PACE = Pace(first=1.0, longest=10.0)
+"""Background responses take minutes: they are looked at less often than predictions."""
 
 
 def path_of(name: str) -> str:
@@ -46,13 +31,14 @@ def path_of(name: str) -> str:
 
 
 async def watch(connection: Connection, response: Mapping[str, Any], pace: Pace) -> dict[str, Any]:
-    """Ask about a response until it has ended with an answer, and return it. Raises ProviderError.
-
-    One without a status is asked about at once. A look that fails costs nothing and is repeated.
-    """
+    """Ask about a response until it has ended with an answer, and return it. Raises ProviderError."""
     name = str(response["id"])
+
+    async def look() -> dict[str, Any]:
+        return _response(await connection.get(path_of(name)))
+
     try:
-        found = await _ended(connection, name, dict(response), pace)
+        found = await until_ended(response, look, pace, _WORDS)
     except ProviderError as error:
         raise ProviderError(of_known(error.failure, name)) from error
     if (end := of_end(found)) is not None:
@@ -60,25 +46,14 @@ async def watch(connection: Connection, response: Mapping[str, Any], pace: Pace)
     return found
 
 
-async def _ended(connection: Connection, name: str, found: dict[str, Any], pace: Pace) -> dict[str, Any]:
-    until = time.monotonic() + pace.patience
-    wait, misses = (pace.first if "status" in found else 0.0), 0
-    while found.get("status") in (*RUNNING, None):
-        if time.monotonic() + wait > until:
-            raise ProviderError(overdue(pace.patience))
-        await asyncio.sleep(wait)
-        wait = min(max(wait * _GROWTH, pace.first), pace.longest)
-        try:
-            found, misses = _response(await connection.get(path_of(name))), 0
-        except ProviderError as error:
-            failure, misses = of_look(error.failure), misses + 1
-            if not failure.retryable or misses >= pace.misses:
-                raise ProviderError(failure) from error
-            wait = max(wait, failure.retry_after or 0)
-    return found
-
-
 def _response(answer: Any) -> dict[str, Any]:
     if not isinstance(answer, dict) or not isinstance(answer.get("status"), str):
         raise ProviderError(nameless())
     return answer
+
+
+def _has_ended(response: Mapping[str, Any]) -> bool:
+    return response.get("status") not in (*RUNNING, None)
+
+
+_WORDS = Words(_has_ended, of_look, overdue)
