@@ -17,6 +17,7 @@ from contracts.work import (
     PrepareOrder,
     catalog_schema,
 )
+from provider_worker.limits.circuit import State
 from provider_worker.ports import Artifacts, Shelves
 from provider_worker.providers.base import AIProvider, Attachment, ProviderError
 from provider_worker.providers.registry import Registry
@@ -46,10 +47,18 @@ class Draft:
 
 
 async def draft(
-    order: PrepareOrder, provider: AIProvider, registry: Registry, shelves: Shelves, sanitizer: Sanitizer
+    order: PrepareOrder,
+    provider: AIProvider,
+    registry: Registry,
+    shelves: Shelves,
+    sanitizer: Sanitizer,
+    circuit: State = "closed",
 ) -> Draft:
-    """Build, check and price the payload that an intent asks of `provider`. Raises ProviderError and StorageUnavailable."""
-    capabilities = await provider.get_capabilities()
+    """Build, check and price the payload that an intent asks of `provider`, whose circuit is in that state.
+
+    Raises ProviderError and StorageUnavailable.
+    """
+    capabilities = (await provider.get_capabilities()).changed({"circuit": circuit})
     intent = settle(order.intent, provider, capabilities)
     attachments, missing = await find_attachments(shelves.of(order.tenant), intent.attachments)
     created = await provider.create_payload(intent, order.tool, attachments)

@@ -33,7 +33,8 @@ class Preparing:
         self._shelves = shelves
         self._sanitizer = sanitizer
         self._checks = checks or Checks()
-        self.router = Router(routes or {}, registry, circuits or Circuits(), self._draft)
+        self._circuits = circuits or Circuits()
+        self.router = Router(routes or {}, registry, self._circuits, self._draft)
 
     async def prepare(self, order: PrepareOrder) -> Preparation:
         """Return the facts that `order` is answered with. Raises ProviderError and StorageUnavailable."""
@@ -46,7 +47,8 @@ class Preparing:
         return await self._checked(order, await self._draft(order, provider))
 
     async def _draft(self, order: PrepareOrder, provider: AIProvider) -> Draft:
-        return await draft(order, provider, self._registry, self._shelves, self._sanitizer)
+        state = self._circuits.state_of(provider.name)
+        return await draft(order, provider, self._registry, self._shelves, self._sanitizer, state)
 
     async def _checked(self, order: PrepareOrder, drafted: Draft) -> Preparation:
         prepared = drafted.preparation

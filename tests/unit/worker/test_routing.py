@@ -138,6 +138,17 @@ async def test_rather_than_nobody_who_is_down_is_chosen(prepare_order: MakePrepa
     assert (prepared.provider, reasons(prepared)["dear"]) == ("dear", "last_resort")
 
 
+async def test_a_reviewer_sees_whether_the_provider_is_up(prepare_order: MakePrepare) -> None:
+    """C4: its circuit stands among its capabilities."""
+    circuits = Circuits(Terms(failures=1))
+    down(circuits, "cheap")
+    prepare = preparing(circuits).prepare
+    for provider, state in (("cheap", "open"), ("dear", "closed")):
+        prepared = await prepare(prepare_order(provider=provider, with_capabilities=True))
+        assert prepared.capabilities is not None
+        assert prepared.capabilities.circuit == state
+
+
 async def test_where_nothing_is_left_the_preparation_fails_and_tells_of_each(prepare_order: MakePrepare) -> None:
     """A person sees what was looked at."""
     with pytest.raises(ProviderError) as caught:
