@@ -11,18 +11,21 @@ from provider_worker.ports import StorageUnavailable
 
 
 class MemoryBookings:
-    """Implements `limits.booking.Bookings`. `away` makes the database unreachable; `asked` counts statements."""
+    """Implements `limits.booking.Bookings`. `away` makes the database unreachable; `asked` counts statements, `given` slots."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self.away = False
         self.asked = 0
+        self.given = 0
         self.accounts: defaultdict[str, Account] = defaultdict(Account)
         self._now = now
 
     async def book(self, rule: Rule, holder: str, held: int, tokens: Sequence[int]) -> Booked:
         """Book slots by the clock that was given."""
         self._ask()
-        return self.accounts[rule.name].book(rule, holder, held, tokens, self._now())
+        booked = self.accounts[rule.name].book(rule, holder, held, tokens, self._now())
+        self.given += len(booked.begins_in)
+        return booked
 
     async def settle(self, rule: Rule, second: int, tokens: int) -> None:
         """Count the difference."""

@@ -20,6 +20,7 @@ AT_ONCE = 64
 """Calls that are asked for in one statement."""
 
 _LONGEST_PAUSE = 5.0
+_LONGEST_SILENCE = LEASE_SECONDS / 3
 _LEAVE_SECONDS = 1.0
 
 _log = structlog.get_logger(__name__)
@@ -92,6 +93,12 @@ class Gate:
         self._held -= 1
         self._serve()
 
+    async def until_begins(self, slot: Slot) -> None:
+        """Return at a slot's moment. Raises Leaving."""
+        await asyncio.sleep(max(0.0, slot.begins - time.monotonic()))
+        if self._stopped:
+            raise Leaving
+
     def is_over(self, slot: Slot) -> bool:
         """Say whether a slot may not be used any more."""
         return time.monotonic() > slot.lapses or slot.begins < self._closed_until
@@ -124,14 +131,15 @@ class Gate:
                 waiter.set_exception(Leaving())
 
     async def leave(self) -> None:
-        """Say that nothing runs here any more, as far as that is so. Whoever cannot is found out by the lease."""
+        """Say that nothing runs here any more, as far as that is so, and then no more. Whoever cannot is found out by the lease."""
         self.stop()
-        if self._serving is not None:
-            self._serving.cancel()
-            await asyncio.gather(self._serving, return_exceptions=True)
-        if self.rule.places is not None and self._said:
-            with contextlib.suppress(StorageUnavailable, TimeoutError):
-                async with asyncio.timeout(_LEAVE_SECONDS):
+        if self._serving is None or self._serving.done():
+            return
+        self._serving.cancel()
+        with contextlib.suppress(StorageUnavailable, TimeoutError):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await asyncio.gather(self._serving, return_exceptions=True)
+                if self.rule.places is not None:
                     await self._bookings.book(self.rule, self._holder, self._held, [])
 
     def _is_needed(self) -> bool:
@@ -167,6 +175,8 @@ class Gate:
 
     async def _ask(self) -> float:
         """Ask once, hand out what was given, and return the seconds to wait before the next time."""
+        # Who was cancelled meanwhile needs no slot, and whoever comes next does.
+        self._queue = deque(waiting for waiting in self._queue if not waiting[1].done())
         asked = list(self._queue)[: max(0, min(AT_ONCE, self._room()))]
         held, sent = self._held, time.monotonic()
         booked = await self._bookings.book(self.rule, self._holder, held, [tokens for tokens, _ in asked])
@@ -174,9 +184,10 @@ class Gate:
         self._hand_out(booked, asked, sent)
         if len(booked.begins_in) < len(asked):
             # All that were told the same moment would come at once.
-            return booked.again_in + random.uniform(0, SOON)  # noqa: S311 - guards nothing
+            wait = booked.again_in + random.uniform(0, SOON)  # noqa: S311 - guards nothing
+            return wait if self.rule.places is None else min(wait, _LONGEST_SILENCE)
         if not self._queue:
-            return LEASE_SECONDS / 3
+            return _LONGEST_SILENCE
         return 0.0 if self._room() > 0 else SOON
 
     def _hand_out(self, booked: Booked, asked: Sequence[tuple[int, _Waiter]], sent: float) -> None:

@@ -88,7 +88,7 @@ class Turns:
             with self._watching(provider.name) as turn:
                 yield turn
         except ProviderError as error:
-            if error.failure.code == "rate_limited" and error.failure.retry_after:
+            if error.failure.retry_after and error.failure.code != "circuit_open":  # which no provider said
                 await gate.close(error.failure.retry_after)
             raise
         finally:
@@ -128,7 +128,7 @@ class Turns:
             return None
         kept = False
         try:
-            await asyncio.sleep(max(0.0, slot.begins - time.monotonic()))
+            await gate.until_begins(slot)
             if not gate.is_over(slot):
                 if not await is_ours():
                     raise NotBegun

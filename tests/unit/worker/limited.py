@@ -1,0 +1,116 @@
+"""Workers on one account that has limits, with everything around them in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from contracts.kafka import Handed
+from contracts.runs.commands import RecordFailure
+from contracts.work import Failure, Order
+from provider_worker.carrying import Means
+from provider_worker.fakes.bookings import MemoryBookings
+from provider_worker.fakes.memory import MemoryClaims, MemoryPost, MemoryShelves
+from provider_worker.limits.booking import Rule
+from provider_worker.limits.circuit import Terms
+from provider_worker.limits.circuits import Circuits
+from provider_worker.limits.pacing import pace_of
+from provider_worker.limits.turns import Turns
+from provider_worker.providers.base import Answer, Audit, Call, ProviderError
+from provider_worker.providers.registry import Registry
+from provider_worker.providers.sandbox import SandboxProvider
+from provider_worker.sanitizing import Sanitizer
+from provider_worker.work import Worker
+from unit.worker.workbench import Record
+
+ONE_A_MINUTE = Rule("acme", pace_of(1))
+ONE_AT_ONCE = Rule("acme", places=1)
+
+
+class Scarce(SandboxProvider):
+    """A provider with limits. `gate` holds its calls, `failure` ends them, `begun` are their keys."""
+
+    name: ClassVar[str] = "scarce"
+    tools: ClassVar[Mapping[str, str | None]] = {}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.failure: Failure | None = None
+        self.begun: list[str] = []
+        self._changed = asyncio.Event()
+
+    def estimate_tokens(self, operation: str, payload: Mapping[str, Any]) -> int | None:
+        """Estimate a hundred for all."""
+        del operation, payload
+        return 100
+
+    async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
+        """Wait at the gate, then answer or fail."""
+        self.begun.append(call.key)
+        self._changed.set()
+        await self.gate.wait()
+        if self.failure is not None:
+            raise ProviderError(self.failure)
+        return await super().execute(payload, call)
+
+    async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
+        """Say that thirty tokens were used."""
+        audit = await super().audit_response(operation, payload, raw)
+        return Audit(audit.response, audit.schema, audit.signals, {"total_tokens": 30}, Decimal(0))
+
+    async def until_begun(self, number: int) -> None:
+        """Return once so many calls were begun."""
+        while len(self.begun) < number:
+            self._changed.clear()
+            await self._changed.wait()
+
+
+@dataclass
+class Bench:
+    """A worker with a provider that has limits and one that has none."""
+
+    rule: Rule
+    post: MemoryPost = field(default_factory=MemoryPost)
+    claims: MemoryClaims = field(default_factory=MemoryClaims)
+    bookings: MemoryBookings = field(default_factory=MemoryBookings)
+    circuits: Circuits = field(default_factory=lambda: Circuits(Terms(failures=2, seconds=600)))
+    scarce: Scarce = field(default_factory=Scarce)
+    taken: list[Mapping[int, int]] = field(default_factory=list)
+    broken: list[BaseException] = field(default_factory=list)
+    workers: list[Worker] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.registry = Registry([SandboxProvider(), self.scarce])
+        self.turns, self.worker = self.another()
+
+    def another(self) -> tuple[Turns, Worker]:
+        """Make a further worker on the same account."""
+        turns = Turns(
+            {"scarce": self.rule}, self.bookings, self.circuits, f"worker-{len(self.workers)}", self.broken.append
+        )
+        means = Means(self.registry, self.claims, MemoryShelves(), self.post, Sanitizer(), turns=turns)
+        worker = Worker(means, confirm=self._confirm, on_broken=self.broken.append, most=2)
+        self.workers.append(worker)
+        return turns, worker
+
+    async def _confirm(self, handed: Handed) -> None:
+        self.taken.append(handed.offsets)
+
+    async def take(self, *orders: Order, worker: Worker | None = None) -> None:
+        """Hand a worker one batch."""
+        bodies = [order.model_dump_json().encode() for order in orders]
+        await (worker or self.worker).on_records([Record(body, offset) for offset, body in enumerate(bodies)])
+
+    async def until_waiting(self, number: int) -> None:
+        """Return once so many calls wait and the account was asked for them."""
+        while self.turns.waiting != number or not self.bookings.asked:  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.01)
+
+    def failures(self) -> list[Failure]:
+        """Return the failures that were told."""
+        return [said.failure for said in self.post.commands if isinstance(said, RecordFailure)]
