@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID, uuid4
 
@@ -87,7 +88,7 @@ async def test_money_is_counted_exactly_while_many_charge_and_settle(postgres: P
         account = _account("100", "50", "2", name=("ann", "bob")[number % 2])
         assert await postgres.hold(account, Decimal("0.30"), LONG) is None
         assert await postgres.charge(account, ("w", 1), Decimal("0.30"), whatever_is_left=False) is None
-        await postgres.settle(account, ("w", 1), Decimal("0.01") * number)
+        await postgres.settle("acme", account.run_id, ("w", 1), Decimal("0.01") * number)
 
     await asyncio.gather(*(one(number) for number in range(40)))
     assert await _left(postgres, _account("100")) == Decimal(100) - Decimal("7.80")
@@ -143,21 +144,74 @@ async def test_a_call_is_charged_and_settled_once(spending: Spending) -> None:
     for _ in range(2):
         assert await spending.charge(account, ("w", 1), Decimal(1), whatever_is_left=False) is None
     for amount in ("0.25", "0.75"):
-        await spending.settle(account, ("w", 1), Decimal(amount))
+        await spending.settle("acme", account.run_id, ("w", 1), Decimal(amount))
     assert await _left(spending, account) == Decimal("0.75")
 
 
-async def test_without_a_name_the_last_call_not_settled_is_meant(spending: Spending) -> None:
-    """A20, A23: an attempt that asks about an earlier call knows the run alone."""
+async def test_without_a_name_the_run_s_last_call_is_meant(spending: Spending) -> None:
+    """A20, A23: an attempt that asks about an earlier call knows the run alone; what was called before that is another's."""
     account = _account("10")
     for attempt in (1, 2):
-        assert await spending.charge(account, ("w", attempt), Decimal(2), whatever_is_left=False) is None
-    await spending.settle(account, None, Decimal(1))
-    assert await _left(spending, account) == Decimal(7)
-    await spending.settle(account, None, Decimal(0))
+        assert await spending.charge(account, ("w", attempt), Decimal(1 + attempt), whatever_is_left=False) is None
+    assert await spending.charge(_account("10"), ("w", 3), Decimal(1), whatever_is_left=False) is None
+    for amount in (1, 0):
+        await spending.settle("acme", account.run_id, None, Decimal(amount))
+        assert await _left(spending, account) == Decimal(6)
+
+
+async def test_what_was_not_charged_is_not_settled(spending: Spending) -> None:
+    """A23: neither under a name that nobody charged, nor for a run that called nothing, nor for another tenant's."""
+    account = _account("10")
+    assert await spending.charge(account, ("w", 1), Decimal(2), whatever_is_left=False) is None
+    await spending.settle("acme", account.run_id, ("w", 2), Decimal(0))
+    await spending.settle("acme", uuid4(), None, Decimal(0))
+    await spending.settle("globex", account.run_id, None, Decimal(0))
+    assert await _left(spending, account) == Decimal(8)
+
+
+async def test_a_call_is_settled_where_it_was_charged(spending: Spending) -> None:
+    """A23: in the period that it began in, on the budgets of then, whenever its cost becomes known."""
+    account = _account("10", "5", "2")
+    assert await spending.charge(account, ("w", 1), Decimal(2), whatever_is_left=False) is None
+    await spending.settle("acme", account.run_id, ("w", 1), Decimal("0.50"))
+    left = [await _left(spending, replace(account, limits=(limit,))) for limit in account.limits]
+    assert left == [Decimal("9.50"), Decimal("4.50"), Decimal("1.50")]
+    assert await _left(spending, _account("10", period="2026-04")) == Decimal(10)
+
+
+async def test_a_call_that_is_settled_twice_at_once_is_settled_once(postgres_url: str) -> None:
+    """A23: the worker that makes a call and the one that ends it by its id may both know what it cost, at the same moment."""
+    pool = await create_pool(postgres_url)
+    await ensure_schema(pool)
+    spending, account = PostgresSpending(pool), _account("10")
+    assert await spending.charge(account, ("w", 1), Decimal(5), whatever_is_left=False) is None
+    waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    async with pool.acquire() as connection, asyncio.TaskGroup() as both, connection.transaction():
+        await connection.execute("select from work.charges where run_id = $1 for update", account.run_id)
+        for way in (("w", 1), None):
+            both.create_task(spending.settle("acme", account.run_id, way, Decimal(1)))
+        while await pool.fetchval(waiting) < 2:  # noqa: ASYNC110 - the database tells nobody
+            await asyncio.sleep(0.01)
     assert await _left(spending, account) == Decimal(9)
-    await spending.settle(account, None, Decimal(5))
+    await pool.close()
+
+
+async def test_a_database_of_an_older_version_learns_where_calls_are_settled(postgres_url: str) -> None:
+    """Its own charges stay counted as estimated, and new ones are settled."""
+    pool = await create_pool(postgres_url)
+    await ensure_schema(pool)
+    await pool.execute("alter table work.charges drop column scopes, drop column names, drop column periods")
+    account = _account("10")
+    old = "insert into work.charges (tenant, run_id, work_id, attempt, amount) values ('acme', $1, 'w', 1, 2)"
+    await pool.execute(old, account.run_id)
+    for _ in range(2):
+        await ensure_schema(pool)
+    spending = PostgresSpending(pool)
+    await spending.settle("acme", account.run_id, ("w", 1), Decimal(0))
+    assert await spending.charge(account, ("w", 2), Decimal(3), whatever_is_left=False) is None
+    await spending.settle("acme", account.run_id, ("w", 2), Decimal(1))
     assert await _left(spending, account) == Decimal(9)
+    await pool.close()
 
 
 async def test_budgets_do_not_mix(spending: Spending) -> None:

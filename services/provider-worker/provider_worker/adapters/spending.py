@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import asyncpg
 
@@ -44,17 +45,21 @@ class PostgresSpending:
                 return None  # by a worker that left before it made the call
             short = None if whatever_is_left else short_of(account, standings, amount)
             if short is None:
-                await connection.execute(queries.CHARGE, account.tenant, account.run_id, *call, amount)
-                await connection.execute(queries.ADD, *_rows(account), amount)
+                tenant, *rows = _rows(account)
+                await connection.execute(queries.CHARGE, tenant, account.run_id, *call, amount, *rows)
+                await connection.execute(queries.ADD, tenant, *rows, amount)
             return short
 
-    async def settle(self, account: Account, call: tuple[str, int] | None, amount: Decimal) -> None:
-        """Count what the call did cost in place of what it was charged."""
+    async def settle(self, tenant: str, run_id: UUID, call: tuple[str, int] | None, amount: Decimal) -> None:
+        """Count what the call did cost in place of what it was charged, on the budgets of then."""
         work_id, attempt = call or (None, None)
-        async with self._locked(account) as (connection, _):
-            more = await connection.fetchval(queries.SETTLE, account.tenant, account.run_id, work_id, attempt, amount)
-            if more is not None:
-                await connection.execute(queries.ADD, *_rows(account), more)
+        async with speaking(), self._pool.acquire() as connection, connection.transaction():
+            # The charge is locked before its budgets; whoever charges locks budgets alone, so the two never wait for each other.
+            charge = await connection.fetchrow(queries.SETTLE, tenant, run_id, work_id, attempt, amount)
+            if charge is not None:
+                rows = (charge["scopes"], charge["names"], charge["periods"])
+                await connection.execute(queries.LOCK, tenant, *rows)
+                await connection.execute(queries.ADD, tenant, *rows, charge["more"])
 
     async def forget_old(self) -> None:
         """Delete what no budget needs any more."""

@@ -31,8 +31,16 @@ create table if not exists work.charges (
     charged_at timestamptz not null default now(),
     primary key (tenant, run_id, work_id, attempt)
 );
+
+alter table work.charges
+    add column if not exists scopes  text[] not null default '{}',
+    add column if not exists names   text[] not null default '{}',
+    add column if not exists periods text[] not null default '{}';
 """
-"""What each budget has spent, what is held for calls to come (one a run), and what each call was counted with."""
+"""What each budget has spent, what is held for calls to come (one a run), and what each call was counted with, on which budgets.
+
+A charge of a version that did not say on which budgets it was counted stays counted as estimated.
+"""
 
 LOCK = """
 insert into work.budgets as b (tenant, scope, name, period)
@@ -62,22 +70,25 @@ LET_GO = "delete from work.holds where tenant = $1 and run_id = $2"
 IS_CHARGED = "select true from work.charges where tenant = $1 and run_id = $2 and work_id = $3 and attempt = $4"
 """Whether a call was charged before."""
 
-CHARGE = "insert into work.charges (tenant, run_id, work_id, attempt, amount) values ($1, $2, $3, $4, $5)"
-"""Charge a call."""
+CHARGE = """
+insert into work.charges (tenant, run_id, work_id, attempt, amount, scopes, names, periods)
+values ($1, $2, $3, $4, $5, $6::text[], $7::text[], $8::text[])
+"""
+"""Charge a call, on budgets that are named for when it is settled."""
 
 SETTLE = """
 with last as (
-    select work_id, attempt, amount, settled from work.charges
-    where tenant = $1 and run_id = $2 and case when $3::text is null then not settled else (work_id, attempt) = ($3, $4::integer) end
+    select work_id, attempt, amount from work.charges
+    where tenant = $1 and run_id = $2 and ($3::text is null or (work_id, attempt) = ($3, $4::integer))
     order by charged_at desc, attempt desc limit 1
 ), corrected as (
     update work.charges as c set amount = $5, settled = true from last
-    where c.tenant = $1 and c.run_id = $2 and (c.work_id, c.attempt) = (last.work_id, last.attempt) and not last.settled
-    returning $5 - last.amount as more
+    where c.tenant = $1 and c.run_id = $2 and (c.work_id, c.attempt) = (last.work_id, last.attempt) and not c.settled
+    returning $5 - last.amount as more, c.scopes, c.names, c.periods
 )
-select more from corrected
+select more, scopes, names, periods from corrected
 """
-"""Correct what a call was charged, or the run's last one; say by how much, or nothing where it is settled."""
+"""Correct what a call was charged, or the run's last one; say by how much and on which budgets, or nothing where it is settled."""
 
 ADD = """
 update work.budgets as b set spent = b.spent + $5

@@ -121,10 +121,10 @@ class Spending(Protocol):
         """
         ...
 
-    async def settle(self, account: Account, call: tuple[str, int] | None, amount: Decimal) -> None:
-        """Count what the call did cost in place of what it was charged; None means the run's last call not settled yet.
+    async def settle(self, tenant: str, run_id: UUID, call: tuple[str, int] | None, amount: Decimal) -> None:
+        """Count what the call did cost in place of what it was charged, on the budgets and in the period that it was charged to.
 
-        A call that is settled stays as it is.
+        None means the run's last call that was charged. A call that is settled, or was never charged, changes nothing.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 It is made whether or not the operator names it, and asks nobody while no budget applies. What is promised: a call is made only when
 its estimate fits into every budget, or when a person approved it knowing that it does not. Estimates are counted before the call and
-corrected after it; one whose end is not known, or whose cost, stays counted as estimated.
+corrected after it, in the period that they were counted in; one whose end is not known, or whose cost, stays counted as estimated.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Self
 import structlog
 
 from chassis.settings import Settings
+from contracts.live import StopCall
 from contracts.policy import COST_CHECK, Finding
 from contracts.work import ExecuteOrder, Execution, Failure, Order
 from provider_worker.checks.base import Check, Options, Stage, Subject, read_options
@@ -77,22 +78,27 @@ class CostCheck(Check):
         if account is None or not account.limits:
             return await call()
         key = _key_of(order)
-        if key is not None:
-            await self._charge(order, provider, account, key)
         try:
+            if key is not None:
+                await self._charge(order, provider, account, key)
             execution = await call()
         except (ProviderError, StorageUnavailable) as error:
+            # A charge that raised may have been counted all the same, and its answer lost.
             if key is not None and _cost_nothing(error):
-                await self._settle(account, key, Decimal(0))
+                await self._settle(order, key, Decimal(0))
             raise
         await self.correct(order, execution.cost)
         return execution
 
     async def correct(self, order: ExecuteOrder, cost: Decimal | None) -> None:
         """Count what a call did cost in place of its estimate; None, which is not known, changes nothing."""
-        account = self._account_of(order) if self.concerns(order) else None
-        if account is not None and account.limits and cost is not None:
-            await self._settle(account, _key_of(order), cost)
+        if cost is not None and self.concerns(order) and self._account_of(order).limits:
+            await self._settle(order, _key_of(order), cost)
+
+    async def correct_left_behind(self, stop: StopCall, cost: Decimal | None) -> None:
+        """Count what a call did cost that was ended by its id, without the order that it was made for: its run's last one."""
+        if cost is not None:
+            await self._settle(stop, None, cost)
 
     async def _charge(self, order: ExecuteOrder, provider: AIProvider, account: Account, key: tuple[str, int]) -> None:
         # Of the bytes that go out: a person may have edited what was estimated first.
@@ -105,12 +111,12 @@ class CostCheck(Check):
             message = f"{short.message(amount)} Nothing was called."
             raise ProviderError(Failure(code="budget_exceeded", message=message))
 
-    async def _settle(self, account: Account, key: tuple[str, int] | None, amount: Decimal) -> None:
+    async def _settle(self, of: ExecuteOrder | StopCall, key: tuple[str, int] | None, amount: Decimal) -> None:
         try:
-            await self._accounts.settle(account, key, amount)
+            await self._accounts.settle(of.tenant, of.run_id, key, amount)
         except Exception as error:  # the answer was paid for and must not be lost
             reason = f"{type(error).__name__}: {error}"
-            _log.warning("not settled: the estimate stays counted", run_id=str(account.run_id), reason=reason)
+            _log.warning("not settled: the estimate stays counted", run_id=str(of.run_id), reason=reason)
 
     def _account_of(self, whose: Order | Subject) -> Account:
         return self._budgets.account(whose.tenant, whose.user_id, whose.run_id, whose.budget, self._now())

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
 
-from provider_worker.checks.budgets import Account, Scope, Shortfall, Standing, short_of
+from provider_worker.checks.budgets import Account, Limit, Scope, Shortfall, Standing, short_of
 from provider_worker.ports import StorageUnavailable
 
 _Run = tuple[str, UUID]
@@ -22,6 +22,12 @@ class _Held(NamedTuple):
     until: float
 
 
+class _Charge(NamedTuple):
+    amount: Decimal
+    limits: tuple[Limit, ...]
+    settled: bool = False
+
+
 class MemorySpending:
     """Implements `checks.budgets.Spending`. `away` makes the accounts unreachable; `asked` counts what was asked of them."""
 
@@ -31,12 +37,11 @@ class MemorySpending:
         self._now = now
         self._spent: defaultdict[tuple[str, str, str, str], Decimal] = defaultdict(Decimal)
         self._held: dict[_Run, _Held] = {}
-        self._charges: dict[_Run, dict[tuple[str, int], Decimal]] = defaultdict(dict)
-        self._settled: set[tuple[_Run, tuple[str, int]]] = set()
+        self._charges: defaultdict[_Run, dict[tuple[str, int], _Charge]] = defaultdict(dict)
 
     async def hold(self, account: Account, amount: Decimal, seconds: float) -> Shortfall | None:
         """Hold `amount` for the run's next call, or say which budget is short of it."""
-        run = self._run(account)
+        run = self._run(account.tenant, account.run_id)
         self._held.pop(run, None)
         short = short_of(account, self._standings(account), amount)
         if short is None:
@@ -48,31 +53,30 @@ class MemorySpending:
         self, account: Account, call: tuple[str, int], amount: Decimal, *, whatever_is_left: bool
     ) -> Shortfall | None:
         """Count `amount` as spent by a call that is about to be made, or say which budget is short of it."""
-        run = self._run(account)
+        run = self._run(account.tenant, account.run_id)
         self._held.pop(run, None)
         if call in self._charges[run]:
             return None
         short = None if whatever_is_left else short_of(account, self._standings(account), amount)
         if short is None:
-            self._charges[run][call] = amount
-            self._add(account, amount)
+            self._charges[run][call] = _Charge(amount, account.limits)
+            self._add(account.tenant, account.limits, amount)
         return short
 
-    async def settle(self, account: Account, call: tuple[str, int] | None, amount: Decimal) -> None:
-        """Count what the call did cost in place of what it was charged."""
-        run = self._run(account)
-        unsettled = [key for key in self._charges[run] if (run, key) not in self._settled]
-        key = call if call is not None else next(reversed(unsettled), None)
-        if key in unsettled:
-            self._settled.add((run, key))
-            self._add(account, amount - self._charges[run][key])
-            self._charges[run][key] = amount
+    async def settle(self, tenant: str, run_id: UUID, call: tuple[str, int] | None, amount: Decimal) -> None:
+        """Count what the call did cost in place of what it was charged, on the budgets of then."""
+        charges = self._charges[self._run(tenant, run_id)]
+        key = call if call is not None else next(reversed(charges), None)
+        charge = charges.get(key) if key is not None else None
+        if key is not None and charge is not None and not charge.settled:
+            charges[key] = _Charge(amount, charge.limits, settled=True)
+            self._add(tenant, charge.limits, amount - charge.amount)
 
-    def _run(self, account: Account) -> _Run:
+    def _run(self, tenant: str, run_id: UUID) -> _Run:
         self.asked += 1
         if self.away:
             raise StorageUnavailable("switched off")
-        return account.tenant, account.run_id
+        return tenant, run_id
 
     def _standings(self, account: Account) -> dict[Scope, Standing]:
         run = (account.tenant, account.run_id)
@@ -90,6 +94,6 @@ class MemorySpending:
         rows = {limit.scope: (account.tenant, *limit[:3]) for limit in account.limits}
         return {scope: Standing(self._spent[row], by_scope[scope]) for scope, row in rows.items()}
 
-    def _add(self, account: Account, amount: Decimal) -> None:
-        for limit in account.limits:
-            self._spent[account.tenant, *limit[:3]] += amount
+    def _add(self, tenant: str, limits: tuple[Limit, ...], amount: Decimal) -> None:
+        for limit in limits:
+            self._spent[tenant, *limit[:3]] += amount

@@ -11,16 +11,19 @@ from uuid import UUID
 import pytest
 from structlog.testing import capture_logs
 
-from contracts.work import ExecuteOrder, Execution, Failure, PrepareOrder
+from contracts.live import StopCall
+from contracts.work import ExecuteOrder, Execution, Failure, PrepareOrder, Spent
+from provider_worker.calling import Calls
 from provider_worker.checks.base import Subject
-from provider_worker.checks.budgets import Budgets
+from provider_worker.checks.budgets import Budgets, Shortfall
 from provider_worker.checks.cost import CostCheck
 from provider_worker.checks.looking import Checks
-from provider_worker.fakes.memory import MemoryShelves
+from provider_worker.fakes.memory import MemoryClaims, MemoryPost, MemoryShelves
 from provider_worker.fakes.spending import MemorySpending
 from provider_worker.ports import StorageUnavailable
 from provider_worker.preparing import Preparing
 from provider_worker.providers.base import ProviderError
+from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizing import Sanitizer
@@ -35,11 +38,16 @@ UNREAD = ProviderError(Failure(code="response_too_large", message="it happened")
 
 
 class Priced(SandboxProvider):
-    """A provider whose estimates are as told; an exception is raised."""
+    """A provider whose estimates are as told; an exception is raised. What a call had spent that it ends is as told, too."""
 
-    def __init__(self, estimate: Decimal | Exception | None) -> None:
+    def __init__(self, estimate: Decimal | Exception | None, spent: Spent | None = None) -> None:
         super().__init__()
         self.estimate = estimate
+        self.spent = spent or Spent()
+
+    async def stop(self, _: Unfinished) -> Spent:
+        """State what was spent as told."""
+        return self.spent
 
     async def estimate_cost(self, *_: Any) -> Decimal | None:
         """Estimate as told."""
@@ -181,6 +189,72 @@ async def test_what_is_asked_about_is_counted_once(subject: MakeSubject, execute
         await till.call(order, UNCERTAIN)
     await till.call(order.model_copy(update={"attempt": 2, "resume": "prediction-7"}), Decimal("0.50"))
     assert await till.left(subject) == Decimal("9.50")
+
+
+async def test_a_call_that_ends_in_the_next_period_is_corrected_in_its_own(
+    subject: MakeSubject, execute_order: MakeExecute
+) -> None:
+    """A23: begun on 31 March, paid on 1 April: March has what it cost, and April nothing, least of all more than it was given."""
+    till, order = Till(tenant={"default": 10}), execute_order()
+
+    async def make() -> Execution:
+        till.at = APRIL
+        return Execution(response={}, cost=Decimal("0.10"))
+
+    await till.check.charged(order, Priced(Decimal(9)), make)
+    assert await till.left(subject) == Decimal(10)
+    till.at = MARCH
+    assert await till.left(subject) == Decimal("9.90")
+
+
+async def test_a_charge_whose_answer_was_lost_is_taken_back(subject: MakeSubject, execute_order: MakeExecute) -> None:
+    """A23: nothing was called, so nothing is counted, though the database had taken the charge when the connection broke."""
+
+    class Breaking(MemorySpending):
+        async def charge(self, *args: Any, **how: Any) -> Shortfall | None:
+            await super().charge(*args, **how)
+            raise StorageUnavailable("the connection broke after the commit")
+
+    till = Till(tenant={"default": 10})
+    till.spending = Breaking()
+    till.check.open(till.spending)
+    with pytest.raises(StorageUnavailable):
+        await till.call(execute_order(), Decimal(1), Decimal(9))
+    assert till.called == 0
+    assert await till.left(subject) == Decimal(10)
+
+
+@pytest.mark.parametrize(("attempt", "cost", "left"), [(1, "0.25", "9.75"), (2, "0.25", "9.75"), (2, None, "9")])
+async def test_a_call_that_is_ended_by_its_id_is_counted_with_what_it_cost(
+    subject: MakeSubject, execute_order: MakeExecute, attempt: int, cost: str | None, left: str
+) -> None:
+    """C3, A23: its worker is gone, or only asked about it; whoever ends it at the vendor learns the cost, if anybody does."""
+    till, order = Till(tenant={"default": 10}), execute_order()
+    with pytest.raises(ProviderError):
+        await till.call(order, UNCERTAIN)
+    about = order.model_dump(include={"run_id", "tenant", "work_id", "provider", "operation"})
+    stop = StopCall(**about, attempt=attempt, provider_call_id="prediction-7")
+    provider = Priced(None, Spent(cost=None if cost is None else Decimal(cost)))
+    calls = Calls(MemoryClaims(), MemoryShelves(), MemoryPost(), Sanitizer(), checks=Checks(till.check))
+    await calls.stop(stop, provider, "a worker")
+    assert await till.left(subject) == Decimal(left)
+
+
+@pytest.mark.parametrize(("resume", "cost", "left"), [("job-1", "3", "7"), ("job-1", None, "9"), (None, None, "9")])
+async def test_a_call_that_is_not_made_takes_nothing_back_of_an_earlier_one(
+    subject: MakeSubject, execute_order: MakeExecute, resume: str | None, cost: str | None, left: str
+) -> None:
+    """C3, A23: its stop came before its order. What an earlier attempt may have spent stays counted, or as the vendor says."""
+    till, order = Till(tenant={"default": 10}), execute_order()
+    with pytest.raises(ProviderError):
+        await till.call(order, UNCERTAIN)
+    again = order.model_copy(update={"attempt": 2, "resume": resume})
+    provider = Priced(Decimal(1), Spent(cost=None if cost is None else Decimal(cost)))
+    calls = Calls(MemoryClaims(), MemoryShelves(), MemoryPost(), Sanitizer(), checks=Checks(till.check))
+    about = again.model_dump(include={"run_id", "tenant", "work_id", "attempt", "provider", "operation"})
+    await calls.stop(StopCall(**about), provider, "a worker")
+    await calls.make(again, provider)
+    assert await till.left(subject) == Decimal(left)
 
 
 async def test_a_call_is_held_to_the_budget_as_it_is_then(execute_order: MakeExecute) -> None:
