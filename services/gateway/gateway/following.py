@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from contracts.live import PartialOutput
-from contracts.runs.events import RunCancelled, RunCompleted
+from contracts.runs.events import (
+    CallDoubted,
+    CallFailed,
+    CallOrdered,
+    CallStopped,
+    CallSucceeded,
+    RunCancelled,
+    RunCompleted,
+)
 from contracts.runs.views import State
 from gateway.arrivals import Arrival, Arrivals
 from gateway.ports import Away, Run, StepEvent, Views
@@ -22,6 +31,12 @@ LOOK_SECONDS = 0.1
 FOLLOW_SECONDS = 0.5
 """Between looks for a stream of events, which may be many and last long."""
 
+SETTLE_SECONDS = 1.0
+"""How long a read waits for what its gateway has just answered: whoever was told of a run finds it."""
+
+LINGER_SECONDS = 30.0
+"""How long a stream waits, once its run was cancelled in the middle of a call, to be told what that had cost."""
+
 HEARTBEAT_SECONDS = 15.0
 PAGE = 100
 
@@ -29,6 +44,31 @@ _OVER = (State.COMPLETED, State.CANCELLED)
 """A failed run can still be retried."""
 
 _LAST_KINDS = (RunCompleted.kind, RunCancelled.kind)
+_BEGINNING = (CallOrdered.kind, CallDoubted.kind)
+_ENDING = (CallSucceeded.kind, CallFailed.kind, CallStopped.kind)
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What a stream has told of its run: whether it is over, and whether a call went on then, whose end is still to be told."""
+
+    over: bool = False
+    is_nothing: bool = True
+    _calls: bool = False
+    _until: float = 0.0
+
+    def take(self, events: Sequence[StepEvent]) -> None:
+        """Learn from what was told."""
+        self.is_nothing = False
+        for event in events:
+            self._calls = event.kind in _BEGINNING or (self._calls and event.kind not in _ENDING)
+            if event.kind in _LAST_KINDS:
+                self.over, self._until = True, time.monotonic() + LINGER_SECONDS
+
+    @property
+    def is_all(self) -> bool:
+        """Whether nothing more is expected."""
+        return self.over and not (self._calls and time.monotonic() < self._until)
 
 
 class Following:
@@ -58,28 +98,39 @@ class Following:
                     return run
                 await arrival.reach(version, min(LOOK_SECONDS, left))
 
+    async def settled(self, tenant: str, run_id: UUID) -> Run | None:
+        """Return the run as it is; where this gateway answered for it a moment ago, once the read model has that too, if that is soon."""
+        version = self._arrivals.recent.version(tenant, run_id)
+        return await self.reached(tenant, run_id, version, SETTLE_SECONDS if version else 0)
+
+    async def settle(self, tenant: str, run_id: UUID) -> None:
+        """Wait like `settled`, and read nothing."""
+        if self._arrivals.recent.version(tenant, run_id):
+            await self.settled(tenant, run_id)
+
     async def events(self, tenant: str, run_id: UUID, after: int) -> AsyncIterator[Sequence[StepEvent | PartialOutput]]:
-        """Yield the events behind the version `after`, and new ones as they come, until the run is over.
+        """Yield the events behind the version `after`, and new ones as they come, until the run and its call are over.
 
         In between come pieces of what its call says. Yields nothing but an empty list when nothing has come for a while. An outage of
         PostgreSQL is waited out.
         """
-        silent_since, over = time.monotonic(), None
+        silent_since, heard = time.monotonic(), _Heard()
         with self._arrivals.of(run_id) as arrival:
             while not self._closed:
                 try:
                     events = await self._views.history(tenant, run_id, after, PAGE)
-                    if over is None and not events:
+                    if heard.is_nothing and not events:
                         run = await self._views.run(tenant, run_id)
-                        over = run is not None and run.state in _OVER
+                        heard.over = run is not None and run.state in _OVER
                 except Away:
                     events = []
                 if events or time.monotonic() - silent_since >= HEARTBEAT_SECONDS:
                     yield events
                     silent_since = time.monotonic()
                 if events:
-                    after, over = events[-1].version, events[-1].kind in _LAST_KINDS
-                elif over:
+                    after = events[-1].version
+                    heard.take(events)
+                elif heard.is_all:
                     return
                 else:
                     async for said in self._listen(arrival, after + 1):

@@ -48,6 +48,11 @@ class Recent:
         answer = self._of(tenant, run_id)
         return None if answer is None or not version <= answer.run.version == answer.reached else answer.run
 
+    def version(self, tenant: str, run_id: UUID) -> int:
+        """Return the version at which the run was answered lately; 0 when it was not."""
+        answer = self._of(tenant, run_id)
+        return 0 if answer is None else answer.run.version
+
     def is_behind(self, tenant: str, run_id: UUID, version: int) -> bool:
         """Say whether `version` was answered lately and is on its way: this process projects the run, and has not heard of it."""
         answer = self._of(tenant, run_id)

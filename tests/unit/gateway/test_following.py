@@ -10,11 +10,12 @@ from uuid import UUID, uuid4
 from contracts.live import PartialOutput
 from gateway.arrivals import MOST_SAID
 from gateway.fakes.memory import MemoryTables
+from gateway.folding import run_of
 from gateway.following import Following
 from gateway.partials import Partials
 from gateway.ports import StepEvent
-from support.asking import approve, at_payload_review, cancel, executed
-from support.projecting import Feed, history_of
+from support.asking import approve, at_payload_review, calling, cancel, executed, extend_lease, stopped
+from support.projecting import Feed, history_of, view_of
 
 TENANT = "default"
 RUN_ID = uuid4()
@@ -85,6 +86,32 @@ async def test_events_come_from_the_past_and_go_on_until_the_run_is_over() -> No
         if seen[-1] < len(EVENTS):
             await feed.give(*EVENTS[seen[-1] : seen[-1] + 2])
     assert seen == list(range(2, len(EVENTS) + 1))
+
+
+async def test_a_run_that_is_cancelled_in_mid_call_is_followed_until_that_has_ended() -> None:
+    """C3: what the call had cost is told after the run's end."""
+    _, feed, following = watched()
+    cancelled = history_of(calling().given(cancel(), extend_lease(), stopped()), RUN_ID)
+    seen: list[str] = []
+    await feed.give(*cancelled[:-2])
+    async for events in following.events(TENANT, RUN_ID, after=0):
+        seen += [event.kind for event in events if isinstance(event, StepEvent)]
+        if seen[-1] != "call-stopped.v1":
+            await feed.give(*cancelled[len(seen) : len(seen) + 1])
+    assert seen[-3:] == ["run-cancelled.v1", "lease-extended.v1", "call-stopped.v1"]
+
+
+async def test_a_run_that_was_just_answered_is_found() -> None:
+    """Whoever was told of it a moment ago waits for the read model, and not in vain."""
+    _, feed, following = watched()
+    assert await following.settled(TENANT, RUN_ID) is None
+    feed.arrivals.recent.answered(TENANT, RUN_ID, run_of(view_of(EVENTS[:2])))
+    reading = asyncio.create_task(following.settled(TENANT, RUN_ID))
+    await asyncio.sleep(0)
+    await feed.give(*EVENTS[:2])
+    run = await reading
+    assert run is not None
+    assert run.version == 2
 
 
 async def test_a_run_that_is_over_is_told_and_the_stream_ends() -> None:

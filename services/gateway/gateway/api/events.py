@@ -51,7 +51,7 @@ def pushing(following: Following) -> APIRouter:
         """
         found_id = caller.run_id_of(request)
         after = _version(last_event_id)
-        if await following.reached(caller.TENANT, found_id, 0, 0) is None:
+        if await following.settled(caller.TENANT, found_id) is None:
             raise caller.run_not_found(run_id)
         return StreamingResponse(_frames(following, found_id, after), headers=_HEADERS, media_type="text/event-stream")
 

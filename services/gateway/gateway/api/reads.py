@@ -82,6 +82,7 @@ def reading(views: Views, following: Following, wait_seconds: float) -> APIRoute
     async def read_history(request: Request, run_id: str, part: Annotated[HistoryRange, Query()]) -> Response:
         """Return every event in order, with the members that `run.events` has. A long history is read on with `after`."""
         found_id = caller.run_id_of(request)
+        await following.settle(caller.TENANT, found_id)
         events = await views.history(caller.TENANT, found_id, part.after, part.limit + 1)
         if not events and await views.run(caller.TENANT, found_id) is None:
             raise caller.run_not_found(run_id)
@@ -128,7 +129,10 @@ def run_reader(following: Following, wait_seconds: float) -> Callable[[str, int]
 
     async def read(named: str, version: int) -> Response:
         run_id = caller.run_id_named(named)
-        run = await following.reached(caller.TENANT, run_id, version, wait_seconds if version else 0)
+        if version:
+            run = await following.reached(caller.TENANT, run_id, version, wait_seconds)
+        else:
+            run = await following.settled(caller.TENANT, run_id)
         if run is None:
             raise caller.run_not_found(named)
         if run.version < version:
