@@ -139,7 +139,7 @@ executions = st.builds(
 
 failures = st.builds(
     Failure,
-    code=st.sampled_from(["rate_limited", "broken"]),
+    code=st.sampled_from(["rate_limited", "broken", "budget_exceeded"]),
     message=st.just("it broke"),
     status=st.none() | st.just(429),
     retryable=st.booleans(),

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from contracts.base import digest
 from contracts.live import StopCall
-from contracts.policy import Step
+from contracts.policy import COST_CHECK, Step
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.outcomes import Accepted, Refused, parse_outcome
@@ -74,7 +74,7 @@ def _check_waiting(run: Run) -> None:
     if not view.paused and not view.is_over and view.checkpoint is None and work is not None:
         assert view.state is (State.CREATED if work.kind is WorkKind.PREPARE else State.API_CALL)
     if run.stopping is not None:
-        assert view.state is State.CANCELLED, "only a call whose run was cancelled is to stop"
+        assert view.state in {State.CANCELLED, State.COMPLETED}, "only a call that nobody waits for is to stop"
     _check_deadline(run, worker=worker or run.stopping is not None, other=any(waits) and not view.paused)
 
 
@@ -146,12 +146,18 @@ def check_history(history: Sequence[e.RunEvent], run: Run) -> None:
 
 
 def _check_forced(history: Sequence[e.RunEvent]) -> None:
-    """Expect a person's answer to whatever a check has forced, before anything follows from what it looked at."""
+    """Expect a person's answer to whatever a check or a budget has forced, before anything follows from what it looked at."""
     forced: set[Step] = set()
+    over = False
     for event in history:
         match event.data:
             case e.RunPrepared(preparation=preparation):
                 forced = {Step.PAYLOAD_REVIEW} if preparation.signals.forced else set()
+                over = any(finding.check == COST_CHECK for finding in preparation.signals.forced)
+            case e.CallFailed(failure=failure) if (
+                failure.code == "budget_exceeded" and not failure.uncertain and not over
+            ):
+                forced, over = {Step.PAYLOAD_REVIEW}, True
             case e.CallSucceeded(execution=execution):
                 forced = {Step.RESPONSE_REVIEW} if execution.signals.forced else set()
             case e.CheckpointApproved(step=step) | e.CheckpointEdited(step=step) if event.actor != c.SYSTEM:

@@ -75,7 +75,8 @@ class Capabilities(Message):
     rate_limit: JsonObject | None = None
     circuit: Literal["closed", "open", "half_open"] = Field(
         "closed",
-        description="Open: it was down for the last calls and is not asked for a while; half open: one call finds out.",
+        description="Open: it was down for the last calls and is not asked for a while; half open: one call finds out."
+        " Each worker has its own: this is as the one that spoke last sees it.",
     )
 
 

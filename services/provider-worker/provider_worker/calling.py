@@ -67,8 +67,10 @@ class Calls:
         """Make the call and return the answer. Raises ProviderError and StorageUnavailable."""
         partials = Partials(order, self._post, self._sanitizer)
         live = _Live(order, provider.name, Progress(partials.hear), self._post, self._failpoints)
-        begun = not self._stops.is_wanted(key_of(order))
-        guard = partial(self._stops.unless_wanted, key_of(order))
+
+        async def guard(begin: Callable[[], Awaitable[_T]]) -> _T:
+            return await self._stops.unless_wanted(key_of(order), partial(live.begin, begin))
+
         around = Circumstances(live.note, live.progress, guard, self._checks)
         try:
             shelf = self._shelves.of(order.tenant)
@@ -76,7 +78,7 @@ class Calls:
             execution = await self._checks.cost.charged(order, provider, call)
         except Stopped:
             _log.info("stopped: its run was cancelled", **label(order), provider=provider.name)
-            return await self._ended(order, provider, live.unfinished() if begun else None)
+            return await self._ended(order, provider, live.unfinished() if live.begun else None)
         finally:
             await partials.close()
         self._failpoints.reached("work.called")
@@ -95,12 +97,18 @@ class Calls:
         if await self._claims.claim([mine], token):
             unfinished = Unfinished(stop.operation, stop.model, provider_call_id=stop.provider_call_id)
             spent = await self._spent(provider, unfinished)
+            await self._checks.cost.correct_left_behind(stop, spent.cost)
             await self._post.send(to_record(ended(stop, provider.name, datetime.now(UTC), Ending.STOPPED, spent)))
 
+    async def leave_unmade(self, order: ExecuteOrder, provider: AIProvider) -> FromWorker:
+        """Answer an order whose call is not made, since its run was cancelled; one that an earlier attempt made is ended at the provider."""
+        return await self._ended(order, provider, None)
+
     async def _ended(self, order: ExecuteOrder, provider: AIProvider, call: Unfinished | None) -> FromWorker:
-        if call is None:
+        if call is None and order.resume is None:
             await self._checks.cost.correct(order, Decimal(0))
             return not_begun(order, provider.name, datetime.now(UTC))
+        call = call or Unfinished(order.operation, order.model, order.payload, provider_call_id=order.resume)
         spent = await self._spent(provider, call)
         await self._checks.cost.correct(order, spent.cost)
         metrics.cost_of(provider.name).inc(max(0.0, float(spent.cost or 0)))
@@ -123,11 +131,17 @@ class _Live:
         self, order: ExecuteOrder, provider: str, progress: Progress, post: Post, failpoints: Failpoints
     ) -> None:
         self.progress = progress
+        self.begun = False
         self._order = order
         self._provider = provider
         self._post = post
         self._failpoints = failpoints
         self._call_id = order.resume
+
+    def begin(self, begin: Callable[[], Awaitable[_T]]) -> Awaitable[_T]:
+        """Make the call, and remember that it was made."""
+        self.begun = True
+        return begin()
 
     async def note(self, provider_call_id: str) -> None:
         """Record the provider's id of the call; return when that is safe."""

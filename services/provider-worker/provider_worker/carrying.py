@@ -18,7 +18,7 @@ from chassis.routes import Rules
 from contracts.runs.commands import FromWorker, RecordFailure, RecordStop
 from contracts.work import ExecuteOrder, Order, PrepareOrder
 from provider_worker import metrics
-from provider_worker.answers import failed, handed_back, not_begun, prepared, to_record
+from provider_worker.answers import failed, handed_back, prepared, to_record
 from provider_worker.calling import Calls
 from provider_worker.checks.looking import Checks
 from provider_worker.claiming import Claiming
@@ -77,7 +77,7 @@ class Carrying:
     async def carry_out(self, order: Order) -> bool:
         """Answer an order; False when it was not begun here after all, and another may begin it."""
         provider = self._registry.find(provider_of(order))
-        name = provider.name if provider else "unknown"
+        name = provider.name if provider else self.preparing.name_of(order)
         began = time.monotonic()
         lease = Lease(order, name, self._post)
         try:
@@ -114,8 +114,6 @@ class Carrying:
                     return await self._call(order, provider, lease)
         except NotBegun:
             raise
-        except Stopped:
-            return not_begun(order, name, datetime.now(UTC))
         except Exception as error:
             failure = failure_of(error, name, self._sanitizer, may_have_called=isinstance(order, ExecuteOrder))
             _log.info("order failed", **label(order), provider=name, code=failure.code, uncertain=failure.uncertain)
@@ -123,17 +121,27 @@ class Carrying:
 
     async def _call(self, order: ExecuteOrder, provider: AIProvider, lease: Lease) -> FromWorker:
         async with contextlib.AsyncExitStack() as stack:
-            its_turn = self.turns.of(order, provider, partial(self._is_ours, order, lease, uuid4().hex))
-            turn = await self.calls.unless_stopped(order, partial(stack.enter_async_context, its_turn))
+            token = uuid4().hex
+            its_turn = self.turns.of(order, provider, partial(self._is_ours, order, lease, token))
+            try:
+                turn = await self.calls.unless_stopped(order, partial(stack.enter_async_context, its_turn))
+            except Stopped:
+                # Another worker may have begun it, and says what became of it.
+                if self.turns.are_for(provider) and not await self._claim(order, token):
+                    raise NotBegun from None
+                return await self.calls.leave_unmade(order, provider)
             turn.answer = await self.calls.make(order, provider)
         return turn.answer
 
     async def _is_ours(self, order: ExecuteOrder, lease: Lease, token: str) -> bool:
         """Claim a call whose turn has come; it is no more ours to begin when its lease has run out meanwhile."""
+        return await self._claim(order, token) and lease.until > self._failpoints.now()
+
+    async def _claim(self, order: ExecuteOrder, token: str) -> bool:
         mine = await self.claiming.claim([order], token)
         if mine is None:
             raise Leaving
-        return bool(mine) and lease.until > self._failpoints.now()
+        return bool(mine)
 
 
 def _outcome(answer: FromWorker) -> str:

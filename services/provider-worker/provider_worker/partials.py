@@ -1,4 +1,4 @@
-"""Partial output on its way to watchers: gathered for a moment, cleaned, sent on, and forgotten. No call waits for it."""
+"""Partial output on its way to watchers: gathered for a moment, cleaned, sent on, and forgotten. Only a call's end waits for it."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ class Partials:
         self._sanitizer = sanitizer
         self._waiting = ""
         self._offset = 0
+        self._left_out = 0
         self._ending = asyncio.Event()
         self._sending: asyncio.Task[None] | None = None
 
     def hear(self, text: str) -> None:
         """Take a further piece of text."""
-        if len(self._waiting) > MOST_WAITING:
-            self._offset += len(text)
+        if self._left_out or len(self._waiting) > MOST_WAITING:
+            self._left_out += len(text)
             return
         self._waiting += text
         if self._sending is None:
@@ -49,24 +50,33 @@ class Partials:
             return
         self._ending.set()
         await self._sending
-        await self._send(self._waiting)
-        self._waiting = ""
+        self._waiting = self._sanitizer.text(self._waiting)
+        await self._send(self._take(len(self._waiting)))
 
     async def _send_until_the_end(self) -> None:
         while not self._ending.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(GATHER_SECONDS):
                     await self._ending.wait()
-            # What may be the beginning of a secret waits for its end.
-            ready = self._waiting[: len(self._waiting) - self._sanitizer.unsure_of(self._waiting)]
-            self._waiting = self._waiting[len(ready) :]
-            await self._send(ready)
+            # What may be the beginning of a secret waits for its end; one that is whole is hidden first, since it may end as it begins.
+            self._waiting = self._sanitizer.text(self._waiting)
+            await self._send(self._take(len(self._waiting) - self._sanitizer.unsure_of(self._waiting)))
+
+    def _take(self, length: int) -> str:
+        ready, self._waiting = self._waiting[:length], self._waiting[length:]
+        return ready
 
     async def _send(self, text: str) -> None:
+        after = self._offset + len(text)
         with contextlib.suppress(KafkaError):  # whoever watches sees a gap, and then the answer
-            for piece in _pieces(self._sanitizer.text(text)):
-                await self._post.try_to_send(self._record(piece))
+            for piece in _pieces(text):
+                record = self._record(piece)
                 self._offset += len(piece)
+                await self._post.try_to_send(record)
+        self._offset = after
+        if self._left_out:  # it stood behind what waited; what is unsure has lost its end with it
+            self._offset += len(self._waiting) + self._left_out
+            self._waiting, self._left_out = "", 0
 
     def _record(self, text: str) -> Outgoing:
         order = self._order

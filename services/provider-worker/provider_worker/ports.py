@@ -16,7 +16,10 @@ class StorageUnavailable(Exception):
 
 
 class Claims(Protocol):
-    """Who may begin a call, or end one. What is claimed is claimed for good, in the whole world."""
+    """Who may begin a call, or end one: at most one in the whole world.
+
+    What was claimed is forgotten after 7 days and could be claimed anew, but by then an order's deadline has long passed.
+    """
 
     async def claim(self, orders: Sequence[ExecuteOrder | StopCall], token: str) -> set[tuple[str, str, int]]:
         """Return the (tenant, work_id, attempt) that `token` may begin; the others were begun already.

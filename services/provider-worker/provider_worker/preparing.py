@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chassis.routes import Rules
-from contracts.work import Preparation, PrepareOrder
+from contracts.work import Order, Preparation, PrepareOrder
 from provider_worker.checks.looking import Checks
 from provider_worker.drafting import Draft, draft
 from provider_worker.failures import provider_unknown
@@ -13,6 +13,7 @@ from provider_worker.limits.circuits import Circuits
 from provider_worker.ports import Shelves
 from provider_worker.providers.base import AIProvider
 from provider_worker.providers.registry import Registry
+from provider_worker.routing.router import NAME as ROUTER
 from provider_worker.routing.router import Router
 from provider_worker.sanitizing import Sanitizer
 
@@ -34,7 +35,12 @@ class Preparing:
         self._sanitizer = sanitizer
         self._checks = checks or Checks()
         self._circuits = circuits or Circuits()
-        self.router = Router(routes or {}, registry, self._circuits, self._draft)
+        self.router = Router(routes or {}, registry, self._circuits, sanitizer, self._draft)
+
+    def name_of(self, order: Order) -> str:
+        """Return by what name an order is spoken of that no provider stands for: the router's, if it is for that."""
+        is_routed = isinstance(order, PrepareOrder) and self.router.is_for(order.intent)
+        return ROUTER if is_routed else "unknown"
 
     async def prepare(self, order: PrepareOrder) -> Preparation:
         """Return the facts that `order` is answered with. Raises ProviderError and StorageUnavailable."""

@@ -40,6 +40,7 @@ from provider_worker.limits.rules import rules_of
 from provider_worker.limits.turns import Turns
 from provider_worker.ports import StorageUnavailable
 from provider_worker.providers.registry import Registry
+from provider_worker.routing.router import refuse_unknown
 from provider_worker.sanitizing import Sanitizer
 from provider_worker.sending import Outbox
 from provider_worker.stopping import Stopping
@@ -84,6 +85,7 @@ class Running:
             from_beginning=True,
         )
         self._rules = rules_of(settings.limits, registry)
+        refuse_unknown(settings.routes, registry)
         self._circuits = Circuits(Terms(settings.circuit_failures, settings.circuit_seconds))
         self._confirming = Confirming(self._commit)
         self._pool: Pool | None = None

@@ -19,7 +19,7 @@ from provider_worker import metrics
 from provider_worker.carrying import Carrying, Means
 from provider_worker.orders import Seen, key_of, label, provider_of, read_order
 
-MOST_WAITING = 256
+MOST_WAITING = 2_000
 """Calls that may wait for their provider's limits without taking room from others; with more, taking waits."""
 
 _log = structlog.get_logger(__name__)
@@ -64,7 +64,7 @@ class Worker:
             await self._confirm(Handed({record.partition: record.offset + 1 for record in batch}, ()))
 
     async def stop(self, grace: float) -> None:
-        """Take nothing more; give what runs `grace` seconds, then leave it to its lease."""
+        """Take nothing more; give what runs `grace` seconds, then leave it to its lease. Places are others' when this returns."""
         self._stopping = True
         self._room.set()
         self._turns.stop()
@@ -74,6 +74,7 @@ class Worker:
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
+        await self._turns.leave()
 
     async def _wait_for_room(self) -> int:
         while self._is_full() and not self._stopping:

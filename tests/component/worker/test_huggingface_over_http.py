@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx2
 import pytest
 import pytest_asyncio
 from huggingface_hub import AsyncInferenceClient
 from PIL import Image
 
-from component.worker.vendors import hanging_up, nobody_listening, outcome_of
-from contracts.work import CallIntent, Failure
+from component.worker.inferences import KEY, a_call, ask
 from provider_worker.fakes.huggingface import FakeHuggingFace
 from provider_worker.fakes.memory import MemoryShelves
-from provider_worker.providers.base import Audit, Call, ProviderError
 from provider_worker.providers.huggingface import HuggingFaceProvider
-from provider_worker.providers.huggingface.addresses import Addresses
-from provider_worker.providers.huggingface.connection import TIMEOUT, Connection
 
 FAKE = FakeHuggingFace
 """Whom this module's tests talk to."""
-
-KEY = "hf_test_very_secret_token"
 
 CHAT = {
     "model": "acme/tiny:fastest",
@@ -35,59 +27,6 @@ CHAT = {
     "top_k": 4,
     "x": {"y": [None, 1.5]},
 }
-
-FAULTS = {
-    "nobody listens": ("retryable", "connection_failed"),
-    "hung up": ("uncertain", "connection_lost"),
-    "wrong token": ("failed", "auth_failed"),
-    "hang": ("uncertain", "timeout"),
-    "401": ("failed", "auth_failed"),
-    "400": ("failed", "request_refused"),
-    "402": ("failed", "quota_exceeded"),
-    "403": ("failed", "forbidden"),
-    "404": ("failed", "not_found"),
-    "unsupported": ("failed", "request_refused"),
-    "422": ("failed", "request_refused"),
-    "424": ("retryable", "provider_error"),
-    "429": ("retryable", "rate_limited"),
-    "limit": ("retryable", "rate_limited"),
-    "500": ("retryable", "provider_error"),
-    "502": ("retryable", "provider_error"),
-    "503": ("retryable", "provider_error"),
-    "loading": ("retryable", "provider_error"),
-    "504": ("uncertain", "timeout"),
-    "reset": ("uncertain", "connection_lost"),
-    "redirect": ("failed", "request_refused"),
-    "malformed": ("failed", "malformed_response"),
-    "empty": ("failed", "empty_response"),
-    "huge": ("failed", "response_too_large"),
-}
-UNREACHED = ("nobody listens", "hung up", "wrong token")
-"""Faults that keep a call from being begun at the server, as far as that knows."""
-
-OF_CHATS = {
-    "content_filter": ("failed", "content_filtered"),
-}
-IN_A_STREAM = {
-    "stream_error_early": ("retryable", "provider_error"),
-    "stream_error": ("uncertain", "provider_error"),
-    "cut_early": ("uncertain", "connection_lost"),
-    "cut": ("uncertain", "connection_lost"),
-    "unended_early": ("uncertain", "connection_lost"),
-    "unended": ("uncertain", "connection_lost"),
-    "stall_early": ("uncertain", "timeout"),
-    "stall": ("uncertain", "timeout"),
-    "malformed_event_early": ("failed", "malformed_response"),
-    "malformed_event": ("failed", "malformed_response"),
-    "endless": ("failed", "response_too_large"),
-}
-FORMS = {
-    "a stream": ("text", {}, FAULTS | OF_CHATS | IN_A_STREAM),
-    "a chat": ("text", {"parameters": {"stream": False}}, FAULTS | OF_CHATS),
-    "labels": ("classification", {}, FAULTS),
-    "an image": ("image", {}, FAULTS),
-}
-"""What is asked for, and how it may go wrong."""
 
 
 @pytest_asyncio.fixture
@@ -98,29 +37,9 @@ async def provider(url: str) -> AsyncIterator[HuggingFaceProvider]:
     await provider.close()
 
 
-def _call(operation: str, shelves: MemoryShelves | None = None) -> Call:
-    return Call(operation, None, 1, "work-1:1", (shelves or MemoryShelves()).of("acme"))
-
-
-async def _ask(
-    provider: HuggingFaceProvider, operation: str = "text", shelves: MemoryShelves | None = None, **given: Any
-) -> Audit:
-    said = {"provider": "huggingface", "model": "acme/tiny", "operation": operation, "prompt": "Hello", **given}
-    payload = await provider.create_payload(CallIntent(**said), None, [])
-    answer = await provider.execute(payload, _call(operation, shelves))
-    assert answer.request_id
-    return await provider.audit_response(operation, payload, answer.raw)
-
-
-async def _failure(provider: HuggingFaceProvider, operation: str = "text", **given: Any) -> Failure:
-    with pytest.raises(ProviderError) as failed:
-        await _ask(provider, operation, **given)
-    return failed.value.failure
-
-
 async def test_a_text_is_answered_scored_and_counted(provider: HuggingFaceProvider) -> None:
     """Through the SDK; what it cost nobody says, so it is not known."""
-    audit = await _ask(provider, prompt="x" * 400)
+    audit = await ask(provider, prompt="x" * 400)
     assert audit.response["text"] == "The fake heard 400 characters."
     assert audit.signals.response_quality == 1.0
     assert audit.usage == {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107}
@@ -130,7 +49,7 @@ async def test_a_text_is_answered_scored_and_counted(provider: HuggingFaceProvid
 async def test_structured_output_fits_the_schema(provider: HuggingFaceProvider) -> None:
     """The schema travels as a grammar, the value comes back parsed and is held against it."""
     schema = {"type": "object", "properties": {"age": {"type": "integer", "minimum": 18}}, "required": ["age"]}
-    audit = await _ask(provider, "json", parameters={"schema": schema})
+    audit = await ask(provider, "json", parameters={"schema": schema})
     assert audit.response["json"]["age"] >= 18
     assert audit.signals.response_quality == 1.0
 
@@ -138,7 +57,7 @@ async def test_structured_output_fits_the_schema(provider: HuggingFaceProvider) 
 async def test_an_image_is_kept_as_an_artifact(provider: HuggingFaceProvider) -> None:
     """A real PNG, byte for byte as it came, fetched from the store by the ref in the result."""
     shelves = MemoryShelves()
-    audit = await _ask(provider, "image", shelves, parameters={"width": 96, "height": 64})
+    audit = await ask(provider, "image", shelves, parameters={"width": 96, "height": 64})
     artifact, body = await shelves.of("acme").read(audit.response["images"][0]) or pytest.fail("kept nowhere")
     assert artifact.media_type == "image/png"
     assert Image.open(io.BytesIO(body)).size == (96, 64)
@@ -153,7 +72,7 @@ async def test_a_text_is_put_under_labels(
     provider: HuggingFaceProvider, parameters: dict[str, Any], labels: list[str]
 ) -> None:
     """Each with its score, the best first; the best one's score is the confidence."""
-    audit = await _ask(provider, "classification", parameters=parameters)
+    audit = await ask(provider, "classification", parameters=parameters)
     assert [label["label"] for label in audit.response["labels"]] == labels
     assert audit.response["label"] == labels[0]
     assert audit.signals.confidence == audit.response["labels"][0]["score"] == 0.5
@@ -193,109 +112,22 @@ async def test_exactly_the_payload_is_sent(
 ) -> None:
     """Member for member, with what is null and what the SDK does not know; a pipeline's model is in the address."""
     before = fake.calls[path]
-    await provider.execute(payload, _call(operation))
+    await provider.execute(payload, a_call(operation))
     assert fake.bodies[-1] == body
     assert fake.calls[path] == before + 1
-
-
-class _Hasty(HuggingFaceProvider):
-    """A provider that waits for no more than a moment."""
-
-    def _connect(self, key: str | None, base_url: str | None) -> Connection:
-        return Connection(key, Addresses.under(base_url), httpx2.Timeout(10, read=0.2))
-
-
-@contextlib.asynccontextmanager
-async def _facing(fault: str, url: str) -> AsyncIterator[HuggingFaceProvider]:
-    """Give a provider whose call meets the fault: one of the network or the token, or one that the fake plays."""
-    async with contextlib.AsyncExitStack() as stack:
-        match fault:
-            case "wrong token":
-                provider = HuggingFaceProvider("wrong-key", url)
-            case "nobody listens":
-                provider = HuggingFaceProvider(None, nobody_listening())
-            case "hung up":
-                provider = HuggingFaceProvider(None, await stack.enter_async_context(hanging_up()))
-            case "hang" | "stall" | "stall_early":
-                provider = _Hasty(KEY, url)
-            case _:
-                provider = HuggingFaceProvider(KEY, url)
-        stack.push_async_callback(provider.close)
-        yield provider
-
-
-@pytest.mark.parametrize(
-    ("form", "fault", "outcome", "code"),
-    [
-        pytest.param(form, fault, *end, id=f"{form}, {fault}: {', '.join(end)}")
-        for form, (_, _, faults) in FORMS.items()
-        for fault, end in faults.items()
-    ],
-)
-async def test_each_fault_has_its_outcome(
-    url: str, fake: FakeHuggingFace, form: str, fault: str, outcome: str, code: str
-) -> None:
-    """And the SDK never tries again by itself: one call at most reaches the server, and no failure shows a token."""
-    before, (operation, given, _) = fake.calls.total(), FORMS[form]
-    async with _facing(fault, url) as provider:
-        failure = await _failure(provider, operation, prompt=f"Do [fault:{fault}] it", **given)
-    assert (outcome_of(failure), failure.code) == (outcome, code)
-    assert failure.message
-    assert fake.calls.total() == before + (fault not in UNREACHED)
-    assert "wrong-key" not in failure.model_dump_json()
-
-
-@pytest.mark.parametrize(("fault", "seconds"), [("429", 7), ("limit", 55), ("loading", 20), ("503", None)])
-async def test_the_server_says_when_to_come_back(
-    provider: HuggingFaceProvider, fault: str, seconds: float | None
-) -> None:
-    """In a header of its own, in that of its limits, or as the time it takes to load a model."""
-    assert (await _failure(provider, model=f"fault-{fault}")).retry_after == seconds
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [("400", "top_k"), ("404", "does not exist"), ("422", "must be shorter"), ("unsupported", "not supported")],
-)
-async def test_the_server_s_own_words_reach_the_person_who_can_mend_it(
-    provider: HuggingFaceProvider, fault: str, words: str
-) -> None:
-    """In each of the forms in which it says them."""
-    assert words in (await _failure(provider, "classification", model=f"fault-{fault}")).message
 
 
 async def test_the_limits_are_kept(provider: HuggingFaceProvider) -> None:
     """From the headers of an answer, and shown in the capabilities."""
     assert (await provider.get_capabilities()).rate_limit is None
-    await _ask(provider)
+    await ask(provider)
     limits = {"resource": "api", "limit_requests": 500, "remaining_requests": 499}
     assert await provider.get_rate_limit_status() == {**limits, "reset_seconds": 55, "window_seconds": 300}
 
 
 async def test_how_a_chat_ended_reaches_the_signals(provider: HuggingFaceProvider) -> None:
     """For policy to look at."""
-    assert (await _ask(provider, model="fault-length")).signals.response_quality == 0.6
-
-
-async def test_no_token_of_this_machine_is_sent_to_a_server_that_was_given_none(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The SDK would look for one by itself."""
-    monkeypatch.setenv("HF_TOKEN", KEY)
-    provider = HuggingFaceProvider(None, url)
-    assert (await _failure(provider)).code == "auth_failed"
-    await provider.close()
-
-
-async def test_a_model_that_is_no_name_reaches_no_address(provider: HuggingFaceProvider, fake: FakeHuggingFace) -> None:
-    """Whatever was approved: it would be part of one."""
-    before = fake.calls.total()
-    for model in ("http://127.0.0.1:9/x", "../v1/chat/completions", "a/b/c", "a?b", "a\n", ".", None):
-        with pytest.raises(ProviderError) as refused:
-            await provider.execute({"model": model, "inputs": "Hello"}, _call("classification"))
-        assert (refused.value.failure.code, refused.value.failure.uncertain) == ("request_refused", False)
-        assert "not the name of a model" in refused.value.failure.message
-    assert fake.calls.total() == before
+    assert (await ask(provider, model="fault-length")).signals.response_quality == 0.6
 
 
 async def test_answers_of_calls_at_once_keep_apart(provider: HuggingFaceProvider) -> None:
@@ -303,39 +135,11 @@ async def test_answers_of_calls_at_once_keep_apart(provider: HuggingFaceProvider
     payloads = [
         {"model": "acme/tiny", "messages": [{"role": "user", "content": "x" * length}]} for length in range(1, 21)
     ]
-    answers = [await provider.execute(payload, _call("text")) for payload in payloads[:2]]
-    answers += await asyncio.gather(*(provider.execute(payload, _call("text")) for payload in payloads[2:]))
+    answers = [await provider.execute(payload, a_call("text")) for payload in payloads[:2]]
+    answers += await asyncio.gather(*(provider.execute(payload, a_call("text")) for payload in payloads[2:]))
     texts = [answer.raw["choices"][0]["message"]["content"] for answer in answers]
     assert texts == [f"The fake heard {length} characters." for length in range(1, 21)]
     assert len({answer.request_id for answer in answers}) == 20
-
-
-async def test_the_limits_of_time_hold_although_the_sdk_would_wait_for_ever() -> None:
-    """How long a call waits for what, in seconds; the table of faults shows what becomes of it then."""
-    assert (TIMEOUT.connect, TIMEOUT.read) == (10, 540)
-
-
-async def test_a_call_that_is_given_up_leaves_the_provider_usable(
-    provider: HuggingFaceProvider, fake: FakeHuggingFace
-) -> None:
-    """Its connection is closed; the next call has its own."""
-    begun = fake.calls.total()
-    hanging = asyncio.create_task(_ask(provider, prompt="[fault:hang]"))
-    async with asyncio.timeout(20):
-        while fake.calls.total() == begun:  # noqa: ASYNC110 - a counter sets no event
-            await asyncio.sleep(0.01)
-    hanging.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await hanging
-    assert (await _ask(provider)).response["text"]
-
-
-async def test_a_base_url_that_is_none_was_not_called() -> None:
-    """The message names the settings."""
-    provider = HuggingFaceProvider(None, "tgi.internal:8080")
-    failure = await _failure(provider)
-    assert (outcome_of(failure), failure.code) == ("failed", "request_refused")
-    await provider.close()
 
 
 async def test_the_fake_speaks_the_sdk_s_protocol(url: str) -> None:
@@ -349,10 +153,3 @@ async def test_the_fake_speaks_the_sdk_s_protocol(url: str) -> None:
         found = await client.zero_shot_classification("Fine", ["good", "bad"])
         assert [label.label for label in found] == ["good", "bad"]
         assert (await client.text_to_image("a cat", width=32, height=16)).size == (32, 16)
-
-
-async def test_a_marked_prompt_fails_only_so_often(provider: HuggingFaceProvider) -> None:
-    """So that retries can be shown against the fake as well."""
-    prompt = "try [fault:loading x1] me"
-    assert (await _failure(provider, prompt=prompt)).retryable
-    assert (await _ask(provider, prompt=prompt)).response["text"]

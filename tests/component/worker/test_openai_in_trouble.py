@@ -59,7 +59,7 @@ OF_RESPONSES = [("failed", "retryable", "provider_error", 1)]
 IN_THE_BACKGROUND = [
     ("failed", "failed", "provider_error", 1),
     ("pending", "uncertain", "timeout", 1),
-    ("lost", "failed", "not_found", 1),
+    ("lost", "uncertain", "call_gone", 1),
 ]
 ROWS = {
     "chat": [*FAULTS, *OF_TEXTS],
@@ -146,7 +146,7 @@ async def test_what_is_asked_about_in_vain_is_asked_about_again(url: str, fake: 
         with pytest.raises(ProviderError) as overdue:
             await provider.execute(payload, a_call(note=notes.note))
         assert notes.noted[0] in overdue.value.failure.message
-        for resumed, code in ((notes.noted[0], "timeout"), ("resp_unheard_of", "not_found")):
+        for resumed, code in ((notes.noted[0], "timeout"), ("resp_unheard_of", "call_gone")):
             with pytest.raises(ProviderError) as failed:
                 await provider.execute(payload, a_call(resume=resumed))
             assert failed.value.failure.code == code

@@ -248,3 +248,11 @@ async def test_a_look_up_that_finds_nobody_was_no_call() -> None:
     failure = failed.value.failure
     assert (failure.code, failure.retryable, failure.uncertain) == ("connection_failed", True, False)
     await provider.close()
+
+
+async def test_a_prediction_that_replicate_knows_no_more_is_for_a_person(provider: ReplicateProvider) -> None:
+    """It was begun and may be paid for; it cannot be asked about, and nobody may make another without a word."""
+    with pytest.raises(ProviderError) as gone:
+        await provider.execute(await a_payload(provider), a_call(resume="unheard-of"))
+    failure = gone.value.failure
+    assert (failure.code, failure.uncertain, failure.retryable) == ("call_gone", True, False)

@@ -168,7 +168,8 @@ def test_a_lease_can_be_extended_and_can_end_during_a_pause() -> None:
     """A7: pausing a run does not stop its worker, nor hide that it died."""
     paused = calling().given(pause())
     paused.when(extend_lease()).then(e.LeaseExtended)
-    paused.when(lease_ends()).then(e.CallFailed)
+    paused.when(lease_ends()).then(e.CallDoubted)
+    paused.given(lease_ends()).when(lease_ends()).then(e.CallFailed)
 
 
 def test_no_attempt_is_made_while_a_run_is_paused() -> None:

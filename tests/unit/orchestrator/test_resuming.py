@@ -62,6 +62,24 @@ def test_without_an_id_a_person_is_asked() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "code",
+    ["circuit_open", "provider_unconfigured", "provider_unknown", "storage_unavailable", "payload_mismatch"],
+)
+def test_an_attempt_that_asked_nobody_leaves_the_call_to_be_asked_about(code: str) -> None:
+    """Only the provider can say that what it has taken is over."""
+    story = TAKEN.given(LOST, back_off_ends(), failed(code, retryable=True), back_off_ends())
+    assert ordered(story).resume == "prediction-7"
+
+
+def test_a_call_that_the_provider_knows_no_more_goes_to_a_person() -> None:
+    """It cannot be asked about, and may have been paid for: nobody makes another without a word."""
+    gone = failed("call_gone", uncertain=True)
+    outcome = TAKEN.given(LOST, back_off_ends()).when(gone)
+    outcome.then(e.CallFailed, like(e.CheckpointOpened, reasons__code=("call_uncertain",)))
+    assert outcome.story.now.resumable is None
+
+
 def test_a_call_that_has_ended_is_not_asked_about() -> None:
     """A prediction that failed is over: what is tried again is a new one."""
     story = TAKEN.given(failed("prediction_failed", retryable=True), back_off_ends())

@@ -8,7 +8,7 @@ from contracts.policy import Policy, Reason, Step
 from contracts.routing import Candidate, Considered, Routing
 from contracts.runs import events as e
 from contracts.work import PrepareOrder
-from support.asking import PAYLOAD, approve, back_off_ends, failed, lease_ends, prepared, start
+from support.asking import PAYLOAD, approve, back_off_ends, failed, lease_ends, note_call, prepared, retry, start
 from support.deciding import Ask, Story, given, like
 
 CHEAPEST = Reason(code="cheapest", message="it costs least")
@@ -76,9 +76,9 @@ def test_a_provider_that_is_not_up_to_it_is_left_at_once(failure: Ask) -> None:
     assert (ended.now.view.provider, ended.now.view.state) == ("anthropic", "api_call")
 
 
-@pytest.mark.parametrize("code", ["content_filtered", "request_refused", "budget_exceeded", "payload_mismatch"])
+@pytest.mark.parametrize("code", ["content_filtered", "request_refused", "payload_mismatch"])
 def test_what_is_refused_for_what_it_says_is_not_taken_elsewhere(code: str) -> None:
-    """Another provider is no way around a filter or a budget."""
+    """Another provider is no way around a filter."""
     calling().when(failed(code)).then(e.CallFailed, e.RunFailed)
 
 
@@ -120,6 +120,37 @@ def test_a_payload_that_a_person_approved_is_not_replaced_behind_their_back() ->
     changed = like(e.CheckpointOpened, step=Step.PAYLOAD_REVIEW, reasons__code=("subject_changed",))
     outcome.then(e.RunPrepared, e.StepPassed, changed)
     outcome.story.when(approve()).then(e.CheckpointApproved, e.CallOrdered)
+
+
+def test_what_was_approved_for_one_is_not_sent_to_another_though_the_bytes_are_the_same() -> None:
+    """A19: two providers of one model take the same payload; the reviewer sees who would get it now."""
+    config = {"policy": Policy.AUTO_WITH_THRESHOLDS, "allowed_steps": ("payload_review",)}
+    at_review = given(start(REQUEST, **config), routed(FIRST, NEXT, signals={"confidence": 0.1, "payload_changes": 0}))
+    outcome = at_review.given(approve(), failed(retryable=True)).when(routed(NEXT))
+    outcome.then(e.RunPrepared, e.StepPassed, like(e.CheckpointOpened, reasons__code=("subject_changed",)))
+    context = outcome.story.now.view.checkpoint_context
+    assert (context["provider"], context["routing"]["route"]) == ("anthropic", "cheap-text")
+    outcome.story.when(approve()).then(e.CheckpointApproved, e.CallOrdered)
+
+
+@pytest.mark.parametrize("code", ["storage_unavailable", "worker_lost"])
+def test_trouble_of_our_own_is_no_reason_to_leave_a_provider(code: str) -> None:
+    """It is tried again where it was."""
+    calling().when(failed(code, retryable=True)).then(e.CallFailed, like(e.RetryScheduled, attempt=2))
+
+
+def test_a_call_that_a_provider_has_taken_is_not_made_elsewhere() -> None:
+    """A20: it is asked about, whatever keeps us from that for a while."""
+    story = calling().given(
+        note_call("prediction-7"), failed("timeout", retryable=True, uncertain=True), back_off_ends()
+    )
+    story.when(failed("circuit_open", retryable=True)).then(e.CallFailed, e.RetryScheduled)
+
+
+def test_a_person_who_retries_an_exhausted_route_has_all_candidates_again() -> None:
+    """What was down may be up by now."""
+    story = calling(on_error="review").given(failed("auth_failed", status=401), failed("route_exhausted"))
+    assert order(story.given(retry())).tried == ()
 
 
 def test_a_run_without_a_route_stays_where_it_was_sent() -> None:

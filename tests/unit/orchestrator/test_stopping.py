@@ -12,6 +12,7 @@ from support.asking import (
     at_payload_review,
     calling,
     cancel,
+    edit,
     executed,
     extend_lease,
     failed,
@@ -47,6 +48,30 @@ def test_an_id_that_comes_late_is_passed_on() -> None:
     outcome = CANCELLED.when(note_call("prediction-7"))
     outcome.then(like(e.CallNoted, provider_call_id="prediction-7"))
     (order,) = outcome.story.stops(since=CANCELLED.now.version)
+    assert order.provider_call_id == "prediction-7"
+
+
+LOST = failed("timeout", retryable=True, uncertain=True)
+
+
+@pytest.mark.parametrize("hitl", [{}, {"max_attempts": 1}], ids=["before its next attempt", "at its error review"])
+def test_a_noted_call_is_stopped_though_no_worker_has_it(hitl: dict[str, int]) -> None:
+    """It goes on at the provider while the run waits to ask about it, or for a person."""
+    story = calling(**hitl).given(note_call("prediction-7"), LOST)
+    cancelled = story.given(cancel())
+    (order,) = cancelled.stops(since=story.now.version)
+    assert (order.provider_call_id, order.attempt) == ("prediction-7", 1)
+    assert cancelled.due is not None
+    outcome = cancelled.when(stopped(spent=SPENT).but(work_id=order.work_id, attempt=1))
+    outcome.then(like(e.CallStopped, spent=SPENT))
+
+
+def test_a_call_whose_result_a_person_entered_is_stopped_too() -> None:
+    """Nobody will ask about it any more."""
+    story = calling(max_attempts=1, allowed_steps=("payload_review",)).given(note_call("prediction-7"), LOST)
+    outcome = story.when(edit({"text": "It is red."}))
+    outcome.leaves(state="completed", result={"text": "It is red."})
+    (order,) = outcome.story.stops(since=story.now.version)
     assert order.provider_call_id == "prediction-7"
 
 

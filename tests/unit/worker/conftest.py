@@ -12,9 +12,11 @@ import pytest
 from contracts.base import digest
 from contracts.work import CallIntent, ExecuteOrder, PrepareOrder
 from provider_worker.fakes.memory import MemoryShelves
+from provider_worker.limits.booking import Rule
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizing import Sanitizer
+from unit.worker import limited
 from unit.worker.workbench import Bench, Gated
 
 MakePrepare = Callable[..., PrepareOrder]
@@ -103,3 +105,25 @@ async def gated() -> AsyncIterator[tuple[Bench, Gated]]:
     yield bench, provider
     await bench.worker.stop(0)
     assert bench.broken == []
+
+
+@pytest.fixture
+async def open_benches() -> AsyncIterator[Callable[..., limited.Bench]]:
+    """Make benches whose workers are stopped in the end."""
+    benches: list[limited.Bench] = []
+
+    def make(rule: Rule, **given: Any) -> limited.Bench:
+        benches.append(limited.Bench(rule, **given))
+        return benches[-1]
+
+    yield make
+    for bench in benches:
+        for worker in bench.workers:
+            await worker.stop(0)
+        assert bench.broken == []
+
+
+@pytest.fixture
+def scarce_order(execute_order: MakeExecute) -> MakeExecute:
+    """Make an execute order for the provider that has limits."""
+    return lambda **given: execute_order(**{"provider": "scarce", **given})

@@ -30,7 +30,7 @@ def _build(operation: str = "text", **given: Any) -> dict[str, Any]:
 
 
 async def test_openai_itself_is_asked_for_responses_and_other_servers_for_chats() -> None:
-    """Every compatible server speaks the latter; a parameter chooses otherwise, and any other value of it is named."""
+    """Every compatible server speaks the latter; a parameter chooses otherwise, and takes no other value."""
     for provider, usual, other in ((OPENAI, "input", "messages"), (ELSEWHERE, "messages", "input")):
         named = "chat" if other == "messages" else "responses"
         assert usual in await provider.create_payload(_intent(), None, [])
@@ -38,10 +38,10 @@ async def test_openai_itself_is_asked_for_responses_and_other_servers_for_chats(
         assert other in chosen
         assert "api" not in chosen
         assert await provider.validate_payload("text", chosen) == []
-        (issue,) = await provider.validate_payload(
-            "text", await provider.create_payload(_intent(parameters={"api": "x"}), None, [])
-        )
-        assert (issue.code, issue.path) == ("parameter_unknown", "/api")
+        with pytest.raises(ProviderError) as refused:
+            await provider.create_payload(_intent(parameters={"api": "x"}), None, [])
+        (issue,) = refused.value.failure.issues
+        assert (issue.code, issue.path) == ("api_unknown", "/parameters/api")
 
 
 async def test_the_payload_tells_which_schema_it_is_held_against() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from decimal import Decimal
 from typing import Any
 
@@ -122,7 +122,7 @@ async def test_what_breaks_after_the_last_event_changes_nothing() -> None:
     """The response is there, and was paid for."""
     whole = _a_response(_a_text("It is red."))
 
-    async def events() -> AsyncIterator[Any]:
+    async def events() -> AsyncGenerator[Any]:
         yield {"type": "response.created", "response": {"id": "resp_1"}}
         yield {"type": "response.completed", "response": whole}
         raise ProviderError(Failure(code="connection_lost", message="It broke.", retryable=True, uncertain=True))
@@ -135,7 +135,7 @@ async def test_what_breaks_after_the_last_event_changes_nothing() -> None:
 async def test_what_is_thought_and_not_told_is_paid_for_as_well() -> None:
     """So a response that breaks off after it is not made again by itself, though nobody heard a word."""
 
-    async def events() -> AsyncIterator[Any]:
+    async def events() -> AsyncGenerator[Any]:
         yield {"type": "response.reasoning_summary_text.delta", "delta": "Hm."}
         yield {"type": "error", "code": "server_error", "message": "Down."}
 

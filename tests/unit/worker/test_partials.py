@@ -22,6 +22,7 @@ from provider_worker.sanitizing import Sanitizer
 
 MakeExecute = Callable[..., ExecuteOrder]
 KEY = "sk-a-very-secret-key"
+OWN_END = "sk-a-very-secret-keysk"
 
 
 class Cut(MemoryPost):
@@ -30,6 +31,21 @@ class Cut(MemoryPost):
     async def try_to_send(self, _: Outgoing) -> None:
         """Fail."""
         raise KafkaError("switched off")
+
+
+class Interrupted(MemoryPost):
+    """A way to Kafka that loses the first record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost = asyncio.Event()
+
+    async def try_to_send(self, record: Outgoing) -> None:
+        """Lose a record, or take it."""
+        if not self.lost.is_set():
+            self.lost.set()
+            raise KafkaError("switched off for a moment")
+        await super().try_to_send(record)
 
 
 class Slow(MemoryPost):
@@ -84,6 +100,19 @@ async def test_no_secret_is_told_however_it_is_cut(execute_order: MakeExecute, c
     assert "".join(piece.text for piece in pieces(post)) == "the key [hidden] is it"
 
 
+@pytest.mark.parametrize("text", [OWN_END, f"the key {OWN_END}", f"{OWN_END} and {OWN_END}"])
+async def test_a_secret_that_ends_as_it_begins_is_hidden_at_the_end_of_a_piece(
+    execute_order: MakeExecute, text: str
+) -> None:
+    """Its last letters may begin another, and are none the less its own."""
+    post = MemoryPost()
+    partials = Partials(execute_order(), post, Sanitizer([OWN_END]))
+    partials.hear(text)
+    await post.until_sent(1)
+    await partials.close()
+    assert "".join(piece.text for piece in pieces(post)) == text.replace(OWN_END, "[hidden]")
+
+
 @given(text=st.text(alphabet="sk-aver", max_size=40))
 def test_what_waits_is_the_beginning_of_a_secret_and_as_much_of_it_as_there_is(text: str) -> None:
     """Never more, so that nothing waits in vain; never less."""
@@ -112,16 +141,29 @@ async def test_while_kafka_is_away_the_call_goes_on(execute_order: MakeExecute) 
     assert isinstance(answer, RecordExecution)
 
 
+async def test_a_piece_that_is_lost_shows_as_a_gap(execute_order: MakeExecute) -> None:
+    """Whoever joins up what it gets notices."""
+    post = Interrupted()
+    partials = Partials(execute_order(), post, Sanitizer())
+    partials.hear("It is ")
+    await post.lost.wait()
+    partials.hear("red.")
+    await partials.close()
+    assert [(piece.offset, piece.text) for piece in pieces(post)] == [(6, "red.")]
+
+
 async def test_more_than_can_be_held_is_left_out_and_the_offsets_show_it(execute_order: MakeExecute) -> None:
     """Memory stays bounded however fast a model talks."""
     post = MemoryPost()
     partials = Partials(execute_order(), post, Sanitizer())
-    for _ in range(3):
-        partials.hear("x" * MOST_WAITING)
+    partials.hear("x" * (MOST_WAITING + 1))
+    partials.hear("left out")
+    await post.until_sent(9)
+    partials.hear("here again")
     await partials.close()
     said = pieces(post)
-    assert sum(len(piece.text) for piece in said) == 2 * MOST_WAITING
-    assert said[0].offset == MOST_WAITING
+    assert sum(len(piece.text) for piece in said[:-1]) == MOST_WAITING + 1
+    assert (said[-1].text, said[-1].offset) == ("here again", MOST_WAITING + 1 + len("left out"))
 
 
 async def test_nothing_is_left_behind_by_a_call_that_says_nothing(execute_order: MakeExecute) -> None:

@@ -12,20 +12,24 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from chassis.routes import Option, RouteRule, Routes
+from chassis.settings import SettingsError
 from contracts.policy import Reason
 from contracts.routing import Candidate
 from contracts.work import CallIntent, Failure, Preparation, PrepareOrder
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.limits.circuit import Terms
 from provider_worker.limits.circuits import Circuits
+from provider_worker.ports import StorageUnavailable
 from provider_worker.preparing import Preparing
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.routing.choosing import CIRCUIT_OPEN, Assessed, choose, fitting, routing_of
+from provider_worker.routing.router import refuse_unknown
 from provider_worker.sanitizing import Sanitizer
 
+KEY = "sk-a-very-secret-key"
 MakePrepare = Callable[..., PrepareOrder]
 ROUTES: TypeAdapter[dict[str, tuple[RouteRule, ...]]] = TypeAdapter(Routes)
 
@@ -63,6 +67,26 @@ class Broken(Cheap):
     async def create_payload(self, *_: Any) -> dict[str, Any]:
         """Refuse."""
         raise ProviderError(Failure(code="model_unknown", message="There is no such model."))
+
+
+class Buggy(Cheap):
+    """A provider full of bugs."""
+
+    name = "buggy"
+
+    async def create_payload(self, *_: Any) -> dict[str, Any]:
+        """Break."""
+        raise RuntimeError(KEY)
+
+
+class Leaky(Cheap):
+    """A provider that repeats its key."""
+
+    name = "leaky"
+
+    async def create_payload(self, *_: Any) -> dict[str, Any]:
+        """Refuse."""
+        raise ProviderError(Failure(code="model_unknown", message=f"No model for {KEY}."))
 
 
 def preparing(circuits: Circuits | None = None, **routes: Any) -> Preparing:
@@ -208,6 +232,35 @@ async def test_an_options_parameters_come_beside_the_intents(prepare_order: Make
     order = prepare_order(provider="router", model="r", parameters={"temperature": 0.5})
     prepared = await preparing(r=[{"among": [option]}]).prepare(order)
     assert prepared.payload["parameters"] == {"temperature": 0.5, "max_tokens": 7}
+
+
+async def test_a_candidates_bug_is_not_the_routes_end_and_shows_no_secret(prepare_order: MakePrepare) -> None:
+    """It is passed over like any that cannot draft; what is recorded of it is clean."""
+    registry = Registry([Buggy(), Leaky(), Cheap()])
+    rules = ROUTES.validate_python({"r": among("buggy", "leaky", "cheap")})
+    both = Preparing(registry, MemoryShelves(), Sanitizer([KEY]), routes=rules)
+    prepared = await both.prepare(prepare_order(provider="router", model="r"))
+    assert reasons(prepared) == {"buggy": "provider_bug", "leaky": "model_unknown", "cheap": "only_one"}
+    assert KEY not in prepared.model_dump_json()
+
+
+async def test_while_the_database_is_away_no_candidate_is_blamed(prepare_order: MakePrepare) -> None:
+    """The preparation is tried again."""
+    shelves = MemoryShelves()
+    shelves.away = True
+    rules = ROUTES.validate_python({"r": among("cheap", "dear")})
+    routes = Preparing(Registry([Cheap(), Dear()]), shelves, Sanitizer(), routes=rules)
+    with pytest.raises(StorageUnavailable):
+        await routes.prepare(prepare_order(provider="router", model="r", attachments=(f"artifact:sha256:{'0' * 64}",)))
+
+
+@pytest.mark.parametrize("provider", ["opnai", "router"])
+def test_a_route_to_a_provider_that_there_is_not_stops_the_start(provider: str) -> None:
+    """In one line that names the place; a route leads to no other route."""
+    routes = ROUTES.validate_python({"r": [*among("cheap"), *among("cheap", provider)]})
+    with pytest.raises(SettingsError) as refused:
+        refuse_unknown(routes, Registry([Cheap()]))
+    assert str(refused.value) == "COUNTERSIGN_ROUTES: /r/1/among/1/provider: no such provider; known are cheap"
 
 
 async def test_without_a_route_there_is_no_router(prepare_order: MakePrepare) -> None:

@@ -139,6 +139,18 @@ async def test_a_stop_that_comes_before_its_order_keeps_the_call_from_beginning(
     assert scene.provider.stopped == []
 
 
+async def test_a_call_that_an_earlier_attempt_made_is_ended_though_this_one_asked_nothing(
+    scene: Scene, execute_order: MakeExecute
+) -> None:
+    """It goes on at the vendor and is paid for: it was not begun here, which says nothing of that."""
+    order = execute_order(resume="job-1", attempt=2)
+    await scene.told(stop_of(order))
+    said = await scene.calls.make(order, scene.provider)
+    assert isinstance(said, RecordStop)
+    assert (said.ending, said.spent.cost) == (Ending.STOPPED, Decimal("0.0200"))
+    assert [call.provider_call_id for call in scene.provider.stopped] == ["job-1"]
+
+
 async def test_only_the_attempt_that_is_named_ends(scene: Scene, execute_order: MakeExecute) -> None:
     """Another call goes on to its answer."""
     order = execute_order()

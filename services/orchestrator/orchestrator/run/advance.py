@@ -60,13 +60,13 @@ def order_call(
 ) -> e.CallOrdered | e.CheckpointOpened:
     """Return the order to call, as a new piece of work or as another attempt of one.
 
-    Where the payload is not, byte for byte, what a person approved, return the request to look at it again.
+    Where the payload is not, byte for byte, what a person approved, or goes to somebody else, return the request to look at it again.
     """
     payload_sha256 = digest(run.payload)
-    if run.approved_sha256 not in (None, payload_sha256):
-        reason = Reason(code="subject_changed", message="the payload is not the one that was approved")
-        schema = run.preparation.payload_schema if run.preparation else {}
-        return open_checkpoint(run, at, Step.PAYLOAD_REVIEW, (reason,), run.payload or {}, schema=schema)
+    approved = (run.approved_sha256, run.approved_for)
+    if run.preparation is not None and approved not in ((None, None), (payload_sha256, run.candidate)):
+        reason = Reason(code="subject_changed", message="the payload, or who gets it, is not what was approved")
+        return _open_payload_review(run, run.preparation, at, (reason,))
     return e.CallOrdered(
         work_id=work_id or run.next_work_id(),
         attempt=attempt,
@@ -140,24 +140,7 @@ def _review_payload(run: Run, at: datetime) -> e.Event | None:
     prepared, errors = run.preparation, errors_in(run.issues)
     verdict = review(Step.PAYLOAD_REVIEW, prepared.signals, run.config, invalid=bool(errors))
     if isinstance(verdict, Pause):
-        return open_checkpoint(
-            run,
-            at,
-            Step.PAYLOAD_REVIEW,
-            verdict.reasons,
-            run.payload or {},
-            schema=prepared.payload_schema,
-            issues=run.issues,
-            context={
-                "provider": prepared.provider,
-                "model": prepared.model,
-                "operation": prepared.operation,
-                "estimated_cost": None if prepared.estimate is None else str(prepared.estimate),
-                "currency": prepared.currency,
-                "signals": prepared.signals.model_dump(mode="json"),
-                **_routing(prepared),
-            },
-        )
+        return _open_payload_review(run, prepared, at, verdict.reasons)
     fixed = _fix(run)
     if fixed is not None:
         return fixed
@@ -168,6 +151,30 @@ def _review_payload(run: Run, at: datetime) -> e.Event | None:
         error = e.RunError(code="validation_failed", message=message, step=Step.PAYLOAD_REVIEW, issues=remaining)
         return e.RunFailed(error=error)
     return None if verdict.silent else e.StepPassed(step=Step.PAYLOAD_REVIEW, reasons=verdict.reasons)
+
+
+def _open_payload_review(
+    run: Run, prepared: Preparation, at: datetime, reasons: tuple[Reason, ...]
+) -> e.CheckpointOpened:
+    context = {
+        "provider": prepared.provider,
+        "model": prepared.model,
+        "operation": prepared.operation,
+        "estimated_cost": None if prepared.estimate is None else str(prepared.estimate),
+        "currency": prepared.currency,
+        "signals": prepared.signals.model_dump(mode="json"),
+        **_routing(prepared),
+    }
+    return open_checkpoint(
+        run,
+        at,
+        Step.PAYLOAD_REVIEW,
+        reasons,
+        run.payload or {},
+        schema=prepared.payload_schema,
+        issues=run.issues,
+        context=context,
+    )
 
 
 def _routing(prepared: Preparation) -> JsonObject:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from contracts.policy import Step
 from contracts.runs import events as e
 from contracts.runs.views import RunView, project
 from contracts.work import CallIntent
+from orchestrator.run.affording import held_back
+from orchestrator.run.failing import is_answer
 from orchestrator.run.state import Answered, Failed, Noted, Run, Work, WorkKind
 
 
@@ -43,8 +45,9 @@ def _changes(run: Run, event: e.Event, record: e.RunEvent) -> dict[str, Any]:
     match event:
         case e.PreparationFailed(failure=failure) | e.CallFailed(failure=failure):
             # What was answered is over; what was not can be asked about.
-            noted = run.noted if failure.uncertain else None
-            return {"work": None, "failed": run.work and Failed(run.work, failure), "noted": noted}
+            noted = None if is_answer(failure) else run.noted
+            failed = run.work and Failed(run.work, failure)
+            return {"work": None, "failed": failed, "noted": noted, **held_back(run, event)}
         case e.RunPrepared(preparation=preparation):
             payload, issues = preparation.payload, preparation.issues
             return {"work": None, "preparation": preparation, "payload": payload, "issues": issues}
@@ -72,9 +75,10 @@ def _changes(run: Run, event: e.Event, record: e.RunEvent) -> dict[str, Any]:
             return {"paused_at": record.at if isinstance(event, e.RunPaused) else None}
         case e.RunRetried():
             return _retried(run)
-        case e.RunFailed() | e.RunCancelled() | e.RunCompleted():
-            running = run.work if run.work and run.work.is_running_call else None
-            return {"work": None, "stopping": running, "failed": None, "paused_at": None}
+        case e.RunFailed():
+            return {"work": None, "failed": None, "paused_at": None}
+        case e.RunCancelled() | e.RunCompleted():
+            return {"work": None, "stopping": _left_behind(run, record), "failed": None, "paused_at": None}
         case _:
             return _of_work(run, event)
 
@@ -97,10 +101,20 @@ def _of_work(run: Run, event: e.Event) -> dict[str, Any]:
             kind = run.failed.work.kind if run.failed else WorkKind.PREPARE
             return {"work": Work(kind, event.work_id, event.attempt, retry_at=event.retry_at), "failed": None}
         case e.CallNoted(provider_call_id=call_id):
-            return {"noted": Noted(call_id, run.payload_sha256)}
+            return {"noted": Noted(call_id, run.payload_sha256, event.work_id, event.attempt)}
         case e.CallStopped():
             return {"stopping": None, "noted": None}
     return {}
+
+
+def _left_behind(run: Run, record: e.RunEvent) -> Work | None:
+    """Return the call that goes on though nobody waits for it: in a worker's hands, or known to a provider whose answer was not heard."""
+    if run.work is not None and run.work.is_running_call:
+        return run.work
+    if run.noted is None:
+        return None
+    until = record.at + timedelta(seconds=run.config.lease_seconds)
+    return Work(WorkKind.CALL, run.noted.work_id, run.noted.attempt, lease_until=until)
 
 
 def _in_hand(kind: WorkKind, event: e.PreparationOrdered | e.CallOrdered) -> Work:
@@ -118,7 +132,7 @@ def _approved(run: Run, event: e.CheckpointApproved | e.CheckpointEdited) -> dic
         case Step.INFORMATION_REVIEW if edited is not None:
             changes |= {"intent": CallIntent.model_validate(edited), "preparation": None, "payload": None}
         case Step.PAYLOAD_REVIEW:
-            changes |= {"approved_sha256": event.subject_sha256, "issues": ()}
+            changes |= {"approved_sha256": event.subject_sha256, "approved_for": run.candidate, "issues": ()}
             if edited is not None:
                 changes["payload"] = edited
         case Step.RESPONSE_REVIEW if edited is not None:
@@ -132,4 +146,5 @@ def _retried(run: Run) -> dict[str, Any]:
     again: dict[str, Any] = {"work": None, "failed": None, "execution": None, "response": None}
     if Step.PAYLOAD_REVIEW in run.cleared:
         return {**again, "cleared": run.cleared - {Step.RESPONSE_REVIEW, Step.ERROR_REVIEW}}
-    return {**again, "preparation": None, "payload": None, "approved_sha256": None, "cleared": frozenset()}
+    anew = {"preparation": None, "payload": None, "approved_sha256": None, "approved_for": None, "tried": ()}
+    return {**again, **anew, "cleared": frozenset()}

@@ -11,6 +11,25 @@ from orchestrator.run.state import Failed, Run, WorkKind
 _OF_THE_ACCOUNT = frozenset({"auth_failed", "quota_exceeded", "forbidden", "provider_unconfigured", "not_found"})
 """Failures that no retry mends, and that say nothing of the request: another provider may well carry it out."""
 
+HELD_BACK = frozenset({"budget_exceeded", "cost_unknown"})
+"""Failures of calls that a budget is short of, or may be: a person can let them pass."""
+
+_OURS = frozenset({"storage_unavailable", "worker_lost"})
+"""Failures of our own, which say nothing of the provider."""
+
+
+_UNASKED = _OURS | {"circuit_open", "provider_unconfigured", "provider_unknown", "payload_mismatch", *HELD_BACK}
+"""Failures of attempts in which the provider was not asked at all."""
+
+
+CALL_GONE = "call_gone"
+"""The provider knows the call no more that it had taken: it cannot be asked about, and nobody can know whether it happened."""
+
+
+def is_answer(failure: Failure) -> bool:
+    """Say whether a failure is what the provider says of the call, so that one it had taken before is over too, or can be asked about no more."""
+    return failure.code == CALL_GONE or (not failure.uncertain and failure.code not in _UNASKED)
+
 
 def is_uncertain(run: Run, failed: Failed) -> bool:
     """Say whether it matters that the call may have happened: not where it can be asked about, or made again without cost or effect."""
@@ -26,7 +45,7 @@ def fall_back(run: Run, failed: Failed) -> e.RouteFellBack | None:
     prepared, failure = run.preparation, failed.failure
     if prepared is None or prepared.routing is None or failed.work.kind is not WorkKind.CALL:
         return None
-    if not prepared.routing.others or failure.uncertain or not _is_the_providers(failure):
+    if not prepared.routing.others or failure.uncertain or run.noted is not None or not _is_the_providers(failure):
         return None
     chosen = Candidate(provider=prepared.provider, model=prepared.model)
     if chosen in run.tried:
@@ -35,4 +54,4 @@ def fall_back(run: Run, failed: Failed) -> e.RouteFellBack | None:
 
 
 def _is_the_providers(failure: Failure) -> bool:
-    return failure.retryable or failure.code in _OF_THE_ACCOUNT
+    return (failure.retryable and failure.code not in _OURS) or failure.code in _OF_THE_ACCOUNT

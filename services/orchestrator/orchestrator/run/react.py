@@ -41,7 +41,15 @@ def react(event: e.Event, run: Run) -> tuple[Order | StopCall | Deadline, ...]:
     return (*orders(event, run), deadline(run))
 
 
-ORDERING = (e.RunStarted, e.PreparationOrdered, e.CallOrdered, e.CallDoubted, e.RunCancelled, e.CallNoted)
+ORDERING = (
+    e.RunStarted,
+    e.PreparationOrdered,
+    e.CallOrdered,
+    e.CallDoubted,
+    e.RunCancelled,
+    e.RunCompleted,
+    e.CallNoted,
+)
 """The kinds of event that something to do may follow from."""
 
 
@@ -52,7 +60,7 @@ def orders(event: e.Event, run: Run) -> tuple[Order | StopCall, ...]:
             work = run.work
             if work is not None and work.lease_until is not None and _is_same(event, work):
                 return (_order(run, work, work.lease_until),)
-        case e.RunCancelled() | e.CallNoted() if run.stopping is not None:
+        case e.RunCancelled() | e.RunCompleted() | e.CallNoted() if run.stopping is not None:
             return (_stop(run, run.stopping),)
     return ()
 
@@ -111,7 +119,7 @@ def _stop(run: Run, call: Work) -> StopCall:
         provider=prepared.provider,
         operation=prepared.operation,
         model=prepared.model,
-        provider_call_id=run.resumable,
+        provider_call_id=run.noted.provider_call_id if run.noted else None,
     )
 
 

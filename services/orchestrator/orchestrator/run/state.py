@@ -47,6 +47,8 @@ class Noted(NamedTuple):
 
     provider_call_id: str
     payload_sha256: str | None
+    work_id: str
+    attempt: int
 
 
 class Failed(NamedTuple):
@@ -68,7 +70,7 @@ class Run:
     """One run at one version.
 
     `intent`, `payload` and `response` are as they stand now, changed by people or policy; `cleared` are the steps that
-    were approved or passed for them; `approved_sha256` is what a person approved as payload, None where policy did;
+    were approved or passed for them; `approved_sha256` is what a person approved as payload, and `approved_for` for whom, None where policy did;
     `payload_sha256` is what the last call was ordered with; `stopping` is the call that was in a worker's hands when the run was cancelled;
     `tried` is what a route chose before and fell back from.
     """
@@ -85,6 +87,7 @@ class Run:
     payload: dict[str, Any] | None = None
     issues: tuple[Issue, ...] = ()
     approved_sha256: str | None = None
+    approved_for: Candidate | None = None
     payload_sha256: str | None = None
     noted: Noted | None = None
     execution: Execution | None = None
@@ -109,6 +112,12 @@ class Run:
         """The provider's id of the call that the payload was made with before, if its end is not known."""
         noted = self.noted
         return noted.provider_call_id if noted and noted.payload_sha256 == self.payload_sha256 else None
+
+    @property
+    def candidate(self) -> Candidate | None:
+        """For whom the payload was prepared."""
+        prepared = self.preparation
+        return None if prepared is None else Candidate(provider=prepared.provider, model=prepared.model)
 
     @property
     def is_over_budget(self) -> bool:

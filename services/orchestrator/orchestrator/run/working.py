@@ -96,7 +96,7 @@ def _lost(work: Work, story: Story) -> e.Event:
     run = story.run
     silent = f"no worker said anything for {run.config.lease_seconds:g} s"
     failed = Failed(work, Failure(code="worker_lost", message=silent, retryable=True, uncertain=work.is_running_call))
-    if is_uncertain(run, failed) and not work.doubted and not run.view.paused:
+    if is_uncertain(run, failed) and not work.doubted:
         until = story.at + timedelta(seconds=DOUBT_SECONDS)
         return e.CallDoubted(work_id=work.work_id, attempt=work.attempt, lease_until=until)
     return _failed(work, failed.failure)

@@ -1,7 +1,7 @@
 """Streams of fake vendors: server-sent events at the pace of typing, and the faults that only a stream can have. Knows no vendor's events.
 
 A fault that comes in the middle (`cut`, `stream_error`, `malformed_event`, `unended`, `stall`) leaves about half of the text told; with `_early`
-behind its name it comes before the first word. `endless` goes on and on.
+behind its name it comes before the first word. `endless` goes on and on; `left_open` tells all, and never closes the connection.
 """
 
 from __future__ import annotations
@@ -83,6 +83,8 @@ async def _told(script: Script, fault: str, *, early: bool, pace: float) -> Asyn
         yield said
     for said in script.after:
         yield said
+    if fault == "left_open":
+        await asyncio.Event().wait()
 
 
 async def _watched(told: AsyncIterator[bytes], gone: Callable[[], None]) -> AsyncIterator[bytes]:

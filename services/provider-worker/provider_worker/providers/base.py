@@ -146,11 +146,11 @@ class AIProvider(ABC):
 
     @abstractmethod
     async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
-        """Make one call with exactly `payload`; never try again.
+        """Make one call with exactly `payload`, or ask about the one that `call.resume` names; never try again.
 
-        Raises ProviderError, whose failure is `uncertain` when the call may have happened, or was noted and has not ended for all
-        that is known. Any other exception counts as a bug
-        in the provider, after which the call may have happened.
+        Raises ProviderError. Its failure is `uncertain` when the call may have happened, or was noted and, for all that was heard
+        of it, goes on; an attempt that asked nobody says nothing of that. Any other exception counts as a bug in the provider,
+        after which the call may have happened.
         """
 
     async def stop(self, call: Unfinished) -> Spent:  # noqa: ARG002 - for overriding

@@ -6,14 +6,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from chassis.routes import Option, RouteRule, Rules
+from chassis.settings import SettingsError
 from contracts.policy import Reason
 from contracts.routing import Candidate
 from contracts.work import CallIntent, Capabilities, Failure, Issue, ModelInfo, PrepareOrder, Severity
 from provider_worker.drafting import Draft
+from provider_worker.failures import failure_of
 from provider_worker.limits.circuits import Circuits
+from provider_worker.ports import StorageUnavailable
 from provider_worker.providers.base import AIProvider, ProviderError
 from provider_worker.providers.registry import Registry
 from provider_worker.routing.choosing import CIRCUIT_OPEN, Assessed, choose, fitting, routing_of
+from provider_worker.sanitizing import Sanitizer
 
 NAME = "router"
 
@@ -23,13 +27,32 @@ DRAFT_SECONDS = 20.0
 MakeDraft = Callable[[PrepareOrder, AIProvider], Awaitable[Draft]]
 
 
+def refuse_unknown(routes: Mapping[str, Rules], registry: Registry) -> None:
+    """Raise SettingsError where a route names a provider that is not installed: a run would notice it too late."""
+    for route, rules in routes.items():
+        for number, rule in enumerate(rules):
+            for place, option in enumerate(rule.among):
+                if registry.find(option.provider) is None:
+                    path = f"/{route}/{number}/among/{place}/provider"
+                    known = ", ".join(registry.names)
+                    raise SettingsError(f"COUNTERSIGN_ROUTES: {path}: no such provider; known are {known}")
+
+
 class Router:
     """Chooses among providers by the operator's routes. `draft` builds, checks and prices a payload for one of them."""
 
-    def __init__(self, routes: Mapping[str, Rules], registry: Registry, circuits: Circuits, draft: MakeDraft) -> None:
+    def __init__(
+        self,
+        routes: Mapping[str, Rules],
+        registry: Registry,
+        circuits: Circuits,
+        sanitizer: Sanitizer,
+        draft: MakeDraft,
+    ) -> None:
         self._routes = routes
         self._registry = registry
         self._circuits = circuits
+        self._sanitizer = sanitizer
         self._draft = draft
 
     @property
@@ -57,7 +80,7 @@ class Router:
     async def draft(self, order: PrepareOrder) -> Draft:
         """Draft what the route that `order` names chooses. Raises ProviderError."""
         route, index, rule = self._rule(order.intent)
-        drafted = await asyncio.gather(*(self._try(order, option) for option in rule.among))
+        drafted = await self._try_all(order, rule)
         assessed = [one for one, _ in drafted]
         choice = choose(assessed, rule)
         if choice is None:
@@ -77,6 +100,14 @@ class Router:
             raise ProviderError(_unknown(f"No rule of the route {route} fits this call."))
         return route, index, rules[index]
 
+    async def _try_all(self, order: PrepareOrder, rule: RouteRule) -> list[tuple[Assessed, Draft | None]]:
+        try:
+            async with asyncio.TaskGroup() as group:
+                trying = [group.create_task(self._try(order, option)) for option in rule.among]
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [one.result() for one in trying]
+
     async def _try(self, order: PrepareOrder, option: Option) -> tuple[Assessed, Draft | None]:
         provider = self._registry.find(option.provider)
         if provider is None:
@@ -86,8 +117,11 @@ class Router:
                 draft = await self._draft(order.changed({"intent": _intent_for(option, order.intent)}), provider)
         except TimeoutError:
             return _out(option, "timeout", f"It could not be drafted within {DRAFT_SECONDS:g} s."), None
-        except ProviderError as error:
-            return _out(option, error.failure.code, error.failure.message), None
+        except StorageUnavailable:
+            raise
+        except Exception as error:  # of one candidate, which must not stop the others
+            failure = failure_of(error, provider.name, self._sanitizer, may_have_called=False)
+            return _out(option, failure.code, failure.message), None
         prepared = draft.preparation
         model = prepared.model
         return Assessed(option, model, prepared.estimate, self._obstacle(order, draft, provider)), draft

@@ -17,6 +17,7 @@ from provider_worker.providers.anthropic.streaming import Event
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.bounding import PLAIN, SECONDS, bound_by
 from provider_worker.providers.http.failures import ResponseTooLarge, malformed_event, of_connection, of_size, of_status
+from provider_worker.providers.http.incoming import Incoming
 from provider_worker.providers.http.limits import Limits, limits_in
 
 _Stream = anthropic.AsyncStream[object]
@@ -52,18 +53,11 @@ class Connection:
         await self._client.close()
 
 
-class Reply:
-    """An answer whose body is still to be read, whole or as a stream of events."""
+class Reply(Incoming):
+    """An answer of Anthropic's, or of a server that speaks its protocol."""
 
     def __init__(self, response: httpx2.Response) -> None:
-        self._response = response
-        self.status, self.headers = response.status_code, response.headers
-        self.is_stream = self.headers.get("content-type", "").lower().startswith("text/event-stream")
-
-    async def body(self) -> bytes:
-        """Return the whole body. Raises ProviderError."""
-        with _told():
-            return await self._response.aread()
+        super().__init__(response, _told)
 
     async def events(self) -> AsyncGenerator[Event]:
         """Return the events as they come. Raises ProviderError."""

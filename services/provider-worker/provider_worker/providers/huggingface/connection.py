@@ -21,6 +21,7 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.bounding import PLAIN, SECONDS, bound_by
 from provider_worker.providers.http.failures import ResponseTooLarge, malformed_event
+from provider_worker.providers.http.incoming import Incoming
 from provider_worker.providers.http.limits import Limits
 from provider_worker.providers.huggingface.addresses import Addresses
 from provider_worker.providers.huggingface.errors import Refused, failure_of
@@ -41,18 +42,11 @@ class Reply:
     headers: Mapping[str, str]
 
 
-class Coming:
-    """An answer that is on its way: as events, or as one body from a server that does not stream."""
+class Coming(Incoming):
+    """A chat's answer, on its way."""
 
     def __init__(self, response: httpx2.Response) -> None:
-        self._response = response
-        self.headers: Mapping[str, str] = response.headers
-        self.is_stream = response.headers.get("content-type", "").lower().startswith("text/event-stream")
-
-    async def body(self) -> bytes:
-        """Return the whole body. Raises ProviderError."""
-        with _told_apart():
-            return await self._response.aread()
+        super().__init__(response, _told_apart)
 
     async def chunks(self) -> AsyncGenerator[Any]:
         """Return what the events hold, until the one that says that all is said. Raises ProviderError."""

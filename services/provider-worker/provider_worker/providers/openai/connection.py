@@ -6,7 +6,7 @@ Nothing that a worker without a key imports may import this: the SDK takes 15 MB
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.bodies import parse
 from provider_worker.providers.http.bounding import PLAIN, SECONDS, bound_by
 from provider_worker.providers.http.failures import ResponseTooLarge, malformed_event
+from provider_worker.providers.http.incoming import Incoming
 from provider_worker.providers.http.limits import Limits, limits_in
 from provider_worker.providers.openai.errors import failure_of
 
@@ -29,17 +30,16 @@ _LIMITS = {
 }
 
 
-class Reply:
-    """An answer that is on its way: as events, or as one JSON value from a server that does not stream."""
+class Reply(Incoming):
+    """An answer of OpenAI's, or of a server that speaks its protocols."""
 
     def __init__(self, stream: openai.AsyncStream[object]) -> None:
+        super().__init__(stream.response, _told_apart)
         self._stream = stream
-        headers = stream.response.headers
-        self.request_id = headers.get("x-request-id")
-        self.is_stream = headers.get("content-type", "").lower().startswith("text/event-stream")
+        self.request_id = self.headers.get("x-request-id")
 
-    async def events(self) -> AsyncIterator[Any]:
-        """Return the events as they come, parsed. Raises ProviderError."""
+    async def events(self) -> AsyncGenerator[Any]:
+        """Return the events as they come, parsed, until the one that says that all is said. Raises ProviderError."""
         with _told_apart():
             try:
                 async for event in self._stream:
@@ -49,9 +49,7 @@ class Reply:
 
     async def json(self) -> Any:
         """Return the one value. Raises ProviderError."""
-        with _told_apart():
-            body = await self._stream.response.aread()
-        return parse(body, self._stream.response.status_code)
+        return parse(await self.body(), self.status)
 
 
 class Connection:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contracts.work import CallIntent
-from provider_worker.providers.base import Attachment
+from contracts.work import CallIntent, Failure, Issue
+from provider_worker.providers.base import Attachment, ProviderError
 from provider_worker.providers.chat.payloads import (
     CHATS,
     JSON,
@@ -76,12 +76,14 @@ def schema_of(operation: str, api: str = CHAT) -> dict[str, Any]:
 def build(intent: CallIntent, attachments: Sequence[Attachment], usual: str = CHAT) -> dict[str, Any]:
     """Build a request body, in the protocol `usual` unless the parameter `api` names one.
 
-    Raises ProviderError for an attachment that the operation cannot take.
+    Raises ProviderError for a protocol that there is not, and for an attachment that the operation cannot take.
     """
     members = {name: value for name, value in intent.parameters.items() if name not in _OWN_NAMES}
     if intent.operation == IMAGE:
         return _image(intent, attachments, members)
-    api = members.pop("api") if members.get("api") in APIS else usual
+    api = members.pop("api", usual)
+    if api not in APIS:
+        raise _unknown_api(api)
     parts = [_part(index, attachment) for index, attachment in enumerate(attachments)]
     if api == RESPONSES:
         return responses_body(intent, parts, members)
@@ -89,6 +91,12 @@ def build(intent: CallIntent, attachments: Sequence[Attachment], usual: str = CH
     if intent.operation == JSON:
         body.setdefault("response_format", json_format(intent.parameters.get("schema")))
     return streamed(str(intent.operation), body)
+
+
+def _unknown_api(api: Any) -> ProviderError:
+    message = f"There is no api {str(api)[:100]!r}; on offer are {', '.join(APIS)}."
+    issue = Issue(code="api_unknown", message=message, path="/parameters/api")
+    return ProviderError(Failure(code="api_unknown", message=message, issues=(issue,)))
 
 
 def _image(intent: CallIntent, attachments: Sequence[Attachment], members: Mapping[str, Any]) -> dict[str, Any]:

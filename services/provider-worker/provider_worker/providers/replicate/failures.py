@@ -10,9 +10,11 @@ from contracts.work import Failure, Issue
 from provider_worker.providers.http.bodies import parse_refusal
 from provider_worker.providers.http.failures import of_status
 from provider_worker.providers.validation import MAX_ISSUES, at, pointer
+from provider_worker.providers.watching import Work, undoubted
+
+PREDICTION = Work("prediction", "succeed")
 
 _LONGEST_MESSAGE = 600
-_UNSURE = re.compile(r" ?The call may have happened\.")
 _FILTERED = re.compile(
     r"nsfw|flagged as sensitive|\(E005\)|content (policy|moderation)|safety (filter|checker)", re.IGNORECASE
 )
@@ -56,37 +58,8 @@ def of_end(prediction: Mapping[str, Any]) -> Failure | None:
 
 def before_the_call(failure: Failure) -> Failure:
     """Say what a failure means that came while files were sent: no prediction was made yet."""
-    message = _UNSURE.sub("", failure.message)
+    message = undoubted(failure.message)
     return failure.changed({"message": f"A file could not be sent. Nothing was called. {message}", "uncertain": False})
-
-
-def of_look(failure: Failure) -> Failure:
-    """Say what it means that a prediction could not be looked at: it goes on all the same."""
-    match failure.code:
-        case "malformed_response":
-            return failure.changed({"retryable": True})
-        case "auth_failed" | "forbidden":
-            message = f"{failure.message} The prediction was begun before, and may succeed."
-            return failure.changed({"message": message, "uncertain": True})
-    return failure
-
-
-def of_known(failure: Failure, prediction: str) -> Failure:
-    """Say what a failure means that came while a prediction was watched: its end is not known, and can be asked about."""
-    if not failure.retryable:
-        return failure
-    message = f"{_UNSURE.sub('', failure.message)} Prediction {prediction} was begun; the next attempt asks about it."
-    return failure.changed({"message": message, "uncertain": True})
-
-
-def overdue(seconds: float) -> Failure:
-    """Say what it means that a prediction did not end in time."""
-    return Failure(code="timeout", message=f"The prediction did not end within {seconds:g} s.", retryable=True)
-
-
-def nameless() -> Failure:
-    """Say what an answer means that is no prediction."""
-    return Failure(code="malformed_response", message="The server's answer is JSON, but no prediction.")
 
 
 def _issues(fields: Any) -> tuple[Issue, ...]:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from provider_worker.providers.base import Call, ProviderError
 from provider_worker.providers.polling import GROWTH, Pace, Words, hear_nothing, until_ended
-from provider_worker.providers.replicate.failures import nameless, of_end, of_look, overdue
+from provider_worker.providers.replicate.failures import PREDICTION, of_end
 
 if TYPE_CHECKING:
     from provider_worker.providers.replicate.connection import Connection
@@ -26,7 +26,7 @@ async def begin(connection: Connection, body: Mapping[str, Any], call: Call) -> 
         path = "/v1/predictions"
     prediction = await connection.ask("POST", path, body)
     if not isinstance(prediction, dict) or not isinstance(prediction.get("id"), str):
-        raise ProviderError(nameless())
+        raise ProviderError(PREDICTION.nameless())
     await call.note(prediction["id"])
     return prediction
 
@@ -84,8 +84,8 @@ def has_ended(prediction: Mapping[str, Any]) -> bool:
 
 def _prediction(answer: Any) -> dict[str, Any]:
     if not isinstance(answer, dict) or not isinstance(answer.get("status"), str):
-        raise ProviderError(nameless())
+        raise ProviderError(PREDICTION.nameless())
     return answer
 
 
-_WORDS = Words(has_ended, of_look, overdue)
+_WORDS = Words(has_ended, PREDICTION.of_look, PREDICTION.overdue)

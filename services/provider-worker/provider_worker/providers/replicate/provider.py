@@ -16,7 +16,7 @@ from provider_worker.providers.polling import Pace
 from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.replicate import prices
 from provider_worker.providers.replicate.auditing import audit_prediction, files_of
-from provider_worker.providers.replicate.failures import before_the_call, of_known
+from provider_worker.providers.replicate.failures import PREDICTION, before_the_call
 from provider_worker.providers.replicate.fields import fill
 from provider_worker.providers.replicate.files import Keeper, with_files
 from provider_worker.providers.replicate.hosts import Hider
@@ -134,7 +134,7 @@ class ReplicateProvider(VendorProvider["Connection"]):
             found = await watch(connection, prediction, self._pace, listening.hear)
             output = await Keeper(connection, call.artifacts).keep(found.get("output"))
         except ProviderError as error:
-            raise ProviderError(of_known(error.failure, name)) from error
+            raise ProviderError(PREDICTION.of_known(error.failure, name)) from error
         shown = {member: value for member, value in found.items() if member not in _NOT_SHOWN}
         return Answer(self._hider.json({**shown, "output": output}), name)
 

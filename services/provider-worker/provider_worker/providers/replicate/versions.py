@@ -19,6 +19,7 @@ from provider_worker.providers.replicate.schemas import (
     speaks_in_pieces,
 )
 from provider_worker.providers.validation import PayloadSchema, UnusableSchema, at
+from provider_worker.providers.watching import undoubted
 
 MAX_VERSIONS = 256
 
@@ -119,5 +120,4 @@ def _not_found(reference: Reference, failure: Failure) -> Failure:
         issue = Issue(code="model_unknown", message=message, path="/model")
         return Failure(code="model_unknown", message=message, status=failure.status, issues=(issue,))
     message = f"What {reference} takes could not be looked up ({failure.code}). Nothing was called. {failure.message}"
-    message = message.replace(" The call may have happened.", "")
-    return failure.changed({"message": message, "uncertain": False})
+    return failure.changed({"message": undoubted(message), "uncertain": False})

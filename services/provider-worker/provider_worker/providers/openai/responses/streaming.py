@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from contracts.work import Failure
@@ -17,19 +18,21 @@ _SAID = ("response.output_text.delta", "response.refusal.delta")
 
 
 async def gather_response(
-    events: AsyncIterable[Any], progress: Progress, begun: Callable[[str], Awaitable[None]]
+    events: AsyncGenerator[Any], progress: Progress, begun: Callable[[str], Awaitable[None]]
 ) -> dict[str, Any]:
-    """Return the response that `events` lead up to; `begun` is told its id, `progress` hears its text meanwhile.
+    """Return the response that `events` lead up to, and hear no more of them; `begun` is told its id, `progress` its text meanwhile.
 
     Raises ProviderError: what would be tried again by itself is uncertain once something was heard, since that is paid for.
     """
     heard = _Heard()
     try:
-        async for event in events:
-            await heard.add(event, progress, begun)
+        async with contextlib.aclosing(events):
+            async for event in events:
+                await heard.add(event, progress, begun)
+                if heard.whole is not None:  # whether or not the server closes the connection
+                    break
     except ProviderError as error:
-        if heard.whole is None:
-            raise ProviderError(heard.doubted(error.failure)) from error
+        raise ProviderError(heard.doubted(error.failure)) from error
     if heard.whole is None:
         raise ProviderError(heard.doubted(unended()))
     if (end := of_end(heard.whole)) is not None:

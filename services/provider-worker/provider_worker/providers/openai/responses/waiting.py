@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.openai.responses.failures import (
-    RUNNING,
-    nameless,
-    of_end,
-    of_known,
-    of_known_end,
-    of_look,
-    overdue,
-)
+from provider_worker.providers.openai.responses.failures import RESPONSE, RUNNING, of_end, of_known_end
 from provider_worker.providers.polling import Pace, Words, until_ended
 
 if TYPE_CHECKING:
@@ -40,7 +32,7 @@ async def watch(connection: Connection, response: Mapping[str, Any], pace: Pace)
     try:
         found = await until_ended(response, look, pace, _WORDS)
     except ProviderError as error:
-        raise ProviderError(of_known(error.failure, name)) from error
+        raise ProviderError(RESPONSE.of_known(error.failure, name)) from error
     if (end := of_end(found)) is not None:
         raise ProviderError(of_known_end(end))
     return found
@@ -48,7 +40,7 @@ async def watch(connection: Connection, response: Mapping[str, Any], pace: Pace)
 
 def _response(answer: Any) -> dict[str, Any]:
     if not isinstance(answer, dict) or not isinstance(answer.get("status"), str):
-        raise ProviderError(nameless())
+        raise ProviderError(RESPONSE.nameless())
     return answer
 
 
@@ -56,4 +48,4 @@ def _has_ended(response: Mapping[str, Any]) -> bool:
     return response.get("status") not in (*RUNNING, None)
 
 
-_WORDS = Words(_has_ended, of_look, overdue)
+_WORDS = Words(_has_ended, RESPONSE.of_look, RESPONSE.overdue)

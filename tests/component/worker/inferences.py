@@ -1,0 +1,28 @@
+"""How tests ask HuggingFace for inferences: calls, and answers as they are read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contracts.work import CallIntent
+from provider_worker.fakes.memory import MemoryShelves
+from provider_worker.providers.base import Audit, Call
+from provider_worker.providers.huggingface import HuggingFaceProvider
+
+KEY = "hf_test_very_secret_token"
+
+
+def a_call(operation: str, shelves: MemoryShelves | None = None) -> Call:
+    """Return the circumstances of an attempt."""
+    return Call(operation, None, 1, "work-1:1", (shelves or MemoryShelves()).of("acme"))
+
+
+async def ask(
+    provider: HuggingFaceProvider, operation: str = "text", shelves: MemoryShelves | None = None, **given: Any
+) -> Audit:
+    """Have an answer made, and read it."""
+    said = {"provider": "huggingface", "model": "acme/tiny", "operation": operation, "prompt": "Hello", **given}
+    payload = await provider.create_payload(CallIntent(**said), None, [])
+    answer = await provider.execute(payload, a_call(operation, shelves))
+    assert answer.request_id
+    return await provider.audit_response(operation, payload, answer.raw)
