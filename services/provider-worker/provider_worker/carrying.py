@@ -18,7 +18,7 @@ from chassis.routes import Rules
 from contracts.runs.commands import FromWorker, RecordFailure, RecordStop
 from contracts.work import ExecuteOrder, Order, PrepareOrder
 from provider_worker import metrics
-from provider_worker.answers import failed, handed_back, prepared, to_record
+from provider_worker.answers import failed, handed_back, prepared, still_at_it, to_record
 from provider_worker.calling import Calls
 from provider_worker.checks.looking import Checks
 from provider_worker.claiming import Claiming
@@ -95,6 +95,11 @@ class Carrying:
         metrics.seconds_of(order.kind, name).observe(time.monotonic() - began)
         metrics.orders_of(order.kind, name, _outcome(answer)).inc()
         return True
+
+    async def say_taken(self, order: ExecuteOrder) -> None:
+        """Say that a doubted order has a worker now, before it counts as taken: the run waits long for one, and no longer for its death."""
+        if order.doubted:
+            await self._post.send(to_record(still_at_it(order, order.provider, datetime.now(UTC), 0)))
 
     async def say_lost(self, order: Order) -> None:
         """Answer what was ordered again and is not to be begun, since a worker did that which nobody has heard of since."""

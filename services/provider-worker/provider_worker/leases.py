@@ -24,13 +24,12 @@ class Lease:
         self._order = order
         self._provider = provider
         self._post = post
-        self.until = order.deadline
+        # A doubted order waits long for a worker; since it was said to have one, its lease is the usual.
+        taken = isinstance(order, ExecuteOrder) and order.doubted
+        self.until = datetime.now(UTC) + timedelta(seconds=order.lease_seconds) if taken else order.deadline
         self._said = 0
         self._saying: asyncio.Task[None] | None = None
-        self._timer: asyncio.Handle
-        # A doubted order waits long for a worker: from now on it has one, whose death is to be noticed soon.
-        taken_late = isinstance(order, ExecuteOrder) and order.doubted
-        self._timer = asyncio.get_running_loop().call_soon(self._begin) if taken_late else self._wait()
+        self._timer = self._wait()
 
     def let_go(self) -> None:
         """Say nothing more."""

@@ -106,6 +106,8 @@ class Worker:
         fresh = [order for order in orders if not self._seen.has(order) and not self._is_late(order)]
         self._start([order for order in fresh if isinstance(order, PrepareOrder)])
         calls = {key_of(order): order for order in fresh if isinstance(order, ExecuteOrder)}
+        for order in calls.values():
+            await self.carrying.say_taken(order)
         self._start([calls.pop(key) for key, order in [*calls.items()] if self._waits_for_its_turn(order)])
         if not calls:
             return True

@@ -131,9 +131,10 @@ async def test_a_call_that_can_be_asked_about_is_noted_before_it_goes_on(execute
 async def test_a_doubted_call_that_nobody_began_is_begun(
     gated: tuple[Bench, Gated], execute_order: MakeExecute
 ) -> None:
-    """A20: it cannot have happened. That it is in hands now is said at once, since the run waits long for that."""
+    """A20: it cannot have happened. That it is in hands now is said before its offset counts: a death after that is noticed soon."""
     bench, provider = gated
     await bench.take(execute_order(doubted=True, lease_seconds=3600))
+    assert bench.taken == [{0: 1}]
     (said,) = await bench.post.until(1)
     assert isinstance(said, ExtendLease)
     await provider.until_begun(1)
@@ -149,9 +150,10 @@ async def test_a_doubted_call_that_a_worker_began_is_said_to_be_lost(
     order = execute_order(doubted=True)
     await bench.claims.claim([order], "another")
     await bench.take(order, execute_order())
-    said = next(one for one in await bench.post.until(1) if one.work_id == order.work_id)
-    assert isinstance(said, RecordFailure)
-    assert (said.failure.code, said.failure.uncertain) == ("worker_lost", True)
+    about = [one for one in await bench.post.until(2) if one.work_id == order.work_id]
+    assert isinstance(about[0], ExtendLease)
+    assert isinstance(about[-1], RecordFailure)
+    assert (about[-1].failure.code, about[-1].failure.uncertain) == ("worker_lost", True)
     assert order.work_id not in "".join(provider.begun)
 
 
