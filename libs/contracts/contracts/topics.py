@@ -37,6 +37,10 @@ EVENTS = Topic("run.events", PARTITIONS, 30 * DAY, "what happened: one record an
 WORK = Topic("provider.work", PARTITIONS, 7 * DAY, "prepare and execute orders, keyed by run")
 OUTCOMES = Topic("run.outcomes", PARTITIONS, HOUR, "accepted or refused, by command, in the partition the asker named")
 CATALOG = Topic("provider.catalog", PARTITIONS, None, "what the providers offer, keyed by provider")
+
+ALL_PROVIDERS = "providers"
+"""The header of an announcement that names all which its worker makes at once, with commas between."""
+
 PARTIALS = Topic(
     "run.partials", PARTITIONS, HOUR, "what running calls have said so far, keyed by run; pieces may be lost"
 )

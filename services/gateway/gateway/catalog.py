@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import structlog
 
 from contracts.kafka import RawRecord, dead_letter
+from contracts.topics import ALL_PROVIDERS
 from contracts.work import Capabilities
 from gateway import metrics
 from gateway.ports import SendAll
@@ -18,16 +19,22 @@ class NothingAnnounced(Exception):
     """No provider worker has announced itself yet."""
 
 
+class StillAnnouncing(NothingAnnounced):
+    """The providers are being announced just now; the one that is asked for may be among them."""
+
+
 class Catalog:
     """The newest word of each provider. Every gateway reads all of it, from the beginning."""
 
     def __init__(self, send_all: SendAll) -> None:
         self._send_all = send_all
         self._providers: dict[str, Capabilities] = {}
+        self._told_of: set[str] = set()
 
     async def on_records(self, records: Sequence[RawRecord]) -> None:
         """Take in announcements; one without a value takes its provider back."""
         for record in records:
+            self._told_of |= _told_of(record)
             try:
                 self.announce((record.key or b"").decode(), record.value)
             except ValueError as error:
@@ -39,6 +46,7 @@ class Catalog:
         """Take in one announcement. Raises ValueError when it says nothing."""
         if value is None:
             self._providers.pop(provider, None)
+            self._told_of.discard(provider)
         else:
             capabilities = Capabilities.model_validate_json(value)
             self._providers[capabilities.provider] = capabilities
@@ -53,7 +61,17 @@ class Catalog:
             return self._providers[name]
         return next((offer for offer in self.all() if name in offer.tool_names), None)
 
+    def check_complete(self) -> None:
+        """Raise StillAnnouncing while there are providers that were told of and have not announced themselves."""
+        if not self._told_of <= self._providers.keys():
+            raise StillAnnouncing(StillAnnouncing.__doc__)
+
     async def check(self) -> None:
         """Raise NothingAnnounced unless there is something to choose from."""
         if not self._providers:
             raise NothingAnnounced(NothingAnnounced.__doc__)
+
+
+def _told_of(record: RawRecord) -> set[str]:
+    said = b",".join(value for name, value in record.headers or () if name == ALL_PROVIDERS)
+    return set(filter(None, said.decode(errors="replace").split(",")))

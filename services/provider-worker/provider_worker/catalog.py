@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 import structlog
 
 from contracts.kafka import KafkaError, Outgoing
-from contracts.topics import CATALOG
+from contracts.topics import ALL_PROVIDERS, CATALOG
 from contracts.work import Capabilities
 from provider_worker.failures import log_bug
 from provider_worker.limits.circuits import Circuits
@@ -26,23 +27,28 @@ async def announce_for_ever(
     """Announce at once, when a circuit changes, and again every minute: what a provider says of its limits changes."""
     while True:
         with contextlib.suppress(KafkaError):  # the gateway keeps what was said last
-            await announce(registry, post, sanitizer, circuits)
-            if routes is not None:
-                await post.send(_announcement(routes))
+            await announce(registry, post, sanitizer, circuits, routes)
         await circuits.until_changed(EVERY_SECONDS)
 
 
-async def announce(registry: Registry, post: Post, sanitizer: Sanitizer, circuits: Circuits) -> None:
-    """Announce every provider, keyed by its name; one that cannot tell is logged and left out."""
+async def announce(
+    registry: Registry, post: Post, sanitizer: Sanitizer, circuits: Circuits, routes: Capabilities | None = None
+) -> None:
+    """Announce every provider, keyed by its name; one that cannot tell is logged and left out.
+
+    Each announcement names all of them, so that who has read a part knows that there is more.
+    """
+    offers = [] if routes is None else [routes]
     for provider in registry:
         try:
             offered = await provider.get_capabilities()
-            capabilities = offered.changed({"circuit": circuits.state_of(provider.name)})
+            offers.append(offered.changed({"circuit": circuits.state_of(provider.name)}))
         except Exception as error:
             log_bug(error, provider.name, sanitizer)
-            continue
-        await post.send(_announcement(capabilities))
+    names = ",".join(offer.provider for offer in offers).encode()
+    await asyncio.gather(*(post.send(_announcement(offer, names)) for offer in offers))
 
 
-def _announcement(capabilities: Capabilities) -> Outgoing:
-    return Outgoing(CATALOG.name, capabilities.provider.encode(), capabilities.model_dump_json().encode())
+def _announcement(offer: Capabilities, names: bytes) -> Outgoing:
+    headers = [(ALL_PROVIDERS, names), ("content-type", b"application/json")]
+    return Outgoing(CATALOG.name, offer.provider.encode(), offer.model_dump_json().encode(), headers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contracts.work import Capabilities
-from gateway.catalog import Catalog, NothingAnnounced
+from gateway.catalog import Catalog, NothingAnnounced, StillAnnouncing
 from support.projecting import Letters, Record
 
 
@@ -51,6 +51,19 @@ async def test_the_newest_word_of_a_provider_counts() -> None:
     assert catalog.find("old") is None
     assert catalog.find("new") is not None
     assert catalog.find("b") is None
+
+
+async def test_while_the_announcements_come_in_an_unknown_name_may_be_among_them() -> None:
+    """Each names all that its worker announces: who has read one of two cannot say yet that there is no other."""
+    catalog = Catalog(Letters().send_all)
+    header = [("providers", b"a,b")]
+    await catalog.on_records([Record(offer("a"), key=b"a", topic="provider.catalog", headers=header)])
+    with pytest.raises(StillAnnouncing):
+        catalog.check_complete()
+    await catalog.on_records([Record(offer("b"), key=b"b", topic="provider.catalog", headers=header)])
+    catalog.check_complete()
+    await catalog.on_records([Record(None, key=b"b", topic="provider.catalog")])
+    catalog.check_complete()
 
 
 async def test_an_announcement_that_says_nothing_is_a_dead_letter() -> None:

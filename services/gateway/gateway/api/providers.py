@@ -36,12 +36,13 @@ def offering(catalog: Catalog) -> APIRouter:
         "/providers/{name}",
         summary="Read a provider's capabilities",
         response_model=Capabilities,
-        responses=problems("provider_not_found", "validation_failed"),
+        responses=problems("provider_not_found", "validation_failed", "unavailable"),
     )
     async def read_provider(name: str, _: Annotated[NoParameters, Query()]) -> Response:
         """Return one provider, by its name or by the name of a tool that stands for it."""
         offer = catalog.find(name)
         if offer is None:
+            catalog.check_complete()
             raise Problem("provider_not_found", f"there is no provider {name}")
         return _json(offer)
 

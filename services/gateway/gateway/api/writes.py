@@ -94,6 +94,7 @@ class Writes:
         await self._catalog.check()
         offer = self._catalog.find(start.request.provider)
         if offer is None:
+            self._catalog.check_complete()
             known = ", ".join(offer.provider for offer in self._catalog.all())
             said = f"there is no provider {start.request.provider!r}; known are {known}"
             raise invalid([issue(start.provider_at, "provider_unknown", said)])
