@@ -43,20 +43,23 @@ class Watcher:
 
     async def hears(self, run_id: str) -> Json:
         """Show what the run's call says as it says it; return the request to look at its answer. Raises NotAsToldError."""
-        said = ""
+        said, request = "", None
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                while True:
+                # The request travels on a topic of its own, and may overtake the first words as well as the last.
+                while request is None or not said:
                     message: Json = json.loads(await self._socket.recv())
                     if message["type"] == "HITL_PARTIAL_OUTPUT" and message["run_id"] == run_id:
                         print("" if said else "  ", message["text"], sep="", end="", flush=True)
                         said += message["text"]
                     if message["type"] == "HITL_APPROVAL_REQUEST" and message["run_id"] == run_id:
-                        print()
-                        expect(said != "", "nothing was heard of the call while it ran")
-                        return message
+                        request = message
         except TimeoutError:
-            raise NotAsToldError(f"the call has no answer within {PATIENCE_SECONDS:g} s") from None
+            missing = "no answer" if said else "said nothing while it ran"
+            raise NotAsToldError(f"the call has {missing}, after {PATIENCE_SECONDS:g} s") from None
+        answer = str(request["checkpoint"]["subject"].get("text", ""))
+        print(answer.removeprefix(said) if answer.startswith(said) else "")
+        return request
 
     async def approves(self, request: Json) -> Json:
         """Approve what `request` asks for, and return what became of it."""
