@@ -47,7 +47,7 @@ class PushedPartialOutput(Message):
 
 
 class StopCall(_AboutCall):
-    """The run was cancelled: whoever makes this call ends it, and says what was spent.
+    """The run is over: whoever makes this call ends it, and says what was spent.
 
     `provider_call_id` is the provider's id of it where one was noted; then the provider is asked to stop even if no worker runs it.
     """

@@ -58,7 +58,7 @@ async def draft(
 
     Raises ProviderError and StorageUnavailable.
     """
-    capabilities = (await provider.get_capabilities()).changed({"circuit": circuit})
+    capabilities = await provider.get_capabilities()
     intent = settle(order.intent, provider, capabilities)
     attachments, missing = await find_attachments(shelves.of(order.tenant), intent.attachments)
     created = await provider.create_payload(intent, order.tool, attachments)
@@ -80,7 +80,7 @@ async def draft(
         estimate=await provider.estimate_cost(operation, payload),
         signals=provider.score_payload(payload, issues),
         safe_to_repeat=capabilities.safe_to_repeat,
-        capabilities=capabilities if order.with_capabilities else None,
+        capabilities=capabilities.changed({"circuit": circuit}) if order.with_capabilities else None,
         intent_schema=_intent_schema(order.intent, registry, capabilities) if order.with_capabilities else None,
     )
     return Draft(intent, prepared)

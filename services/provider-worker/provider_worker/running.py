@@ -76,7 +76,7 @@ class Running:
             group=GROUP,
             fetch_wait_ms=settings.fetch_wait_ms,
         )
-        self._stops = subscribe_partitions(
+        subscribe_partitions(
             self._broker,
             STOPS,
             range(STOPS.partitions),

@@ -120,7 +120,7 @@ class NoteCall(_AboutWork):
 
 
 class RecordStop(_AboutWork):
-    """The call of a cancelled run has ended."""
+    """A call that went on though its run was over has ended."""
 
     kind: Literal["record-stop.v1"] = "record-stop.v1"
     ending: Ending

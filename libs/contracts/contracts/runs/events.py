@@ -90,7 +90,7 @@ class CallFailed(_Answered):
 
 
 class CallStopped(_Answered):
-    """The call that was running when its run was cancelled has ended, and what it cost as far as that is known."""
+    """A call that went on though its run was over has ended, and what it cost as far as that is known."""
 
     kind = "call-stopped.v1"
     ending: Ending

@@ -63,14 +63,8 @@ def _changes(run: Run, event: e.Event, record: e.RunEvent) -> dict[str, Any]:
             return _approved(run, event)
         case e.RouteFellBack(failed=candidate):
             # What a person approved stays approved, and nothing else: other bytes go back to them.
-            anew: dict[str, Any] = {
-                "failed": None,
-                "preparation": None,
-                "payload": None,
-                "issues": (),
-                "cleared": frozenset(),
-            }
-            return {**anew, "tried": (*run.tried, candidate)}
+            forgotten = {"failed": None, "preparation": None, "payload": None}
+            return {**forgotten, "issues": (), "cleared": frozenset(), "tried": (*run.tried, candidate)}
         case e.RunPaused() | e.RunResumed():
             return {"paused_at": record.at if isinstance(event, e.RunPaused) else None}
         case e.RunRetried():

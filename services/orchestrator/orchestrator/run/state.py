@@ -71,7 +71,7 @@ class Run:
 
     `intent`, `payload` and `response` are as they stand now, changed by people or policy; `cleared` are the steps that
     were approved or passed for them; `approved_sha256` is what a person approved as payload, and `approved_for` for whom, None where policy did;
-    `payload_sha256` is what the last call was ordered with; `stopping` is the call that was in a worker's hands when the run was cancelled;
+    `payload_sha256` is what the last call was ordered with; `stopping` is a call that goes on though the run is over;
     `tried` is what a route chose before and fell back from.
     """
 

@@ -1,4 +1,4 @@
-"""What becomes of a call that was running when its run was cancelled: nobody waits for its answer, but what it cost is recorded."""
+"""What becomes of a call that goes on though its run is over: nobody waits for its answer, but what it cost is recorded."""
 
 from __future__ import annotations
 

@@ -6,12 +6,8 @@ from datetime import datetime
 
 from contracts.runs import commands as c
 from contracts.runs import events as e
-from orchestrator.run.advance import (
-    next_event,
-)
-from orchestrator.run.errors import (
-    RunNotFound,
-)
+from orchestrator.run.advance import next_event
+from orchestrator.run.errors import RunNotFound
 from orchestrator.run.evolve import evolve
 from orchestrator.run.state import Run
 

@@ -12,9 +12,7 @@ from orchestrator.run.advance import (
     order_call,
     order_preparation,
 )
-from orchestrator.run.errors import (
-    StaleWork,
-)
+from orchestrator.run.errors import StaleWork
 from orchestrator.run.failing import is_uncertain
 from orchestrator.run.state import Failed, Run, Work, WorkKind
 from orchestrator.run.stopping import give_up, is_about, lease_extended, wind_up
