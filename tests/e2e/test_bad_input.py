@@ -133,6 +133,17 @@ async def test_an_edit_that_breaks_the_schema_records_nothing(ann: User) -> None
     assert (await ann.view(run_id))["version"] == before["version"]
 
 
+async def test_a_page_of_another_host_can_neither_start_nor_approve(ann: User) -> None:
+    """Browsers send both without asking anybody, as long as the body is called nothing."""
+    run_id = (await ann.start(hitl=TWO))["run_id"]
+    before = await ann.until(run_id, "payload_review")
+    foreign = {"Origin": "https://evil.example"}
+    for path, body in (("/hitl/runs", b'{"prompt": "x"}'), (f"/hitl/runs/{run_id}/approve", b"")):
+        answer = await ann.http.post(path, content=body, headers=foreign)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert (await ann.view(run_id))["version"] == before["version"]
+
+
 async def test_a_decision_on_a_finished_run_says_what_is_possible(ann: User) -> None:
     """409 with the state and the pending actions; with the old checkpoint's id, the decision."""
     run_id = (await ann.start(hitl={"policy": "require_human", "allowed_steps": ["response_review"]}))["run_id"]

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis import failpoints
 from chassis.limits import Limits
+from chassis.origins import ORIGIN
 from chassis.routes import Routes
 
 PREFIX = "COUNTERSIGN_"
@@ -67,6 +68,11 @@ class Settings(BaseSettings):
     )
     worker_port: int = Field(
         8003, alias="COUNTERSIGN_WORKER_PORT", ge=0, le=65535, description="Port of health and metrics."
+    )
+    origins: str | None = Field(
+        None,
+        alias="COUNTERSIGN_ORIGINS",
+        description="Pages that may write beside those of the host itself, as origins with commas between: `https://sign.example`.",
     )
     gateway_url: str | None = Field(
         None, alias="COUNTERSIGN_GATEWAY_URL", description="Where the notifier reads snapshots."
@@ -170,6 +176,21 @@ class Settings(BaseSettings):
             raise PydanticCustomError("url", "not a URL that begins with postgresql://")
         return url
 
+    @field_validator("origins")
+    @classmethod
+    def _is_origins(cls, origins: str | None) -> str | None:
+        for origin in _named(origins):
+            if not ORIGIN.fullmatch(origin):
+                raise PydanticCustomError(
+                    "origins", "{origin} is no origin, such as https://sign.example", {"origin": repr(origin)}
+                )
+        return origins
+
+    @property
+    def allowed_origins(self) -> frozenset[str]:
+        """Pages of other hosts that may write, as browsers name them."""
+        return frozenset(origin.lower() for origin in _named(self.origins))
+
     @property
     def gateway(self) -> str:
         """Where the gateway answers, as a URL without a trailing slash."""
@@ -206,6 +227,10 @@ def _refuse_unknown() -> None:
     for name in sorted({*os.environ, *dotenv_values(".env")}):
         if name.upper().startswith(PREFIX) and name.upper() not in {*known, failpoints.VARIABLE}:
             raise SettingsError(f"{name}: no such setting; known are {', '.join(sorted(known))}")
+
+
+def _named(several: str | None) -> list[str]:
+    return [one.strip() for one in (several or "").split(",") if one.strip()]
 
 
 def _is_loopback(host: str) -> bool:

@@ -19,6 +19,7 @@ from gateway.api.reads import reading, reading_at_once
 from gateway.api.writes import Writes
 from gateway.front import Front
 from gateway.metrics import CountRequests
+from gateway.origins import OwnPages
 from gateway.problems import HANDLERS
 from gateway.running import Running
 
@@ -60,6 +61,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(offering(running.catalog))
     app.include_router(documenting())
     often = writes.endpoints() | reading_at_once(running.following, settings.outcome_wait_seconds)
-    app.middleware_stack = Front(app.build_middleware_stack(), often)
+    app.middleware_stack = OwnPages(Front(app.build_middleware_stack(), often), settings.allowed_origins)
     app.state.background = background
     return app

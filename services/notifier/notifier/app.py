@@ -30,7 +30,7 @@ def create_app(settings: Settings, limits: Limits | None = None) -> Starlette:
     hub, snapshots = Hub(EVENTS.partitions, limits), Snapshots(settings.gateway)
     feed = Feed(hub, Memory(), snapshots.history)
     running = Running(settings, hub, feed, background)
-    sockets = Sockets(Surroundings(hub, snapshots, running.ask, feed.caught_up))
+    sockets = Sockets(Surroundings(hub, snapshots, running.ask, feed.caught_up), settings.allowed_origins)
     streams = EventStreams(hub, snapshots, feed.caught_up)
     background.on_stop(hub.stop)
     health.add("kafka", running.check_kafka)

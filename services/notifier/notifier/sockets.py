@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,13 +17,14 @@ from http import HTTPStatus
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from chassis.origins import is_welcome
 from notifier import metrics
 from notifier.adapters.snapshots import GatewayAway, Snapshots
 from notifier.beginning import begin
 from notifier.clients import Client, Dropped
 from notifier.conversation import Conversation
 from notifier.decisions import Ask, Misunderstood
-from notifier.handshake import Watch, is_welcome, read_watch
+from notifier.handshake import Watch, read_watch
 from notifier.hub import Hub, Overtaken
 from notifier.messages import Snapshot
 from notifier.problems import problem
@@ -52,16 +53,17 @@ class Surroundings:
 
 
 class Sockets:
-    """Serves `/ws`."""
+    """Serves `/ws`, to programs, to pages of the host that is asked, and to those of `others`."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: Surroundings, others: Collection[str] = ()) -> None:
         self._surroundings = surroundings
+        self._others = others
 
     async def endpoint(self, websocket: WebSocket) -> None:
         """Serve one connection from its handshake to its end."""
         path = websocket.url.path
-        if not is_welcome(websocket.headers):
-            detail = f"a page of {websocket.headers['origin']} may not connect to this host"
+        if not is_welcome(websocket.headers, self._others):
+            detail = f"a page of {websocket.headers['origin']} may not connect to this host; see COUNTERSIGN_ORIGINS"
             await websocket.send_denial_response(problem(HTTPStatus.FORBIDDEN, "forbidden", detail, path))
             return
         try:

@@ -16,6 +16,7 @@ from chassis.settings import Settings
 from gateway.app import create_app
 from gateway.front import Front
 from gateway.metrics import REQUESTS
+from gateway.origins import OwnPages
 from gateway.ports import Away
 from gateway.problems import Problem
 
@@ -97,7 +98,8 @@ async def test_an_error_of_ours_is_answered_and_raised() -> None:
 def test_every_shortcut_leads_where_the_application_leads() -> None:
     """What the front answers is a route of the application too: documented, and there for whoever comes the long way."""
     app = create_app(Settings())
-    front = app.middleware_stack
+    assert isinstance(app.middleware_stack, OwnPages)
+    front = app.middleware_stack.app
     assert isinstance(front, Front)
     assert {method for method, _ in front.endpoints} == {"GET", "POST"}
     assert all(_leads(app, method, path) for method, path in front.endpoints)
