@@ -66,6 +66,11 @@ class Watched:
     partition: int = 0
 
 
+ANN = Watched(user_id="ann", session_id="s1")
+ANN_TOO = Watched(user_id="ann", session_id="s2")
+BOB = Watched(user_id="bob", session_id="s1")
+
+
 class Talker:
     """Publishes on a hub as a feed would: the offsets of each partition in turn, the cursors as the hub gives them."""
 

@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from apache_kafka.broker import RealKafka
+from component.gateway.over_http import PAYLOAD
 from contracts.topics import COMMANDS
 from local_stack.ports import LOOPBACK, free_port
 from local_stack.postgres import Postgres
@@ -26,7 +27,6 @@ from support.postgres import running
 from support.records import records_of
 from support.stack import Stack, running_stack
 
-PAYLOAD = {"policy": "require_human", "allowed_steps": ["payload_review"]}
 SHORT = {"COUNTERSIGN_OUTCOME_WAIT_SECONDS": "2"}
 
 

@@ -1,28 +1,24 @@
-"""Reading over HTTP: views, lists, histories, streams, files, providers, and what bad parameters get."""
+"""Reading runs over HTTP: views, lists, histories and streams, as they were recorded and published."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 import pytest_asyncio
 
+from component.gateway.over_http import PAYLOAD, problem
+from component.gateway.stories import FINISHED
 from contracts.kafka import Outgoing, Producer
 from contracts.topics import EVENTS
-from support.asking import approve, at_payload_review, executed
 from support.client import User, until
 from support.projecting import appending_at, history_of, view_of
 from support.records import records_of
 from support.stack import Stack
-
-PAYLOAD = {"policy": "require_human", "allowed_steps": ["payload_review"]}
-FINISHED = at_payload_review().given(approve(), executed(), approve())
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -38,14 +34,6 @@ async def publish(producer: Producer, run_id: UUID, *events: bytes) -> None:
     """Put events, or what pretends to be some, on the topic."""
     for event in events:
         await producer.send(Outgoing(EVENTS.name, str(run_id).encode(), event))
-
-
-def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """Expect a problem document and return it."""
-    assert answer.headers["content-type"] == "application/problem+json", answer.text
-    document = dict(answer.json())
-    assert (answer.status_code, document["status"], document["code"]) == (status, status, code), document
-    return document
 
 
 async def test_a_view_is_read_as_it_was_answered(ada: User) -> None:
@@ -71,36 +59,6 @@ async def test_a_version_that_does_not_come_is_503_and_says_how_far_it_is(ada: U
 async def test_a_run_that_is_not_there_is_404(ada: User, run_id: str, path: str) -> None:
     """Whatever is asked of it."""
     problem(await ada.http.get(f"/hitl/runs/{run_id}{path}"), 404, "run_not_found")
-
-
-@pytest.mark.parametrize(
-    ("path", "names"),
-    [
-        ("/hitl/runs?stat=created", ["/stat"]),
-        ("/hitl/runs?state=waiting", ["/state"]),
-        ("/hitl/runs?limit=0", ["/limit"]),
-        ("/hitl/runs?limit=201", ["/limit"]),
-        ("/hitl/runs?limit=ten", ["/limit"]),
-        ("/hitl/runs?cursor=abc", ["/cursor"]),
-        ("/hitl/runs?session_id=%00", ["/session_id"]),
-        ("/hitl/runs?user_id=", ["/user_id"]),
-        ("/hitl/runs?session_id=" + "x" * 201, ["/session_id"]),
-        ("/hitl/approvals?step=lunch&group=%0a", ["/step", "/group"]),
-        ("/hitl/approvals?state=created", ["/state"]),
-        (f"/hitl/runs/{uuid4()}?version=1", ["/version"]),
-        (f"/hitl/runs/{uuid4()}?min_version=0", ["/min_version"]),
-        (f"/hitl/runs/{uuid4()}?min_version={2**64}", ["/min_version"]),
-        (f"/hitl/runs/{uuid4()}/history?after=-1", ["/after"]),
-        (f"/hitl/runs/{uuid4()}/history?limit=1001", ["/limit"]),
-        (f"/hitl/runs/{uuid4()}/events?after=1", ["/after"]),
-        (f"/hitl/artifacts/{'0' * 64}?download=1", ["/download"]),
-        ("/providers?name=x", ["/name"]),
-    ],
-)
-async def test_a_bad_parameter_is_named(ada: User, path: str, names: list[str]) -> None:
-    """422 at each, and that it is the query that is meant."""
-    document = problem(await ada.http.get(path), 422, "validation_failed")
-    assert [(issue["path"], issue["in"]) for issue in document["issues"]] == [(name, "query") for name in names]
 
 
 async def test_a_history_has_the_records_as_they_were_published(ada: User, site: Stack) -> None:
@@ -232,105 +190,3 @@ async def test_an_id_that_is_none_is_named(ada: User, last: str) -> None:
     """The id of an event is its version."""
     answer = await ada.http.get(f"/hitl/runs/{uuid4()}/events", headers={"Last-Event-ID": last})
     assert problem(answer, 422, "validation_failed")["issues"][0]["path"] == "/Last-Event-ID"
-
-
-async def upload(user: User, body: bytes, media_type: str, **query: str) -> httpx.Response:
-    """Send a file."""
-    return await user.http.post("/hitl/artifacts", files={"file": ("f", body, media_type)}, params=query)
-
-
-async def test_a_file_comes_back_as_it_was_and_is_kept_once(ada: User) -> None:
-    """By the hash of its content, for ever: whoever has it need not fetch it again."""
-    body = b"\x89PNG\r\n\x1a\n" + uuid4().bytes
-    answers = [await upload(ada, body, "application/octet-stream", session_id="s1") for _ in range(2)]
-    sha256 = hashlib.sha256(body).hexdigest()
-    kept = {"artifact": f"artifact:sha256:{sha256}", "size": len(body), "media_type": "image/png"}
-    assert [(answer.status_code, answer.json()) for answer in answers] == [(201, kept)] * 2
-    read = await ada.http.get(answers[0].headers["location"])
-    assert (read.content, read.headers["content-type"]) == (body, "image/png")
-    assert read.headers["etag"] == f'"{sha256}"'
-    assert "immutable" in read.headers["cache-control"]
-    assert "content-disposition" not in read.headers
-    again = await ada.http.get(f"/hitl/artifacts/{sha256}", headers={"If-None-Match": f'"{sha256}"'})
-    assert (again.status_code, again.content) == (304, b"")
-
-
-@pytest.mark.parametrize("media_type", ["text/html", "image/svg+xml", "application/octet-stream"])
-async def test_a_file_that_could_act_is_downloaded_and_never_shown(ada: User, media_type: str) -> None:
-    """No sniffing, no scripts, no frame: what somebody uploads runs in nobody's browser."""
-    stored = await upload(ada, f"<svg onload='alert(1)'>{uuid4()}</svg>".encode(), media_type)
-    read = await ada.http.get(stored.headers["location"])
-    assert read.headers["content-type"].partition(";")[0] == media_type
-    assert read.headers["content-disposition"].startswith("attachment")
-    assert read.headers["x-content-type-options"] == "nosniff"
-    assert "sandbox" in read.headers["content-security-policy"]
-
-
-async def test_bad_uploads_get_their_problem(ada: User) -> None:
-    """No form, no file, a field too many, a broken form, one file too many, too large by far."""
-    url = "/hitl/artifacts"
-    problem(await ada.http.post(url, content=b"x"), 415, "unsupported_media_type")
-    missing = problem(await ada.http.post(url, files={"other": b"x"}), 422, "validation_failed")
-    assert {issue["path"] for issue in missing["issues"]} == {"/other", "/file"}
-    extra = problem(await ada.http.post(url, files={"file": b"x"}, data={"note": "y"}), 422, "validation_failed")
-    assert extra["issues"][0]["path"] == "/note"
-    two = [("file", ("a", b"1")), ("file", ("b", b"2"))]
-    problem(await ada.http.post(url, files=two), 422, "validation_failed")
-    headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    problem(await ada.http.post(url, content=b"--x\r\nnonsense", headers=headers), 422, "validation_failed")
-    problem(
-        await ada.http.post(url, content=b"", headers={"Content-Type": "multipart/form-data"}), 422, "validation_failed"
-    )
-    problem(await upload(ada, b"x", "text/plain", session_id="\x00"), 422, "validation_failed")
-    problem(await upload(ada, b"x" * 30_000_000, "text/plain"), 413, "payload_too_large")
-    problem(await ada.http.get(f"{url}/{'0' * 64}"), 404, "artifact_not_found")
-    problem(await ada.http.get(f"{url}/short"), 404, "artifact_not_found")
-    assert (await upload(ada, b"fine", "text/plain")).status_code == 201
-
-
-async def test_the_providers_say_what_they_offer(ada: User) -> None:
-    """All, one by its name, one by its tool's name, and none."""
-    offers = {offer["provider"]: offer for offer in (await ada.http.get("/providers")).json()["items"]}
-    assert (await ada.http.get("/providers/sandbox")).json() == offers["sandbox"]
-    tool = offers["sandbox"]["tool_names"][0]
-    assert (await ada.http.get(f"/providers/{tool}")).json() == offers["sandbox"]
-    problem(await ada.http.get("/providers/nobody"), 404, "provider_not_found")
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status", "code", "allow"),
-    [
-        ("GET", "/nothing", 404, "not_found", None),
-        ("GET", "/hitl/runs/a/b/c", 404, "not_found", None),
-        ("DELETE", "/hitl/runs", 405, "method_not_allowed", "GET, POST"),
-        ("GET", f"/hitl/runs/{uuid4()}/approve", 405, "method_not_allowed", "POST"),
-        ("PUT", f"/hitl/runs/{uuid4()}", 405, "method_not_allowed", "GET"),
-    ],
-)
-async def test_what_no_route_takes_is_a_problem_too(
-    ada: User, method: str, path: str, status: int, code: str, allow: str | None
-) -> None:
-    """With the methods that the path does take."""
-    answer = await ada.http.request(method, path)
-    problem(answer, status, code)
-    assert answer.headers.get("allow") == allow
-
-
-async def test_the_front_page_leads_to_the_documentation(ada: User) -> None:
-    """And its document is served."""
-    answer = await ada.http.get("/")
-    assert (answer.is_redirect, answer.headers["location"]) == (True, "/docs")
-    assert (await ada.http.get("/docs")).status_code == 200
-    assert (await ada.http.get("/openapi.json")).json()["info"]["title"] == "Countersign"
-
-
-async def test_requests_are_counted_by_route_and_never_by_path(ada: User) -> None:
-    """A metric's label is none of the infinitely many ids."""
-    run_id = (await ada.start(hitl=PAYLOAD))["run_id"]
-    await ada.post(run_id, "pause")
-    metrics = (await ada.http.get("/metrics")).text
-    line = 'countersign_gateway_requests_total{method="POST",route="/hitl/runs/{run_id}/pause",status="200"}'
-    assert line in metrics
-    assert run_id not in metrics
-    for name in ("countersign_gateway_outcome_seconds_count", "countersign_projection_events_total"):
-        assert name in metrics

@@ -9,23 +9,14 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from component.gateway.over_http import PAYLOAD, problem
 from support.client import User
 from support.stack import Stack
-
-PAYLOAD = {"policy": "require_human", "allowed_steps": ["payload_review"]}
 
 
 async def waiting(user: User) -> dict[str, Any]:
     """Return the view of a new run that waits at its payload."""
     return await user.until((await user.start(hitl=PAYLOAD))["run_id"], "payload_review")
-
-
-def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """Expect a problem document and return it."""
-    assert answer.headers["content-type"] == "application/problem+json", answer.text
-    document = dict(answer.json())
-    assert (answer.status_code, document["status"], document["code"]) == (status, status, code), document
-    return document
 
 
 async def test_a_start_is_answered_with_the_view_and_its_place(ada: User) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -157,13 +158,7 @@ async def test_a_client_that_leaves_is_forgotten(notifier: Tower, press: Press) 
     """Its place in the hub is given back."""
     run = moved(FINISHED)
     await press.publish(*run[:1])
-
-    async def clients() -> float:
-        lines = (await notifier.http.get("/metrics")).text.splitlines()
-        return next(
-            float(line.split()[-1]) for line in lines if line.startswith('countersign_notifier_clients{edge="sse"}')
-        )
-
+    clients = partial(notifier.metric, 'countersign_notifier_clients{edge="sse"}')
     async with reading(notifier, run[0].run_id) as stream:
         await stream.next()
         assert await clients() >= 1

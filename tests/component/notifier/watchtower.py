@@ -75,6 +75,11 @@ class Tower:
         """Return what each check says."""
         return dict((await self.http.get("/health/ready")).json()["checks"])
 
+    async def metric(self, name: str) -> float:
+        """Return a sample of its metrics by name and labels, 0 where there is none yet."""
+        lines = (await self.http.get("/metrics")).text.splitlines()
+        return next((float(line.split()[-1]) for line in lines if line.startswith(f"{name} ")), 0.0)
+
     async def until_ready(self) -> None:
         """Wait until every check is well."""
 
@@ -123,6 +128,17 @@ class Press:
         records = [Outgoing(EVENTS.name, key.hex().encode(), value) for key, value in zip(keys, values, strict=True)]
         for sent in await self.producer.send_all(records):
             await sent
+
+
+def updates(messages: Sequence[dict[str, Any]], run_id: object) -> list[int]:
+    """Return the versions of a run that were told."""
+    return [m["version"] for m in messages if m["type"] == "HITL_STATUS_UPDATE" and m["run_id"] == str(run_id)]
+
+
+async def through(watching: Watching, event: RunEvent) -> list[dict[str, Any]]:
+    """Listen up to an event; return all that was said on this connection."""
+    await watching.until("HITL_STATUS_UPDATE", run_id=str(event.run_id), version=event.version)
+    return watching.seen
 
 
 Answer = Callable[[AnyCommand], Outcome | None]

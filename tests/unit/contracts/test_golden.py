@@ -17,6 +17,7 @@ from contracts.runs.events import EVENT_KINDS, RunEvent
 from contracts.runs.outcomes import Outcome, parse_outcome
 from contracts.work import Capabilities, Order, parse_order
 from support import golden
+from support.samples import samples
 
 HOW = "PYTHONPATH=tests .venv/bin/python -m support.golden"
 COMMANDS = [kind.model_fields["kind"].default for kind in get_args(AnyCommand)]
@@ -51,7 +52,7 @@ def test_every_kind_is_written_as_its_golden_file_says(kind: str) -> None:
     """A difference is a change of the wire: add a member and keep the old file beside the new one, or make a new kind."""
     path = golden.FOLDER / f"{kind}.json"
     assert path.exists(), f"{kind} has no golden file; look at what this writes and check it in: {HOW}"
-    assert golden.to_bytes(golden.samples()[kind]) == golden.read(path)
+    assert golden.to_bytes(samples()[kind]) == golden.read(path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -59,7 +60,7 @@ def test_every_golden_file_reads_as_what_was_written_and_writes_the_same_again(k
     """A ledger that was read and a topic that was copied hold the same bytes as before."""
     body = golden.read(golden.FOLDER / f"{kind}.json")
     parsed = _parse(kind)(body)
-    assert parsed == golden.samples()[kind]
+    assert parsed == samples()[kind]
     assert golden.to_bytes(parsed) == body
 
 
@@ -79,7 +80,7 @@ def test_no_golden_file_is_of_a_kind_that_is_gone() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_golden_file_shows_every_member(kind: str) -> None:
     """A member at its default would be one whose bytes nobody has looked at."""
-    assert list(_at_default(golden.samples()[kind])) == []
+    assert list(_at_default(samples()[kind])) == []
 
 
 def test_what_is_lost_is_noticed() -> None:

@@ -11,7 +11,7 @@ from contracts.runs.events import EVENT_KINDS, RunEvent
 from contracts.runs.headings import CLOSING, OPENED, Heading
 from contracts.runs.views import RunView, State, project
 from support.asking import at_payload_review
-from support.golden import samples
+from support.samples import samples
 
 EVENTS = {kind: event for kind, event in samples().items() if isinstance(event, RunEvent)}
 

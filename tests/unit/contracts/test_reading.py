@@ -17,6 +17,7 @@ from contracts.work import parse_order
 from orchestrator.run import evolve
 from support import golden
 from support.asking import at_payload_review
+from support.samples import samples
 
 LATER: dict[str, Any] = {
     "kind": "run-forked.v1",
@@ -64,13 +65,13 @@ def test_an_event_of_an_unknown_kind_moves_the_version_and_nothing_else() -> Non
     assert view == story.now.view.model_copy(update=moved)
 
 
-@pytest.mark.parametrize("kind", sorted(golden.samples()))
+@pytest.mark.parametrize("kind", sorted(samples()))
 def test_members_that_are_not_known_are_ignored(kind: str) -> None:
     """A member that a later version adds breaks no reader of today, at any level."""
     body = json.loads(golden.read(golden.FOLDER / f"{kind}.json"))
     grown = _grown(body)
     parse = {"accepted.v1": parse_outcome, "refused.v1": parse_outcome}.get(kind) or _parser(kind)
-    assert parse(_bytes(grown)) == golden.samples()[kind]
+    assert parse(_bytes(grown)) == samples()[kind]
 
 
 def _parser(kind: str) -> Any:
@@ -79,7 +80,7 @@ def _parser(kind: str) -> Any:
     if kind in ("prepare.v1", "execute.v1"):
         return parse_order
     alone = ("capabilities", "partial-output.v1", "stop-call.v1")
-    return type(golden.samples()[kind]).model_validate_json if kind in alone else parse_command
+    return type(samples()[kind]).model_validate_json if kind in alone else parse_command
 
 
 MODELS = (

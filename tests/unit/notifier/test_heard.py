@@ -11,7 +11,7 @@ from contracts.runs.headings import OPENED
 from contracts.runs.views import RunView, State, project
 from notifier.heard import Heard, read_checkpoint
 from support.asking import approve, at_payload_review
-from support.golden import samples
+from support.samples import samples
 
 EVENTS = {kind: event for kind, event in samples().items() if isinstance(event, RunEvent)}
 

@@ -1,117 +1,27 @@
-"""C5: a route chooses by rule, cost and health, and says why."""
+"""C5: among a route's candidates one is chosen by order, cost and health, and the history says why."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
-from chassis.routes import Option, RouteRule, Routes
-from chassis.settings import SettingsError
+from chassis.routes import Option, RouteRule
 from contracts.policy import Reason
 from contracts.routing import Candidate
-from contracts.work import CallIntent, Failure, Preparation, PrepareOrder
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.limits.circuit import Terms
 from provider_worker.limits.circuits import Circuits
 from provider_worker.ports import StorageUnavailable
 from provider_worker.preparing import Preparing
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.registry import Registry
-from provider_worker.providers.sandbox import SandboxProvider
-from provider_worker.routing.choosing import CIRCUIT_OPEN, Assessed, choose, fitting, routing_of
-from provider_worker.routing.router import refuse_unknown
+from provider_worker.routing.choosing import CIRCUIT_OPEN, Assessed, choose, routing_of
 from provider_worker.sanitizing import Sanitizer
-
-KEY = "sk-a-very-secret-key"
-MakePrepare = Callable[..., PrepareOrder]
-ROUTES: TypeAdapter[dict[str, tuple[RouteRule, ...]]] = TypeAdapter(Routes)
-
-
-class Cheap(SandboxProvider):
-    """A provider that states a price."""
-
-    name = "cheap"
-    price: Decimal | None = Decimal("0.0001")
-
-    async def estimate_cost(self, operation: str, payload: Mapping[str, Any]) -> Decimal | None:  # noqa: ARG002
-        """State it."""
-        return self.price
-
-
-class Dear(Cheap):
-    """A provider that asks for more."""
-
-    name = "dear"
-    price = Decimal(5)
-
-
-class Unpriced(Cheap):
-    """A provider whose price nobody knows."""
-
-    name = "unpriced"
-    price = None
-
-
-class Broken(Cheap):
-    """A provider that cannot draft."""
-
-    name = "broken"
-
-    async def create_payload(self, *_: Any) -> dict[str, Any]:
-        """Refuse."""
-        raise ProviderError(Failure(code="model_unknown", message="There is no such model."))
-
-
-class Buggy(Cheap):
-    """A provider full of bugs."""
-
-    name = "buggy"
-
-    async def create_payload(self, *_: Any) -> dict[str, Any]:
-        """Break."""
-        raise RuntimeError(KEY)
-
-
-class Leaky(Cheap):
-    """A provider that repeats its key."""
-
-    name = "leaky"
-
-    async def create_payload(self, *_: Any) -> dict[str, Any]:
-        """Refuse."""
-        raise ProviderError(Failure(code="model_unknown", message=f"No model for {KEY}."))
-
-
-def preparing(circuits: Circuits | None = None, **routes: Any) -> Preparing:
-    """Return what prepares calls with these routes."""
-    registry = Registry([SandboxProvider(), Cheap(), Dear(), Unpriced(), Broken(), OpenAIProvider(None, None)])
-    rules = ROUTES.validate_python(routes)
-    return Preparing(registry, MemoryShelves(), Sanitizer(), routes=rules, circuits=circuits)
-
-
-def among(*providers: str, **rule: Any) -> list[dict[str, Any]]:
-    """Return the rules of a route that has one."""
-    return [{"among": [{"provider": provider} for provider in providers], **rule}]
-
-
-def down(circuits: Circuits, *providers: str) -> None:
-    """Let the last call of each provider have found it down."""
-    for provider in providers:
-        with pytest.raises(ProviderError), circuits.watching(provider):
-            raise ProviderError(Failure(code="connection_failed", message="no"))
-
-
-def reasons(preparation: Preparation) -> dict[str, str]:
-    """Return why each candidate was chosen or not."""
-    assert preparation.routing is not None
-    return {one.provider: one.reason.code for one in preparation.routing.considered}
+from unit.worker.conftest import MakePrepare
+from unit.worker.routed import KEY, ROUTES, Buggy, Cheap, Dear, Leaky, among, down, preparing, reasons
 
 
 async def test_the_cheapest_is_chosen_by_its_estimate(prepare_order: MakePrepare) -> None:
@@ -183,57 +93,6 @@ async def test_where_nothing_is_left_the_preparation_fails_and_tells_of_each(pre
     assert "There is no provider nobody." in failure.message
 
 
-@pytest.mark.parametrize(
-    ("intent", "provider"),
-    [
-        ({"prompt": "short"}, "cheap"),
-        ({"prompt": "x" * 20}, "dear"),
-        ({"prompt": "short", "operation": "json"}, "sandbox"),
-        ({"prompt": "short", "attachments": ("https://example.com/a.png",)}, "unpriced"),
-    ],
-    ids=["short", "long", "operation", "attachments"],
-)
-async def test_the_first_rule_that_fits_applies(
-    prepare_order: MakePrepare, intent: dict[str, Any], provider: str
-) -> None:
-    """By operation, by the prompt's length, by whether files come along."""
-    rules = [
-        *among("sandbox", when={"operation": "json"}),
-        *among("unpriced", when={"attachments": True}),
-        *among("dear", when={"prompt_at_least": 20}),
-        *among("cheap", when={"prompt_at_most": 19}),
-    ]
-    prepared = await preparing(r=rules).prepare(prepare_order(**{"provider": "router", "model": "r", **intent}))
-    assert prepared.provider == provider
-
-
-@pytest.mark.parametrize(
-    ("intent", "said"),
-    [
-        ({"model": "nothing"}, "There is no route 'nothing'; there are r."),
-        ({"model": "r", "prompt": "long" * 10}, "No rule of the route r fits this call."),
-    ],
-    ids=["no such route", "no rule fits"],
-)
-async def test_a_route_that_leads_nowhere_is_named(
-    prepare_order: MakePrepare, intent: dict[str, Any], said: str
-) -> None:
-    """With the place in the request, and the choices."""
-    routes = preparing(r=among("cheap", when={"prompt_at_most": 10}))
-    with pytest.raises(ProviderError) as caught:
-        await routes.prepare(prepare_order(**{"provider": "router", **intent}))
-    (issue,) = caught.value.failure.issues
-    assert (issue.code, issue.path, issue.message) == ("route_unknown", "/model", said)
-
-
-async def test_an_options_parameters_come_beside_the_intents(prepare_order: MakePrepare) -> None:
-    """What the request says wins."""
-    option = {"provider": "cheap", "model": "sandbox-1", "parameters": {"temperature": 1.5, "max_tokens": 7}}
-    order = prepare_order(provider="router", model="r", parameters={"temperature": 0.5})
-    prepared = await preparing(r=[{"among": [option]}]).prepare(order)
-    assert prepared.payload["parameters"] == {"temperature": 0.5, "max_tokens": 7}
-
-
 async def test_a_candidates_bug_is_not_the_routes_end_and_shows_no_secret(prepare_order: MakePrepare) -> None:
     """It is passed over like any that cannot draft; what is recorded of it is clean."""
     registry = Registry([Buggy(), Leaky(), Cheap()])
@@ -252,35 +111,6 @@ async def test_while_the_database_is_away_no_candidate_is_blamed(prepare_order: 
     routes = Preparing(Registry([Cheap(), Dear()]), shelves, Sanitizer(), routes=rules)
     with pytest.raises(StorageUnavailable):
         await routes.prepare(prepare_order(provider="router", model="r", attachments=(f"artifact:sha256:{'0' * 64}",)))
-
-
-@pytest.mark.parametrize("provider", ["opnai", "router"])
-def test_a_route_to_a_provider_that_there_is_not_stops_the_start(provider: str) -> None:
-    """In one line that names the place; a route leads to no other route."""
-    routes = ROUTES.validate_python({"r": [*among("cheap"), *among("cheap", provider)]})
-    with pytest.raises(SettingsError) as refused:
-        refuse_unknown(routes, Registry([Cheap()]))
-    assert str(refused.value) == "COUNTERSIGN_ROUTES: /r/1/among/1/provider: no such provider; known are cheap"
-
-
-async def test_without_a_route_there_is_no_router(prepare_order: MakePrepare) -> None:
-    """It is a name like any other that nobody has."""
-    with pytest.raises(ProviderError) as caught:
-        await preparing().prepare(prepare_order(provider="router"))
-    assert caught.value.failure.code == "provider_unknown"
-    assert preparing().router.capabilities() is None
-
-
-async def test_the_routes_are_shown_as_the_routers_models(prepare_order: MakePrepare) -> None:
-    """Where people look for what can be asked for; the first is what is meant by none."""
-    routes = preparing(r=among("cheap", "dear"), other=among("dear"))
-    offered = routes.router.capabilities()
-    assert offered is not None
-    assert [(model.name, model.description) for model in offered.models] == [
-        ("r", "Chooses among cheap/*, dear/*."),
-        ("other", "Chooses among dear/*."),
-    ]
-    assert (await routes.prepare(prepare_order(provider="router"))).provider == "cheap"
 
 
 COSTS = st.none() | st.sampled_from([Decimal(0), Decimal(1), Decimal("0.5")])
@@ -308,11 +138,3 @@ def test_a_choice_is_always_the_best_that_can_be_called(assessed: list[Assessed]
     recorded = routing_of("r", 0, assessed, chosen, reason)
     assert len(recorded.considered) == len(assessed)
     assert len(recorded.others) == max(0, len(able) - 1)
-
-
-@given(st.integers(0, 30))
-def test_lengths_are_counted_with_their_bounds(length: int) -> None:
-    """At least and at most include the number itself."""
-    rule = RouteRule.model_validate({"when": {"prompt_at_least": 5, "prompt_at_most": 9}, "among": [{"provider": "p"}]})
-    fits = fitting([rule], CallIntent(provider="router", prompt="x" * length))
-    assert (fits == 0) is (5 <= length <= 9)

@@ -1,88 +1,12 @@
-"""The hub: who gets what, what is replayed, who is let go of."""
+"""The hub, for clients that come late: what they missed follows their cursor or their snapshot, all of it, and once."""
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 import pytest
 
-from notifier.clients import Dropped
 from notifier.cursor import Cursor, encode
 from notifier.hub import Overtaken
-from support.pushing import Listener, Talker, Watched, hub_of
-
-ANN = Watched(user_id="ann", session_id="s1")
-ANN_TOO = Watched(user_id="ann", session_id="s2")
-BOB = Watched(user_id="bob", session_id="s1")
-
-
-@pytest.mark.parametrize(
-    ("filters", "heard"),
-    [
-        ({}, {ANN, ANN_TOO, BOB}),
-        ({"user_id": "ann"}, {ANN, ANN_TOO}),
-        ({"session_id": "s1"}, {ANN, BOB}),
-        ({"run_id": BOB.run_id}, {BOB}),
-        ({"user_id": "ann", "session_id": "s1"}, {ANN}),
-        ({"user_id": "ann", "session_id": "s1", "run_id": ANN.run_id}, {ANN}),
-        ({"user_id": "bob", "run_id": ANN.run_id}, set()),
-        ({"user_id": "nobody"}, set()),
-    ],
-)
-def test_each_filter_that_is_given_must_match(filters: dict[str, object], heard: set[Watched]) -> None:
-    """By user, session, run, any of them together, or everything."""
-    hub = hub_of()
-    listener, talker = Listener(hub, **filters).live(), Talker(hub)
-    for run in (ANN, ANN_TOO, BOB):
-        talker.publish(run)
-    assert {run_id for run_id, _ in listener.listen()} == {run.run_id for run in heard}
-
-
-def test_other_tenants_are_not_heard_of() -> None:
-    """Without a filter one hears everything of one's tenant, and of no other."""
-    hub = hub_of()
-    listener = Listener(hub).live()
-    Talker(hub).publish(Watched(tenant="other"))
-    assert listener.listen() == []
-
-
-def test_runs_without_user_and_session_are_heard_by_who_asks_for_everything() -> None:
-    """A run need not belong to anybody."""
-    hub = hub_of()
-    everybody, somebody = Listener(hub).live(), Listener(hub, user_id="ann").live()
-    Talker(hub).publish(Watched(user_id=None, session_id=None))
-    assert (len(everybody.listen()), somebody.listen()) == (1, [])
-
-
-def test_a_client_is_woken_once_for_all_that_came_together() -> None:
-    """So that it can write all of it at once."""
-    hub = hub_of()
-    listener = Listener(hub).live()
-    woken = listener.woken
-    Talker(hub).publish(ANN, times=5)
-    assert listener.woken == woken + 1
-    assert [version for _, version in listener.listen()] == [1, 2, 3, 4, 5]
-
-
-def test_who_is_not_concerned_is_not_woken() -> None:
-    """Watching another run costs nothing."""
-    hub = hub_of()
-    listener = Listener(hub, run_id=str(uuid4())).live()
-    woken = listener.woken
-    Talker(hub).publish(ANN)
-    assert listener.woken == woken
-
-
-def test_who_has_left_is_not_woken() -> None:
-    """And leaving twice is no error."""
-    hub = hub_of()
-    listener = Listener(hub).live()
-    hub.leave(listener.client)
-    hub.leave(listener.client)
-    woken = listener.woken
-    Talker(hub).publish(ANN)
-    assert listener.woken == woken
-
+from support.pushing import ANN, ANN_TOO, BOB, Listener, Talker, Watched, hub_of
 
 # ---- returning with a cursor
 
@@ -181,6 +105,17 @@ def test_a_cursor_with_fewer_partitions_begins_the_new_ones_at_their_beginning()
     returned = Listener(hub)
     assert hub.resume(returned.client, encode(Cursor("log", (0,))))
     assert returned.listen() == [(new.run_id, 1)]
+
+
+def test_what_is_of_no_interest_moves_the_cursor_on() -> None:
+    """A malformed record is not asked for again and again."""
+    hub = hub_of()
+    hub.advance(0, 5)
+    talker, listener = Talker(hub), Listener(hub).live()
+    talker.publish(ANN)
+    listener.listen()
+    assert listener.heard[0].offset == 5
+    assert hub.resume(Listener(hub).client, hub.oldest_cursor)
 
 
 # ---- beginning with a snapshot
@@ -295,108 +230,3 @@ def test_a_long_backlog_does_not_make_a_client_a_slow_one() -> None:
     talker.publish(ANN, times=2)
     assert listener.client.dropped is None
     assert [version for _, version in listener.listen()] == list(range(1, 13))
-
-
-# ---- letting go
-
-
-def test_a_slow_client_is_let_go_of_and_the_others_get_everything() -> None:
-    """Its queue is bounded in number."""
-    hub = hub_of(queue_count=3)
-    talker, slow, quick = Talker(hub), Listener(hub).live(), Listener(hub).live()
-    for _ in range(4):
-        talker.publish(ANN)
-        quick.listen()
-    assert slow.client.dropped is Dropped.TOO_SLOW
-    assert slow.listen() == []
-    assert [one.version for one in quick.heard] == [1, 2, 3, 4]
-    assert quick.client.dropped is None
-
-
-def test_a_queue_is_bounded_in_size_too() -> None:
-    """A few large events are as much as many small ones."""
-    hub = hub_of(queue_size=3_000)
-    talker, slow = Talker(hub), Listener(hub).live()
-    talker.publish(ANN, size=1_000, times=2)
-    assert slow.client.dropped is None
-    talker.publish(ANN, size=1_000)
-    assert slow.client.dropped is Dropped.TOO_SLOW
-
-
-def test_what_was_taken_makes_room() -> None:
-    """A client that keeps reading can be sent any amount."""
-    hub = hub_of(queue_count=3, queue_size=10_000)
-    talker, listener = Talker(hub), Listener(hub).live()
-    for _ in range(50):
-        talker.publish(ANN, times=3, size=1_000)
-        listener.listen()
-    assert len(listener.heard) == 150
-    assert listener.client.dropped is None
-
-
-def test_a_dropped_client_is_woken_to_learn_it_and_hears_no_more() -> None:
-    """Its edge closes the connection."""
-    hub = hub_of(queue_count=1)
-    talker, slow = Talker(hub), Listener(hub).live()
-    talker.publish(ANN)
-    woken = slow.woken
-    talker.publish(ANN)
-    assert slow.woken == woken + 1
-    talker.publish(ANN)
-    assert slow.woken == woken + 1
-
-
-def test_a_dropped_client_that_comes_back_misses_nothing() -> None:
-    """Its cursor is worth what it was told."""
-    hub = hub_of(queue_count=2)
-    talker, slow = Talker(hub), Listener(hub).live()
-    talker.publish(ANN)
-    slow.listen()
-    talker.publish(ANN, times=3)
-    assert slow.client.dropped is Dropped.TOO_SLOW
-    returned = Listener(hub)
-    assert hub.resume(returned.client, slow.cursor)
-    assert [version for _, version in returned.listen()] == [2, 3, 4]
-
-
-def test_records_that_were_lost_before_they_were_read_let_go_of_everybody() -> None:
-    """Nobody can be told what they were: all come back, and their cursors need a snapshot."""
-    hub = hub_of()
-    talker, listener = Talker(hub), Listener(hub).live()
-    talker.publish(ANN)
-    listener.listen()
-    joining = Listener(hub)
-    hub.skip_to(0, 9)
-    assert listener.client.dropped is Dropped.GAP
-    assert not hub.resume(Listener(hub).client, listener.cursor)
-    with pytest.raises(Overtaken):
-        hub.follow(joining.client, {})
-
-
-def test_a_stop_lets_go_of_everybody() -> None:
-    """So that endless answers end."""
-    hub = hub_of()
-    listener = Listener(hub).live()
-    hub.stop()
-    assert listener.client.dropped is Dropped.STOPPING
-
-
-def test_what_is_of_no_interest_moves_the_cursor_on() -> None:
-    """A malformed record is not asked for again and again."""
-    hub = hub_of()
-    hub.advance(0, 5)
-    talker, listener = Talker(hub), Listener(hub).live()
-    talker.publish(ANN)
-    listener.listen()
-    assert listener.heard[0].offset == 5
-    assert hub.resume(Listener(hub).client, hub.oldest_cursor)
-
-
-def test_what_is_due_is_taken_in_pieces() -> None:
-    """A client's edge holds no more than a piece at a time."""
-    hub = hub_of()
-    talker, listener = Talker(hub), Listener(hub).live()
-    talker.publish(ANN, times=3, size=1_000)
-    assert [version for _, version in listener.listen(most=1_500)] == [1, 2]
-    assert [version for _, version in listener.listen(most=1)] == [3]
-    assert not listener.client.is_due

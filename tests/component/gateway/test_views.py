@@ -1,0 +1,177 @@
+"""What the read model shows of runs, histories and what waits: the same in memory and in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+import pytest_asyncio
+
+from component.gateway.stories import FINISHED, TENANT, WAITING
+from contracts.runs.events import RunEvent
+from contracts.runs.views import RunView
+from gateway.adapters.database import Database
+from gateway.adapters.tables import PostgresTables, ensure_schema
+from gateway.adapters.views import PostgresViews
+from gateway.fakes.memory import MemoryTables
+from gateway.ports import Page, Place, Tables, Views
+from support.asking import approve, cancel, executed
+from support.deciding import Story
+from support.projecting import Append, Feed, appending_at, appending_to, history_of, view_of
+
+
+@dataclass
+class Store:
+    """A read model: what writes it and what reads it."""
+
+    tables: Tables
+    views: Views
+    append: Append
+
+    def feed(self) -> Feed:
+        """Return a projector that fills it."""
+        return Feed(self.tables, self.append)
+
+
+@pytest_asyncio.fixture(params=["memory", "postgres"])
+async def store(request: pytest.FixtureRequest, postgres_url: str) -> AsyncIterator[Store]:
+    """Give an empty read model, in memory and in PostgreSQL."""
+    if request.param == "memory":
+        memory = MemoryTables()
+        yield Store(memory, memory, appending_to(memory))
+        return
+    await ensure_schema(postgres_url)
+    tables, database = PostgresTables(postgres_url), Database(postgres_url)
+    await database.start()
+    yield Store(tables, PostgresViews(database), appending_at(postgres_url))
+    await tables.close()
+    await database.stop()
+
+
+async def fill(store: Store, *histories: tuple[Story, UUID], **members: object) -> None:
+    """Project whole histories."""
+    for story, run_id in histories:
+        await store.feed().give(*history_of(story, run_id, **members))
+
+
+def ids(page: Page) -> list[UUID]:
+    """Return the runs of a page."""
+    return [RunView.model_validate_json(view).run_id for view in page.views]
+
+
+async def test_a_run_is_read_as_it_was_folded(store: Store) -> None:
+    """Field by field, with the version and state beside it; another tenant sees nothing."""
+    run_id = uuid4()
+    await fill(store, (WAITING, run_id))
+    run = await store.views.run(TENANT, run_id)
+    assert run is not None
+    view = view_of(history_of(WAITING, run_id))
+    assert RunView.model_validate_json(run.view) == view
+    assert (run.version, run.state) == (view.version, "payload_review")
+    assert await store.views.run("another", run_id) is None
+    assert await store.views.run(TENANT, uuid4()) is None
+
+
+async def test_a_history_is_every_event_in_order_as_it_came(store: Store) -> None:
+    """In pages, from behind a version on, and for its own tenant alone."""
+    run_id = uuid4()
+    await fill(store, (FINISHED, run_id))
+    records = history_of(FINISHED, run_id)
+    assert [event.record for event in await store.views.history(TENANT, run_id, 0, 100)] == records
+    assert [event.version for event in await store.views.history(TENANT, run_id, 2, 3)] == [3, 4, 5]
+    assert await store.views.history("another", run_id, 0, 100) == []
+
+
+async def test_what_is_read_and_what_is_listed_agree(store: Store) -> None:
+    """A run is shown as its row stands, also where the record is ahead: who reads it finds it in the list."""
+    run_id = uuid4()
+    await fill(store, (WAITING, run_id))
+    await store.append(history_of(FINISHED, run_id))
+    view = view_of(history_of(WAITING, run_id))
+    run = await store.views.run(TENANT, run_id)
+    assert run is not None
+    assert RunView.model_validate_json(run.view) == view
+    assert len(await store.views.history(TENANT, run_id, 0, 100)) == view.version
+    (listed,) = (await store.views.runs(TENANT, 10, state="payload_review")).views
+    assert listed == run.view
+
+
+async def test_what_was_never_recorded_is_nobodys_run(store: Store) -> None:
+    """Whoever can write to the topic cannot make one up."""
+    await store.feed().deliver(*history_of(WAITING, uuid4()))
+    await fill(store, (WAITING, run_id := uuid4()))
+    assert ids(await store.views.runs(TENANT, 10)) == [run_id]
+    assert ids(await store.views.pending(TENANT, 10)) == [run_id]
+
+
+async def test_what_waits_is_listed_until_it_is_decided(store: Store) -> None:
+    """A checkpoint is there from its opening to its decision, whoever ends it."""
+    run_id, other = uuid4(), uuid4()
+    await fill(store, (WAITING, run_id), (WAITING, other))
+    assert set(ids(await store.views.pending(TENANT, 10))) == {run_id, other}
+    await fill(store, (WAITING.given(cancel()), run_id), (FINISHED, other))
+    assert await store.views.pending(TENANT, 10) == Page([], None)
+
+
+async def test_another_checkpoint_takes_the_place_of_the_one_decided(store: Store) -> None:
+    """A run waits for one decision at a time."""
+    run_id = uuid4()
+    await fill(store, (WAITING, run_id), (WAITING.given(approve(), executed()), run_id))
+    page = await store.views.pending(TENANT, 10)
+    waits = RunView.model_validate_json(page.views[0]).checkpoint
+    assert waits is not None
+    assert (len(page.views), waits.step.value) == (1, "response_review")
+    assert ids(await store.views.pending(TENANT, 10, step="response_review")) == [run_id]
+    assert ids(await store.views.pending(TENANT, 10, step="payload_review")) == []
+
+
+async def test_what_waits_is_filtered(store: Store) -> None:
+    """By session and assignee; no checkpoint is offered to a group yet."""
+    run_id, other = uuid4(), uuid4()
+    await fill(store, (WAITING, run_id), session_id="s1")
+    await fill(store, (WAITING, other), session_id="s2")
+    assert ids(await store.views.pending(TENANT, 10, session_id="s2")) == [other]
+    assert ids(await store.views.pending(TENANT, 10, assignee="ada")) == []
+    assert ids(await store.views.pending(TENANT, 10, group="legal")) == []
+    assert ids(await store.views.pending("another", 10)) == []
+
+
+async def test_runs_are_paged_newest_first_and_what_waits_oldest_first(store: Store) -> None:
+    """Each item once, also where many have the same time."""
+    run_ids = [uuid4() for _ in range(7)]
+    for number, run_id in enumerate(run_ids):
+        events = [RunEvent.parse(record) for record in history_of(WAITING, run_id)]
+        late = [event.model_copy(update={"at": event.at + timedelta(hours=number // 2)}) for event in events]
+        await store.feed().give(*(event.to_bytes() for event in late))
+
+    async def all_pages(lists: object, *, limit: int) -> list[UUID]:
+        found: list[UUID] = []
+        place: Place | None = None
+        while True:
+            page = await lists(TENANT, limit, place)  # type: ignore[operator]
+            found += ids(page)
+            if (place := page.end) is None:
+                return found
+
+    newest = await all_pages(store.views.runs, limit=2)
+    oldest = await all_pages(store.views.pending, limit=3)
+    assert (len(newest), set(newest)) == (7, set(run_ids))
+    assert [run_ids.index(run_id) // 2 for run_id in newest] == [3, 2, 2, 1, 1, 0, 0]
+    assert [run_ids.index(run_id) // 2 for run_id in oldest] == [0, 0, 1, 1, 2, 2, 3]
+    assert len(set(oldest)) == 7
+
+
+async def test_runs_are_filtered(store: Store) -> None:
+    """By state, session and user, alone and together."""
+    waiting, finished = uuid4(), uuid4()
+    await fill(store, (WAITING, waiting), session_id="s1", user_id="u1")
+    await fill(store, (FINISHED, finished), session_id="s1", user_id="u2")
+    runs = store.views.runs
+    assert ids(await runs(TENANT, 10, state="completed")) == [finished]
+    assert set(ids(await runs(TENANT, 10, session_id="s1"))) == {waiting, finished}
+    assert ids(await runs(TENANT, 10, session_id="s1", user_id="u1")) == [waiting]
+    assert ids(await runs(TENANT, 10, state="completed", user_id="u1")) == []
+    assert ids(await runs("another", 10)) == []

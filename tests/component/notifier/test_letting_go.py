@@ -1,0 +1,81 @@
+"""Clients over the WebSocket that do not read or are gone: they are let go of, and nobody else is the worse for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from functools import partial
+from uuid import uuid4
+
+import pytest
+from structlog.testing import capture_logs
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedError
+
+from component.notifier.watchtower import Press, Tower, through, tower, updates
+from notifier.clients import Limits
+from support.asking import at_payload_review, edit
+from support.client import until
+from support.pushing import moved
+
+WAITING = at_payload_review()
+
+
+async def test_a_slow_client_is_dropped_and_the_others_get_everything(
+    press: Press, kafka_bootstrap: str, gateway_url: str
+) -> None:
+    """It is told to come back with its cursor, and misses nothing when it does."""
+    session = uuid4().hex
+    big = at_payload_review().given(edit({"prompt": "x" * 50_000}))
+    async with tower(kafka_bootstrap, gateway_url, Limits(queue_count=50)) as notifier:
+        dropped = partial(notifier.metric, 'countersign_notifier_clients_dropped_total{why="too_slow"}')
+        before = await dropped()
+        slow = await connect(f"{notifier.ws_url}?session_id={session}", max_size=None, max_queue=1, ping_interval=None)
+        slow.transport.pause_reading()
+        async with notifier.watch(session_id=session) as quick:
+            await quick.until("SNAPSHOT")
+            while await dropped() == before:
+                run = moved(big, session_id=session)
+                await press.publish(*run, learn=False)
+                await through(quick, run[-1])
+                assert updates(quick.seen, run[0].run_id) == [event.version for event in run]
+        slow.transport.resume_reading()
+        cursor = json.loads([text async for text in _until_closed(slow)][-1])["cursor"]
+        assert (slow.close_code, slow.close_reason) == (4008, "too slow: come back with your cursor")
+        async with notifier.watch(session_id=session, cursor=cursor) as returned:
+            await through(returned, run[-1])
+            assert "SNAPSHOT" not in [message["type"] for message in returned.seen]
+
+
+async def _until_closed(socket: ClientConnection) -> AsyncIterator[str]:
+    with contextlib.suppress(ConnectionClosedError):
+        async with asyncio.timeout(30):
+            while True:
+                yield str(await socket.recv())
+
+
+@pytest.mark.parametrize("nonsense", [b"", b"\xff\xff\xff\xff"])
+async def test_a_client_that_is_gone_while_it_is_written_to_is_no_error(
+    notifier: Tower, press: Press, nonsense: bytes
+) -> None:
+    """It hangs up, or says what no client should and is let go of; nobody is to be told."""
+    session = uuid4().hex
+    clients = partial(notifier.metric, 'countersign_notifier_clients{edge="websocket"}')
+    before = await clients()
+    with capture_logs() as logs:
+        leaving = await connect(f"{notifier.ws_url}?session_id={session}", max_size=None, max_queue=1)
+        await leaving.recv()
+        leaving.transport.pause_reading()
+        run = moved(at_payload_review().given(edit({"prompt": "x" * 200_000})), session_id=session)
+        await press.publish(*run, learn=False)
+        leaving.transport.write(nonsense)
+        await press.publish(*moved(WAITING, session_id=session), learn=False)
+        leaving.transport.abort()
+
+        async def gone() -> bool | None:
+            return await clients() == before or None
+
+        await until(gone)
+    assert [log for log in logs if log["log_level"] != "info"] == []

@@ -1,0 +1,96 @@
+"""A ledger whose PostgreSQL is away, cut off or hanging: it says so, nothing is half written, and it recovers."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from component.orchestrator.entries import NOW, due, recorded, refusal, write
+from local_stack.postgres import Postgres
+from local_stack.waiting import until
+from orchestrator.adapters.ledger import PostgresLedger
+from orchestrator.ports import Batch, Fenced, LedgerAway, Move
+from support.ledgers import Cable, dump
+
+from .conftest import LOG
+
+
+async def test_every_call_says_that_the_server_is_away_and_the_same_object_recovers(
+    private_postgres: Postgres,
+) -> None:
+    """Killed and started again, the server is used again by the same ledger, which lost nothing that it had written."""
+    ledger, run_id = PostgresLedger(private_postgres.url(), LOG), uuid4()
+    await ledger.create_tables()
+    await write(ledger, 0, 1, events=[recorded(run_id, 1)])
+    private_postgres.kill()
+    calls = (
+        lambda: ledger.transact(Batch([Move(0, 1, 2)], events=[recorded(run_id, 2)])),
+        lambda: ledger.load([run_id]),
+        lambda: ledger.positions([0]),
+        lambda: ledger.take_due(10),
+        lambda: ledger.waiting(UUID(int=0), 10),
+        lambda: ledger.events_from(1, 10),
+        ledger.is_new_log,
+        ledger.last_position,
+        ledger.check,
+        ledger.create_tables,
+    )
+    for call in calls:
+        with pytest.raises(LedgerAway) as away:
+            await call()
+        assert str(away.value)
+    await private_postgres.start()
+    assert await ledger.positions([0]) == {0: 1}
+    await ledger.transact(Batch([Move(0, 1, 2)], events=[recorded(run_id, 2)]))
+    assert len((await ledger.load([run_id])).histories[run_id]) == 2
+    await ledger.close()
+
+
+@pytest.mark.parametrize("arrives", [False, True])
+async def test_a_write_whose_answer_is_cut_off_is_whole_or_absent(*, arrives: bool, ledger_url: str) -> None:
+    """The connection breaks in the middle of a transaction, or behind it: LedgerAway, and all of it was written or nothing."""
+    cable, run_id = Cable(ledger_url), uuid4()
+    await cable.plug()
+    far = PostgresLedger(cable.url, LOG)
+    await far.positions([0])
+    said = b"INSERT INTO ledger.deadlines"
+    (cable.cut_after if arrives else cable.cut_within)(said)
+    with pytest.raises(LedgerAway):
+        await far.transact(Batch([Move(0, 0, 1)], [recorded(run_id, 1)], [refusal(run_id)], [due(run_id, NOW)]))
+
+    async def nobody_writes() -> bool:
+        async with asyncio.timeout(5):
+            return (await far.positions([0])) == ({0: 1} if arrives else {0: 0})
+
+    await until(nobody_writes, 5, "what was cut off is decided")
+    held = await dump(ledger_url)
+    assert [len(held[table]) for table in ("events", "refusals", "deadlines")] == [int(arrives)] * 3
+    with pytest.raises(Fenced):
+        await far.transact(Batch([Move(0, 0 if arrives else 9, 9)]))
+    await far.close()
+    await cable.unplug()
+
+
+async def test_a_ledger_is_closed_under_a_statement_that_does_not_come_back(
+    ledger: PostgresLedger, ledger_url: str
+) -> None:
+    """Closing does not wait for a server that hangs: the statement fails, the thread ends; closing again does nothing."""
+    await ledger.positions([0])
+    holder = await asyncpg.connect(ledger_url)
+    async with holder.transaction():
+        await holder.execute("LOCK TABLE ledger.intake")
+        hanging = asyncio.ensure_future(ledger.transact(Batch([Move(0, 0, 1)])))
+
+        async def waits() -> bool:
+            return bool(await holder.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+        await until(waits, 5, "the statement hangs")
+        async with asyncio.timeout(5):
+            await ledger.close()
+        with pytest.raises(LedgerAway):
+            await hanging
+    await holder.close()
+    await ledger.close()

@@ -1,0 +1,63 @@
+"""The ledger's tables in PostgreSQL: made by several at once, and kept from the version before."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from component.orchestrator.entries import ASKED, recorded, refusal, write
+from orchestrator.adapters.ledger import PostgresLedger
+from orchestrator.run import Due, command_of
+from support.ledgers import execute
+
+from .conftest import LOG, MakeLedger
+
+
+async def test_several_may_create_the_tables_at_once(postgres_url: str) -> None:
+    """Services that start together do not trip over each other, and what is there stays."""
+    ledgers = [PostgresLedger(postgres_url, LOG) for _ in range(5)]
+    await asyncio.gather(*(ledger.create_tables() for ledger in ledgers))
+    await write(ledgers[0], 0, 1, events=[recorded(uuid4(), 1)])
+    await asyncio.gather(*(ledger.create_tables() for ledger in ledgers))
+    assert await ledgers[1].last_position() == 1
+    for ledger in ledgers:
+        await ledger.close()
+
+
+async def test_refusals_of_the_version_before_are_kept(make_ledger: MakeLedger, ledger_url: str) -> None:
+    """They did not say whose they are; after an upgrade they are found with their runs."""
+    refused = uuid4()
+    await execute(ledger_url, "DROP TABLE ledger.refusals")
+    await execute(
+        ledger_url,
+        "CREATE TABLE ledger.refusals (command_id uuid PRIMARY KEY, request_sha256 text, outcome bytea NOT NULL, "
+        "at timestamptz NOT NULL DEFAULT now())",
+    )
+    known = refusal(refused, request_sha256="a" * 64)
+    body = known.outcome.model_dump_json().encode()
+    await execute(ledger_url, "INSERT INTO ledger.refusals VALUES ($1, $2, $3)", refused, "a" * 64, body)
+    ledger = make_ledger()
+    for _ in range(2):
+        await ledger.create_tables()
+    assert (await ledger.load([ASKED])).refusals == {refused: known}
+
+
+async def test_deadlines_of_the_version_before_are_kept(make_ledger: MakeLedger, ledger_url: str) -> None:
+    """They were whole commands; after an upgrade the same ones fall due."""
+    run_id, checkpoint_id, at = uuid4(), uuid4(), datetime.now(UTC) - timedelta(hours=1)
+    await execute(ledger_url, "DROP TABLE ledger.deadlines")
+    await execute(
+        ledger_url,
+        "CREATE TABLE ledger.deadlines (run_id uuid PRIMARY KEY, due_at timestamptz, command bytea NOT NULL)",
+    )
+    lease = Due("expire-lease.v1", "acme", at, "w", 2)
+    checkpoint = Due("expire-checkpoint.v1", "default", at, str(checkpoint_id), 1)
+    for of, said in ((run_id, lease), (checkpoint_id, checkpoint)):
+        body = command_of(of, said).model_dump_json().encode()
+        await execute(ledger_url, "INSERT INTO ledger.deadlines VALUES ($1, $2, $3)", of, at, body)
+    ledger = make_ledger()
+    for _ in range(2):
+        await ledger.create_tables()
+    taken = {deadline.run_id: deadline.due for deadline in await ledger.take_due(10)}
+    assert taken == {run_id: lease, checkpoint_id: checkpoint}

@@ -1,0 +1,87 @@
+"""The hub, for clients that are there: who hears of what, who is woken, and in what pieces it is taken."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+
+from support.pushing import ANN, ANN_TOO, BOB, Listener, Talker, Watched, hub_of
+
+
+@pytest.mark.parametrize(
+    ("filters", "heard"),
+    [
+        ({}, {ANN, ANN_TOO, BOB}),
+        ({"user_id": "ann"}, {ANN, ANN_TOO}),
+        ({"session_id": "s1"}, {ANN, BOB}),
+        ({"run_id": BOB.run_id}, {BOB}),
+        ({"user_id": "ann", "session_id": "s1"}, {ANN}),
+        ({"user_id": "ann", "session_id": "s1", "run_id": ANN.run_id}, {ANN}),
+        ({"user_id": "bob", "run_id": ANN.run_id}, set()),
+        ({"user_id": "nobody"}, set()),
+    ],
+)
+def test_each_filter_that_is_given_must_match(filters: dict[str, object], heard: set[Watched]) -> None:
+    """By user, session, run, any of them together, or everything."""
+    hub = hub_of()
+    listener, talker = Listener(hub, **filters).live(), Talker(hub)
+    for run in (ANN, ANN_TOO, BOB):
+        talker.publish(run)
+    assert {run_id for run_id, _ in listener.listen()} == {run.run_id for run in heard}
+
+
+def test_other_tenants_are_not_heard_of() -> None:
+    """Without a filter one hears everything of one's tenant, and of no other."""
+    hub = hub_of()
+    listener = Listener(hub).live()
+    Talker(hub).publish(Watched(tenant="other"))
+    assert listener.listen() == []
+
+
+def test_runs_without_user_and_session_are_heard_by_who_asks_for_everything() -> None:
+    """A run need not belong to anybody."""
+    hub = hub_of()
+    everybody, somebody = Listener(hub).live(), Listener(hub, user_id="ann").live()
+    Talker(hub).publish(Watched(user_id=None, session_id=None))
+    assert (len(everybody.listen()), somebody.listen()) == (1, [])
+
+
+def test_a_client_is_woken_once_for_all_that_came_together() -> None:
+    """So that it can write all of it at once."""
+    hub = hub_of()
+    listener = Listener(hub).live()
+    woken = listener.woken
+    Talker(hub).publish(ANN, times=5)
+    assert listener.woken == woken + 1
+    assert [version for _, version in listener.listen()] == [1, 2, 3, 4, 5]
+
+
+def test_who_is_not_concerned_is_not_woken() -> None:
+    """Watching another run costs nothing."""
+    hub = hub_of()
+    listener = Listener(hub, run_id=str(uuid4())).live()
+    woken = listener.woken
+    Talker(hub).publish(ANN)
+    assert listener.woken == woken
+
+
+def test_who_has_left_is_not_woken() -> None:
+    """And leaving twice is no error."""
+    hub = hub_of()
+    listener = Listener(hub).live()
+    hub.leave(listener.client)
+    hub.leave(listener.client)
+    woken = listener.woken
+    Talker(hub).publish(ANN)
+    assert listener.woken == woken
+
+
+def test_what_is_due_is_taken_in_pieces() -> None:
+    """A client's edge holds no more than a piece at a time."""
+    hub = hub_of()
+    talker, listener = Talker(hub), Listener(hub).live()
+    talker.publish(ANN, times=3, size=1_000)
+    assert [version for _, version in listener.listen(most=1_500)] == [1, 2]
+    assert [version for _, version in listener.listen(most=1)] == [3]
+    assert not listener.client.is_due

@@ -1,0 +1,107 @@
+"""C5: the routes of the settings: which rule applies, what an option adds, which are refused, how they are shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.routes import RouteRule
+from chassis.settings import SettingsError
+from contracts.work import CallIntent
+from provider_worker.providers.base import ProviderError
+from provider_worker.providers.registry import Registry
+from provider_worker.routing.choosing import fitting
+from provider_worker.routing.router import refuse_unknown
+from unit.worker.conftest import MakePrepare
+from unit.worker.routed import ROUTES, Cheap, among, preparing
+
+
+@pytest.mark.parametrize(
+    ("intent", "provider"),
+    [
+        ({"prompt": "short"}, "cheap"),
+        ({"prompt": "x" * 20}, "dear"),
+        ({"prompt": "short", "operation": "json"}, "sandbox"),
+        ({"prompt": "short", "attachments": ("https://example.com/a.png",)}, "unpriced"),
+    ],
+    ids=["short", "long", "operation", "attachments"],
+)
+async def test_the_first_rule_that_fits_applies(
+    prepare_order: MakePrepare, intent: dict[str, Any], provider: str
+) -> None:
+    """By operation, by the prompt's length, by whether files come along."""
+    rules = [
+        *among("sandbox", when={"operation": "json"}),
+        *among("unpriced", when={"attachments": True}),
+        *among("dear", when={"prompt_at_least": 20}),
+        *among("cheap", when={"prompt_at_most": 19}),
+    ]
+    prepared = await preparing(r=rules).prepare(prepare_order(**{"provider": "router", "model": "r", **intent}))
+    assert prepared.provider == provider
+
+
+@pytest.mark.parametrize(
+    ("intent", "said"),
+    [
+        ({"model": "nothing"}, "There is no route 'nothing'; there are r."),
+        ({"model": "r", "prompt": "long" * 10}, "No rule of the route r fits this call."),
+    ],
+    ids=["no such route", "no rule fits"],
+)
+async def test_a_route_that_leads_nowhere_is_named(
+    prepare_order: MakePrepare, intent: dict[str, Any], said: str
+) -> None:
+    """With the place in the request, and the choices."""
+    routes = preparing(r=among("cheap", when={"prompt_at_most": 10}))
+    with pytest.raises(ProviderError) as caught:
+        await routes.prepare(prepare_order(**{"provider": "router", **intent}))
+    (issue,) = caught.value.failure.issues
+    assert (issue.code, issue.path, issue.message) == ("route_unknown", "/model", said)
+
+
+async def test_an_options_parameters_come_beside_the_intents(prepare_order: MakePrepare) -> None:
+    """What the request says wins."""
+    option = {"provider": "cheap", "model": "sandbox-1", "parameters": {"temperature": 1.5, "max_tokens": 7}}
+    order = prepare_order(provider="router", model="r", parameters={"temperature": 0.5})
+    prepared = await preparing(r=[{"among": [option]}]).prepare(order)
+    assert prepared.payload["parameters"] == {"temperature": 0.5, "max_tokens": 7}
+
+
+@pytest.mark.parametrize("provider", ["opnai", "router"])
+def test_a_route_to_a_provider_that_there_is_not_stops_the_start(provider: str) -> None:
+    """In one line that names the place; a route leads to no other route."""
+    routes = ROUTES.validate_python({"r": [*among("cheap"), *among("cheap", provider)]})
+    with pytest.raises(SettingsError) as refused:
+        refuse_unknown(routes, Registry([Cheap()]))
+    assert str(refused.value) == "COUNTERSIGN_ROUTES: /r/1/among/1/provider: no such provider; known are cheap"
+
+
+async def test_without_a_route_there_is_no_router(prepare_order: MakePrepare) -> None:
+    """It is a name like any other that nobody has."""
+    with pytest.raises(ProviderError) as caught:
+        await preparing().prepare(prepare_order(provider="router"))
+    assert caught.value.failure.code == "provider_unknown"
+    assert preparing().router.capabilities() is None
+
+
+async def test_the_routes_are_shown_as_the_routers_models(prepare_order: MakePrepare) -> None:
+    """Where people look for what can be asked for; the first is what is meant by none."""
+    routes = preparing(r=among("cheap", "dear"), other=among("dear"))
+    offered = routes.router.capabilities()
+    assert offered is not None
+    assert [(model.name, model.description) for model in offered.models] == [
+        ("r", "Chooses among cheap/*, dear/*."),
+        ("other", "Chooses among dear/*."),
+    ]
+    assert (await routes.prepare(prepare_order(provider="router"))).provider == "cheap"
+
+
+@given(st.integers(0, 30))
+def test_lengths_are_counted_with_their_bounds(length: int) -> None:
+    """At least and at most include the number itself."""
+    rule = RouteRule.model_validate({"when": {"prompt_at_least": 5, "prompt_at_most": 9}, "among": [{"provider": "p"}]})
+    fits = fitting([rule], CallIntent(provider="router", prompt="x" * length))
+    assert (fits == 0) is (5 <= length <= 9)
