@@ -84,10 +84,11 @@ def serve(
     create_app: Callable[[Settings], Starlette],
     port_of: Callable[[Settings], int],
     websocket: type[asyncio.Protocol] | None = None,
+    http: type[asyncio.Protocol] | None = None,
 ) -> None:
     """Run `service` until SIGINT or SIGTERM. Exits with 1 and one line when it cannot start or a background task failed.
 
-    `websocket` is the protocol of its WebSockets, if uvicorn's own is not enough.
+    `websocket` and `http` are the protocols of its connections, if uvicorn's own are not enough.
     """
     try:
         settings = load_settings()
@@ -105,6 +106,7 @@ def serve(
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=STOP_SECONDS,
+        http=http or "auto",
         ws=websocket or "auto",
         ws_max_size=settings.max_body_bytes,
         ws_per_message_deflate=False,  # compressing costs half as much again as all else that pushing a message costs

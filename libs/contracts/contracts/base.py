@@ -34,7 +34,9 @@ class Message(BaseModel):
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """Return a copy with other values, which are as good as validated: `model_copy`, at a third of its price."""
         copy = self.__class__.__new__(self.__class__)
-        _become(copy, {**self.__dict__, **changes}, self.__pydantic_fields_set__.union(changes))
+        given = self.__pydantic_fields_set__
+        # Most have been given all their members long ago: they share one set, which nobody changes.
+        _become(copy, {**self.__dict__, **changes}, given if given.issuperset(changes) else given.union(changes))
         return copy
 
 
@@ -80,7 +82,12 @@ def _is_sound(value: Any, depth: int) -> bool:
         return bool(-MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER)
     if kind is float:
         return math.isfinite(value)
-    return kind is list and all([_is_sound(item, depth + 1) for item in value])  # noqa: C419 - a generator costs half as much again
+    if kind is not list:
+        return False
+    for item in value:  # noqa: SIM110 - a generator costs half as much again
+        if not _is_sound(item, depth + 1):
+            return False
+    return True
 
 
 def _is_text(value: str) -> bool:

@@ -2,6 +2,7 @@
 
 import sys
 
+from chassis.joining import JoiningHttp
 from chassis.serving import serve
 from gateway.app import create_app
 from gateway.rebuild import main
@@ -9,7 +10,7 @@ from gateway.rebuild import main
 if __name__ == "__main__":
     match sys.argv[1:]:
         case []:
-            serve("gateway", create_app, lambda settings: settings.gateway_port)
+            serve("gateway", create_app, lambda settings: settings.gateway_port, http=JoiningHttp)
         case ["rebuild-views"]:
             main()
         case _:

@@ -61,6 +61,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(offering(running.catalog))
     app.include_router(documenting())
     often = writes.endpoints() | reading_at_once(running.following, settings.outcome_wait_seconds)
-    app.middleware_stack = OwnPages(Front(app.build_middleware_stack(), often), settings.allowed_origins)
+    app.before = OwnPages(Front(app.behind, often), settings.allowed_origins)
     app.state.background = background
     return app

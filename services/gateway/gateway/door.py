@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from contextlib import aclosing
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from contracts.base import MAX_DEPTH
 from gateway.issues import issue, pointer
@@ -27,8 +26,10 @@ async def read_body(request: Request, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(BODY_SECONDS), aclosing(request.stream()) as stream:
-            async for chunk in stream:
+        async with asyncio.timeout(BODY_SECONDS):
+            more = True
+            while more:
+                chunk, more = await _next_chunk(request)
                 size += len(chunk)
                 if size > limit:
                     raise too_large(limit)
@@ -36,6 +37,14 @@ async def read_body(request: Request, limit: int) -> bytes:
     except TimeoutError:
         raise Problem("request_timeout", f"the body did not come within {BODY_SECONDS:g} s") from None
     return b"".join(chunks)
+
+
+async def _next_chunk(request: Request) -> tuple[bytes, bool]:
+    """Return a piece of the body, and whether more comes. Raises ClientDisconnect."""
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)
 
 
 def check_length(request: Request, limit: int) -> None:
@@ -73,7 +82,7 @@ def parse_json(body: bytes) -> Any:
     """
     check_depth(body)
     try:
-        return json.loads(body.decode(), object_pairs_hook=_members)
+        return _read(body.decode())
     except UnicodeDecodeError as error:
         raise invalid([issue("", "json_invalid", f"not UTF-8 at byte {error.start}")]) from None
     except DuplicateMember as error:
@@ -95,6 +104,15 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise DuplicateMember(repr(next(name for name in names if names.count(name) > 1)))
     return members
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_members)
+"""Kept: `json.loads` makes one for each text, at the price of reading a short one."""
+
+
+def _read(text: str) -> Any:
+    # Of a byte order mark `json.loads` says what it is.
+    return json.loads(text) if text.startswith("\ufeff") else _DECODER.decode(text)
 
 
 # Possessive, so that a text of nothing but quotes and backslashes costs no more than any other.

@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,7 +23,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 Endpoints = Mapping[tuple[str, str], Endpoint]
 """By method and path, where `{run_id}` stands for the third part of the path."""
 
-_NAMED = slice(3, 4)
+_NAMED = 3
 
 _PLAIN_QUERY = re.compile(rb"(?:min_version=[1-9]\d{0,17})?")
 """All others say what may be wrong, and are the application's to judge."""
@@ -41,18 +42,33 @@ class Front:
         if found is None:
             await self._app(scope, receive, send)
         else:
-            await _answer(found, Request({**scope, "path_params": found.path_params}, receive), send)
+            scope["path_params"] = found.path_params
+            await _answer(found, Request(scope, receive), send)
 
     def _find(self, scope: Scope) -> _Found | None:
-        parts = scope["path"].split("/")
-        named = dict(zip(("run_id",), parts[_NAMED], strict=False))
-        if named:
-            parts[_NAMED] = ["{run_id}"]
-        path = "/".join(parts)
+        path, named = scope["path"], {}
+        parts = path.split("/")
+        if len(parts) > _NAMED:
+            named["run_id"], parts[_NAMED] = parts[_NAMED], "{run_id}"
+            path = "/".join(parts)
         endpoint = self.endpoints.get((scope["method"], path))
         if endpoint is None or "" in named.values() or not _PLAIN_QUERY.fullmatch(scope["query_string"]):
             return None
         return _Found(path, named, endpoint)
+
+
+class FrontedApi(FastAPI):
+    """An application with layers of ours before all that it does with a request, were it only to look for middleware."""
+
+    before: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await self.before(scope, receive, send)
+
+    async def behind(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request that has passed the layers."""
+        await super().__call__(scope, receive, send)
 
 
 class _Found(NamedTuple):

@@ -24,10 +24,14 @@ class OwnPages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "http" and scope["method"] not in _READING:
+        if scope["type"] == "http" and scope["method"] not in _READING and _comes_from_a_page(scope):
             headers = Headers(scope=scope)
             if not is_welcome(headers, self._others):
                 detail = f"a page of {headers['origin']} may not write to this host; see COUNTERSIGN_ORIGINS"
                 await document(Problem("forbidden", detail), Request(scope).url.path)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
+
+
+def _comes_from_a_page(scope: Scope) -> bool:
+    return any(name == b"origin" for name, _ in scope["headers"])

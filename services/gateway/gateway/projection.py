@@ -7,7 +7,7 @@ batch can come again. Where one is missing, the record has it: what is published
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Self
 from uuid import UUID
@@ -21,8 +21,7 @@ _RESUMED = e.RunResumed.kind
 _RETRIED = e.RunRetried.kind
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A checkpoint that waits for a person."""
 
     checkpoint_id: UUID
@@ -32,8 +31,7 @@ class Waiting:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """How a run stands at a version: its row."""
 
     run_id: UUID
@@ -63,8 +61,7 @@ class Standing:
 
     def after(self, heading: Heading) -> Self:
         """Return how the run stands after its next event."""
-        return replace(
-            self,
+        return self._replace(
             version=heading.version,
             state=heading.state_after(self.state),
             updated_at=heading.at,
@@ -178,7 +175,7 @@ def _waits(waited: Waiting | None, heading: Heading) -> Waiting | None:
     if waited is None or kind in CLOSING:
         return None
     if kind in (ESCALATED, _RESUMED) and facts.expires_at is not None:
-        return replace(waited, expires_at=facts.expires_at)
+        return waited._replace(expires_at=facts.expires_at)
     return waited
 
 

@@ -15,6 +15,8 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
 
+from chassis.joining import JoiningTransport
+
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
 
@@ -23,45 +25,17 @@ TEXTS = "countersign.texts"
 
 SendTexts = Callable[[Iterable[bytes]], Awaitable[None]]
 
-ENOUGH = 64 * 1024
-"""Bytes that are written without waiting for more: asyncio's own mark for a client that reads too slowly."""
-
 LINGER_SECONDS = 10.0
 """How long a closed connection may take to read what was written; then it is cut."""
 
 
-class JoiningTransport:
-    """Stands before a transport, and hands on in one piece what it was given in one turn of the loop."""
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._held: list[bytes] = []
-        self._size = 0
-
-    def __getattr__(self, name: str) -> Any:
-        """Leave everything else to the transport."""
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        """Write with whatever else is written in this turn."""
-        if not self._held:
-            self._loop.call_soon(self._flush)
-        self._held.append(data)
-        self._size += len(data)
-        if self._size >= ENOUGH:
-            self._flush()
+class CuttingTransport(JoiningTransport):
+    """Joins, and does not wait for ever for a peer to read the end."""
 
     def close(self) -> None:
         """Write what is held and close; a peer that never reads it is cut off."""
-        self._flush()
-        self._transport.close()
+        super().close()
         self._loop.call_later(LINGER_SECONDS, self._transport.abort)
-
-    def _flush(self) -> None:
-        held, self._held, self._size = self._held, [], 0
-        if held and not self._transport.is_closing():
-            self._transport.write(b"".join(held))
 
 
 class JoiningWebSocket(WebSocketsSansIOProtocol):
@@ -70,7 +44,7 @@ class JoiningWebSocket(WebSocketsSansIOProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, on the transport's stand-in."""
         super().connection_made(
-            cast("asyncio.Transport", JoiningTransport(cast("asyncio.Transport", transport), self.loop))
+            cast("asyncio.Transport", CuttingTransport(cast("asyncio.Transport", transport), self.loop))
         )
 
     async def run_asgi(self) -> None:

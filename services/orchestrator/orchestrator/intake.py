@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from itertools import chain
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from contracts.kafka import Confirming, Handed, Outgoing, RawRecord
 from contracts.runs.commands import AnyCommand, StartRun
 from contracts.topics import COMMANDS
 from orchestrator.ports import Batch, Fenced, Known, Ledger, LedgerAway, Move, Publisher, Recorded
-from orchestrator.remembering import Runs
+from orchestrator.remembering import Kept, Runs
 from orchestrator.run import Run, fold
 from orchestrator.taking import Decisions, Taken, accepted_before, dead, outcome_records, read, recall
 
@@ -31,6 +32,7 @@ AGAIN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
 _COMMANDS = Counter("countersign_commands_total", "Commands taken in", ["kind"])
 _BATCH = Histogram("countersign_batch_commands", "Commands a batch", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500))
 _EVENTS = Counter("countersign_events_total", "Events recorded", ["kind"])
+_commands, _events = cache(_COMMANDS.labels), cache(_EVENTS.labels)  # finding one costs more than counting
 _REPLAYED = Counter("countersign_commands_replayed_total", "Commands below the ledger's position, published again")
 
 _log = structlog.get_logger(__name__)
@@ -113,26 +115,30 @@ class Intake:
 
     async def _take(self, fresh: Sequence[Taken]) -> list[Outgoing]:
         self._look_for_gaps(fresh)
-        commands = [taken.command for taken in fresh if taken.command is not None]
-        missing = self._runs.missing({command.run_id for command in commands})
-        begun = _beginning(commands, missing)
+        first = {taken.command.run_id: taken.command for taken in reversed(fresh) if taken.command is not None}
+        kept = self._runs.kept(first)
+        missing = first.keys() - kept.keys()
+        # What a start comes first for the ledger knows nothing of, and says so if it does.
+        begun = {run_id for run_id in missing if isinstance(first[run_id], StartRun)}
         try:
-            return await self._settle(fresh, commands, missing, begun)
+            return await self._settle(fresh, kept, missing, begun)
         except Fenced:
             if not begun:
                 raise
         # A start that came before, most likely, and its run is not kept any more. The ledger knows.
-        return await self._settle(fresh, commands, missing, set())
+        return await self._settle(fresh, kept, missing, set())
 
     async def _settle(
-        self, fresh: Sequence[Taken], commands: Sequence[AnyCommand], missing: set[UUID], begun: set[UUID]
+        self, fresh: Sequence[Taken], kept: Mapping[UUID, Kept], missing: set[UUID], begun: set[UUID]
     ) -> list[Outgoing]:
         unknown = missing - begun
         known = await self._ledger.load(unknown) if unknown else Known()
+        runs = {run_id: run for run_id, history in known.histories.items() if (run := _fold(history)) is not None}
         refused = dict(known.refusals)
-        for run_id in {command.run_id for command in commands} - missing:
-            refused |= self._runs.refused(run_id)
-        decisions = Decisions(self._folded(commands, known), refused, self._now())
+        for run_id, (run, refusals, _) in kept.items():
+            runs[run_id] = run
+            refused |= refusals
+        decisions = Decisions(runs, refused, self._now())
         for taken in fresh:
             decisions.take(taken)
         moves = [Move(p, self._positions[p], after) for p, after in _next_offsets(fresh).items()]
@@ -159,14 +165,6 @@ class Intake:
                     first=self._positions[partition],
                     last=offset - 1,
                 )
-
-    def _folded(self, commands: Sequence[AnyCommand], known: Known) -> dict[UUID, Run]:
-        runs = {run_id: run for run_id, history in known.histories.items() if (run := _fold(history)) is not None}
-        for command in commands:
-            run = self._runs.get(command.run_id)
-            if run is not None:
-                runs[run.run_id] = run
-        return runs
 
     async def _recall(self, again: Sequence[Taken]) -> list[Outgoing]:
         _REPLAYED.inc(len(again))
@@ -195,19 +193,13 @@ def _fold(history: Sequence[Recorded]) -> Run | None:
     return fold(recorded.event for recorded in history)
 
 
-def _beginning(commands: Sequence[AnyCommand], missing: set[UUID]) -> set[UUID]:
-    """Return those of `missing` that a start comes first for: the ledger knows nothing of them, and says so if it does."""
-    first = {command.run_id: command for command in reversed(commands)}
-    return {run_id for run_id in missing if isinstance(first[run_id], StartRun)}
-
-
 def _next_offsets(batch: Iterable[Taken]) -> dict[int, int]:
     return {taken.record.partition: taken.record.offset + 1 for taken in batch}
 
 
 def _observe(fresh: Sequence[Taken], decisions: Decisions) -> None:
     _BATCH.observe(len(fresh))
-    for kind, count in Tally(taken.command.kind if taken.command else "malformed" for taken in fresh).items():
-        _COMMANDS.labels(kind).inc(count)
-    for kind, count in Tally(recorded.event.kind for recorded in decisions.events).items():
-        _EVENTS.labels(kind).inc(count)
+    for kind, count in Tally([taken.command.kind if taken.command else "malformed" for taken in fresh]).items():
+        _commands(kind).inc(count)
+    for kind, count in Tally([recorded.event.kind for recorded in decisions.events]).items():
+        _events(kind).inc(count)

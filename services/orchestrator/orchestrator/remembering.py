@@ -20,35 +20,26 @@ _REFUSAL_BYTES = 500
 """What one remembered refusal is taken to weigh."""
 
 
-class _Kept(NamedTuple):
+class Kept(NamedTuple):
+    """An open run, every refusal that it gave, by command, and what they weigh."""
+
     run: Run
     refused: Mapping[UUID, RefusedRequest]
     weight: int
 
 
 class Runs:
-    """The open runs that were used last, as many as the bounds allow, each with every refusal that it gave."""
+    """The open runs that were used last, as many as the bounds allow."""
 
     def __init__(self, most_runs: int = MOST_RUNS, most_bytes: int = MOST_BYTES) -> None:
         self._most_runs = most_runs
         self._most_bytes = most_bytes
-        self._runs: OrderedDict[UUID, _Kept] = OrderedDict()
+        self._runs: OrderedDict[UUID, Kept] = OrderedDict()
         self._weight = 0
 
-    def get(self, run_id: UUID) -> Run | None:
-        """Return a run, if it is kept."""
-        kept = self._runs.get(run_id)
-        return kept.run if kept else None
-
-    def refused(self, run_id: UUID) -> Mapping[UUID, RefusedRequest]:
-        """Return the remembered refusals of a run that is kept, by command."""
-        kept = self._runs.get(run_id)
-        return kept.refused if kept else _NONE
-
-    def missing(self, run_ids: set[UUID]) -> set[UUID]:
-        """Return those that are not kept."""
-        # Not by subtracting the keys: that goes through all that are kept.
-        return {run_id for run_id in run_ids if run_id not in self._runs}
+    def kept(self, run_ids: Iterable[UUID]) -> dict[UUID, Kept]:
+        """Return those of these runs that are kept."""
+        return {run_id: kept for run_id in run_ids if (kept := self._runs.get(run_id)) is not None}
 
     def remember(
         self, runs: Mapping[UUID, Run], folded: Iterable[Recorded], refused: Iterable[RefusedRequest] = ()
@@ -66,12 +57,14 @@ class Runs:
             refusals[refusal.outcome.run_id][refusal.outcome.command_id] = refusal
         for run_id, run in runs.items():
             before = self._runs.pop(run_id, None)
-            self._weight -= before.weight if before else 0
+            known, weight = (before.refused, before.weight) if before else (_NONE, 0)
+            self._weight -= weight
             if run.view.is_over:
                 continue
-            known, new = before.refused if before else _NONE, refusals.get(run_id)
-            weight = weights[run_id] + (before.weight if before else 0)
-            self._runs[run_id] = _Kept(run, {**known, **new} if new else known, weight)
+            if run_id in refusals:
+                known = {**known, **refusals[run_id]}
+            weight += weights[run_id]
+            self._runs[run_id] = Kept(run, known, weight)
             self._weight += weight
         while self._runs and (len(self._runs) > self._most_runs or self._weight > self._most_bytes):
             _, let_go = self._runs.popitem(last=False)

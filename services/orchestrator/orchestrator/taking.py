@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from contracts.base import Message
 from contracts.kafka import Outgoing, RawRecord, dead_letter
@@ -97,13 +98,11 @@ class Decisions:
         recorded = [Recorded(event, event.to_bytes()) for event in story.events]
         if any(len(record.body) > MAX_EVENT_BYTES for record in recorded):
             raise PayloadTooLarge
-        run = story.run
-        accepted = Accepted(command_id=command.command_id, run_id=run.run_id, view=run.view)
-        answer = outcome_records(command, accepted)
-        self.runs[command.run_id] = self.moved_on[command.run_id] = run
+        run = self.runs[command.run_id] = self.moved_on[command.run_id] = story.run
         self.events += recorded
         self.outgoing += [event_record(record, key) for record in recorded]
-        self.outgoing += answer
+        if command.reply_to is not None:
+            self._answer(command, Accepted(command_id=command.command_id, run_id=run.run_id, view=run.view))
 
     def _stamped(self, command: AnyCommand, run: Run | None) -> AnyCommand:
         # One clock for all: leases and time limits count from when a command is taken in, however long it lay in Kafka.
@@ -131,7 +130,7 @@ class Decisions:
         return [
             record
             for recorded in self.events
-            if isinstance(recorded.event.data, ORDERING)
+            if type(recorded.event.data) in ORDERING
             for record in order_records(recorded, self.runs[recorded.event.run_id])
         ]
 
@@ -214,4 +213,4 @@ def _key(run_id: UUID) -> bytes:
 
 
 def _json(message: Message) -> bytes:
-    return message.model_dump_json().encode()
+    return to_json(message)

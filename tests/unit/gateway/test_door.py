@@ -156,3 +156,9 @@ JSON = st.recursive(
 def test_any_json_is_read_as_it_was_written(value: Any, ascii_only: bool) -> None:  # noqa: FBT001
     """The door changes nothing of what it lets in."""
     assert parse_json(json.dumps(value, ensure_ascii=ascii_only).encode(errors="surrogatepass")) == value
+
+
+def test_a_byte_order_mark_is_named() -> None:
+    """Whoever sends one cannot see it."""
+    with pytest.raises(Problem, match="BOM"):
+        parse_json(b"\xef\xbb\xbf{}")

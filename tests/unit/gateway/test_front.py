@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from chassis.settings import Settings
 from gateway.app import create_app
-from gateway.front import Front
+from gateway.front import Front, FrontedApi
 from gateway.metrics import REQUESTS
 from gateway.origins import OwnPages
 from gateway.ports import Away
@@ -98,8 +98,9 @@ async def test_an_error_of_ours_is_answered_and_raised() -> None:
 def test_every_shortcut_leads_where_the_application_leads() -> None:
     """What the front answers is a route of the application too: documented, and there for whoever comes the long way."""
     app = create_app(Settings())
-    assert isinstance(app.middleware_stack, OwnPages)
-    front = app.middleware_stack.app
+    assert isinstance(app, FrontedApi)
+    assert isinstance(app.before, OwnPages)
+    front = app.before.app
     assert isinstance(front, Front)
     assert {method for method, _ in front.endpoints} == {"GET", "POST"}
     assert all(_leads(app, method, path) for method, path in front.endpoints)

@@ -14,7 +14,7 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame
 from websockets.uri import parse_uri
 
-from notifier.writing import ENOUGH, TEXTS, JoiningTransport, JoiningWebSocket
+from notifier.writing import TEXTS, JoiningWebSocket
 
 
 class Wire(asyncio.Transport):
@@ -47,50 +47,6 @@ async def turn() -> None:
     turned = asyncio.Event()
     asyncio.get_running_loop().call_soon(turned.set)
     await turned.wait()
-
-
-async def test_what_is_written_in_one_turn_leaves_in_one_write() -> None:
-    """The frames of a burst are one packet."""
-    wire = Wire()
-    joining = JoiningTransport(wire, asyncio.get_running_loop())
-    for frame in (b"a", b"b", b"c"):
-        joining.write(frame)
-    assert wire.writes == []
-    await turn()
-    assert wire.writes == [b"abc"]
-    joining.write(b"d")
-    await turn()
-    assert wire.writes == [b"abc", b"d"]
-
-
-async def test_much_is_not_held_back() -> None:
-    """So that a client that reads too slowly is noticed while it is written to."""
-    wire = Wire()
-    joining = JoiningTransport(wire, asyncio.get_running_loop())
-    joining.write(b"a")
-    joining.write(b"b" * ENOUGH)
-    assert wire.writes == [b"a" + b"b" * ENOUGH]
-    await turn()
-    assert len(wire.writes) == 1
-
-
-async def test_what_is_held_leaves_before_the_end() -> None:
-    """A goodbye is written before the connection is closed."""
-    wire = Wire()
-    joining = JoiningTransport(wire, asyncio.get_running_loop())
-    joining.write(b"goodbye")
-    joining.close()
-    assert (wire.writes, wire.ended) == ([b"goodbye"], ["closed"])
-
-
-async def test_everything_else_is_the_transports() -> None:
-    """The protocol above sees no difference."""
-    wire = Wire()
-    joining = JoiningTransport(wire, asyncio.get_running_loop())
-    assert joining.is_closing() is False
-    joining.abort()
-    assert wire.ended == ["cut"]
-    assert joining.is_closing() is True
 
 
 class Line:

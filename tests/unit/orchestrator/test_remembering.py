@@ -23,7 +23,7 @@ def begun(*run_ids: UUID) -> tuple[dict[UUID, Run], list[Recorded]]:
 
 def kept(runs: Runs, run_ids: Iterable[UUID]) -> list[UUID]:
     """Return which of them are kept."""
-    return [run_id for run_id in run_ids if runs.get(run_id) is not None]
+    return list(runs.kept(run_ids))
 
 
 IDS = [UUID(int=number + 1) for number in range(5)]
@@ -38,7 +38,6 @@ def test_the_runs_that_were_used_last_are_kept() -> None:
     runs.remember(again, [])
     runs.remember(*begun(IDS[3]))
     assert kept(runs, IDS) == [IDS[0], IDS[2], IDS[3]]
-    assert runs.missing(set(IDS)) == {IDS[1], IDS[4]}
 
 
 def test_heavy_runs_are_kept_in_smaller_number() -> None:
@@ -82,8 +81,10 @@ def test_a_run_is_kept_with_what_it_refused() -> None:
     runs.remember(*begun(IDS[0]), [first])
     runs.remember(*begun(IDS[1]), [refusal(IDS[2])])
     runs.remember(begun(IDS[0])[0], [], [second])
-    assert runs.refused(IDS[0]) == {refused.outcome.command_id: refused for refused in (first, second)}
-    assert runs.refused(IDS[1]) == runs.refused(IDS[2]) == {}
+    found = runs.kept(IDS)
+    assert found[IDS[0]].refused == {refused.outcome.command_id: refused for refused in (first, second)}
+    assert found[IDS[1]].refused == {}
+    assert IDS[2] not in found
 
 
 def test_refusals_weigh_too() -> None:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from aiokafka import TopicPartition as TopicAndPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from faststream import AckPolicy
-from faststream.kafka import KafkaBroker, KafkaMessage, TopicPartition
+from faststream.kafka import KafkaBroker, TopicPartition
 from faststream.kafka.subscriber.usecase import BatchSubscriber
-from faststream.message import StreamMessage
 
 from contracts.kafka.reading import LenientBroker
 from contracts.topics import Topic
@@ -118,12 +117,9 @@ def subscribe_group(
         listener=listener or (_Revoked(on_revoked) if on_revoked else None),
         session_timeout_ms=session_timeout_ms,
         heartbeat_interval_ms=session_timeout_ms // 4,
-        parser=_as_it_came,
-        decoder=_records,
         description=topic.holds,
     )
-    subscriber(handler)
-    return subscriber
+    return _handing_over(subscriber, handler)
 
 
 def subscribe_partitions(
@@ -144,11 +140,28 @@ def subscribe_partitions(
         fetch_max_wait_ms=fetch_wait_ms,
         auto_offset_reset="earliest" if from_beginning else "latest",
         ack_policy=AckPolicy.MANUAL,
-        parser=_as_it_came,
-        decoder=_records,
         description=topic.holds,
     )
+    return _handing_over(subscriber, handler)
+
+
+def _handing_over(subscriber: BatchSubscriber, handler: BatchHandler) -> BatchSubscriber:
+    """Let `subscriber` hand batches over by a call: none of what FastStream would carry them through is used here.
+
+    Its context scopes, middlewares, parsers and responses were 3% of all CPU, at a hundred and fifty calls a batch.
+    """
     subscriber(handler)
+
+    async def consume_one(records: Sequence[RawRecord]) -> None:
+        if not subscriber.running:
+            return
+        with subscriber.lock:  # a stop waits for it, for a while
+            try:
+                await handler(records)
+            except Exception:
+                _log.exception("a batch of %s could not be handled", records[0].topic)
+
+    subscriber.consume_one = consume_one  # type: ignore[assignment, method-assign]
     return subscriber
 
 
@@ -206,25 +219,3 @@ class _Revoked(ConsumerRebalanceListener):
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicAndPartition]) -> None:
         pass
-
-
-async def _as_it_came(batch: tuple[Any, ...]) -> StreamMessage[Any]:
-    # The library's own parser decodes headers as UTF-8 and fails on those that are not.
-    return KafkaMessage(raw_message=batch, body=b"", consumer=_NO_CONSUMER)
-
-
-async def _records(message: StreamMessage[Any]) -> Any:
-    return message.raw_message
-
-
-class _NoConsumer:
-    """Offsets are committed explicitly, never through a message."""
-
-    async def commit(self) -> None:
-        raise NotImplementedError
-
-    def seek(self, partition: Any, offset: int) -> None:
-        raise NotImplementedError
-
-
-_NO_CONSUMER = _NoConsumer()

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from pydantic import Field, SerializeAsAny, ValidatorFunctionWrapHandler, field_validator, model_serializer
+from pydantic_core import to_json
 from pydantic_core.core_schema import ValidationInfo
 
 from contracts.base import ComposedObject, Message, Timestamp
@@ -297,7 +298,7 @@ class RunEvent(Message):
 
     def to_bytes(self) -> bytes:
         """Return the record's value: stored, published and shown as the same bytes."""
-        return self.model_dump_json().encode()
+        return to_json(self)
 
     def headers(self) -> list[tuple[str, bytes]]:
         """Return what readers filter by, so that nobody parses a value to skip it."""

@@ -35,13 +35,13 @@ class RunRequest(Message):
 
     def intent(self) -> CallIntent:
         """Return what is to be called, without who asked and how it is reviewed."""
-        return CallIntent(
+        return CallIntent.of(
             provider=self.provider,
             model=self.model,
             operation=self.operation,
             prompt=self.prompt,
             parameters=self.parameters,
-            attachments=tuple(self.attachments),
+            attachments=self.attachments,
         )
 
 

@@ -127,7 +127,20 @@ def _begin(record: e.RunEvent) -> RunView:
 
 
 def _changes(view: RunView, event: e.Event, record: e.RunEvent) -> dict[str, Any]:
-    match event:
+    match event:  # what happens in every run comes first: each case that is not it costs
+        case e.CheckpointOpened():
+            return _opened(event, record.at)
+        case e.CheckpointApproved() | e.CheckpointEdited() | e.CheckpointRejected():
+            return {"last_approval": approval_of(event, view, record), **_CLOSED}
+        case e.RunPrepared(preparation=p):
+            cost = view.cost.changed({"estimated": p.estimate, "currency": p.currency})
+            return {"provider": p.provider, "model": p.model, "operation": p.operation, "cost": cost}
+        case e.CallOrdered():
+            return {"state": State.API_CALL, **_CLOSED}
+        case e.CallSucceeded(execution=x):
+            return {"cost": view.cost.changed({"actual": _sum(view.cost.actual, x.cost)})}
+        case e.RunCompleted(result=result):
+            return {"state": State.COMPLETED, "result": result}
         case e.RunStarted(request=request):
             return {
                 "provider": request.provider,
@@ -141,22 +154,11 @@ def _changes(view: RunView, event: e.Event, record: e.RunEvent) -> dict[str, Any
             return {"state": State.CREATED, "error": None, **decided, **_CLOSED}
         case e.PreparationOrdered():
             return {"state": State.CREATED, **_CLOSED}
-        case e.CallOrdered():
-            return {"state": State.API_CALL, **_CLOSED}
-        case e.RunPrepared(preparation=p):
-            cost = view.cost.changed({"estimated": p.estimate, "currency": p.currency})
-            return {"provider": p.provider, "model": p.model, "operation": p.operation, "cost": cost}
-        case e.CallSucceeded(execution=x):
-            return {"cost": view.cost.changed({"actual": _sum(view.cost.actual, x.cost)})}
         case e.CallStopped(spent=spent):
             return {"cost": view.cost.changed({"actual": _sum(view.cost.actual, spent.cost)})}
-        case e.CheckpointOpened():
-            return _opened(event, record.at)
         case e.CheckpointEscalated(expires_at=expires_at) if view.checkpoint:
             escalated = {"expires_at": expires_at, "escalations": view.checkpoint.escalations + 1}
             return {"checkpoint": view.checkpoint.changed(escalated)}
-        case e.CheckpointApproved() | e.CheckpointEdited() | e.CheckpointRejected():
-            return {"last_approval": approval_of(event, view, record), **_CLOSED}
         case e.CheckpointExpired():
             return dict(_CLOSED)
         case e.RunPaused():
@@ -164,8 +166,6 @@ def _changes(view: RunView, event: e.Event, record: e.RunEvent) -> dict[str, Any
         case e.RunResumed(expires_at=expires_at):
             checkpoint = view.checkpoint and view.checkpoint.changed({"expires_at": expires_at})
             return {"paused": False, "checkpoint": checkpoint}
-        case e.RunCompleted(result=result):
-            return {"state": State.COMPLETED, "result": result}
         case e.RunFailed(error=error):
             return {"state": State.FAILED, "error": error, "paused": False, **_CLOSED}
         case e.RunCancelled():
@@ -177,7 +177,7 @@ _CLOSED: dict[str, Any] = {"checkpoint": None, "checkpoint_context": {}}
 
 
 def _opened(event: e.CheckpointOpened, at: datetime) -> dict[str, Any]:
-    checkpoint = Checkpoint(
+    checkpoint = Checkpoint.of(
         checkpoint_id=event.checkpoint_id,
         step=event.step,
         reasons=event.reasons,
@@ -187,7 +187,10 @@ def _opened(event: e.CheckpointOpened, at: datetime) -> dict[str, Any]:
         issues=event.issues,
         opened_at=at,
         expires_at=event.expires_at,
+        assignee=None,
         approvals_required=event.approvals_required,
+        approvals=(),
+        escalations=0,
     )
     changes: dict[str, Any] = {"checkpoint": checkpoint, "checkpoint_context": event.context}
     if event.step is not Step.ERROR_REVIEW:
@@ -203,7 +206,7 @@ def approval_of(event: Decided, view: RunView, record: e.RunEvent) -> Approval:
     checkpoint = view.checkpoint
     step, seen = (checkpoint.step, checkpoint.subject_sha256) if checkpoint else (Step.ERROR_REVIEW, "")
     said: dict[str, Any] = event.__dict__
-    return Approval(
+    return Approval.of(
         checkpoint_id=event.checkpoint_id,
         step=step,
         action=_ACTIONS[type(event)],

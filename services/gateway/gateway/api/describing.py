@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from contracts.runs.requests import RunInput, RunRequest, WrappedRunInput
@@ -12,6 +11,7 @@ from contracts.runs.views import RunView
 from gateway.api.examples import ACTIONS, STARTS
 from gateway.api.responses import ProblemDocument, problems
 from gateway.api.writes import BODIES, START_PATHS
+from gateway.front import FrontedApi
 
 DESCRIPTION = """
 A person's signature between an AI call and its consequences. Start a run, read what waits, decide.
@@ -46,7 +46,7 @@ _COMMON = ("payload_too_large", "unsupported_media_type", "validation_failed", "
 _DECIDING = ("run_not_found", "checkpoint_already_decided", "checkpoint_mismatch", "subject_changed", "not_allowed")
 
 
-class DescribedApi(FastAPI):
+class DescribedApi(FrontedApi):
     """A FastAPI application whose document tells of the writes too."""
 
     def openapi(self) -> dict[str, Any]:

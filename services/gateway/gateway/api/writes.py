@@ -64,7 +64,7 @@ class Writes:
             at=datetime.now(UTC),
             actor=caller.ANONYMOUS,
             request_sha256=_digest("start", raw, key),
-            request=start.request.model_copy(update={"provider": await self._provider(start)}),
+            request=start.request.changed({"provider": await self._provider(start)}),
         )
         return await self._outcomes.ask(command)
 
@@ -84,7 +84,7 @@ class Writes:
                 at=datetime.now(UTC),
                 request_sha256=_digest(action, raw, key),
                 expected_version=expected,
-                **{**dict(said), "actor": said.actor or caller.ANONYMOUS},
+                **{**vars(said), "actor": said.actor or caller.ANONYMOUS},
             )
             return await self._outcomes.ask(command)
 

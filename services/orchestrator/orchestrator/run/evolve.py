@@ -42,25 +42,29 @@ def _begin(record: e.RunEvent, view: RunView) -> Run:
 
 
 def _changes(run: Run, event: e.Event, record: e.RunEvent) -> dict[str, Any]:
-    match event:
+    match event:  # what happens in every run comes first: each case that is not it costs
+        case e.CheckpointOpened():
+            return {"work": None}
+        case e.CheckpointApproved() | e.CheckpointEdited():
+            return _approved(run, event)
+        case e.RunPrepared(preparation=preparation):
+            payload, issues = preparation.payload, preparation.issues
+            return {"work": None, "preparation": preparation, "payload": payload, "issues": issues}
+        case e.RunStarted() | e.CallOrdered():
+            return _of_work(run, event)
+        case e.CallSucceeded(execution=execution):
+            return {"work": None, "execution": execution, "response": execution.response, "noted": None}
+        case e.RunCancelled() | e.RunCompleted():
+            return {"work": None, "stopping": _left_behind(run, record), "failed": None, "paused_at": None}
+        case e.StepPassed(step=step):
+            return {"cleared": run.cleared | {step}}
         case e.PreparationFailed(failure=failure) | e.CallFailed(failure=failure):
             # What was answered is over; what was not can be asked about.
             noted = None if is_answer(failure) else run.noted
             failed = run.work and Failed(run.work, failure)
             return {"work": None, "failed": failed, "noted": noted, **held_back(run, event)}
-        case e.RunPrepared(preparation=preparation):
-            payload, issues = preparation.payload, preparation.issues
-            return {"work": None, "preparation": preparation, "payload": payload, "issues": issues}
         case e.PayloadFixed(payload=payload):
             return {"payload": payload, "issues": tuple(i for i in run.issues if i.automatic_fix is None)}
-        case e.CallSucceeded(execution=execution):
-            return {"work": None, "execution": execution, "response": execution.response, "noted": None}
-        case e.CheckpointOpened():
-            return {"work": None}
-        case e.StepPassed(step=step):
-            return {"cleared": run.cleared | {step}}
-        case e.CheckpointApproved() | e.CheckpointEdited():
-            return _approved(run, event)
         case e.RouteFellBack(failed=candidate):
             # What a person approved stays approved, and nothing else: other bytes go back to them.
             forgotten = {"failed": None, "preparation": None, "payload": None}
@@ -71,8 +75,6 @@ def _changes(run: Run, event: e.Event, record: e.RunEvent) -> dict[str, Any]:
             return _retried(run)
         case e.RunFailed():
             return {"work": None, "failed": None, "paused_at": None}
-        case e.RunCancelled() | e.RunCompleted():
-            return {"work": None, "stopping": _left_behind(run, record), "failed": None, "paused_at": None}
         case _:
             return _of_work(run, event)
 

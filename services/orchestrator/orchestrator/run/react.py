@@ -41,14 +41,16 @@ def react(event: e.Event, run: Run) -> tuple[Order | StopCall | Deadline, ...]:
     return (*orders(event, run), deadline(run))
 
 
-ORDERING = (
-    e.RunStarted,
-    e.PreparationOrdered,
-    e.CallOrdered,
-    e.CallDoubted,
-    e.RunCancelled,
-    e.RunCompleted,
-    e.CallNoted,
+ORDERING = frozenset(
+    (
+        e.RunStarted,
+        e.PreparationOrdered,
+        e.CallOrdered,
+        e.CallDoubted,
+        e.RunCancelled,
+        e.RunCompleted,
+        e.CallNoted,
+    )
 )
 """The kinds of event that something to do may follow from."""
 
@@ -77,21 +79,22 @@ def _is_same(event: e.RunStarted | e.PreparationOrdered | e.CallOrdered | e.Call
 
 
 def _order(run: Run, work: Work, deadline: datetime) -> Order:
+    request, config = run.request, run.config
     about = {
         "run_id": run.run_id,
         "work_id": work.work_id,
         "attempt": work.attempt,
         "tenant": run.tenant,
-        "user_id": run.request.user_id,
-        "session_id": run.request.session_id,
+        "user_id": request.user_id,
+        "session_id": request.session_id,
         "deadline": deadline,
-        "lease_seconds": run.config.lease_seconds,
-        "checks": run.config.checks,
-        "budget": run.config.budget,
+        "lease_seconds": config.lease_seconds,
+        "checks": config.checks,
+        "budget": config.budget,
     }
     if work.kind is WorkKind.PREPARE:
-        shown = run.config.allows(Step.INFORMATION_REVIEW) and Step.INFORMATION_REVIEW not in run.cleared
-        return PrepareOrder(**about, intent=run.intent, tool=run.request.tool, with_capabilities=shown, tried=run.tried)
+        shown = config.allows(Step.INFORMATION_REVIEW) and Step.INFORMATION_REVIEW not in run.cleared
+        return PrepareOrder(**about, intent=run.intent, tool=request.tool, with_capabilities=shown, tried=run.tried)
     prepared = run.preparation
     assert prepared is not None, "a call follows a preparation"
     assert run.payload_sha256 is not None, "a call is ordered with a digest"
