@@ -164,6 +164,8 @@ def _check_forced(history: Sequence[e.RunEvent]) -> None:
                 forced.discard(step)
             case e.RunRetried():
                 forced.discard(Step.RESPONSE_REVIEW)
+            case e.PreparationOrdered():
+                forced.discard(Step.PAYLOAD_REVIEW)  # what was looked at is no more; the next preparation is looked at too
             case e.StepPassed(step=step):
                 assert step not in forced, "policy does not pass what a check has forced"
             case e.CallOrdered() | e.RunCompleted():
