@@ -165,7 +165,8 @@ def _check_forced(history: Sequence[e.RunEvent]) -> None:
             case e.RunRetried():
                 forced.discard(Step.RESPONSE_REVIEW)
             case e.PreparationOrdered():
-                forced.discard(Step.PAYLOAD_REVIEW)  # what was looked at is no more; the next preparation is looked at too
+                # What was looked at is no more; the next preparation is looked at too.
+                forced.discard(Step.PAYLOAD_REVIEW)
             case e.StepPassed(step=step):
                 assert step not in forced, "policy does not pass what a check has forced"
             case e.CallOrdered() | e.RunCompleted():
