@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given as whatever
 from hypothesis import strategies as st
 
-from contracts.policy import Finding, HitlConfig, OnTimeout, Policy, ReviewStep, Signals, Step
+from contracts.policy import Finding, HitlConfig, OnError, OnTimeout, Policy, ReviewStep, Signals, Step
 from contracts.runs import events as e
 from contracts.work import ExecuteOrder, PrepareOrder
 from orchestrator.run import Pass, Pause, review
@@ -121,6 +121,14 @@ def test_a_payload_that_is_prepared_anew_is_checked_anew() -> None:
         e.RunPrepared, e.StepPassed, like(e.CheckpointOpened, reasons__code=("pii_found",))
     )
     story.when(prepared()).then(e.RunPrepared, e.StepPassed, e.StepPassed, e.CallOrdered)
+
+
+def test_a_person_may_enter_the_result_where_a_stopped_payload_could_not_be_made_again() -> None:
+    """A15, A9: what a check had stopped is no more, and whoever ends the run is a person."""
+    story = _forced_at(Step.PAYLOAD_REVIEW, on_error=OnError.REVIEW).given(reject(reason="no"), retry())
+    outcome = story.when(failed(retryable=False))
+    outcome.then(e.PreparationFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW))
+    outcome.story.when(edit({"text": "by hand"})).then(e.CheckpointEdited, e.RunCompleted)
 
 
 def test_a_response_that_comes_of_another_call_is_checked_anew() -> None:
