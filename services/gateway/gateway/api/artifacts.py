@@ -71,7 +71,9 @@ def storing(database: Database, limit: int) -> APIRouter:
         summary="Keep a file",
         status_code=201,
         response_model=Stored,
-        responses=problems("payload_too_large", "unsupported_media_type", "validation_failed", "unavailable"),
+        responses=problems(
+            "forbidden", "payload_too_large", "unsupported_media_type", "validation_failed", "unavailable"
+        ),
         openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
     )
     async def keep(request: Request, upload: Annotated[Upload, Query()]) -> Response:

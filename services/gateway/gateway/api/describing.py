@@ -42,7 +42,14 @@ _IF_MATCH = {
     "description": "The version that the run must still have, in quotes.",
 }
 _RUN_ID = {"name": "run_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
-_COMMON = ("payload_too_large", "unsupported_media_type", "validation_failed", "idempotency_key_reused", "unavailable")
+_COMMON = (
+    "forbidden",
+    "payload_too_large",
+    "unsupported_media_type",
+    "validation_failed",
+    "idempotency_key_reused",
+    "unavailable",
+)
 _DECIDING = ("run_not_found", "checkpoint_already_decided", "checkpoint_mismatch", "subject_changed", "not_allowed")
 
 
