@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     origins: str | None = Field(
         None,
         alias="COUNTERSIGN_ORIGINS",
-        description="Pages that may write beside those of the host itself, as origins with commas between: `https://sign.example`.",
+        description="Pages that may write and open sockets beside those of the host itself, as origins with commas between: `https://sign.example`.",
     )
     gateway_url: str | None = Field(
         None, alias="COUNTERSIGN_GATEWAY_URL", description="Where the notifier reads snapshots."

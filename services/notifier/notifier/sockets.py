@@ -55,7 +55,7 @@ class Surroundings:
 class Sockets:
     """Serves `/ws`, to programs, to pages of the host that is asked, and to those of `others`."""
 
-    def __init__(self, surroundings: Surroundings, others: Collection[str] = ()) -> None:
+    def __init__(self, surroundings: Surroundings, others: Collection[str]) -> None:
         self._surroundings = surroundings
         self._others = others
 
