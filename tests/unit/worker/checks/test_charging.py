@@ -1,0 +1,205 @@
+"""Budgets at the call: counted before it, corrected after it, whatever becomes of it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from contracts.live import StopCall
+from contracts.work import Execution, Failure, Spent
+from provider_worker.calling import Calls
+from provider_worker.checks.budgets import Shortfall
+from provider_worker.checks.looking import Checks
+from provider_worker.fakes.memory import MemoryClaims, MemoryPost, MemoryShelves
+from provider_worker.fakes.spending import MemorySpending
+from provider_worker.ports import StorageUnavailable
+from provider_worker.providers.base import ProviderError
+from provider_worker.sanitizing import Sanitizer
+from unit.worker.checks.till import APRIL, MARCH, MakeExecute, MakeSubject, Priced, Till
+
+REFUSED = ProviderError(Failure(code="rate_limited", message="slow down", status=429, retryable=True))
+GAVE_UP = ProviderError(Failure(code="timeout", message="a gateway gave up", status=504, uncertain=True))
+UNCERTAIN = ProviderError(Failure(code="timeout", message="it may have happened", uncertain=True))
+UNREAD = ProviderError(Failure(code="response_too_large", message="it happened"))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "left"),
+    [
+        (Decimal("0.25"), "9.75"),
+        (Decimal(3), "7"),
+        (None, "9"),
+        (REFUSED, "10"),
+        (StorageUnavailable("away before the call"), "10"),
+        (UNCERTAIN, "9"),
+        (GAVE_UP, "9"),
+        (UNREAD, "9"),
+        (RuntimeError("the worker dies"), "9"),
+    ],
+    ids=[
+        "less",
+        "more",
+        "cost unknown",
+        "refused",
+        "not made",
+        "uncertain",
+        "gateway gave up",
+        "answer unread",
+        "worker lost",
+    ],
+)
+async def test_a_call_is_counted_as_estimated_until_its_cost_is_known(
+    subject: MakeSubject, execute_order: MakeExecute, outcome: Decimal | Exception | None, left: str
+) -> None:
+    """A23: corrected by what it did cost; a refusal cost nothing; what may have been paid stays counted."""
+    till, order = Till(tenant={"default": 10}), execute_order()
+    await till.check.look(subject(run_id=order.run_id, estimate=Decimal(1)))
+    if isinstance(outcome, Exception):
+        with pytest.raises(type(outcome)):
+            await till.call(order, outcome)
+    else:
+        await till.call(order, outcome)
+    assert await till.left(subject) == Decimal(left)
+
+
+async def test_what_is_asked_about_is_counted_once(subject: MakeSubject, execute_order: MakeExecute) -> None:
+    """A20, A23: the attempt that resumes a call buys nothing, and corrects what the first was charged."""
+    till, order = Till(tenant={"default": 10}), execute_order()
+    with pytest.raises(ProviderError):
+        await till.call(order, UNCERTAIN)
+    await till.call(order.model_copy(update={"attempt": 2, "resume": "prediction-7"}), Decimal("0.50"))
+    assert await till.left(subject) == Decimal("9.50")
+
+
+async def test_a_call_that_ends_in_the_next_period_is_corrected_in_its_own(
+    subject: MakeSubject, execute_order: MakeExecute
+) -> None:
+    """A23: begun on 31 March, paid on 1 April: March has what it cost, and April nothing, least of all more than it was given."""
+    till, order = Till(tenant={"default": 10}), execute_order()
+
+    async def make() -> Execution:
+        till.at = APRIL
+        return Execution(response={}, cost=Decimal("0.10"))
+
+    await till.check.charged(order, Priced(Decimal(9)), make)
+    assert await till.left(subject) == Decimal(10)
+    till.at = MARCH
+    assert await till.left(subject) == Decimal("9.90")
+
+
+async def test_a_charge_whose_answer_was_lost_is_taken_back(subject: MakeSubject, execute_order: MakeExecute) -> None:
+    """A23: nothing was called, so nothing is counted, though the database had taken the charge when the connection broke."""
+
+    class Breaking(MemorySpending):
+        async def charge(self, *args: Any, **how: Any) -> Shortfall | None:
+            await super().charge(*args, **how)
+            raise StorageUnavailable("the connection broke after the commit")
+
+    till = Till(tenant={"default": 10})
+    till.spending = Breaking()
+    till.check.open(till.spending)
+    with pytest.raises(StorageUnavailable):
+        await till.call(execute_order(), Decimal(1), Decimal(9))
+    assert till.called == 0
+    assert await till.left(subject) == Decimal(10)
+
+
+@pytest.mark.parametrize(("attempt", "cost", "left"), [(1, "0.25", "9.75"), (2, "0.25", "9.75"), (2, None, "9")])
+async def test_a_call_that_is_ended_by_its_id_is_counted_with_what_it_cost(
+    subject: MakeSubject, execute_order: MakeExecute, attempt: int, cost: str | None, left: str
+) -> None:
+    """C3, A23: its worker is gone, or only asked about it; whoever ends it at the vendor learns the cost, if anybody does."""
+    till, order = Till(tenant={"default": 10}), execute_order()
+    with pytest.raises(ProviderError):
+        await till.call(order, UNCERTAIN)
+    about = order.model_dump(include={"run_id", "tenant", "work_id", "provider", "operation"})
+    stop = StopCall(**about, attempt=attempt, provider_call_id="prediction-7")
+    provider = Priced(None, Spent(cost=None if cost is None else Decimal(cost)))
+    calls = Calls(MemoryClaims(), MemoryShelves(), MemoryPost(), Sanitizer(), checks=Checks(till.check))
+    await calls.stop(stop, provider, "a worker")
+    assert await till.left(subject) == Decimal(left)
+
+
+@pytest.mark.parametrize(("resume", "cost", "left"), [("job-1", "3", "7"), ("job-1", None, "9"), (None, None, "9")])
+async def test_a_call_that_is_not_made_takes_nothing_back_of_an_earlier_one(
+    subject: MakeSubject, execute_order: MakeExecute, resume: str | None, cost: str | None, left: str
+) -> None:
+    """C3, A23: its stop came before its order. What an earlier attempt may have spent stays counted, or as the vendor says."""
+    till, order = Till(tenant={"default": 10}), execute_order()
+    with pytest.raises(ProviderError):
+        await till.call(order, UNCERTAIN)
+    again = order.model_copy(update={"attempt": 2, "resume": resume})
+    provider = Priced(Decimal(1), Spent(cost=None if cost is None else Decimal(cost)))
+    calls = Calls(MemoryClaims(), MemoryShelves(), MemoryPost(), Sanitizer(), checks=Checks(till.check))
+    about = again.model_dump(include={"run_id", "tenant", "work_id", "attempt", "provider", "operation"})
+    await calls.stop(StopCall(**about), provider, "a worker")
+    await calls.make(again, provider)
+    assert await till.left(subject) == Decimal(left)
+
+
+async def test_a_call_is_held_to_the_budget_as_it_is_then(execute_order: MakeExecute) -> None:
+    """A23: a gate before the call: what fitted at the review may be gone; nothing is called, and nothing is uncertain."""
+    till, order, other = Till(tenant={"default": 1}), execute_order(), execute_order()
+    await till.call(other, Decimal(1))
+    with pytest.raises(ProviderError) as refused:
+        await till.call(order, Decimal(1))
+    failure = refused.value.failure
+    assert (failure.code, failure.uncertain, failure.retryable) == ("budget_exceeded", False, False)
+    assert till.called == 1
+    till.at = APRIL
+    await till.call(order, Decimal(1))
+    assert till.called == 2
+
+
+async def test_a_call_is_held_to_the_cost_of_its_own_bytes(execute_order: MakeExecute) -> None:
+    """A23, A4: a person may have edited a payload into a dearer one; an estimate that is not known is not made up."""
+    till = Till(tenant={"default": 1})
+    for estimate, code in ((Decimal(2), "budget_exceeded"), (None, "cost_unknown"), (KeyError("x"), "provider_bug")):
+        with pytest.raises(ProviderError) as refused:
+            await till.call(execute_order(), Decimal(1), estimate)
+        assert (refused.value.failure.code, refused.value.failure.uncertain) == (code, False)
+    assert till.called == 0
+
+
+@pytest.mark.parametrize("estimate", [Decimal(5), None])
+async def test_what_a_person_approved_over_budget_is_called_and_counted(
+    subject: MakeSubject, execute_order: MakeExecute, estimate: Decimal | None
+) -> None:
+    """A23: the person's yes is for this call, and the others find less."""
+    till = Till(tenant={"default": 4})
+    await till.call(execute_order(over_budget_approved=True), Decimal("3.50"), estimate)
+    assert await till.left(subject) == Decimal("0.50")
+
+
+async def test_a_database_that_is_away_before_the_call_prevents_it(
+    subject: MakeSubject, execute_order: MakeExecute
+) -> None:
+    """A23: nothing is called without having been counted, and the run may try again."""
+    till = Till(tenant={"default": 1})
+    till.spending.away = True
+    with pytest.raises(StorageUnavailable):
+        await till.call(execute_order(), Decimal(1))
+    with pytest.raises(StorageUnavailable):
+        await till.check.look(subject())
+    assert till.called == 0
+
+
+async def test_a_database_that_is_away_after_the_call_loses_no_answer(
+    subject: MakeSubject, execute_order: MakeExecute
+) -> None:
+    """A20, A23: the answer was paid for; the estimate stays counted, and the log says so."""
+    till = Till(tenant={"default": 10})
+
+    async def make() -> Execution:
+        till.spending.away = True
+        return Execution(response={"text": "paid for"}, cost=Decimal(3))
+
+    with capture_logs() as logs:
+        execution = await till.check.charged(execute_order(), Priced(Decimal(1)), make)
+    assert execution.response == {"text": "paid for"}
+    assert [line["event"] for line in logs] == ["not settled: the estimate stays counted"]
+    till.spending.away = False
+    assert await till.left(subject) == Decimal(9)

@@ -1,0 +1,73 @@
+"""A check of budgets with accounts in memory, and a provider whose prices are as told: what tests of costs stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from contracts.work import ExecuteOrder, Execution, Spent
+from provider_worker.checks.base import Subject
+from provider_worker.checks.budgets import Budgets
+from provider_worker.checks.cost import CostCheck
+from provider_worker.fakes.spending import MemorySpending
+from provider_worker.providers.progress import Unfinished
+from provider_worker.providers.sandbox import SandboxProvider
+
+MakeSubject = Callable[..., Subject]
+MakeExecute = Callable[..., ExecuteOrder]
+MARCH, APRIL = datetime(2026, 3, 31, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
+
+
+class Priced(SandboxProvider):
+    """A provider whose estimates are as told; an exception is raised. What a call had spent that it ends is as told, too."""
+
+    def __init__(self, estimate: Decimal | Exception | None, spent: Spent | None = None) -> None:
+        super().__init__()
+        self.estimate = estimate
+        self.spent = spent or Spent()
+
+    async def stop(self, _: Unfinished) -> Spent:
+        """State what was spent as told."""
+        return self.spent
+
+    async def estimate_cost(self, *_: Any) -> Decimal | None:
+        """Estimate as told."""
+        if isinstance(self.estimate, Exception):
+            raise self.estimate
+        return self.estimate
+
+
+class Till:
+    """A check of budgets with accounts in memory, at a time that can be set, and calls that end as told."""
+
+    def __init__(self, **budgets: Any) -> None:
+        self.spending = MemorySpending()
+        self.at = MARCH
+        self.called = 0
+        self.check = CostCheck(Budgets.model_validate(budgets), lambda: self.at)
+        self.check.open(self.spending)
+
+    async def call(
+        self,
+        order: ExecuteOrder,
+        outcome: Decimal | Exception | None,
+        estimate: Decimal | Exception | None = Decimal(1),
+    ) -> Execution:
+        """Make a call that costs, or raises."""
+
+        async def make() -> Execution:
+            self.called += 1
+            if isinstance(outcome, Exception):
+                raise outcome
+            return Execution(response={"text": "paid for"}, cost=outcome)
+
+        return await self.check.charged(order, Priced(estimate), make)
+
+    async def left(self, subject: MakeSubject) -> Decimal:
+        """Return what is left, by asking for far too much."""
+        finding = await self.check.look(subject(run_id=UUID(int=99), estimate=Decimal(10**6)))
+        assert finding is not None
+        return Decimal(finding.data["left"])
