@@ -181,7 +181,7 @@ async def _clear_backlog(world: World, count: int) -> float:
 
 
 async def _runs(world: World) -> int:
-    return await _count(world, "SELECT count(*) FROM ledger.events WHERE version = 1")
+    return await _count(world, "SELECT count(*) FROM ledger.decisions WHERE version = 1")
 
 
 async def _pending(world: World) -> int:

@@ -13,7 +13,14 @@ import asyncpg
 
 from orchestrator.ports import Batch, Known, Ledger, LedgerAway
 
-TABLES = {"events": "position", "refusals": "command_id", "intake": "log_id, partition", "deadlines": "run_id"}
+TABLES = {
+    "decisions": "position",
+    "events": "position, version",
+    "refusals": "command_id",
+    "intake": "log_id, partition",
+    "deadlines": "run_id",
+}
+"""What the ledger holds, and an order to read it in; `events` are the lines of `decisions`."""
 
 
 class WaveringLedger:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import json
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 from uuid import UUID, uuid5
 
 import asyncpg
 
 from contracts.kafka import Confirming, Outgoing
-from contracts.record import record_sql
+from contracts.record import decision_of, record_sql
 from contracts.runs.events import RunEvent
 from contracts.runs.headings import Heading
 from contracts.runs.views import RunView, project
@@ -41,7 +43,7 @@ Append = Callable[[Sequence[bytes]], Awaitable[None]]
 """Writes events into the record, as the orchestrator does before it publishes them; what is there stays."""
 
 _APPEND = """
-INSERT INTO ledger.events (run_id, version, kind, record) SELECT * FROM unnest($1::uuid[], $2::int4[], $3::text[], $4::bytea[])
+INSERT INTO ledger.decisions (run_id, version, events) SELECT * FROM unnest($1::uuid[], $2::int4[], $3::bytea[])
 ON CONFLICT DO NOTHING"""
 
 
@@ -59,19 +61,28 @@ def appending_at(url: str) -> Append:
     """Return what writes the record in a database."""
 
     async def append(values: Sequence[bytes]) -> None:
-        headings = [Heading.parse(value) for value in values]
+        rows = list(_decisions(values))
         connection = await asyncpg.connect(url)
         try:
             await connection.execute(record_sql())
-            await connection.execute(
-                _APPEND,
-                *([getattr(heading, name) for heading in headings] for name in ("run_id", "version", "kind")),
-                list(values),
-            )
+            await connection.execute(_APPEND, *([row[column] for row in rows] for column in range(3)))
         finally:
             await connection.close()
 
     return append
+
+
+def _decisions(values: Sequence[bytes]) -> Iterator[tuple[UUID, int, bytes]]:
+    # What one command caused follows on itself; a test may leave some of it out.
+    told = [(Heading.parse(value), value) for value in values]
+
+    def caused_by(at: tuple[int, tuple[Heading, bytes]]) -> tuple[UUID, str | None, int]:
+        place, (heading, value) = at
+        return heading.run_id, json.loads(value).get("cause"), heading.version - place
+
+    for _, group in groupby(enumerate(told), caused_by):
+        headings, records = zip(*(each for _, each in group), strict=True)
+        yield headings[0].run_id, headings[0].version, decision_of(records)
 
 
 async def nowhere(values: Sequence[bytes]) -> None:

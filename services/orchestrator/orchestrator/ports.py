@@ -28,16 +28,6 @@ class Recorded(NamedTuple):
     event: RunEvent
     body: bytes
 
-    @property
-    def originator_id(self) -> UUID:
-        """The run, as the event-sourcing library names it."""
-        return self.event.run_id
-
-    @property
-    def originator_version(self) -> int:
-        """The version, as the event-sourcing library names it."""
-        return self.event.version
-
 
 class RefusedRequest(NamedTuple):
     """A refusal to remember, and the digest of the request it answered."""

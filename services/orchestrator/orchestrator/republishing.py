@@ -32,10 +32,10 @@ class Archive(Protocol):
         """Return the histories of runs."""
 
     async def last_position(self) -> int:
-        """Return a position that no event is beyond."""
+        """Return a position that no decision is beyond."""
 
     async def events_from(self, position: int, limit: int) -> list[tuple[int, Recorded]]:
-        """Return events of all runs in the order they were written, with their positions."""
+        """Return the events of so many decisions in the order they were written, with their decision's position."""
 
 
 _log = structlog.get_logger(__name__)

@@ -16,7 +16,7 @@ from support import mortal
 AWAY_SECONDS = 4.0
 MOST_CONNECTIONS = 200
 
-WRITTEN = ("ledger.events", "ledger.intake", "ledger.refusals", "ledger.deadlines", "views.hitl_runs", "work.claims")
+WRITTEN = ("ledger.decisions", "ledger.intake", "ledger.refusals", "ledger.deadlines", "views.hitl_runs", "work.claims")
 """Every table that a service writes on its way."""
 
 _FULL = """

@@ -99,6 +99,22 @@ async def test_what_is_read_and_what_is_listed_agree(store: Store) -> None:
     assert listed == run.view
 
 
+async def test_a_row_may_stand_within_a_decision(store: Store) -> None:
+    """What one command caused is recorded at once and comes one by one: read, listed and told up to where the row stands."""
+    run_id = uuid4()
+    events = history_of(WAITING, run_id)
+    await store.append(events)
+    await store.feed().deliver(*events[:-1])
+    view = view_of(events[:-1])
+    run = await store.views.run(TENANT, run_id)
+    assert run is not None
+    assert RunView.model_validate_json(run.view) == view
+    assert list((await store.views.runs(TENANT, 10)).views) == [run.view]
+    assert [event.record for event in await store.views.history(TENANT, run_id, 0, 100)] == events[:-1]
+    await store.feed().deliver(events[-1])
+    assert ids(await store.views.pending(TENANT, 10)) == [run_id]
+
+
 async def test_what_was_never_recorded_is_nobodys_run(store: Store) -> None:
     """Whoever can write to the topic cannot make one up."""
     await store.feed().deliver(*history_of(WAITING, uuid4()))

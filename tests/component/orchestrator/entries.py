@@ -17,7 +17,7 @@ ASKED = uuid4()
 """The run that refuses."""
 
 
-def recorded(run_id: UUID, version: int, reason: str = "because") -> Recorded:
+def recorded(run_id: UUID, version: int, reason: str = "because", cause: UUID | None = None) -> Recorded:
     """Return an event in its place."""
     event = e.RunEvent(
         kind=e.RunPaused.kind,
@@ -28,7 +28,7 @@ def recorded(run_id: UUID, version: int, reason: str = "because") -> Recorded:
         user_id=None,
         session_id=None,
         actor="ann",
-        cause=uuid4(),
+        cause=cause or uuid4(),
         data=e.RunPaused(reason=reason),
     )
     return Recorded(event, event.to_bytes())

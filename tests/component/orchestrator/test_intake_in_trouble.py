@@ -106,7 +106,7 @@ async def test_an_answer_that_is_lost_after_the_commit_is_fetched_again(
     assert sent.answer(once.command_id) == "accepted"
 
 
-@pytest.mark.parametrize("said", [b"INSERT INTO ledger.events", b"COMMIT"])
+@pytest.mark.parametrize("said", [b"INSERT INTO ledger.decisions", b"COMMIT"])
 async def test_a_connection_that_breaks_under_a_batch_costs_nothing(
     said: bytes, make_owner: MakeOwner, ledger_url: str
 ) -> None:

@@ -25,6 +25,24 @@ async def test_what_was_written_is_loaded_byte_for_byte_and_in_order(ledger: Pos
     assert known.histories == {one: [events[0], events[2], events[3]], two: [events[1]]}
 
 
+async def test_what_one_command_caused_is_one_row(ledger: PostgresLedger, ledger_url: str) -> None:
+    """A row for each command and run; its events are its lines, and read one by one as they are published."""
+    one, two, cause = uuid4(), uuid4(), uuid4()
+    caused = [recorded(one, 1, cause=cause), recorded(one, 2, "two\nlines", cause=cause)]
+    others = [recorded(two, 1, cause=cause), recorded(one, 3)]
+    await write(ledger, 0, 3, events=[*caused, *others])
+    held = await dump(ledger_url)
+    assert [row[:3] for row in held["decisions"]] == [
+        (one, 1, caused[0].body + b"\n" + caused[1].body),
+        (two, 1, others[0].body),
+        (one, 3, others[1].body),
+    ]
+    told = [(event.run_id, event.version, event.kind, body) for event, body in [*caused, *others]]
+    assert [row[:4] for row in held["events"]] == told
+    assert [event for _, event in await ledger.events_from(1, 10)] == [*caused, *others]
+    assert [event for _, event in await ledger.events_from(1, 1)] == caused, "a decision is never torn apart"
+
+
 async def test_a_partition_that_was_never_decided_stands_at_zero(ledger: PostgresLedger) -> None:
     """Positions begin at 0 and end where the last batch moved them."""
     assert await ledger.positions([0, 3]) == {0: 0, 3: 0}

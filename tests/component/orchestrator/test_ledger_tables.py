@@ -9,7 +9,7 @@ from uuid import uuid4
 from component.orchestrator.entries import ASKED, recorded, refusal, write
 from orchestrator.adapters.ledger import PostgresLedger
 from orchestrator.run import Due, command_of
-from support.ledgers import execute
+from support.ledgers import dump, execute
 
 from .conftest import LOG, MakeLedger
 
@@ -23,6 +23,38 @@ async def test_several_may_create_the_tables_at_once(postgres_url: str) -> None:
     assert await ledgers[1].last_position() == 1
     for ledger in ledgers:
         await ledger.close()
+
+
+async def test_events_of_the_version_before_are_kept(postgres_url: str) -> None:
+    """They were a row each; after an upgrade they are read as before, in their order, and what is decided then follows on."""
+    run_id = uuid4()
+    before = [recorded(run_id, version) for version in (1, 2)]
+    await execute(postgres_url, _EVENTS_BEFORE)
+    for event, body in before:
+        await execute(
+            postgres_url,
+            "INSERT INTO ledger.events (run_id, version, kind, record) VALUES ($1, $2, $3, $4)",
+            *(run_id, event.version, event.kind, body),
+        )
+    ledger = PostgresLedger(postgres_url, LOG)
+    for _ in range(2):
+        await ledger.create_tables()
+    after = [recorded(run_id, version) for version in (3, 4)]
+    await write(ledger, 0, 1, events=after)
+    assert (await ledger.load([run_id])).histories == {run_id: before + after}
+    assert [event for _, event in await ledger.events_from(1, 10)] == before + after
+    told = [(run_id, event.version, event.kind, body) for event, body in before + after]
+    assert [row[:4] for row in (await dump(postgres_url))["events"]] == told
+    await ledger.close()
+
+
+_EVENTS_BEFORE = """
+CREATE SCHEMA ledger;
+CREATE TABLE ledger.events (
+    run_id uuid NOT NULL, version integer NOT NULL, kind text NOT NULL, record bytea NOT NULL,
+    position bigint NOT NULL GENERATED ALWAYS AS IDENTITY, PRIMARY KEY (run_id, version));
+CREATE INDEX events_position ON ledger.events USING brin (position) WITH (pages_per_range = 16, autosummarize = on);
+CREATE VIEW public.theirs AS SELECT kind FROM ledger.events"""
 
 
 async def test_refusals_of_the_version_before_are_kept(make_ledger: MakeLedger, ledger_url: str) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
-from contracts.record import record_sql
+from contracts.record import events_of, record_sql
 from contracts.runs.headings import Heading
 from gateway.adapters.database import Dedicated, translated
 from gateway.adapters.views import named_queries
@@ -86,9 +86,9 @@ class PostgresTables:
 
     async def _recorded(self, connection: asyncpg.Connection) -> AsyncIterator[list[Heading]]:
         batch: list[Heading] = []
-        async for row in connection.cursor(self._sql["all-events"], prefetch=REMAKE_BATCH):
-            batch.append(Heading.parse(row["record"]))
-            if len(batch) == REMAKE_BATCH:
+        async for row in connection.cursor(self._sql["all-decisions"], prefetch=REMAKE_BATCH):
+            batch += map(Heading.parse, events_of(row["events"]))
+            if len(batch) >= REMAKE_BATCH:
                 yield batch
                 batch = []
         if batch:
@@ -111,7 +111,8 @@ async def _using(line: Dedicated) -> AsyncIterator[asyncpg.Connection]:
 
 
 def _known(rows: Sequence[asyncpg.Record]) -> Known:
-    return known_at(rows[0]["reached"], [Heading.parse(row["record"]) for row in rows if row["record"] is not None])
+    decided = [row["events"] for row in rows if row["events"] is not None]
+    return known_at(rows[0]["reached"], [Heading.parse(event) for decision in decided for event in events_of(decision)])
 
 
 def _run_row(moved: Moved) -> tuple[Any, ...]:

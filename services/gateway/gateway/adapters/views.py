@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
+from contracts.record import events_of
 from contracts.runs.views import TERMINAL
 from gateway.adapters.database import Database
 from gateway.folding import fold, run_of
@@ -99,9 +100,9 @@ class PostgresViews:
     async def _views(self, rows: Sequence[asyncpg.Record]) -> dict[UUID, bytes]:
         run_ids, versions = [row["run_id"] for row in rows], [row["version"] for row in rows]
         views: dict[UUID, bytes] = {}
-        events = await self._database.fetch(self._sql["histories"], run_ids, versions)
-        for run_id, told in groupby(events, itemgetter("run_id")):
-            view = fold(event["record"] for event in told)
+        decisions = await self._database.fetch(self._sql["histories"], run_ids, versions)
+        for run_id, decided in groupby(decisions, itemgetter("run_id")):
+            view = fold(event for row in decided for event in events_of(row["events"])[: row["count"]])
             assert view is not None, "a group has a member"
             views[run_id] = run_of(view).view
             await asyncio.sleep(0)  # others have their turn: a long page takes as long as many requests

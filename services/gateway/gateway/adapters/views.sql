@@ -1,10 +1,10 @@
 -- The read model, schema `views`: where runs stand, to be found by it. What happened to them is the record's to tell
--- (`ledger.events`), and is not kept twice; each table can be made again from it. What people write stands in the record
+-- (`ledger.decisions`), and is not kept twice; each table can be made again from it. What people write stands in the record
 -- alone: a JSON string may hold \u0000, and no column of `text` takes it.
 
 -- name: schema-is-made
--- Name what was added to the schema last. Making it takes locks that a rebuild would hold up.
-select exists (select from pg_views where schemaname = 'views' and viewname = 'hitl_step_events')
+-- Name what was added to the schemas last. Making them takes locks that a rebuild would hold up.
+select count(*) = 2 from pg_views where (schemaname, viewname) in (('ledger', 'events'), ('views', 'hitl_step_events'))
 
 -- name: lock-schema
 -- Let one process at a time make the schema: `if not exists` alone fails when two do it at once.
@@ -87,11 +87,11 @@ from (select run_id, version, kind, convert_from(record, 'UTF8') as told from le
 
 -- name: load
 -- The whole history of some runs, with the version that their rows have, 0 for none.
-select k.run_id, coalesce(r.version, 0) as reached, e.record
+select k.run_id, coalesce(r.version, 0) as reached, d.events
 from unnest($1::uuid[]) as k (run_id)
 left join views.hitl_runs r using (run_id)
-left join ledger.events e using (run_id)
-order by k.run_id, e.version
+left join ledger.decisions d using (run_id)
+order by k.run_id, d.version
 
 -- name: write
 -- A batch in one statement and one round trip. A row is taken only where the table holds the one it was folded on; what
@@ -145,9 +145,9 @@ delete from views.hitl_pending_approvals;
 delete from views.hitl_approvals;
 delete from views.hitl_runs;
 
--- name: all-events
+-- name: all-decisions
 -- The whole record, run by run, in order.
-select record from ledger.events order by run_id, version
+select events from ledger.decisions order by run_id, version
 
 -- name: history
 -- Events of a run in order, up to the version that its row has reached: what is listed and what is read agree.
@@ -159,11 +159,11 @@ order by e.version
 limit $4
 
 -- name: histories
--- The events of some runs, each up to a version, in order.
-select e.run_id, e.record
+-- The decisions on some runs, each that begins up to a version, in order.
+select d.run_id, d.events, k.reached - d.version + 1 as count
 from unnest($1::uuid[], $2::bigint[]) as k (run_id, reached)
-join ledger.events e on e.run_id = k.run_id and e.version <= k.reached
-order by e.run_id, e.version
+join ledger.decisions d on d.run_id = k.run_id and d.version <= k.reached
+order by d.run_id, d.version
 
 -- name: runs
 -- A page of runs, newest first. Only the conditions that a request has are put in, so that each form finds its index.

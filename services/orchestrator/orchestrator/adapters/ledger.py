@@ -11,7 +11,7 @@ from uuid import UUID
 
 from eventsourcing.persistence import EventStore
 
-from orchestrator.adapters.recorder import KindMapper, Recorder
+from orchestrator.adapters.recorder import Decision, DecisionMapper, Recorder, decisions
 from orchestrator.ports import Batch, Known, Recorded
 from orchestrator.run.react import Deadline
 
@@ -26,7 +26,7 @@ class PostgresLedger:
 
     def __init__(self, url: str, log_id: str) -> None:
         self._recorder = Recorder(url, log_id)
-        self._mapper = KindMapper()
+        self._mapper = DecisionMapper()
         self._store: EventStore[UUID] = EventStore(self._mapper, self._recorder)
         self._thread = ThreadPoolExecutor(1, "ledger")
         self._closed = False
@@ -49,7 +49,7 @@ class PostgresLedger:
 
     async def transact(self, batch: Batch) -> None:
         """Write all of `batch` or nothing. Raises Fenced, LedgerAway."""
-        await self._run(lambda: self._store.put(batch.events, batch=batch))
+        await self._run(lambda: self._store.put(decisions(batch.events), batch=batch))
 
     async def load(self, run_ids: Iterable[UUID]) -> Known:
         """Return the histories of runs and their remembered refusals, as far as there are any."""
@@ -58,10 +58,10 @@ class PostgresLedger:
 
     def _load(self, run_ids: list[UUID]) -> Known:
         histories: dict[UUID, list[Recorded]] = {}
-        events, refusals = self._recorder.select_known(run_ids)
-        for stored in events:
-            recorded: Recorded = self._mapper.to_domain_event(stored)
-            histories.setdefault(recorded.originator_id, []).append(recorded)
+        decided, refusals = self._recorder.select_known(run_ids)
+        for stored in decided:
+            decision: Decision = self._mapper.to_domain_event(stored)
+            histories.setdefault(decision.originator_id, []).extend(decision.events)
         return Known(histories, refusals)
 
     async def positions(self, partitions: Iterable[int]) -> dict[int, int]:
@@ -78,13 +78,17 @@ class PostgresLedger:
         await self._run(self._recorder.check)
 
     async def last_position(self) -> int:
-        """Return a position that no event is beyond."""
+        """Return a position that no decision is beyond."""
         return await self._run(self._recorder.max_notification_id)
 
     async def events_from(self, position: int, limit: int) -> list[tuple[int, Recorded]]:
-        """Return events of all runs in the order they were written, with their positions."""
+        """Return the events of so many decisions in the order they were written, with their decision's position."""
         found = await self._run(lambda: self._recorder.select_notifications(position, limit))
-        return [(notification.id, self._mapper.to_domain_event(notification)) for notification in found]
+        return [
+            (notification.id, recorded)
+            for notification in found
+            for recorded in self._mapper.to_domain_event(notification).events
+        ]
 
     async def waiting(self, after: UUID, limit: int) -> list[UUID]:
         """Return the runs that wait for a time, in pages by id."""

@@ -1,24 +1,26 @@
 """What the ledger is on PostgreSQL: every statement, through one connection, on the `eventsourcing` library's base classes.
 
-The library's mapper stores Python import paths; ours stores the event's kind and the bytes as published. Its recorder
-inserts composite arrays one batch at a time; ours inserts plain arrays, together with whatever else the batch writes.
+The library's mapper stores Python import paths and a row for each event; ours stores a decision, as the bytes that are
+published. Its recorder inserts composite arrays one batch at a time; ours inserts plain arrays, together with whatever else
+the batch writes.
 """
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC
 from importlib import resources
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
 from eventsourcing.persistence import AggregateRecorder, JSONTranscoder, Mapper, Notification, StoredEvent
 
-from contracts.record import record_sql
+from contracts.record import decision_of, events_of, record_sql
 from contracts.runs.events import RunEvent
 from contracts.runs.outcomes import Refused
 from orchestrator.adapters.writing import write
@@ -37,16 +39,16 @@ _CONNECTING: dict[str, Any] = {
     "tcp_user_timeout": 25_000,
 }
 
-_SELECT_EVENTS = (
-    "SELECT run_id, version, kind, record FROM ledger.events WHERE run_id = ANY(%b) ORDER BY run_id, version"
+_SELECT_DECISIONS = (
+    "SELECT run_id, version, '', events FROM ledger.decisions WHERE run_id = ANY(%b) ORDER BY run_id, version"
 )
 
 # Bounded on both sides: a block-range index finds a range, but not where an order begins.
 _SELECT_NOTIFICATIONS = """
-SELECT run_id, version, kind, record, position FROM ledger.events WHERE position BETWEEN %b AND %b ORDER BY position"""
+SELECT run_id, version, '', events, position FROM ledger.decisions WHERE position BETWEEN %b AND %b ORDER BY position"""
 
 # The sequence knows; max() would read the whole table.
-_LAST_POSITION = "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('ledger.events', 'position')), 0)"
+_LAST_POSITION = "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('ledger.decisions', 'position')), 0)"
 
 _STAND = """
 INSERT INTO ledger.intake (log_id, partition, position) SELECT %b, p, 0 FROM unnest(%b::int4[]) AS p
@@ -72,24 +74,49 @@ RETURNING run_id, kind, tenant, at, about, count"""
 _SELECT_WAITING = "SELECT run_id FROM ledger.deadlines WHERE run_id > %s ORDER BY run_id LIMIT %s"
 
 
-class KindMapper(Mapper[UUID]):
-    """Stores an event as its kind and the bytes it is published as."""
+class Decision(NamedTuple):
+    """What one command did to a run, in order; to the event-sourcing library, a domain event."""
+
+    events: Sequence[Recorded]
+
+    @property
+    def originator_id(self) -> UUID:
+        """The run, as the library names it."""
+        return self.events[0].event.run_id
+
+    @property
+    def originator_version(self) -> int:
+        """The version of its first event, as the library names it."""
+        return self.events[0].event.version
+
+
+def decisions(events: Iterable[Recorded]) -> list[Decision]:
+    """Put together the events that one command caused, which stand side by side."""
+    return [Decision(list(caused)) for _, caused in groupby(events, _caused_by)]
+
+
+def _caused_by(recorded: Recorded) -> tuple[UUID, UUID]:
+    return recorded.event.run_id, recorded.event.cause
+
+
+class DecisionMapper(Mapper[UUID]):
+    """Stores a decision as the bytes that its events are published as."""
 
     def __init__(self) -> None:
         super().__init__(JSONTranscoder())
 
     def to_stored_event(self, domain_event: Any) -> StoredEvent:
-        """Return the row of a `Recorded`."""
-        event = domain_event.event
-        return StoredEvent(event.run_id, event.version, event.kind, domain_event.body)
+        """Return the row of a `Decision`. It has no name of its own: its events say what they are."""
+        state = decision_of(recorded.body for recorded in domain_event.events)
+        return StoredEvent(domain_event.originator_id, domain_event.originator_version, "", state)
 
     def to_domain_event(self, stored_event: StoredEvent) -> Any:
-        """Return the `Recorded` of a row."""
-        return Recorded(RunEvent.parse(stored_event.state), stored_event.state)
+        """Return the `Decision` of a row."""
+        return Decision([Recorded(RunEvent.parse(body), body) for body in events_of(stored_event.state)])
 
 
 class Recorder(AggregateRecorder):
-    """Events in `ledger.events`, and what a batch writes beside them, through one connection of its own."""
+    """Decisions in `ledger.decisions`, and what a batch writes beside them, through one connection of its own."""
 
     def __init__(self, url: str, log_id: str) -> None:
         self._url = url
@@ -132,7 +159,7 @@ class Recorder(AggregateRecorder):
             connection.execute(resources.files(__package__).joinpath("ledger.sql").read_bytes())
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **beside: Any) -> Sequence[int] | None:
-        """Insert events, with the rest of a `Batch` as `beside`, in one statement, which is one transaction."""
+        """Insert decisions, with the rest of a `Batch` as `beside`, in one statement, which is one transaction."""
         statement, values = write(self._log_id, beside["batch"], stored_events)
         with self.connection() as connection:
             connection.execute(statement, values)
@@ -147,7 +174,7 @@ class Recorder(AggregateRecorder):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
-        """Return one run's events in order, from after version `gt` to version `lte`."""
+        """Return one run's decisions in order, of those that begin after version `gt` and up to version `lte`."""
         assert isinstance(originator_id, UUID)
         found = [
             stored
@@ -158,12 +185,12 @@ class Recorder(AggregateRecorder):
         return ordered[:limit]
 
     def select_known(self, run_ids: Sequence[UUID]) -> tuple[list[StoredEvent], dict[UUID, RefusedRequest]]:
-        """Return the events of several runs, each run's in order, and what they refused, by command; in one round trip."""
+        """Return the decisions on several runs, each run's in order, and what they refused, by command; in one round trip."""
         with self.connection() as connection, connection.pipeline():
-            events = connection.execute(_SELECT_EVENTS, [run_ids], binary=True)
+            decided = connection.execute(_SELECT_DECISIONS, [run_ids], binary=True)
             refusals = connection.execute(_SELECT_REFUSALS, [run_ids], binary=True)
             return (
-                [StoredEvent(*row) for row in events],
+                [StoredEvent(*row) for row in decided],
                 {row[0]: RefusedRequest(Refused.model_validate_json(row[2]), row[1]) for row in refusals},
             )
 
@@ -173,7 +200,7 @@ class Recorder(AggregateRecorder):
             return connection.execute(_FORGET_REFUSALS, [older_than, limit]).rowcount
 
     def select_notifications(self, start: int, limit: int) -> list[Notification]:
-        """Return the events of all runs in the order of their positions, from `start` on."""
+        """Return the decisions on all runs in the order of their positions, from `start` on."""
         last = self.max_notification_id()
         with self.connection() as connection:
             for first in range(start, last + 1, limit):
@@ -183,7 +210,7 @@ class Recorder(AggregateRecorder):
         return []
 
     def max_notification_id(self) -> int:
-        """Return a position that no event is beyond, 0 when there is none."""
+        """Return a position that no decision is beyond, 0 when there is none."""
         with self.connection() as connection:
             row = connection.execute(_LAST_POSITION).fetchone()
             assert row is not None

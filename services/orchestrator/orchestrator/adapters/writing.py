@@ -21,11 +21,11 @@ RETURNING i.partition"""
 
 _PARTS = {
     "known": """
-SELECT 1 FROM ledger.events WHERE run_id = ANY(%(begun)b)
+SELECT 1 FROM ledger.decisions WHERE run_id = ANY(%(begun)b)
 UNION ALL SELECT 1 FROM ledger.refusals WHERE run_id = ANY(%(begun)b)""",
     "written": """
-INSERT INTO ledger.events (run_id, version, kind, record)
-SELECT * FROM unnest(%(runs)b::uuid[], %(versions)b::int4[], %(kinds)b::text[], %(records)b::bytea[])""",
+INSERT INTO ledger.decisions (run_id, version, events)
+SELECT * FROM unnest(%(runs)b::uuid[], %(versions)b::int4[], %(events)b::bytea[])""",
     # The first answer stands: a command delivered again is not refused anew.
     "refused": """
 INSERT INTO ledger.refusals (run_id, command_id, request_sha256, outcome)
@@ -42,23 +42,22 @@ ON CONFLICT (run_id) DO UPDATE SET
 }
 
 
-def write(log_id: str, batch: Batch, events: Sequence[StoredEvent]) -> tuple[str, _Values]:
-    """Return the statement that writes all of `batch`, whose events are `events`, or fails; and its values."""
+def write(log_id: str, batch: Batch, decisions: Sequence[StoredEvent]) -> tuple[str, _Values]:
+    """Return the statement that writes all of `batch`, whose events are those of `decisions`, or fails; and its values."""
     values: _Values = {"log_id": log_id, "moves": len(batch.moves)}
     values |= _columns(batch.moves, partitions="partition", before="before", after="after")
     parts = []
-    for part, its_values in _parts(batch, events):
+    for part, its_values in _parts(batch, decisions):
         parts.append(part)
         values |= its_values
     return _statement(*parts), values
 
 
-def _parts(batch: Batch, events: Sequence[StoredEvent]) -> Iterator[tuple[str, _Values]]:
+def _parts(batch: Batch, decisions: Sequence[StoredEvent]) -> Iterator[tuple[str, _Values]]:
     if batch.begun:
         yield "known", {"begun": list(batch.begun)}
-    if events:
-        names = {"runs": "originator_id", "versions": "originator_version", "kinds": "topic", "records": "state"}
-        yield "written", _columns(events, **names)
+    if decisions:
+        yield "written", _columns(decisions, runs="originator_id", versions="originator_version", events="state")
     if batch.refusals:
         yield "refused", _refused(batch.refusals)
     awaiting = [deadline for deadline in batch.deadlines if deadline.due is not None]
