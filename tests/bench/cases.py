@@ -35,7 +35,7 @@ MORE = 10
 class Sizes:
     """How much work each case does."""
 
-    warm_up: int = 1_500
+    warm_up: int = 8_000
     one: int = 300
     many: int = 4_000
     floor_seconds: float = 8.0

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from component.gateway.stories import FINISHED, RETRIED, TENANT, WAITING
+from contracts.runs.events import RunEvent
 from gateway.adapters.database import Database
 from gateway.adapters.tables import PostgresTables, ensure_schema
 from gateway.adapters.views import PostgresViews
@@ -66,6 +67,36 @@ async def test_the_schema_of_version_0_1_is_taken_over(postgres_url: str) -> Non
     found = await rows(postgres_url, "select run_id, ended from views.hitl_runs order by ended")
     assert found == [(run_ids[0], "completed"), (run_ids[1], None)]
     assert await rows(postgres_url, "select * from views.hitl_step_events") == []
+
+
+async def test_the_record_of_version_0_1_is_taken_over(postgres_url: str) -> None:
+    """It had a row for each event; whichever service starts first, events are read as before, and through the same view."""
+    run_id = uuid4()
+    await rows(postgres_url, _OLD_RECORD)
+    events = history_of(WAITING, run_id)
+    connection = await asyncpg.connect(postgres_url)
+    for version, event in enumerate(events, start=1):
+        insert = "insert into ledger.events (run_id, version, kind, record) values ($1, $2, 'any', $3)"
+        await connection.execute(insert, run_id, version, event)
+    await connection.close()
+    await ensure_schema(postgres_url)
+    kinds = [(version, RunEvent.parse(event).kind) for version, event in enumerate(events, start=1)]
+    told = "select version, kind from views.hitl_step_events order by version"
+    assert await rows(postgres_url, told) == kinds
+    tables = PostgresTables(postgres_url)
+    assert await tables.remake(project_batch) == len(events)
+    await tables.close()
+
+
+_OLD_RECORD = """
+create schema ledger;
+create table ledger.events (
+    run_id uuid not null, version integer not null, kind text not null, record bytea not null,
+    position bigint not null generated always as identity, primary key (run_id, version));
+create index events_position on ledger.events using brin (position) with (pages_per_range = 16, autosummarize = on);
+create schema views;
+create view views.hitl_step_events as
+select run_id, version, kind, now() as at, convert_from(record, 'UTF8')::json as record from ledger.events"""
 
 
 _OLD_SCHEMA = """

@@ -6,8 +6,11 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import pytest
+
 from component.orchestrator.entries import ASKED, recorded, refusal, write
 from orchestrator.adapters.ledger import PostgresLedger
+from orchestrator.ports import LedgerAway
 from orchestrator.run import Due, command_of
 from support.ledgers import dump, execute
 
@@ -53,8 +56,20 @@ CREATE SCHEMA ledger;
 CREATE TABLE ledger.events (
     run_id uuid NOT NULL, version integer NOT NULL, kind text NOT NULL, record bytea NOT NULL,
     position bigint NOT NULL GENERATED ALWAYS AS IDENTITY, PRIMARY KEY (run_id, version));
-CREATE INDEX events_position ON ledger.events USING brin (position) WITH (pages_per_range = 16, autosummarize = on);
-CREATE VIEW public.theirs AS SELECT kind FROM ledger.events"""
+CREATE INDEX events_position ON ledger.events USING brin (position) WITH (pages_per_range = 16, autosummarize = on)"""
+
+
+async def test_a_view_that_somebody_made_of_the_version_before_is_not_dropped(postgres_url: str) -> None:
+    """The upgrade says whose view is in its way, and changes nothing; once it is gone, the tables are made."""
+    await execute(postgres_url, _EVENTS_BEFORE)
+    await execute(postgres_url, "CREATE VIEW theirs AS SELECT kind FROM ledger.events")
+    ledger = PostgresLedger(postgres_url, LOG)
+    with pytest.raises(LedgerAway, match="view theirs depends on column kind"):
+        await ledger.create_tables()
+    await execute(postgres_url, "SELECT kind, record FROM ledger.events")
+    await execute(postgres_url, "DROP VIEW theirs")
+    await ledger.create_tables()
+    await ledger.close()
 
 
 async def test_refusals_of_the_version_before_are_kept(make_ledger: MakeLedger, ledger_url: str) -> None:
