@@ -58,7 +58,7 @@ chaos: $(READY_TO_TEST) ## Do every fault under load, 20 minutes long, and write
 soak: $(READY_TO_TEST) ## Load for MINUTES (30), and see what memory does; writes tests/chaos/SOAK.md
 	@PYTHONPATH=tests $(PYTHON) -m chaos.soak --minutes $(or $(MINUTES),30)
 
-bench: $(READY_TO_TEST) ## Measure speed and cost beside a floor in plain asyncpg; writes tests/bench/RESULTS.md; QUICK=1 for less
+bench: $(READY_TO_TEST) ## Measure speed and cost beside a floor in plain asyncpg and the bare hops; writes tests/bench/RESULTS.md; QUICK=1 for less
 	@PYTHONPATH=tests $(PYTHON) -m bench $(if $(QUICK),--quick)
 
 bench-limits: $(READY_TO_TEST) ## Measure that four workers keep to shared limits and use them; writes tests/bench/LIMITS.md; 3 minutes

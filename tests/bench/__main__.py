@@ -13,7 +13,8 @@ from pathlib import Path
 import asyncpg
 
 from apache_kafka.artifacts import Unavailable, version
-from bench.cases import QUICK, Sizes, measure_floor, run_all
+from bench.bare.world import bare_world
+from bench.cases import QUICK, Sizes, measure_floor, run_all, run_bare
 from bench.report import page
 from bench.world import world
 
@@ -57,8 +58,11 @@ async def _measure(folder: Path, sizes: Sizes, *, quick: bool) -> str:
         say("the floor again")
         results.floors = [before, await measure_floor(running.postgres.url(), sizes)]
         postgres = await _postgres_version(running.postgres.url())
+    say("starting the bare hops; everything else has ended")
+    async with bare_world(folder / "bare") as hops:
+        bare = await run_bare(hops, sizes, say)
     command = "make bench QUICK=1" if quick else "make bench"
-    return page(results, command, f"Apache Kafka {version()}", postgres)
+    return page(results, bare, command, f"Apache Kafka {version()}", postgres)
 
 
 async def _postgres_version(url: str) -> str:

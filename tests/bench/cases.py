@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import asyncpg
 
+from bench.bare.world import BareWorld
 from bench.floor import floor
 from bench.gauges import Reading, rows
 from bench.hops import Hops
@@ -124,13 +125,29 @@ async def run_all(world: World, sizes: Sizes, say: Say) -> Results:
     return results
 
 
+async def run_bare(world: BareWorld, sizes: Sizes, say: Say) -> Results:
+    """Measure the bare hops as the product was, after the same warm-up. Raises RowsDisagree when a run is not there in whole."""
+    results = Results()
+    async with _reviewers(world, MANY) as many:
+        say("the bare hops: warming up")
+        results.runs += (await many.work(sizes.warm_up)).runs
+        async with _reviewers(world, 1) as one:
+            say("the bare hops: one reviewer")
+            results.one = await one.work(sizes.one)
+            results.runs += results.one.runs
+        say(f"the bare hops: {MANY} reviewers")
+        results.many = await _load(world, many, sizes.many, results)
+    await world.check_rows(results.runs)
+    return results
+
+
 async def measure_floor(url: str, sizes: Sizes) -> float:
     """Measure the floor at the same concurrency."""
     return await floor(url, MANY, sizes.floor_seconds)
 
 
 @asynccontextmanager
-async def _reviewers(world: World, count: int) -> AsyncIterator[Reviewers]:
+async def _reviewers(world: World | BareWorld, count: int) -> AsyncIterator[Reviewers]:
     reviewers = await Reviewers.open(world.gateway_url, world.ws_url, count)
     try:
         yield reviewers
@@ -138,7 +155,7 @@ async def _reviewers(world: World, count: int) -> AsyncIterator[Reviewers]:
         reviewers.close()
 
 
-async def _load(world: World, reviewers: Reviewers, runs: int, results: Results) -> Loaded:
+async def _load(world: World | BareWorld, reviewers: Reviewers, runs: int, results: Results) -> Loaded:
     stored, gauges = results.runs, world.gauges()
     before = await gauges.read()
     timings = await reviewers.work(runs)

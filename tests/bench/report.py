@@ -12,10 +12,14 @@ from bench.hops import CROSSED
 
 OURS = ("gateway", "orchestrator", "provider-worker", "notifier")
 _KB, _MB = 1024, 1024 * 1024
+_BARE = (
+    "Four small processes (`tests/bench/bare`) that pass records of the same contents over the same hops, after the same warm-up. They leave"
+    " out all else: rules, digests, leases, deadlines, consumer groups and offsets, lists, metrics. It is the least that the hops cost here."
+)
 
 
-def page(results: Results, command: str, kafka: str, postgres: str) -> str:
-    """Return the page, in Markdown."""
+def page(results: Results, bare: Results, command: str, kafka: str, postgres: str) -> str:
+    """Return the page, in Markdown. `bare` is what the bare hops did."""
     many, one = results.many, results.one
     assert many is not None
     assert one is not None
@@ -29,6 +33,9 @@ def page(results: Results, command: str, kafka: str, postgres: str) -> str:
         _table(("", "reviewers", "p50", "p95", "p99"), [*_latencies(1, one), *_latencies(MANY, many.timings)]),
         "\n## What a run costs\n",
         _table(("process", "CPU ms a run", "peak memory MB"), _costs(results, many)),
+        "\n## Beside the bare hops\n",
+        f"{_BARE}\n",
+        _table(("figure", "the bare hops", "the product", "product / bare"), _beside(bare, results)),
         "\n## More of everything\n",
         _table(("case", "runs/s", "share of the floor", "decision to next request p50 ms"), _more(results, many)),
         f"\n{_asides(results)}\n",
@@ -47,7 +54,6 @@ def _targets(results: Results) -> list[tuple[str, str, str]]:
     share = many.timings.rate / results.floor
     alone = 1000 * hops.total
     decision, under_load = _percentile(one.next_request, 50), many.timings.next_request
-    cpu = sum(many.cpu_ms[name] for name in (*OURS, "postgres"))
     memory = sum(results.peaks[name] for name in OURS) / _MB
     p50, p99 = _percentile(under_load, 50), _percentile(under_load, 99)
     return [
@@ -62,7 +68,7 @@ def _targets(results: Results) -> list[tuple[str, str, str]]:
             f"**{decision / alone:.2f} times** ({decision:.1f} ms beside {alone:.1f})",
         ),
         (f"the same at {MANY} reviewers", "p50 below 30 ms, p99 below 90 ms", f"**{p50:.0f} and {p99:.0f} ms**"),
-        ("CPU per run, all services and PostgreSQL", "below 1.9 ms", f"**{cpu:.2f} ms**"),
+        ("CPU per run, all services and PostgreSQL", "below 1.9 ms", f"**{_cpu(many):.2f} ms**"),
         (
             f"database commits per run at {MANY} reviewers",
             "below 0.5",
@@ -70,6 +76,28 @@ def _targets(results: Results) -> list[tuple[str, str, str]]:
         ),
         ("WAL per run", "below 12 kB", f"**{many.per_run(lambda reading: reading.wal_bytes) / _KB:.1f} kB**"),
         ("peak memory of the four services together", "below 350 MB", f"**{memory:.0f} MB**"),
+    ]
+
+
+def _beside(bare: Results, product: Results) -> Iterable[tuple[str, ...]]:
+    for (title, form, least), (_, _, whole) in zip(_figures(bare), _figures(product), strict=True):
+        yield (title, format(least, form), format(whole, form), f"{whole / least:.2f}")
+
+
+def _figures(results: Results) -> list[tuple[str, str, float]]:
+    many, one = results.many, results.one
+    assert many is not None
+    assert one is not None
+    felt = many.timings.next_request
+    return [
+        (f"completed runs/s, {MANY} reviewers", ",.0f", many.timings.rate),
+        ("decision to next request visible, 1 reviewer, p50, ms", ".1f", _percentile(one.next_request, 50)),
+        (f"the same, {MANY} reviewers, p50, ms", ".1f", _percentile(felt, 50)),
+        (f"the same, {MANY} reviewers, p99, ms", ".1f", _percentile(felt, 99)),
+        ("CPU per run, services and PostgreSQL, ms", ".2f", _cpu(many)),
+        ("CPU per run, the load driver, the same code in both, ms", ".2f", many.cpu_ms["driver"]),
+        ("WAL per run, kB", ".1f", many.per_run(lambda reading: reading.wal_bytes) / _KB),
+        ("database commits per run", ".2f", many.per_run(lambda reading: reading.commits)),
     ]
 
 
@@ -119,6 +147,11 @@ def _asides(results: Results) -> str:
             f"The backlog of start commands was decided {results.backlog_seconds:.1f} s after the orchestrator's start began."
         )
     return "\n".join(f"- {line}" for line in said)
+
+
+def _cpu(loaded: Loaded) -> float:
+    """CPU of a run, services and PostgreSQL, in milliseconds."""
+    return sum(loaded.cpu_ms[name] for name in (*OURS, "postgres"))
 
 
 def _percentile(took: Sequence[float], percent: int) -> float:

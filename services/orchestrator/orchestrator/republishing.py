@@ -16,10 +16,10 @@ from orchestrator.ports import Known, Publisher, Recorded
 from orchestrator.run import fold
 from orchestrator.taking import event_record, order_records
 
-LAST_EVENTS = 100_000
-"""How far back events go out again; a reader that lags further rebuilds."""
+LAST_DECISIONS = 60_000
+"""How far back events go out again, nearly two to a decision; a reader that lags further rebuilds."""
 
-PAGE = 1_000
+PAGE = 500
 
 
 class Archive(Protocol):
@@ -50,7 +50,7 @@ async def republish(archive: Archive, producer: Publisher) -> None:
 
 
 async def _republish_events(archive: Archive, producer: Publisher) -> int:
-    count, position = 0, max(1, await archive.last_position() - LAST_EVENTS)
+    count, position = 0, max(1, await archive.last_position() - LAST_DECISIONS)
     while page := await archive.events_from(position, PAGE):
         await _send(producer, [event_record(recorded) for _, recorded in page])
         count, position = count + len(page), page[-1][0] + 1

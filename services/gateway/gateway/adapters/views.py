@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from contracts.record import events_of
+from contracts.runs.headings import Heading
 from contracts.runs.views import TERMINAL
 from gateway.adapters.database import Database
 from gateway.folding import fold, run_of
@@ -42,8 +43,7 @@ class PostgresViews:
 
     async def run(self, tenant: str, run_id: UUID) -> Run | None:
         """Return one run of this tenant, or None."""
-        rows = await self._database.fetch(self._sql["history"], tenant, run_id, 0, None)
-        view = fold(row["record"] for row in rows)
+        view = fold(record for _, record in await self._events(tenant, run_id, 0, None))
         return run_of(view) if view else None
 
     async def runs(
@@ -81,8 +81,17 @@ class PostgresViews:
 
     async def history(self, tenant: str, run_id: UUID, after: int, limit: int) -> list[StepEvent]:
         """Return events of a run behind the version `after`, in order."""
-        rows = await self._database.fetch(self._sql["history"], tenant, run_id, after, limit)
-        return [StepEvent(*row) for row in rows]
+        found = await self._events(tenant, run_id, after, limit)
+        return [StepEvent(version, Heading.parse(record).kind, record) for version, record in found[:limit]]
+
+    async def _events(self, tenant: str, run_id: UUID, after: int, decisions: int | None) -> list[tuple[int, bytes]]:
+        rows = await self._database.fetch(self._sql["history"], tenant, run_id, after, decisions)
+        return [
+            (version, record)
+            for row in rows
+            for version, record in enumerate(events_of(row["events"]), start=row["version"])
+            if after < version <= row["reached"]
+        ]
 
     async def _page(self, query: str, limit: int, tenant: str, after: Place, filters: Mapping[str, str | None]) -> Page:
         given = {column: value for column, value in filters.items() if value is not None}

@@ -150,12 +150,14 @@ delete from views.hitl_runs;
 select events from ledger.decisions order by run_id, version
 
 -- name: history
--- Events of a run in order, up to the version that its row has reached: what is listed and what is read agree.
-select e.version, e.kind, e.record
+-- Decisions on a run in order, from the one that goes beyond a version, up to the version that its row has reached: what is
+-- listed and what is read agree. Each has an event to tell, so that many decisions are enough for as many events.
+select r.version as reached, d.version, d.events
 from views.hitl_runs r
-join ledger.events e using (run_id)
-where r.tenant = $1 and r.run_id = $2 and e.version > $3 and e.version <= r.version
-order by e.version
+join ledger.decisions d using (run_id)
+where r.tenant = $1 and r.run_id = $2 and d.version <= r.version and d.version >= coalesce(
+    (select max(version) from ledger.decisions where run_id = $2 and version <= least($3::bigint, 2147483646) + 1), 1)
+order by d.version
 limit $4
 
 -- name: histories

@@ -1,0 +1,45 @@
+"""What runs must have left in the database. A reader that quietly stopped would look like a speed-up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from bench.bare.steps import Step
+from local_stack.waiting import until
+
+_SETTLE_SECONDS = 30.0
+_COUNTED = {
+    "decisions": "SELECT count(*) FROM ledger.decisions",
+    "events": "SELECT count(*) FROM ledger.events",
+    "claims": "SELECT count(*) FROM work.claims",
+    "runs": "SELECT count(*) FROM views.hitl_runs",
+    "completed": "SELECT count(*) FROM views.hitl_runs WHERE version = $1 AND last_event = 'run-completed.v1'",
+    "pending": "SELECT count(*) FROM views.hitl_pending_approvals",
+}
+
+
+class RowsDisagree(Exception):
+    """The rows are not those of the runs that were seen to complete: something was lost, or a reader has stopped."""
+
+
+async def check_rows(database: str, course: Sequence[Step], runs: int) -> None:
+    """Wait until all rows of `runs` completed runs are there. Raises RowsDisagree when they do not come, or others do."""
+    events = sum(len(step.events) for step in course)
+    expected = {"decisions": len(course) * runs, "events": events * runs, "claims": runs}
+    expected |= {"runs": runs, "completed": runs, "pending": 0}
+    connection = await asyncpg.connect(database)
+    found = dict[str, int]()
+
+    async def agree() -> bool:
+        for name, query in _COUNTED.items():
+            found[name] = await connection.fetchval(query, *([events] if "$1" in query else []))
+        return found == expected
+
+    try:
+        await until(agree, _SETTLE_SECONDS, "the rows of all runs")
+    except TimeoutError:
+        raise RowsDisagree(f"{runs} runs leave {expected}, and there are {found}") from None
+    finally:
+        await connection.close()
