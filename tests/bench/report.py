@@ -32,7 +32,7 @@ def page(results: Results, bare: Results, command: str, kafka: str, postgres: st
         "\n## Latency, in milliseconds\n",
         _table(("", "reviewers", "p50", "p95", "p99"), [*_latencies(1, one), *_latencies(MANY, many.timings)]),
         "\n## What a run costs\n",
-        _table(("process", "CPU ms a run", "peak memory MB"), _costs(results, many)),
+        _table(("process", "CPU ms a run", "beside the bare hops", "peak memory MB"), _costs(results, many, bare)),
         "\n## Beside the bare hops\n",
         f"{_BARE}\n",
         _table(("figure", "the bare hops", "the product", "product / bare"), _beside(bare, results)),
@@ -111,11 +111,13 @@ def _latencies(reviewers: int, timings: object) -> Iterable[tuple[str, ...]]:
         yield (title, str(reviewers), *(f"{_percentile(took, percent):.1f}" for percent in (50, 95, 99)))
 
 
-def _costs(results: Results, many: Loaded) -> Iterable[tuple[str, ...]]:
+def _costs(results: Results, many: Loaded, bare: Results) -> Iterable[tuple[str, ...]]:
+    assert bare.many is not None
+    least = bare.many.cpu_ms
     for name, cpu in many.cpu_ms.items():
         # PostgreSQL's is its first process alone: shared memory would be counted once for each of the others.
         shown = "" if name == "driver" else f"{results.peaks[name] / _MB:.0f}"
-        yield (name, f"{cpu:.3f}", shown)
+        yield (name, f"{cpu:.3f}", f"{least[name]:.3f}", shown)
 
 
 def _more(results: Results, many: Loaded) -> Iterable[tuple[str, ...]]:
