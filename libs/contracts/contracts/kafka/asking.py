@@ -50,7 +50,7 @@ class Desk:
 
         Raises Unavailable when Kafka does not take the command within `wait`.
         """
-        command = command.model_copy(update={"reply_to": self.partition})
+        command = command.changed({"reply_to": self.partition})
         sending = Outgoing(COMMANDS.name, str(command.run_id).encode(), command.model_dump_json().encode())
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         asked = (command.command_id.bytes, (command.request_sha256 or "").encode())
