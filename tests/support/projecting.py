@@ -61,10 +61,13 @@ def appending_at(url: str) -> Append:
     """Return what writes the record in a database."""
 
     async def append(values: Sequence[bytes]) -> None:
-        rows = list(_decisions(values))
         connection = await asyncpg.connect(url)
         try:
             await connection.execute(record_sql())
+            there = {tuple(row) for row in await connection.fetch("SELECT run_id, version FROM ledger.events")}
+            told = [(Heading.parse(value), value) for value in values]
+            fresh = [(heading, value) for heading, value in told if (heading.run_id, heading.version) not in there]
+            rows = list(_decisions(fresh))
             await connection.execute(_APPEND, *([row[column] for row in rows] for column in range(3)))
         finally:
             await connection.close()
@@ -72,10 +75,8 @@ def appending_at(url: str) -> Append:
     return append
 
 
-def _decisions(values: Sequence[bytes]) -> Iterator[tuple[UUID, int, bytes]]:
+def _decisions(told: Sequence[tuple[Heading, bytes]]) -> Iterator[tuple[UUID, int, bytes]]:
     # What one command caused follows on itself; a test may leave some of it out.
-    told = [(Heading.parse(value), value) for value in values]
-
     def caused_by(at: tuple[int, tuple[Heading, bytes]]) -> tuple[UUID, str | None, int]:
         place, (heading, value) = at
         return heading.run_id, json.loads(value).get("cause"), heading.version - place

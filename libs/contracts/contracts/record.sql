@@ -4,21 +4,24 @@ SELECT pg_advisory_xact_lock(hashtext('countersign.ledger'));
 
 CREATE SCHEMA IF NOT EXISTS ledger;
 
--- Version 0.1 had a row for each event, which is a decision of one. The read model makes its view again; somebody else's view
--- of that table is not ours to drop, and the error names it.
+-- There was a row for each event before, which is a decision of one. The read model makes its view of that table again, if it had
+-- one; somebody else's is not ours to drop, and the error names it.
 DO $$ BEGIN
 IF EXISTS (SELECT FROM pg_tables WHERE schemaname = 'ledger' AND tablename = 'events') THEN
+    IF EXISTS (SELECT FROM pg_views WHERE schemaname = 'views' AND viewname = 'hitl_step_events') THEN
+        DROP VIEW views.hitl_step_events;
+    END IF;
     ALTER TABLE ledger.events RENAME TO decisions;
     ALTER TABLE ledger.decisions RENAME record TO events;
-    DROP VIEW IF EXISTS views.hitl_step_events;
     ALTER TABLE ledger.decisions DROP kind;
-    ALTER INDEX ledger.events_pkey RENAME TO decisions_pkey;
-    ALTER INDEX ledger.events_position RENAME TO decisions_position;
+    ALTER INDEX IF EXISTS ledger.events_pkey RENAME TO decisions_pkey;
+    ALTER INDEX IF EXISTS ledger.events_position RENAME TO decisions_position;
 END IF;
 END $$;
 
 -- What each command did to a run: its events as the bytes that are published, one a line, from `version` on. A row for each
 -- event would cost half as much again: a decision says much twice, and PostgreSQL compresses what is large.
+-- The key fences an owner that slept: whoever decides knows whole decisions of a run, and so begins where the next one begins.
 -- `position` orders all runs for rebuilds; it may have gaps.
 CREATE TABLE IF NOT EXISTS ledger.decisions (
     run_id   uuid    NOT NULL,

@@ -11,6 +11,7 @@ from bench.bare.deciding import Decider, Decision
 from bench.bare.settings import Settings
 from bench.bare.steps import IS_JSON, Json, read
 from bench.bare.wire import Sender, batches, partition_of, run
+from contracts.record import decision_of
 from contracts.topics import COMMANDS, EVENTS, OUTCOMES, WORK
 
 _INSERT = """
@@ -30,7 +31,7 @@ async def main() -> None:
         await insert.fetch(
             [decision.run_id for decision in decisions],
             [decision.version for decision in decisions],
-            [b"\n".join(value for _, value in decision.events) for decision in decisions],
+            [decision_of(value for _, value in decision.events) for decision in decisions],
         )
         for command, decision in zip(commands, decisions, strict=True):
             _send(sender, command, decision)

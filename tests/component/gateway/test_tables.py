@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from uuid import uuid4
 
@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from component.gateway.stories import FINISHED, RETRIED, TENANT, WAITING
+from contracts.record import record_sql
 from contracts.runs.events import RunEvent
 from gateway.adapters.database import Database
 from gateway.adapters.tables import PostgresTables, ensure_schema
@@ -45,6 +46,11 @@ async def rows(url: str, query: str) -> list[tuple[object, ...]]:
         await connection.close()
 
 
+async def make_record(url: str) -> None:
+    """Make the record as the orchestrator does at its start."""
+    await rows(url, record_sql())
+
+
 async def test_many_gateways_may_make_the_schema_at_once(postgres_url: str) -> None:
     """Each finds it made, by itself or by another."""
     await asyncio.gather(*(ensure_schema(postgres_url) for _ in range(8)))
@@ -69,20 +75,27 @@ async def test_the_schema_of_version_0_1_is_taken_over(postgres_url: str) -> Non
     assert await rows(postgres_url, "select * from views.hitl_step_events") == []
 
 
-async def test_the_record_of_version_0_1_is_taken_over(postgres_url: str) -> None:
-    """It had a row for each event; whichever service starts first, events are read as before, and through the same view."""
+@pytest.mark.parametrize("first", [ensure_schema, make_record])
+@pytest.mark.parametrize("read_model", ["a table of its own", "a view of the record"])
+async def test_a_record_with_a_row_for_each_event_is_taken_over(
+    first: Callable[[str], Awaitable[None]], read_model: str, postgres_url: str
+) -> None:
+    """Whichever service starts first, and whatever the read model kept: events are read as before, and through the same view."""
     run_id = uuid4()
     await rows(postgres_url, _OLD_RECORD)
+    await rows(postgres_url, _OLD_SCHEMA if read_model == "a table of its own" else _OLD_VIEW)
     events = history_of(WAITING, run_id)
     connection = await asyncpg.connect(postgres_url)
     for version, event in enumerate(events, start=1):
         insert = "insert into ledger.events (run_id, version, kind, record) values ($1, $2, 'any', $3)"
         await connection.execute(insert, run_id, version, event)
     await connection.close()
-    await ensure_schema(postgres_url)
+    for _ in range(2):
+        await first(postgres_url)
+        await ensure_schema(postgres_url)
     kinds = [(version, RunEvent.parse(event).kind) for version, event in enumerate(events, start=1)]
-    told = "select version, kind from views.hitl_step_events order by version"
-    assert await rows(postgres_url, told) == kinds
+    for view in ("views.hitl_step_events", "ledger.events"):
+        assert await rows(postgres_url, f"select version, kind from {view} order by version") == kinds  # noqa: S608
     tables = PostgresTables(postgres_url)
     assert await tables.remake(project_batch) == len(events)
     await tables.close()
@@ -92,12 +105,12 @@ _OLD_RECORD = """
 create schema ledger;
 create table ledger.events (
     run_id uuid not null, version integer not null, kind text not null, record bytea not null,
-    position bigint not null generated always as identity, primary key (run_id, version));
-create index events_position on ledger.events using brin (position) with (pages_per_range = 16, autosummarize = on);
+    position bigint not null generated always as identity, primary key (run_id, version));"""
+
+_OLD_VIEW = """
 create schema views;
 create view views.hitl_step_events as
 select run_id, version, kind, now() as at, convert_from(record, 'UTF8')::json as record from ledger.events"""
-
 
 _OLD_SCHEMA = """
 create schema views;

@@ -155,7 +155,7 @@ select events from ledger.decisions order by run_id, version
 select r.version as reached, d.version, d.events
 from views.hitl_runs r
 join ledger.decisions d using (run_id)
-where r.tenant = $1 and r.run_id = $2 and d.version <= r.version and d.version >= coalesce(
+where r.tenant = $1 and r.run_id = $2 and r.version > $3 and d.version <= r.version and d.version >= coalesce(
     (select max(version) from ledger.decisions where run_id = $2 and version <= least($3::bigint, 2147483646) + 1), 1)
 order by d.version
 limit $4

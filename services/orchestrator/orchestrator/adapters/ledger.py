@@ -11,7 +11,8 @@ from uuid import UUID
 
 from eventsourcing.persistence import EventStore
 
-from orchestrator.adapters.recorder import Decision, DecisionMapper, Recorder, decisions
+from orchestrator.adapters.decisions import Decision, DecisionMapper, decisions
+from orchestrator.adapters.recorder import Recorder
 from orchestrator.ports import Batch, Known, Recorded
 from orchestrator.run.react import Deadline
 

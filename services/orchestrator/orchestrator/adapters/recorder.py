@@ -1,7 +1,6 @@
 """What the ledger is on PostgreSQL: every statement, through one connection, on the `eventsourcing` library's base classes.
 
-The library's mapper stores Python import paths and a row for each event; ours stores a decision, as the bytes that are
-published. Its recorder inserts composite arrays one batch at a time; ours inserts plain arrays, together with whatever else
+The library's recorder inserts composite arrays one batch at a time; ours inserts plain arrays, together with whatever else
 the batch writes.
 """
 
@@ -9,22 +8,20 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC
 from importlib import resources
-from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import psycopg
-from eventsourcing.persistence import AggregateRecorder, JSONTranscoder, Mapper, Notification, StoredEvent
+from eventsourcing.persistence import AggregateRecorder, Notification, StoredEvent
 
-from contracts.record import decision_of, events_of, record_sql
-from contracts.runs.events import RunEvent
+from contracts.record import record_sql
 from contracts.runs.outcomes import Refused
 from orchestrator.adapters.writing import write
-from orchestrator.ports import Fenced, LedgerAway, Recorded, RefusedRequest
+from orchestrator.ports import Fenced, LedgerAway, RefusedRequest
 from orchestrator.run.react import Deadline, Due
 
 AGAIN_SECONDS = 30
@@ -72,47 +69,6 @@ WHERE run_id IN (
 RETURNING run_id, kind, tenant, at, about, count"""
 
 _SELECT_WAITING = "SELECT run_id FROM ledger.deadlines WHERE run_id > %s ORDER BY run_id LIMIT %s"
-
-
-class Decision(NamedTuple):
-    """What one command did to a run, in order; to the event-sourcing library, a domain event."""
-
-    events: Sequence[Recorded]
-
-    @property
-    def originator_id(self) -> UUID:
-        """The run, as the library names it."""
-        return self.events[0].event.run_id
-
-    @property
-    def originator_version(self) -> int:
-        """The version of its first event, as the library names it."""
-        return self.events[0].event.version
-
-
-def decisions(events: Iterable[Recorded]) -> list[Decision]:
-    """Put together the events that one command caused, which stand side by side."""
-    return [Decision(list(caused)) for _, caused in groupby(events, _caused_by)]
-
-
-def _caused_by(recorded: Recorded) -> tuple[UUID, UUID]:
-    return recorded.event.run_id, recorded.event.cause
-
-
-class DecisionMapper(Mapper[UUID]):
-    """Stores a decision as the bytes that its events are published as."""
-
-    def __init__(self) -> None:
-        super().__init__(JSONTranscoder())
-
-    def to_stored_event(self, domain_event: Any) -> StoredEvent:
-        """Return the row of a `Decision`. It has no name of its own: its events say what they are."""
-        state = decision_of(recorded.body for recorded in domain_event.events)
-        return StoredEvent(domain_event.originator_id, domain_event.originator_version, "", state)
-
-    def to_domain_event(self, stored_event: StoredEvent) -> Any:
-        """Return the `Decision` of a row."""
-        return Decision([Recorded(RunEvent.parse(body), body) for body in events_of(stored_event.state)])
 
 
 class Recorder(AggregateRecorder):
