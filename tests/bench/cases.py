@@ -101,12 +101,7 @@ async def run_all(world: World, sizes: Sizes, say: Say) -> Results:
         results.runs += (await many.work(sizes.warm_up)).runs
         say("each hop alone")
         results.hops = await measure_hops(world)
-        async with _reviewers(world, 1) as one:
-            say("one reviewer")
-            results.one = await one.work(sizes.one)
-            results.runs += results.one.runs
-        say(f"{MANY} reviewers")
-        results.many = await _load(world, many, sizes.many, results)
+        results.many = await _one_then_many(world, many, sizes, results, say)
         results.peaks = world.gauges().peaks()
         say(f"{sizes.waiting} runs left waiting, then all decided")
         results.waiting = await _leave_waiting(many, sizes.waiting)
@@ -131,14 +126,18 @@ async def run_bare(world: BareWorld, sizes: Sizes, say: Say) -> Results:
     async with _reviewers(world, MANY) as many:
         say("the bare hops: warming up")
         results.runs += (await many.work(sizes.warm_up)).runs
-        async with _reviewers(world, 1) as one:
-            say("the bare hops: one reviewer")
-            results.one = await one.work(sizes.one)
-            results.runs += results.one.runs
-        say(f"the bare hops: {MANY} reviewers")
-        results.many = await _load(world, many, sizes.many, results)
+        results.many = await _one_then_many(world, many, sizes, results, say)
     await world.check_rows(results.runs)
     return results
+
+
+async def _one_then_many(world: World | BareWorld, many: Reviewers, sizes: Sizes, results: Results, say: Say) -> Loaded:
+    async with _reviewers(world, 1) as one:
+        say("one reviewer")
+        results.one = await one.work(sizes.one)
+        results.runs += results.one.runs
+    say(f"{MANY} reviewers")
+    return await _load(world, many, sizes.many, results)
 
 
 async def measure_floor(url: str, sizes: Sizes) -> float:

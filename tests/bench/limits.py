@@ -21,13 +21,12 @@ from uuid import uuid4
 import httpx
 
 from apache_kafka.artifacts import version
-from apache_kafka.broker import LONG_LIFE, RealKafka
+from bench.ground import ground
 from contracts.base import digest
-from contracts.kafka import Outgoing, Producer, ensure_topics
+from contracts.kafka import Outgoing, Producer
 from contracts.topics import WORK
 from contracts.work import ExecuteOrder
 from local_stack.ports import LOOPBACK, free_ports
-from local_stack.postgres import Postgres
 from local_stack.processes import Process, Program
 from local_stack.waiting import until
 
@@ -72,11 +71,7 @@ def main() -> int:
 
 
 async def _measure(folder: Path) -> list[Seen]:
-    postgres, kafka = Postgres(folder), RealKafka(folder / "kafka", java_options=LONG_LIFE)
-    await postgres.start()
-    try:
-        await kafka.start()
-        await ensure_topics(kafka.bootstrap)
+    async with ground(folder) as (postgres, kafka):
         vendors, *workers = free_ports(3), *free_ports(WORKERS)
         processes = [_vendor(folder, vendors), *_workers(folder, kafka.bootstrap, postgres.url(), vendors, workers)]
         for process in processes:
@@ -91,9 +86,6 @@ async def _measure(folder: Path) -> list[Seen]:
         finally:
             for process in processes:
                 process.kill()
-    finally:
-        await kafka.stop()
-        await postgres.stop()
     return _judge(*noted)
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import psutil
 
-from apache_kafka.broker import LONG_LIFE, RealKafka
+from apache_kafka.broker import RealKafka
 from bench.gauges import Gauges
-from contracts.kafka import ensure_topics
+from bench.ground import ground
 from local_stack.ports import LOOPBACK, free_port, free_ports
 from local_stack.postgres import Postgres
 from local_stack.processes import Process, Program
@@ -85,11 +85,7 @@ async def _answers(client: httpx.AsyncClient, port: int) -> bool:
 @contextlib.asynccontextmanager
 async def world(folder: Path) -> AsyncIterator[World]:
     """Start everything on empty data, and end it."""
-    postgres, kafka = Postgres(folder), RealKafka(folder / "kafka", java_options=LONG_LIFE)
-    await postgres.start()
-    try:
-        await kafka.start()
-        await ensure_topics(kafka.bootstrap)
+    async with ground(folder) as (postgres, kafka):
         environment = {
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
             "DATABASE_URL": await postgres.create_database(DATABASE),
@@ -104,9 +100,6 @@ async def world(folder: Path) -> AsyncIterator[World]:
             yield running
         finally:
             await asyncio.gather(services.stop(), *(process.stop() for process in running.more))
-    finally:
-        await kafka.stop()
-        await postgres.stop()
 
 
 def _pid(process: Process) -> int:

@@ -12,13 +12,13 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from apache_kafka.broker import LONG_LIFE, RealKafka
+from apache_kafka.broker import RealKafka
 from bench.bare import projection, steps, worker
 from bench.bare.counting import check_rows
 from bench.bare.settings import Settings
 from bench.bare.template import make_steps
 from bench.gauges import Gauges
-from contracts.kafka import ensure_topics
+from bench.ground import ground
 from contracts.record import record_sql
 from local_stack.ports import LOOPBACK, free_ports, in_use
 from local_stack.postgres import Postgres
@@ -66,11 +66,7 @@ class BareWorld:
 @asynccontextmanager
 async def bare_world(folder: Path) -> AsyncIterator[BareWorld]:
     """Start everything on empty data, and end it. Raises ServiceFailed with its last lines when a process ends before."""
-    postgres, kafka = Postgres(folder), RealKafka(folder / "kafka", java_options=LONG_LIFE)
-    await postgres.start()
-    try:
-        await kafka.start()
-        await ensure_topics(kafka.bootstrap)
+    async with ground(folder) as (postgres, kafka):
         gateway_port, notifier_port = free_ports(2)
         database = await _make_database(postgres)
         settings = Settings(kafka.bootstrap, database, folder / "steps.json", gateway_port, notifier_port)
@@ -85,9 +81,6 @@ async def bare_world(folder: Path) -> AsyncIterator[BareWorld]:
                 yield BareWorld(kafka, postgres, settings, processes)
         finally:
             await asyncio.gather(*(process.stop() for process in processes.values()))
-    finally:
-        await kafka.stop()
-        await postgres.stop()
 
 
 async def _make_database(postgres: Postgres) -> str:

@@ -36,6 +36,7 @@ _CONNECTING: dict[str, Any] = {
     "tcp_user_timeout": 25_000,
 }
 
+# The empty text stands where the library has an event's name; a decision has none.
 _SELECT_DECISIONS = (
     "SELECT run_id, version, '', events FROM ledger.decisions WHERE run_id = ANY(%b) ORDER BY run_id, version"
 )
