@@ -1,4 +1,4 @@
-# Countersign. `make` shows what there is to do. Set-up happens by itself, whenever something is missing or has changed.
+# Sayso. `make` shows what there is to do. Set-up happens by itself, whenever something is missing or has changed.
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
@@ -33,7 +33,7 @@ clean: ## Remove the environment and caches; the local stack's data stay
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 forget: ## Delete the local stack's data, runs and all
-	rm -rf .countersign
+	rm -rf .sayso
 
 ##@ Testing it
 

@@ -18,7 +18,7 @@ environment() {
             return
         fi
     done
-    echo "countersign: Python 3.11 or newer is needed, with its venv module: none of python3.11, python3.12, python3.13 and python3 is" >&2
+    echo "sayso: Python 3.11 or newer is needed, with its venv module: none of python3.11, python3.12, python3.13 and python3 is" >&2
     exit 1
 }
 
@@ -33,7 +33,8 @@ install() {
         set -- "$@" --editable "./$package"
         shift
     done
-    $pip install --no-deps --no-build-isolation "$@"
+    # Our own packages stand in no index, where somebody else may have their names: by path alone, and no index is asked.
+    $pip install --no-deps --no-index --no-build-isolation "$@"
 }
 
 "$@"

@@ -24,7 +24,7 @@ PLUGINS = (
 
 
 class SecretOptions(Options):
-    """What the operator may write in COUNTERSIGN_CHECKS: `{"secrets": {"force": false}}`."""
+    """What the operator may write in SAYSO_CHECKS: `{"secrets": {"force": false}}`."""
 
     force: bool = True
 

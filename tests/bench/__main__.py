@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep data and logs of everything in FOLDER")
     chosen = parser.parse_args(arguments)
-    folder = chosen.keep or Path(tempfile.mkdtemp(prefix="countersign-bench-"))
+    folder = chosen.keep or Path(tempfile.mkdtemp(prefix="sayso-bench-"))
     try:
         text = asyncio.run(_measure(folder, QUICK if chosen.quick else Sizes(), quick=chosen.quick))
     except Unavailable as error:

@@ -59,7 +59,7 @@ class Seen:
 
 def main() -> int:
     """Measure, print and write. Return 1 when a limit was passed or too little of it used."""
-    folder = Path(tempfile.mkdtemp(prefix="countersign-limits-"))
+    folder = Path(tempfile.mkdtemp(prefix="sayso-limits-"))
     try:
         seen = asyncio.run(_measure(folder))
     finally:
@@ -102,7 +102,7 @@ def _workers(
     environment = {
         "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
         "DATABASE_URL": database,
-        "COUNTERSIGN_LIMITS": json.dumps(LIMITS),
+        "SAYSO_LIMITS": json.dumps(LIMITS),
         "OPENAI_BASE_URL": f"{openai}/v1",
         "OPENAI_API_KEY": "sk-of-the-benchmark",
         "ANTHROPIC_BASE_URL": anthropic,
@@ -116,7 +116,7 @@ def _workers(
                 f"worker-{port}",
                 [sys.executable, "-m", "provider_worker"],
                 folder / f"worker-{port}.log",
-                {**environment, "COUNTERSIGN_WORKER_PORT": str(port)},
+                {**environment, "SAYSO_WORKER_PORT": str(port)},
             )
         )
         for port in ports

@@ -22,7 +22,7 @@ from local_stack.processes import Process, Program
 from local_stack.services import MODULES, READY_SECONDS, Addresses, Services
 from local_stack.waiting import until
 
-DATABASE = "countersign"
+DATABASE = "sayso"
 
 
 @dataclass
@@ -69,7 +69,7 @@ class World:
 
     def _start_orchestrator(self) -> int:
         name, port = f"orchestrator-{len(self.more) + 2}", free_port()
-        environment = {**self.environment, "COUNTERSIGN_ORCHESTRATOR_PORT": str(port)}
+        environment = {**self.environment, "SAYSO_ORCHESTRATOR_PORT": str(port)}
         command = [sys.executable, "-m", "orchestrator"]
         self.more.append(Process(Program(name, command, self.folder / "services" / f"{name}.log", environment)))
         self.more[-1].start()
@@ -89,7 +89,7 @@ async def world(folder: Path) -> AsyncIterator[World]:
         environment = {
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
             "DATABASE_URL": await postgres.create_database(DATABASE),
-            "COUNTERSIGN_HOST": LOOPBACK,
+            "SAYSO_HOST": LOOPBACK,
         }
         addresses = Addresses(LOOPBACK, dict(zip(MODULES, free_ports(len(MODULES)), strict=True)))
         services = Services(addresses, environment, folder / "services")

@@ -149,7 +149,7 @@ class Fleet:
         settings = {
             **self.environment,
             PORT_SETTINGS[service]: str(port),
-            "COUNTERSIGN_GATEWAY_URL": gateway,
+            "SAYSO_GATEWAY_URL": gateway,
             "PYTHONUNBUFFERED": "1",
             **({VARIABLE: places} if places else {}),
         }

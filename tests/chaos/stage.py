@@ -26,7 +26,7 @@ from local_stack.waiting import until
 RATE = 8.0
 """Runs a second: what two cores do beside Kafka, and everything else that runs here, without a queue building up."""
 
-DATABASE = "countersign"
+DATABASE = "sayso"
 
 
 class Provider:
@@ -123,8 +123,8 @@ def settings_of(broker: EmbeddedBroker) -> dict[str, str]:
     """Return what services must know of an embedded broker, which is another at each start."""
     return {
         "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap,
-        "COUNTERSIGN_LOG_ID": broker.log_id,
-        "COUNTERSIGN_FETCH_WAIT_MS": str(FETCH_WAIT_MS),
+        "SAYSO_LOG_ID": broker.log_id,
+        "SAYSO_FETCH_WAIT_MS": str(FETCH_WAIT_MS),
     }
 
 
@@ -139,7 +139,7 @@ async def _services(folder: Path, kafka_settings: Mapping[str, str], kafka: Real
             **kafka_settings,
             "DATABASE_URL": await postgres.create_database(DATABASE),
             "OPENAI_BASE_URL": f"{provider.url}/v1",
-            "COUNTERSIGN_OUTCOME_WAIT_SECONDS": "3",
+            "SAYSO_OUTCOME_WAIT_SECONDS": "3",
             failpoints.VARIABLE: f"clock={clock}",
         }
         running.push_async_callback(provider.stop)

@@ -52,10 +52,10 @@ async def test_it_becomes_ready_and_a_sample_run_waits_for_a_decision(local: Loc
 async def test_a_second_stack_on_the_same_folder_is_refused_in_one_line(local: LocalRun) -> None:
     """Two stacks never write one data folder."""
     (local.folder / "second").mkdir()
-    async with local_run(local.folder / "second", {"COUNTERSIGN_DATA_DIR": str(local.folder / "data")}) as second:
+    async with local_run(local.folder / "second", {"SAYSO_DATA_DIR": str(local.folder / "data")}) as second:
         assert await second.ends() == 1
         assert second.output.splitlines() == [
-            f"countersign: a stack is running on {local.folder / 'data'} already (process {local.process.pid})"
+            f"sayso: a stack is running on {local.folder / 'data'} already (process {local.process.pid})"
         ]
 
 
@@ -110,7 +110,7 @@ async def test_make_demo_streams_from_the_server_that_openai_base_url_names(
 
 async def test_make_demo_without_a_stack_is_one_clear_line() -> None:
     """Who forgot to start the stack is told so."""
-    code, said = await run_demo({"COUNTERSIGN_GATEWAY_PORT": str(free_port())})
+    code, said = await run_demo({"SAYSO_GATEWAY_PORT": str(free_port())})
     assert code == 1
     assert "start one with: make run" in said
     assert len(said.splitlines()) == 1
@@ -163,20 +163,27 @@ async def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
     """The line names the service, the port and the setting, and nothing was started."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        async with local_run(tmp_path, {"COUNTERSIGN_GATEWAY_PORT": str(port)}) as run:
+        async with local_run(tmp_path, {"SAYSO_GATEWAY_PORT": str(port)}) as run:
             assert await run.ends() == 1
             assert run.output.splitlines() == [
-                f"countersign: gateway: port {port} is in use; COUNTERSIGN_GATEWAY_PORT names another (0: any)"
+                f"sayso: gateway: port {port} is in use; SAYSO_GATEWAY_PORT names another (0: any)"
             ]
     assert not (tmp_path / "data" / "postgres").exists()
 
 
 async def test_a_misspelt_setting_is_one_clear_line(tmp_path: Path) -> None:
     """A setting that nobody reads is never ignored."""
-    async with local_run(tmp_path, {"COUNTERSIGN_GATEWAY_PROT": "1"}) as run:
+    async with local_run(tmp_path, {"SAYSO_GATEWAY_PROT": "1"}) as run:
         assert await run.ends() == 1
-        assert run.output.startswith("countersign: COUNTERSIGN_GATEWAY_PROT: no such setting")
+        assert run.output.startswith("sayso: SAYSO_GATEWAY_PROT: no such setting")
         assert len(run.output.splitlines()) == 1
+
+
+async def test_a_setting_of_the_first_name_says_its_new_name(tmp_path: Path) -> None:
+    """Who comes from Countersign is told what to write, and nothing was started."""
+    async with local_run(tmp_path, {"COUNTERSIGN_LOG_LEVEL": "debug"}) as run:
+        assert await run.ends() == 1
+        assert run.output.splitlines() == ["sayso: COUNTERSIGN_LOG_LEVEL: this setting is called SAYSO_LOG_LEVEL now"]
 
 
 async def test_a_service_that_cannot_start_shows_its_last_words(tmp_path: Path) -> None:

@@ -54,9 +54,9 @@ async def extended_stack(
         "PYTHONPATH": str(folder / "packages"),
         "OPENAI_BASE_URL": fake_openai.base_url,
         "OPENAI_API_KEY": "sk-test-very-secret-key",
-        "COUNTERSIGN_CHECKS": json.dumps(CHECKS),
-        "COUNTERSIGN_BUDGETS": json.dumps(BUDGETS),
-        "COUNTERSIGN_ROUTES": json.dumps(ROUTES),
+        "SAYSO_CHECKS": json.dumps(CHECKS),
+        "SAYSO_BUDGETS": json.dumps(BUDGETS),
+        "SAYSO_ROUTES": json.dumps(ROUTES),
     }
     broker = EmbeddedBroker(folder / "broker")
     await broker.start()

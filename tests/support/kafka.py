@@ -35,7 +35,7 @@ class Kafka:
     bootstrap: str
     embedded: bool
     log_id: str | None
-    """The log's name where the cluster cannot be trusted to have one: hand it to services as `COUNTERSIGN_LOG_ID`."""
+    """The log's name where the cluster cannot be trusted to have one: hand it to services as `SAYSO_LOG_ID`."""
 
     @property
     def fetch_wait_ms(self) -> int:

@@ -18,7 +18,7 @@ from apache_kafka.image import IMAGE
 from apache_kafka.properties import new_cluster_id, properties_of
 from local_stack.ports import LOOPBACK, free_port
 
-_OWNER = "countersign.tests.process"
+_OWNER = "sayso.tests.process"
 _CONTROLLER = 19093
 _DATA = "/opt/kafka-data"
 

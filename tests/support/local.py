@@ -30,7 +30,7 @@ class LocalRun:
         self._written = folder / "terminal.txt"
         self.addresses = Addresses(LOOPBACK, dict(zip(MODULES, free_ports(len(MODULES)), strict=True)))
         ports = {PORT_SETTINGS[service]: str(port) for service, port in self.addresses.ports.items()}
-        environment = {**os.environ, "COUNTERSIGN_DATA_DIR": str(folder / "data"), **ports, **(settings or {})}
+        environment = {**os.environ, "SAYSO_DATA_DIR": str(folder / "data"), **ports, **(settings or {})}
         with self._written.open("w") as terminal:
             self.process = psutil.Popen(
                 [sys.executable, "-m", "local_stack"],

@@ -41,7 +41,7 @@ class Orchestrator:
         environment = {
             "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
             "DATABASE_URL": url,
-            "COUNTERSIGN_ORCHESTRATOR_PORT": "0",
+            "SAYSO_ORCHESTRATOR_PORT": "0",
             "PYTHONUNBUFFERED": "1",
             **(settings or {}),
         }

@@ -81,8 +81,8 @@ async def running_stack(
     environment = {
         "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
         "DATABASE_URL": database_url,
-        "COUNTERSIGN_FETCH_WAIT_MS": str(kafka.fetch_wait_ms),
-        **({"COUNTERSIGN_LOG_ID": kafka.log_id} if kafka.log_id else {}),
+        "SAYSO_FETCH_WAIT_MS": str(kafka.fetch_wait_ms),
+        **({"SAYSO_LOG_ID": kafka.log_id} if kafka.log_id else {}),
         **(settings or {}),
     }
     addresses = Addresses(LOOPBACK, dict(zip(MODULES, free_ports(len(MODULES)), strict=True)))
@@ -126,7 +126,7 @@ async def private_real_stack(
 ) -> AsyncIterator[Stack]:
     """Run services of the test's own on an Apache Kafka and a PostgreSQL that it may stop, kill and start."""
     kafka = Kafka(private_kafka.bootstrap, embedded=False, log_id=None)
-    settings = {"COUNTERSIGN_OUTCOME_WAIT_SECONDS": "3"}
+    settings = {"SAYSO_OUTCOME_WAIT_SECONDS": "3"}
     async with running_stack(kafka, private_postgres.url(), tmp_path / "services", settings) as running:
         yield running
 

@@ -29,11 +29,11 @@ async def run() -> None:
 def main() -> None:
     """Run the broker; exit with one line when it cannot be run."""
     if in_use(LOOPBACK, PORT):
-        raise SystemExit(f"countersign: kafka: port {PORT} is in use")
+        raise SystemExit(f"sayso: kafka: port {PORT} is in use")
     try:
         asyncio.run(run())
     except Unavailable as error:
-        raise SystemExit(f"countersign: kafka: {error}") from None
+        raise SystemExit(f"sayso: kafka: {error}") from None
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from apache_kafka.artifacts import FOLDER, Unavailable, ensure_jars, program
 
-IMAGE = "countersign-kafka:local"
+IMAGE = "sayso-kafka:local"
 PULLED_BASE = "eclipse-temurin:17-jre"
-MADE_BASE = "countersign-jre:local"
+MADE_BASE = "sayso-jre:local"
 
 
 def build() -> None:
@@ -64,7 +64,7 @@ def main() -> None:
     try:
         build()
     except Unavailable as error:
-        sys.exit(f"countersign: images: {error}")
+        sys.exit(f"sayso: images: {error}")
     _say(f"{IMAGE} is built; tests use it wherever Docker answers")
 
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from chassis.settings import SettingsError, exit_with, load_settings
 from local_stack.embedded_broker import BrokerFailed
-from local_stack.folder import FolderBusy, end_leftovers, owned
+from local_stack.folder import FolderBusy, end_leftovers, owned, take_over_former
 from local_stack.ports import in_use
 from local_stack.postgres import PostgresFailed
 from local_stack.sample import SampleFailed, waiting_sample
@@ -37,6 +37,8 @@ def main() -> None:
         exit_with(error)
     folder = settings.data_dir.absolute()
     try:
+        if former := take_over_former(folder):
+            tell(f"the data of {former} lie in {folder} now")
         with owned(folder):
             left = end_leftovers(folder)
             if left:
@@ -46,14 +48,14 @@ def main() -> None:
             stack = LocalStack(settings, addresses, folder, tell)
             sys.exit(asyncio.run(_run(stack, addresses, folder)))
     except FolderBusy as error:
-        raise SystemExit(f"countersign: {error}") from None
+        raise SystemExit(f"sayso: {error}") from None
 
 
 def _refuse_taken_ports(addresses: Addresses) -> None:
     for service, port in addresses.ports.items():
         if in_use(addresses.host, port):
             raise SystemExit(
-                f"countersign: {service}: port {port} is in use; {PORT_SETTINGS[service]} names another (0: any)"
+                f"sayso: {service}: port {port} is in use; {PORT_SETTINGS[service]} names another (0: any)"
             )
 
 
@@ -78,7 +80,7 @@ async def _run(stack: LocalStack, addresses: Addresses, folder: Path) -> int:
     except asyncio.CancelledError:
         return 0
     except FAILURES as failed:
-        tell(f"countersign: {failed}")
+        tell(f"sayso: {failed}")
         return 1
     finally:
         await stack.stop()

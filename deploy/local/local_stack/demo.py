@@ -238,7 +238,7 @@ def main() -> None:
     except SettingsError as error:
         exit_with(error)
     except (NotAsToldError, httpx.HTTPError, websockets.WebSocketException, OSError) as error:
-        sys.exit(f"countersign: demo: {error or type(error).__name__}")
+        sys.exit(f"sayso: demo: {error or type(error).__name__}")
     print("\nAll went as told.")
 
 

@@ -15,8 +15,26 @@ _CLOCK_SECONDS = 2.0
 """Start times of one process are told apart only roughly."""
 
 
+FORMER = ".countersign"
+"""What the data folder was called under the product's first name."""
+
+
 class FolderBusy(Exception):
     """Another stack runs on this data folder, or the folder cannot be written; the message says which."""
+
+
+def take_over_former(folder: Path) -> Path | None:
+    """Move the data of the product's first name to `folder` where nothing is yet; return where they lay, None if there are none."""
+    former = folder.parent / FORMER
+    if folder.exists() or not (former / "postgres" / "PG_VERSION").exists():
+        return None
+    try:
+        with owned(former):
+            end_leftovers(former)
+            former.rename(folder)
+    except OSError as error:
+        raise FolderBusy(f"{former} cannot be moved to {folder}: {error.strerror}") from None
+    return former
 
 
 @contextlib.contextmanager
@@ -35,7 +53,7 @@ def owned(folder: Path) -> Iterator[None]:
             lock.flush()
             yield
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        raise FolderBusy(f"COUNTERSIGN_DATA_DIR: {folder} cannot be written: {error.strerror}") from None
+        raise FolderBusy(f"SAYSO_DATA_DIR: {folder} cannot be written: {error.strerror}") from None
 
 
 def remember(folder: Path, pids: Iterable[int]) -> None:

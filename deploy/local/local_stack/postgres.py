@@ -107,6 +107,12 @@ class Postgres:
             await self._execute(f'CREATE DATABASE "{_plain(name)}" TEMPLATE "{_plain(template)}"')
         return self.url(name)
 
+    async def rename_database(self, former: str, name: str) -> None:
+        """Rename `former` to `name`, where there is the one and not yet the other."""
+        there = {row["datname"] for row in await self._execute("SELECT datname FROM pg_database")}
+        if former in there and name not in there:
+            await self._execute(f'ALTER DATABASE "{_plain(former)}" RENAME TO "{_plain(name)}"')
+
     async def drop_database(self, name: str) -> None:
         """Drop `name`, whoever is still connected to it."""
         await self._execute(f'DROP DATABASE IF EXISTS "{_plain(name)}" WITH (FORCE)')

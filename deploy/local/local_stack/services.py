@@ -24,10 +24,10 @@ MODULES = {
 """The module of each service; orders flow from the first to the last."""
 
 PORT_SETTINGS = {
-    "orchestrator": "COUNTERSIGN_ORCHESTRATOR_PORT",
-    "provider-worker": "COUNTERSIGN_WORKER_PORT",
-    "gateway": "COUNTERSIGN_GATEWAY_PORT",
-    "notifier": "COUNTERSIGN_NOTIFIER_PORT",
+    "orchestrator": "SAYSO_ORCHESTRATOR_PORT",
+    "provider-worker": "SAYSO_WORKER_PORT",
+    "gateway": "SAYSO_GATEWAY_PORT",
+    "notifier": "SAYSO_NOTIFIER_PORT",
 }
 
 
@@ -61,7 +61,7 @@ class Services:
     def __init__(self, addresses: Addresses, environment: Mapping[str, str], logs: Path) -> None:
         self.addresses = addresses
         ports = {setting: str(addresses.ports[service]) for service, setting in PORT_SETTINGS.items()}
-        settings = {**ports, "COUNTERSIGN_HOST": addresses.host, "PYTHONUNBUFFERED": "1", **environment}
+        settings = {**ports, "SAYSO_HOST": addresses.host, "PYTHONUNBUFFERED": "1", **environment}
         self._processes = {
             service: Process(Program(service, [sys.executable, "-m", module], logs / f"{service}.log", settings))
             for service, module in MODULES.items()

@@ -17,7 +17,7 @@ from local_stack.postgres import Postgres
 from local_stack.services import MODULES, Addresses, Services
 from local_stack.waiting import LOOK_SECONDS, together
 
-DATABASE = "countersign"
+DATABASE, FORMER_DATABASE = "sayso", "countersign"
 Tell = Callable[[str], None]
 
 
@@ -84,16 +84,17 @@ class LocalStack:
 
     async def _start_postgres(self) -> None:
         await self.postgres.start()
+        await self.postgres.rename_database(FORMER_DATABASE, DATABASE)
         await self.postgres.create_database(DATABASE)
 
     def _start_services(self) -> None:
         environment = {
             "KAFKA_BOOTSTRAP_SERVERS": self.broker.bootstrap,
-            "COUNTERSIGN_LOG_ID": self.broker.log_id,
+            "SAYSO_LOG_ID": self.broker.log_id,
             "DATABASE_URL": self.postgres.url(DATABASE),
         }
         if "fetch_wait_ms" not in self._settings.model_fields_set:
-            environment["COUNTERSIGN_FETCH_WAIT_MS"] = str(FETCH_WAIT_MS)
+            environment["SAYSO_FETCH_WAIT_MS"] = str(FETCH_WAIT_MS)
         self.services = Services(self._addresses, environment, self.logs)
         self.services.start()
         self._note_processes()

@@ -1,6 +1,6 @@
 """Places at which a test lets this process die, and a clock that it may turn. Nothing for users, hence in no table of settings.
 
-`COUNTERSIGN_FAILPOINTS="intake.appended=kill@7,clock=skew.txt"`: killed at the seventh passing of `intake.appended`
+`SAYSO_FAILPOINTS="intake.appended=kill@7,clock=skew.txt"`: killed at the seventh passing of `intake.appended`
 (`stop@7`: stopped), and a clock that goes wrong by the seconds that stand in the file. Unset, a place is a call of an
 empty function, and the clock is the machine's own. Never named by code that decides: time comes to it with a command.
 """
@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
-VARIABLE = "COUNTERSIGN_FAILPOINTS"
+VARIABLE = "SAYSO_FAILPOINTS"
 
 Reached = Callable[[str], None]
 """Told that a place is reached."""
@@ -82,7 +82,7 @@ def load_failpoints(environment: Mapping[str, str] = os.environ) -> Failpoints:
         elif found := _PLACE.fullmatch(asked):
             places[found[1]] = _Place(_SIGNALS[found[2]], int(found[3] or 1))
         else:
-            raise SystemExit(f"countersign: {VARIABLE}: {asked!r} is neither place=kill@n, place=stop@n nor clock=file")
+            raise SystemExit(f"sayso: {VARIABLE}: {asked!r} is neither place=kill@n, place=stop@n nor clock=file")
     return Failpoints(_armed(places) if places else nothing, now)
 
 

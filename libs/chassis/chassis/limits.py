@@ -1,4 +1,4 @@
-"""What `COUNTERSIGN_LIMITS` may say of a provider. Keeps to none of it: that is the worker's business."""
+"""What `SAYSO_LIMITS` may say of a provider. Keeps to none of it: that is the worker's business."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ QUIET = (
 )
 """Libraries whose news below a warning interests nobody who runs the product."""
 
-SILENT = ("countersign.faststream",)
+SILENT = ("sayso.faststream",)
 """Warns at each start that topics are not made by it, which is as we want it."""
 
 SPARED_SECONDS = 10.0

@@ -1,4 +1,4 @@
-"""What `COUNTERSIGN_ROUTES` may say: by a route's name its rules, of which the first that fits an intent chooses. Chooses nothing itself."""
+"""What `SAYSO_ROUTES` may say: by a route's name its rules, of which the first that fits an intent chooses. Chooses nothing itself."""
 
 from __future__ import annotations
 

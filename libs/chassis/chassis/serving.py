@@ -139,6 +139,6 @@ def _listen(service: str, host: str, port: int) -> socket.socket:
     try:
         listening.bind((host, port))
     except OSError as error:
-        raise SystemExit(f"countersign: {service}: cannot listen on {host}:{port}: {error.strerror}") from None
+        raise SystemExit(f"sayso: {service}: cannot listen on {host}:{port}: {error.strerror}") from None
     listening.set_inheritable(True)
     return listening

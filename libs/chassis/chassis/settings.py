@@ -17,7 +17,10 @@ from chassis.limits import Limits
 from chassis.origins import ORIGIN
 from chassis.routes import Routes
 
-PREFIX = "COUNTERSIGN_"
+PREFIX = "SAYSO_"
+
+FORMER_PREFIX = "COUNTERSIGN_"
+"""What settings began with under the product's first name."""
 
 
 class SettingsError(Exception):
@@ -25,7 +28,7 @@ class SettingsError(Exception):
 
 
 class Settings(BaseSettings):
-    """Every setting of Countersign. One class for all services, so that a misspelt name is noticed by each of them."""
+    """Every setting of Sayso. One class for all services, so that a misspelt name is noticed by each of them."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -37,9 +40,7 @@ class Settings(BaseSettings):
     )
 
     kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="Where Kafka answers, host:port[,host:port].")
-    database_url: SecretStr = Field(
-        SecretStr("postgresql://127.0.0.1:5432/countersign"), description="PostgreSQL, as a URL."
-    )
+    database_url: SecretStr = Field(SecretStr("postgresql://127.0.0.1:5432/sayso"), description="PostgreSQL, as a URL.")
 
     openai_api_key: SecretStr | None = Field(None, description="Key of the OpenAI provider.")
     openai_base_url: str | None = Field(None, description="Any OpenAI-compatible server in place of OpenAI.")
@@ -52,114 +53,108 @@ class Settings(BaseSettings):
 
     auth: Literal["off", "insecure"] = Field(
         "off",
-        alias="COUNTERSIGN_AUTH",
+        alias="SAYSO_AUTH",
         description="`off` is accepted on loopback only; `insecure` anywhere, for a network that is closed by other means.",
     )
-    data_dir: Path = Field(
-        Path(".countersign"), alias="COUNTERSIGN_DATA_DIR", description="Where the local stack keeps its data."
-    )
-    host: str = Field("127.0.0.1", alias="COUNTERSIGN_HOST", description="Address every service listens on.")
-    gateway_port: int = Field(8000, alias="COUNTERSIGN_GATEWAY_PORT", ge=0, le=65535, description="Port of REST.")
+    data_dir: Path = Field(Path(".sayso"), alias="SAYSO_DATA_DIR", description="Where the local stack keeps its data.")
+    host: str = Field("127.0.0.1", alias="SAYSO_HOST", description="Address every service listens on.")
+    gateway_port: int = Field(8000, alias="SAYSO_GATEWAY_PORT", ge=0, le=65535, description="Port of REST.")
     notifier_port: int = Field(
-        8001, alias="COUNTERSIGN_NOTIFIER_PORT", ge=0, le=65535, description="Port of the WebSocket and SSE."
+        8001, alias="SAYSO_NOTIFIER_PORT", ge=0, le=65535, description="Port of the WebSocket and SSE."
     )
     orchestrator_port: int = Field(
-        8002, alias="COUNTERSIGN_ORCHESTRATOR_PORT", ge=0, le=65535, description="Port of health and metrics."
+        8002, alias="SAYSO_ORCHESTRATOR_PORT", ge=0, le=65535, description="Port of health and metrics."
     )
-    worker_port: int = Field(
-        8003, alias="COUNTERSIGN_WORKER_PORT", ge=0, le=65535, description="Port of health and metrics."
-    )
+    worker_port: int = Field(8003, alias="SAYSO_WORKER_PORT", ge=0, le=65535, description="Port of health and metrics.")
     origins: str | None = Field(
         None,
-        alias="COUNTERSIGN_ORIGINS",
+        alias="SAYSO_ORIGINS",
         description="Pages that may write and open sockets beside those of the host itself, as origins with commas between: `https://sign.example`.",
     )
-    gateway_url: str | None = Field(
-        None, alias="COUNTERSIGN_GATEWAY_URL", description="Where the notifier reads snapshots."
-    )
+    gateway_url: str | None = Field(None, alias="SAYSO_GATEWAY_URL", description="Where the notifier reads snapshots.")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", alias="COUNTERSIGN_LOG_LEVEL", description="`debug`, `info`, `warning` or `error`."
+        "info", alias="SAYSO_LOG_LEVEL", description="`debug`, `info`, `warning` or `error`."
     )
     log_format: Literal["console", "json"] = Field(
-        "console", alias="COUNTERSIGN_LOG_FORMAT", description="`console` for people, `json` for machines."
+        "console", alias="SAYSO_LOG_FORMAT", description="`console` for people, `json` for machines."
     )
     log_id: str | None = Field(
-        None, alias="COUNTERSIGN_LOG_ID", description="Name of the Kafka log; default is the cluster's id."
+        None, alias="SAYSO_LOG_ID", description="Name of the Kafka log; default is the cluster's id."
     )
     fetch_wait_ms: int = Field(
         500,
-        alias="COUNTERSIGN_FETCH_WAIT_MS",
+        alias="SAYSO_FETCH_WAIT_MS",
         ge=1,
         le=30_000,
         description="Milliseconds that a fetch from Kafka waits at most; the embedded broker always waits this long.",
     )
     outcome_wait_seconds: float = Field(
         10,
-        alias="COUNTERSIGN_OUTCOME_WAIT_SECONDS",
+        alias="SAYSO_OUTCOME_WAIT_SECONDS",
         gt=0,
         le=120,
         description="How long a write waits for its outcome before it answers 202.",
     )
     max_body_bytes: int = Field(
         256 * 1024,
-        alias="COUNTERSIGN_MAX_BODY_BYTES",
+        alias="SAYSO_MAX_BODY_BYTES",
         ge=1024,
         le=512 * 1024,
         description="Largest JSON body and WebSocket message.",
     )
     max_artifact_bytes: int = Field(
-        25 * 1024 * 1024, alias="COUNTERSIGN_MAX_ARTIFACT_BYTES", ge=1024, description="Largest file."
+        25 * 1024 * 1024, alias="SAYSO_MAX_ARTIFACT_BYTES", ge=1024, description="Largest file."
     )
     prices: Path | None = Field(
         None,
-        alias="COUNTERSIGN_PRICES",
+        alias="SAYSO_PRICES",
         description="A JSON file with prices of your own: `{provider: {model: {kind: price}}}`, in US dollars, tokens by the million.",
     )
     checks: str | None = Field(
         None,
-        alias="COUNTERSIGN_CHECKS",
+        alias="SAYSO_CHECKS",
         description="Checks before reviews, in JSON: a list of names, or an object with options by name.",
     )
     budgets: str | None = Field(
         None,
-        alias="COUNTERSIGN_BUDGETS",
+        alias="SAYSO_BUDGETS",
         description='What calls may cost, in US dollars, in JSON: `{"period": "month", "tenant": {"default": "100"}, "user": {…}, "run": "1"}`.',
     )
     limits: Limits = Field(
         {},
-        alias="COUNTERSIGN_LIMITS",
+        alias="SAYSO_LIMITS",
         description="What each provider's account allows all workers together, in JSON: "
         '`{"openai": {"requests_per_minute": 500, "tokens_per_minute": 200000, "concurrency": 20}}`.',
     )
     routes: Routes = Field(
         {},
-        alias="COUNTERSIGN_ROUTES",
+        alias="SAYSO_ROUTES",
         description="What the provider `router` chooses among, in JSON, by the name that stands for the model: "
         '`{"cheap-text": [{"choose": "cheapest", "among": [{"provider": "openai", "model": "…"}, …]}]}`.',
     )
     circuit_failures: int = Field(
         5,
-        alias="COUNTERSIGN_CIRCUIT_FAILURES",
+        alias="SAYSO_CIRCUIT_FAILURES",
         ge=0,
         description="Calls in a row that find a provider down before a worker stops asking it; 0 for never.",
     )
     circuit_seconds: float = Field(
         30,
-        alias="COUNTERSIGN_CIRCUIT_SECONDS",
+        alias="SAYSO_CIRCUIT_SECONDS",
         gt=0,
         le=3600,
         description="How long a worker does not ask a provider that is down.",
     )
     worker_concurrency: int = Field(
         32,
-        alias="COUNTERSIGN_WORKER_CONCURRENCY",
+        alias="SAYSO_WORKER_CONCURRENCY",
         ge=1,
         le=1000,
         description="Orders that one worker carries out at once.",
     )
     sandbox_delay_seconds: float = Field(
-        0, alias="COUNTERSIGN_SANDBOX_DELAY_SECONDS", ge=0, description="Seconds that the sandbox takes to answer."
+        0, alias="SAYSO_SANDBOX_DELAY_SECONDS", ge=0, description="Seconds that the sandbox takes to answer."
     )
 
     @field_validator("kafka_bootstrap_servers")
@@ -212,19 +207,21 @@ def load_settings(**given: Any) -> Settings:
         raise SettingsError(f"{name}: {place}{': ' if place else ''}{first['msg']}") from None
     if settings.auth == "off" and not _is_loopback(settings.host):
         raise SettingsError(
-            f"COUNTERSIGN_AUTH: off is accepted on loopback only, and COUNTERSIGN_HOST is {settings.host}; see `insecure` in the README"
+            f"SAYSO_AUTH: off is accepted on loopback only, and SAYSO_HOST is {settings.host}; see `insecure` in the README"
         )
     return settings
 
 
 def exit_with(error: SettingsError) -> NoReturn:
     """End the process with the error's one line."""
-    raise SystemExit(f"countersign: {error}")
+    raise SystemExit(f"sayso: {error}")
 
 
 def _refuse_unknown() -> None:
     known = {str(field.alias) for field in Settings.model_fields.values() if field.alias}
     for name in sorted({*os.environ, *dotenv_values(".env")}):
+        if name.upper().startswith(FORMER_PREFIX):
+            raise SettingsError(f"{name}: this setting is called {PREFIX}{name[len(FORMER_PREFIX) :].upper()} now")
         if name.upper().startswith(PREFIX) and name.upper() not in {*known, failpoints.VARIABLE}:
             raise SettingsError(f"{name}: no such setting; known are {', '.join(sorted(known))}")
 

@@ -59,7 +59,7 @@ def document() -> dict[str, Any]:
     return {
         "asyncapi": "3.0.0",
         "info": {
-            "title": "Countersign on Kafka",
+            "title": "Sayso on Kafka",
             "version": VERSION,
             "description": (
                 "Analysts read `run.events`: in order per run, at least once; skip a (run_id, version) that you have seen, "

@@ -19,6 +19,10 @@ MAX_SAFE_INTEGER = 2**53 - 1
 """The largest integer that every JSON reader holds exactly (RFC 7493, section 2.2)."""
 
 
+ID_NAMESPACE = "countersign"
+"""The product's first name. Ids that are derived from it stand in ledgers, so it never changes."""
+
+
 class Message(BaseModel):
     """A frozen contract. Readers ignore members they do not know, so that contracts can grow by adding."""
 

@@ -1,6 +1,6 @@
 -- The record: what happened to every run. The orchestrator writes it; the gateway and whoever may read the database read it.
 -- Any service may make it, at the same time as others: hence the lock.
-SELECT pg_advisory_xact_lock(hashtext('countersign.ledger'));
+SELECT pg_advisory_xact_lock(hashtext('sayso.ledger'));
 
 CREATE SCHEMA IF NOT EXISTS ledger;
 

@@ -1,1 +1,1 @@
-"""The door of Countersign: REST in, commands out, the read model and its queries. Decides nothing about runs."""
+"""The door of Sayso: REST in, commands out, the read model and its queries. Decides nothing about runs."""

@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
         await background.stop()
 
     app = DescribedApi(
-        title="Countersign",
+        title="Sayso",
         version="1",
         description=DESCRIPTION,
         openapi_tags=TAGS,

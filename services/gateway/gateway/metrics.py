@@ -7,22 +7,22 @@ from functools import cache
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-REQUESTS = Counter("countersign_gateway_requests", "Requests by route and status.", ["method", "route", "status"])
+REQUESTS = Counter("sayso_gateway_requests", "Requests by route and status.", ["method", "route", "status"])
 OUTCOME_SECONDS = Histogram(
-    "countersign_gateway_outcome_seconds",
+    "sayso_gateway_outcome_seconds",
     "From sending a command to its outcome.",
     ["outcome"],
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
-PROJECTED = Counter("countersign_projection_events", "Events that the read model has taken in.")
-SKIPPED = Counter("countersign_projection_events_seen_before", "Events that came again.")
-GAPS = Counter("countersign_projection_gaps", "Runs whose next event was found missing, in the record too.")
-DEAD = Counter("countersign_gateway_dead_letters", "Records that could not be read.", ["topic"])
+PROJECTED = Counter("sayso_projection_events", "Events that the read model has taken in.")
+SKIPPED = Counter("sayso_projection_events_seen_before", "Events that came again.")
+GAPS = Counter("sayso_projection_gaps", "Runs whose next event was found missing, in the record too.")
+DEAD = Counter("sayso_gateway_dead_letters", "Records that could not be read.", ["topic"])
 PROJECTION_LAG = Gauge(
-    "countersign_projection_lag_seconds", "From an event to its place in the read model, for the batch written last."
+    "sayso_projection_lag_seconds", "From an event to its place in the read model, for the batch written last."
 )
 PROJECTION_SECONDS = Histogram(
-    "countersign_projection_batch_seconds",
+    "sayso_projection_batch_seconds",
     "How long a batch took to be written.",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30),
 )

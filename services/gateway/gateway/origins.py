@@ -27,7 +27,7 @@ class OwnPages:
         if scope["type"] == "http" and scope["method"] not in _READING and _comes_from_a_page(scope):
             headers = Headers(scope=scope)
             if not is_welcome(headers, self._others):
-                detail = f"a page of {headers['origin']} may not write to this host; see COUNTERSIGN_ORIGINS"
+                detail = f"a page of {headers['origin']} may not write to this host; see SAYSO_ORIGINS"
                 await document(Problem("forbidden", detail), Request(scope).url.path)(scope, receive, send)
                 return
         await self.app(scope, receive, send)

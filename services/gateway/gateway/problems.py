@@ -21,7 +21,7 @@ from gateway.issues import issues_of_parameters
 from gateway.ports import Away
 
 MEDIA_TYPE = "application/problem+json"
-TYPE = "urn:countersign:problem:{}"
+TYPE = "urn:sayso:problem:{}"
 
 STATUS = {
     "run_not_found": 404,

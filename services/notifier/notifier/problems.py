@@ -16,7 +16,7 @@ from notifier.messages import Fault
 def problem(status: HTTPStatus, code: str, detail: str, instance: str, faults: Sequence[Fault] = ()) -> JSONResponse:
     """Return a problem document about the resource `instance`; `faults` become its `issues`."""
     document: dict[str, Any] = {
-        "type": f"urn:countersign:problem:{code}",
+        "type": f"urn:sayso:problem:{code}",
         "title": status.phrase,
         "status": status.value,
         "detail": detail,

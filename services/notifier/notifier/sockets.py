@@ -63,7 +63,7 @@ class Sockets:
         """Serve one connection from its handshake to its end."""
         path = websocket.url.path
         if not is_welcome(websocket.headers, self._others):
-            detail = f"a page of {websocket.headers['origin']} may not connect to this host; see COUNTERSIGN_ORIGINS"
+            detail = f"a page of {websocket.headers['origin']} may not connect to this host; see SAYSO_ORIGINS"
             await websocket.send_denial_response(problem(HTTPStatus.FORBIDDEN, "forbidden", detail, path))
             return
         try:

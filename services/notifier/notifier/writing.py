@@ -20,7 +20,7 @@ from chassis.joining import JoiningTransport
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
 
-TEXTS = "countersign.texts"
+TEXTS = "sayso.texts"
 """The ASGI extension under which a connection's scope holds `JoiningWebSocket.send_texts`."""
 
 SendTexts = Callable[[Iterable[bytes]], Awaitable[None]]

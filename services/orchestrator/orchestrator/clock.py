@@ -16,7 +16,7 @@ from orchestrator.run import Deadline, command_of
 TICK_SECONDS = 0.2
 AT_ONCE = 500
 
-_FIRED = Counter("countersign_deadlines_fired_total", "Commands sent because their time had come", ["kind"])
+_FIRED = Counter("sayso_deadlines_fired_total", "Commands sent because their time had come", ["kind"])
 _log = structlog.get_logger(__name__)
 
 

@@ -29,11 +29,11 @@ from orchestrator.taking import Decisions, Taken, accepted_before, dead, outcome
 AGAIN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
 """Pauses between tries while the ledger is away; the last one repeats."""
 
-_COMMANDS = Counter("countersign_commands_total", "Commands taken in", ["kind"])
-_BATCH = Histogram("countersign_batch_commands", "Commands a batch", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500))
-_EVENTS = Counter("countersign_events_total", "Events recorded", ["kind"])
+_COMMANDS = Counter("sayso_commands_total", "Commands taken in", ["kind"])
+_BATCH = Histogram("sayso_batch_commands", "Commands a batch", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500))
+_EVENTS = Counter("sayso_events_total", "Events recorded", ["kind"])
 _commands, _events = cache(_COMMANDS.labels), cache(_EVENTS.labels)  # finding one costs more than counting
-_REPLAYED = Counter("countersign_commands_replayed_total", "Commands below the ledger's position, published again")
+_REPLAYED = Counter("sayso_commands_replayed_total", "Commands below the ledger's position, published again")
 
 _log = structlog.get_logger(__name__)
 

@@ -133,7 +133,7 @@ class Running:
             if position > ends[partition]:
                 raise WrongLog(
                     f"the ledger has decided {COMMANDS.name}[{partition}] up to {position}, but the log ends at "
-                    f"{ends[partition]}: it was emptied or replaced; give it another COUNTERSIGN_LOG_ID"
+                    f"{ends[partition]}: it was emptied or replaced; give it another SAYSO_LOG_ID"
                 )
 
     async def _stand(self, partitions: Iterable[int]) -> dict[int, int]:

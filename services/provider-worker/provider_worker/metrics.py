@@ -4,26 +4,26 @@ from functools import cache
 
 from prometheus_client import Counter, Gauge, Histogram
 
-ORDERS = Counter("countersign_worker_orders", "Orders by what became of them.", ["kind", "provider", "outcome"])
+ORDERS = Counter("sayso_worker_orders", "Orders by what became of them.", ["kind", "provider", "outcome"])
 SECONDS = Histogram(
-    "countersign_worker_order_seconds",
+    "sayso_worker_order_seconds",
     "How long an order took, from its begin to its answer.",
     ["kind", "provider"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600),
 )
-RUNNING = Gauge("countersign_worker_orders_running", "Orders that are being carried out.")
-DEAD = Counter("countersign_worker_dead_letters", "Records that could not be read.")
+RUNNING = Gauge("sayso_worker_orders_running", "Orders that are being carried out.")
+DEAD = Counter("sayso_worker_dead_letters", "Records that could not be read.")
 WAITED = Histogram(
-    "countersign_worker_limit_wait_seconds",
+    "sayso_worker_limit_wait_seconds",
     "How long a call waited for what its provider's limits allow.",
     ["provider"],
     buckets=(0.01, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800),
 )
-WAITING = Gauge("countersign_worker_orders_waiting", "Calls that wait for what their provider's limits allow.")
+WAITING = Gauge("sayso_worker_orders_waiting", "Calls that wait for what their provider's limits allow.")
 CIRCUIT = Gauge(
-    "countersign_worker_circuit", "Whether a provider is asked: 0 yes, 1 by one call to find out, 2 no.", ["provider"]
+    "sayso_worker_circuit", "Whether a provider is asked: 0 yes, 1 by one call to find out, 2 no.", ["provider"]
 )
-COST = Counter("countersign_worker_cost_usd", "What calls cost, where the provider tells, in US dollars.", ["provider"])
+COST = Counter("sayso_worker_cost_usd", "What calls cost, where the provider tells, in US dollars.", ["provider"])
 
 
 @cache

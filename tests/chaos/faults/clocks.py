@@ -20,8 +20,8 @@ _TURN = [
     "INSERT INTO public.clock SELECT 0 WHERE NOT EXISTS (SELECT FROM public.clock)",
     """CREATE OR REPLACE FUNCTION public.now() RETURNS timestamptz LANGUAGE sql STABLE AS
     $$ SELECT pg_catalog.now() + make_interval(secs => wrong_by) FROM public.clock $$""",
-    "ALTER DATABASE countersign SET search_path = public, pg_catalog",
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'countersign' AND pid <> pg_backend_pid()",
+    "ALTER DATABASE sayso SET search_path = public, pg_catalog",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'sayso' AND pid <> pg_backend_pid()",
 ]
 
 

@@ -23,7 +23,7 @@ async def site(
 ) -> AsyncIterator[Stack]:
     """Run the services for the tests of one module."""
     kafka = Kafka(kafka_bootstrap, embedded=False, log_id=None)
-    settings = {"COUNTERSIGN_OUTCOME_WAIT_SECONDS": str(OUTCOME_WAIT_SECONDS)}
+    settings = {"SAYSO_OUTCOME_WAIT_SECONDS": str(OUTCOME_WAIT_SECONDS)}
     async with (
         fresh_database(postgres_server) as url,
         running_stack(kafka, url, tmp_path_factory.mktemp("services"), settings) as stack,

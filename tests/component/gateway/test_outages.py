@@ -27,7 +27,7 @@ from support.postgres import running
 from support.records import records_of
 from support.stack import Stack, running_stack
 
-SHORT = {"COUNTERSIGN_OUTCOME_WAIT_SECONDS": "2"}
+SHORT = {"SAYSO_OUTCOME_WAIT_SECONDS": "2"}
 
 
 @asynccontextmanager
@@ -146,7 +146,7 @@ def another_gateway(stack: Stack, folder: Path, **settings: str) -> tuple[Proces
         **os.environ,
         "KAFKA_BOOTSTRAP_SERVERS": stack.kafka.bootstrap,
         "DATABASE_URL": stack.database_url,
-        "COUNTERSIGN_GATEWAY_PORT": str(port),
+        "SAYSO_GATEWAY_PORT": str(port),
         **settings,
     }
     program = Program("another", [sys.executable, "-m", "gateway"], folder / "another.log", environment)

@@ -73,7 +73,7 @@ async def test_the_front_page_leads_to_the_documentation(ada: User) -> None:
     answer = await ada.http.get("/")
     assert (answer.is_redirect, answer.headers["location"]) == (True, "/docs")
     assert (await ada.http.get("/docs")).status_code == 200
-    assert (await ada.http.get("/openapi.json")).json()["info"]["title"] == "Countersign"
+    assert (await ada.http.get("/openapi.json")).json()["info"]["title"] == "Sayso"
 
 
 async def test_requests_are_counted_by_route_and_never_by_path(ada: User) -> None:
@@ -81,8 +81,8 @@ async def test_requests_are_counted_by_route_and_never_by_path(ada: User) -> Non
     run_id = (await ada.start(hitl=PAYLOAD))["run_id"]
     await ada.post(run_id, "pause")
     metrics = (await ada.http.get("/metrics")).text
-    line = 'countersign_gateway_requests_total{method="POST",route="/hitl/runs/{run_id}/pause",status="200"}'
+    line = 'sayso_gateway_requests_total{method="POST",route="/hitl/runs/{run_id}/pause",status="200"}'
     assert line in metrics
     assert run_id not in metrics
-    for name in ("countersign_gateway_outcome_seconds_count", "countersign_projection_events_total"):
+    for name in ("sayso_gateway_outcome_seconds_count", "sayso_projection_events_total"):
         assert name in metrics

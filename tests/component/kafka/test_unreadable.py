@@ -111,7 +111,7 @@ async def test_what_a_careless_broker_took_is_set_aside(embedded_bootstrap: str,
     assert (records[2].value or b"")[16:] == bad[16:]
     assert records[4].value == liar
     labels = {"topic": topic.name, "partition": "3"}
-    assert REGISTRY.get_sample_value("countersign_unreadable_batches_total", labels) == 2
+    assert REGISTRY.get_sample_value("sayso_unreadable_batches_total", labels) == 2
 
 
 async def test_damage_on_a_brokers_disk_stops_nobody(mortal_kafka: RealKafka) -> None:

@@ -30,7 +30,7 @@ async def test_a_slow_client_is_dropped_and_the_others_get_everything(
     session = uuid4().hex
     big = at_payload_review().given(edit({"prompt": "x" * 50_000}))
     async with tower(kafka_bootstrap, gateway_url, Limits(queue_count=50)) as notifier:
-        dropped = partial(notifier.metric, 'countersign_notifier_clients_dropped_total{why="too_slow"}')
+        dropped = partial(notifier.metric, 'sayso_notifier_clients_dropped_total{why="too_slow"}')
         before = await dropped()
         slow = await connect(f"{notifier.ws_url}?session_id={session}", max_size=None, max_queue=1, ping_interval=None)
         slow.transport.pause_reading()
@@ -62,7 +62,7 @@ async def test_a_client_that_is_gone_while_it_is_written_to_is_no_error(
 ) -> None:
     """It hangs up, or says what no client should and is let go of; nobody is to be told."""
     session = uuid4().hex
-    clients = partial(notifier.metric, 'countersign_notifier_clients{edge="websocket"}')
+    clients = partial(notifier.metric, 'sayso_notifier_clients{edge="websocket"}')
     before = await clients()
     with capture_logs() as logs:
         leaving = await connect(f"{notifier.ws_url}?session_id={session}", max_size=None, max_queue=1)

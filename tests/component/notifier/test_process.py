@@ -38,10 +38,10 @@ async def process(any_kafka: Kafka, gateway_url: str, port: int, tmp_path: Path)
     """Run `python -m notifier` on the embedded broker, then on the real Kafka."""
     environment = {
         "KAFKA_BOOTSTRAP_SERVERS": any_kafka.bootstrap,
-        "COUNTERSIGN_FETCH_WAIT_MS": str(any_kafka.fetch_wait_ms),
-        "COUNTERSIGN_GATEWAY_URL": gateway_url,
-        "COUNTERSIGN_NOTIFIER_PORT": str(port),
-        **({"COUNTERSIGN_LOG_ID": any_kafka.log_id} if any_kafka.log_id else {}),
+        "SAYSO_FETCH_WAIT_MS": str(any_kafka.fetch_wait_ms),
+        "SAYSO_GATEWAY_URL": gateway_url,
+        "SAYSO_NOTIFIER_PORT": str(port),
+        **({"SAYSO_LOG_ID": any_kafka.log_id} if any_kafka.log_id else {}),
     }
     program = Program("notifier", [sys.executable, "-m", "notifier"], tmp_path / "log", environment, folder=tmp_path)
     process = Process(program)
@@ -88,7 +88,7 @@ async def test_it_ends_in_time_though_somebody_is_connected(process: Process, po
 async def test_a_port_in_use_is_one_clear_line(port: int, tmp_path: Path) -> None:
     """And an exit code that says it failed."""
     with socket.create_server(("127.0.0.1", port)):
-        command, environment = [sys.executable, "-m", "notifier"], {"COUNTERSIGN_NOTIFIER_PORT": str(port)}
+        command, environment = [sys.executable, "-m", "notifier"], {"SAYSO_NOTIFIER_PORT": str(port)}
         process = Process(Program("notifier", command, tmp_path / "log", environment, folder=tmp_path))
         process.start()
 

@@ -158,7 +158,7 @@ async def test_a_client_that_leaves_is_forgotten(notifier: Tower, press: Press) 
     """Its place in the hub is given back."""
     run = moved(FINISHED)
     await press.publish(*run[:1])
-    clients = partial(notifier.metric, 'countersign_notifier_clients{edge="sse"}')
+    clients = partial(notifier.metric, 'sayso_notifier_clients{edge="sse"}')
     async with reading(notifier, run[0].run_id) as stream:
         await stream.next()
         assert await clients() >= 1

@@ -109,14 +109,14 @@ async def test_a_page_of_another_host_is_refused(notifier: Tower) -> None:
 async def test_malformed_records_are_passed_over(notifier: Tower, press: Press) -> None:
     """The events around them arrive, and the count of them can be seen."""
     run = moved(WAITING)
-    before = await notifier.metric("countersign_notifier_malformed_records_total")
+    before = await notifier.metric("sayso_notifier_malformed_records_total")
     async with notifier.watch(run_id=str(run[0].run_id)) as watching:
         await watching.until("SNAPSHOT")
         await press.publish(run[0])
         await press.publish(b"\xff", b"", b"{}", learn=False)
         await press.publish(*run[1:])
         assert updates(await through(watching, run[-1]), run[0].run_id) == [1, 2, 3]
-    assert await notifier.metric("countersign_notifier_malformed_records_total") >= before + 3
+    assert await notifier.metric("sayso_notifier_malformed_records_total") >= before + 3
 
 
 async def test_events_that_are_published_again_are_told_once(notifier: Tower, press: Press) -> None:
@@ -133,13 +133,13 @@ async def test_events_that_are_published_again_are_told_once(notifier: Tower, pr
 async def test_what_is_counted_can_be_read(notifier: Tower, press: Press) -> None:
     """Clients, messages, the feed's place."""
     run = moved(WAITING)
-    sent = await notifier.metric('countersign_notifier_messages_total{type="HITL_STATUS_UPDATE"}')
+    sent = await notifier.metric('sayso_notifier_messages_total{type="HITL_STATUS_UPDATE"}')
     async with notifier.watch(run_id=str(run[0].run_id)) as watching:
         await watching.until("SNAPSHOT")
-        assert await notifier.metric('countersign_notifier_clients{edge="websocket"}') >= 1
+        assert await notifier.metric('sayso_notifier_clients{edge="websocket"}') >= 1
         await press.publish(*run)
         await through(watching, run[-1])
         await watching.until("HITL_APPROVAL_REQUEST")
-    assert await notifier.metric('countersign_notifier_messages_total{type="HITL_STATUS_UPDATE"}') >= sent + 3
-    assert await notifier.metric('countersign_notifier_feed_position{partition="0"}') >= 0
+    assert await notifier.metric('sayso_notifier_messages_total{type="HITL_STATUS_UPDATE"}') >= sent + 3
+    assert await notifier.metric('sayso_notifier_feed_position{partition="0"}') >= 0
     assert await notifier.readiness() == {"kafka": "ok", "feed": "ok", "gateway": "ok"}

@@ -59,7 +59,7 @@ async def test_a_run_goes_through_on_the_embedded_broker(app: Starlette, setting
 
         await until(is_ready, 20, "the orchestrator is ready")
         metrics = (await client.get("/metrics")).text
-    assert "countersign_commands_total" in metrics
+    assert "sayso_commands_total" in metrics
     run_id = uuid4()
     bootstrap = settings.kafka_bootstrap_servers
     producer = Producer(bootstrap, "test")

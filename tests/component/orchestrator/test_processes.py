@@ -114,10 +114,10 @@ async def test_another_log_is_not_mistaken_for_ours_and_a_new_one_gets_what_is_a
     wrong = make_orchestrator()
     wrong.process.start()
     assert await wrong.ends(20) == 1
-    assert wrong.said.count("COUNTERSIGN_LOG_ID") == 1
+    assert wrong.said.count("SAYSO_LOG_ID") == 1
     assert "Traceback" not in wrong.said
     assert await committed(mortal_kafka.bootstrap) == before
-    renamed = make_orchestrator(COUNTERSIGN_LOG_ID="another")
+    renamed = make_orchestrator(SAYSO_LOG_ID="another")
     async with Listener(mortal_kafka.bootstrap, EVENTS.name, WORK.name) as listener:
         await renamed.start()
         await until(lambda: all(kinds(listener, run_id) for run_id in fresh), 10, "the commands are taken")

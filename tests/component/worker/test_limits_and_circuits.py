@@ -60,7 +60,7 @@ async def test_a_provider_that_is_down_is_not_asked_and_the_catalog_says_so(floo
             assert (failure.code, failure.retryable, failure.uncertain) == ("circuit_open", True, False)
             assert 0 < failure.retry_after <= 3
             assert [body["model"] for body in vendor.bodies] == ["fault-500"] * 3
-            assert 'countersign_worker_circuit{provider="openai"} 2.0' in (await worker.http.get("/metrics")).text
+            assert 'sayso_worker_circuit{provider="openai"} 2.0' in (await worker.http.get("/metrics")).text
             states = ["open"]
             while states[-1] != "half_open":
                 told = [json.loads(record.value) for record in await records_of(floor.bootstrap, CATALOG.name)]

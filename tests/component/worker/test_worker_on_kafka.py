@@ -152,5 +152,5 @@ async def test_health_and_metrics_are_served(floor: Floor, workshop: Workshop) -
     await floor.ear.answer(order)
     assert await workshop.health() == {"status": "ready", "checks": {"kafka": "ok", "postgres": "ok"}}
     metrics = (await workshop.http.get("/metrics")).text
-    assert 'countersign_worker_orders_total{kind="prepare.v1",outcome="done",provider="sandbox"}' in metrics
+    assert 'sayso_worker_orders_total{kind="prepare.v1",outcome="done",provider="sandbox"}' in metrics
     assert json.dumps(metrics).count(KEY) == 0

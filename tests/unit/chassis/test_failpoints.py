@@ -52,7 +52,7 @@ def test_the_clock_goes_wrong_by_what_stands_in_the_file(tmp_path: Path) -> None
 @pytest.mark.parametrize("malformed", ["here", "here=explode", "here=kill@0", "here=kill@3;there=kill", "clock"])
 def test_what_is_malformed_stops_the_start_with_one_line(malformed: str) -> None:
     """A failpoint that is not where one believes it to be would prove nothing."""
-    with pytest.raises(SystemExit, match=f"^countersign: {VARIABLE}: "):
+    with pytest.raises(SystemExit, match=f"^sayso: {VARIABLE}: "):
         load_failpoints({VARIABLE: malformed})
 
 
@@ -62,7 +62,7 @@ def test_it_is_no_setting_of_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setenv(VARIABLE, "here=kill")
     assert isinstance(load_settings(), Settings)
     assert VARIABLE not in README.read_text()
-    monkeypatch.setenv("COUNTERSIGN_NO_SUCH", "1")
+    monkeypatch.setenv("SAYSO_NO_SUCH", "1")
     with pytest.raises(SettingsError) as refused:
         load_settings()
     assert VARIABLE not in str(refused.value)

@@ -39,7 +39,7 @@ def test_a_refusal_gets_the_status_of_its_code(code: str, status: int) -> None:
     body = json.loads(bytes(answer.body))
     assert (answer.status_code, body["status"], body["code"]) == (status, status, code)
     assert answer.headers["content-type"] == "application/problem+json"
-    assert body["type"] == f"urn:countersign:problem:{code}"
+    assert body["type"] == f"urn:sayso:problem:{code}"
     assert (body["detail"], body["instance"]) == ("because", "/hitl/runs/1")
     assert body["title"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local_stack.folder import FolderBusy, end_leftovers, owned, remember
+from local_stack.folder import FORMER, FolderBusy, end_leftovers, owned, remember, take_over_former
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_folder_has_one_owner_at_a_time(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
     """The message names the setting."""
     (tmp_path / "file").touch()
-    with pytest.raises(FolderBusy, match="COUNTERSIGN_DATA_DIR"), owned(tmp_path / "file" / "data"):
+    with pytest.raises(FolderBusy, match="SAYSO_DATA_DIR"), owned(tmp_path / "file" / "data"):
         pass
 
 
@@ -62,3 +62,26 @@ def test_a_damaged_note_of_processes_is_no_obstacle(tmp_path: Path, written: str
     """A stack that was ended while it wrote can be started again."""
     (tmp_path / "processes.json").write_text(written)
     assert end_leftovers(tmp_path) == 0
+
+
+def test_data_of_the_first_name_are_moved(tmp_path: Path) -> None:
+    """Who ran the product under its first name finds the runs again; data that are there already stay as they are."""
+    former, folder = tmp_path / FORMER, tmp_path / ".sayso"
+    assert take_over_former(folder) is None
+    (former / "postgres").mkdir(parents=True)
+    (former / "postgres" / "PG_VERSION").write_text("18")
+    assert take_over_former(folder) == former
+    assert (folder / "postgres" / "PG_VERSION").read_text() == "18"
+    (former / "postgres").mkdir(parents=True)
+    (former / "postgres" / "PG_VERSION").write_text("17")
+    assert take_over_former(folder) is None
+    assert (folder / "postgres" / "PG_VERSION").read_text() == "18"
+
+
+def test_data_of_the_first_name_that_a_stack_holds_are_left(tmp_path: Path) -> None:
+    """They are not moved away under a stack that runs on them."""
+    former = tmp_path / FORMER
+    (former / "postgres").mkdir(parents=True)
+    (former / "postgres" / "PG_VERSION").write_text("18")
+    with owned(former), pytest.raises(FolderBusy, match="is running on"):
+        take_over_former(tmp_path / ".sayso")

@@ -53,9 +53,9 @@ def test_a_table_that_cannot_be_read_stops_the_start(tmp_path: Path, text: str) 
     """Prices that are passed over in silence would be believed."""
     own = tmp_path / "prices.json"
     own.write_text(text)
-    with pytest.raises(BadPrices, match=r"COUNTERSIGN_PRICES: .*prices\.json: .+"):
+    with pytest.raises(BadPrices, match=r"SAYSO_PRICES: .*prices\.json: .+"):
         SHIPPED.under(own, "openai")
-    with pytest.raises(SettingsError, match="COUNTERSIGN_PRICES"):
+    with pytest.raises(SettingsError, match="SAYSO_PRICES"):
         load_providers(Settings(prices=own))
 
 

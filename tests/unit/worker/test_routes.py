@@ -76,7 +76,7 @@ def test_a_route_to_a_provider_that_there_is_not_stops_the_start(provider: str) 
     routes = ROUTES.validate_python({"r": [*among("cheap"), *among("cheap", provider)]})
     with pytest.raises(SettingsError) as refused:
         refuse_unknown(routes, Registry([Cheap()]))
-    assert str(refused.value) == "COUNTERSIGN_ROUTES: /r/1/among/1/provider: no such provider; known are cheap"
+    assert str(refused.value) == "SAYSO_ROUTES: /r/1/among/1/provider: no such provider; known are cheap"
 
 
 async def test_without_a_route_there_is_no_router(prepare_order: MakePrepare) -> None:

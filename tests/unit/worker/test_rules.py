@@ -25,7 +25,7 @@ def test_a_rule_holds_what_the_setting_says() -> None:
 
 def test_a_limit_for_nobody_is_refused() -> None:
     """A misspelt name would limit nothing, and nobody would notice."""
-    with pytest.raises(SettingsError, match=r"COUNTERSIGN_LIMITS: /sandbx: no such provider; known are sandbox"):
+    with pytest.raises(SettingsError, match=r"SAYSO_LIMITS: /sandbx: no such provider; known are sandbox"):
         rules_of({"sandbx": ProviderLimits(concurrency=1)}, Registry([SandboxProvider()]))
 
 

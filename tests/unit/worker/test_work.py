@@ -83,10 +83,10 @@ async def test_the_orders_that_run_are_told(gated: tuple[Bench, Gated], execute_
     """Those alone that are not answered yet."""
     bench, provider = gated
     await bench.take(execute_order(), execute_order())
-    assert REGISTRY.get_sample_value("countersign_worker_orders_running") == 2
+    assert REGISTRY.get_sample_value("sayso_worker_orders_running") == 2
     provider.gate.set()
     await bench.worker.stop(30)
-    assert REGISTRY.get_sample_value("countersign_worker_orders_running") == 0
+    assert REGISTRY.get_sample_value("sayso_worker_orders_running") == 0
 
 
 async def test_a_slow_call_does_not_hold_up_other_runs(

@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> None:
     try:
         asyncio.run(ensure_topics(bootstrap, replication=int(arguments[0]) if arguments else 1))
     except (KafkaError, OSError, ValueError) as error:
-        sys.exit(f"countersign: topics on {bootstrap}: {error}")
+        sys.exit(f"sayso: topics on {bootstrap}: {error}")
     sys.stdout.writelines(f"{topic.name:<24} {topic.holds}\n" for topic in all_topics())
 
 

@@ -70,7 +70,7 @@ def create_broker(bootstrap: str, client_id: str) -> KafkaBroker:
         apply_types=False,
         consumer_only=True,
         graceful_timeout=GRACE_SECONDS,
-        logger=logging.getLogger("countersign.faststream"),
+        logger=logging.getLogger("sayso.faststream"),
         log_level=logging.DEBUG,
     )
 

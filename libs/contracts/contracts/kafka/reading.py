@@ -28,7 +28,7 @@ PATIENCE_MS = 1_000
 """How long a poll waits for records."""
 
 _UNREADABLE = Counter(
-    "countersign_unreadable_batches_total",
+    "sayso_unreadable_batches_total",
     "Batches of records that the client library could not read and that were salvaged",
     ["topic", "partition"],
 )

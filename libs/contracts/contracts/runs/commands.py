@@ -7,12 +7,12 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import Field, TypeAdapter
 
-from contracts.base import Identifier, JsonObject, Message, Sha256, Text, Timestamp
+from contracts.base import ID_NAMESPACE, Identifier, JsonObject, Message, Sha256, Text, Timestamp
 from contracts.runs.requests import RunRequest
 from contracts.topics import OUTCOMES
 from contracts.work import Ending, Execution, Failure, Preparation, Spent
 
-_NAMESPACE = uuid5(NAMESPACE_URL, "countersign:command")
+_NAMESPACE = uuid5(NAMESPACE_URL, f"{ID_NAMESPACE}:command")
 
 SYSTEM = "system"
 """The actor of what no person asked for."""

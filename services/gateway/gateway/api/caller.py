@@ -7,6 +7,7 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 from starlette.requests import Request
 
+from contracts.base import ID_NAMESPACE
 from contracts.runs.commands import command_id
 from gateway.issues import issue, pointer
 from gateway.problems import Problem, invalid
@@ -21,7 +22,7 @@ MOST_KEY_CHARACTERS = 200
 
 _QUERY = {"in": "query"}
 _HEADER = {"in": "header"}
-_RUNS = uuid5(NAMESPACE_URL, "countersign:run")
+_RUNS = uuid5(NAMESPACE_URL, f"{ID_NAMESPACE}:run")
 _VERSION = re.compile(r'"(\d{1,18})"')
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import NAMESPACE_URL, uuid5
 
-from contracts.base import JsonObject, digest
+from contracts.base import ID_NAMESPACE, JsonObject, digest
 from contracts.policy import OnError, OnUncertain, Reason, Step
 from contracts.runs import events as e
 from contracts.work import CallIntent, Issue, Preparation, Severity
@@ -88,7 +88,7 @@ def open_checkpoint(
 ) -> e.CheckpointOpened:
     """Return the request to a person to decide on `subject`."""
     return e.CheckpointOpened(
-        checkpoint_id=uuid5(NAMESPACE_URL, f"countersign:checkpoint:{run.run_id}:{run.version + 1}"),
+        checkpoint_id=uuid5(NAMESPACE_URL, f"{ID_NAMESPACE}:checkpoint:{run.run_id}:{run.version + 1}"),
         step=step,
         reasons=reasons,
         subject=subject,

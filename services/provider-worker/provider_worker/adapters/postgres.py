@@ -28,7 +28,7 @@ async def create_pool(url: str) -> Pool:
         timeout=_CONNECT_SECONDS,
         command_timeout=_STATEMENT_SECONDS,
         reset=_leave_as_it_is,
-        server_settings={"application_name": "countersign-provider-worker"},
+        server_settings={"application_name": "sayso-provider-worker"},
     )
     return pool
 

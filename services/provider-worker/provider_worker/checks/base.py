@@ -20,7 +20,7 @@ from contracts.base import explain
 from contracts.policy import Finding
 from provider_worker.checks.budgets import Spending
 
-CHECKS_SETTING = "COUNTERSIGN_CHECKS"
+CHECKS_SETTING = "SAYSO_CHECKS"
 
 
 class Stage(StrEnum):
@@ -57,7 +57,7 @@ class Subject:
 
 
 class Check(ABC):
-    """One check. Add one with a class like this in one file and an entry point in the group `countersign.checks`."""
+    """One check. Add one with a class like this in one file and an entry point in the group `sayso.checks`."""
 
     name: ClassVar[str]
     """Under which the operator and runs ask for it."""

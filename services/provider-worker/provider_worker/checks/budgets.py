@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 from chassis.settings import Settings, SettingsError
 from contracts.base import Message, explain
 
-SETTING = "COUNTERSIGN_BUDGETS"
+SETTING = "SAYSO_BUDGETS"
 
 _Money = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6)]
 

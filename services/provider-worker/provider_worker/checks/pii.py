@@ -63,7 +63,7 @@ class PiiCheck(Check):
         try:
             from provider_worker.checks.detecting import Detector  # noqa: PLC0415 - heavy, and an extra
         except ModuleNotFoundError as error:
-            message = f"needs {error.name}; install countersign-provider-worker[pii]"
+            message = f"needs {error.name}; install sayso-provider-worker[pii]"
             raise SettingsError(f"{CHECKS_SETTING}: /{cls.name}: {message}") from None
         detector = Detector()
         for index, entity in enumerate(wanted.entities):

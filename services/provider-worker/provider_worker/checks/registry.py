@@ -14,7 +14,7 @@ from provider_worker.checks.base import CHECKS_SETTING, Check, Options, Stage, r
 from provider_worker.checks.cost import CostCheck
 from provider_worker.checks.looking import Checks, Watch
 
-GROUP = "countersign.checks"
+GROUP = "sayso.checks"
 """The entry point group; each entry names a subclass of Check."""
 
 _SHAPE: TypeAdapter[list[str] | dict[str, dict[str, Any]]] = TypeAdapter(list[str] | dict[str, dict[str, Any]])

@@ -1,4 +1,4 @@
-"""From the setting `COUNTERSIGN_LIMITS` to rules by provider. An account is named by a digest: its key is shown nowhere."""
+"""From the setting `SAYSO_LIMITS` to rules by provider. An account is named by a digest: its key is shown nowhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def rules_of(limits: Mapping[str, ProviderLimits], registry: Registry) -> dict[s
         provider = registry.find(name)
         if provider is None or provider.name != name:
             known = ", ".join(registry.names)
-            raise SettingsError(f"COUNTERSIGN_LIMITS: /{name}: no such provider; known are {known}")
+            raise SettingsError(f"SAYSO_LIMITS: /{name}: no such provider; known are {known}")
         pace = None if limit.requests_per_minute is None else pace_of(limit.requests_per_minute)
         if limit != ProviderLimits():
             rules[name] = Rule(account_of(provider), pace, limit.tokens_per_minute, limit.concurrency)

@@ -84,7 +84,7 @@ class Audit:
 
 
 class AIProvider(ABC):
-    """One vendor. Add one with a class like this in one file and an entry point in the group `countersign.providers`."""
+    """One vendor. Add one with a class like this in one file and an entry point in the group `sayso.providers`."""
 
     name: ClassVar[str]
     """Under which runs ask for it."""

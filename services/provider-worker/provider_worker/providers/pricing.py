@@ -67,6 +67,6 @@ def _read(path: Path) -> dict[str, _Models]:
     try:
         return _PROVIDERS.validate_json(path.read_bytes())
     except ValidationError as error:
-        raise BadPrices(f"COUNTERSIGN_PRICES: {path}: {explain(error)}") from error
+        raise BadPrices(f"SAYSO_PRICES: {path}: {explain(error)}") from error
     except OSError as error:
-        raise BadPrices(f"COUNTERSIGN_PRICES: {path}: {error.strerror}") from error
+        raise BadPrices(f"SAYSO_PRICES: {path}: {error.strerror}") from error

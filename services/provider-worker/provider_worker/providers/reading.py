@@ -50,7 +50,7 @@ def tool_content(text: str, calls: list[Any], quality: float) -> Content:
 
 def json_content(value: Any, asked: Any, quality: float) -> Content:
     """Hold a JSON answer against the schema that was asked for, None where any would do."""
-    inner = {"$id": "urn:countersign:asked", **asked} if isinstance(asked, dict) and "$id" not in asked else asked
+    inner = {"$id": "urn:sayso:asked", **asked} if isinstance(asked, dict) and "$id" not in asked else asked
     schema = {"type": "object", "properties": {"json": True if inner is None else inner}, "required": ["json"]}
     try:
         fits = asked is None or compile_schema(asked).is_valid(value)

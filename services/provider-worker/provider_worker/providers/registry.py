@@ -10,7 +10,7 @@ import structlog
 from chassis.settings import Settings, SettingsError
 from provider_worker.providers.base import AIProvider
 
-GROUP = "countersign.providers"
+GROUP = "sayso.providers"
 """The entry point group; each entry names a subclass of AIProvider."""
 
 _log = structlog.get_logger(__name__)

@@ -35,7 +35,7 @@ def refuse_unknown(routes: Mapping[str, Rules], registry: Registry) -> None:
                 if registry.find(option.provider) is None:
                     path = f"/{route}/{number}/among/{place}/provider"
                     known = ", ".join(registry.names)
-                    raise SettingsError(f"COUNTERSIGN_ROUTES: {path}: no such provider; known are {known}")
+                    raise SettingsError(f"SAYSO_ROUTES: {path}: no such provider; known are {known}")
 
 
 class Router:

@@ -73,11 +73,11 @@ def test_a_budget_is_whole_again_with_the_next_period(period: str, named: str) -
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ("nine", "COUNTERSIGN_BUDGETS: /: Invalid JSON"),
-        ('{"period": "week"}', "COUNTERSIGN_BUDGETS: /period: Input should be 'day', 'month' or 'year'"),
-        ('{"tenant": {"acme": "-1"}}', "COUNTERSIGN_BUDGETS: /tenant/acme: Input should be greater than or equal to 0"),
-        ('{"run": "a lot"}', "COUNTERSIGN_BUDGETS: /run: Input should be a valid decimal"),
-        ('{"tenants": {}}', "COUNTERSIGN_BUDGETS: /tenants: Extra inputs are not permitted"),
+        ("nine", "SAYSO_BUDGETS: /: Invalid JSON"),
+        ('{"period": "week"}', "SAYSO_BUDGETS: /period: Input should be 'day', 'month' or 'year'"),
+        ('{"tenant": {"acme": "-1"}}', "SAYSO_BUDGETS: /tenant/acme: Input should be greater than or equal to 0"),
+        ('{"run": "a lot"}', "SAYSO_BUDGETS: /run: Input should be a valid decimal"),
+        ('{"tenants": {}}', "SAYSO_BUDGETS: /tenants: Extra inputs are not permitted"),
     ],
 )
 def test_what_makes_no_sense_stops_the_start_with_its_place(written: str, said: str) -> None:

@@ -33,13 +33,13 @@ def test_the_operator_names_checks_in_a_list_or_with_options(checks: Any) -> Non
 @pytest.mark.parametrize(
     ("checks", "said"),
     [
-        ("pii", 'COUNTERSIGN_CHECKS: neither a JSON list of names nor an object of options by name, as in {"pii": '),
-        ({"virus": {}}, "COUNTERSIGN_CHECKS: /virus: no such check is installed; there are cost, moderation, pii"),
-        ({"moderation": {"stages": ["call"]}}, "COUNTERSIGN_CHECKS: /moderation/stages/0: Input should be"),
-        ({"moderation": {"when": "never"}}, "COUNTERSIGN_CHECKS: /moderation/when: Input should be"),
-        ({"moderation": {"modle": "m"}}, "COUNTERSIGN_CHECKS: /moderation/modle: Extra inputs are not permitted"),
-        ({"cost": {"force": False}}, "COUNTERSIGN_CHECKS: /cost/force: Extra inputs are not permitted"),
-        ({"pii": {"threshold": 2}}, "COUNTERSIGN_CHECKS: /pii/threshold: Input should be less than or equal to 1"),
+        ("pii", 'SAYSO_CHECKS: neither a JSON list of names nor an object of options by name, as in {"pii": '),
+        ({"virus": {}}, "SAYSO_CHECKS: /virus: no such check is installed; there are cost, moderation, pii"),
+        ({"moderation": {"stages": ["call"]}}, "SAYSO_CHECKS: /moderation/stages/0: Input should be"),
+        ({"moderation": {"when": "never"}}, "SAYSO_CHECKS: /moderation/when: Input should be"),
+        ({"moderation": {"modle": "m"}}, "SAYSO_CHECKS: /moderation/modle: Extra inputs are not permitted"),
+        ({"cost": {"force": False}}, "SAYSO_CHECKS: /cost/force: Extra inputs are not permitted"),
+        ({"pii": {"threshold": 2}}, "SAYSO_CHECKS: /pii/threshold: Input should be less than or equal to 1"),
     ],
 )
 def test_what_makes_no_sense_stops_the_start_with_its_place(checks: Any, said: str) -> None:
@@ -60,7 +60,7 @@ def test_moderation_without_a_key_stops_the_start() -> None:
 def test_a_broken_check_stops_the_start_where_it_is_wanted(value: str) -> None:
     """A15: what should be checked must not go unchecked; one that nobody wants is not even loaded."""
     found = [EntryPoint("broken", value, GROUP)]
-    with pytest.raises(SettingsError, match="COUNTERSIGN_CHECKS: /broken: the check cannot be made"):
+    with pytest.raises(SettingsError, match="SAYSO_CHECKS: /broken: the check cannot be made"):
         load_checks(_settings(["broken"]), found)
     assert load_checks(_settings(), found).names == ["cost"]
 

@@ -65,7 +65,7 @@ class Connection:
     def __init__(self, token: str | None, addresses: Addresses, timeout: httpx2.Timeout = TIMEOUT) -> None:
         self._addresses = addresses
         # False rather than None, for which the SDK would send whatever token it finds on this machine.
-        self._headers = build_hf_headers(token=token or False, library_name="countersign")
+        self._headers = build_hf_headers(token=token or False, library_name="sayso")
         self.limits = Limits(rate_limit)
         self._http = httpx2.AsyncClient(
             headers=PLAIN,

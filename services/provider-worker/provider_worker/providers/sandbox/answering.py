@@ -105,7 +105,7 @@ def _schema(operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def embedded(schema: Any) -> Any:
     """Return a schema so that its references keep their meaning inside another one."""
-    return {"$id": "urn:countersign:asked", **schema} if isinstance(schema, dict) and "$id" not in schema else schema
+    return {"$id": "urn:sayso:asked", **schema} if isinstance(schema, dict) and "$id" not in schema else schema
 
 
 def _signals(output: Mapping[str, Any], fault: str | None, parameters: Mapping[str, Any]) -> Signals:
