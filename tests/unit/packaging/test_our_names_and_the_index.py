@@ -30,7 +30,7 @@ class Index:
         asked: list[str] = []
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - the library's name
+            def do_GET(self) -> None:
                 """Answer that there is no such package."""
                 asked.append(self.path)
                 self.send_error(404)
@@ -67,7 +67,7 @@ def test_set_up_asks_no_index_for_our_names(index: Index) -> None:
     environment = {**os.environ, "PIP_INDEX_URL": index.url, "UV_INDEX_URL": index.url, "PIP_DRY_RUN": "1"}
     environment.pop("PIP_EXTRA_INDEX_URL", None)
     made = subprocess.run(  # noqa: S603 - our own script
-        ["sh", "deploy/setup.sh", "install", "/dev/null", *folders],
+        ["/bin/sh", "deploy/setup.sh", "install", "/dev/null", *folders],
         cwd=ROOT,
         env={**environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         capture_output=True,
@@ -80,7 +80,7 @@ def test_set_up_asks_no_index_for_our_names(index: Index) -> None:
 
 def test_the_index_of_the_test_is_asked_where_nothing_forbids_it(index: Index) -> None:
     """The stand-in really is what pip would ask: the test above can fail."""
-    subprocess.run(  # noqa: S603 - as above
+    subprocess.run(
         [sys.executable, "-m", "pip", "install", "--dry-run", "--retries", "0", "sayso-of-nobody"],
         env={**os.environ, "PIP_INDEX_URL": index.url},
         capture_output=True,
