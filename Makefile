@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-PACKAGES := libs/contracts libs/chassis libs/artifacts \
+PACKAGES := libs/contracts libs/messaging libs/chassis libs/artifacts \
 	services/gateway services/orchestrator services/provider-worker services/notifier deploy
 CODE := libs services deploy examples tests
 PROJECTS := $(PACKAGES:%=%/pyproject.toml)
@@ -74,7 +74,7 @@ kafka: $(READY) ## Start Apache Kafka on this machine with Maven and Java, on po
 	@exec $(PYTHON) -m apache_kafka
 
 topics: $(READY) ## Create the topics on KAFKA_BOOTSTRAP_SERVERS
-	@$(PYTHON) -m contracts.kafka
+	@$(PYTHON) -m messaging
 
 images: $(READY) ## Build the Kafka image for testcontainers; makes its base too where none can be pulled
 	@$(PYTHON) -m apache_kafka.image

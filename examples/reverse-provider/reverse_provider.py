@@ -5,8 +5,9 @@ from decimal import Decimal
 from typing import Any, Self
 
 from chassis.settings import Settings
-from contracts.policy import Signals
-from contracts.work import CallIntent, Capabilities
+from contracts.providers.call import CallIntent
+from contracts.providers.capabilities import Capabilities
+from contracts.providers.signals import Signals
 from provider_worker.providers.base import AIProvider, Answer, Attachment, Audit, Call
 from provider_worker.providers.validation import PayloadSchema
 

@@ -7,7 +7,7 @@ from detect_secrets.core.scan import scan_line
 from detect_secrets.settings import transient_settings
 
 from chassis.settings import Settings
-from contracts.policy import Finding
+from contracts.providers.signals import Finding
 from provider_worker.checks.base import Check, Options, Subject, read_options
 from provider_worker.checks.texts import joined
 

@@ -20,10 +20,11 @@ from bench.hops import Hops
 from bench.hops import measure as measure_hops
 from bench.reviewers import START, Reviewers, Timings
 from bench.world import World
-from contracts.kafka import Outgoing, Producer
 from contracts.runs.commands import StartRun
 from contracts.runs.requests import RunRequest
 from contracts.topics import COMMANDS
+from messaging.producer import Producer
+from messaging.records import Outgoing
 
 MANY = 64
 BACKLOG = 20_000

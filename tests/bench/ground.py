@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from apache_kafka.broker import LONG_LIFE, RealKafka
-from contracts.kafka import ensure_topics
 from local_stack.postgres import Postgres
+from messaging.admin import ensure_topics
 
 
 class Ground(NamedTuple):

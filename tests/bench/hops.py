@@ -14,8 +14,11 @@ import asyncpg
 from bench.connection import Connection
 from bench.watcher import Watcher
 from bench.world import World
-from contracts.kafka import Outgoing, Producer, RawRecord, create_broker, ensure_topics, subscribe_group
 from contracts.topics import HOUR, Topic
+from messaging.admin import ensure_topics
+from messaging.consumer import create_broker, subscribe_group
+from messaging.producer import Producer
+from messaging.records import Outgoing, RawRecord
 
 TOPIC = Topic("bench.hops", 1, HOUR, "nothing of worth")
 TIMES = 300

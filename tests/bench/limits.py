@@ -22,13 +22,14 @@ import httpx
 
 from apache_kafka.artifacts import version
 from bench.ground import ground
-from contracts.base import digest
-from contracts.kafka import Outgoing, Producer
+from contracts.json_values import digest
+from contracts.providers.orders import ExecuteOrder
 from contracts.topics import WORK
-from contracts.work import ExecuteOrder
 from local_stack.ports import LOOPBACK, free_ports
 from local_stack.processes import Process, Program
 from local_stack.waiting import until
+from messaging.producer import Producer
+from messaging.records import Outgoing
 
 RESULTS = Path(__file__).with_name("LIMITS.md")
 WORKERS = 4

@@ -17,11 +17,11 @@ import asyncpg
 from chaos import laws
 from chaos.load import Load
 from chaos.stage import Stage
-from contracts.kafka.reading import LenientConsumer
-from contracts.runs.events import RunEvent
-from contracts.runs.headings import Heading
+from contracts.runs.event_header import Heading
+from contracts.runs.run_event import RunEvent
 from contracts.topics import EVENTS
 from local_stack.waiting import until
+from messaging.resilient_consumer import LenientConsumer
 from support.projecting import appending_at
 from support.records import records_of
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from chaos.stories import Asked, Story
 from contracts.runs import events as e
+from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
 from orchestrator.run import fold
 from support.invariants import check_history, check_run
@@ -32,7 +33,7 @@ class Case:
     """One run: what people did and were told, what the ledger holds, how often the provider was called with its prompt."""
 
     story: Story
-    history: Sequence[e.RunEvent]
+    history: Sequence[RunEvent]
     calls: int
 
 
@@ -125,7 +126,7 @@ def retries_of(case: Case) -> int:
     return sum(asked.action == "retry" for asked in case.story.asked)
 
 
-def _agrees(asked: Asked, said: dict[str, Any], history: Sequence[e.RunEvent]) -> Iterator[str]:
+def _agrees(asked: Asked, said: dict[str, Any], history: Sequence[RunEvent]) -> Iterator[str]:
     then = _view(history[: said["version"]])
     if then is None or said["version"] > len(history):
         yield f"{asked.key}: was told of version {said['version']}, which is not there"
@@ -142,7 +143,7 @@ def _agrees(asked: Asked, said: dict[str, Any], history: Sequence[e.RunEvent]) -
         yield f"{asked.key}: left {effect.kind} by {effect.actor}"
 
 
-def _was_called(history: Sequence[e.RunEvent]) -> bool:
+def _was_called(history: Sequence[RunEvent]) -> bool:
     return any(isinstance(event.data, e.CallOrdered) for event in history)
 
 
@@ -151,13 +152,13 @@ def _starts(case: Case) -> int:
     return starts.count(case.story.prompt)
 
 
-def _trace(event: e.RunEvent) -> str | None:
+def _trace(event: RunEvent) -> str | None:
     if not isinstance(event.data, _DECIDED):
         return None
     return event.data.reason if isinstance(event.data, e.RunRetried) else event.data.comment
 
 
-def _view(history: Sequence[e.RunEvent]) -> RunView | None:
+def _view(history: Sequence[RunEvent]) -> RunView | None:
     view: RunView | None = None
     for event in history:
         view = project(view, event)

@@ -16,12 +16,12 @@ from apache_kafka.broker import RealKafka
 from chaos.fleet import Fleet
 from chaos.load import Load
 from chassis import failpoints
-from contracts.kafka import ensure_topics
 from local_stack.embedded_broker import FETCH_WAIT_MS, EmbeddedBroker
 from local_stack.ports import LOOPBACK, free_ports
 from local_stack.postgres import Postgres
 from local_stack.processes import Process, Program
 from local_stack.waiting import until
+from messaging.admin import ensure_topics
 
 RATE = 8.0
 """Runs a second: what two cores do beside Kafka, and everything else that runs here, without a queue building up."""

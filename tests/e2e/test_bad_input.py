@@ -8,8 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.kafka import Outgoing, Producer
 from contracts.topics import COMMANDS, EVENTS, WORK, Topic
+from messaging.producer import Producer
+from messaging.records import Outgoing
 from support.client import User, until
 from support.records import records_of
 from support.stack import Stack

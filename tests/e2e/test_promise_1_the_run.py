@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.base import digest
+from contracts.json_values import digest
 from support.client import User
 
 ALL = {"policy": "require_human"}

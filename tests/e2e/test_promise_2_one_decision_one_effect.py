@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from uuid import uuid4
 
-from contracts.base import digest
+from contracts.json_values import digest
 from support.client import User
 from support.stack import Stack
 

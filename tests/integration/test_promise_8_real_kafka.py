@@ -16,10 +16,12 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from apache_kafka.broker import RealKafka, answers
-from contracts.kafka import Outgoing, Producer, ensure_topics, log_identity
 from contracts.topics import DAY, Topic, all_topics
 from local_stack.embedded_broker import EmbeddedBroker
 from local_stack.waiting import until
+from messaging.admin import ensure_topics, log_identity
+from messaging.producer import Producer
+from messaging.records import Outgoing
 from support.kafka import Kafka
 from support.kafka_ladder import Rung
 

@@ -10,21 +10,12 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from contracts.base import MAX_DEPTH, JsonObject
-from contracts.policy import (
-    Finding,
-    HitlConfig,
-    OnError,
-    OnTimeout,
-    OnUncertain,
-    Policy,
-    Reason,
-    ReviewStep,
-    ReviewThresholds,
-    Signals,
-)
-from contracts.routing import Candidate, Routing
-from contracts.work import Capabilities, Execution, Failure, Issue, Preparation, Severity, catalog_schema
+from contracts.json_values import MAX_DEPTH, JsonObject
+from contracts.providers.call import Execution, Failure, Issue, Preparation, Severity, catalog_schema
+from contracts.providers.capabilities import Capabilities
+from contracts.providers.routing import Candidate, Routing
+from contracts.providers.signals import Finding, Reason, Signals
+from contracts.runs.config import HitlConfig, OnError, OnTimeout, OnUncertain, Policy, ReviewStep, ReviewThresholds
 from support.asking import PAYLOAD, PAYLOAD_SCHEMA
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts.base import digest
-from contracts.policy import HitlConfig, Policy, Signals, Step
+from contracts.json_values import digest
+from contracts.providers.call import Ending, Execution, Failure, Issue, Preparation, catalog_schema
+from contracts.providers.capabilities import Capabilities
+from contracts.providers.signals import Signals
 from contracts.runs import commands as c
+from contracts.runs.config import HitlConfig, Policy, Step
 from contracts.runs.requests import RunRequest
-from contracts.work import Capabilities, Ending, Execution, Failure, Issue, Preparation, catalog_schema
 from orchestrator.run.state import WorkKind
 from support.deciding import Ask, Story, given
 

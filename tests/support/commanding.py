@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from contracts.kafka import Outgoing
+from contracts.providers.call import Execution, Failure, Preparation
 from contracts.runs import commands as c
 from contracts.runs.requests import RunRequest
 from contracts.topics import COMMANDS
-from contracts.work import Execution, Failure, Preparation
+from messaging.records import Outgoing
 
 CONFIG: dict[str, Any] = {"policy": "require_human", "allowed_steps": ["payload_review"], "lease_seconds": 3600}
 """One review, and no lease that ends while a test looks elsewhere."""

@@ -12,11 +12,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from contracts.live import StopCall
+from contracts.providers.call_stream import StopCall
+from contracts.providers.orders import Order
 from contracts.runs import commands as c
 from contracts.runs import events as e
+from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView
-from contracts.work import Order
 from orchestrator.run import Deadline, Refusal, Run, command_of, decide, react
 from orchestrator.run.state import Work
 from support import invariants
@@ -53,7 +54,7 @@ class Story:
     """A run and all that led to it. `view` is the read model's, folded from the bytes alone."""
 
     run: Run | None = None
-    history: tuple[e.RunEvent, ...] = ()
+    history: tuple[RunEvent, ...] = ()
     view: RunView | None = None
     at: datetime = MORNING
     asked: int = 0
@@ -121,7 +122,7 @@ class Story:
             return Outcome(asked, command, (), refusal)
         return Outcome(asked._after(command, events), command, events, None)
 
-    def _after(self, command: c.AnyCommand, events: tuple[e.RunEvent, ...]) -> Story:
+    def _after(self, command: c.AnyCommand, events: tuple[RunEvent, ...]) -> Story:
         run, view = invariants.carry(self.run, self.view, events)
         story = replace(self, run=run, view=view, history=self.history + events)
         if self.checked:
@@ -142,7 +143,7 @@ class Outcome:
 
     story: Story
     command: c.AnyCommand
-    events: tuple[e.RunEvent, ...]
+    events: tuple[RunEvent, ...]
     refusal: Refusal | None
 
     def then(self, *expected: type[e.Event] | Like) -> Self:

@@ -16,9 +16,10 @@ from typing import Any
 
 from chassis.failpoints import Failpoints
 from chassis.settings import Settings
-from contracts.kafka import Handed, Outgoing
+from contracts.providers.orders import ExecuteOrder
 from contracts.topics import COMMANDS, WORK
-from contracts.work import ExecuteOrder
+from messaging.offset_committer import Handed
+from messaging.records import Outgoing
 from provider_worker.carrying import Means
 from provider_worker.fakes.memory import MemoryClaims, MemoryShelves
 from provider_worker.providers.openai import OpenAIProvider

@@ -11,8 +11,8 @@ import os
 import sys
 from pathlib import Path
 
-from contracts.base import Message
-from contracts.runs.events import RunEvent
+from contracts.message import Message
+from contracts.runs.run_event import RunEvent
 from support.samples import samples
 
 FOLDER = Path(__file__).parents[1] / "golden"

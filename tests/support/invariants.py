@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from contracts.base import digest
-from contracts.live import StopCall
-from contracts.policy import COST_CHECK, Step
+from contracts.json_values import digest
+from contracts.providers.call_stream import StopCall
+from contracts.providers.orders import ExecuteOrder, parse_order
+from contracts.providers.signals import COST_CHECK
 from contracts.runs import commands as c
 from contracts.runs import events as e
+from contracts.runs.config import Step
 from contracts.runs.outcomes import Accepted, Refused, parse_outcome
+from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, State, project
-from contracts.work import ExecuteOrder, parse_order
 from orchestrator.run import Deadline, Refusal, Run, command_of, evolve, react
 from orchestrator.run.state import WorkKind
 
@@ -31,10 +33,10 @@ API_CODES = frozenset(
 )
 
 
-def carry(run: Run | None, view: RunView | None, events: Sequence[e.RunEvent]) -> tuple[Run, RunView]:
+def carry(run: Run | None, view: RunView | None, events: Sequence[RunEvent]) -> tuple[Run, RunView]:
     """Evolve the run and fold the read model's view, each event from its bytes. Bytes lose nothing."""
     for event in events:
-        parsed = e.RunEvent.parse(event.to_bytes())
+        parsed = RunEvent.parse(event.to_bytes())
         assert parsed == event, "an event survives its bytes"
         assert parsed.to_bytes() == event.to_bytes(), "and is written the same again"
         from_bytes = evolve(run, parsed)
@@ -116,7 +118,7 @@ def _check_actions(view: RunView) -> None:
         assert view.state.value == checkpoint.step.value
 
 
-def check_history(history: Sequence[e.RunEvent], run: Run) -> None:
+def check_history(history: Sequence[RunEvent], run: Run) -> None:
     """Expect versions without gaps, one call at a time, and orders with what was approved."""
     assert [event.version for event in history] == list(range(1, len(history) + 1))
     assert {(event.run_id, event.tenant) for event in history} == {(run.run_id, run.tenant)}
@@ -145,7 +147,7 @@ def check_history(history: Sequence[e.RunEvent], run: Run) -> None:
     _check_orders(history, run, approved)
 
 
-def _check_forced(history: Sequence[e.RunEvent]) -> None:
+def _check_forced(history: Sequence[RunEvent]) -> None:
     """Expect a person's answer to whatever a check or a budget has forced, before anything follows from what it looked at."""
     forced: set[Step] = set()
     over = False
@@ -173,7 +175,7 @@ def _check_forced(history: Sequence[e.RunEvent]) -> None:
                 assert not forced, "nobody but a person lets a run go on that a check has stopped"
 
 
-def _check_orders(history: Sequence[e.RunEvent], run: Run, approved: str | None) -> None:
+def _check_orders(history: Sequence[RunEvent], run: Run, approved: str | None) -> None:
     """Expect one order for what is awaited, with the approved bytes, however often the history is published again."""
     said = [m for event in history for m in react(event.data, run) if not isinstance(m, Deadline)]
     orders = [m for m in said if not isinstance(m, StopCall)]

@@ -21,8 +21,8 @@ import pytest_asyncio
 
 from apache_kafka.artifacts import Unavailable
 from apache_kafka.broker import RealKafka
-from contracts.kafka import ensure_topics
 from local_stack.embedded_broker import FETCH_WAIT_MS, EmbeddedBroker
+from messaging.admin import ensure_topics
 from support.kafka_ladder import Rung, climb
 
 _used = pytest.StashKey[str]()

@@ -15,8 +15,8 @@ import pytest_asyncio
 
 from apache_kafka.artifacts import Unavailable
 from apache_kafka.broker import RealKafka
-from contracts.kafka import ensure_topics
 from local_stack.postgres import Postgres
+from messaging.admin import ensure_topics
 from support.postgres import fresh_database, running
 
 

@@ -19,15 +19,15 @@ import httpx
 import psutil
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from contracts.kafka import Producer
+from contracts.providers.orders import parse_order
 from contracts.runs.commands import ApproveCheckpoint, StartRun
-from contracts.runs.events import RunEvent
 from contracts.runs.outcomes import Accepted, Refused, parse_outcome
+from contracts.runs.run_event import RunEvent
 from contracts.topics import EVENTS, OUTCOMES, WORK
-from contracts.work import parse_order
 from local_stack.ports import LOOPBACK
 from local_stack.processes import Process, Program
 from local_stack.waiting import until
+from messaging.producer import Producer
 from support.commanding import approve, outgoing, start
 from support.ledgers import dump
 

@@ -12,16 +12,17 @@ from uuid import UUID, uuid5
 
 import asyncpg
 
-from contracts.kafka import Confirming, Outgoing
-from contracts.record import decision_of, record_sql
-from contracts.runs.events import RunEvent
-from contracts.runs.headings import Heading
+from contracts.ledger_schema import decision_of, record_sql
+from contracts.runs.event_header import Heading
+from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
 from contracts.topics import EVENTS
 from gateway.arrivals import Arrivals
 from gateway.fakes.memory import MemoryTables
 from gateway.ports import Tables
 from gateway.projector import Projector
+from messaging.offset_committer import Confirming
+from messaging.records import Outgoing
 from support.deciding import Story
 
 

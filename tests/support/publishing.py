@@ -10,11 +10,11 @@ from uuid import UUID
 
 from aiokafka import ConsumerRecord
 
-from contracts.kafka import Outgoing
-from contracts.runs.events import RunEvent
+from contracts.providers.orders import Order, parse_order
 from contracts.runs.outcomes import Accepted, Outcome, parse_outcome
+from contracts.runs.run_event import RunEvent
 from contracts.topics import COMMANDS, EVENTS, OUTCOMES, WORK
-from contracts.work import Order, parse_order
+from messaging.records import Outgoing
 
 
 class MemoryPublisher:

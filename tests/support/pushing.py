@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
-from contracts.runs.events import CheckpointOpened, RunEvent
+from contracts.runs.events import CheckpointOpened
+from contracts.runs.run_event import RunEvent
 from contracts.topics import EVENTS
 from notifier.clients import Client, Filters, Limits
 from notifier.heard import Heard

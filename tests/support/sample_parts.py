@@ -6,24 +6,23 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from contracts.base import digest
-from contracts.policy import (
-    Finding,
+from contracts.json_values import digest
+from contracts.providers.call import CallIntent, Execution, Failure, Issue, Preparation, Severity, Spent
+from contracts.providers.capabilities import Capabilities, ModelInfo
+from contracts.providers.routing import Candidate, Considered, Routing
+from contracts.providers.signals import Finding, Reason, Signals
+from contracts.runs import events as e
+from contracts.runs.config import (
     HitlConfig,
     OnError,
     OnTimeout,
     OnUncertain,
     Policy,
-    Reason,
     ReviewStep,
     ReviewThresholds,
-    Signals,
     Step,
 )
-from contracts.routing import Candidate, Considered, Routing
-from contracts.runs import events as e
 from contracts.runs.requests import RunRequest
-from contracts.work import CallIntent, Capabilities, Execution, Failure, Issue, ModelInfo, Preparation, Severity, Spent
 
 AT = datetime(2026, 3, 2, 9, 30, 0, 125_000, tzinfo=UTC)
 LATER = AT + timedelta(hours=1)

@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from contracts.base import Message
-from contracts.live import PartialOutput, StopCall
-from contracts.policy import OnTimeout, Reason, Step
+from contracts.message import Message
+from contracts.providers.call import Cost, Ending
+from contracts.providers.call_stream import PartialOutput, StopCall
+from contracts.providers.orders import ExecuteOrder, PrepareOrder
+from contracts.providers.signals import Reason
 from contracts.runs import commands as c
 from contracts.runs import events as e
+from contracts.runs.config import OnTimeout, Step
 from contracts.runs.outcomes import Accepted, Refused
+from contracts.runs.run_event import RunEvent
 from contracts.runs.views import Approval, Checkpoint, RunView, State
-from contracts.work import Cost, Ending, ExecuteOrder, PrepareOrder
 from support.sample_parts import (
     AT,
     CANDIDATE,
@@ -53,8 +56,8 @@ def samples() -> dict[str, Message]:
     }
 
 
-def _recorded(event: e.Event) -> e.RunEvent:
-    return e.RunEvent(
+def _recorded(event: e.Event) -> RunEvent:
+    return RunEvent(
         kind=event.kind,
         run_id=RUN,
         version=4,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from apache_kafka.artifacts import Unavailable, ensure_jars, program
 from apache_kafka.properties import new_cluster_id, properties_of
-from contracts.kafka import log_identity
 from local_stack.ports import LOOPBACK, free_ports
 from local_stack.processes import Process, Program
 from local_stack.waiting import until
+from messaging.admin import log_identity
 
 START_SECONDS = 60.0
 LONG_LIFE = ("-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")

@@ -13,7 +13,7 @@ import httpx
 import websockets
 
 from chassis.settings import Settings, SettingsError, exit_with, load_settings
-from contracts.base import digest
+from contracts.json_values import digest
 from local_stack.stack import addresses_of
 
 PATIENCE_SECONDS = 20.0

@@ -8,10 +8,13 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from contracts.live import PartialOutput, StopCall
+from contracts.providers.call_stream import PartialOutput, StopCall
+from contracts.providers.capabilities import Capabilities
+from contracts.providers.orders import Order
 from contracts.runs.commands import AnyCommand
-from contracts.runs.events import EVENT_KINDS, RunEvent
+from contracts.runs.events import EVENT_KINDS
 from contracts.runs.outcomes import Outcome
+from contracts.runs.run_event import RunEvent
 from contracts.topics import (
     CATALOG,
     COMMANDS,
@@ -24,7 +27,6 @@ from contracts.topics import (
     WORK,
     Topic,
 )
-from contracts.work import Capabilities, Order
 
 VERSION = "1.0.0"
 

@@ -2,8 +2,8 @@
 
 import sys
 
-from chassis.joining import JoiningHttp
-from chassis.serving import serve
+from chassis.server import serve
+from chassis.write_coalescing import JoiningHttp
 from gateway.app import create_app
 from gateway.rebuild import main
 

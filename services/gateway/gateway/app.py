@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from chassis.background import Background
 from chassis.health import Health
-from chassis.serving import Background
 from chassis.settings import Settings
 from gateway.api.artifacts import storing
 from gateway.api.describing import DESCRIPTION, TAGS, DescribedApi

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from uuid import UUID
 
-from contracts.live import PartialOutput
+from contracts.providers.call_stream import PartialOutput
 from gateway.recent import Recent
 
 MOST_SAID = 100

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import structlog
 
-from contracts.kafka import RawRecord, dead_letter
+from contracts.providers.capabilities import Capabilities
 from contracts.topics import ALL_PROVIDERS
-from contracts.work import Capabilities
 from gateway import metrics
 from gateway.ports import SendAll
+from messaging.dead_letters import dead_letter
+from messaging.records import RawRecord
 
 _log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
-from contracts.base import MAX_DEPTH
+from contracts.json_values import MAX_DEPTH
 from gateway.issues import issue, pointer
 from gateway.problems import Problem, invalid
 

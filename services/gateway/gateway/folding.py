@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from contracts.runs.events import RunEvent
+from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
 from gateway.ports import Run
 

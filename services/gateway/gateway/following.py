@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from contracts.live import PartialOutput
+from contracts.providers.call_stream import PartialOutput
 from contracts.runs.events import (
     CallDoubted,
     CallFailed,

@@ -7,7 +7,6 @@ import time
 import structlog
 from starlette.responses import JSONResponse, Response
 
-from contracts.kafka import Desk, Unavailable
 from contracts.runs.commands import Command, StartRun
 from contracts.runs.outcomes import Accepted, Refused
 from gateway.adapters.database import Database
@@ -16,6 +15,7 @@ from gateway.metrics import seconds_to
 from gateway.ports import Run
 from gateway.problems import refused, unavailable
 from gateway.recent import Recent
+from messaging.request_reply import Desk, Unavailable
 
 _log = structlog.get_logger(__name__)
 

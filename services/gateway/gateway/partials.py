@@ -8,10 +8,10 @@ from uuid import UUID
 import structlog
 from pydantic import ValidationError
 
-from contracts.base import explain
-from contracts.kafka import RawRecord
-from contracts.live import PartialOutput
+from contracts.message import explain
+from contracts.providers.call_stream import PartialOutput
 from gateway.arrivals import Arrivals
+from messaging.records import RawRecord
 
 _log = structlog.get_logger(__name__)
 

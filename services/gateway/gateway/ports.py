@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from contracts.kafka import Outgoing
 from gateway.projection import Changes, Known
+from messaging.records import Outgoing
 
 
 class Away(Exception):

@@ -14,11 +14,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match
 
-from contracts.kafka import Unavailable
 from contracts.runs.outcomes import Refused
 from gateway.catalog import NothingAnnounced
 from gateway.issues import issues_of_parameters
 from gateway.ports import Away
+from messaging.request_reply import Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:sayso:problem:{}"

@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import NamedTuple, Self
 from uuid import UUID
 
-from contracts.policy import Step
 from contracts.runs import events as e
-from contracts.runs.headings import CLOSING, DECIDED, ESCALATED, OPENED, Heading
+from contracts.runs.config import Step
+from contracts.runs.event_header import CLOSING, DECIDED, ESCALATED, OPENED, Heading
 from contracts.runs.views import State
 
 _RESUMED = e.RunResumed.kind

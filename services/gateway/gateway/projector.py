@@ -19,14 +19,16 @@ from uuid import UUID
 import structlog
 from pydantic import ValidationError
 
-from contracts.base import explain
-from contracts.kafka import Confirming, Handed, Outgoing, RawRecord, dead_letter
-from contracts.runs.headings import Heading
+from contracts.message import explain
+from contracts.runs.event_header import Heading
 from contracts.runs.views import State
 from gateway import metrics
 from gateway.arrivals import Arrivals
 from gateway.ports import Away, SendAll, Tables, Unfit
 from gateway.projection import Changes, Known, Standing, project_batch
+from messaging.dead_letters import dead_letter
+from messaging.offset_committer import Confirming, Handed
+from messaging.records import Outgoing, RawRecord
 
 MOST_STANDINGS = 10_000
 """Runs of which it is known how they stand; that of others is loaded when an event comes for them."""

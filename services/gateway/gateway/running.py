@@ -10,20 +10,9 @@ from typing import Any
 import structlog
 
 from artifacts.store import ArtifactStore
-from chassis.serving import Background
+from chassis.background import Background
+from chassis.retry import patiently
 from chassis.settings import Settings
-from chassis.waiting import patiently
-from contracts.kafka import (
-    Confirming,
-    Desk,
-    KafkaError,
-    Producer,
-    commit_offsets,
-    create_broker,
-    end_offsets,
-    subscribe_group,
-    subscribe_partitions,
-)
 from contracts.topics import CATALOG, EVENTS, PARTIALS
 from gateway.adapters.database import Database
 from gateway.adapters.tables import PostgresTables, ensure_schema
@@ -34,6 +23,11 @@ from gateway.following import Following
 from gateway.outcomes import Outcomes
 from gateway.partials import Partials
 from gateway.projector import Projector
+from messaging.consumer import commit_offsets, create_broker, end_offsets, subscribe_group, subscribe_partitions
+from messaging.errors import KafkaError
+from messaging.offset_committer import Confirming
+from messaging.producer import Producer
+from messaging.request_reply import Desk
 
 GROUP = "gateway-views"
 LEAVE_SECONDS = 3.0

@@ -1,6 +1,6 @@
 """`python -m notifier`."""
 
-from chassis.serving import serve
+from chassis.server import serve
 from notifier.app import create_app
 from notifier.writing import JoiningWebSocket
 

@@ -9,8 +9,8 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Route, WebSocketRoute
 
+from chassis.background import Background
 from chassis.health import Health
-from chassis.serving import Background
 from chassis.settings import Settings
 from contracts.topics import EVENTS
 from notifier.adapters.snapshots import Snapshots

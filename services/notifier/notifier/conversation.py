@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 from starlette.websockets import WebSocketDisconnect
 
-from contracts.base import Message
+from contracts.message import Message
 from contracts.runs.requests import ApprovalResponse
 from notifier.decisions import Ask, Misunderstood, decide, faults_of, read_response, to_command
 from notifier.messages import Auth, AuthOk, ErrorMessage, Fault, Ping, Pong

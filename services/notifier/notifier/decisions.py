@@ -9,11 +9,11 @@ from typing import Any, assert_never
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from contracts.base import digest
-from contracts.kafka import Unavailable
+from contracts.json_values import digest
 from contracts.runs.commands import DECISIONS, Decide, command_id
 from contracts.runs.outcomes import Accepted, Outcome, Refused
 from contracts.runs.requests import ApprovalResponse
+from messaging.request_reply import Unavailable
 from notifier import metrics
 from notifier.messages import Fault
 

@@ -14,10 +14,11 @@ from functools import partial
 import structlog
 from pydantic import ValidationError
 
-from contracts.base import explain
-from contracts.kafka import RawRecord, Stretch
-from contracts.runs.headings import ESCALATED, OPENED
+from contracts.message import explain
+from contracts.runs.event_header import ESCALATED, OPENED
 from contracts.runs.views import TERMINAL, Checkpoint, State
+from messaging.consumer import Stretch
+from messaging.records import RawRecord
 from notifier import metrics
 from notifier.adapters.snapshots import GatewayAway
 from notifier.framing import frames_of, frames_with_request

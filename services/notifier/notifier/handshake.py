@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from contracts.base import Identifier, Message
+from contracts.message import Identifier, Message
 from notifier.clients import Filters
 from notifier.decisions import Misunderstood, faults_of
 

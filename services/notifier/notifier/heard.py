@@ -9,11 +9,12 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from contracts.base import ComposedObject, Message, Timestamp
-from contracts.policy import Step
-from contracts.runs.headings import OPENED, STATES
+from contracts.json_values import ComposedObject
+from contracts.message import Message, Timestamp
+from contracts.providers.call import Issue
+from contracts.runs.config import Step
+from contracts.runs.event_header import OPENED, STATES
 from contracts.runs.views import Checkpoint, State
-from contracts.work import Issue
 
 RunId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 """A run's id as it is recorded. As text it is told again, and looked up, at a third of what a `UUID` costs."""

@@ -9,8 +9,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from contracts.runs.events import RunEvent
-from contracts.runs.headings import CLOSING, OPENED
+from contracts.runs.event_header import CLOSING, OPENED
+from contracts.runs.run_event import RunEvent
 from contracts.runs.views import Checkpoint, RunView, State, project
 from notifier.heard import Heard, read_checkpoint
 

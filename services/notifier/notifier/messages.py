@@ -7,8 +7,9 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from contracts.base import Identifier, JsonObject, Message, Timestamp
-from contracts.live import PushedPartialOutput
+from contracts.json_values import JsonObject
+from contracts.message import Identifier, Message, Timestamp
+from contracts.providers.call_stream import PushedPartialOutput
 from contracts.runs.requests import ApprovalResponse
 from contracts.runs.views import Checkpoint, State
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import structlog
 from pydantic import ValidationError
 
-from contracts.base import explain
-from contracts.kafka import RawRecord
-from contracts.live import PartialOutput, PushedPartialOutput
+from contracts.message import explain
+from contracts.providers.call_stream import PartialOutput, PushedPartialOutput
+from messaging.records import RawRecord
 from notifier import metrics
 from notifier.hub import Hub
 from notifier.ring import Frame, Passing

@@ -7,24 +7,17 @@ from contextlib import suppress
 
 import structlog
 
-from chassis.serving import Background
+from chassis.background import Background
+from chassis.retry import patiently
 from chassis.settings import Settings
-from chassis.waiting import patiently
-from contracts.kafka import (
-    Desk,
-    KafkaError,
-    Producer,
-    Stretch,
-    create_broker,
-    end_offsets,
-    guarded,
-    log_identity,
-    skip_to_last,
-    subscribe_partitions,
-)
 from contracts.runs.commands import Decide
 from contracts.runs.outcomes import Outcome
 from contracts.topics import EVENTS, PARTIALS
+from messaging.admin import log_identity
+from messaging.consumer import Stretch, create_broker, end_offsets, guarded, skip_to_last, subscribe_partitions
+from messaging.errors import KafkaError
+from messaging.producer import Producer
+from messaging.request_reply import Desk
 from notifier.feed import Feed
 from notifier.hub import Hub
 from notifier.partials import Partials

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from contracts.runs.headings import ESCALATED, OPENED
+from contracts.runs.event_header import ESCALATED, OPENED
 from notifier import metrics
 from notifier.adapters.snapshots import GatewayAway, Snapshots
 from notifier.beginning import begin

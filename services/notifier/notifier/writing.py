@@ -15,7 +15,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
 
-from chassis.joining import JoiningTransport
+from chassis.write_coalescing import JoiningTransport
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent

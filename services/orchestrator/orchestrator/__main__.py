@@ -1,6 +1,6 @@
 """`python -m orchestrator`."""
 
-from chassis.serving import serve
+from chassis.server import serve
 from orchestrator.app import create_app
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 
+from chassis.background import Background
 from chassis.health import Health
-from chassis.serving import Background
 from chassis.settings import Settings
 from orchestrator.running import Running
 

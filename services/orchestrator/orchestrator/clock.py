@@ -8,8 +8,8 @@ from typing import Protocol
 import structlog
 from prometheus_client import Counter
 
-from contracts.kafka import Outgoing
 from contracts.topics import COMMANDS
+from messaging.records import Outgoing
 from orchestrator.ports import LedgerAway, Publisher
 from orchestrator.run import Deadline, command_of
 

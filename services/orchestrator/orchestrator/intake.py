@@ -18,9 +18,10 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from chassis.failpoints import Reached, nothing
-from contracts.kafka import Confirming, Handed, Outgoing, RawRecord
 from contracts.runs.commands import AnyCommand, StartRun
 from contracts.topics import COMMANDS
+from messaging.offset_committer import Confirming, Handed
+from messaging.records import Outgoing, RawRecord
 from orchestrator.ports import Batch, Fenced, Known, Ledger, LedgerAway, Move, Publisher, Recorded
 from orchestrator.remembering import Kept, Runs
 from orchestrator.run import Run, fold

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from contracts.kafka import Outgoing
-from contracts.runs.events import RunEvent
 from contracts.runs.outcomes import Refused
+from contracts.runs.run_event import RunEvent
+from messaging.records import Outgoing
 from orchestrator.run.react import Deadline
 
 

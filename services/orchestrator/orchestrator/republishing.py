@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from contracts.kafka import Outgoing
+from messaging.records import Outgoing
 from orchestrator.ports import Known, Publisher, Recorded
 from orchestrator.run import fold
 from orchestrator.taking import event_record, order_records

@@ -8,23 +8,17 @@ from contextlib import suppress
 
 import structlog
 
+from chassis.background import Background
 from chassis.failpoints import load_failpoints
-from chassis.serving import Background
+from chassis.retry import patiently
 from chassis.settings import Settings
-from chassis.waiting import patiently
-from contracts.kafka import (
-    Confirming,
-    KafkaError,
-    Producer,
-    RawRecord,
-    commit_offsets,
-    create_broker,
-    end_offsets,
-    guarded,
-    log_identity,
-    subscribe_group,
-)
 from contracts.topics import COMMANDS
+from messaging.admin import log_identity
+from messaging.consumer import commit_offsets, create_broker, end_offsets, guarded, subscribe_group
+from messaging.errors import KafkaError
+from messaging.offset_committer import Confirming
+from messaging.producer import Producer
+from messaging.records import RawRecord
 from orchestrator.adapters.ledger import PostgresLedger
 from orchestrator.clock import Clock
 from orchestrator.forgetting import forget_now_and_then

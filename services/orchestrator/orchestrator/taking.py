@@ -12,13 +12,14 @@ import structlog
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from contracts.base import Message
-from contracts.kafka import Outgoing, RawRecord, dead_letter
-from contracts.live import StopCall
+from contracts.message import Message
+from contracts.providers.call_stream import StopCall
 from contracts.runs.commands import AnyCommand, FromClock, parse_command
 from contracts.runs.outcomes import Accepted, Outcome, Refused
 from contracts.runs.views import RunView
 from contracts.topics import EVENTS, MAX_EVENT_BYTES, OUTCOMES, STOPS, WORK
+from messaging.dead_letters import dead_letter
+from messaging.records import Outgoing, RawRecord
 from orchestrator.ports import Recorded, RefusedRequest
 from orchestrator.run import ORDERING, Deadline, Refusal, Run, deadline, fold, orders, unfold
 from orchestrator.run.errors import IdempotencyKeyReused, PayloadTooLarge, Undecidable

@@ -1,6 +1,6 @@
 """`python -m provider_worker`: run the worker."""
 
-from chassis.serving import serve
+from chassis.server import serve
 from provider_worker.app import create_app
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from contracts.kafka import Outgoing
-from contracts.live import StopCall
+from contracts.providers.call import Ending, Execution, Failure, Preparation, Spent
+from contracts.providers.call_stream import StopCall
+from contracts.providers.orders import Order
 from contracts.runs.commands import (
     ExtendLease,
     FromWorker,
@@ -19,7 +20,7 @@ from contracts.runs.commands import (
     command_id,
 )
 from contracts.topics import COMMANDS, MAX_RECORD_BYTES, WORK
-from contracts.work import Ending, Execution, Failure, Order, Preparation, Spent
+from messaging.records import Outgoing
 
 MAX_ANSWER_BYTES = MAX_RECORD_BYTES * 3 // 4
 """An answer becomes events and a view, with some more around it, and those must fit a record too."""

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
 
+from chassis.background import Background
 from chassis.health import Health
-from chassis.serving import Background
 from chassis.settings import Settings, load_settings
 from provider_worker.checks.registry import load_checks
 from provider_worker.providers.registry import load_providers

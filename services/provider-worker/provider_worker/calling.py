@@ -15,9 +15,10 @@ from typing import TypeVar
 import structlog
 
 from chassis.failpoints import OFF, Failpoints
-from contracts.live import StopCall
+from contracts.providers.call import Ending, Spent
+from contracts.providers.call_stream import StopCall
+from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import FromWorker
-from contracts.work import Ending, ExecuteOrder, Spent
 from provider_worker import metrics
 from provider_worker.answers import ended, executed, not_begun, noted, to_record
 from provider_worker.checks.looking import Checks

@@ -15,8 +15,8 @@ import structlog
 
 from chassis.failpoints import OFF, Failpoints
 from chassis.routes import Rules
+from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
 from contracts.runs.commands import FromWorker, RecordFailure, RecordStop
-from contracts.work import ExecuteOrder, Order, PrepareOrder
 from provider_worker import metrics
 from provider_worker.answers import failed, handed_back, prepared, still_at_it, to_record
 from provider_worker.calling import Calls

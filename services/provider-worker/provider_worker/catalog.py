@@ -7,9 +7,10 @@ import contextlib
 
 import structlog
 
-from contracts.kafka import KafkaError, Outgoing
+from contracts.providers.capabilities import Capabilities
 from contracts.topics import ALL_PROVIDERS, CATALOG
-from contracts.work import Capabilities
+from messaging.errors import KafkaError
+from messaging.records import Outgoing
 from provider_worker.failures import log_bug
 from provider_worker.limits.circuits import Circuits
 from provider_worker.ports import Post

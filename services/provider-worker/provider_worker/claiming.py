@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import structlog
 
 from chassis.failpoints import Failpoints
-from contracts.work import ExecuteOrder
+from contracts.providers.orders import ExecuteOrder
 from provider_worker.orders import Key
 from provider_worker.ports import Claims, StorageUnavailable
 

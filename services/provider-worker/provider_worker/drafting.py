@@ -6,17 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.base import ComposedObject
-from contracts.routing import Routing
-from contracts.work import (
-    CallIntent,
-    Capabilities,
-    Failure,
-    Issue,
-    Preparation,
-    PrepareOrder,
-    catalog_schema,
-)
+from contracts.json_values import ComposedObject
+from contracts.providers.call import CallIntent, Failure, Issue, Preparation, catalog_schema
+from contracts.providers.capabilities import Capabilities
+from contracts.providers.orders import PrepareOrder
+from contracts.providers.routing import Routing
 from provider_worker.limits.circuit import State
 from provider_worker.ports import Artifacts, Shelves
 from provider_worker.providers.base import AIProvider, Attachment, ProviderError

@@ -12,8 +12,9 @@ from pydantic_core import to_json
 
 from artifacts.store import Artifact
 from chassis.failpoints import Reached, each_await, nothing
-from contracts.base import ComposedObject, digest
-from contracts.work import ExecuteOrder, Execution, Failure
+from contracts.json_values import ComposedObject, digest
+from contracts.providers.call import Execution, Failure
+from contracts.providers.orders import ExecuteOrder
 from provider_worker.checks.looking import Checks
 from provider_worker.failures import log_bug
 from provider_worker.ports import Artifacts, StorageUnavailable

@@ -6,7 +6,7 @@ import traceback
 
 import structlog
 
-from contracts.work import Failure, Issue
+from contracts.providers.call import Failure, Issue
 from provider_worker.ports import StorageUnavailable
 from provider_worker.providers.base import ProviderError
 from provider_worker.sanitizing import Sanitizer

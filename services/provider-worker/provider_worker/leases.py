@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
 
-from contracts.kafka import KafkaError
-from contracts.work import ExecuteOrder, Order
+from contracts.providers.orders import ExecuteOrder, Order
+from messaging.errors import KafkaError
 from provider_worker.answers import still_at_it, to_record
 from provider_worker.ports import Post
 

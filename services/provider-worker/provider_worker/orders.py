@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from contracts.base import Identifier
-from contracts.live import StopCall
-from contracts.work import ExecuteOrder, Order, PrepareOrder, parse_order
+from contracts.message import Identifier
+from contracts.providers.call_stream import StopCall
+from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder, parse_order
 
 Key = tuple[str, str, int]
 """(tenant, work_id, attempt): what a call is claimed under."""

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
-from contracts.kafka import KafkaError, Outgoing
-from contracts.live import PartialOutput
+from contracts.providers.call_stream import PartialOutput
+from contracts.providers.orders import ExecuteOrder
 from contracts.topics import PARTIALS
-from contracts.work import ExecuteOrder
+from messaging.errors import KafkaError
+from messaging.records import Outgoing
 from provider_worker.ports import Post
 from provider_worker.sanitizing import Sanitizer
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from artifacts.store import Artifact
-from contracts.kafka import Outgoing
-from contracts.live import StopCall
-from contracts.work import ExecuteOrder
+from contracts.providers.call_stream import StopCall
+from contracts.providers.orders import ExecuteOrder
+from messaging.records import Outgoing
 
 
 class StorageUnavailable(Exception):

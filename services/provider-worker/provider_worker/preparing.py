@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chassis.routes import Rules
-from contracts.work import Order, Preparation, PrepareOrder
+from contracts.providers.call import Preparation
+from contracts.providers.orders import Order, PrepareOrder
 from provider_worker.checks.looking import Checks
 from provider_worker.drafting import Draft, draft
 from provider_worker.failures import provider_unknown

@@ -9,15 +9,12 @@ from uuid import uuid4
 
 import structlog
 
+from chassis.background import Background
 from chassis.failpoints import load_failpoints
-from chassis.serving import Background
+from chassis.retry import patiently
 from chassis.settings import Settings
-from chassis.waiting import patiently
-from contracts.kafka import (
-    Confirming,
-    KafkaError,
-    Producer,
-    RawRecord,
+from contracts.topics import STOPS, WORK
+from messaging.consumer import (
     commit_offsets,
     create_broker,
     end_offsets,
@@ -25,7 +22,10 @@ from contracts.kafka import (
     subscribe_group,
     subscribe_partitions,
 )
-from contracts.topics import STOPS, WORK
+from messaging.errors import KafkaError
+from messaging.offset_committer import Confirming
+from messaging.producer import Producer
+from messaging.records import RawRecord
 from provider_worker.adapters.booking import PostgresBookings
 from provider_worker.adapters.claims import PostgresClaims
 from provider_worker.adapters.postgres import Pool, check, create_pool, ensure_schema

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from contracts.base import MAX_SAFE_INTEGER
+from contracts.json_values import MAX_SAFE_INTEGER
 
 MAX_LEVELS = 32
 """Deeper values become text: they are still to be wrapped in events and subjects, which stop at twice that."""

@@ -6,7 +6,9 @@ import asyncio
 
 import structlog
 
-from contracts.kafka import KafkaError, Outgoing, Producer
+from messaging.errors import KafkaError
+from messaging.producer import Producer
+from messaging.records import Outgoing
 
 MOST_TRIES = 20
 """With the producer's own patience these are many minutes; after them something is wrong that a fresh start may mend."""

@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import structlog
 
-from chassis.waiting import patiently
-from contracts.kafka import RawRecord
-from contracts.live import StopCall
+from chassis.retry import patiently
+from contracts.providers.call_stream import StopCall
+from messaging.records import RawRecord
 from provider_worker.calling import Calls
 from provider_worker.ports import StorageUnavailable
 from provider_worker.providers.registry import Registry

@@ -13,8 +13,10 @@ from uuid import uuid4
 
 import structlog
 
-from contracts.kafka import Handed, RawRecord, dead_letter
-from contracts.work import ExecuteOrder, Order, PrepareOrder
+from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
+from messaging.dead_letters import dead_letter
+from messaging.offset_committer import Handed
+from messaging.records import RawRecord
 from provider_worker import metrics
 from provider_worker.carrying import Carrying, Means
 from provider_worker.orders import Seen, key_of, label, provider_of, read_order

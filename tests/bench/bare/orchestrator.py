@@ -11,7 +11,7 @@ from bench.bare.deciding import Decider, Decision
 from bench.bare.settings import Settings
 from bench.bare.steps import IS_JSON, Json, read
 from bench.bare.wire import Sender, batches, partition_of, run
-from contracts.record import decision_of
+from contracts.ledger_schema import decision_of
 from contracts.topics import COMMANDS, EVENTS, OUTCOMES, WORK
 
 _INSERT = """

@@ -6,11 +6,11 @@ from pydantic_core import from_json
 
 from bench.bare.steps import REPLY_TO, Json, Step
 from bench.reviewers import START
-from contracts.base import Message
+from contracts.message import Message
+from contracts.providers.orders import ExecuteOrder, PrepareOrder
 from contracts.runs.commands import StartRun
 from contracts.runs.outcomes import Accepted
 from contracts.runs.requests import RunRequest
-from contracts.work import ExecuteOrder, PrepareOrder
 from provider_worker.drafting import draft
 from provider_worker.executing import execute
 from provider_worker.fakes.memory import MemoryShelves

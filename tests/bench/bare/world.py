@@ -19,7 +19,7 @@ from bench.bare.settings import Settings
 from bench.bare.template import make_steps
 from bench.gauges import Gauges
 from bench.ground import ground
-from contracts.record import record_sql
+from contracts.ledger_schema import record_sql
 from local_stack.ports import LOOPBACK, free_ports, in_use
 from local_stack.postgres import Postgres
 from local_stack.processes import Process, Program

@@ -8,7 +8,7 @@ from chaos.faults import Fault
 from chaos.load import Load
 from chaos.stage import Stage
 from chaos.stories import HITL
-from contracts.runs.events import RunEvent
+from contracts.runs.run_event import RunEvent
 from support.client import User
 
 HOUR = 3600

@@ -11,8 +11,9 @@ from aiokafka import ConsumerRecord
 from chaos.faults import Fault
 from chaos.load import Load
 from chaos.stage import Stage
-from contracts.kafka import Outgoing, Producer
 from contracts.topics import COMMANDS, EVENTS, OUTCOMES, WORK
+from messaging.producer import Producer
+from messaging.records import Outgoing
 from support.orchestrators import Listener
 
 _COPY = ("copied", b"yes")

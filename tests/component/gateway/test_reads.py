@@ -13,8 +13,9 @@ import pytest_asyncio
 
 from component.gateway.over_http import PAYLOAD, problem
 from component.gateway.stories import FINISHED
-from contracts.kafka import Outgoing, Producer
 from contracts.topics import EVENTS
+from messaging.producer import Producer
+from messaging.records import Outgoing
 from support.client import User, until
 from support.projecting import appending_at, history_of, view_of
 from support.records import records_of

@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from component.gateway.stories import FINISHED, RETRIED, TENANT, WAITING
-from contracts.record import record_sql
-from contracts.runs.events import RunEvent
+from contracts.ledger_schema import record_sql
+from contracts.runs.run_event import RunEvent
 from gateway.adapters.database import Database
 from gateway.adapters.tables import PostgresTables, ensure_schema
 from gateway.adapters.views import PostgresViews

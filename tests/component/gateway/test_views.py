@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from component.gateway.stories import FINISHED, TENANT, WAITING
-from contracts.runs.events import RunEvent
+from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView
 from gateway.adapters.database import Database
 from gateway.adapters.tables import PostgresTables, ensure_schema

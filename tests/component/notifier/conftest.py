@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from component.notifier.watchtower import Core, Press, Tower, core, serving, tower
-from contracts.kafka import Producer
+from messaging.producer import Producer
 from notifier.fakes.gateway import MemoryGateway
 
 

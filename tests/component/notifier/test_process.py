@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from component.notifier.watchtower import Press
-from contracts.runs.events import RunEvent
+from contracts.runs.run_event import RunEvent
 from local_stack.ports import free_ports
 from local_stack.processes import Process, Program
 from support.asking import approve, at_payload_review, executed

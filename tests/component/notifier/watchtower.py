@@ -14,11 +14,13 @@ import uvicorn
 from starlette.applications import Starlette
 
 from chassis.settings import Settings
-from contracts.kafka import Outgoing, Producer, RawRecord, create_broker, subscribe_partitions
 from contracts.runs.commands import AnyCommand, parse_command
-from contracts.runs.events import RunEvent
 from contracts.runs.outcomes import Outcome
+from contracts.runs.run_event import RunEvent
 from contracts.topics import COMMANDS, EVENTS
+from messaging.consumer import create_broker, subscribe_partitions
+from messaging.producer import Producer
+from messaging.records import Outgoing, RawRecord
 from notifier.app import create_app
 from notifier.clients import Limits
 from notifier.fakes.gateway import MemoryGateway

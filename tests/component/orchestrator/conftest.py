@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 import pytest_asyncio
 
-from contracts.kafka import Confirming
+from messaging.offset_committer import Confirming
 from orchestrator.adapters.ledger import PostgresLedger
 from orchestrator.intake import Intake
 from orchestrator.ports import Ledger

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from contracts.runs import events as e
 from contracts.runs.outcomes import Refused
+from contracts.runs.run_event import RunEvent
 from orchestrator.adapters.ledger import PostgresLedger
 from orchestrator.ports import Batch, Move, Recorded, RefusedRequest
 from orchestrator.run import Deadline, Due
@@ -19,7 +20,7 @@ ASKED = uuid4()
 
 def recorded(run_id: UUID, version: int, reason: str = "because", cause: UUID | None = None) -> Recorded:
     """Return an event in its place."""
-    event = e.RunEvent(
+    event = RunEvent(
         kind=e.RunPaused.kind,
         run_id=run_id,
         version=version,

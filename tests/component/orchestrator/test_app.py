@@ -12,10 +12,10 @@ import pytest_asyncio
 from starlette.applications import Starlette
 
 from chassis.settings import Settings, load_settings
-from contracts.kafka import Producer
 from contracts.topics import COMMANDS, EVENTS, OUTCOMES, WORK
 from local_stack.embedded_broker import FETCH_WAIT_MS, EmbeddedBroker
 from local_stack.waiting import until
+from messaging.producer import Producer
 from orchestrator.app import create_app
 from support.commanding import approve, executed, outgoing, prepared, start
 from support.orchestrators import Listener

@@ -7,11 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.kafka import Outgoing
 from contracts.runs import commands as c
 from contracts.runs.commands import parse_command
 from contracts.topics import COMMANDS
 from local_stack.waiting import until
+from messaging.records import Outgoing
 from orchestrator.adapters.ledger import PostgresLedger
 from orchestrator.adapters.recorder import AGAIN_SECONDS
 from orchestrator.clock import Clock

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.policy import Step
 from contracts.runs.commands import ExpireLease
+from contracts.runs.config import Step
 from contracts.runs.events import RetryScheduled
 from contracts.runs.outcomes import Accepted
 from contracts.topics import COMMANDS, EVENTS, MAX_EVENT_BYTES, OUTCOMES, WORK

@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from contracts.kafka import KafkaError
 from contracts.runs.commands import Command
 from local_stack.waiting import until
+from messaging.errors import KafkaError
 from orchestrator.adapters.ledger import PostgresLedger
 from orchestrator.ports import LedgerAway
 from support.commanding import Log, Record, approve, executed, prepared, start

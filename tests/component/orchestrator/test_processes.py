@@ -13,13 +13,15 @@ import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from apache_kafka.broker import RealKafka
-from contracts.kafka import Confirming, Producer, log_identity
+from contracts.providers.orders import parse_order
 from contracts.runs.commands import Command
-from contracts.runs.events import RunEvent
+from contracts.runs.run_event import RunEvent
 from contracts.topics import COMMANDS, EVENTS, WORK
-from contracts.work import parse_order
 from local_stack.postgres import Postgres
 from local_stack.waiting import until
+from messaging.admin import log_identity
+from messaging.offset_committer import Confirming
+from messaging.producer import Producer
 from orchestrator.adapters.ledger import PostgresLedger
 from orchestrator.intake import Intake
 from support import mortal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts.work import CallIntent
+from contracts.providers.call import CallIntent
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.providers.base import Audit, Call
 from provider_worker.providers.huggingface import HuggingFaceProvider

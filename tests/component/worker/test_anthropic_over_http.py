@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 
 from component.worker.vendors import hanging_up, nobody_listening, outcome_of
-from contracts.work import CallIntent
+from contracts.providers.call import CallIntent
 from local_stack.ports import free_ports
 from local_stack.processes import Process, Program
 from provider_worker.fakes.anthropic import FakeAnthropic

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from component.worker.listening import Listener, until
 from component.worker.workshop import an_execute_order
-from contracts.work import CallIntent
+from contracts.providers.call import CallIntent
 from provider_worker.executing import Circumstances, execute
 from provider_worker.fakes.anthropic import FakeAnthropic
 from provider_worker.fakes.memory import MemoryShelves

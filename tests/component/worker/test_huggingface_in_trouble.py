@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from component.worker.inferences import KEY, a_call, ask
 from component.worker.vendors import hanging_up, nobody_listening, outcome_of
-from contracts.work import Failure
+from contracts.providers.call import Failure
 from provider_worker.fakes.huggingface import FakeHuggingFace
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.huggingface import HuggingFaceProvider

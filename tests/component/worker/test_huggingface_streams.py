@@ -14,7 +14,7 @@ import pytest_asyncio
 from huggingface_hub import AsyncInferenceClient
 
 from component.worker.listening import Listener, until
-from contracts.work import CallIntent, Spent
+from contracts.providers.call import CallIntent, Spent
 from provider_worker.fakes.huggingface import FakeHuggingFace
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.huggingface import HuggingFaceProvider

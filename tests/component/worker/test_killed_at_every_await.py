@@ -18,8 +18,8 @@ import pytest
 import pytest_asyncio
 
 from component.worker.workshop import KEY, serving
+from contracts.providers.orders import ExecuteOrder
 from contracts.runs import commands as c
-from contracts.work import ExecuteOrder
 from provider_worker.fakes.anthropic import FakeAnthropic
 from provider_worker.fakes.faults import FakeServer
 from provider_worker.fakes.huggingface import FakeHuggingFace

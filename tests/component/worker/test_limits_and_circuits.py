@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from component.worker.workshop import Floor, an_execute_order, serving, worker_on
+from contracts.providers.capabilities import Capabilities
 from contracts.topics import CATALOG
-from contracts.work import Capabilities
 from provider_worker.fakes.openai import FakeOpenAI
 from support.records import records_of
 

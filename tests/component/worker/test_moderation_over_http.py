@@ -17,8 +17,8 @@ from starlette.routing import Route
 from chassis.settings import Settings
 from component.worker.vendors import nobody_listening
 from component.worker.workshop import KEY, a_prepare_order, serving
-from contracts.policy import Signals
-from contracts.work import CallIntent
+from contracts.providers.call import CallIntent
+from contracts.providers.signals import Signals
 from provider_worker.checks.base import Stage, Subject
 from provider_worker.checks.looking import Checks, Watch
 from provider_worker.checks.moderation import MOST_PIECES, PIECE, ModerationCheck, flag_of

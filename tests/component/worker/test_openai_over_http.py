@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from contracts.work import CallIntent
+from contracts.providers.call import CallIntent
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.fakes.openai import FakeOpenAI
 from provider_worker.providers.base import Audit, Call, ProviderError

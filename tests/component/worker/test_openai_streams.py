@@ -13,7 +13,7 @@ import pytest_asyncio
 from openai.lib.streaming.chat import ChatCompletionStreamState
 
 from component.worker.completions import FORMS, KEY, PACE, Notes, a_call, a_payload, ask
-from contracts.work import Spent
+from contracts.providers.call import Spent
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.fakes.openai import FakeOpenAI
 from provider_worker.providers.base import Attachment

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from component.worker.listening import Listener
 from component.worker.predictions import KEY, PACE, Notes
-from contracts.work import Spent
+from contracts.providers.call import Spent
 from provider_worker.fakes.replicate import FakeReplicate
 from provider_worker.fakes.replicate_models import version_of
 from provider_worker.providers.base import ProviderError

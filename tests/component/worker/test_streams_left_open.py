@@ -11,7 +11,7 @@ import pytest
 
 from component.worker.listening import Listener, until
 from component.worker.workshop import serving
-from contracts.work import CallIntent
+from contracts.providers.call import CallIntent
 from provider_worker.fakes.anthropic import FakeAnthropic
 from provider_worker.fakes.faults import FakeServer
 from provider_worker.fakes.huggingface import FakeHuggingFace

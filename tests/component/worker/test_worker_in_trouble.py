@@ -8,7 +8,7 @@ import pytest
 
 from apache_kafka.broker import RealKafka
 from component.worker.workshop import Floor, Workshop, a_prepare_order, an_execute_order, floor_on, worker_on
-from contracts.work import Order
+from contracts.providers.orders import Order
 from local_stack.postgres import Postgres
 from provider_worker.fakes.openai import FakeOpenAI
 from support.kafka import Kafka

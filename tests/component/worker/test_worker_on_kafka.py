@@ -11,9 +11,10 @@ import pytest
 
 from artifacts.store import ArtifactStore, parse_ref
 from component.worker.workshop import KEY, Floor, Workshop, a_prepare_order, an_execute_order
-from contracts.kafka import Outgoing
+from contracts.providers.capabilities import Capabilities
+from contracts.providers.orders import Order
 from contracts.topics import CATALOG, WORK
-from contracts.work import Capabilities, Order
+from messaging.records import Outgoing
 from provider_worker.fakes.openai import FakeOpenAI
 from support.records import records_of
 

@@ -7,7 +7,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
-from contracts.work import Failure
+from contracts.providers.call import Failure
 
 
 def outcome_of(failure: Failure) -> str:

@@ -16,11 +16,13 @@ from aiokafka import AIOKafkaConsumer
 from starlette.applications import Starlette
 
 from chassis.settings import Settings
-from contracts.base import digest
-from contracts.kafka import Outgoing, Producer
+from contracts.json_values import digest
+from contracts.providers.call import CallIntent
+from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
 from contracts.runs.commands import AnyCommand, parse_command
 from contracts.topics import COMMANDS, WORK
-from contracts.work import CallIntent, ExecuteOrder, Order, PrepareOrder
+from messaging.producer import Producer
+from messaging.records import Outgoing
 from provider_worker.app import create_app
 
 HEAR_SECONDS = 60.0

@@ -10,9 +10,10 @@ from pydantic_core import to_json
 from bench.bare.deciding import Decider, Decision, new_id
 from bench.bare.steps import Step
 from bench.bare.template import make_steps
-from contracts.runs.events import CheckpointOpened, RunCompleted, RunEvent
+from contracts.providers.orders import parse_order
+from contracts.runs.events import CheckpointOpened, RunCompleted
 from contracts.runs.outcomes import Accepted, parse_outcome
-from contracts.work import parse_order
+from contracts.runs.run_event import RunEvent
 
 NOW = "2026-03-02T09:00:00.123456Z"
 

@@ -12,6 +12,7 @@ from chaos import laws
 from chaos.laws import Case
 from chaos.stories import BOTH, Answer, Asked, Story
 from contracts.runs import events as e
+from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
 from support import asking
 from support.deciding import Story as Deciding
@@ -175,7 +176,7 @@ def test_a_stall_is_the_longest_time_between_two_effects() -> None:
     assert laws.longest([1.0, 2.0, 7.5, 8.0]) == 5.5
 
 
-def _decision(history: Sequence[e.RunEvent]) -> e.RunEvent:
+def _decision(history: Sequence[RunEvent]) -> RunEvent:
     return next(event for event in history if isinstance(event.data, e.CheckpointApproved))
 
 

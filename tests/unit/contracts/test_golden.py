@@ -10,12 +10,14 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from contracts.base import Message
-from contracts.live import PartialOutput, StopCall
+from contracts.message import Message
+from contracts.providers.call_stream import PartialOutput, StopCall
+from contracts.providers.capabilities import Capabilities
+from contracts.providers.orders import Order, parse_order
 from contracts.runs.commands import AnyCommand, parse_command
-from contracts.runs.events import EVENT_KINDS, RunEvent
+from contracts.runs.events import EVENT_KINDS
 from contracts.runs.outcomes import Outcome, parse_outcome
-from contracts.work import Capabilities, Order, parse_order
+from contracts.runs.run_event import RunEvent
 from support import golden
 from support.samples import samples
 

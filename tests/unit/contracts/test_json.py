@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from contracts.base import MAX_DEPTH, Json, JsonObject, canonical_json, digest, explain
+from contracts.json_values import MAX_DEPTH, Json, JsonObject, canonical_json, digest
+from contracts.message import explain
 
 
 class Holder(BaseModel):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from contracts.policy import Policy
+from contracts.runs.config import Policy
 from contracts.runs.requests import RunInput, RunRequest, WrappedRunInput
 
 TOOL = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts.policy import OnTimeout, Policy, ReviewStep
+from contracts.runs.config import OnTimeout, Policy, ReviewStep
 from contracts.runs.requests import (
     ApproveBody,
     ControlBody,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.work import Capabilities
+from contracts.providers.capabilities import Capabilities
 from gateway.catalog import Catalog, NothingAnnounced, StillAnnouncing
 from support.projecting import Letters, Record
 

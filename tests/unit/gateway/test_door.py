@@ -11,7 +11,7 @@ from hypothesis import given as over
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from contracts.base import MAX_DEPTH
+from contracts.json_values import MAX_DEPTH
 from gateway.door import check_depth, check_media_type, parse_json, read_body, read_json
 from gateway.problems import Problem
 

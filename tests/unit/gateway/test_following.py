@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from uuid import UUID, uuid4
 
-from contracts.live import PartialOutput
+from contracts.providers.call_stream import PartialOutput
 from gateway.arrivals import MOST_SAID
 from gateway.fakes.memory import MemoryTables
 from gateway.folding import run_of

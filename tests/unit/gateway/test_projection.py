@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given as over
 from hypothesis import strategies as st
 
-from contracts.runs.events import RunEvent
-from contracts.runs.headings import Heading
+from contracts.runs.event_header import Heading
+from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
 from gateway.projection import Changes, Known, Standing, Waiting, known_at, project_batch
 from support.asking import (

@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from contracts.base import MAX_DEPTH
-from contracts.kafka import Unavailable
+from contracts.json_values import MAX_DEPTH
 from contracts.runs.commands import ApproveCheckpoint, Decide, EditCheckpoint, RejectCheckpoint, parse_command
 from contracts.runs.outcomes import Accepted, Outcome, Refused
+from messaging.request_reply import Unavailable
 from notifier.decisions import Misunderstood, decide, read_response, to_command
 from notifier.messages import ApprovalResult
 from support.anything import nested

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.kafka import Stretch
+from messaging.consumer import Stretch
 from notifier.adapters.snapshots import GatewayAway
 from notifier.clients import Dropped
 from notifier.feed import Feed, LogBeganAnew

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic_core import to_json
 
-from contracts.policy import Step
-from contracts.runs.events import EVENT_KINDS, RunEvent
-from contracts.runs.headings import OPENED
+from contracts.runs.config import Step
+from contracts.runs.event_header import OPENED
+from contracts.runs.events import EVENT_KINDS
+from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, State, project
 from notifier.heard import Heard, read_checkpoint
 from support.asking import approve, at_payload_review

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.runs.events import RunEvent
-from contracts.runs.headings import ESCALATED, OPENED
+from contracts.runs.event_header import ESCALATED, OPENED
+from contracts.runs.run_event import RunEvent
 from contracts.runs.views import State, project
 from notifier.memory import Known, Memory, after, fold, open_checkpoint
 from support.asking import approve, at_payload_review, completed, executed, pause, resume, time_is_up

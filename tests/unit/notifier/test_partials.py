@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from uuid import UUID
 
-from contracts.live import PartialOutput
+from contracts.providers.call_stream import PartialOutput
 from contracts.topics import PARTIALS
 from notifier.partials import Partials
 from notifier.ring import Passing

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from contracts.policy import HitlConfig, Step
+from contracts.providers.call import Ending, Execution, Failure, Preparation
 from contracts.runs import commands as c
+from contracts.runs.config import HitlConfig, Step
 from contracts.runs.requests import RunRequest
-from contracts.work import Ending, Execution, Failure, Preparation
 from orchestrator.run import fold
 from orchestrator.run.state import WorkKind
 from support import anything

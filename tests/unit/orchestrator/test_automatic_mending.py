@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from contracts.base import digest
-from contracts.policy import Step
+from contracts.json_values import digest
+from contracts.providers.call import Severity
+from contracts.providers.orders import ExecuteOrder
 from contracts.runs import events as e
-from contracts.work import ExecuteOrder, Severity
+from contracts.runs.config import Step
 from support.asking import PAYLOAD, issue, prepared, retry, start
 from support.deciding import given, like
 

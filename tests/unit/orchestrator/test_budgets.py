@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from contracts.policy import Finding, OnTimeout, Policy, Step
+from contracts.providers.orders import ExecuteOrder
+from contracts.providers.signals import Finding
 from contracts.runs import events as e
-from contracts.work import ExecuteOrder
+from contracts.runs.config import OnTimeout, Policy, Step
 from support.asking import (
     GOOD,
     PAYLOAD,

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given as whatever
 from hypothesis import strategies as st
 
-from contracts.policy import Finding, HitlConfig, OnError, OnTimeout, Policy, ReviewStep, Signals, Step
+from contracts.providers.orders import ExecuteOrder, PrepareOrder
+from contracts.providers.signals import Finding, Signals
 from contracts.runs import events as e
-from contracts.work import ExecuteOrder, PrepareOrder
+from contracts.runs.config import HitlConfig, OnError, OnTimeout, Policy, ReviewStep, Step
 from orchestrator.run import Pass, Pause, review
 from support import anything
 from support.asking import GOOD, PAYLOAD, approve, edit, executed, failed, prepared, reject, retry, start, time_is_up

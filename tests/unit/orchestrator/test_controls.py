@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from contracts.base import digest
-from contracts.policy import Step
+from contracts.json_values import digest
 from contracts.runs import events as e
+from contracts.runs.config import Step
 from support.asking import (
     AT,
     PAYLOAD,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.base import digest
-from contracts.policy import Policy, Step
+from contracts.json_values import digest
 from contracts.runs import events as e
+from contracts.runs.config import Policy, Step
 from support.asking import (
     PAYLOAD,
     approve,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.policy import Step
+from contracts.providers.call import catalog_schema
+from contracts.providers.orders import PrepareOrder
 from contracts.runs import events as e
-from contracts.work import PrepareOrder, catalog_schema
+from contracts.runs.config import Step
 from orchestrator.run.advance import INTENT_SCHEMA
 from support.asking import (
     CAPABILITIES,

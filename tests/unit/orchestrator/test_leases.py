@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.policy import Step
+from contracts.providers.orders import ExecuteOrder
 from contracts.runs import commands as c
 from contracts.runs import events as e
-from contracts.work import ExecuteOrder
+from contracts.runs.config import Step
 from orchestrator.run.working import DOUBT_SECONDS
 from support.asking import (
     again,

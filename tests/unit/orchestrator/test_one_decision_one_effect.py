@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from contracts.base import MAX_DEPTH
-from contracts.policy import Step
+from contracts.json_values import MAX_DEPTH
 from contracts.runs import events as e
+from contracts.runs.config import Step
 from support.asking import (
     AT,
     again,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 
-from contracts.base import digest
+from contracts.json_values import digest
 from orchestrator.run.patch import diff, merge_patch
 from support.anything import json_objects, json_values
 

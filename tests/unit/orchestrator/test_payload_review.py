@@ -5,10 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from contracts.base import digest
-from contracts.policy import Signals, Step
+from contracts.json_values import digest
+from contracts.providers.call import Severity
+from contracts.providers.orders import ExecuteOrder
+from contracts.providers.signals import Signals
 from contracts.runs import events as e
-from contracts.work import ExecuteOrder, Severity
+from contracts.runs.config import Step
 from support.asking import (
     GOOD,
     PAYLOAD,

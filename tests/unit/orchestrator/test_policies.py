@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from contracts.policy import HitlConfig, OnError, Policy, ReviewStep, ReviewThresholds, Signals, Step
+from contracts.providers.signals import Signals
 from contracts.runs import events as e
+from contracts.runs.config import HitlConfig, OnError, Policy, ReviewStep, ReviewThresholds, Step
 from orchestrator.run import Pass, Pause, review
 from support.asking import GOOD, approve, executed, issue, prepared, start
 from support.deciding import Story, given, like

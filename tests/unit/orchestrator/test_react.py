@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from contracts.providers.orders import ExecuteOrder, PrepareOrder
 from contracts.runs import commands as c
 from contracts.runs import events as e
-from contracts.work import ExecuteOrder, PrepareOrder
 from orchestrator.run import Deadline, deadline, react
 from support.asking import (
     approve,

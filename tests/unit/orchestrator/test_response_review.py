@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from contracts.base import digest
-from contracts.policy import Signals, Step
+from contracts.json_values import digest
+from contracts.providers.orders import ExecuteOrder
+from contracts.providers.signals import Signals
 from contracts.runs import events as e
-from contracts.work import ExecuteOrder
+from contracts.runs.config import Step
 from support.asking import (
     PAYLOAD,
     RESPONSE,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.policy import Step
+from contracts.providers.orders import ExecuteOrder
 from contracts.runs import events as e
-from contracts.work import ExecuteOrder
+from contracts.runs.config import Step
 from support.asking import (
     approve,
     at_payload_review,

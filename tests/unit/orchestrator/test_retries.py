@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from contracts.policy import Step
+from contracts.providers.orders import ExecuteOrder
 from contracts.runs import events as e
-from contracts.work import ExecuteOrder
+from contracts.runs.config import Step
 from orchestrator.run.advance import BACKOFF_MOST_SECONDS
 from support.asking import (
     PAYLOAD,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.policy import Policy, Reason, Step
-from contracts.routing import Candidate, Considered, Routing
+from contracts.providers.orders import PrepareOrder
+from contracts.providers.routing import Candidate, Considered, Routing
+from contracts.providers.signals import Reason
 from contracts.runs import events as e
-from contracts.work import PrepareOrder
+from contracts.runs.config import Policy, Step
 from support.asking import PAYLOAD, approve, back_off_ends, failed, lease_ends, note_call, prepared, retry, start
 from support.deciding import Ask, Story, given, like
 

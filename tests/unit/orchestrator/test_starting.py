@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import get_args
 from uuid import UUID
 
+from contracts.providers.call import Execution, Failure, Preparation
+from contracts.providers.orders import PrepareOrder
 from contracts.runs import commands as c
 from contracts.runs import events as e
-from contracts.work import Execution, Failure, Preparation, PrepareOrder
 from support.asking import start
 from support.deciding import MORNING, RUN_ID, Ask, Story, given, like
 

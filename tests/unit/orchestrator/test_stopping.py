@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
+from contracts.providers.call import Ending, Spent
 from contracts.runs import events as e
-from contracts.work import Ending, Spent
 from support.asking import (
     at_payload_review,
     calling,

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.base import digest
-from contracts.policy import OnTimeout, Step
+from contracts.json_values import digest
 from contracts.runs import commands as c
 from contracts.runs import events as e
+from contracts.runs.config import OnTimeout, Step
 from support.asking import (
     AT,
     PAYLOAD,

@@ -8,8 +8,9 @@ from typing import Any
 from uuid import uuid4
 
 from chassis.settings import Settings
-from contracts.base import digest
-from contracts.work import CallIntent, ExecuteOrder, PrepareOrder
+from contracts.json_values import digest
+from contracts.providers.call import CallIntent
+from contracts.providers.orders import ExecuteOrder, PrepareOrder
 from provider_worker.executing import execute
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.preparing import Preparing

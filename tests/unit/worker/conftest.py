@@ -9,8 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.base import digest
-from contracts.work import CallIntent, ExecuteOrder, PrepareOrder
+from contracts.json_values import digest
+from contracts.providers.call import CallIntent
+from contracts.providers.orders import ExecuteOrder, PrepareOrder
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.limits.booking import Rule
 from provider_worker.providers.registry import Registry

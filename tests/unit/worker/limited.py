@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from contracts.kafka import Handed
+from contracts.providers.call import Failure
+from contracts.providers.orders import Order
 from contracts.runs.commands import RecordFailure
-from contracts.work import Failure, Order
+from messaging.offset_committer import Handed
 from provider_worker.carrying import Means
 from provider_worker.fakes.bookings import MemoryBookings
 from provider_worker.fakes.memory import MemoryClaims, MemoryPost, MemoryShelves

@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from chassis.routes import RouteRule, Routes
-from contracts.work import Failure, Preparation
+from contracts.providers.call import Failure, Preparation
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.limits.circuits import Circuits
 from provider_worker.preparing import Preparing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts.work import CallIntent
+from contracts.providers.call import CallIntent
 
 
 def an_intent(provider: str, model: str, operation: str = "text", **given: Any) -> CallIntent:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from contracts.providers.call import Execution, Failure, Preparation
+from contracts.providers.orders import ExecuteOrder, PrepareOrder
 from contracts.runs.commands import RecordFailure, parse_command
 from contracts.topics import COMMANDS, MAX_RECORD_BYTES
-from contracts.work import ExecuteOrder, Execution, Failure, Preparation, PrepareOrder
 from provider_worker.answers import executed, failed, prepared, still_at_it, to_record
 from provider_worker.orders import Seen, read_order
 

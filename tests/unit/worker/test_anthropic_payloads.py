@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contracts.work import CallIntent, Severity
+from contracts.providers.call import CallIntent, Severity
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.providers.anthropic import AnthropicProvider
 from provider_worker.providers.anthropic.files import with_files

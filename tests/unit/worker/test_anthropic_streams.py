@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from contracts.work import Spent
+from contracts.providers.call import Spent
 from provider_worker.providers.anthropic.prices import spent
 from provider_worker.providers.anthropic.streaming import Event, read_stream
 from provider_worker.providers.base import ProviderError

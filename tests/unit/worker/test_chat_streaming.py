@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.work import Failure
+from contracts.providers.call import Failure
 from provider_worker.fakes.chat_events import script_of
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.chat.auditing import audit_chat

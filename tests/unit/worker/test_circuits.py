@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.work import Failure
+from contracts.providers.call import Failure
 from provider_worker.limits.circuit import Sign, Terms
 from provider_worker.limits.circuits import Circuits, sign_of
 from provider_worker.providers.base import ProviderError

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from contracts.work import ExecuteOrder, Execution
+from contracts.providers.call import Execution
+from contracts.providers.orders import ExecuteOrder
 from provider_worker.executing import INLINE_BYTES, execute
 from provider_worker.fakes.memory import MemoryArtifacts, MemoryShelves
 from provider_worker.ports import StorageUnavailable

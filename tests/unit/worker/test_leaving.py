@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from contracts.providers.orders import ExecuteOrder, parse_order
 from contracts.topics import WORK
-from contracts.work import ExecuteOrder, parse_order
 from provider_worker.limits.booking import Rule
 from provider_worker.limits.pacing import LEASE_SECONDS, Pace
 from unit.worker.limited import ONE_AT_ONCE, Bench

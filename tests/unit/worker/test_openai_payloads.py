@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts.work import CallIntent, Severity
+from contracts.providers.call import CallIntent, Severity
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.providers.base import Attachment, ProviderError
 from provider_worker.providers.chat.files import with_files

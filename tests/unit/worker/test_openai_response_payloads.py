@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts.work import CallIntent
+from contracts.providers.call import CallIntent
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.providers.base import Attachment, ProviderError
 from provider_worker.providers.openai import OpenAIProvider

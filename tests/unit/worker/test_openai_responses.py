@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contracts.work import Failure
+from contracts.providers.call import Failure
 from provider_worker.providers.base import ProviderError, note_nowhere
 from provider_worker.providers.openai.responses.auditing import audit_response
 from provider_worker.providers.openai.responses.streaming import gather_response

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.kafka import KafkaError, Outgoing
-from contracts.live import PartialOutput
+from contracts.providers.call_stream import PartialOutput
+from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import RecordExecution
 from contracts.topics import PARTIALS
-from contracts.work import ExecuteOrder
+from messaging.errors import KafkaError
+from messaging.records import Outgoing
 from provider_worker.calling import Calls
 from provider_worker.fakes.memory import MemoryClaims, MemoryPost, MemoryShelves
 from provider_worker.partials import MOST_WAITING, Partials

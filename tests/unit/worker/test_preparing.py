@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from jsonschema_rs import Draft202012Validator
 
-from contracts.work import Preparation, PrepareOrder
+from contracts.providers.call import Preparation
+from contracts.providers.orders import PrepareOrder
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.preparing import Preparing
 from provider_worker.providers.base import ProviderError

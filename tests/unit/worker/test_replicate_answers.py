@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts.work import Failure
+from contracts.providers.call import Failure
 from provider_worker.fakes.replicate_models import MIXER, WRITER
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.pricing import PriceTable

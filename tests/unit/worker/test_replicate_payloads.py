@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from chassis.settings import Settings
-from contracts.work import CallIntent, PrepareOrder, Severity
+from contracts.providers.call import CallIntent, Severity
+from contracts.providers.orders import PrepareOrder
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.preparing import Preparing
 from provider_worker.providers.base import Attachment, Call, ProviderError

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chassis.routes import RouteRule
 from chassis.settings import SettingsError
-from contracts.work import CallIntent
+from contracts.providers.call import CallIntent
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.registry import Registry
 from provider_worker.routing.choosing import fitting

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.routes import Option, RouteRule
-from contracts.policy import Reason
-from contracts.routing import Candidate
+from contracts.providers.routing import Candidate
+from contracts.providers.signals import Reason
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.limits.circuit import Terms
 from provider_worker.limits.circuits import Circuits

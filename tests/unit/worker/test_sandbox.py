@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from contracts.work import CallIntent, Severity
+from contracts.providers.call import CallIntent, Severity
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.providers.base import Attachment, Audit, Call, ProviderError
 from provider_worker.providers.sandbox import SandboxProvider

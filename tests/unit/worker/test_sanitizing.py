@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.base import canonical_json, check_json
+from contracts.json_values import canonical_json, check_json
 from provider_worker.sanitizing import HIDDEN, MAX_LEVELS, Sanitizer, is_too_deep
 
 ANY_TEXT = st.text(st.characters())

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from contracts.kafka import KafkaError, Outgoing, Producer
+from messaging.errors import KafkaError
+from messaging.producer import Producer
+from messaging.records import Outgoing
 from provider_worker.sending import Outbox
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from contracts.live import StopCall
+from contracts.providers.call import Ending, Spent
+from contracts.providers.call_stream import StopCall
+from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import FromWorker, RecordExecution, RecordStop
-from contracts.work import Ending, ExecuteOrder, Spent
 from provider_worker.calling import Calls
 from provider_worker.fakes.memory import MemoryClaims, MemoryPost, MemoryShelves
 from provider_worker.providers.base import Answer, Call, ProviderError

@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from contracts.kafka import KafkaError, Outgoing
-from contracts.live import StopCall
+from contracts.providers.call import Ending, Failure
+from contracts.providers.call_stream import StopCall
+from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import ExtendLease, RecordExecution, RecordStop
-from contracts.work import Ending, ExecuteOrder, Failure
+from messaging.errors import KafkaError
+from messaging.records import Outgoing
 from provider_worker.fakes.memory import MemoryPost
 from provider_worker.limits.booking import Rule
 from provider_worker.limits.pacing import Pace

@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from contracts.providers.call import Failure
+from contracts.providers.capabilities import Capabilities
+from contracts.providers.orders import ExecuteOrder
 from contracts.topics import CATALOG
-from contracts.work import Capabilities, ExecuteOrder, Failure
 from provider_worker.catalog import announce
 from provider_worker.limits.booking import Rule
 from provider_worker.limits.circuit import Terms

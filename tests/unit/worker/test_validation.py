@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts.work import Severity
+from contracts.providers.call import Severity
 from provider_worker.providers.validation import (
     MAX_ISSUES,
     PayloadSchema,

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from contracts.kafka import Handed
+from contracts.providers.orders import Order
 from contracts.topics import WORK
-from contracts.work import Order
+from messaging.offset_committer import Handed
 from provider_worker.carrying import Means
 from provider_worker.fakes.memory import MemoryClaims, MemoryPost, MemoryShelves
 from provider_worker.providers.base import Answer, Audit, Call

@@ -7,10 +7,11 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import Field, TypeAdapter
 
-from contracts.base import ID_NAMESPACE, Identifier, JsonObject, Message, Sha256, Text, Timestamp
+from contracts.json_values import JsonObject
+from contracts.message import ID_NAMESPACE, Identifier, Message, Sha256, Text, Timestamp
+from contracts.providers.call import Ending, Execution, Failure, Preparation, Spent
 from contracts.runs.requests import RunRequest
 from contracts.topics import OUTCOMES
-from contracts.work import Ending, Execution, Failure, Preparation, Spent
 
 _NAMESPACE = uuid5(NAMESPACE_URL, f"{ID_NAMESPACE}:command")
 

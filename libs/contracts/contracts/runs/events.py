@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 from uuid import UUID
 
-from pydantic import Field, SerializeAsAny, ValidatorFunctionWrapHandler, field_validator, model_serializer
-from pydantic_core import to_json
-from pydantic_core.core_schema import ValidationInfo
+from pydantic import Field, model_serializer
 
-from contracts.base import ComposedObject, Message, Timestamp
-from contracts.policy import OnTimeout, Reason, Step
-from contracts.routing import Candidate
+from contracts.json_values import ComposedObject
+from contracts.message import Message, Timestamp
+from contracts.providers.call import Ending, Execution, Failure, Issue, Preparation, Spent
+from contracts.providers.routing import Candidate
+from contracts.providers.signals import Reason
+from contracts.runs.config import OnTimeout, Step
 from contracts.runs.requests import RunRequest
-from contracts.work import Ending, Execution, Failure, Issue, Preparation, Spent
 
 
 class Event(Message):
-    """The facts of one event, without its place in the run (see `RunEvent`)."""
+    """The facts of one event, without its place in the run (see `run_event`)."""
 
     kind: ClassVar[str]
 
@@ -266,46 +266,3 @@ def _kinds(root: type[Event]) -> dict[str, type[Event]]:
 
 EVENT_KINDS = {kind: event for kind, event in _kinds(Event).items() if event is not UnknownEvent}
 """Every kind of event, by its stable name."""
-
-
-class RunEvent(Message):
-    """One record of `run.events`: an event in its place. (run_id, version) names it."""
-
-    kind: str
-    run_id: UUID
-    version: int
-    at: Timestamp
-    tenant: str
-    user_id: str | None
-    session_id: str | None
-    actor: str
-    cause: UUID
-    request_sha256: str | None = None
-    data: SerializeAsAny[Event]
-
-    @field_validator("data", mode="wrap")
-    @classmethod
-    def _by_kind(cls, data: Any, _: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Event:
-        if isinstance(data, Event):
-            return data
-        known = EVENT_KINDS.get(info.data.get("kind", ""))
-        return known.model_validate(data) if known else UnknownEvent(facts=data)
-
-    @classmethod
-    def parse(cls, body: bytes) -> Self:
-        """Read one record, of a known kind or not. Raises pydantic.ValidationError."""
-        return cls.model_validate_json(body)
-
-    def to_bytes(self) -> bytes:
-        """Return the record's value: stored, published and shown as the same bytes."""
-        return to_json(self)
-
-    def headers(self) -> list[tuple[str, bytes]]:
-        """Return what readers filter by, so that nobody parses a value to skip it."""
-        return [
-            ("kind", self.kind.encode()),
-            ("tenant", self.tenant.encode()),
-            ("user_id", (self.user_id or "").encode()),
-            ("session_id", (self.session_id or "").encode()),
-            ("content-type", b"application/json"),
-        ]

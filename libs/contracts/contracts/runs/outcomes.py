@@ -7,7 +7,8 @@ from uuid import UUID
 
 from pydantic import Field, TypeAdapter
 
-from contracts.base import ComposedObject, Message
+from contracts.json_values import ComposedObject
+from contracts.message import Message
 from contracts.runs.views import RunView
 
 

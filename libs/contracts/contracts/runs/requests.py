@@ -7,9 +7,10 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from contracts.base import Identifier, JsonObject, Message, Sha256, Text
-from contracts.policy import HitlConfig
-from contracts.work import CallIntent
+from contracts.json_values import JsonObject
+from contracts.message import Identifier, Message, Sha256, Text
+from contracts.providers.call import CallIntent
+from contracts.runs.config import HitlConfig
 
 Prompt = Annotated[str, StringConstraints(min_length=1)]
 ArtifactRef = Annotated[str, StringConstraints(pattern=r"^artifact:sha256:[0-9a-f]{64}$")]

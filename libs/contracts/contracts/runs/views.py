@@ -12,10 +12,13 @@ from uuid import UUID
 
 from pydantic import Field
 
-from contracts.base import ComposedObject, JsonObject, Message, Timestamp
-from contracts.policy import Reason, Step
+from contracts.json_values import ComposedObject, JsonObject
+from contracts.message import Message, Timestamp
+from contracts.providers.call import Cost, Issue
+from contracts.providers.signals import Reason
 from contracts.runs import events as e
-from contracts.work import Cost, Issue
+from contracts.runs.config import Step
+from contracts.runs.run_event import RunEvent
 
 
 class State(StrEnum):
@@ -97,7 +100,7 @@ class RunView(Message):
         return self.state in TERMINAL
 
 
-def project(view: RunView | None, record: e.RunEvent) -> RunView:
+def project(view: RunView | None, record: RunEvent) -> RunView:
     """Return the view after `record`. Never refuses: what is recorded has happened."""
     if view is None:
         view = _begin(record)
@@ -111,7 +114,7 @@ def project(view: RunView | None, record: e.RunEvent) -> RunView:
     return view.changed(changes)
 
 
-def _begin(record: e.RunEvent) -> RunView:
+def _begin(record: RunEvent) -> RunView:
     return RunView(
         run_id=record.run_id,
         state=State.CREATED,
@@ -126,7 +129,7 @@ def _begin(record: e.RunEvent) -> RunView:
     )
 
 
-def _changes(view: RunView, event: e.Event, record: e.RunEvent) -> dict[str, Any]:
+def _changes(view: RunView, event: e.Event, record: RunEvent) -> dict[str, Any]:
     match event:  # what happens in every run comes first: each case that is not it costs
         case e.CheckpointOpened():
             return _opened(event, record.at)
@@ -201,7 +204,7 @@ def _opened(event: e.CheckpointOpened, at: datetime) -> dict[str, Any]:
 Decided = e.CheckpointApproved | e.CheckpointEdited | e.CheckpointRejected | e.RunRetried
 
 
-def approval_of(event: Decided, view: RunView, record: e.RunEvent) -> Approval:
+def approval_of(event: Decided, view: RunView, record: RunEvent) -> Approval:
     """Return a decision as it is shown, from the event that recorded it and the view before it."""
     checkpoint = view.checkpoint
     step, seen = (checkpoint.step, checkpoint.subject_sha256) if checkpoint else (Step.ERROR_REVIEW, "")

@@ -11,8 +11,8 @@ from uuid import UUID
 
 import asyncpg
 
-from contracts.record import events_of, record_sql
-from contracts.runs.headings import Heading
+from contracts.ledger_schema import events_of, record_sql
+from contracts.runs.event_header import Heading
 from gateway.adapters.database import Dedicated, translated
 from gateway.adapters.views import named_queries
 from gateway.ports import Away

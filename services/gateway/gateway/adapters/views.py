@@ -12,8 +12,8 @@ from uuid import UUID
 
 import asyncpg
 
-from contracts.record import events_of
-from contracts.runs.headings import Heading
+from contracts.ledger_schema import events_of
+from contracts.runs.event_header import Heading
 from contracts.runs.views import TERMINAL
 from gateway.adapters.database import Database
 from gateway.folding import fold, run_of

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
 from artifacts.store import Artifact, ArtifactStore
-from contracts.base import Identifier
+from contracts.message import Identifier
 from gateway.adapters.database import Database
 from gateway.api import caller
 from gateway.api.parameters import NoParameters, Parameters

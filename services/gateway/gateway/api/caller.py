@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 from starlette.requests import Request
 
-from contracts.base import ID_NAMESPACE
+from contracts.message import ID_NAMESPACE
 from contracts.runs.commands import command_id
 from gateway.issues import issue, pointer
 from gateway.problems import Problem, invalid

@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
-from contracts.live import PartialOutput, PushedPartialOutput
+from contracts.providers.call_stream import PartialOutput, PushedPartialOutput
 from gateway.api import caller
 from gateway.api.parameters import NoParameters
 from gateway.api.responses import problems

@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from contracts.base import Identifier
-from contracts.policy import Step
+from contracts.message import Identifier
+from contracts.runs.config import Step
 from contracts.runs.views import State
 from gateway.cursors import MalformedCursor, read_cursor
 from gateway.ports import Place

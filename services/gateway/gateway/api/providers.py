@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-from contracts.work import Capabilities
+from contracts.providers.capabilities import Capabilities
 from gateway.api.parameters import NoParameters
 from gateway.api.responses import problems
 from gateway.catalog import Catalog

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-from contracts.runs.events import RunEvent
+from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView
 from gateway.api import caller
 from gateway.api.parameters import ApprovalFilters, AtVersion, HistoryRange, RunFilters

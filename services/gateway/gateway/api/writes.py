@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from contracts.base import digest
+from contracts.json_values import digest
 from contracts.runs.commands import CONTROLS, DECISIONS, StartRun
 from contracts.runs.requests import ApproveBody, ControlBody, EditBody, RejectBody
 from gateway.api import caller

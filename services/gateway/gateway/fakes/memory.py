@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
-from contracts.runs.headings import Heading
+from contracts.runs.event_header import Heading
 from gateway.folding import fold, run_of
 from gateway.ports import Away, Page, Place, Run, StepEvent, Unfit
 from gateway.projection import Changes, Decision, Known, Standing, known_at

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from contracts.runs.events import RunEvent
+from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
 
 

@@ -12,8 +12,8 @@ from uuid import UUID
 
 from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
 
-from contracts.record import decision_of, events_of
-from contracts.runs.events import RunEvent
+from contracts.ledger_schema import decision_of, events_of
+from contracts.runs.run_event import RunEvent
 from orchestrator.ports import Recorded
 
 

@@ -1,4 +1,4 @@
--- What the ledger holds beside the record (`contracts/record.sql`), made in the same transaction.
+-- What the ledger holds beside the record (`contracts/ledger_schema.sql`), made in the same transaction.
 
 -- Refused commands leave no event; delivered again, they get the same answer from here.
 CREATE TABLE IF NOT EXISTS ledger.refusals (

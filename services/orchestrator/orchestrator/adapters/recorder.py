@@ -18,7 +18,7 @@ from uuid import UUID
 import psycopg
 from eventsourcing.persistence import AggregateRecorder, Notification, StoredEvent
 
-from contracts.record import record_sql
+from contracts.ledger_schema import record_sql
 from contracts.runs.outcomes import Refused
 from orchestrator.adapters.writing import write
 from orchestrator.ports import Fenced, LedgerAway, RefusedRequest

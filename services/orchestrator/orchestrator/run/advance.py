@@ -8,10 +8,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import NAMESPACE_URL, uuid5
 
-from contracts.base import ID_NAMESPACE, JsonObject, digest
-from contracts.policy import OnError, OnUncertain, Reason, Step
+from contracts.json_values import JsonObject, digest
+from contracts.message import ID_NAMESPACE
+from contracts.providers.call import CallIntent, Issue, Preparation, Severity
+from contracts.providers.signals import Reason
 from contracts.runs import events as e
-from contracts.work import CallIntent, Issue, Preparation, Severity
+from contracts.runs.config import OnError, OnUncertain, Step
 from orchestrator.run.failing import fall_back, is_uncertain
 from orchestrator.run.patch import diff, merge_patch
 from orchestrator.run.review import Pass, Pause, review

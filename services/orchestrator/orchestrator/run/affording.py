@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts.policy import COST_CHECK, Finding, Step
+from contracts.providers.signals import COST_CHECK, Finding
 from contracts.runs import events as e
+from contracts.runs.config import Step
 from orchestrator.run.failing import HELD_BACK
 from orchestrator.run.state import Run
 

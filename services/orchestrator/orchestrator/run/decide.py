@@ -7,6 +7,7 @@ from typing import assert_never
 
 from contracts.runs import commands as c
 from contracts.runs import events as e
+from contracts.runs.run_event import RunEvent
 from orchestrator.run.errors import (
     IdempotencyKeyReused,
     NotAllowed,
@@ -20,7 +21,7 @@ from orchestrator.run.story import Story
 from orchestrator.run.working import fall_due, record
 
 
-def decide(command: c.AnyCommand, run: Run | None) -> tuple[e.RunEvent, ...]:
+def decide(command: c.AnyCommand, run: Run | None) -> tuple[RunEvent, ...]:
     """Return what `command` makes happen, or nothing if it has taken effect before. Raises Refusal."""
     return tuple(unfold(command, run).events)
 

@@ -20,8 +20,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from contracts.providers.call import Issue
 from contracts.runs.views import Approval, RunView
-from contracts.work import Issue
 
 
 class Refusal(Exception):

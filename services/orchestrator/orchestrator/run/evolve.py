@@ -6,23 +6,24 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from contracts.policy import Step
+from contracts.providers.call import CallIntent
 from contracts.runs import events as e
+from contracts.runs.config import Step
+from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
-from contracts.work import CallIntent
 from orchestrator.run.affording import held_back
 from orchestrator.run.failing import is_answer
 from orchestrator.run.state import Answered, Failed, Noted, Run, Work, WorkKind
 
 
-def fold(records: Iterable[e.RunEvent], run: Run | None = None) -> Run | None:
+def fold(records: Iterable[RunEvent], run: Run | None = None) -> Run | None:
     """Return the run that `records` lead to, from `run` on or from nothing."""
     for record in records:
         run = evolve(run, record)
     return run
 
 
-def evolve(run: Run | None, record: e.RunEvent) -> Run:
+def evolve(run: Run | None, record: RunEvent) -> Run:
     """Return the run after `record`."""
     view = project(run.view if run else None, record)
     if run is None:
@@ -35,13 +36,13 @@ def evolve(run: Run | None, record: e.RunEvent) -> Run:
     return run.changed(view=view, answered=answered, **changes)
 
 
-def _begin(record: e.RunEvent, view: RunView) -> Run:
+def _begin(record: RunEvent, view: RunView) -> Run:
     started = record.data
     assert isinstance(started, e.RunStarted), "a history begins with run-started"
     return Run(view=view, request=started.request, tenant=record.tenant, intent=started.request.intent())
 
 
-def _changes(run: Run, event: e.Event, record: e.RunEvent) -> dict[str, Any]:
+def _changes(run: Run, event: e.Event, record: RunEvent) -> dict[str, Any]:
     match event:  # what happens in every run comes first: each case that is not it costs
         case e.CheckpointOpened():
             return {"work": None}
@@ -103,7 +104,7 @@ def _of_work(run: Run, event: e.Event) -> dict[str, Any]:
     return {}
 
 
-def _left_behind(run: Run, record: e.RunEvent) -> Work | None:
+def _left_behind(run: Run, record: RunEvent) -> Work | None:
     """Return the call that goes on though nobody waits for it: in a worker's hands, or known to a provider whose answer was not heard."""
     if run.work is not None and run.work.is_running_call:
         return run.work

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contracts.policy import Reason
-from contracts.routing import Candidate
+from contracts.providers.call import Failure
+from contracts.providers.routing import Candidate
+from contracts.providers.signals import Reason
 from contracts.runs import events as e
-from contracts.work import Failure
 from orchestrator.run.state import Failed, Run, WorkKind
 
 _OF_THE_ACCOUNT = frozenset({"auth_failed", "quota_exceeded", "forbidden", "provider_unconfigured", "not_found"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from contracts.base import canonical_json
+from contracts.json_values import canonical_json
 from contracts.runs.events import Change
 
 MISSING = object()

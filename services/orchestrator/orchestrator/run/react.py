@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from contracts.live import StopCall
-from contracts.policy import Step
+from contracts.providers.call_stream import StopCall
+from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
 from contracts.runs import commands as c
 from contracts.runs import events as e
-from contracts.work import ExecuteOrder, Order, PrepareOrder
+from contracts.runs.config import Step
 from orchestrator.run.state import Run, Work, WorkKind
 
 

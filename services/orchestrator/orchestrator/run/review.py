@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
-from contracts.policy import HitlConfig, Policy, Reason, Signals, Step
+from contracts.providers.signals import Reason, Signals
+from contracts.runs.config import HitlConfig, Policy, Step
 
 
 @dataclass(frozen=True, slots=True)

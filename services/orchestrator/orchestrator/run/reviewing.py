@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from contracts.base import JsonObject, digest
-from contracts.policy import OnTimeout, Step
+from contracts.json_values import JsonObject, digest
+from contracts.providers.call import Issue
 from contracts.runs import commands as c
 from contracts.runs import events as e
+from contracts.runs.config import OnTimeout, Step
 from contracts.runs.views import Checkpoint
-from contracts.work import Issue
 from orchestrator.run.advance import (
     INTENT_SCHEMA,
     error_of,

@@ -9,11 +9,12 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from contracts.policy import COST_CHECK, HitlConfig, Step
-from contracts.routing import Candidate
+from contracts.providers.call import CallIntent, Execution, Failure, Issue, Preparation
+from contracts.providers.routing import Candidate
+from contracts.providers.signals import COST_CHECK
+from contracts.runs.config import HitlConfig, Step
 from contracts.runs.requests import RunRequest
 from contracts.runs.views import Approval, RunView
-from contracts.work import CallIntent, Execution, Failure, Issue, Preparation
 
 
 class WorkKind(StrEnum):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import assert_never
 
+from contracts.providers.call import Ending, Spent
 from contracts.runs import commands as c
 from contracts.runs import events as e
-from contracts.work import Ending, Spent
 from orchestrator.run.errors import StaleWork
 from orchestrator.run.state import Run, Work
 from orchestrator.run.story import Story

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from contracts.runs import commands as c
 from contracts.runs import events as e
+from contracts.runs.run_event import RunEvent
 from orchestrator.run.advance import next_event
 from orchestrator.run.errors import RunNotFound
 from orchestrator.run.evolve import evolve
@@ -18,7 +19,7 @@ class Story:
     def __init__(self, command: c.AnyCommand, run: Run | None) -> None:
         self._command = command
         self._run = run
-        self.events: list[e.RunEvent] = []
+        self.events: list[RunEvent] = []
 
     @property
     def run(self) -> Run:
@@ -45,7 +46,7 @@ class Story:
     def _tell(self, event: e.Event, actor: str) -> None:
         command, run = self._command, self._run
         owner = command.request if isinstance(command, c.StartRun) else self.run.request
-        record = e.RunEvent.of(
+        record = RunEvent.of(
             kind=event.kind,
             run_id=command.run_id,
             version=run.version + 1 if run else 1,

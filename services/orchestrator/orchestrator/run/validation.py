@@ -7,7 +7,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from contracts.work import Issue
+from contracts.providers.call import Issue
 from orchestrator.run.patch import LONGEST_PATH, member
 
 MOST = 20

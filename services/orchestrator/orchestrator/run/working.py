@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import assert_never
 
+from contracts.providers.call import Failure
 from contracts.runs import commands as c
 from contracts.runs import events as e
-from contracts.work import Failure
 from orchestrator.run.advance import (
     order_call,
     order_preparation,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contracts.live import StopCall
-from contracts.work import ExecuteOrder
+from contracts.providers.call_stream import StopCall
+from contracts.providers.orders import ExecuteOrder
 from provider_worker.adapters import queries
 from provider_worker.adapters.postgres import Pool, speaking
 

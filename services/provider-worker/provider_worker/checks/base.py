@@ -16,8 +16,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chassis.settings import Settings, SettingsError
-from contracts.base import explain
-from contracts.policy import Finding
+from contracts.message import explain
+from contracts.providers.signals import Finding
 from provider_worker.checks.budgets import Spending
 
 CHECKS_SETTING = "SAYSO_CHECKS"

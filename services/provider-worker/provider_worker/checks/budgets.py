@@ -16,7 +16,7 @@ from uuid import UUID
 from pydantic import Field, ValidationError
 
 from chassis.settings import Settings, SettingsError
-from contracts.base import Message, explain
+from contracts.message import Message, explain
 
 SETTING = "SAYSO_BUDGETS"
 

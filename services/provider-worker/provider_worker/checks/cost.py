@@ -15,9 +15,10 @@ from typing import Any, Self
 import structlog
 
 from chassis.settings import Settings
-from contracts.live import StopCall
-from contracts.policy import COST_CHECK, Finding
-from contracts.work import ExecuteOrder, Execution, Failure, Order
+from contracts.providers.call import Execution, Failure
+from contracts.providers.call_stream import StopCall
+from contracts.providers.orders import ExecuteOrder, Order
+from contracts.providers.signals import COST_CHECK, Finding
 from provider_worker.checks.base import Check, Options, Stage, Subject, read_options
 from provider_worker.checks.budgets import Account, Budgets, Shortfall, Spending, read_budgets
 from provider_worker.ports import StorageUnavailable

@@ -14,8 +14,9 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from contracts.policy import Finding, Signals
-from contracts.work import CallIntent, ExecuteOrder, Failure, Issue, Order, PrepareOrder
+from contracts.providers.call import CallIntent, Failure, Issue
+from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
+from contracts.providers.signals import Finding, Signals
 from provider_worker.checks.base import Check, Stage, Subject
 from provider_worker.checks.budgets import Budgets, Spending
 from provider_worker.checks.cost import CostCheck

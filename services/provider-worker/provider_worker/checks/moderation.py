@@ -11,7 +11,7 @@ from typing import Any, Self
 from pydantic import SecretStr
 
 from chassis.settings import Settings, SettingsError
-from contracts.policy import Finding
+from contracts.providers.signals import Finding
 from provider_worker.checks.base import CHECKS_SETTING, Check, Options, Subject, read_options
 from provider_worker.checks.texts import joined
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Protocol, Self
 from pydantic import Field
 
 from chassis.settings import Settings, SettingsError
-from contracts.policy import Finding
+from contracts.providers.signals import Finding
 from provider_worker.checks.base import CHECKS_SETTING, Check, Options, Subject, read_options
 from provider_worker.checks.texts import texts
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from chassis.settings import Settings, SettingsError
-from contracts.policy import COST_CHECK
+from contracts.providers.signals import COST_CHECK
 from provider_worker.checks.base import CHECKS_SETTING, Check, Options, Stage, read_options
 from provider_worker.checks.cost import CostCheck
 from provider_worker.checks.looking import Checks, Watch

@@ -7,11 +7,11 @@ import hashlib
 from collections.abc import Sequence
 
 from artifacts.store import Artifact
-from contracts.kafka import Outgoing
-from contracts.live import StopCall
+from contracts.providers.call_stream import StopCall
+from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import FromWorker, parse_command
 from contracts.topics import COMMANDS
-from contracts.work import ExecuteOrder
+from messaging.records import Outgoing
 from provider_worker.orders import Key, key_of
 from provider_worker.ports import StorageUnavailable
 

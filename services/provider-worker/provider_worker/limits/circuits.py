@@ -10,7 +10,7 @@ from functools import partial
 
 import structlog
 
-from contracts.work import Failure
+from contracts.providers.call import Failure
 from provider_worker import metrics
 from provider_worker.limits.circuit import Circuit, Closed, Sign, State, Terms, begun, ended, state_of, wait_of
 from provider_worker.providers.base import ProviderError

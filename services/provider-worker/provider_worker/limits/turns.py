@@ -8,8 +8,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
+from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import FromWorker, RecordExecution
-from contracts.work import ExecuteOrder
 from provider_worker import metrics
 from provider_worker.limits.booking import Bookings, Rule
 from provider_worker.limits.circuit import Sign

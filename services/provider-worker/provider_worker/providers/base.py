@@ -13,8 +13,9 @@ from decimal import Decimal
 from typing import Any, ClassVar, Self
 
 from chassis.settings import Settings
-from contracts.policy import Signals
-from contracts.work import CallIntent, Capabilities, Failure, Issue, Severity, Spent
+from contracts.providers.call import CallIntent, Failure, Issue, Severity, Spent
+from contracts.providers.capabilities import Capabilities
+from contracts.providers.signals import Signals
 from provider_worker.ports import Artifacts
 from provider_worker.providers.progress import Progress, Unfinished
 from provider_worker.providers.validation import PayloadSchema

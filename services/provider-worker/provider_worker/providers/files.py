@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from artifacts.store import Artifact
-from contracts.work import Failure, Issue
+from contracts.providers.call import Failure, Issue
 from provider_worker.ports import Artifacts
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.validation import pointer

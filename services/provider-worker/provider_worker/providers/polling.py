@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.work import Failure
+from contracts.providers.call import Failure
 from provider_worker.providers.base import ProviderError
 
 GROWTH = 1.5

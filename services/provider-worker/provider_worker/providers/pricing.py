@@ -14,7 +14,7 @@ from typing import Any, Self
 from pydantic import TypeAdapter, ValidationError
 
 from chassis.settings import SettingsError
-from contracts.base import explain
+from contracts.message import explain
 
 Prices = Mapping[str, Decimal]
 """By kind of thing that is paid for, such as `input` tokens; in US dollars, per million where it is tokens."""

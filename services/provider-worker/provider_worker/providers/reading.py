@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from contracts.work import Failure
+from contracts.providers.call import Failure
 from provider_worker.providers.validation import UnusableSchema, compile_schema
 
 ENDED, CUT, FILTERED, REFUSED = 1.0, 0.6, 0.3, 0.1

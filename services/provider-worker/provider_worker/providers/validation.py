@@ -12,8 +12,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from contracts.base import check_json
-from contracts.work import Issue, Severity
+from contracts.json_values import check_json
+from contracts.providers.call import Issue, Severity
 
 MAX_ISSUES = 50
 """More than this nobody reads, and a hostile payload could fill a record with them."""

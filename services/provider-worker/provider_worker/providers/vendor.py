@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 import structlog
 
 from chassis.settings import Settings
-from contracts.work import Capabilities, Failure, ModelInfo
+from contracts.providers.call import Failure
+from contracts.providers.capabilities import Capabilities, ModelInfo
 from provider_worker.providers.base import AIProvider, ProviderError
 from provider_worker.providers.http.limits import Limits
 from provider_worker.providers.pricing import PriceTable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from contracts.work import Failure
+from contracts.providers.call import Failure
 
 _UNSURE = re.compile(r" ?The call may have happened\.")
 

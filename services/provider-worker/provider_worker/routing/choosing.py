@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from chassis.routes import Option, RouteRule, When
-from contracts.policy import Reason
-from contracts.routing import Candidate, Considered, Routing
-from contracts.work import CallIntent
+from contracts.providers.call import CallIntent
+from contracts.providers.routing import Candidate, Considered, Routing
+from contracts.providers.signals import Reason
 
 CIRCUIT_OPEN = "circuit_open"
 """The one obstacle that passes by itself: rather than nobody, who has it is chosen."""

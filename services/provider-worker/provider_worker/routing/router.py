@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from chassis.routes import Option, RouteRule, Rules
 from chassis.settings import SettingsError
-from contracts.policy import Reason
-from contracts.routing import Candidate
-from contracts.work import CallIntent, Capabilities, Failure, Issue, ModelInfo, PrepareOrder, Severity
+from contracts.providers.call import CallIntent, Failure, Issue, Severity
+from contracts.providers.capabilities import Capabilities, ModelInfo
+from contracts.providers.orders import PrepareOrder
+from contracts.providers.routing import Candidate
+from contracts.providers.signals import Reason
 from provider_worker.drafting import Draft
 from provider_worker.failures import failure_of
 from provider_worker.limits.circuits import Circuits

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from contracts.live import StopCall
-from contracts.work import Execution, Failure, Spent
+from contracts.providers.call import Execution, Failure, Spent
+from contracts.providers.call_stream import StopCall
 from provider_worker.calling import Calls
 from provider_worker.checks.budgets import Shortfall
 from provider_worker.checks.looking import Checks

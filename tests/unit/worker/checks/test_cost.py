@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from contracts.work import PrepareOrder
+from contracts.providers.orders import PrepareOrder
 from provider_worker.checks.looking import Checks
 from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.preparing import Preparing

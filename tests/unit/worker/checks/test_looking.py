@@ -10,8 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from chassis.settings import Settings
-from contracts.policy import Finding, Signals
-from contracts.work import ExecuteOrder, Execution, PrepareOrder
+from contracts.providers.call import Execution
+from contracts.providers.orders import ExecuteOrder, PrepareOrder
+from contracts.providers.signals import Finding, Signals
 from provider_worker.checks.base import Check, Stage, Subject
 from provider_worker.checks.looking import Checks, Watch
 from provider_worker.executing import Circumstances, execute

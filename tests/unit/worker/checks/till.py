@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from contracts.work import ExecuteOrder, Execution, Spent
+from contracts.providers.call import Execution, Spent
+from contracts.providers.orders import ExecuteOrder
 from provider_worker.checks.base import Subject
 from provider_worker.checks.budgets import Budgets
 from provider_worker.checks.cost import CostCheck

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.policy import Signals
-from contracts.work import Failure
+from contracts.providers.call import Failure
+from contracts.providers.signals import Signals
 from provider_worker.providers.anthropic.payloads import TOOL, asked_schema
 from provider_worker.providers.anthropic.prices import cost_of
 from provider_worker.providers.base import Audit, ProviderError

@@ -12,7 +12,7 @@ from typing import Any
 import anthropic
 import httpx2
 
-from contracts.work import Failure
+from contracts.providers.call import Failure
 from provider_worker.providers.anthropic.streaming import Event
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.bounding import PLAIN, SECONDS, bound_by

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contracts.work import CallIntent
+from contracts.providers.call import CallIntent
 from provider_worker.providers.anthropic.files import block_of
 from provider_worker.providers.anthropic.rules import takes_force
 from provider_worker.providers.base import Attachment

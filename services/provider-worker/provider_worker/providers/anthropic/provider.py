@@ -11,7 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from contracts.work import CallIntent, Issue, ModelInfo, Spent
+from contracts.providers.call import CallIntent, Issue, Spent
+from contracts.providers.capabilities import ModelInfo
 from provider_worker.providers.anthropic.auditing import audit_message
 from provider_worker.providers.anthropic.files import with_files
 from provider_worker.providers.anthropic.payloads import JSON, OPERATIONS, TEXT, build, payload_schema

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from contracts.work import Issue, Severity
+from contracts.providers.call import Issue, Severity
 from provider_worker.providers.validation import at, not_taken, pointer
 
 _FIFTH = re.compile(r"\bclaude-(fable|mythos|[a-z]+-([5-9]|\d\d))\b")

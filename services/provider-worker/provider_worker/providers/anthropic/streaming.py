@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
-from contracts.work import Failure
+from contracts.providers.call import Failure
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.failures import half_heard, malformed_event, of_event, unended
 from provider_worker.providers.progress import Progress

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from contracts.work import Spent
+from contracts.providers.call import Spent
 from provider_worker.providers.pricing import CHARACTERS_OF_A_TOKEN, MILLION, PriceTable, count
 from provider_worker.providers.progress import Unfinished
 

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Collection, Mapping
 
-from contracts.work import Failure
+from contracts.providers.call import Failure
 
 MAX_RESPONSE_BYTES = 20 * 1024 * 1024
 

@@ -10,8 +10,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.policy import Signals
-from contracts.work import Failure
+from contracts.providers.call import Failure
+from contracts.providers.signals import Signals
 from provider_worker.providers.base import Audit, ProviderError
 from provider_worker.providers.chat.auditing import audit_chat
 from provider_worker.providers.pricing import PriceTable

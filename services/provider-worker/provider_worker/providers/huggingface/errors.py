@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 from huggingface_hub.errors import InferenceTimeoutError
 
-from contracts.work import Failure
+from contracts.providers.call import Failure
 from provider_worker.providers.http.bodies import parse_refusal
 from provider_worker.providers.http.failures import ResponseTooLarge, of_connection, of_size, of_status
 from provider_worker.providers.huggingface.limits import rate_limit

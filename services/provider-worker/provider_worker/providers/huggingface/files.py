@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.work import Failure
+from contracts.providers.call import Failure
 from provider_worker.ports import Artifacts
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.files import image_type

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contracts.work import CallIntent, Failure
+from contracts.providers.call import CallIntent, Failure
 from provider_worker.providers.base import Attachment, ProviderError
 from provider_worker.providers.chat.payloads import CHATS, JSON, chat_body, json_format, part_of, streamed
 from provider_worker.providers.files import unsupported

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.work import Issue
+from contracts.providers.call import Issue
 
 CLASSIFIER = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
 """Knows the labels that it was trained on."""

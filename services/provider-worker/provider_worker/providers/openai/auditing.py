@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.policy import Signals
-from contracts.work import Failure
+from contracts.providers.call import Failure
+from contracts.providers.signals import Signals
 from provider_worker.providers.base import Audit, ProviderError
 from provider_worker.providers.chat.prices import cost_of
 from provider_worker.providers.pricing import PriceTable

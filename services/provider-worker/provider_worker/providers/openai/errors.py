@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import httpx2
 import openai
 
-from contracts.work import Failure
+from contracts.providers.call import Failure
 from provider_worker.providers.http.failures import ResponseTooLarge, of_connection, of_event, of_size, of_status
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contracts.work import CallIntent, Failure, Issue
+from contracts.providers.call import CallIntent, Failure, Issue
 from provider_worker.providers.base import Attachment, ProviderError
 from provider_worker.providers.chat.payloads import (
     CHATS,

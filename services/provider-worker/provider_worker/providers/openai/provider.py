@@ -12,7 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from contracts.work import CallIntent, Issue, ModelInfo, Spent
+from contracts.providers.call import CallIntent, Issue, Spent
+from contracts.providers.capabilities import ModelInfo
 from provider_worker.providers.base import Answer, Attachment, Audit, Call, ProviderError
 from provider_worker.providers.chat.auditing import audit_chat
 from provider_worker.providers.chat.files import with_files

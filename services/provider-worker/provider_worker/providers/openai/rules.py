@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.work import Issue
+from contracts.providers.call import Issue
 from provider_worker.providers.validation import at, not_taken
 
 _REASONING = re.compile(r"^(o\d|gpt-(5|6))")

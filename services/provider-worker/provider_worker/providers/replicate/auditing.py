@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from contracts.policy import Signals
-from contracts.work import Failure
+from contracts.providers.call import Failure
+from contracts.providers.signals import Signals
 from provider_worker.providers.base import Audit, ProviderError
 from provider_worker.providers.files import PREFIX
 from provider_worker.providers.reading import TEXT

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.work import Failure, Issue
+from contracts.providers.call import Failure, Issue
 from provider_worker.providers.http.bodies import parse_refusal
 from provider_worker.providers.http.failures import of_status
 from provider_worker.providers.validation import MAX_ISSUES, at, pointer

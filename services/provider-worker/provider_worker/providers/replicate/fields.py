@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from contracts.work import CallIntent
+from contracts.providers.call import CallIntent
 from provider_worker.providers.base import Attachment
 from provider_worker.providers.files import unsupported
 

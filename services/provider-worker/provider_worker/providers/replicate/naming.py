@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.work import Failure, Issue
+from contracts.providers.call import Failure, Issue
 from provider_worker.providers.base import ProviderError
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from contracts.work import Spent
+from contracts.providers.call import Spent
 from provider_worker.providers.pricing import MILLION, Prices, PriceTable
 from provider_worker.providers.replicate.naming import of_payload
 

@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from contracts.work import CallIntent, Issue, ModelInfo, Severity, Spent
+from contracts.providers.call import CallIntent, Issue, Severity, Spent
+from contracts.providers.capabilities import ModelInfo
 from provider_worker.providers.base import Answer, Attachment, Audit, Call, ProviderError
 from provider_worker.providers.polling import Pace
 from provider_worker.providers.progress import Unfinished

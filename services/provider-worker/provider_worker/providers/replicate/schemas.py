@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.base import MAX_SAFE_INTEGER
+from contracts.json_values import MAX_SAFE_INTEGER
 from provider_worker.providers.replicate.naming import Reference
 from provider_worker.providers.validation import at, body_schema
 

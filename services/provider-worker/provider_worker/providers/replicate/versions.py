@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from contracts.work import Failure, Issue
+from contracts.providers.call import Failure, Issue
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.replicate.naming import Reference, of_payload, parse
 from provider_worker.providers.replicate.schemas import (

@@ -13,8 +13,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contracts.policy import Signals
-from contracts.work import Failure
+from contracts.providers.call import Failure
+from contracts.providers.signals import Signals
 from provider_worker.ports import Artifacts
 from provider_worker.providers.base import Audit, ProviderError
 from provider_worker.providers.sandbox.parameters import IMAGE, JSON

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.work import Failure
+from contracts.providers.call import Failure
 from provider_worker.providers.base import ProviderError
 
 DEFAULT_RETRY_AFTER = 1.0

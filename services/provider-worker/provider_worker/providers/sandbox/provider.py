@@ -12,8 +12,9 @@ from decimal import Decimal
 from typing import Any, ClassVar, Self
 
 from chassis.settings import Settings
-from contracts.policy import Signals
-from contracts.work import CallIntent, Capabilities, Failure, Issue, ModelInfo, Spent
+from contracts.providers.call import CallIntent, Failure, Issue, Spent
+from contracts.providers.capabilities import Capabilities, ModelInfo
+from contracts.providers.signals import Signals
 from provider_worker.providers.base import AIProvider, Answer, Attachment, Audit, Call, ProviderError
 from provider_worker.providers.progress import Progress, Unfinished
 from provider_worker.providers.sandbox import answering, faults

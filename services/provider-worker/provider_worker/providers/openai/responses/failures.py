@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.work import Failure
+from contracts.providers.call import Failure
 from provider_worker.providers.http.failures import of_event
 from provider_worker.providers.watching import Work
 

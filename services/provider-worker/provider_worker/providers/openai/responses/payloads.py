@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contracts.work import CallIntent
+from contracts.providers.call import CallIntent
 from provider_worker.providers.chat.payloads import JSON, JSON_HINT, TEXT, json_format
 from provider_worker.providers.openai.responses.minutes import takes_minutes
 from provider_worker.providers.openai.responses.wording import format_of, input_of, members_of, part_of

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
-from contracts.work import Failure
+from contracts.providers.call import Failure
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.failures import half_heard, of_event, unended
 from provider_worker.providers.openai.responses.failures import of_end

@@ -1,0 +1,57 @@
+"""Tasks beside a service. One that fails ends the process."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+_log = structlog.get_logger(__name__)
+
+
+class Background:
+    """Tasks that belong to a service. One that fails ends the process: there is no half-working state to reason about."""
+
+    def __init__(self, on_failure: Callable[[], None] | None = None) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._on_failure = on_failure or (lambda: signal.raise_signal(signal.SIGTERM))
+        self._stopping: list[Callable[[], None]] = []
+        self.failure: BaseException | None = None
+
+    def on_stop(self, call: Callable[[], None]) -> None:
+        """Let `call` be called when a stop is asked for, before open requests are waited for: endless ones end by it."""
+        self._stopping.append(call)
+
+    def stopping(self) -> None:
+        """Tell that a stop is asked for."""
+        for call in self._stopping:
+            call()
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run `work` beside the service until `stop`."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def fail(self, error: BaseException) -> None:
+        """End the process because of `error`."""
+        if self.failure is None:
+            self.failure = error
+            _log.error("ending", reason=str(error) or type(error).__name__, error=type(error).__name__)
+            self._on_failure()
+
+    async def stop(self) -> None:
+        """Cancel all tasks and wait for their end."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("task failed", task=task.get_name(), exc_info=error)
+            self.fail(error)

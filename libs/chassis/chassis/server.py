@@ -1,0 +1,100 @@
+"""Running a service as a process: one application, a clean stop, an honest exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import socket
+from collections.abc import Callable
+from typing import NoReturn
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+
+from chassis.background import Background
+from chassis.logs import configure_logs
+from chassis.settings import Settings, SettingsError, exit_with, load_settings
+
+STOP_SECONDS = 8
+"""How long open requests may take to end once a stop was asked for."""
+
+_log = structlog.get_logger(__name__)
+
+
+class _Server(uvicorn.Server):
+    """Tells the service of its stop before it waits for what is open."""
+
+    background: Background | None = None
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.background is not None:
+            self.background.stopping()
+        await super().shutdown(sockets)
+
+
+def serve(
+    service: str,
+    create_app: Callable[[Settings], Starlette],
+    port_of: Callable[[Settings], int],
+    websocket: type[asyncio.Protocol] | None = None,
+    http: type[asyncio.Protocol] | None = None,
+) -> None:
+    """Run `service` until SIGINT or SIGTERM. Exits with 1 and one line when it cannot start or a background task failed.
+
+    `websocket` and `http` are the protocols of its connections, if uvicorn's own are not enough.
+    """
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        exit_with(error)
+    configure_logs(service, settings.log_level, settings.log_format)
+    port = port_of(settings)
+    listening = _listen(service, settings.host, port)
+    try:
+        app = create_app(settings)
+    except SettingsError as error:
+        exit_with(error)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        http=http or "auto",
+        ws=websocket or "auto",
+        ws_max_size=settings.max_body_bytes,
+        ws_per_message_deflate=False,  # compressing costs half as much again as all else that pushing a message costs
+        server_header=False,
+    )
+    # What lives from here on was made by wiring and stays: collections need not walk it, nor come often.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 50, 100)
+    _log.warning("authentication is off: whoever reaches this address decides", address=f"{settings.host}:{port}")
+    server = _Server(config)
+    server.background = background = getattr(app.state, "background", None)
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, _end)
+    with contextlib.suppress(SystemExit):
+        server.run(sockets=[listening])
+    if not server.started or (background is not None and background.failure is not None):
+        raise SystemExit(1)
+
+
+def _end(*_: object) -> NoReturn:
+    # Uvicorn raises the signal that it stopped for once more in the end; a stop that was asked for is no failure.
+    raise SystemExit(0)
+
+
+def _listen(service: str, host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        raise SystemExit(f"sayso: {service}: cannot listen on {host}:{port}: {error.strerror}") from None
+    listening.set_inheritable(True)
+    return listening

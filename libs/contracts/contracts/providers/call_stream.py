@@ -1,0 +1,59 @@
+"""What is said of a call while it runs: partial output, for people who watch, and the wish that it stop. None of it is stored."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from contracts.message import Message
+
+
+class _AboutCall(Message):
+    run_id: UUID
+    tenant: str
+    work_id: str
+    attempt: Annotated[int, Field(ge=1)]
+
+
+class PartialOutput(_AboutCall):
+    """A piece of the text that a call has produced so far. `offset` counts the characters before it.
+
+    Pieces may be lost: whoever sees a gap waits for the answer, which is an event.
+    """
+
+    kind: Literal["partial-output.v1"] = "partial-output.v1"
+    user_id: str | None = None
+    session_id: str | None = None
+    offset: Annotated[int, Field(ge=0)]
+    text: str
+
+    def to_push(self) -> bytes:
+        """Return the message that watchers get."""
+        pushed = PushedPartialOutput.model_construct(**self.model_dump(include={*PushedPartialOutput.model_fields}))
+        return pushed.model_dump_json().encode()
+
+
+class PushedPartialOutput(Message):
+    """A piece of what a running call says, as watchers get it, over WebSocket and SSE."""
+
+    type: Literal["HITL_PARTIAL_OUTPUT"] = "HITL_PARTIAL_OUTPUT"
+    run_id: UUID
+    work_id: str
+    attempt: int
+    offset: int
+    text: str
+
+
+class StopCall(_AboutCall):
+    """The run is over: whoever makes this call ends it, and says what was spent.
+
+    `provider_call_id` is the provider's id of it where one was noted; then the provider is asked to stop even if no worker runs it.
+    """
+
+    kind: Literal["stop-call.v1"] = "stop-call.v1"
+    provider: str
+    operation: str
+    model: str | None = None
+    provider_call_id: str | None = None

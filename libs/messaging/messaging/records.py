@@ -1,0 +1,30 @@
+"""Kafka records as plain data: one to send, one as it came. Imports nothing of Kafka's clients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+_JSON = [("content-type", b"application/json")]
+
+
+class Outgoing(NamedTuple):
+    """A record to send. Without `partition` its key chooses one, as every Kafka client would."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = _JSON
+    partition: int | None = None
+
+
+@runtime_checkable  # FastStream makes a validator of every handler's signature, used or not
+class RawRecord(Protocol):
+    """One record as Kafka holds it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]

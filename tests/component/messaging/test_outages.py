@@ -1,0 +1,95 @@
+"""Kafka goes and comes back: who asks is told in time, and nobody has to be started again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from uuid import uuid4
+
+import pytest
+from aiokafka.errors import KafkaTimeoutError
+
+from apache_kafka.broker import RealKafka
+from contracts.runs.commands import Command, parse_command
+from contracts.runs.outcomes import Refused
+from contracts.topics import COMMANDS
+from local_stack.waiting import until
+from messaging.consumer import create_broker
+from messaging.errors import KafkaError
+from messaging.producer import Producer
+from messaging.records import Outgoing
+from messaging.request_reply import Desk, Unavailable
+from orchestrator.taking import outcome_records
+from support.commanding import cancel
+from support.orchestrators import Listener
+
+
+async def test_kafka_away_is_said_in_time_and_over_when_it_is_back(mortal_kafka: RealKafka) -> None:
+    """An asker is told within its wait; what was taken arrives in the end, what could not be taken is said; then all works again."""
+    producer = Producer(mortal_kafka.bootstrap, "test", give_up_seconds=1)
+    broker = create_broker(mortal_kafka.bootstrap, "test")
+    desk = Desk(broker, producer, 25)
+    await producer.start()
+    await broker.start()
+    await desk.listening()
+    await asyncio.gather(*await producer.send_all(answer(cancel(uuid4()), desk)))
+    mortal_kafka.kill()
+    try:
+        async with asyncio.timeout(5):
+            asked = await asyncio.gather(*(desk.ask(cancel(uuid4()), 0.5) for _ in range(5)), return_exceptions=True)
+        assert [type(error) for error in asked] == [Unavailable] * 5
+        sending = [asyncio.create_task(producer.send(*answer(cancel(uuid4()), desk))) for _ in range(5)]
+        await asyncio.wait(sending, timeout=20, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        await mortal_kafka.start()
+    ended = await asyncio.wait_for(asyncio.gather(*sending, return_exceptions=True), 20)
+    assert None in ended, "what was taken arrives"
+    assert all(isinstance(error, KafkaError) for error in ended if error is not None)
+    for _ in range(3):
+        await until(lambda: is_sent(producer, answer(cancel(uuid4()), desk)), 20, "a record is sent")
+    command = cancel(uuid4())
+    asking = asyncio.create_task(desk.ask(command, 20))
+    await until(lambda: is_sent(producer, answer(command, desk)), 20, "the answer is sent")
+    assert isinstance(await asking, Refused)
+    await broker.stop()
+    await producer.stop()
+
+
+async def test_whoever_waited_for_a_broker_that_hung_is_served_when_it_goes_on(mortal_kafka: RealKafka) -> None:
+    """Its connections stay open and nobody answers; then everybody's record arrives, once and in order, however many waited."""
+    producer = Producer(mortal_kafka.bootstrap, "test", give_up_seconds=30)
+    await producer.start()
+    async with Listener(mortal_kafka.bootstrap, COMMANDS.dead) as listener:
+        await producer.send(numbered(-1))
+        mortal_kafka.pause()
+        try:
+            sending = [asyncio.create_task(producer.send(numbered(number))) for number in range(100)]
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(4):
+                    await asyncio.gather(*map(asyncio.shield, sending))
+        finally:
+            mortal_kafka.resume()
+        await asyncio.wait_for(asyncio.gather(*sending), 20)
+        await until(lambda: len(listener.heard) >= 101, 10, "all records arrive")
+    assert [record.value for record in listener.heard] == [b"%d" % number for number in range(-1, 100)]
+    await producer.stop()
+
+
+def numbered(number: int) -> Outgoing:
+    """Return a record that nobody handles."""
+    return Outgoing(COMMANDS.dead, b"k", b"%d" % number, [], 0)
+
+
+def answer(command: Command, desk: Desk) -> list[Outgoing]:
+    """Return the outcome of a command as the orchestrator sends it."""
+    asked = parse_command(command.model_copy(update={"reply_to": desk.partition}).model_dump_json().encode())
+    said = Refused(command_id=command.command_id, run_id=command.run_id, code="not_allowed", message="no")
+    return list(outcome_records(asked, said))
+
+
+async def is_sent(producer: Producer, outgoing: list[Outgoing]) -> bool:
+    """Send once; tell whether Kafka took it. Fails on anything but a lack of time."""
+    with contextlib.suppress(KafkaTimeoutError):
+        await producer.send(*outgoing)
+        return True
+    return False
