@@ -11,7 +11,7 @@ from chaos.stories import Asked, Story
 from contracts.runs import events as e
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
-from orchestrator.run import fold
+from orchestrator.runs import fold
 from support.invariants import check_history, check_run
 
 LAWS = {

@@ -11,7 +11,7 @@ from contracts.providers.signals import Signals
 from contracts.runs import commands as c
 from contracts.runs.config import HitlConfig, Policy, Step
 from contracts.runs.requests import RunRequest
-from orchestrator.run.state import WorkKind
+from orchestrator.runs.state import WorkKind
 from support.deciding import Ask, Story, given
 
 PAYLOAD: dict[str, Any] = {"prompt": "a red bicycle", "temperature": 0.5, "tags": ["a", "b"], "size": {"w": 1, "h": 2}}

@@ -18,8 +18,8 @@ from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView
-from orchestrator.run import Deadline, Refusal, Run, command_of, decide, react
-from orchestrator.run.state import Work
+from orchestrator.runs import Deadline, Refusal, Run, command_of, decide, react
+from orchestrator.runs.state import Work
 from support import invariants
 
 RUN_ID = UUID(int=0xC0)

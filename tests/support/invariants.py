@@ -15,8 +15,8 @@ from contracts.runs.config import Step
 from contracts.runs.outcomes import Accepted, Refused, parse_outcome
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, State, project
-from orchestrator.run import Deadline, Refusal, Run, command_of, evolve, react
-from orchestrator.run.state import WorkKind
+from orchestrator.runs import Deadline, Refusal, Run, command_of, evolve, react
+from orchestrator.runs.state import WorkKind
 
 API_CODES = frozenset(
     {

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from chassis.background import Background
 from chassis.health import Health
 from chassis.settings import Settings
-from orchestrator.running import Running
+from orchestrator.service import Running
 
 
 def create_app(settings: Settings) -> Starlette:

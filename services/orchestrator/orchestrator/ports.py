@@ -11,7 +11,7 @@ from uuid import UUID
 from contracts.runs.outcomes import Refused
 from contracts.runs.run_event import RunEvent
 from messaging.records import Outgoing
-from orchestrator.run.react import Deadline
+from orchestrator.runs.react import Deadline
 
 
 class LedgerAway(Exception):

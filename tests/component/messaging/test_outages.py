@@ -19,7 +19,7 @@ from messaging.errors import KafkaError
 from messaging.producer import Producer
 from messaging.records import Outgoing
 from messaging.request_reply import Desk, Unavailable
-from orchestrator.taking import outcome_records
+from orchestrator.intake.command_batch import outcome_records
 from support.commanding import cancel
 from support.orchestrators import Listener
 

@@ -14,7 +14,7 @@ from contracts.topics import COMMANDS, OUTCOMES
 from messaging.producer import Producer
 from messaging.records import Outgoing
 from messaging.request_reply import Desk
-from orchestrator.taking import outcome_records
+from orchestrator.intake.command_batch import outcome_records
 from support.commanding import cancel
 
 from .conftest import MakeDesk, MakeReader

@@ -25,7 +25,7 @@ from notifier.app import create_app
 from notifier.clients import Limits
 from notifier.fakes.gateway import MemoryGateway
 from notifier.writing import JoiningWebSocket
-from orchestrator.taking import outcome_records
+from orchestrator.intake.command_batch import outcome_records
 from support.client import Watching, until
 
 

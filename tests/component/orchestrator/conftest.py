@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from messaging.offset_committer import Confirming
-from orchestrator.adapters.ledger import PostgresLedger
-from orchestrator.intake import Intake
+from orchestrator.adapters.postgres.ledger import PostgresLedger
+from orchestrator.intake.intake import Intake
 from orchestrator.ports import Ledger
 from support.commanding import Record
 from support.ledgers import TABLES, execute

@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 from contracts.runs import events as e
 from contracts.runs.outcomes import Refused
 from contracts.runs.run_event import RunEvent
-from orchestrator.adapters.ledger import PostgresLedger
+from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.ports import Batch, Move, Recorded, RefusedRequest
-from orchestrator.run import Deadline, Due
+from orchestrator.runs import Deadline, Due
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 ASKED = uuid4()

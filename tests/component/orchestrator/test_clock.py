@@ -12,11 +12,11 @@ from contracts.runs.commands import parse_command
 from contracts.topics import COMMANDS
 from local_stack.waiting import until
 from messaging.records import Outgoing
-from orchestrator.adapters.ledger import PostgresLedger
-from orchestrator.adapters.recorder import AGAIN_SECONDS
-from orchestrator.clock import Clock
+from orchestrator.adapters.postgres.ledger import PostgresLedger
+from orchestrator.adapters.postgres.statements import AGAIN_SECONDS
+from orchestrator.jobs.deadline_scheduler import Clock
 from orchestrator.ports import LedgerAway
-from orchestrator.run import Deadline
+from orchestrator.runs import Deadline
 from support.commanding import Log, Record, failed, prepared, start
 from support.ledgers import dump, execute
 from support.publishing import MemoryPublisher, Publications

@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 
 from contracts.runs.outcomes import Refused
 from contracts.topics import COMMANDS
-from orchestrator.adapters.ledger import PostgresLedger
-from orchestrator.forgetting import AT_ONCE, REMEMBERED, forget
+from orchestrator.adapters.postgres.ledger import PostgresLedger
+from orchestrator.jobs.retention import AT_ONCE, REMEMBERED, forget
 from orchestrator.ports import Batch, Move, RefusedRequest
 from support.commanding import Log, approve, start
 from support.ledgers import execute

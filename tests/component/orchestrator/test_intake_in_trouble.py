@@ -11,7 +11,7 @@ import pytest
 from contracts.runs.commands import Command
 from local_stack.waiting import until
 from messaging.errors import KafkaError
-from orchestrator.adapters.ledger import PostgresLedger
+from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.ports import LedgerAway
 from support.commanding import Log, Record, approve, executed, prepared, start
 from support.ledgers import Cable, WaveringLedger, dump

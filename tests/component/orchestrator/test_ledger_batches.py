@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from component.orchestrator.entries import ASKED, NOW, due, recorded, refusal, write
-from orchestrator.adapters.ledger import PostgresLedger
+from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.ports import Batch, Fenced, LedgerAway, Move, Recorded
-from orchestrator.run import Deadline
+from orchestrator.runs import Deadline
 from support.ledgers import dump
 
 from .conftest import MakeLedger

@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from component.orchestrator.entries import NOW, due, write
-from orchestrator.adapters.ledger import PostgresLedger
-from orchestrator.adapters.recorder import AGAIN_SECONDS
-from orchestrator.run import Deadline
+from orchestrator.adapters.postgres.ledger import PostgresLedger
+from orchestrator.adapters.postgres.statements import AGAIN_SECONDS
+from orchestrator.runs import Deadline
 from support.ledgers import execute
 
 from .conftest import MakeLedger

@@ -11,7 +11,7 @@ import pytest
 from component.orchestrator.entries import NOW, due, recorded, refusal, write
 from local_stack.postgres import Postgres
 from local_stack.waiting import until
-from orchestrator.adapters.ledger import PostgresLedger
+from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.ports import Batch, Fenced, LedgerAway, Move
 from support.ledgers import Cable, dump
 

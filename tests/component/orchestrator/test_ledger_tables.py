@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 
 from component.orchestrator.entries import ASKED, recorded, refusal, write
-from orchestrator.adapters.ledger import PostgresLedger
+from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.ports import LedgerAway
-from orchestrator.run import Due, command_of
+from orchestrator.runs import Due, command_of
 from support.ledgers import dump, execute
 
 from .conftest import LOG, MakeLedger

@@ -22,8 +22,8 @@ from local_stack.waiting import until
 from messaging.admin import log_identity
 from messaging.offset_committer import Confirming
 from messaging.producer import Producer
-from orchestrator.adapters.ledger import PostgresLedger
-from orchestrator.intake import Intake
+from orchestrator.adapters.postgres.ledger import PostgresLedger
+from orchestrator.intake.intake import Intake
 from support import mortal
 from support.commanding import Log, outgoing, prepared, start
 from support.ledgers import execute

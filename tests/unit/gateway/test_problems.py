@@ -9,7 +9,7 @@ import pytest
 
 from contracts.runs.outcomes import Refused
 from gateway.problems import Problem, document, invalid, refused, unavailable
-from orchestrator.run.errors import Refusal
+from orchestrator.runs.refusals import Refusal
 
 
 def refusal(code: str, **details: object) -> Refused:

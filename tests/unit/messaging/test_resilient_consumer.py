@@ -15,7 +15,7 @@ from contracts.runs.events import EVENT_KINDS, UnknownEvent
 from contracts.runs.outcomes import parse_outcome
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import project
-from orchestrator.run import evolve
+from orchestrator.runs import evolve
 from support import golden
 from support.asking import at_payload_review
 from support.samples import samples

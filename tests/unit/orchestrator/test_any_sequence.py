@@ -18,8 +18,8 @@ from contracts.providers.call import Ending, Execution, Failure, Preparation
 from contracts.runs import commands as c
 from contracts.runs.config import HitlConfig, Step
 from contracts.runs.requests import RunRequest
-from orchestrator.run import fold
-from orchestrator.run.state import WorkKind
+from orchestrator.runs import fold
+from orchestrator.runs.state import WorkKind
 from support import anything
 from support.asking import again, approve, edit, executed, failed, prepared, reject, resume, retry
 from support.deciding import RUN_ID, Ask, Outcome, Story, given

@@ -13,7 +13,7 @@ from contracts.providers.orders import ExecuteOrder, PrepareOrder
 from contracts.providers.signals import Finding, Signals
 from contracts.runs import events as e
 from contracts.runs.config import HitlConfig, OnError, OnTimeout, Policy, ReviewStep, Step
-from orchestrator.run import Pass, Pause, review
+from orchestrator.runs import Pass, Pause, review
 from support import anything
 from support.asking import GOOD, PAYLOAD, approve, edit, executed, failed, prepared, reject, retry, start, time_is_up
 from support.deciding import Story, given, like

@@ -10,7 +10,7 @@ from contracts.providers.orders import ExecuteOrder
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.config import Step
-from orchestrator.run.working import DOUBT_SECONDS
+from orchestrator.runs.work import DOUBT_SECONDS
 from support.asking import (
     again,
     approve,

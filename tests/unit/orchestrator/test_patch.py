@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 
 from contracts.json_values import digest
-from orchestrator.run.patch import diff, merge_patch
+from orchestrator.runs.json_patch import diff, merge_patch
 from support.anything import json_objects, json_values
 
 RFC_7396 = [

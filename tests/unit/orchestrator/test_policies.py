@@ -10,7 +10,7 @@ import pytest
 from contracts.providers.signals import Signals
 from contracts.runs import events as e
 from contracts.runs.config import HitlConfig, OnError, Policy, ReviewStep, ReviewThresholds, Step
-from orchestrator.run import Pass, Pause, review
+from orchestrator.runs import Pass, Pause, review
 from support.asking import GOOD, approve, executed, issue, prepared, start
 from support.deciding import Story, given, like
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from contracts.providers.orders import ExecuteOrder, PrepareOrder
 from contracts.runs import commands as c
 from contracts.runs import events as e
-from orchestrator.run import Deadline, deadline, react
+from orchestrator.runs import Deadline, deadline, react
 from support.asking import (
     approve,
     at_information_review,

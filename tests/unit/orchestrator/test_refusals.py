@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from contracts.runs import events as e
-from orchestrator.run.errors import CheckpointAlreadyDecided, PayloadTooLarge, Refusal
+from orchestrator.runs.refusals import CheckpointAlreadyDecided, PayloadTooLarge, Refusal
 from support.asking import (
     again,
     approve,

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from uuid import UUID, uuid4
 
 from contracts.runs.outcomes import Refused
+from orchestrator.intake.run_cache import Runs
 from orchestrator.ports import Recorded, RefusedRequest
-from orchestrator.remembering import Runs
-from orchestrator.run import Run, decide, fold
+from orchestrator.runs import Run, decide, fold
 from support.commanding import cancel, start
 
 SIZE = 100

@@ -9,7 +9,7 @@ import pytest
 from contracts.providers.orders import ExecuteOrder
 from contracts.runs import events as e
 from contracts.runs.config import Step
-from orchestrator.run.advance import BACKOFF_MOST_SECONDS
+from orchestrator.runs.flow import BACKOFF_MOST_SECONDS
 from support.asking import (
     PAYLOAD,
     approve,

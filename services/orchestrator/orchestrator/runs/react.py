@@ -15,7 +15,7 @@ from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.config import Step
-from orchestrator.run.state import Run, Work, WorkKind
+from orchestrator.runs.state import Run, Work, WorkKind
 
 
 @dataclass(frozen=True, slots=True)

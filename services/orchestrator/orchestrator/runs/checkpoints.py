@@ -10,12 +10,11 @@ from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.config import OnTimeout, Step
 from contracts.runs.views import Checkpoint
-from orchestrator.run.advance import (
-    INTENT_SCHEMA,
-    error_of,
-    errors_in,
-)
-from orchestrator.run.errors import (
+from orchestrator.runs.commit import Story
+from orchestrator.runs.flow import INTENT_SCHEMA, error_of, errors_in
+from orchestrator.runs.json_patch import diff, merge_patch
+from orchestrator.runs.policy import forcing
+from orchestrator.runs.refusals import (
     CheckpointAlreadyDecided,
     CheckpointMismatch,
     NotAllowed,
@@ -23,11 +22,8 @@ from orchestrator.run.errors import (
     SubjectChanged,
     ValidationFailed,
 )
-from orchestrator.run.patch import diff, merge_patch
-from orchestrator.run.review import forcing
-from orchestrator.run.state import Run
-from orchestrator.run.story import Story
-from orchestrator.run.validation import violations
+from orchestrator.runs.schema_check import violations
+from orchestrator.runs.state import Run
 
 MOST_ESCALATIONS = 1
 """After this many the run fails: a request that nobody answers twice is answered by nobody."""

@@ -8,17 +8,17 @@ from typing import assert_never
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.run_event import RunEvent
-from orchestrator.run.errors import (
+from orchestrator.runs.checkpoints import approve, edit, expire, reject
+from orchestrator.runs.commit import Story
+from orchestrator.runs.refusals import (
     IdempotencyKeyReused,
     NotAllowed,
     PreconditionFailed,
     RunAlreadyExists,
     RunNotFound,
 )
-from orchestrator.run.reviewing import approve, edit, expire, reject
-from orchestrator.run.state import Run
-from orchestrator.run.story import Story
-from orchestrator.run.working import fall_due, record
+from orchestrator.runs.state import Run
+from orchestrator.runs.work import fall_due, record
 
 
 def decide(command: c.AnyCommand, run: Run | None) -> tuple[RunEvent, ...]:

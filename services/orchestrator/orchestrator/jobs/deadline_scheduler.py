@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from contracts.topics import COMMANDS
 from messaging.records import Outgoing
 from orchestrator.ports import LedgerAway, Publisher
-from orchestrator.run import Deadline, command_of
+from orchestrator.runs import Deadline, command_of
 
 TICK_SECONDS = 0.2
 AT_ONCE = 500

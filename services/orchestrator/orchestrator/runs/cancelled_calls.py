@@ -8,9 +8,9 @@ from typing import assert_never
 from contracts.providers.call import Ending, Spent
 from contracts.runs import commands as c
 from contracts.runs import events as e
-from orchestrator.run.errors import StaleWork
-from orchestrator.run.state import Run, Work
-from orchestrator.run.story import Story
+from orchestrator.runs.commit import Story
+from orchestrator.runs.refusals import StaleWork
+from orchestrator.runs.state import Run, Work
 
 
 def is_about(command: c.FromWorker | c.ExpireLease | c.RetryWork, work: Work | None) -> bool:

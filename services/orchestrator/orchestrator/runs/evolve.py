@@ -11,9 +11,9 @@ from contracts.runs import events as e
 from contracts.runs.config import Step
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
-from orchestrator.run.affording import held_back
-from orchestrator.run.failing import is_answer
-from orchestrator.run.state import Answered, Failed, Noted, Run, Work, WorkKind
+from orchestrator.runs.budgets import held_back
+from orchestrator.runs.failures import is_answer
+from orchestrator.runs.state import Answered, Failed, Noted, Run, Work, WorkKind
 
 
 def fold(records: Iterable[RunEvent], run: Run | None = None) -> Run | None:

@@ -12,9 +12,9 @@ from uuid import UUID
 import structlog
 
 from messaging.records import Outgoing
+from orchestrator.intake.command_batch import event_record, order_records
 from orchestrator.ports import Known, Publisher, Recorded
-from orchestrator.run import fold
-from orchestrator.taking import event_record, order_records
+from orchestrator.runs import fold
 
 LAST_DECISIONS = 60_000
 """How far back events go out again, nearly two to a decision; a reader that lags further rebuilds."""

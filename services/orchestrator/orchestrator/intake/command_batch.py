@@ -21,8 +21,8 @@ from contracts.topics import EVENTS, MAX_EVENT_BYTES, OUTCOMES, STOPS, WORK
 from messaging.dead_letters import dead_letter
 from messaging.records import Outgoing, RawRecord
 from orchestrator.ports import Recorded, RefusedRequest
-from orchestrator.run import ORDERING, Deadline, Refusal, Run, deadline, fold, orders, unfold
-from orchestrator.run.errors import IdempotencyKeyReused, PayloadTooLarge, Undecidable
+from orchestrator.runs import ORDERING, Deadline, Refusal, Run, deadline, fold, orders, unfold
+from orchestrator.runs.refusals import IdempotencyKeyReused, PayloadTooLarge, Undecidable
 
 _log = structlog.get_logger(__name__)
 

@@ -7,10 +7,10 @@ from datetime import datetime
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.run_event import RunEvent
-from orchestrator.run.advance import next_event
-from orchestrator.run.errors import RunNotFound
-from orchestrator.run.evolve import evolve
-from orchestrator.run.state import Run
+from orchestrator.runs.evolve import evolve
+from orchestrator.runs.flow import next_event
+from orchestrator.runs.refusals import RunNotFound
+from orchestrator.runs.state import Run
 
 
 class Story:

@@ -22,10 +22,10 @@ from contracts.runs.commands import AnyCommand, StartRun
 from contracts.topics import COMMANDS
 from messaging.offset_committer import Confirming, Handed
 from messaging.records import Outgoing, RawRecord
+from orchestrator.intake.command_batch import Decisions, Taken, accepted_before, dead, outcome_records, read, recall
+from orchestrator.intake.run_cache import Kept, Runs
 from orchestrator.ports import Batch, Fenced, Known, Ledger, LedgerAway, Move, Publisher, Recorded
-from orchestrator.remembering import Kept, Runs
-from orchestrator.run import Run, fold
-from orchestrator.taking import Decisions, Taken, accepted_before, dead, outcome_records, read, recall
+from orchestrator.runs import Run, fold
 
 AGAIN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
 """Pauses between tries while the ledger is away; the last one repeats."""

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema_rs
 
 from contracts.providers.call import Issue
-from orchestrator.run.patch import LONGEST_PATH, member
+from orchestrator.runs.json_patch import LONGEST_PATH, member
 
 MOST = 20
 """Issues reported at once; a person mends them one by one anyway."""

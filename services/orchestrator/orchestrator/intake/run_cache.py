@@ -8,7 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from orchestrator.ports import Recorded, RefusedRequest
-from orchestrator.run import Run
+from orchestrator.runs import Run
 
 MOST_RUNS = 5_000
 MOST_BYTES = 32 * 1024 * 1024

@@ -19,12 +19,12 @@ from messaging.errors import KafkaError
 from messaging.offset_committer import Confirming
 from messaging.producer import Producer
 from messaging.records import RawRecord
-from orchestrator.adapters.ledger import PostgresLedger
-from orchestrator.clock import Clock
-from orchestrator.forgetting import forget_now_and_then
-from orchestrator.intake import Intake
+from orchestrator.adapters.postgres.ledger import PostgresLedger
+from orchestrator.intake.intake import Intake
+from orchestrator.intake.republish import republish
+from orchestrator.jobs.deadline_scheduler import Clock
+from orchestrator.jobs.retention import forget_now_and_then
 from orchestrator.ports import LedgerAway
-from orchestrator.republishing import republish
 
 GROUP = "orchestrator"
 LEAVE_SECONDS = 2.0

@@ -14,11 +14,11 @@ from contracts.providers.call import CallIntent, Issue, Preparation, Severity
 from contracts.providers.signals import Reason
 from contracts.runs import events as e
 from contracts.runs.config import OnError, OnUncertain, Step
-from orchestrator.run.failing import fall_back, is_uncertain
-from orchestrator.run.patch import diff, merge_patch
-from orchestrator.run.review import Pass, Pause, review
-from orchestrator.run.state import Failed, Run
-from orchestrator.run.validation import violations
+from orchestrator.runs.failures import fall_back, is_uncertain
+from orchestrator.runs.json_patch import diff, merge_patch
+from orchestrator.runs.policy import Pass, Pause, review
+from orchestrator.runs.schema_check import violations
+from orchestrator.runs.state import Failed, Run
 
 BACKOFF_SECONDS = 1.0
 BACKOFF_MOST_SECONDS = 60.0

@@ -11,10 +11,10 @@ from uuid import UUID
 
 from eventsourcing.persistence import EventStore
 
-from orchestrator.adapters.decisions import Decision, DecisionMapper, decisions
-from orchestrator.adapters.recorder import Recorder
+from orchestrator.adapters.postgres.commit_mapper import Decision, DecisionMapper, decisions
+from orchestrator.adapters.postgres.statements import Recorder
 from orchestrator.ports import Batch, Known, Recorded
-from orchestrator.run.react import Deadline
+from orchestrator.runs.react import Deadline
 
 _T = TypeVar("_T")
 

@@ -6,7 +6,7 @@ from contracts.providers.call import Failure
 from contracts.providers.routing import Candidate
 from contracts.providers.signals import Reason
 from contracts.runs import events as e
-from orchestrator.run.state import Failed, Run, WorkKind
+from orchestrator.runs.state import Failed, Run, WorkKind
 
 _OF_THE_ACCOUNT = frozenset({"auth_failed", "quota_exceeded", "forbidden", "provider_unconfigured", "not_found"})
 """Failures that no retry mends, and that say nothing of the request: another provider may well carry it out."""

@@ -8,15 +8,12 @@ from typing import assert_never
 from contracts.providers.call import Failure
 from contracts.runs import commands as c
 from contracts.runs import events as e
-from orchestrator.run.advance import (
-    order_call,
-    order_preparation,
-)
-from orchestrator.run.errors import StaleWork
-from orchestrator.run.failing import is_uncertain
-from orchestrator.run.state import Failed, Run, Work, WorkKind
-from orchestrator.run.stopping import give_up, is_about, lease_extended, wind_up
-from orchestrator.run.story import Story
+from orchestrator.runs.cancelled_calls import give_up, is_about, lease_extended, wind_up
+from orchestrator.runs.commit import Story
+from orchestrator.runs.failures import is_uncertain
+from orchestrator.runs.flow import order_call, order_preparation
+from orchestrator.runs.refusals import StaleWork
+from orchestrator.runs.state import Failed, Run, Work, WorkKind
 
 DOUBT_SECONDS = 3600.0
 """How long a doubted call waits for a worker to say anything at all: an outage of all of them bothers no person before that."""

@@ -20,9 +20,9 @@ from eventsourcing.persistence import AggregateRecorder, Notification, StoredEve
 
 from contracts.ledger_schema import record_sql
 from contracts.runs.outcomes import Refused
-from orchestrator.adapters.writing import write
+from orchestrator.adapters.postgres.commit_statement import write
 from orchestrator.ports import Fenced, LedgerAway, RefusedRequest
-from orchestrator.run.react import Deadline, Due
+from orchestrator.runs.react import Deadline, Due
 
 AGAIN_SECONDS = 30
 """A deadline whose command got lost fires again after this long, until the run's next event moves or clears it."""

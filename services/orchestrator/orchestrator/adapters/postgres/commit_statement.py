@@ -9,7 +9,7 @@ from typing import Any
 from eventsourcing.persistence import StoredEvent
 
 from orchestrator.ports import Batch, RefusedRequest
-from orchestrator.run.react import Deadline
+from orchestrator.runs.react import Deadline
 
 _Values = dict[str, Any]
 

@@ -7,8 +7,8 @@ from typing import Any
 from contracts.providers.signals import COST_CHECK, Finding
 from contracts.runs import events as e
 from contracts.runs.config import Step
-from orchestrator.run.failing import HELD_BACK
-from orchestrator.run.state import Run
+from orchestrator.runs.failures import HELD_BACK
+from orchestrator.runs.state import Run
 
 
 def held_back(run: Run, event: e.CallFailed | e.PreparationFailed) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""What every orchestrator does now and then, beside the intake."""
