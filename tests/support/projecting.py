@@ -17,10 +17,10 @@ from contracts.runs.event_header import Heading
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
 from contracts.topics import EVENTS
-from gateway.arrivals import Arrivals
-from gateway.fakes.memory import MemoryTables
 from gateway.ports import Tables
-from gateway.projector import Projector
+from gateway.read_model.projector import Projector
+from gateway.read_model.waiters import Arrivals
+from gateway.testing.memory import MemoryTables
 from messaging.offset_committer import Confirming
 from messaging.records import Outgoing
 from support.deciding import Story

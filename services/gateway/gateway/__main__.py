@@ -5,7 +5,7 @@ import sys
 from chassis.server import serve
 from chassis.write_coalescing import JoiningHttp
 from gateway.app import create_app
-from gateway.rebuild import main
+from gateway.read_model.rebuild import main
 
 if __name__ == "__main__":
     match sys.argv[1:]:

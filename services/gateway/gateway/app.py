@@ -11,17 +11,17 @@ from chassis.background import Background
 from chassis.health import Health
 from chassis.settings import Settings
 from gateway.api.artifacts import storing
-from gateway.api.describing import DESCRIPTION, TAGS, DescribedApi
-from gateway.api.documents import documenting
-from gateway.api.events import pushing
+from gateway.api.decisions import Writes
+from gateway.api.docs import documenting
+from gateway.api.openapi import DESCRIPTION, TAGS, DescribedApi
 from gateway.api.providers import offering
-from gateway.api.reads import reading, reading_at_once
-from gateway.api.writes import Writes
-from gateway.front import Front
+from gateway.api.run_events import pushing
+from gateway.api.runs import reading, reading_at_once
+from gateway.http.cross_origin import OwnPages
+from gateway.http.fast_path import Front
+from gateway.http.problems import HANDLERS
 from gateway.metrics import CountRequests
-from gateway.origins import OwnPages
-from gateway.problems import HANDLERS
-from gateway.running import Running
+from gateway.service import Running
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from gateway.projection import Changes, Known
+from gateway.projection.rows import Changes, Known
 from messaging.records import Outgoing
 
 

@@ -14,11 +14,11 @@ import pytest_asyncio
 from component.gateway.stories import FINISHED, RETRIED, TENANT, WAITING
 from contracts.ledger_schema import record_sql
 from contracts.runs.run_event import RunEvent
-from gateway.adapters.database import Database
-from gateway.adapters.tables import PostgresTables, ensure_schema
-from gateway.adapters.views import PostgresViews
+from gateway.adapters.postgres.pool import Database
+from gateway.adapters.postgres.reader import PostgresViews
+from gateway.adapters.postgres.writer import PostgresTables, ensure_schema
 from gateway.ports import Away
-from gateway.projection import Changes, project_batch
+from gateway.projection.rows import Changes, project_batch
 from local_stack.postgres import Postgres
 from support.asking import approve
 from support.deciding import Story

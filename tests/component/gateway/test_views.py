@@ -13,11 +13,11 @@ import pytest_asyncio
 from component.gateway.stories import FINISHED, TENANT, WAITING
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView
-from gateway.adapters.database import Database
-from gateway.adapters.tables import PostgresTables, ensure_schema
-from gateway.adapters.views import PostgresViews
-from gateway.fakes.memory import MemoryTables
+from gateway.adapters.postgres.pool import Database
+from gateway.adapters.postgres.reader import PostgresViews
+from gateway.adapters.postgres.writer import PostgresTables, ensure_schema
 from gateway.ports import Page, Place, Tables, Views
+from gateway.testing.memory import MemoryTables
 from support.asking import approve, cancel, executed
 from support.deciding import Story
 from support.projecting import Append, Feed, appending_at, appending_to, history_of, view_of

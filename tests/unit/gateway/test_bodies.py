@@ -17,9 +17,9 @@ from contracts.runs.requests import (
     RunRequest,
     WrappedRunInput,
 )
-from gateway.bodies import read_model, read_start, shape_of
-from gateway.door import parse_json
-from gateway.problems import Problem
+from gateway.http.body import parse_json
+from gateway.http.models import read_model, read_start, shape_of
+from gateway.http.problems import Problem
 
 TOOL = {"agent_tool_config": {"replicate": {"data": {"name": "flux", "example_input": {"seed": 7}}}}}
 

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 import pytest
 from starlette.requests import Request
 
-from gateway.api import caller
-from gateway.problems import Problem
+from gateway.http import headers as caller
+from gateway.http.problems import Problem
 
 
 def request_with(query: bytes = b"", run_id: str = "", **headers: str) -> Request:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given as over
 from hypothesis import strategies as st
 
-from gateway.cursors import MalformedCursor, read_cursor, write_cursor
+from gateway.http.cursors import MalformedCursor, read_cursor, write_cursor
 from gateway.ports import Place
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from contracts.json_values import MAX_DEPTH
-from gateway.door import check_depth, check_media_type, parse_json, read_body, read_json
-from gateway.problems import Problem
+from gateway.http.body import check_depth, check_media_type, parse_json, read_body, read_json
+from gateway.http.problems import Problem
 
 
 def request_of(chunks: Sequence[bytes], **headers: str) -> Request:

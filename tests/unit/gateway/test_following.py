@@ -8,12 +8,12 @@ from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 from contracts.providers.call_stream import PartialOutput
-from gateway.arrivals import MOST_SAID
-from gateway.fakes.memory import MemoryTables
-from gateway.folding import run_of
-from gateway.following import Following
-from gateway.partials import Partials
 from gateway.ports import StepEvent
+from gateway.projection.view import run_of
+from gateway.read_model.follower import Following
+from gateway.read_model.partial_output import Partials
+from gateway.read_model.waiters import MOST_SAID
+from gateway.testing.memory import MemoryTables
 from support.asking import approve, at_payload_review, calling, cancel, executed, extend_lease, stopped
 from support.projecting import Feed, history_of, view_of
 

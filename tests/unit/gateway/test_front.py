@@ -14,11 +14,11 @@ from starlette.types import Receive, Scope, Send
 
 from chassis.settings import Settings
 from gateway.app import create_app
-from gateway.front import Front, FrontedApi
+from gateway.http.cross_origin import OwnPages
+from gateway.http.fast_path import Front, FrontedApi
+from gateway.http.problems import Problem
 from gateway.metrics import REQUESTS
-from gateway.origins import OwnPages
 from gateway.ports import Away
-from gateway.problems import Problem
 
 PATH = "/hitl/runs/{run_id}"
 

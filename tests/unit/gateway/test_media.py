@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.media import may_be_shown, media_type_of
+from gateway.http.media import may_be_shown, media_type_of
 
 
 @pytest.mark.parametrize(

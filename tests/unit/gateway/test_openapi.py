@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from chassis.settings import Settings
+from gateway.api.decisions import BODIES
 from gateway.api.examples import ACTIONS, STARTS
-from gateway.api.writes import BODIES
 from gateway.app import create_app
-from gateway.bodies import read_model, read_start
-from gateway.problems import STATUS
+from gateway.http.models import read_model, read_start
+from gateway.http.problems import STATUS
 
 
 @pytest.fixture(scope="module")

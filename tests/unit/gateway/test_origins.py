@@ -7,7 +7,7 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.origins import OwnPages
+from gateway.http.cross_origin import OwnPages
 
 FOREIGN = {"origin": "https://evil.example"}
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from contracts.runs.outcomes import Refused
-from gateway.problems import Problem, document, invalid, refused, unavailable
+from gateway.http.problems import Problem, document, invalid, refused, unavailable
 from orchestrator.runs.refusals import Refusal
 
 

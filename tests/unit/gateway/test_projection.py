@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from contracts.runs.event_header import Heading
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
-from gateway.projection import Changes, Known, Standing, Waiting, known_at, project_batch
+from gateway.projection.rows import Changes, Known, Standing, Waiting, known_at, project_batch
 from support.asking import (
     approve,
     at_error_review,

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from gateway.fakes.memory import MemoryTables
-from gateway.projection import Changes
+from gateway.projection.rows import Changes
+from gateway.testing.memory import MemoryTables
 from support.asking import approve, at_payload_review, executed
 from support.projecting import Feed, history_of
 

@@ -7,11 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.fakes.memory import MemoryTables
-from gateway.folding import run_of
-from gateway.following import Following
 from gateway.ports import Away, Run
-from gateway.recent import FRESH_SECONDS, Recent
+from gateway.projection.view import run_of
+from gateway.read_model.answer_cache import FRESH_SECONDS, Recent
+from gateway.read_model.follower import Following
+from gateway.testing.memory import MemoryTables
 from support.asking import at_payload_review
 from support.projecting import Feed, history_of, view_of
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from local_stack.logs import Follower, set_aside
 
 QUIET = "2026-11-21T01:41:30.1Z [info     ] taking orders [provider_worker.running] at_once=32\n"
-SERIOUS = "2026-11-21T01:41:31.2Z [warning  ] Kafka does not answer [gateway.running] service=gateway\n"
+SERIOUS = "2026-11-21T01:41:31.2Z [warning  ] Kafka does not answer [gateway.service] service=gateway\n"
 AS_JSON = '{"event": "no connection", "level": "error", "service": "gateway"}\n'
 
 
@@ -19,7 +19,7 @@ def test_warnings_and_errors_are_shown_once_and_without_their_time(tmp_path: Pat
     with log.open("a") as writing:
         writing.write(QUIET + SERIOUS + AS_JSON)
     assert list(follower.serious()) == [
-        "[warning  ] Kafka does not answer [gateway.running] service=gateway",
+        "[warning  ] Kafka does not answer [gateway.service] service=gateway",
         AS_JSON.strip(),
     ]
     assert list(follower.serious()) == []

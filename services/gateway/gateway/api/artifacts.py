@@ -15,14 +15,14 @@ from starlette.types import Message, Receive
 
 from artifacts.store import Artifact, ArtifactStore
 from contracts.message import Identifier
-from gateway.adapters.database import Database
-from gateway.api import caller
-from gateway.api.parameters import NoParameters, Parameters
-from gateway.api.responses import problems
-from gateway.door import check_length, too_large
-from gateway.issues import issue
-from gateway.media import may_be_shown, media_type_of
-from gateway.problems import Problem, invalid
+from gateway.adapters.postgres.pool import Database
+from gateway.http import headers
+from gateway.http.body import check_length, too_large
+from gateway.http.issues import issue
+from gateway.http.media import may_be_shown, media_type_of
+from gateway.http.parameters import NoParameters, Parameters
+from gateway.http.problem_schemas import problems
+from gateway.http.problems import Problem, invalid
 
 UPLOAD_SECONDS = 300.0
 """How long a client may take to send a file."""
@@ -87,7 +87,7 @@ def storing(database: Database, limit: int) -> APIRouter:
                 media_type = media_type_of(body, file.content_type)
                 with database.asking():
                     store = ArtifactStore(database.pool)
-                    artifact = await store.put(caller.TENANT, body, media_type, upload.session_id)
+                    artifact = await store.put(headers.TENANT, body, media_type, upload.session_id)
         finally:
             await form.close()
         stored = {"artifact": artifact.ref, "size": artifact.size, "media_type": artifact.media_type}
@@ -104,7 +104,7 @@ def storing(database: Database, limit: int) -> APIRouter:
         found = None
         if _SHA256.fullmatch(sha256):
             with database.asking():
-                found = await ArtifactStore(database.pool).get(caller.TENANT, sha256)
+                found = await ArtifactStore(database.pool).get(headers.TENANT, sha256)
         if found is None:
             raise Problem("artifact_not_found", f"there is no artifact {sha256}")
         return _served(request, *found)

@@ -9,10 +9,10 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from contracts.providers.capabilities import Capabilities
-from gateway.api.parameters import NoParameters
-from gateway.api.responses import problems
 from gateway.catalog import Catalog
-from gateway.problems import Problem
+from gateway.http.parameters import NoParameters
+from gateway.http.problem_schemas import problems
+from gateway.http.problems import Problem
 
 
 class Providers(BaseModel):

@@ -9,8 +9,8 @@ from pydantic_core import PydanticCustomError
 
 from contracts.json_values import check_json
 from contracts.runs.requests import RunInput, RunRequest, WrappedRunInput
-from gateway.issues import Issue, issue, issues_of_body, pointer
-from gateway.problems import invalid
+from gateway.http.issues import Issue, issue, issues_of_body, pointer
+from gateway.http.problems import invalid
 
 _Model = TypeVar("_Model", bound=BaseModel)
 

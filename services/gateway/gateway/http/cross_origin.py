@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from chassis.origins import is_welcome
-from gateway.problems import Problem, document
+from gateway.http.problems import Problem, document
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing; other pages cannot read their answers."""

@@ -11,13 +11,13 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
 from contracts.providers.call_stream import PartialOutput, PushedPartialOutput
-from gateway.api import caller
-from gateway.api.parameters import NoParameters
-from gateway.api.responses import problems
-from gateway.following import Following
-from gateway.issues import issue
+from gateway.http import headers
+from gateway.http.issues import issue
+from gateway.http.parameters import NoParameters
+from gateway.http.problem_schemas import problems
+from gateway.http.problems import invalid
 from gateway.ports import StepEvent
-from gateway.problems import invalid
+from gateway.read_model.follower import Following
 
 _VERSION = re.compile(r"[0-9]{1,18}")
 _PARTIAL = PushedPartialOutput.model_fields["type"].default.encode()
@@ -49,17 +49,17 @@ def pushing(following: Following) -> APIRouter:
         The id of an event is its version, its data the member of `history`. While a call streams, pieces of its text come as events of the
         type `HITL_PARTIAL_OUTPUT`, without an id. Comments keep the connection alive.
         """
-        found_id = caller.run_id_of(request)
+        found_id = headers.run_id_of(request)
         after = _version(last_event_id)
-        if await following.settled(caller.TENANT, found_id) is None:
-            raise caller.run_not_found(run_id)
+        if await following.settled(headers.TENANT, found_id) is None:
+            raise headers.run_not_found(run_id)
         return StreamingResponse(_frames(following, found_id, after), headers=_HEADERS, media_type="text/event-stream")
 
     return router
 
 
 async def _frames(following: Following, run_id: UUID, after: int) -> AsyncIterator[bytes]:
-    async for events in following.events(caller.TENANT, run_id, after):
+    async for events in following.events(headers.TENANT, run_id, after):
         yield b"".join(map(_frame, events)) or b": still here\n\n"
 
 

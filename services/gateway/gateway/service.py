@@ -14,15 +14,15 @@ from chassis.background import Background
 from chassis.retry import patiently
 from chassis.settings import Settings
 from contracts.topics import CATALOG, EVENTS, PARTIALS
-from gateway.adapters.database import Database
-from gateway.adapters.tables import PostgresTables, ensure_schema
-from gateway.adapters.views import PostgresViews
-from gateway.arrivals import Arrivals
+from gateway.adapters.postgres.pool import Database
+from gateway.adapters.postgres.reader import PostgresViews
+from gateway.adapters.postgres.writer import PostgresTables, ensure_schema
 from gateway.catalog import Catalog
-from gateway.following import Following
-from gateway.outcomes import Outcomes
-from gateway.partials import Partials
-from gateway.projector import Projector
+from gateway.commands.bus import Outcomes
+from gateway.read_model.follower import Following
+from gateway.read_model.partial_output import Partials
+from gateway.read_model.projector import Projector
+from gateway.read_model.waiters import Arrivals
 from messaging.consumer import commit_offsets, create_broker, end_offsets, subscribe_group, subscribe_partitions
 from messaging.errors import KafkaError
 from messaging.offset_committer import Confirming

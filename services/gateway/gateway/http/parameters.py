@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from contracts.message import Identifier
 from contracts.runs.config import Step
 from contracts.runs.views import State
-from gateway.cursors import MalformedCursor, read_cursor
+from gateway.http.cursors import MalformedCursor, read_cursor
 from gateway.ports import Place
 
 MAX_VERSION = 2**63 - 1

@@ -16,7 +16,7 @@ from starlette.routing import Match
 
 from contracts.runs.outcomes import Refused
 from gateway.catalog import NothingAnnounced
-from gateway.issues import issues_of_parameters
+from gateway.http.issues import issues_of_parameters
 from gateway.ports import Away
 from messaging.request_reply import Unavailable
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from gateway.problems import MEDIA_TYPE, STATUS
+from gateway.http.problems import MEDIA_TYPE, STATUS
 
 
 class ProblemIssue(BaseModel):

@@ -9,12 +9,12 @@ from starlette.responses import JSONResponse, Response
 
 from contracts.runs.commands import Command, StartRun
 from contracts.runs.outcomes import Accepted, Refused
-from gateway.adapters.database import Database
-from gateway.folding import run_of
+from gateway.adapters.postgres.pool import Database
+from gateway.http.problems import refused, unavailable
 from gateway.metrics import seconds_to
 from gateway.ports import Run
-from gateway.problems import refused, unavailable
-from gateway.recent import Recent
+from gateway.projection.view import run_of
+from gateway.read_model.answer_cache import Recent
 from messaging.request_reply import Desk, Unavailable
 
 _log = structlog.get_logger(__name__)

@@ -22,8 +22,8 @@ from contracts.runs.events import (
     RunCompleted,
 )
 from contracts.runs.views import State
-from gateway.arrivals import Arrival, Arrivals
 from gateway.ports import Away, Run, StepEvent, Views
+from gateway.read_model.waiters import Arrival, Arrivals
 
 LOOK_SECONDS = 0.1
 """Between looks while a request waits for a version."""

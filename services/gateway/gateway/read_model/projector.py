@@ -23,9 +23,9 @@ from contracts.message import explain
 from contracts.runs.event_header import Heading
 from contracts.runs.views import State
 from gateway import metrics
-from gateway.arrivals import Arrivals
 from gateway.ports import Away, SendAll, Tables, Unfit
-from gateway.projection import Changes, Known, Standing, project_batch
+from gateway.projection.rows import Changes, Known, Standing, project_batch
+from gateway.read_model.waiters import Arrivals
 from messaging.dead_letters import dead_letter
 from messaging.offset_committer import Confirming, Handed
 from messaging.records import Outgoing, RawRecord

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from contracts.runs.event_header import Heading
-from gateway.folding import fold, run_of
 from gateway.ports import Away, Page, Place, Run, StepEvent, Unfit
-from gateway.projection import Changes, Decision, Known, Standing, known_at
+from gateway.projection.rows import Changes, Decision, Known, Standing, known_at
+from gateway.projection.view import fold, run_of
 
 
 class MemoryTables:

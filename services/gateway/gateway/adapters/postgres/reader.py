@@ -15,17 +15,17 @@ import asyncpg
 from contracts.ledger_schema import events_of
 from contracts.runs.event_header import Heading
 from contracts.runs.views import TERMINAL
-from gateway.adapters.database import Database
-from gateway.folding import fold, run_of
+from gateway.adapters.postgres.pool import Database
 from gateway.ports import Page, Place, Run, StepEvent
+from gateway.projection.view import fold, run_of
 
 _FIRST = Place(datetime.min.replace(tzinfo=UTC), UUID(int=0))
 _LAST = Place(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
 
 
 def named_queries() -> dict[str, str]:
-    """Read `views.sql`: each query by its name."""
-    text = resources.files(__package__).joinpath("views.sql").read_text()
+    """Read `queries.sql`: each query by its name."""
+    text = resources.files(__package__).joinpath("queries.sql").read_text()
     sections = text.split("-- name: ")[1:]
     return {name: query.strip() for name, _, query in (section.partition("\n") for section in sections)}
 

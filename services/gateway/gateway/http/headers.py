@@ -9,8 +9,8 @@ from starlette.requests import Request
 
 from contracts.message import ID_NAMESPACE
 from contracts.runs.commands import command_id
-from gateway.issues import issue, pointer
-from gateway.problems import Problem, invalid
+from gateway.http.issues import issue, pointer
+from gateway.http.problems import Problem, invalid
 
 TENANT = "default"
 """The tenant of everybody while nobody has to say who they are."""

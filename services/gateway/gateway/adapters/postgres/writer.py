@@ -13,10 +13,10 @@ import asyncpg
 
 from contracts.ledger_schema import events_of, record_sql
 from contracts.runs.event_header import Heading
-from gateway.adapters.database import Dedicated, translated
-from gateway.adapters.views import named_queries
+from gateway.adapters.postgres.pool import Dedicated, translated
+from gateway.adapters.postgres.reader import named_queries
 from gateway.ports import Away
-from gateway.projection import Changes, Known, Moved, Standing, Waiting, known_at
+from gateway.projection.rows import Changes, Known, Moved, Standing, Waiting, known_at
 
 REMAKE_BATCH = 500
 

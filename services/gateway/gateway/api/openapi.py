@@ -8,10 +8,10 @@ from pydantic.json_schema import models_json_schema
 
 from contracts.runs.requests import RunInput, RunRequest, WrappedRunInput
 from contracts.runs.views import RunView
+from gateway.api.decisions import BODIES, START_PATHS
 from gateway.api.examples import ACTIONS, STARTS
-from gateway.api.responses import ProblemDocument, problems
-from gateway.api.writes import BODIES, START_PATHS
-from gateway.front import FrontedApi
+from gateway.http.fast_path import FrontedApi
+from gateway.http.problem_schemas import ProblemDocument, problems
 
 DESCRIPTION = """
 A person's signature between an AI call and its consequences. Start a run, read what waits, decide.

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from uuid import UUID
 
 from contracts.providers.call_stream import PartialOutput
-from gateway.recent import Recent
+from gateway.read_model.answer_cache import Recent
 
 MOST_SAID = 100
 """Pieces of partial output that one waiter may leave untaken."""

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from contracts.message import explain
 from contracts.providers.call_stream import PartialOutput
-from gateway.arrivals import Arrivals
+from gateway.read_model.waiters import Arrivals
 from messaging.records import RawRecord
 
 _log = structlog.get_logger(__name__)

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.http.problems import answer_to
 from gateway.metrics import requests_of
-from gateway.problems import answer_to
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

@@ -13,8 +13,8 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 
 from contracts.json_values import MAX_DEPTH
-from gateway.issues import issue, pointer
-from gateway.problems import Problem, invalid
+from gateway.http.issues import issue, pointer
+from gateway.http.problems import Problem, invalid
 
 BODY_SECONDS = 30.0
 """How long a client may take to send a body."""

@@ -8,8 +8,8 @@ import structlog
 
 from chassis.logs import configure_logs
 from chassis.settings import Settings, SettingsError, exit_with, load_settings
-from gateway.adapters.tables import PostgresTables, ensure_schema
-from gateway.projection import project_batch
+from gateway.adapters.postgres.writer import PostgresTables, ensure_schema
+from gateway.projection.rows import project_batch
 
 _log = structlog.get_logger(__name__)
 

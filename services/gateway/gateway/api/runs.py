@@ -11,14 +11,14 @@ from pydantic import BaseModel
 
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView
-from gateway.api import caller
-from gateway.api.parameters import ApprovalFilters, AtVersion, HistoryRange, RunFilters
-from gateway.api.responses import problems
-from gateway.cursors import write_cursor
-from gateway.following import Following
-from gateway.front import Endpoint
+from gateway.http import headers
+from gateway.http.cursors import write_cursor
+from gateway.http.fast_path import Endpoint
+from gateway.http.parameters import ApprovalFilters, AtVersion, HistoryRange, RunFilters
+from gateway.http.problem_schemas import problems
+from gateway.http.problems import unavailable
 from gateway.ports import Page, Run, Views
-from gateway.problems import unavailable
+from gateway.read_model.follower import Following
 
 RUN_PATH = "/hitl/runs/{run_id}"
 
@@ -63,7 +63,7 @@ def reading(views: Views, following: Following, wait_seconds: float) -> APIRoute
         """Return runs, newest first."""
         return _page(
             await views.runs(
-                caller.TENANT,
+                headers.TENANT,
                 filters.limit,
                 filters.place(),
                 state=filters.state,
@@ -81,11 +81,11 @@ def reading(views: Views, following: Following, wait_seconds: float) -> APIRoute
     )
     async def read_history(request: Request, run_id: str, part: Annotated[HistoryRange, Query()]) -> Response:
         """Return every event in order, with the members that `run.events` has. A long history is read on with `after`."""
-        found_id = caller.run_id_of(request)
-        await following.settle(caller.TENANT, found_id)
-        events = await views.history(caller.TENANT, found_id, part.after, part.limit + 1)
-        if not events and await views.run(caller.TENANT, found_id) is None:
-            raise caller.run_not_found(run_id)
+        found_id = headers.run_id_of(request)
+        await following.settle(headers.TENANT, found_id)
+        events = await views.history(headers.TENANT, found_id, part.after, part.limit + 1)
+        if not events and await views.run(headers.TENANT, found_id) is None:
+            raise headers.run_not_found(run_id)
         shown = events[: part.limit]
         more = str(shown[-1].version) if len(events) > part.limit else "null"
         return _json(b'{"items":[%s],"next_after":%s}' % (_joined(e.record for e in shown), more.encode()))
@@ -101,7 +101,7 @@ def reading(views: Views, following: Following, wait_seconds: float) -> APIRoute
         """Return runs with a checkpoint that waits for a decision, the longest waiting first. Each item is the run's view."""
         return _page(
             await views.pending(
-                caller.TENANT,
+                headers.TENANT,
                 filters.limit,
                 filters.place(),
                 step=filters.step,
@@ -128,13 +128,13 @@ def run_reader(following: Following, wait_seconds: float) -> Callable[[str, int]
     """Return what reads a run as it is, or with a version above 0, once it has come so far."""
 
     async def read(named: str, version: int) -> Response:
-        run_id = caller.run_id_named(named)
+        run_id = headers.run_id_named(named)
         if version:
-            run = await following.reached(caller.TENANT, run_id, version, wait_seconds)
+            run = await following.reached(headers.TENANT, run_id, version, wait_seconds)
         else:
-            run = await following.settled(caller.TENANT, run_id)
+            run = await following.settled(headers.TENANT, run_id)
         if run is None:
-            raise caller.run_not_found(named)
+            raise headers.run_not_found(named)
         if run.version < version:
             behind = f"the read model has reached version {run.version} of this run, not {version}"
             raise unavailable(behind, version=run.version)

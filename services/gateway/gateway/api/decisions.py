@@ -13,14 +13,14 @@ from starlette.types import Scope
 from contracts.json_values import digest
 from contracts.runs.commands import CONTROLS, DECISIONS, StartRun
 from contracts.runs.requests import ApproveBody, ControlBody, EditBody, RejectBody
-from gateway.api import caller
-from gateway.bodies import Start, read_model, read_start
 from gateway.catalog import Catalog
-from gateway.door import read_json
-from gateway.front import Endpoint
-from gateway.issues import issue
-from gateway.outcomes import Outcomes
-from gateway.problems import Problem, invalid
+from gateway.commands.bus import Outcomes
+from gateway.http import headers
+from gateway.http.body import read_json
+from gateway.http.fast_path import Endpoint
+from gateway.http.issues import issue
+from gateway.http.models import Start, read_model, read_start
+from gateway.http.problems import Problem, invalid
 
 START_PATHS = ("/hitl/runs", "/hitl/run")
 BODIES: dict[str, type[ApproveBody | EditBody | RejectBody | ControlBody]] = {
@@ -51,18 +51,18 @@ class Writes:
 
     async def start(self, request: Request) -> Response:
         """Start a run."""
-        caller.check_parameters(request)
-        key = caller.idempotency_key(request)
-        if caller.expected_version(request) is not None:
+        headers.check_parameters(request)
+        key = headers.idempotency_key(request)
+        if headers.expected_version(request) is not None:
             raise Problem("precondition_failed", "a run that is not there yet has no version")
         body, raw = await read_json(request, self._max_body_bytes)
         start = read_start(body, raw)
         command = StartRun(
-            command_id=caller.new_command_id("start", key),
-            run_id=caller.new_run_id(key),
-            tenant=caller.TENANT,
+            command_id=headers.new_command_id("start", key),
+            run_id=headers.new_run_id(key),
+            tenant=headers.TENANT,
             at=datetime.now(UTC),
-            actor=caller.ANONYMOUS,
+            actor=headers.ANONYMOUS,
             request_sha256=_digest("start", raw, key),
             request=start.request.changed({"provider": await self._provider(start)}),
         )
@@ -72,19 +72,19 @@ class Writes:
         command_type, body_type = (DECISIONS | CONTROLS)[action], BODIES[action]
 
         async def act(request: Request) -> Response:
-            caller.check_parameters(request)
-            run_id, key = caller.run_id_of(request), caller.idempotency_key(request)
-            expected = caller.expected_version(request)
+            headers.check_parameters(request)
+            run_id, key = headers.run_id_of(request), headers.idempotency_key(request)
+            expected = headers.expected_version(request)
             body, raw = await read_json(request, self._max_body_bytes)
             said = read_model(body_type, body, raw)
             command = command_type(
-                command_id=caller.new_command_id(run_id, key),
+                command_id=headers.new_command_id(run_id, key),
                 run_id=run_id,
-                tenant=caller.TENANT,
+                tenant=headers.TENANT,
                 at=datetime.now(UTC),
                 request_sha256=_digest(action, raw, key),
                 expected_version=expected,
-                **{**vars(said), "actor": said.actor or caller.ANONYMOUS},
+                **{**vars(said), "actor": said.actor or headers.ANONYMOUS},
             )
             return await self._outcomes.ask(command)
 

@@ -1,0 +1,1 @@
+"""The read model on PostgreSQL."""

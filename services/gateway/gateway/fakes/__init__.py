@@ -1,1 +1,0 @@
-"""Whole implementations of the ports without anything outside the process."""

@@ -1,0 +1,1 @@
+"""HTTP without routes: bodies, problem documents, headers, cursors."""

@@ -1,0 +1,1 @@
+"""The read model at work: kept, rebuilt, waited for."""
