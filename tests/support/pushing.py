@@ -12,10 +12,10 @@ from uuid import UUID, uuid4, uuid5
 from contracts.runs.events import CheckpointOpened
 from contracts.runs.run_event import RunEvent
 from contracts.topics import EVENTS
-from notifier.clients import Client, Filters, Limits
-from notifier.heard import Heard
-from notifier.hub import Hub
-from notifier.ring import Frame, Notification, Passing, bytes_of
+from notifier.hub.client import Client, Filters, Limits
+from notifier.hub.event_buffer import Frame, Notification, Passing, bytes_of
+from notifier.hub.event_header import Heard
+from notifier.hub.hub import Hub
 from support.deciding import Story
 
 

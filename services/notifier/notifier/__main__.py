@@ -2,7 +2,7 @@
 
 from chassis.server import serve
 from notifier.app import create_app
-from notifier.writing import JoiningWebSocket
+from notifier.edges.websocket_protocol import JoiningWebSocket
 
 if __name__ == "__main__":
     serve("notifier", create_app, lambda settings: settings.notifier_port, JoiningWebSocket)

@@ -13,15 +13,15 @@ from chassis.background import Background
 from chassis.health import Health
 from chassis.settings import Settings
 from contracts.topics import EVENTS
-from notifier.adapters.snapshots import Snapshots
-from notifier.clients import Limits
-from notifier.feed import Feed
-from notifier.hub import Hub
-from notifier.memory import Memory
-from notifier.problems import on_http_exception
-from notifier.running import Running
-from notifier.sockets import Sockets, Surroundings
-from notifier.sse import EventStreams
+from notifier.adapters.gateway import Snapshots
+from notifier.edges.problems import on_http_exception
+from notifier.edges.sse import EventStreams
+from notifier.edges.websocket import Sockets, Surroundings
+from notifier.feed.events import Feed
+from notifier.hub.client import Limits
+from notifier.hub.hub import Hub
+from notifier.hub.run_states import Memory
+from notifier.service import Running
 
 
 def create_app(settings: Settings, limits: Limits | None = None) -> Starlette:

@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from component.notifier.watchtower import Core, Press, Tower, core, serving, tower
 from messaging.producer import Producer
-from notifier.fakes.gateway import MemoryGateway
+from notifier.testing.gateway import MemoryGateway
 
 
 @pytest_asyncio.fixture(scope="module")

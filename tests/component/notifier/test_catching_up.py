@@ -9,8 +9,8 @@ import pytest
 from websockets.exceptions import ConnectionClosedError
 
 from component.notifier.watchtower import Press, Tower, through, tower, updates
-from notifier.cursor import Cursor, encode
-from notifier.fakes.gateway import MemoryGateway
+from notifier.hub.cursor import Cursor, encode
+from notifier.testing.gateway import MemoryGateway
 from support.asking import approve, at_payload_review, executed
 from support.client import until
 from support.pushing import moved

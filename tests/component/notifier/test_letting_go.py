@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
 from component.notifier.watchtower import Press, Tower, through, tower, updates
-from notifier.clients import Limits
+from notifier.hub.client import Limits
 from support.asking import at_payload_review, edit
 from support.client import until
 from support.pushing import moved

@@ -10,7 +10,7 @@ import pytest_asyncio
 from apache_kafka.broker import RealKafka
 from component.notifier.watchtower import Press, Tower, tower
 from messaging.producer import Producer
-from notifier.fakes.gateway import MemoryGateway
+from notifier.testing.gateway import MemoryGateway
 from support.asking import approve, at_payload_review, executed
 from support.client import until
 from support.pushing import moved

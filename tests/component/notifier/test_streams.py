@@ -15,9 +15,9 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from component.notifier.watchtower import Press, Tower, serving
-from notifier.adapters.snapshots import Snapshots
-from notifier.fakes.gateway import MemoryGateway
-from notifier.sse import EventStreams
+from notifier.adapters.gateway import Snapshots
+from notifier.edges.sse import EventStreams
+from notifier.testing.gateway import MemoryGateway
 from support.asking import approve, at_payload_review, executed
 from support.client import until
 from support.pushing import hub_of, moved, values_of

@@ -12,7 +12,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
 from component.notifier.watchtower import Press, Tower, through, updates
-from notifier.messages import ApprovalRequest, Snapshot, StatusUpdate
+from notifier.protocol.messages import ApprovalRequest, Snapshot, StatusUpdate
 from support.asking import approve, at_payload_review, executed
 from support.pushing import moved
 

@@ -22,9 +22,9 @@ from messaging.consumer import create_broker, subscribe_partitions
 from messaging.producer import Producer
 from messaging.records import Outgoing, RawRecord
 from notifier.app import create_app
-from notifier.clients import Limits
-from notifier.fakes.gateway import MemoryGateway
-from notifier.writing import JoiningWebSocket
+from notifier.edges.websocket_protocol import JoiningWebSocket
+from notifier.hub.client import Limits
+from notifier.testing.gateway import MemoryGateway
 from orchestrator.intake.command_batch import outcome_records
 from support.client import Watching, until
 

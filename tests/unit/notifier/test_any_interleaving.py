@@ -13,9 +13,9 @@ from uuid import UUID
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from notifier.clients import Client, Filters
-from notifier.hub import Hub, Overtaken
-from notifier.ring import Frame, Notification, bytes_of
+from notifier.hub.client import Client, Filters
+from notifier.hub.event_buffer import Frame, Notification, bytes_of
+from notifier.hub.hub import Hub, Overtaken
 from support.pushing import events_in, hub_of
 
 RUNS = [str(UUID(int=number)) for number in range(4)]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from notifier.beginning import PAUSES, begin
-from notifier.clients import Filters
-from notifier.hub import Hub, Overtaken
+from notifier.edges.catch_up import PAUSES, begin
+from notifier.hub.client import Filters
+from notifier.hub.hub import Hub, Overtaken
 from support.pushing import Talker, Watched, events_in, hub_of
 
 ANN = Watched()

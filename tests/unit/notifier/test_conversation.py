@@ -11,8 +11,8 @@ import pytest
 
 from contracts.runs.commands import Decide
 from contracts.runs.outcomes import Outcome, Refused
-from notifier.conversation import MOST_AT_ONCE, Conversation
-from notifier.messages import ErrorMessage
+from notifier.protocol.client_session import MOST_AT_ONCE, Conversation
+from notifier.protocol.messages import ErrorMessage
 
 
 class Talk:

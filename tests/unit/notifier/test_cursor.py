@@ -8,7 +8,7 @@ from base64 import urlsafe_b64encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.cursor import MAX_LENGTH, MAX_OFFSET, Cursor, decode, encode
+from notifier.hub.cursor import MAX_LENGTH, MAX_OFFSET, Cursor, decode, encode
 
 cursors = st.builds(
     Cursor,

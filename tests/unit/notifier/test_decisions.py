@@ -13,8 +13,8 @@ from contracts.json_values import MAX_DEPTH
 from contracts.runs.commands import ApproveCheckpoint, Decide, EditCheckpoint, RejectCheckpoint, parse_command
 from contracts.runs.outcomes import Accepted, Outcome, Refused
 from messaging.request_reply import Unavailable
-from notifier.decisions import Misunderstood, decide, read_response, to_command
-from notifier.messages import ApprovalResult
+from notifier.protocol.approvals import Misunderstood, decide, read_response, to_command
+from notifier.protocol.messages import ApprovalResult
 from support.anything import nested
 from support.asking import at_payload_review
 

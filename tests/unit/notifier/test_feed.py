@@ -10,11 +10,11 @@ from uuid import uuid4
 import pytest
 
 from messaging.consumer import Stretch
-from notifier.adapters.snapshots import GatewayAway
-from notifier.clients import Dropped
-from notifier.feed import Feed, LogBeganAnew
-from notifier.hub import Hub
-from notifier.memory import Memory
+from notifier.adapters.gateway import GatewayAway
+from notifier.feed.events import Feed, LogBeganAnew
+from notifier.hub.client import Dropped
+from notifier.hub.hub import Hub
+from notifier.hub.run_states import Memory
 from support.asking import approve, at_error_review, at_payload_review, executed, pause, resume, time_is_up
 from support.pushing import Listener, Record, hub_of, values_of
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydantic_core import from_json, to_json
 
 from contracts.runs.views import RunView, State, project
-from notifier.framing import frames_of, frames_with_request
-from notifier.heard import Heard, read_checkpoint
-from notifier.messages import ApprovalRequest, StatusUpdate
+from notifier.hub.event_header import Heard, read_checkpoint
+from notifier.hub.frames import frames_of, frames_with_request
+from notifier.protocol.messages import ApprovalRequest, StatusUpdate
 from support.anything import json_objects
 from support.asking import approve, at_error_review, at_payload_review, calling, completed, executed, time_is_up
 from support.deciding import Story

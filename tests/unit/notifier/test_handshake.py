@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from notifier.handshake import read_watch
+from notifier.protocol.subscription import read_watch
 
 
 def test_a_run_is_watched_however_its_id_is_written() -> None:

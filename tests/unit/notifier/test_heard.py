@@ -10,7 +10,7 @@ from contracts.runs.event_header import OPENED
 from contracts.runs.events import EVENT_KINDS
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, State, project
-from notifier.heard import Heard, read_checkpoint
+from notifier.hub.event_header import Heard, read_checkpoint
 from support.asking import approve, at_payload_review
 from support.samples import samples
 

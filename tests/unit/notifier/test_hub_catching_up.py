@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from notifier.cursor import Cursor, encode
-from notifier.hub import Overtaken
+from notifier.hub.cursor import Cursor, encode
+from notifier.hub.hub import Overtaken
 from support.pushing import ANN, ANN_TOO, BOB, Listener, Talker, Watched, hub_of
 
 # ---- returning with a cursor

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from notifier.clients import Dropped
-from notifier.hub import Overtaken
+from notifier.hub.client import Dropped
+from notifier.hub.hub import Overtaken
 from support.pushing import ANN, Listener, Talker, hub_of
 
 

@@ -9,7 +9,7 @@ import pytest
 from contracts.runs.event_header import ESCALATED, OPENED
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import State, project
-from notifier.memory import Known, Memory, after, fold, open_checkpoint
+from notifier.hub.run_states import Known, Memory, after, fold, open_checkpoint
 from support.asking import approve, at_payload_review, completed, executed, pause, resume, time_is_up
 from support.deciding import Story
 from support.pushing import heard_in, moved

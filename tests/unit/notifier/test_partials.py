@@ -7,8 +7,8 @@ from uuid import UUID
 
 from contracts.providers.call_stream import PartialOutput
 from contracts.topics import PARTIALS
-from notifier.partials import Partials
-from notifier.ring import Passing
+from notifier.feed.partial_output import Partials
+from notifier.hub.event_buffer import Passing
 from support.pushing import Listener, Record, Talker, Watched, hub_of
 
 ANN = Watched(user_id="ann", session_id="s1")

@@ -14,7 +14,7 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame
 from websockets.uri import parse_uri
 
-from notifier.writing import TEXTS, JoiningWebSocket
+from notifier.edges.websocket_protocol import TEXTS, JoiningWebSocket
 from support.wire import Wire, turn
 
 

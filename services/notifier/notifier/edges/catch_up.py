@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from notifier.clients import Client, Filters
-from notifier.hub import Hub, Overtaken
+from notifier.hub.client import Client, Filters
+from notifier.hub.hub import Hub, Overtaken
 
 PAUSES = (0.05, 0.2, 0.5, 1.0, None)
 """Seconds between tries while the read model is too far behind. After the last one a client gets what there is: a run of

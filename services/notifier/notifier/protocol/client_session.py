@@ -15,8 +15,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from contracts.message import Message
 from contracts.runs.requests import ApprovalResponse
-from notifier.decisions import Ask, Misunderstood, decide, faults_of, read_response, to_command
-from notifier.messages import Auth, AuthOk, ErrorMessage, Fault, Ping, Pong
+from notifier.protocol.approvals import Ask, Misunderstood, decide, faults_of, read_response, to_command
+from notifier.protocol.messages import Auth, AuthOk, ErrorMessage, Fault, Ping, Pong
 
 MOST_AT_ONCE = 16
 """Decisions of one connection under way; beyond them nothing more is read until one is answered."""

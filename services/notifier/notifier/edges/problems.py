@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from notifier.messages import Fault
+from notifier.protocol.messages import Fault
 
 
 def problem(status: HTTPStatus, code: str, detail: str, instance: str, faults: Sequence[Fault] = ()) -> JSONResponse:

@@ -8,8 +8,8 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from contracts.message import Identifier, Message
-from notifier.clients import Filters
-from notifier.decisions import Misunderstood, faults_of
+from notifier.hub.client import Filters
+from notifier.protocol.approvals import Misunderstood, faults_of
 
 
 class Watch(Message):

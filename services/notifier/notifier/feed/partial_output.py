@@ -11,8 +11,8 @@ from contracts.message import explain
 from contracts.providers.call_stream import PartialOutput, PushedPartialOutput
 from messaging.records import RawRecord
 from notifier import metrics
-from notifier.hub import Hub
-from notifier.ring import Frame, Passing
+from notifier.hub.event_buffer import Frame, Passing
+from notifier.hub.hub import Hub
 
 _TYPE = PushedPartialOutput.model_fields["type"].default
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from notifier.ring import Notification, Passing
+from notifier.hub.event_buffer import Notification, Passing
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,16 +19,16 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from chassis.origins import is_welcome
 from notifier import metrics
-from notifier.adapters.snapshots import GatewayAway, Snapshots
-from notifier.beginning import begin
-from notifier.clients import Client, Dropped
-from notifier.conversation import Conversation
-from notifier.decisions import Ask, Misunderstood
-from notifier.handshake import Watch, read_watch
-from notifier.hub import Hub, Overtaken
-from notifier.messages import Snapshot
-from notifier.problems import problem
-from notifier.writing import TEXTS, SendTexts
+from notifier.adapters.gateway import GatewayAway, Snapshots
+from notifier.edges.catch_up import begin
+from notifier.edges.problems import problem
+from notifier.edges.websocket_protocol import TEXTS, SendTexts
+from notifier.hub.client import Client, Dropped
+from notifier.hub.hub import Hub, Overtaken
+from notifier.protocol.approvals import Ask, Misunderstood
+from notifier.protocol.client_session import Conversation
+from notifier.protocol.messages import Snapshot
+from notifier.protocol.subscription import Watch, read_watch
 
 TRY_AGAIN_LATER = 1013
 CLOSE_CODES = {Dropped.TOO_SLOW: 4008, Dropped.GAP: 4009, Dropped.STOPPING: 1012}

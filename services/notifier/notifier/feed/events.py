@@ -20,12 +20,12 @@ from contracts.runs.views import TERMINAL, Checkpoint, State
 from messaging.consumer import Stretch
 from messaging.records import RawRecord
 from notifier import metrics
-from notifier.adapters.snapshots import GatewayAway
-from notifier.framing import frames_of, frames_with_request
-from notifier.heard import Heard
-from notifier.hub import Hub
-from notifier.memory import Known, Memory, after, fold, open_checkpoint
-from notifier.ring import Notification, bytes_of
+from notifier.adapters.gateway import GatewayAway
+from notifier.hub.event_buffer import Notification, bytes_of
+from notifier.hub.event_header import Heard
+from notifier.hub.frames import frames_of, frames_with_request
+from notifier.hub.hub import Hub
+from notifier.hub.run_states import Known, Memory, after, fold, open_checkpoint
 
 LOOK_UP_SECONDS = 1.0
 """How long the feed waits for the history of a run that it never heard of. Everybody waits with it."""

@@ -20,16 +20,16 @@ from starlette.types import Receive, Scope, Send
 
 from contracts.runs.event_header import ESCALATED, OPENED
 from notifier import metrics
-from notifier.adapters.snapshots import GatewayAway, Snapshots
-from notifier.beginning import begin
-from notifier.clients import Client, Filters
-from notifier.framing import frames_of, frames_with_request
-from notifier.heard import Heard
-from notifier.hub import Hub, Overtaken
-from notifier.memory import Known, after, open_checkpoint
-from notifier.messages import Fault
-from notifier.problems import problem
-from notifier.ring import Frame, Notification, Passing
+from notifier.adapters.gateway import GatewayAway, Snapshots
+from notifier.edges.catch_up import begin
+from notifier.edges.problems import problem
+from notifier.hub.client import Client, Filters
+from notifier.hub.event_buffer import Frame, Notification, Passing
+from notifier.hub.event_header import Heard
+from notifier.hub.frames import frames_of, frames_with_request
+from notifier.hub.hub import Hub, Overtaken
+from notifier.hub.run_states import Known, after, open_checkpoint
+from notifier.protocol.messages import Fault
 
 HEARTBEAT_SECONDS = 15.0
 HEARTBEAT = b": still here\n\n"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from contracts.runs.event_header import CLOSING, OPENED
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import Checkpoint, RunView, State, project
-from notifier.heard import Heard, read_checkpoint
+from notifier.hub.event_header import Heard, read_checkpoint
 
 
 class Known(NamedTuple):

@@ -18,9 +18,9 @@ from messaging.consumer import Stretch, create_broker, end_offsets, guarded, ski
 from messaging.errors import KafkaError
 from messaging.producer import Producer
 from messaging.request_reply import Desk
-from notifier.feed import Feed
-from notifier.hub import Hub
-from notifier.partials import Partials
+from notifier.feed.events import Feed
+from notifier.feed.partial_output import Partials
+from notifier.hub.hub import Hub
 
 BACK = 5_000
 """Records of each partition that a fresh instance reads again, to serve cursors that another instance gave."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from notifier.clients import Client, Dropped, Filters, Limits
-from notifier.cursor import Cursor, decode, encode
-from notifier.ring import Notification, Passing, Ring
+from notifier.hub.client import Client, Dropped, Filters, Limits
+from notifier.hub.cursor import Cursor, decode, encode
+from notifier.hub.event_buffer import Notification, Passing, Ring
 
 
 class Overtaken(Exception):

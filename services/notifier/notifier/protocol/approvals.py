@@ -15,7 +15,7 @@ from contracts.runs.outcomes import Accepted, Outcome, Refused
 from contracts.runs.requests import ApprovalResponse
 from messaging.request_reply import Unavailable
 from notifier import metrics
-from notifier.messages import Fault
+from notifier.protocol.messages import Fault
 
 ANYBODY = "anonymous"
 """Who decides when nobody says who, while authentication is off."""

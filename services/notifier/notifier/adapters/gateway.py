@@ -13,7 +13,7 @@ import httpx
 from pydantic_core import to_json
 
 from contracts.runs.views import TERMINAL, State
-from notifier.clients import Filters
+from notifier.hub.client import Filters
 
 MOST = 200
 """Runs that a snapshot shows; the newest are."""

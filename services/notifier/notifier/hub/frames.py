@@ -10,8 +10,8 @@ from functools import lru_cache
 from pydantic_core import from_json, to_json
 
 from contracts.runs.views import Checkpoint, State
-from notifier.heard import Heard
-from notifier.ring import Frame
+from notifier.hub.event_buffer import Frame
+from notifier.hub.event_header import Heard
 
 _DATA = b',"data":'
 

@@ -1,0 +1,1 @@
+"""Who listens, what each one is to get, and whom to drop. Pure."""

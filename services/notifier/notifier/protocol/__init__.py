@@ -1,0 +1,1 @@
+"""What clients and the notifier say to each other. No sockets."""
