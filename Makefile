@@ -4,8 +4,8 @@
 MAKEFLAGS += --no-print-directory
 
 PACKAGES := libs/contracts libs/messaging libs/chassis libs/artifacts \
-	services/gateway services/orchestrator services/provider-worker services/notifier deploy
-CODE := libs services deploy examples tests
+	services/gateway services/orchestrator services/provider-worker services/notifier deploy tools/fake_vendors
+CODE := libs services deploy tools examples tests
 PROJECTS := $(PACKAGES:%=%/pyproject.toml)
 BIN := .venv/bin
 PYTHON := $(BIN)/python

@@ -9,7 +9,7 @@ from contracts.providers.call import CallIntent
 from contracts.providers.capabilities import Capabilities
 from contracts.providers.signals import Signals
 from provider_worker.providers.base import AIProvider, Answer, Attachment, Audit, Call
-from provider_worker.providers.validation import PayloadSchema
+from provider_worker.providers.payload_schema import PayloadSchema
 
 SCHEMA = PayloadSchema(
     {

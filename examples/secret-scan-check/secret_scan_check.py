@@ -9,7 +9,7 @@ from detect_secrets.settings import transient_settings
 from chassis.settings import Settings
 from contracts.providers.signals import Finding
 from provider_worker.checks.base import Check, Options, Subject, read_options
-from provider_worker.checks.texts import joined
+from provider_worker.checks.json_texts import joined
 
 PLUGINS = (
     "AWSKeyDetector",

@@ -15,9 +15,9 @@ import uvicorn
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from provider_worker.fakes.anthropic import FakeAnthropic
-from provider_worker.fakes.huggingface import FakeHuggingFace
-from provider_worker.fakes.openai import FakeOpenAI
+from fake_vendors.anthropic import FakeAnthropic
+from fake_vendors.huggingface import FakeHuggingFace
+from fake_vendors.openai import FakeOpenAI
 
 CALL_SECONDS = 1.0
 _NOT_YET = 1e9

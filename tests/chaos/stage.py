@@ -35,7 +35,7 @@ class Provider:
     def __init__(self, folder: Path) -> None:
         port = free_ports(1)[0]
         self.url = f"http://{LOOPBACK}:{port}"
-        command = [sys.executable, "-m", "provider_worker.fakes.openai", "--port", port]
+        command = [sys.executable, "-m", "fake_vendors.openai", "--port", port]
         self._process = Process(Program("openai", command, folder / "openai.log"))
 
     async def start(self) -> None:

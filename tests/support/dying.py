@@ -20,14 +20,14 @@ from contracts.providers.orders import ExecuteOrder
 from contracts.topics import COMMANDS, WORK
 from messaging.offset_committer import Handed
 from messaging.records import Outgoing
-from provider_worker.carrying import Means
-from provider_worker.fakes.memory import MemoryClaims, MemoryShelves
+from provider_worker.orders.consumer import Worker
+from provider_worker.orders.order_handler import Means
 from provider_worker.providers.openai import OpenAIProvider
-from provider_worker.providers.polling import Pace
 from provider_worker.providers.registry import Registry, load_providers
+from provider_worker.providers.remote_job import Pace
 from provider_worker.providers.replicate import ReplicateProvider
-from provider_worker.sanitizing import Sanitizer
-from provider_worker.work import Worker
+from provider_worker.sanitizer import Sanitizer
+from provider_worker.testing.memory import MemoryClaims, MemoryShelves
 
 PLACE = "call.awaiting"
 SOON = Pace(first=0.001, longest=0.01)
@@ -38,8 +38,8 @@ _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
     [
         # The server of forks knows installed packages alone, not the folder of tests.
-        "provider_worker.work",
-        "provider_worker.fakes.memory",
+        "provider_worker.orders.consumer",
+        "provider_worker.testing.memory",
         *(f"provider_worker.providers.{vendor}.connection" for vendor in VENDORS),
         "anyio._backends._asyncio",
     ]

@@ -8,9 +8,9 @@ import os
 import signal
 from multiprocessing.connection import Connection
 
-from provider_worker.adapters.booking import PostgresBookings
-from provider_worker.adapters.postgres import create_pool
-from provider_worker.limits.booking import Rule
+from provider_worker.adapters.postgres.pool import create_pool
+from provider_worker.adapters.postgres.reservations import PostgresBookings
+from provider_worker.rate_limits.reservations import Rule
 
 _forks = multiprocessing.get_context("forkserver")
 

@@ -34,7 +34,7 @@ class FakeVendor:
 async def fake_openai(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FakeVendor]:
     """Run the fake OpenAI."""
     port = free_ports(1)[0]
-    command = [sys.executable, "-m", "provider_worker.fakes.openai", "--port", port, "--pace", "0"]
+    command = [sys.executable, "-m", "fake_vendors.openai", "--port", port, "--pace", "0"]
     process = Process(Program("fake-openai", command, Path(tmp_path_factory.mktemp("vendors"), "openai.log")))
     process.start()
     vendor = FakeVendor(f"http://{LOOPBACK}:{port}/v1")

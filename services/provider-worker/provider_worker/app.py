@@ -13,7 +13,7 @@ from chassis.health import Health
 from chassis.settings import Settings, load_settings
 from provider_worker.checks.registry import load_checks
 from provider_worker.providers.registry import load_providers
-from provider_worker.running import Running
+from provider_worker.service import Running
 
 
 def create_app(settings: Settings | None = None) -> Starlette:

@@ -11,11 +11,11 @@ from contracts.providers.capabilities import Capabilities
 from contracts.topics import ALL_PROVIDERS, CATALOG
 from messaging.errors import KafkaError
 from messaging.records import Outgoing
-from provider_worker.failures import log_bug
-from provider_worker.limits.circuits import Circuits
+from provider_worker.execution.failures import log_bug
 from provider_worker.ports import Post
 from provider_worker.providers.registry import Registry
-from provider_worker.sanitizing import Sanitizer
+from provider_worker.rate_limits.circuit_breakers import Circuits
+from provider_worker.sanitizer import Sanitizer
 
 EVERY_SECONDS = 60.0
 

@@ -11,12 +11,12 @@ from contracts.providers.orders import ExecuteOrder, PrepareOrder
 from contracts.runs.commands import StartRun
 from contracts.runs.outcomes import Accepted
 from contracts.runs.requests import RunRequest
-from provider_worker.drafting import draft
-from provider_worker.executing import execute
-from provider_worker.fakes.memory import MemoryShelves
+from provider_worker.execution.execute import execute
+from provider_worker.preparation.draft import draft
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
-from provider_worker.sanitizing import Sanitizer
+from provider_worker.sanitizer import Sanitizer
+from provider_worker.testing.memory import MemoryShelves
 from support.asking import approve_as_seen, executed, prepared
 from support.deciding import Ask, Story
 

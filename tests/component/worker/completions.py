@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from contracts.providers.call import CallIntent
-from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.providers.base import Attachment, Audit, Call
 from provider_worker.providers.openai import OpenAIProvider
-from provider_worker.providers.polling import Pace
+from provider_worker.providers.remote_job import Pace
+from provider_worker.testing.memory import MemoryShelves
 
 KEY = "sk-test-very-secret-key"
 PACE = Pace(first=0.001, longest=0.01, patience=20)

@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 
 from component.worker.workshop import KEY, Floor, Workshop, floor_on, serving, worker_on
-from provider_worker.fakes.faults import FakeServer
-from provider_worker.fakes.openai import FakeOpenAI
+from fake_vendors.faults import FakeServer
+from fake_vendors.openai import FakeOpenAI
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from contracts.providers.call import CallIntent
-from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.providers.base import Audit, Call
 from provider_worker.providers.huggingface import HuggingFaceProvider
+from provider_worker.testing.memory import MemoryShelves
 
 KEY = "hf_test_very_secret_token"
 

@@ -7,9 +7,9 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.providers.base import AIProvider, Answer, Call
 from provider_worker.providers.progress import Progress, Unfinished
+from provider_worker.testing.memory import MemoryShelves
 
 PATIENCE_SECONDS = 20
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from contracts.providers.call import CallIntent
-from provider_worker.fakes.memory import MemoryShelves
-from provider_worker.fakes.replicate_models import version_of
+from fake_vendors.replicate_models import version_of
 from provider_worker.providers.base import Audit, Call
-from provider_worker.providers.polling import Pace
+from provider_worker.providers.remote_job import Pace
 from provider_worker.providers.replicate import ReplicateProvider
+from provider_worker.testing.memory import MemoryShelves
 
 KEY = "r8_test_very_secret_token"
 PACE = Pace(first=0.001, longest=0.01, patience=20)

@@ -18,13 +18,13 @@ import pytest_asyncio
 
 from component.worker.vendors import hanging_up, nobody_listening, outcome_of
 from contracts.providers.call import CallIntent
+from fake_vendors.anthropic import FakeAnthropic
 from local_stack.ports import free_ports
 from local_stack.processes import Process, Program
-from provider_worker.fakes.anthropic import FakeAnthropic
-from provider_worker.fakes.memory import MemoryArtifacts, MemoryShelves
 from provider_worker.providers.anthropic import AnthropicProvider
-from provider_worker.providers.anthropic.connection import Connection
+from provider_worker.providers.anthropic.client import Connection
 from provider_worker.providers.base import Attachment, Audit, Call, ProviderError
+from provider_worker.testing.memory import MemoryArtifacts, MemoryShelves
 
 FAKE = FakeAnthropic
 """Whom this module's tests talk to."""
@@ -271,7 +271,7 @@ async def test_a_marked_prompt_fails_only_so_often(provider: AnthropicProvider) 
 async def test_the_fake_runs_as_a_program(tmp_path: Path) -> None:
     """And counts its calls by path and by prompt, until it is told to forget."""
     port = free_ports(1)[0]
-    command = [sys.executable, "-m", "provider_worker.fakes.anthropic", "--port", port, "--pace", "0"]
+    command = [sys.executable, "-m", "fake_vendors.anthropic", "--port", port, "--pace", "0"]
     process = Process(Program("fake-anthropic", command, tmp_path / "anthropic.log"))
     process.start()
     provider = AnthropicProvider(None, f"http://127.0.0.1:{port}")

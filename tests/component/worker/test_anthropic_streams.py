@@ -13,12 +13,12 @@ import pytest_asyncio
 from component.worker.listening import Listener, until
 from component.worker.workshop import an_execute_order
 from contracts.providers.call import CallIntent
-from provider_worker.executing import Circumstances, execute
-from provider_worker.fakes.anthropic import FakeAnthropic
-from provider_worker.fakes.memory import MemoryShelves
+from fake_vendors.anthropic import FakeAnthropic
+from provider_worker.execution.execute import Circumstances, execute
 from provider_worker.providers.anthropic import AnthropicProvider
 from provider_worker.providers.base import ProviderError
-from provider_worker.sanitizing import Sanitizer
+from provider_worker.sanitizer import Sanitizer
+from provider_worker.testing.memory import MemoryShelves
 
 FAKE = FakeAnthropic
 """Whom this module's tests talk to."""

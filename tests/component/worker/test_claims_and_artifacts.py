@@ -10,10 +10,10 @@ import pytest_asyncio
 
 from artifacts.store import ArtifactStore, MalformedRef, parse_ref
 from component.worker.workshop import an_execute_order
-from provider_worker.adapters.claims import PostgresClaims
-from provider_worker.adapters.postgres import Pool, create_pool, ensure_schema
-from provider_worker.adapters.shelves import PostgresShelves
-from provider_worker.orders import key_of
+from provider_worker.adapters.postgres.artifacts import PostgresShelves
+from provider_worker.adapters.postgres.claims import PostgresClaims
+from provider_worker.adapters.postgres.pool import Pool, create_pool, ensure_schema
+from provider_worker.messages.orders import key_of
 from provider_worker.ports import StorageUnavailable
 
 

@@ -14,11 +14,11 @@ import pytest_asyncio
 from component.worker.inferences import KEY, a_call, ask
 from component.worker.vendors import hanging_up, nobody_listening, outcome_of
 from contracts.providers.call import Failure
-from provider_worker.fakes.huggingface import FakeHuggingFace
+from fake_vendors.huggingface import FakeHuggingFace
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.huggingface import HuggingFaceProvider
 from provider_worker.providers.huggingface.addresses import Addresses
-from provider_worker.providers.huggingface.connection import TIMEOUT, Connection
+from provider_worker.providers.huggingface.client import TIMEOUT, Connection
 
 FAKE = FakeHuggingFace
 """Whom this module's tests talk to."""

@@ -13,9 +13,9 @@ from huggingface_hub import AsyncInferenceClient
 from PIL import Image
 
 from component.worker.inferences import KEY, a_call, ask
-from provider_worker.fakes.huggingface import FakeHuggingFace
-from provider_worker.fakes.memory import MemoryShelves
+from fake_vendors.huggingface import FakeHuggingFace
 from provider_worker.providers.huggingface import HuggingFaceProvider
+from provider_worker.testing.memory import MemoryShelves
 
 FAKE = FakeHuggingFace
 """Whom this module's tests talk to."""

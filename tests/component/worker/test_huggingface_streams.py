@@ -15,10 +15,10 @@ from huggingface_hub import AsyncInferenceClient
 
 from component.worker.listening import Listener, until
 from contracts.providers.call import CallIntent, Spent
-from provider_worker.fakes.huggingface import FakeHuggingFace
+from fake_vendors.huggingface import FakeHuggingFace
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.huggingface import HuggingFaceProvider
-from provider_worker.providers.huggingface.connection import Coming
+from provider_worker.providers.huggingface.client import Coming
 from provider_worker.providers.progress import Unfinished
 
 FAKE = FakeHuggingFace

@@ -20,12 +20,12 @@ import pytest_asyncio
 from component.worker.workshop import KEY, serving
 from contracts.providers.orders import ExecuteOrder
 from contracts.runs import commands as c
-from provider_worker.fakes.anthropic import FakeAnthropic
-from provider_worker.fakes.faults import FakeServer
-from provider_worker.fakes.huggingface import FakeHuggingFace
-from provider_worker.fakes.openai import FakeOpenAI
-from provider_worker.fakes.replicate import FakeReplicate
-from provider_worker.fakes.replicate_models import version_of
+from fake_vendors.anthropic import FakeAnthropic
+from fake_vendors.faults import FakeServer
+from fake_vendors.huggingface import FakeHuggingFace
+from fake_vendors.openai import FakeOpenAI
+from fake_vendors.replicate import FakeReplicate
+from fake_vendors.replicate_models import version_of
 from provider_worker.providers.sandbox import SandboxProvider
 from support.asking import again, approve, back_off_ends, lease_ends, prepared, retry, start
 from support.deciding import Story

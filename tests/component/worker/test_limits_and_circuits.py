@@ -8,7 +8,7 @@ from typing import Any
 from component.worker.workshop import Floor, an_execute_order, serving, worker_on
 from contracts.providers.capabilities import Capabilities
 from contracts.topics import CATALOG
-from provider_worker.fakes.openai import FakeOpenAI
+from fake_vendors.openai import FakeOpenAI
 from support.records import records_of
 
 

@@ -12,11 +12,11 @@ import pytest
 import pytest_asyncio
 
 from local_stack.postgres import Postgres
-from provider_worker.adapters.booking import PostgresBookings
-from provider_worker.adapters.postgres import Pool, create_pool, ensure_schema
-from provider_worker.limits.booking import Account, Booked, Rule
-from provider_worker.limits.pacing import AHEAD, BURST_SECONDS, LEASE_SECONDS, TOKEN_SECONDS, Pace, pace_of
+from provider_worker.adapters.postgres.pool import Pool, create_pool, ensure_schema
+from provider_worker.adapters.postgres.reservations import PostgresBookings
 from provider_worker.ports import StorageUnavailable
+from provider_worker.rate_limits.gcra import AHEAD, BURST_SECONDS, LEASE_SECONDS, TOKEN_SECONDS, Pace, pace_of
+from provider_worker.rate_limits.reservations import Account, Booked, Rule
 from support.holding import hold_and_die
 
 HOLDERS = ("ann", "bob", "cleo")

@@ -19,11 +19,11 @@ from component.worker.vendors import nobody_listening
 from component.worker.workshop import KEY, a_prepare_order, serving
 from contracts.providers.call import CallIntent
 from contracts.providers.signals import Signals
+from fake_vendors.openai import FakeOpenAI
 from provider_worker.checks.base import Stage, Subject
-from provider_worker.checks.looking import Checks, Watch
+from provider_worker.checks.check_runner import Checks, Watch
 from provider_worker.checks.moderation import MOST_PIECES, PIECE, ModerationCheck, flag_of
-from provider_worker.fakes.openai import FakeOpenAI
-from provider_worker.sanitizing import Sanitizer
+from provider_worker.sanitizer import Sanitizer
 
 
 def _subject(payload: dict[str, Any], response: dict[str, Any] | None = None) -> Subject:

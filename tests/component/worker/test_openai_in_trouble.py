@@ -11,10 +11,10 @@ import pytest
 
 from component.worker.completions import FORMS, KEY, PACE, Notes, a_call, a_payload, ask
 from component.worker.vendors import hanging_up, nobody_listening, outcome_of
-from provider_worker.fakes.openai import FakeOpenAI
+from fake_vendors.openai import FakeOpenAI
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.openai import OpenAIProvider
-from provider_worker.providers.openai.connection import Connection
+from provider_worker.providers.openai.client import Connection
 
 FAKE = FakeOpenAI
 """Whom this module's tests talk to."""

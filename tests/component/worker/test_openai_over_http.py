@@ -14,10 +14,10 @@ import pytest_asyncio
 from PIL import Image
 
 from contracts.providers.call import CallIntent
-from provider_worker.fakes.memory import MemoryShelves
-from provider_worker.fakes.openai import FakeOpenAI
+from fake_vendors.openai import FakeOpenAI
 from provider_worker.providers.base import Audit, Call, ProviderError
 from provider_worker.providers.openai import OpenAIProvider
+from provider_worker.testing.memory import MemoryShelves
 
 KEY = "sk-test-very-secret-key"
 

@@ -14,11 +14,11 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 
 from component.worker.completions import FORMS, KEY, PACE, Notes, a_call, a_payload, ask
 from contracts.providers.call import Spent
-from provider_worker.fakes.memory import MemoryShelves
-from provider_worker.fakes.openai import FakeOpenAI
+from fake_vendors.openai import FakeOpenAI
 from provider_worker.providers.base import Attachment
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.progress import Progress, Unfinished
+from provider_worker.testing.memory import MemoryShelves
 
 FAKE = FakeOpenAI
 """Whom this module's tests talk to."""

@@ -12,10 +12,10 @@ import pytest_asyncio
 
 from component.worker.predictions import KEY, PACE, PAINTER, Notes, a_call, a_payload, ask
 from component.worker.vendors import hanging_up, nobody_listening
-from provider_worker.fakes.replicate import FakeReplicate
-from provider_worker.fakes.replicate_models import version_of
+from fake_vendors.replicate import FakeReplicate
+from fake_vendors.replicate_models import version_of
 from provider_worker.providers.base import Audit, ProviderError
-from provider_worker.providers.polling import Pace
+from provider_worker.providers.remote_job import Pace
 from provider_worker.providers.replicate import ReplicateProvider
 
 FAKE = FakeReplicate

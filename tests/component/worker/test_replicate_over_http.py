@@ -15,14 +15,14 @@ from replicate.client import Client
 
 from component.worker.predictions import KEY, PACE, PAINTER, a_call, a_payload, ask
 from component.worker.workshop import a_prepare_order
-from provider_worker.fakes.memory import MemoryShelves
-from provider_worker.fakes.replicate import FakeReplicate
-from provider_worker.fakes.replicate_models import version_of
-from provider_worker.preparing import Preparing
+from fake_vendors.replicate import FakeReplicate
+from fake_vendors.replicate_models import version_of
+from provider_worker.preparation.prepare import Preparing
 from provider_worker.providers.base import Attachment
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.replicate import ReplicateProvider
-from provider_worker.sanitizing import Sanitizer
+from provider_worker.sanitizer import Sanitizer
+from provider_worker.testing.memory import MemoryShelves
 
 FAKE = FakeReplicate
 """Whom this module's tests talk to."""

@@ -11,11 +11,11 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
-from provider_worker.adapters.postgres import create_pool, ensure_schema
-from provider_worker.adapters.spending import PostgresSpending
-from provider_worker.checks.budgets import Account, Limit, Scope, Spending
-from provider_worker.fakes.spending import MemorySpending
+from provider_worker.adapters.postgres.budgets import PostgresSpending
+from provider_worker.adapters.postgres.pool import create_pool, ensure_schema
+from provider_worker.budgets.model import Account, Limit, Scope, Spending
 from provider_worker.ports import StorageUnavailable
+from provider_worker.testing.budgets import MemorySpending
 
 LONG = 3600.0
 

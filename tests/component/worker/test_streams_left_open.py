@@ -12,10 +12,10 @@ import pytest
 from component.worker.listening import Listener, until
 from component.worker.workshop import serving
 from contracts.providers.call import CallIntent
-from provider_worker.fakes.anthropic import FakeAnthropic
-from provider_worker.fakes.faults import FakeServer
-from provider_worker.fakes.huggingface import FakeHuggingFace
-from provider_worker.fakes.openai import FakeOpenAI
+from fake_vendors.anthropic import FakeAnthropic
+from fake_vendors.faults import FakeServer
+from fake_vendors.huggingface import FakeHuggingFace
+from fake_vendors.openai import FakeOpenAI
 from provider_worker.providers.anthropic import AnthropicProvider
 from provider_worker.providers.base import AIProvider
 from provider_worker.providers.huggingface import HuggingFaceProvider

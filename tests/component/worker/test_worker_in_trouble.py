@@ -9,8 +9,8 @@ import pytest
 from apache_kafka.broker import RealKafka
 from component.worker.workshop import Floor, Workshop, a_prepare_order, an_execute_order, floor_on, worker_on
 from contracts.providers.orders import Order
+from fake_vendors.openai import FakeOpenAI
 from local_stack.postgres import Postgres
-from provider_worker.fakes.openai import FakeOpenAI
 from support.kafka import Kafka
 
 

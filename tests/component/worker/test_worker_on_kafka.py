@@ -14,8 +14,8 @@ from component.worker.workshop import KEY, Floor, Workshop, a_prepare_order, an_
 from contracts.providers.capabilities import Capabilities
 from contracts.providers.orders import Order
 from contracts.topics import CATALOG, WORK
+from fake_vendors.openai import FakeOpenAI
 from messaging.records import Outgoing
-from provider_worker.fakes.openai import FakeOpenAI
 from support.records import records_of
 
 pytestmark = pytest.mark.usefixtures("workshop")

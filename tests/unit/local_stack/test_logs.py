@@ -6,7 +6,7 @@ from pathlib import Path
 
 from local_stack.logs import Follower, set_aside
 
-QUIET = "2026-11-21T01:41:30.1Z [info     ] taking orders [provider_worker.running] at_once=32\n"
+QUIET = "2026-11-21T01:41:30.1Z [info     ] taking orders [provider_worker.service] at_once=32\n"
 SERIOUS = "2026-11-21T01:41:31.2Z [warning  ] Kafka does not answer [gateway.service] service=gateway\n"
 AS_JSON = '{"event": "no connection", "level": "error", "service": "gateway"}\n'
 

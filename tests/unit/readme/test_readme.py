@@ -11,11 +11,11 @@ from chassis.settings import Settings
 from contracts.json_values import digest
 from contracts.providers.call import CallIntent
 from contracts.providers.orders import ExecuteOrder, PrepareOrder
-from provider_worker.executing import execute
-from provider_worker.fakes.memory import MemoryShelves
-from provider_worker.preparing import Preparing
+from provider_worker.execution.execute import execute
+from provider_worker.preparation.prepare import Preparing
 from provider_worker.providers.registry import Registry
-from provider_worker.sanitizing import Sanitizer
+from provider_worker.sanitizer import Sanitizer
+from provider_worker.testing.memory import MemoryShelves
 from support.readme import README, code_blocks, settings_table
 
 

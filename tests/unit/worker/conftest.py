@@ -12,11 +12,11 @@ import pytest
 from contracts.json_values import digest
 from contracts.providers.call import CallIntent
 from contracts.providers.orders import ExecuteOrder, PrepareOrder
-from provider_worker.fakes.memory import MemoryShelves
-from provider_worker.limits.booking import Rule
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
-from provider_worker.sanitizing import Sanitizer
+from provider_worker.rate_limits.reservations import Rule
+from provider_worker.sanitizer import Sanitizer
+from provider_worker.testing.memory import MemoryShelves
 from unit.worker import limited
 from unit.worker.workbench import Bench, Gated
 

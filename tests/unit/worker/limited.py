@@ -12,19 +12,19 @@ from contracts.providers.call import Failure
 from contracts.providers.orders import Order
 from contracts.runs.commands import RecordFailure
 from messaging.offset_committer import Handed
-from provider_worker.carrying import Means
-from provider_worker.fakes.bookings import MemoryBookings
-from provider_worker.fakes.memory import MemoryClaims, MemoryPost, MemoryShelves
-from provider_worker.limits.booking import Rule
-from provider_worker.limits.circuit import Terms
-from provider_worker.limits.circuits import Circuits
-from provider_worker.limits.pacing import pace_of
-from provider_worker.limits.turns import Turns
+from provider_worker.orders.consumer import Worker
+from provider_worker.orders.order_handler import Means
 from provider_worker.providers.base import Answer, Audit, Call, ProviderError
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
-from provider_worker.sanitizing import Sanitizer
-from provider_worker.work import Worker
+from provider_worker.rate_limits.admission import Turns
+from provider_worker.rate_limits.circuit_breaker import Terms
+from provider_worker.rate_limits.circuit_breakers import Circuits
+from provider_worker.rate_limits.gcra import pace_of
+from provider_worker.rate_limits.reservations import Rule
+from provider_worker.sanitizer import Sanitizer
+from provider_worker.testing.memory import MemoryClaims, MemoryPost, MemoryShelves
+from provider_worker.testing.reservations import MemoryBookings
 from unit.worker.workbench import Record
 
 ONE_A_MINUTE = Rule("acme", pace_of(1))

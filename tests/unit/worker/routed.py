@@ -11,14 +11,14 @@ from pydantic import TypeAdapter
 
 from chassis.routes import RouteRule, Routes
 from contracts.providers.call import Failure, Preparation
-from provider_worker.fakes.memory import MemoryShelves
-from provider_worker.limits.circuits import Circuits
-from provider_worker.preparing import Preparing
+from provider_worker.preparation.prepare import Preparing
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
-from provider_worker.sanitizing import Sanitizer
+from provider_worker.rate_limits.circuit_breakers import Circuits
+from provider_worker.sanitizer import Sanitizer
+from provider_worker.testing.memory import MemoryShelves
 
 KEY = "sk-a-very-secret-key"
 ROUTES: TypeAdapter[dict[str, tuple[RouteRule, ...]]] = TypeAdapter(Routes)

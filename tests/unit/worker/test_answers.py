@@ -13,8 +13,8 @@ from contracts.providers.call import Execution, Failure, Preparation
 from contracts.providers.orders import ExecuteOrder, PrepareOrder
 from contracts.runs.commands import RecordFailure, parse_command
 from contracts.topics import COMMANDS, MAX_RECORD_BYTES
-from provider_worker.answers import executed, failed, prepared, still_at_it, to_record
-from provider_worker.orders import Seen, read_order
+from provider_worker.messages.answers import executed, failed, prepared, still_at_it, to_record
+from provider_worker.messages.orders import Seen, read_order
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 MakeExecute = Callable[..., ExecuteOrder]

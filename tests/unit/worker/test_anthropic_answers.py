@@ -9,14 +9,14 @@ import anthropic
 import httpx2
 import pytest
 
-from provider_worker.providers.anthropic.auditing import audit_message
-from provider_worker.providers.anthropic.connection import failure_of, rate_limit
+from provider_worker.providers.anthropic.client import failure_of, rate_limit
 from provider_worker.providers.anthropic.payloads import TOOL, build
 from provider_worker.providers.anthropic.prices import cost_of
+from provider_worker.providers.anthropic.responses import audit_message
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.failures import ResponseTooLarge
+from provider_worker.providers.payload_schema import compile_schema
 from provider_worker.providers.pricing import PriceTable
-from provider_worker.providers.validation import compile_schema
 from unit.worker.said import an_intent
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/messages")

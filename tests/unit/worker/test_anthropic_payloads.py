@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from contracts.providers.call import CallIntent, Severity
-from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.providers.anthropic import AnthropicProvider
 from provider_worker.providers.anthropic.files import with_files
 from provider_worker.providers.anthropic.payloads import TOOL, build
 from provider_worker.providers.anthropic.rules import anthropic_issues
 from provider_worker.providers.base import Attachment, ProviderError
 from provider_worker.providers.pricing import PriceTable
+from provider_worker.testing.memory import MemoryShelves
 from unit.worker.said import an_intent
 
 PRICES = PriceTable.of("provider_worker.providers.anthropic")

@@ -11,7 +11,7 @@ import pytest
 
 from contracts.providers.call import Spent
 from provider_worker.providers.anthropic.prices import spent
-from provider_worker.providers.anthropic.streaming import Event, read_stream
+from provider_worker.providers.anthropic.stream import Event, read_stream
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.pricing import PriceTable
 from provider_worker.providers.progress import Progress, Unfinished

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.providers.call import Failure
-from provider_worker.fakes.chat_events import script_of
+from fake_vendors.chat_events import script_of
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.chat.auditing import audit_chat
-from provider_worker.providers.chat.streaming import gather_chat
+from provider_worker.providers.chat_completions.responses import audit_chat
+from provider_worker.providers.chat_completions.stream import gather_chat
 from provider_worker.providers.pricing import PriceTable
 from provider_worker.providers.progress import Progress
 from unit.worker.said import a_completion

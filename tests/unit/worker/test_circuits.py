@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from contracts.providers.call import Failure
-from provider_worker.limits.circuit import Sign, Terms
-from provider_worker.limits.circuits import Circuits, sign_of
 from provider_worker.providers.base import ProviderError
+from provider_worker.rate_limits.circuit_breaker import Sign, Terms
+from provider_worker.rate_limits.circuit_breakers import Circuits, sign_of
 
 DOWN = Failure(code="connection_failed", message="no connection", retryable=True)
 REFUSED = Failure(code="request_refused", message="no", status=400)

@@ -11,12 +11,12 @@ from structlog.testing import capture_logs
 
 from contracts.providers.call import Execution
 from contracts.providers.orders import ExecuteOrder
-from provider_worker.executing import INLINE_BYTES, execute
-from provider_worker.fakes.memory import MemoryArtifacts, MemoryShelves
+from provider_worker.execution.execute import INLINE_BYTES, execute
 from provider_worker.ports import StorageUnavailable
 from provider_worker.providers.base import Answer, Audit, Call, ProviderError
 from provider_worker.providers.sandbox import SandboxProvider
-from provider_worker.sanitizing import Sanitizer
+from provider_worker.sanitizer import Sanitizer
+from provider_worker.testing.memory import MemoryArtifacts, MemoryShelves
 
 MakeExecute = Callable[..., ExecuteOrder]
 

@@ -12,16 +12,16 @@ import pytest
 from huggingface_hub.errors import InferenceTimeoutError
 
 from chassis.settings import Settings
-from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.failures import ResponseTooLarge
 from provider_worker.providers.huggingface import HuggingFaceProvider
-from provider_worker.providers.huggingface.auditing import audit_classification, audit_completion, audit_image
 from provider_worker.providers.huggingface.errors import Refused, failure_of
 from provider_worker.providers.huggingface.files import keep_image
 from provider_worker.providers.huggingface.payloads import build
+from provider_worker.providers.huggingface.responses import audit_classification, audit_completion, audit_image
+from provider_worker.providers.payload_schema import compile_schema
 from provider_worker.providers.pricing import PriceTable
-from provider_worker.providers.validation import compile_schema
+from provider_worker.testing.memory import MemoryShelves
 from unit.worker.said import a_completion, an_intent
 
 KEY = "hf_test_very_secret_token"

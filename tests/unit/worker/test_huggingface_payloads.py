@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contracts.providers.call import CallIntent, Severity
-from provider_worker.drafting import settle
+from provider_worker.preparation.draft import settle
 from provider_worker.providers.base import Attachment, ProviderError
 from provider_worker.providers.huggingface import HuggingFaceProvider
 from provider_worker.providers.huggingface.addresses import ROUTER, Addresses

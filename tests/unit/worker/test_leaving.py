@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from contracts.providers.orders import ExecuteOrder, parse_order
 from contracts.topics import WORK
-from provider_worker.limits.booking import Rule
-from provider_worker.limits.pacing import LEASE_SECONDS, Pace
+from provider_worker.rate_limits.gcra import LEASE_SECONDS, Pace
+from provider_worker.rate_limits.reservations import Rule
 from unit.worker.limited import ONE_AT_ONCE, Bench
 
 MakeExecute = Callable[..., ExecuteOrder]

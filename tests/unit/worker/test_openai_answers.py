@@ -9,17 +9,17 @@ import httpx2
 import openai
 import pytest
 
-from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.chat import prices
-from provider_worker.providers.chat.auditing import audit_chat
+from provider_worker.providers.chat_completions import prices
+from provider_worker.providers.chat_completions.responses import audit_chat
 from provider_worker.providers.http.failures import ResponseTooLarge
-from provider_worker.providers.openai.auditing import audit_images
-from provider_worker.providers.openai.connection import rate_limit
+from provider_worker.providers.openai.client import rate_limit
 from provider_worker.providers.openai.errors import failure_of
 from provider_worker.providers.openai.files import without_files
+from provider_worker.providers.openai.image_responses import audit_images
+from provider_worker.providers.payload_schema import compile_schema
 from provider_worker.providers.pricing import PriceTable
-from provider_worker.providers.validation import compile_schema
+from provider_worker.testing.memory import MemoryShelves
 from unit.worker.said import a_completion
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from contracts.providers.call import CallIntent
-from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.providers.base import Attachment, ProviderError
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.openai.payloads import RESPONSES, build
 from provider_worker.providers.openai.responses.files import with_files
 from provider_worker.providers.openai.rules import background_issues, reasoning_issues
+from provider_worker.testing.memory import MemoryShelves
 from unit.worker.said import an_intent
 
 USUAL = {"store": False, "stream": True}

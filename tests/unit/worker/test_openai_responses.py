@@ -10,8 +10,8 @@ import pytest
 
 from contracts.providers.call import Failure
 from provider_worker.providers.base import ProviderError, note_nowhere
-from provider_worker.providers.openai.responses.auditing import audit_response
-from provider_worker.providers.openai.responses.streaming import gather_response
+from provider_worker.providers.openai.responses.answers import audit_response
+from provider_worker.providers.openai.responses.stream import gather_response
 from provider_worker.providers.pricing import PriceTable
 from provider_worker.providers.progress import Progress
 

@@ -7,16 +7,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider_worker.limits.booking import Account, Rule
-from provider_worker.limits.pacing import (
-    AHEAD,
-    FRESH_SECONDS,
-    JITTER,
-    LEASE_SECONDS,
-    TOKEN_SECONDS,
-    WINDOW,
-    pace_of,
-)
+from provider_worker.rate_limits.gcra import AHEAD, FRESH_SECONDS, JITTER, LEASE_SECONDS, TOKEN_SECONDS, WINDOW, pace_of
+from provider_worker.rate_limits.reservations import Account, Rule
 
 LIMITS = st.integers(1, 3000)
 PAUSES = st.lists(st.floats(0, 30), min_size=1, max_size=40)

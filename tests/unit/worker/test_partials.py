@@ -15,11 +15,11 @@ from contracts.runs.commands import RecordExecution
 from contracts.topics import PARTIALS
 from messaging.errors import KafkaError
 from messaging.records import Outgoing
-from provider_worker.calling import Calls
-from provider_worker.fakes.memory import MemoryClaims, MemoryPost, MemoryShelves
-from provider_worker.partials import MOST_WAITING, Partials
+from provider_worker.execution.call import Calls
+from provider_worker.execution.partial_output import MOST_WAITING, Partials
 from provider_worker.providers.sandbox import SandboxProvider
-from provider_worker.sanitizing import Sanitizer
+from provider_worker.sanitizer import Sanitizer
+from provider_worker.testing.memory import MemoryClaims, MemoryPost, MemoryShelves
 
 MakeExecute = Callable[..., ExecuteOrder]
 KEY = "sk-a-very-secret-key"

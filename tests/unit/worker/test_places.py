@@ -7,10 +7,10 @@ import selectors
 
 import pytest
 
-from provider_worker.fakes.bookings import MemoryBookings
-from provider_worker.limits.booking import Rule
-from provider_worker.limits.gate import Gate
-from provider_worker.limits.pacing import AHEAD
+from provider_worker.rate_limits.account_queue import Gate
+from provider_worker.rate_limits.gcra import AHEAD
+from provider_worker.rate_limits.reservations import Rule
+from provider_worker.testing.reservations import MemoryBookings
 
 TWO_AT_ONCE = Rule("acme", places=2)
 

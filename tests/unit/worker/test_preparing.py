@@ -11,13 +11,13 @@ from jsonschema_rs import Draft202012Validator
 
 from contracts.providers.call import Preparation
 from contracts.providers.orders import PrepareOrder
-from provider_worker.fakes.memory import MemoryShelves
-from provider_worker.preparing import Preparing
+from provider_worker.preparation.prepare import Preparing
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
-from provider_worker.sanitizing import Sanitizer
+from provider_worker.sanitizer import Sanitizer
+from provider_worker.testing.memory import MemoryShelves
 
 MakePrepare = Callable[..., PrepareOrder]
 

@@ -23,7 +23,7 @@ def test_the_shipped_providers_are_installed_as_entry_points() -> None:
     "value",
     [
         "provider_worker.nowhere:Provider",
-        "provider_worker.orders:Seen",
+        "provider_worker.messages.orders:Seen",
         "json:dumps",
         "provider_worker.providers.base:AIProvider",
     ],

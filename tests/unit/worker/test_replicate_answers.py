@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from contracts.providers.call import Failure
-from provider_worker.fakes.replicate_models import MIXER, WRITER
+from fake_vendors.replicate_models import MIXER, WRITER
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.pricing import PriceTable
 from provider_worker.providers.replicate import prices
-from provider_worker.providers.replicate.auditing import audit_prediction
 from provider_worker.providers.replicate.failures import PREDICTION, of_end, of_refusal
 from provider_worker.providers.replicate.hosts import BASE_URL, HIDDEN, Hider, delivers
+from provider_worker.providers.replicate.responses import audit_prediction
 from provider_worker.providers.replicate.schemas import speaks_in_pieces
 
 V1 = "1" * 64

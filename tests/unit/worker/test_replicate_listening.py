@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from provider_worker.providers.progress import Progress
 from provider_worker.providers.replicate.hosts import HIDDEN, Hider
-from provider_worker.providers.replicate.listening import Listening
+from provider_worker.providers.replicate.stream import Listening
 
 OWN = "http://127.0.0.1:9102"
 ADDRESS = "https://replicate.delivery/x/out.png"

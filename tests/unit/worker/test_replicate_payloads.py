@@ -9,14 +9,14 @@ import pytest
 from chassis.settings import Settings
 from contracts.providers.call import CallIntent, Severity
 from contracts.providers.orders import PrepareOrder
-from provider_worker.fakes.memory import MemoryShelves
-from provider_worker.preparing import Preparing
+from provider_worker.preparation.prepare import Preparing
 from provider_worker.providers.base import Attachment, Call, ProviderError
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.replicate import ReplicateProvider
 from provider_worker.providers.replicate.fields import fill
-from provider_worker.providers.replicate.naming import Reference, choose, parse
-from provider_worker.sanitizing import Sanitizer
+from provider_worker.providers.replicate.model_names import Reference, choose, parse
+from provider_worker.sanitizer import Sanitizer
+from provider_worker.testing.memory import MemoryShelves
 from unit.worker.conftest import MakePrepare
 
 V1, V2 = "1" * 64, "a2" * 32

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from provider_worker.fakes.replicate_models import PAINTER
+from fake_vendors.replicate_models import PAINTER
+from provider_worker.providers.payload_schema import compile_schema
 from provider_worker.providers.replicate.schemas import input_schema
-from provider_worker.providers.validation import compile_schema
 
 
 def test_a_model_s_schema_is_written_out() -> None:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from chassis.routes import RouteRule
 from chassis.settings import SettingsError
 from contracts.providers.call import CallIntent
+from provider_worker.preparation.route_choice import fitting
+from provider_worker.preparation.router import refuse_unknown
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.registry import Registry
-from provider_worker.routing.choosing import fitting
-from provider_worker.routing.router import refuse_unknown
 from unit.worker.conftest import MakePrepare
 from unit.worker.routed import ROUTES, Cheap, among, preparing
 

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from chassis.routes import Option, RouteRule
 from contracts.providers.routing import Candidate
 from contracts.providers.signals import Reason
-from provider_worker.fakes.memory import MemoryShelves
-from provider_worker.limits.circuit import Terms
-from provider_worker.limits.circuits import Circuits
 from provider_worker.ports import StorageUnavailable
-from provider_worker.preparing import Preparing
+from provider_worker.preparation.prepare import Preparing
+from provider_worker.preparation.route_choice import CIRCUIT_OPEN, Assessed, choose, routing_of
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.registry import Registry
-from provider_worker.routing.choosing import CIRCUIT_OPEN, Assessed, choose, routing_of
-from provider_worker.sanitizing import Sanitizer
+from provider_worker.rate_limits.circuit_breaker import Terms
+from provider_worker.rate_limits.circuit_breakers import Circuits
+from provider_worker.sanitizer import Sanitizer
+from provider_worker.testing.memory import MemoryShelves
 from unit.worker.conftest import MakePrepare
 from unit.worker.routed import KEY, ROUTES, Buggy, Cheap, Dear, Leaky, among, down, preparing, reasons
 

@@ -6,11 +6,11 @@ import pytest
 
 from chassis.limits import ProviderLimits
 from chassis.settings import SettingsError
-from provider_worker.limits.pacing import pace_of
-from provider_worker.limits.rules import account_of, rules_of
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
+from provider_worker.rate_limits.gcra import pace_of
+from provider_worker.rate_limits.rules import account_of, rules_of
 
 KEY = "sk-a-very-secret-key"
 

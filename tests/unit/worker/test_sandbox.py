@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from contracts.providers.call import CallIntent, Severity
-from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.providers.base import Attachment, Audit, Call, ProviderError
+from provider_worker.providers.payload_schema import UnusableSchema, compile_schema
 from provider_worker.providers.sandbox import SandboxProvider
-from provider_worker.providers.sandbox.inventing import CannotInvent, invent
 from provider_worker.providers.sandbox.parameters import FAULTS
-from provider_worker.providers.validation import UnusableSchema, compile_schema
+from provider_worker.providers.sandbox.schema_inventor import CannotInvent, invent
+from provider_worker.testing.memory import MemoryShelves
 
 
 def _payload(prompt: str = "Paint a red bicycle", **parameters: Any) -> dict[str, Any]:

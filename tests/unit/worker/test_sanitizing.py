@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.json_values import canonical_json, check_json
-from provider_worker.sanitizing import HIDDEN, MAX_LEVELS, Sanitizer, is_too_deep
+from provider_worker.sanitizer import HIDDEN, MAX_LEVELS, Sanitizer, is_too_deep
 
 ANY_TEXT = st.text(st.characters())
 ANY_JSON = st.recursive(

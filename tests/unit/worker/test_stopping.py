@@ -14,14 +14,14 @@ from contracts.providers.call import Ending, Spent
 from contracts.providers.call_stream import StopCall
 from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import FromWorker, RecordExecution, RecordStop
-from provider_worker.calling import Calls
-from provider_worker.fakes.memory import MemoryClaims, MemoryPost, MemoryShelves
+from provider_worker.execution.call import Calls
+from provider_worker.execution.stop_listener import Stopping
 from provider_worker.providers.base import Answer, Call, ProviderError
 from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
-from provider_worker.sanitizing import Sanitizer
-from provider_worker.stopping import Stopping
+from provider_worker.sanitizer import Sanitizer
+from provider_worker.testing.memory import MemoryClaims, MemoryPost, MemoryShelves
 
 MakeExecute = Callable[..., ExecuteOrder]
 

@@ -14,9 +14,9 @@ from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import ExtendLease, RecordExecution, RecordStop
 from messaging.errors import KafkaError
 from messaging.records import Outgoing
-from provider_worker.fakes.memory import MemoryPost
-from provider_worker.limits.booking import Rule
-from provider_worker.limits.pacing import Pace
+from provider_worker.rate_limits.gcra import Pace
+from provider_worker.rate_limits.reservations import Rule
+from provider_worker.testing.memory import MemoryPost
 from unit.worker.limited import ONE_A_MINUTE, ONE_AT_ONCE, Bench
 
 MakeExecute = Callable[..., ExecuteOrder]

@@ -12,11 +12,11 @@ from contracts.providers.capabilities import Capabilities
 from contracts.providers.orders import ExecuteOrder
 from contracts.topics import CATALOG
 from provider_worker.catalog import announce
-from provider_worker.limits.booking import Rule
-from provider_worker.limits.circuit import Terms
-from provider_worker.limits.circuits import Circuits
-from provider_worker.limits.pacing import Pace
-from provider_worker.sanitizing import Sanitizer
+from provider_worker.rate_limits.circuit_breaker import Terms
+from provider_worker.rate_limits.circuit_breakers import Circuits
+from provider_worker.rate_limits.gcra import Pace
+from provider_worker.rate_limits.reservations import Rule
+from provider_worker.sanitizer import Sanitizer
 from unit.worker.limited import ONE_A_MINUTE, ONE_AT_ONCE, Bench
 
 MakeExecute = Callable[..., ExecuteOrder]

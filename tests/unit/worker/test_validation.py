@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contracts.providers.call import Severity
-from provider_worker.providers.validation import (
+from provider_worker.providers.payload_schema import (
     MAX_ISSUES,
     PayloadSchema,
     UnusableSchema,

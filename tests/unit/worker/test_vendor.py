@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from chassis.settings import Settings
-from provider_worker.fakes.memory import MemoryShelves
 from provider_worker.providers.anthropic import AnthropicProvider
 from provider_worker.providers.base import AIProvider, Call, ProviderError
 from provider_worker.providers.huggingface import HuggingFaceProvider
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.replicate import ReplicateProvider
+from provider_worker.testing.memory import MemoryShelves
 
 VENDORS = [
     # the class, the settings of its key and its address, how people write its name

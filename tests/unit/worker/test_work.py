@@ -7,7 +7,7 @@ import asyncio
 from prometheus_client import REGISTRY
 
 from contracts.runs.commands import ExtendLease, NoteCall, RecordExecution, RecordFailure, RecordPreparation
-from provider_worker.fakes.memory import MemoryPost
+from provider_worker.testing.memory import MemoryPost
 from unit.worker.conftest import MakeExecute, MakePrepare
 from unit.worker.workbench import Bench, Gated, Resumable
 

@@ -10,13 +10,13 @@ from typing import Any
 from contracts.providers.orders import Order
 from contracts.topics import WORK
 from messaging.offset_committer import Handed
-from provider_worker.carrying import Means
-from provider_worker.fakes.memory import MemoryClaims, MemoryPost, MemoryShelves
+from provider_worker.orders.consumer import Worker
+from provider_worker.orders.order_handler import Means
 from provider_worker.providers.base import Answer, Audit, Call
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
-from provider_worker.sanitizing import Sanitizer
-from provider_worker.work import Worker
+from provider_worker.sanitizer import Sanitizer
+from provider_worker.testing.memory import MemoryClaims, MemoryPost, MemoryShelves
 
 
 class Gated(SandboxProvider):

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from chassis.settings import Settings, SettingsError
 from contracts.message import explain
 from contracts.providers.signals import Finding
-from provider_worker.checks.budgets import Spending
+from provider_worker.budgets.model import Spending
 
 CHECKS_SETTING = "SAYSO_CHECKS"
 

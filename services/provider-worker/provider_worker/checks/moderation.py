@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from chassis.settings import Settings, SettingsError
 from contracts.providers.signals import Finding
 from provider_worker.checks.base import CHECKS_SETTING, Check, Options, Subject, read_options
-from provider_worker.checks.texts import joined
+from provider_worker.checks.json_texts import joined
 
 MODEL = "omni-moderation-latest"
 PIECE = 20_000

@@ -15,7 +15,7 @@ from pydantic import Field
 from chassis.settings import Settings, SettingsError
 from contracts.providers.signals import Finding
 from provider_worker.checks.base import CHECKS_SETTING, Check, Options, Subject, read_options
-from provider_worker.checks.texts import texts
+from provider_worker.checks.json_texts import texts
 
 FLAG = "pii"
 MOST_CHARACTERS = 200_000
@@ -61,7 +61,7 @@ class PiiCheck(Check):
         """Load the detector. Raises SettingsError where it is not installed."""
         wanted = read_options(PiiOptions, cls.name, options)
         try:
-            from provider_worker.checks.detecting import Detector  # noqa: PLC0415 - heavy, and an extra
+            from provider_worker.checks.presidio import Detector  # noqa: PLC0415 - heavy, and an extra
         except ModuleNotFoundError as error:
             message = f"needs {error.name}; install sayso-provider-worker[pii]"
             raise SettingsError(f"{CHECKS_SETTING}: /{cls.name}: {message}") from None

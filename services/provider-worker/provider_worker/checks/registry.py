@@ -10,9 +10,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from chassis.settings import Settings, SettingsError
 from contracts.providers.signals import COST_CHECK
+from provider_worker.budgets.gate import CostCheck
 from provider_worker.checks.base import CHECKS_SETTING, Check, Options, Stage, read_options
-from provider_worker.checks.cost import CostCheck
-from provider_worker.checks.looking import Checks, Watch
+from provider_worker.checks.check_runner import Checks, Watch
 
 GROUP = "sayso.checks"
 """The entry point group; each entry names a subclass of Check."""

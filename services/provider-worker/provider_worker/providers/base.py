@@ -17,8 +17,8 @@ from contracts.providers.call import CallIntent, Failure, Issue, Severity, Spent
 from contracts.providers.capabilities import Capabilities
 from contracts.providers.signals import Signals
 from provider_worker.ports import Artifacts
+from provider_worker.providers.payload_schema import PayloadSchema
 from provider_worker.providers.progress import Progress, Unfinished
-from provider_worker.providers.validation import PayloadSchema
 
 
 class ProviderError(Exception):

@@ -14,7 +14,7 @@ from artifacts.store import Artifact
 from contracts.providers.call import Failure, Issue
 from provider_worker.ports import Artifacts
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.validation import pointer
+from provider_worker.providers.payload_schema import pointer
 
 PREFIX = "artifact:"
 """How every ref of an artifact begins."""

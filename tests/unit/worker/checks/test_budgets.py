@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.settings import Settings, SettingsError
-from provider_worker.checks.budgets import Account, Budgets, Limit, Scope, Standing, read_budgets, short_of
+from provider_worker.budgets.model import Account, Budgets, Limit, Scope, Standing, read_budgets, short_of
 
 NOW = datetime(2026, 3, 2, 23, 59, tzinfo=UTC)
 RUN = UUID(int=7)

@@ -10,14 +10,14 @@ from structlog.testing import capture_logs
 
 from contracts.providers.call import Execution, Failure, Spent
 from contracts.providers.call_stream import StopCall
-from provider_worker.calling import Calls
-from provider_worker.checks.budgets import Shortfall
-from provider_worker.checks.looking import Checks
-from provider_worker.fakes.memory import MemoryClaims, MemoryPost, MemoryShelves
-from provider_worker.fakes.spending import MemorySpending
+from provider_worker.budgets.model import Shortfall
+from provider_worker.checks.check_runner import Checks
+from provider_worker.execution.call import Calls
 from provider_worker.ports import StorageUnavailable
 from provider_worker.providers.base import ProviderError
-from provider_worker.sanitizing import Sanitizer
+from provider_worker.sanitizer import Sanitizer
+from provider_worker.testing.budgets import MemorySpending
+from provider_worker.testing.memory import MemoryClaims, MemoryPost, MemoryShelves
 from unit.worker.checks.till import APRIL, MARCH, MakeExecute, MakeSubject, Priced, Till
 
 REFUSED = ProviderError(Failure(code="rate_limited", message="slow down", status=429, retryable=True))

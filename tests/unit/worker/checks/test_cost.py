@@ -9,13 +9,13 @@ from uuid import UUID
 import pytest
 
 from contracts.providers.orders import PrepareOrder
-from provider_worker.checks.looking import Checks
-from provider_worker.fakes.memory import MemoryShelves
-from provider_worker.preparing import Preparing
+from provider_worker.checks.check_runner import Checks
+from provider_worker.preparation.prepare import Preparing
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
-from provider_worker.sanitizing import Sanitizer
+from provider_worker.sanitizer import Sanitizer
+from provider_worker.testing.memory import MemoryShelves
 from unit.worker.checks.till import MakeExecute, MakeSubject, Till
 
 

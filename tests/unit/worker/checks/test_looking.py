@@ -14,14 +14,14 @@ from contracts.providers.call import Execution
 from contracts.providers.orders import ExecuteOrder, PrepareOrder
 from contracts.providers.signals import Finding, Signals
 from provider_worker.checks.base import Check, Stage, Subject
-from provider_worker.checks.looking import Checks, Watch
-from provider_worker.executing import Circumstances, execute
-from provider_worker.fakes.memory import MemoryShelves
-from provider_worker.preparing import Preparing
+from provider_worker.checks.check_runner import Checks, Watch
+from provider_worker.execution.execute import Circumstances, execute
+from provider_worker.preparation.prepare import Preparing
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
-from provider_worker.sanitizing import Sanitizer
+from provider_worker.sanitizer import Sanitizer
+from provider_worker.testing.memory import MemoryShelves
 
 SECRET = "sk-a-very-secret-key"  # noqa: S105 - it is one in name only
 FOUND = Finding(check="told", code="found", message="something", flags=("pii", "odd"), data={"places": ["/prompt"]})

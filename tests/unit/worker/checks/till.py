@@ -10,12 +10,12 @@ from uuid import UUID
 
 from contracts.providers.call import Execution, Spent
 from contracts.providers.orders import ExecuteOrder
+from provider_worker.budgets.gate import CostCheck
+from provider_worker.budgets.model import Budgets
 from provider_worker.checks.base import Subject
-from provider_worker.checks.budgets import Budgets
-from provider_worker.checks.cost import CostCheck
-from provider_worker.fakes.spending import MemorySpending
 from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.sandbox import SandboxProvider
+from provider_worker.testing.budgets import MemorySpending
 
 MakeSubject = Callable[..., Subject]
 MakeExecute = Callable[..., ExecuteOrder]

@@ -9,7 +9,7 @@ from contracts.providers.call import CallIntent
 from provider_worker.providers.anthropic.files import block_of
 from provider_worker.providers.anthropic.rules import takes_force
 from provider_worker.providers.base import Attachment
-from provider_worker.providers.validation import body_schema
+from provider_worker.providers.payload_schema import body_schema
 
 TEXT, JSON = "text", "json"
 OPERATIONS = (TEXT, JSON)

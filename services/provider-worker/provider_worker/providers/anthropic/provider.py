@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from contracts.providers.call import CallIntent, Issue, Spent
 from contracts.providers.capabilities import ModelInfo
-from provider_worker.providers.anthropic.auditing import audit_message
 from provider_worker.providers.anthropic.files import with_files
 from provider_worker.providers.anthropic.payloads import JSON, OPERATIONS, TEXT, build, payload_schema
 from provider_worker.providers.anthropic.prices import estimate, estimate_usage, spent
+from provider_worker.providers.anthropic.responses import audit_message
 from provider_worker.providers.anthropic.rules import anthropic_issues
-from provider_worker.providers.anthropic.streaming import read_stream
+from provider_worker.providers.anthropic.stream import read_stream
 from provider_worker.providers.base import Answer, Attachment, Audit, Call
-from provider_worker.providers.http.bodies import parse
+from provider_worker.providers.http.reply import parse
+from provider_worker.providers.payload_schema import PayloadSchema, unknown_members
 from provider_worker.providers.progress import Unfinished
-from provider_worker.providers.validation import PayloadSchema, unknown_members
-from provider_worker.providers.vendor import NO_KEY, VendorProvider
+from provider_worker.providers.sdk_provider import NO_KEY, VendorProvider
 
 if TYPE_CHECKING:
-    from provider_worker.providers.anthropic.connection import Connection
+    from provider_worker.providers.anthropic.client import Connection
 
 DEFAULT_MODEL = "claude-haiku-5-5"
 
@@ -100,6 +100,6 @@ class AnthropicProvider(VendorProvider["Connection"]):
         return audit_message(self._prices, payload, raw, as_json=operation == JSON)
 
     def _connect(self, key: str | None, base_url: str | None) -> Connection:
-        from provider_worker.providers.anthropic.connection import Connection  # noqa: PLC0415 - only who calls pays for the SDK
+        from provider_worker.providers.anthropic.client import Connection  # noqa: PLC0415 - only who calls pays for the SDK
 
         return Connection(key or NO_KEY, base_url)

@@ -14,8 +14,8 @@ import httpx2
 from huggingface_hub.errors import InferenceTimeoutError
 
 from contracts.providers.call import Failure
-from provider_worker.providers.http.bodies import parse_refusal
 from provider_worker.providers.http.failures import ResponseTooLarge, of_connection, of_size, of_status
+from provider_worker.providers.http.reply import parse_refusal
 from provider_worker.providers.huggingface.limits import rate_limit
 
 

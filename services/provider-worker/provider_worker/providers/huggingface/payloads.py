@@ -12,7 +12,7 @@ from typing import Any
 
 from contracts.providers.call import CallIntent, Failure
 from provider_worker.providers.base import Attachment, ProviderError
-from provider_worker.providers.chat.payloads import CHATS, JSON, chat_body, json_format, part_of, streamed
+from provider_worker.providers.chat_completions.payloads import CHATS, JSON, chat_body, json_format, part_of, streamed
 from provider_worker.providers.files import unsupported
 from provider_worker.providers.huggingface.schemas import CLASSIFICATION, MODEL_NAME
 

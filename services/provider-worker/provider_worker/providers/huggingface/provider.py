@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from contracts.providers.call import CallIntent, Issue, Spent
 from contracts.providers.capabilities import ModelInfo
 from provider_worker.providers.base import Answer, Attachment, Audit, Call
-from provider_worker.providers.chat.files import with_files
-from provider_worker.providers.chat.payloads import CHATS, JSON, TEXT
-from provider_worker.providers.chat.prices import estimate_chat, estimate_usage, spent_on
-from provider_worker.providers.chat.streaming import gather_chat
-from provider_worker.providers.http.bodies import parse
+from provider_worker.providers.chat_completions.files import with_files
+from provider_worker.providers.chat_completions.payloads import CHATS, JSON, TEXT
+from provider_worker.providers.chat_completions.prices import estimate_chat, estimate_usage, spent_on
+from provider_worker.providers.chat_completions.stream import gather_chat
+from provider_worker.providers.http.reply import parse
 from provider_worker.providers.huggingface.addresses import Addresses
-from provider_worker.providers.huggingface.auditing import audit_classification, audit_completion, audit_image
 from provider_worker.providers.huggingface.files import keep_image
 from provider_worker.providers.huggingface.payloads import build, split
+from provider_worker.providers.huggingface.responses import audit_classification, audit_completion, audit_image
 from provider_worker.providers.huggingface.rules import CLASSIFIER, ZERO_SHOT, label_issues
 from provider_worker.providers.huggingface.schemas import CLASSIFICATION, IMAGE, OPERATIONS, schema_of
+from provider_worker.providers.payload_schema import PayloadSchema, unknown_members
 from provider_worker.providers.progress import Unfinished
-from provider_worker.providers.validation import PayloadSchema, unknown_members
-from provider_worker.providers.vendor import VendorProvider
+from provider_worker.providers.sdk_provider import VendorProvider
 
 if TYPE_CHECKING:
-    from provider_worker.providers.huggingface.connection import Connection
+    from provider_worker.providers.huggingface.client import Connection
 
 DEFAULT_MODEL = "openai/gpt-oss-120b"
 DEFAULT_IMAGE_MODEL = "stabilityai/stable-diffusion-xl-base-1.0"
@@ -126,7 +126,7 @@ class HuggingFaceProvider(VendorProvider["Connection"]):
                 return audit_completion(self._prices, payload, raw, as_json=operation == JSON)
 
     def _connect(self, key: str | None, base_url: str | None) -> Connection:  # noqa: ARG002 - the addresses are made of it
-        from provider_worker.providers.huggingface.connection import Connection  # noqa: PLC0415 - only who calls pays for the SDK
+        from provider_worker.providers.huggingface.client import Connection  # noqa: PLC0415 - only who calls pays for the SDK
 
         return Connection(key, self._addresses)
 

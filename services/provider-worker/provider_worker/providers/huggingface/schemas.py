@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from provider_worker.providers.chat.payloads import CHATS, chat_schema
-from provider_worker.providers.validation import body_schema
+from provider_worker.providers.chat_completions.payloads import CHATS, chat_schema
+from provider_worker.providers.payload_schema import body_schema
 
 IMAGE, CLASSIFICATION = "image", "classification"
 OPERATIONS = (*CHATS, IMAGE, CLASSIFICATION)

@@ -7,7 +7,7 @@ from typing import Any
 
 from contracts.providers.call import CallIntent, Failure, Issue
 from provider_worker.providers.base import Attachment, ProviderError
-from provider_worker.providers.chat.payloads import (
+from provider_worker.providers.chat_completions.payloads import (
     CHATS,
     JSON,
     chat_body,
@@ -18,7 +18,7 @@ from provider_worker.providers.chat.payloads import (
 )
 from provider_worker.providers.files import unsupported
 from provider_worker.providers.openai.responses.payloads import responses_body, responses_schema
-from provider_worker.providers.validation import body_schema
+from provider_worker.providers.payload_schema import body_schema
 
 IMAGE = "image"
 OPERATIONS = (*CHATS, IMAGE)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from contracts.providers.call import Spent
-from provider_worker.providers.chat.prices import cost_of
+from provider_worker.providers.chat_completions.prices import cost_of
 from provider_worker.providers.pricing import CHARACTERS_OF_A_TOKEN, PriceTable
 from provider_worker.providers.progress import Unfinished
 

@@ -15,27 +15,27 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from contracts.providers.call import CallIntent, Issue, Spent
 from contracts.providers.capabilities import ModelInfo
 from provider_worker.providers.base import Answer, Attachment, Audit, Call, ProviderError
-from provider_worker.providers.chat.auditing import audit_chat
-from provider_worker.providers.chat.files import with_files
-from provider_worker.providers.chat.payloads import CHATS, JSON, TEXT
-from provider_worker.providers.chat.prices import cost_of, estimate_chat, estimate_usage, spent_on
-from provider_worker.providers.chat.streaming import gather_chat
-from provider_worker.providers.http.bodies import parse
-from provider_worker.providers.openai.auditing import audit_images
+from provider_worker.providers.chat_completions.files import with_files
+from provider_worker.providers.chat_completions.payloads import CHATS, JSON, TEXT
+from provider_worker.providers.chat_completions.prices import cost_of, estimate_chat, estimate_usage, spent_on
+from provider_worker.providers.chat_completions.responses import audit_chat
+from provider_worker.providers.chat_completions.stream import gather_chat
+from provider_worker.providers.http.reply import parse
 from provider_worker.providers.openai.files import without_files
+from provider_worker.providers.openai.image_responses import audit_images
 from provider_worker.providers.openai.payloads import APIS, CHAT, IMAGE, OPERATIONS, RESPONSES, api_of, build, schema_of
 from provider_worker.providers.openai.prices import estimate_image, estimate_image_usage, spent_on_image
-from provider_worker.providers.openai.responses.auditing import audit_response
-from provider_worker.providers.openai.responses.calling import cancel, respond
-from provider_worker.providers.openai.responses.waiting import PACE
+from provider_worker.providers.openai.responses.answers import audit_response
+from provider_worker.providers.openai.responses.background import PACE
+from provider_worker.providers.openai.responses.call import cancel, respond
 from provider_worker.providers.openai.rules import background_issues, reasoning_issues
-from provider_worker.providers.polling import Pace
+from provider_worker.providers.payload_schema import PayloadSchema, unknown_members
 from provider_worker.providers.progress import Unfinished
-from provider_worker.providers.validation import PayloadSchema, unknown_members
-from provider_worker.providers.vendor import NO_KEY, VendorProvider
+from provider_worker.providers.remote_job import Pace
+from provider_worker.providers.sdk_provider import NO_KEY, VendorProvider
 
 if TYPE_CHECKING:
-    from provider_worker.providers.openai.connection import Connection
+    from provider_worker.providers.openai.client import Connection
 
 DEFAULT_MODEL = "gpt-5.4-mini"
 DEFAULT_IMAGE_MODEL = "gpt-image-2.5-flare"
@@ -139,7 +139,7 @@ class OpenAIProvider(VendorProvider["Connection"]):
         return audit(self._prices, payload, raw, as_json=operation == JSON)
 
     def _connect(self, key: str | None, base_url: str | None) -> Connection:
-        from provider_worker.providers.openai.connection import Connection  # noqa: PLC0415 - only who calls pays for the SDK
+        from provider_worker.providers.openai.client import Connection  # noqa: PLC0415 - only who calls pays for the SDK
 
         return Connection(key or NO_KEY, base_url)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from contracts.providers.call import Issue
-from provider_worker.providers.validation import at, not_taken
+from provider_worker.providers.payload_schema import at, not_taken
 
 _REASONING = re.compile(r"^(o\d|gpt-(5|6))")
 _NEEDS_NO_REASONING = ("temperature", "top_p", "logprobs", "top_logprobs")

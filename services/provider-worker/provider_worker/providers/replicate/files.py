@@ -13,7 +13,7 @@ from provider_worker.providers.files import PREFIX, data_url, decoded, read
 from provider_worker.providers.http.failures import MAX_RESPONSE_BYTES, of_size
 
 if TYPE_CHECKING:
-    from provider_worker.providers.replicate.connection import Connection
+    from provider_worker.providers.replicate.client import Connection
 
 INLINE_BYTES = 256_000
 """Replicate takes files up to this size in the input itself."""

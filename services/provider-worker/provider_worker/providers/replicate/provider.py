@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from contracts.providers.call import CallIntent, Issue, Severity, Spent
 from contracts.providers.capabilities import ModelInfo
 from provider_worker.providers.base import Answer, Attachment, Audit, Call, ProviderError
-from provider_worker.providers.polling import Pace
+from provider_worker.providers.payload_schema import PayloadSchema, unknown_members
 from provider_worker.providers.progress import Unfinished
+from provider_worker.providers.remote_job import Pace
 from provider_worker.providers.replicate import prices
-from provider_worker.providers.replicate.auditing import audit_prediction, files_of
 from provider_worker.providers.replicate.failures import PREDICTION, before_the_call
 from provider_worker.providers.replicate.fields import fill
 from provider_worker.providers.replicate.files import Keeper, with_files
 from provider_worker.providers.replicate.hosts import Hider
-from provider_worker.providers.replicate.listening import Listening
-from provider_worker.providers.replicate.naming import choose
-from provider_worker.providers.replicate.predicting import begin, cancel, watch
+from provider_worker.providers.replicate.model_names import choose
+from provider_worker.providers.replicate.predictions import begin, cancel, watch
+from provider_worker.providers.replicate.responses import audit_prediction, files_of
+from provider_worker.providers.replicate.stream import Listening
 from provider_worker.providers.replicate.versions import Versions
-from provider_worker.providers.validation import PayloadSchema, unknown_members
-from provider_worker.providers.vendor import NO_KEY, VendorProvider
+from provider_worker.providers.sdk_provider import NO_KEY, VendorProvider
 
 if TYPE_CHECKING:
-    from provider_worker.providers.replicate.connection import Connection
+    from provider_worker.providers.replicate.client import Connection
 
 PREDICT = "predict"
 
@@ -165,6 +165,6 @@ class ReplicateProvider(VendorProvider["Connection"]):
         return audit_prediction(raw, cost, in_pieces=version is None or version.speaks_in_pieces)
 
     def _connect(self, key: str | None, base_url: str | None) -> Connection:
-        from provider_worker.providers.replicate.connection import Connection  # noqa: PLC0415 - only who calls pays for the SDK
+        from provider_worker.providers.replicate.client import Connection  # noqa: PLC0415 - only who calls pays for the SDK
 
         return Connection(key or NO_KEY, base_url, self._read_seconds)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from contracts.json_values import MAX_SAFE_INTEGER
-from provider_worker.providers.replicate.naming import Reference
-from provider_worker.providers.validation import at, body_schema
+from provider_worker.providers.payload_schema import at, body_schema
+from provider_worker.providers.replicate.model_names import Reference
 
 ANY_INPUT: dict[str, Any] = {"type": "object"}
 """The input of a version whose schema is not known."""

@@ -10,7 +10,9 @@ from urllib.parse import quote
 
 from contracts.providers.call import Failure, Issue
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.replicate.naming import Reference, of_payload, parse
+from provider_worker.providers.payload_schema import PayloadSchema, UnusableSchema, at
+from provider_worker.providers.remote_job_failures import undoubted
+from provider_worker.providers.replicate.model_names import Reference, of_payload, parse
 from provider_worker.providers.replicate.schemas import (
     ANY_INPUT,
     any_payload_schema,
@@ -18,8 +20,6 @@ from provider_worker.providers.replicate.schemas import (
     payload_schema,
     speaks_in_pieces,
 )
-from provider_worker.providers.validation import PayloadSchema, UnusableSchema, at
-from provider_worker.providers.watching import undoubted
 
 MAX_VERSIONS = 256
 

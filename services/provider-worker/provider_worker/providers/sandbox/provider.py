@@ -16,9 +16,10 @@ from contracts.providers.call import CallIntent, Failure, Issue, Spent
 from contracts.providers.capabilities import Capabilities, ModelInfo
 from contracts.providers.signals import Signals
 from provider_worker.providers.base import AIProvider, Answer, Attachment, Audit, Call, ProviderError
+from provider_worker.providers.payload_schema import PayloadSchema, UnusableSchema, at, unknown_members
 from provider_worker.providers.progress import Progress, Unfinished
-from provider_worker.providers.sandbox import answering, faults
-from provider_worker.providers.sandbox.inventing import CannotInvent, invent
+from provider_worker.providers.sandbox import answers as answering
+from provider_worker.providers.sandbox import faults
 from provider_worker.providers.sandbox.parameters import (
     DEFAULT_SIZE,
     IMAGE,
@@ -28,7 +29,7 @@ from provider_worker.providers.sandbox.parameters import (
     TEXT,
     payload_schema,
 )
-from provider_worker.providers.validation import PayloadSchema, UnusableSchema, at, unknown_members
+from provider_worker.providers.sandbox.schema_inventor import CannotInvent, invent
 
 PRICE_OF_A_CHARACTER = Decimal("0.00001")
 PRICE_OF_AN_IMAGE = Decimal("0.0100")

@@ -7,7 +7,7 @@ from typing import Any
 
 from contracts.providers.call import Failure
 from provider_worker.providers.http.failures import of_event
-from provider_worker.providers.watching import Work
+from provider_worker.providers.remote_job_failures import Work
 
 RUNNING = ("queued", "in_progress")
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from provider_worker.providers.validation import at
+from provider_worker.providers.payload_schema import at
 
 _SLOW_MODELS = re.compile(r"deep-research|-pro(-\d{4}-\d{2}-\d{2})?$")
 _LONG_EFFORTS = ("high", "xhigh", "max")

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contracts.providers.call import CallIntent
-from provider_worker.providers.chat.payloads import JSON, JSON_HINT, TEXT, json_format
+from provider_worker.providers.chat_completions.payloads import JSON, JSON_HINT, TEXT, json_format
 from provider_worker.providers.openai.responses.minutes import takes_minutes
-from provider_worker.providers.openai.responses.wording import format_of, input_of, members_of, part_of
-from provider_worker.providers.validation import body_schema
+from provider_worker.providers.openai.responses.translation import format_of, input_of, members_of, part_of
+from provider_worker.providers.payload_schema import body_schema
 
 _MEMBERS: Mapping[str, Any] = {
     "model": {"type": "string", "minLength": 1},

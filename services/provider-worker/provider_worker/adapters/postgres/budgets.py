@@ -1,0 +1,89 @@
+"""The accounts of budgets in PostgreSQL: whoever counts on a budget locks it first, so that two cannot both have its last dollar."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import asyncpg
+
+from provider_worker.adapters.postgres import budget_queries as queries
+from provider_worker.adapters.postgres.pool import Pool, speaking
+from provider_worker.budgets.model import Account, Scope, Shortfall, Standing, short_of
+
+_Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+
+
+class PostgresSpending:
+    """Implements `checks.budgets.Spending`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def hold(self, account: Account, amount: Decimal, seconds: float) -> Shortfall | None:
+        """Hold `amount` for the run's next call, or say which budget is short of it."""
+        async with self._locked(account) as (connection, standings):
+            short = short_of(account, standings, amount)
+            if short is not None:
+                await connection.execute(queries.LET_GO, account.tenant, account.run_id)
+            else:
+                periods = [limit.period for limit in account.limits]
+                about = (account.tenant, account.run_id, account.user, max(periods))
+                await connection.execute(queries.HOLD, *about, amount, seconds)
+            return short
+
+    async def charge(
+        self, account: Account, call: tuple[str, int], amount: Decimal, *, whatever_is_left: bool
+    ) -> Shortfall | None:
+        """Count `amount` as spent by a call that is about to be made, or say which budget is short of it."""
+        async with self._locked(account) as (connection, standings):
+            await connection.execute(queries.LET_GO, account.tenant, account.run_id)
+            if await connection.fetchval(queries.IS_CHARGED, account.tenant, account.run_id, *call):
+                return None  # by a worker that left before it made the call
+            short = None if whatever_is_left else short_of(account, standings, amount)
+            if short is None:
+                tenant, *rows = _rows(account)
+                await connection.execute(queries.CHARGE, tenant, account.run_id, *call, amount, *rows)
+                await connection.execute(queries.ADD, tenant, *rows, amount)
+            return short
+
+    async def settle(self, tenant: str, run_id: UUID, call: tuple[str, int] | None, amount: Decimal) -> None:
+        """Count what the call did cost in place of what it was charged, on the budgets of then."""
+        work_id, attempt = call or (None, None)
+        async with speaking(), self._pool.acquire() as connection, connection.transaction():
+            # The charge is locked before its budgets; whoever charges locks budgets alone, so the two never wait for each other.
+            charge = await connection.fetchrow(queries.SETTLE, tenant, run_id, work_id, attempt, amount)
+            if charge is not None:
+                rows = (charge["scopes"], charge["names"], charge["periods"])
+                await connection.execute(queries.LOCK, tenant, *rows)
+                await connection.execute(queries.ADD, tenant, *rows, charge["more"])
+
+    async def forget_old(self) -> None:
+        """Delete what no budget needs any more."""
+        async with speaking():
+            for statement in queries.FORGET:
+                await self._pool.execute(statement)
+
+    @contextlib.asynccontextmanager
+    async def _locked(self, account: Account) -> AsyncIterator[tuple[_Connection, dict[Scope, Standing]]]:
+        async with speaking(), self._pool.acquire() as connection, connection.transaction():
+            spent = await connection.fetch(queries.LOCK, *_rows(account))
+            # A statement of its own: it must see what others did before they let go of the lock.
+            held = await connection.fetchrow(
+                queries.HELD, account.tenant, account.run_id, account.user, [limit.period for limit in account.limits]
+            )
+            yield connection, _standings(spent, held)
+
+
+def _rows(account: Account) -> tuple[str, list[str], list[str], list[str]]:
+    limits = account.limits
+    scopes, names = [limit.scope.value for limit in limits], [limit.name for limit in limits]
+    return account.tenant, scopes, names, [limit.period for limit in limits]
+
+
+def _standings(spent: Sequence[Any], held: Any) -> dict[Scope, Standing]:
+    by_scope = {Scope.TENANT: held["by_tenant"], Scope.USER: held["by_user"], Scope.RUN: Decimal(0)}
+    return {Scope(row["scope"]): Standing(row["spent"], by_scope[Scope(row["scope"])]) for row in spent}

@@ -1,0 +1,29 @@
+"""Claims in PostgreSQL: at most one begin of each call in the world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from contracts.providers.call_stream import StopCall
+from contracts.providers.orders import ExecuteOrder
+from provider_worker.adapters.postgres import queries
+from provider_worker.adapters.postgres.pool import Pool, speaking
+
+
+class PostgresClaims:
+    """Implements `ports.Claims`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def claim(self, orders: Sequence[ExecuteOrder | StopCall], token: str) -> set[tuple[str, str, int]]:
+        """Claim all `orders` in one statement; return those that are `token`'s. No order may be named twice."""
+        wanted = [(order.tenant, order.work_id, order.attempt) for order in orders]
+        async with speaking():
+            rows = await self._pool.fetch(queries.CLAIM, *map(list, zip(*wanted, strict=True)), token)
+        return {(row["tenant"], row["work_id"], row["attempt"]) for row in rows}
+
+    async def forget_old(self) -> None:
+        """Delete claims older than 7 days."""
+        async with speaking():
+            await self._pool.execute(queries.FORGET)

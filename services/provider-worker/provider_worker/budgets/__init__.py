@@ -1,0 +1,1 @@
+"""What calls may cost."""

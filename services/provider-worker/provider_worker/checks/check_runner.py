@@ -1,0 +1,184 @@
+"""Letting checks look, all at once and each on its own: whatever goes wrong with one asks for a person, and nothing else is lost.
+
+What they found is made fit for events. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from pydantic_core import to_json
+
+from contracts.providers.call import CallIntent, Failure, Issue
+from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
+from contracts.providers.signals import Finding, Signals
+from provider_worker.budgets.gate import CostCheck
+from provider_worker.budgets.model import Budgets, Spending
+from provider_worker.checks.base import Check, Stage, Subject
+from provider_worker.execution.failures import log_bug
+from provider_worker.providers.base import ProviderError
+from provider_worker.sanitizer import Sanitizer
+
+SECONDS = 10.0
+"""How long a check may look."""
+
+_LONGEST_MESSAGE = 1000
+_LONGEST_NAME = 200
+_MOST_FLAGS = 50
+_LARGEST_DATA = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A check as the operator set it up: where it looks, and whether at every run or at those that ask for it."""
+
+    check: Check
+    stages: frozenset[Stage] = frozenset(Stage)
+    only_asked: bool = False
+
+
+class Checks:
+    """The checks that the operator offers, and `cost`, which is there in any case."""
+
+    def __init__(self, cost: CostCheck | None = None, watches: Sequence[Watch] = (), seconds: float = SECONDS) -> None:
+        self.cost = cost or CostCheck(Budgets())
+        self._watches = tuple(watches)
+        self._seconds = seconds
+
+    def __iter__(self) -> Iterator[Check]:
+        return iter([self.cost, *(watch.check for watch in self._watches)])
+
+    @property
+    def names(self) -> list[str]:
+        """The checks that a run may ask for, in order."""
+        return sorted(check.name for check in self)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no event, log or error may show."""
+        return tuple(secret for check in self for secret in check.secrets)
+
+    def open(self, spending: Spending) -> None:
+        """Give every check what the worker has to offer."""
+        for check in self:
+            check.open(spending)
+
+    async def close(self) -> None:
+        """Let every check let go of its connections."""
+        for check in self:
+            await check.close()
+
+    def refuse_unknown(self, order: PrepareOrder) -> None:
+        """Raise ProviderError `check_unknown` where a run asks for a check that is not offered."""
+        for index, name in enumerate(order.checks):
+            if name not in self.names:
+                message = f"There is no check {name[:100]!r}; on offer are {', '.join(self.names)}."
+                issue = Issue(code="check_unknown", message=message, path=f"/hitl_config/checks/{index}")
+                raise ProviderError(Failure(code="check_unknown", message=message, issues=(issue,)))
+
+    async def at_payload(
+        self,
+        order: PrepareOrder,
+        intent: CallIntent,
+        payload: dict[str, Any],
+        estimate: Decimal | None,
+        signals: Signals,
+        sanitizer: Sanitizer,
+    ) -> Signals:
+        """Return `signals` with what the checks find in a payload; `intent` is settled. Raises nothing."""
+        looking = self._looking(Stage.PAYLOAD, order)
+        if not looking:
+            return signals
+        subject = Subject(
+            stage=Stage.PAYLOAD,
+            **_whose(order),
+            provider=intent.provider,
+            model=intent.model,
+            operation=intent.operation or "",
+            payload=copy.deepcopy(payload),
+            prompt=intent.prompt,
+            estimate=estimate,
+        )
+        return await self._look(looking, subject, signals, sanitizer)
+
+    async def at_response(
+        self,
+        order: ExecuteOrder,
+        response: dict[str, Any],
+        cost: Decimal | None,
+        signals: Signals,
+        sanitizer: Sanitizer,
+    ) -> Signals:
+        """Return `signals` with what the checks find in a response. Raises nothing: it was paid for."""
+        looking = self._looking(Stage.RESPONSE, order)
+        if not looking:
+            return signals
+        subject = Subject(
+            stage=Stage.RESPONSE,
+            **_whose(order),
+            provider=order.provider,
+            model=order.model,
+            operation=order.operation,
+            payload=copy.deepcopy(order.payload),
+            response=copy.deepcopy(response),
+            cost=cost,
+        )
+        return await self._look(looking, subject, signals, sanitizer)
+
+    def _looking(self, stage: Stage, order: Order) -> list[Check]:
+        watching = [
+            watch.check
+            for watch in self._watches
+            if stage in watch.stages & watch.check.stages and (not watch.only_asked or watch.check.name in order.checks)
+        ]
+        return [self.cost, *watching] if stage in self.cost.stages and self.cost.concerns(order) else watching
+
+    async def _look(
+        self, looking: Sequence[Check], subject: Subject, signals: Signals, sanitizer: Sanitizer
+    ) -> Signals:
+        found = await asyncio.gather(*(self._ask(check, subject, sanitizer) for check in looking))
+        findings = tuple(finding for finding in found if finding is not None)
+        if not findings:
+            return signals
+        flags = dict.fromkeys((*signals.safety_flags, *(flag for finding in findings for flag in finding.flags)))
+        return signals.changed({"safety_flags": tuple(flags), "findings": (*signals.findings, *findings)})
+
+    async def _ask(self, check: Check, subject: Subject, sanitizer: Sanitizer) -> Finding | None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                found = await check.look(subject)
+            return None if found is None else _sound(found, check, sanitizer)
+        except Exception as error:
+            log_bug(error, f"check {check.name}", sanitizer)
+            why = f"took longer than {self._seconds:g} s" if isinstance(error, TimeoutError) else type(error).__name__
+            message = f"The check {check.name} could not look at the {subject.stage.value} ({why})."
+            return Finding(check=check.name, code="check_failed", message=message, force=True)
+
+
+def _whose(order: Order) -> dict[str, Any]:
+    return {
+        "tenant": order.tenant,
+        "user_id": order.user_id,
+        "session_id": order.session_id,
+        "run_id": order.run_id,
+        "work_id": order.work_id,
+        "budget": order.budget,
+    }
+
+
+def _sound(found: Finding, check: Check, sanitizer: Sanitizer) -> Finding:
+    """Return a finding as an event can hold it, under its check's own name."""
+    data = sanitizer.json(found.data)
+    return Finding(
+        check=check.name,
+        code=sanitizer.text(found.code)[:_LONGEST_NAME],
+        message=sanitizer.text(found.message)[:_LONGEST_MESSAGE],
+        flags=tuple(sanitizer.text(flag)[:_LONGEST_NAME] for flag in found.flags[:_MOST_FLAGS]),
+        force=found.force,
+        data=data if len(to_json(data)) <= _LARGEST_DATA else {"left_out": "too large"},
+    )

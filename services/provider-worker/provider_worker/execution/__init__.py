@@ -1,0 +1,1 @@
+"""One call, and what goes on beside it."""

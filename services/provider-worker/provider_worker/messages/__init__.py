@@ -1,0 +1,1 @@
+"""What the worker reads and says: orders in, answers out."""

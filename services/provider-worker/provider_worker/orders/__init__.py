@@ -1,0 +1,1 @@
+"""Orders: taken, claimed, kept under lease, carried out."""

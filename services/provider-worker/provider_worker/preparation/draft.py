@@ -1,0 +1,143 @@
+"""Drafting a payload for one provider: an intent in, the facts about its payload out. Calls no vendor and decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.json_values import ComposedObject
+from contracts.providers.call import CallIntent, Failure, Issue, Preparation, catalog_schema
+from contracts.providers.capabilities import Capabilities
+from contracts.providers.orders import PrepareOrder
+from contracts.providers.routing import Routing
+from provider_worker.ports import Artifacts, Shelves
+from provider_worker.providers.base import AIProvider, Attachment, ProviderError
+from provider_worker.providers.payload_schema import pointer
+from provider_worker.providers.registry import Registry
+from provider_worker.rate_limits.circuit_breaker import State
+from provider_worker.sanitizer import MAX_LEVELS, Sanitizer, is_too_deep
+
+MAX_ISSUES = 100
+
+
+class _Sound(Preparation):
+    """Of values that are sound already, by the sanitizer or by their schema's making: they are not walked once more."""
+
+    payload: ComposedObject
+    payload_schema: ComposedObject
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A preparation that no check has looked at, and the intent that it came of, with nothing left open."""
+
+    intent: CallIntent
+    preparation: Preparation
+
+    def with_routing(self, routing: Routing) -> Draft:
+        """Return the draft as a route's choice."""
+        return Draft(self.intent, self.preparation.changed({"routing": routing}))
+
+
+async def draft(
+    order: PrepareOrder,
+    provider: AIProvider,
+    registry: Registry,
+    shelves: Shelves,
+    sanitizer: Sanitizer,
+    circuit: State = "closed",
+) -> Draft:
+    """Build, check and price the payload that an intent asks of `provider`, whose circuit is in that state.
+
+    Raises ProviderError and StorageUnavailable.
+    """
+    capabilities = await provider.get_capabilities()
+    intent = settle(order.intent, provider, capabilities)
+    attachments, missing = await find_attachments(shelves.of(order.tenant), intent.attachments)
+    created = await provider.create_payload(intent, order.tool, attachments)
+    if is_too_deep(created):
+        raise ProviderError(
+            Failure(code="payload_too_deep", message=f"Parameters nest deeper than {MAX_LEVELS} levels.")
+        )
+    payload = sanitizer.json(created)
+    operation = intent.operation or capabilities.default_operation
+    issues = [*_unconfigured(capabilities), *missing, *await provider.validate_payload(operation, payload)]
+    issues = issues[:MAX_ISSUES]
+    prepared = _Sound(
+        provider=provider.name,
+        model=intent.model,
+        operation=operation,
+        payload=payload,
+        payload_schema=(await provider.schema_for(operation, payload)).document,
+        issues=tuple(issues),
+        estimate=await provider.estimate_cost(operation, payload),
+        signals=provider.score_payload(payload, issues),
+        safe_to_repeat=capabilities.safe_to_repeat,
+        capabilities=capabilities.changed({"circuit": circuit}) if order.with_capabilities else None,
+        intent_schema=_intent_schema(order.intent, registry, capabilities) if order.with_capabilities else None,
+    )
+    return Draft(intent, prepared)
+
+
+def settle(intent: CallIntent, provider: AIProvider, capabilities: Capabilities) -> CallIntent:
+    """Choose what the intent leaves open: the operation by model, tool name or default, the model by operation.
+
+    Raises ProviderError when what it does say is not on offer.
+    """
+    models = {model.name: model.operations for model in capabilities.models}
+    if intent.model is not None and intent.model not in models and not capabilities.any_model:
+        raise _not_offered("model", intent.model, sorted(models))
+    operation = intent.operation or _operation(intent, provider, capabilities, models)
+    if operation not in capabilities.operations:
+        raise _not_offered("operation", operation, list(capabilities.operations))
+    model = intent.model
+    if model is None:
+        fitting = [name for name, operations in models.items() if operation in operations]
+        default = capabilities.default_model
+        model = default if default in fitting or not fitting else fitting[0]
+    return intent.changed({"provider": provider.name, "model": model, "operation": operation})
+
+
+def _operation(
+    intent: CallIntent, provider: AIProvider, capabilities: Capabilities, models: dict[str, tuple[str, ...]]
+) -> str:
+    meant = provider.tools.get(intent.provider.strip().lower()) or capabilities.default_operation
+    able = models.get(intent.model or "", ())
+    return meant if meant in able or not able else able[0]
+
+
+async def find_attachments(artifacts: Artifacts, urls: Sequence[str]) -> tuple[list[Attachment], list[Issue]]:
+    """Look up what comes with an intent. Links are passed on unopened; an artifact that is not there is an issue."""
+    found: list[Attachment] = []
+    missing: list[Issue] = []
+    for index, url in enumerate(urls):
+        if not url.startswith("artifact:"):
+            found.append(Attachment(url))
+        elif (artifact := await artifacts.find(url)) is not None:
+            found.append(Attachment(url, artifact.media_type, artifact.size))
+        else:
+            message = f"The attachment {url[:100]} is not in the artifact store; upload it again."
+            missing.append(Issue(code="artifact_missing", message=message, path=pointer(["attachments", index])))
+    return found, missing
+
+
+def _unconfigured(capabilities: Capabilities) -> list[Issue]:
+    if capabilities.configured:
+        return []
+    message = f"The worker holds no key for {capabilities.provider}, so this payload cannot be sent."
+    return [Issue(code="provider_unconfigured", message=message)]
+
+
+def _not_offered(what: str, given: str, offered: list[str]) -> ProviderError:
+    message = f"There is no {what} {given[:100]!r}; on offer are {', '.join(offered) or 'none'}."
+    issue = Issue(code=f"{what}_unknown", message=message, path=pointer([what]))
+    return ProviderError(Failure(code=f"{what}_unknown", message=message, issues=(issue,)))
+
+
+def _intent_schema(asked: CallIntent, registry: Registry, capabilities: Capabilities) -> dict[str, Any]:
+    # A tool's name stands for a provider and stays valid when the reviewer changes something else.
+    schema = catalog_schema(list({*registry.names, asked.provider}))
+    if not capabilities.any_model:
+        schema["properties"]["operation"] = {"enum": [*capabilities.operations, None], "default": None}
+    return schema

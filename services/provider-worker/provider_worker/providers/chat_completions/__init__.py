@@ -1,0 +1,1 @@
+"""Chat completions, whichever server speaks them."""

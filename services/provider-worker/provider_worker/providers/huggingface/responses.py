@@ -1,0 +1,89 @@
+"""Reading HuggingFace's answers: what was said or found, and how good it is by rule.
+
+Chats are read as OpenAI's are, whose protocol they speak. A classification's confidence is the score of its first label; its
+quality is 1, or 0.3 where that score is less than half: no label fits. An image that came whole has the quality 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from contracts.providers.call import Failure
+from contracts.providers.signals import Signals
+from provider_worker.providers.answer_content import ENDED, IMAGES
+from provider_worker.providers.base import Audit, ProviderError
+from provider_worker.providers.chat_completions.responses import audit_chat
+from provider_worker.providers.payload_schema import at
+from provider_worker.providers.pricing import PriceTable
+
+_ENDS = {"eos_token": "stop", "stop_sequence": "stop"}
+"""How Text Generation Inference calls an end that OpenAI calls `stop`."""
+
+_DOUBTFUL = 0.5
+
+_LABEL = {
+    "type": "object",
+    "properties": {"label": {"type": "string"}, "score": {"type": "number"}},
+    "required": ["label", "score"],
+}
+_LABELS = {
+    "type": "object",
+    "properties": {"label": {"type": "string"}, "labels": {"type": "array", "items": _LABEL, "minItems": 1}},
+    "required": ["label", "labels"],
+}
+
+
+def audit_completion(prices: PriceTable, payload: Mapping[str, Any], raw: Any, *, as_json: bool) -> Audit:
+    """Read a completed chat. Raises ProviderError when there is nothing in it."""
+    choice = at(raw, ["choices", 0])
+    end = _ENDS.get(str(choice.get("finish_reason"))) if isinstance(choice, Mapping) else None
+    if end is not None:
+        raw = {**raw, "choices": [{**choice, "finish_reason": end}]}
+    grammar = at(payload, ["response_format", "value"])
+    if isinstance(grammar, Mapping):
+        payload = {**payload, "response_format": {"type": "json_schema", "json_schema": {"schema": grammar}}}
+    return audit_chat(prices, payload, raw, as_json=as_json)
+
+
+def audit_image(raw: Any) -> Audit:
+    """Read an answer whose image was kept. Raises ProviderError when there is none in it."""
+    image = at(raw, ["image"])
+    if not isinstance(image, str):
+        raise ProviderError(Failure(code="empty_response", message="The server answered without an image."))
+    return Audit({"images": [image]}, IMAGES, Signals(response_quality=ENDED))
+
+
+def audit_classification(raw: Any) -> Audit:
+    """Read the labels and their scores, best first. Raises ProviderError when there are none."""
+    labels = sorted(_labels(raw), key=lambda label: -label["score"])
+    if not labels:
+        code = "empty_response" if raw in ([], [[]]) else "malformed_response"
+        raise ProviderError(Failure(code=code, message="The server's answer holds no labels with their scores."))
+    best = labels[0]["score"]
+    confidence = best if 0 <= best <= 1 else None
+    quality = 0.3 if confidence is not None and confidence < _DOUBTFUL else 1.0
+    signals = Signals(confidence=confidence, response_quality=quality)
+    return Audit({"label": labels[0]["label"], "labels": labels}, _LABELS, signals)
+
+
+def _labels(raw: Any) -> list[dict[str, Any]]:
+    """Read the form of today, `[{label, score}]`, that form once for each input, and zero-shot's older `{labels, scores}`."""
+    match raw:
+        case [[*items]] | [*items]:
+            pass
+        case {"labels": [*names], "scores": [*scores]}:
+            items = [{"label": name, "score": score} for name, score in zip(names, scores, strict=False)]
+        case _:
+            items = []
+    return [{"label": item["label"], "score": item["score"]} for item in items if _is_label(item)]
+
+
+def _is_label(item: Any) -> bool:
+    match item:
+        case {"label": str(), "score": bool()}:
+            return False
+        case {"label": str(), "score": int() | float() as score}:
+            return math.isfinite(score)
+    return False

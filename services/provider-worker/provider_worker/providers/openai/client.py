@@ -1,0 +1,118 @@
+"""The SDK's client, with limits that it does not set by itself: how long, how large, how often.
+
+Nothing that a worker without a key imports may import this: the SDK takes 15 MB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+import openai
+
+from provider_worker.providers.base import ProviderError
+from provider_worker.providers.http.bounds import PLAIN, SECONDS, bound_by
+from provider_worker.providers.http.failures import ResponseTooLarge, malformed_event
+from provider_worker.providers.http.incoming import Incoming
+from provider_worker.providers.http.limits import Limits, limits_in
+from provider_worker.providers.http.reply import parse
+from provider_worker.providers.openai.errors import failure_of
+
+TIMEOUT = httpx2.Timeout(**SECONDS)
+
+_LIMITS = {
+    f"{fact}_{thing}": f"x-ratelimit-{fact}-{thing}"
+    for thing in ("requests", "tokens")
+    for fact in ("limit", "remaining", "reset")
+}
+
+
+class Reply(Incoming):
+    """An answer of OpenAI's, or of a server that speaks its protocols."""
+
+    def __init__(self, stream: openai.AsyncStream[object]) -> None:
+        super().__init__(stream.response, _told_apart)
+        self._stream = stream
+        self.request_id = self.headers.get("x-request-id")
+
+    async def events(self) -> AsyncGenerator[Any]:
+        """Return the events as they come, parsed, until the one that says that all is said. Raises ProviderError."""
+        with _told_apart():
+            try:
+                async for event in self._stream:
+                    yield event
+            except (ValueError, RecursionError) as error:
+                raise ProviderError(malformed_event()) from error
+
+    async def json(self) -> Any:
+        """Return the one value. Raises ProviderError."""
+        return parse(await self.body(), self.status)
+
+
+class Connection:
+    """A client that tries once. Nothing connects before the first call."""
+
+    def __init__(self, key: str, base_url: str | None, timeout: httpx2.Timeout = TIMEOUT) -> None:
+        self.limits = Limits(rate_limit)
+        self._client = _client(key, base_url, timeout, self.limits)
+
+    async def post(self, path: str, body: Mapping[str, Any] | None, key: str) -> httpx2.Response:
+        """Post `body` once. Raises ProviderError."""
+        with _told_apart():
+            return await self._client.post(path, cast_to=httpx2.Response, body=body, options=_named(key))
+
+    async def get(self, path: str) -> Any:
+        """Return the JSON at `path`. Raises ProviderError."""
+        with _told_apart():
+            response = await self._client.get(path, cast_to=httpx2.Response)
+        return parse(response.content, response.status_code)
+
+    @contextlib.asynccontextmanager
+    async def stream(self, path: str, body: Mapping[str, Any], key: str) -> AsyncIterator[Reply]:
+        """Post `body` once, and give the answer while it comes; whoever leaves closes the connection. Raises ProviderError."""
+        with _told_apart():
+            stream = await self._client.post(
+                path,
+                cast_to=object,
+                body=body,
+                options=_named(key),
+                stream=True,
+                stream_cls=openai.AsyncStream[object],
+            )
+        async with stream:
+            yield Reply(stream)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+
+def _named(key: str) -> Any:
+    # OpenAI logs this id, and can be asked by it whether a call happened.
+    return {"headers": {"X-Client-Request-Id": quote(key)}}
+
+
+@contextlib.contextmanager
+def _told_apart() -> Iterator[None]:
+    try:
+        yield
+    except (openai.OpenAIError, ResponseTooLarge, httpx2.HTTPError) as error:
+        raise ProviderError(failure_of(error)) from error
+
+
+def _client(key: str, base_url: str | None, timeout: httpx2.Timeout, limits: Limits) -> openai.AsyncOpenAI:
+    http = openai.DefaultAsyncHttpxClient(
+        timeout=timeout,
+        follow_redirects=False,
+        headers=PLAIN,
+        event_hooks={"response": [bound_by(httpx2), limits.note]},
+    )
+    return openai.AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, timeout=timeout, http_client=http)
+
+
+def rate_limit(headers: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return what a response says of the account's limits, or None."""
+    return limits_in(headers, _LIMITS)

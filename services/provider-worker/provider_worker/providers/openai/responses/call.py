@@ -1,0 +1,78 @@
+"""One response: asked for once, heard while it is made where it streams, waited for where it is made in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from provider_worker.providers.base import Answer, Call, ProviderError
+from provider_worker.providers.http.reply import parse
+from provider_worker.providers.openai.responses.background import path_of, watch
+from provider_worker.providers.openai.responses.failures import of_end
+from provider_worker.providers.openai.responses.files import with_files
+from provider_worker.providers.openai.responses.stream import gather_response
+from provider_worker.providers.payload_schema import at
+from provider_worker.providers.remote_job import Pace
+
+if TYPE_CHECKING:
+    from provider_worker.providers.openai.client import Connection
+
+PATH = "/responses"
+
+
+async def respond(connection: Connection, payload: Mapping[str, Any], call: Call, pace: Pace) -> Answer:
+    """Ask for a response, or for the one that an earlier attempt began, and return its end. Raises ProviderError."""
+    if call.resume is not None:
+        return Answer(await watch(connection, {"id": call.resume}, pace), call.resume)
+    begun = _Begun(call, in_background=payload.get("background") is True)
+    body = await with_files(payload, call.artifacts)
+    try:
+        response, request_id = await _asked(connection, body, call, begun)
+    except ProviderError:
+        if begun.name is None:
+            raise
+        response, request_id = {"id": begun.name}, None  # it goes on without its stream
+    if begun.name is not None:
+        return Answer(await watch(connection, response, pace), request_id or begun.name)
+    if (end := of_end(response)) is not None:
+        raise ProviderError(end)
+    return Answer(response, request_id)
+
+
+async def cancel(connection: Connection, name: str) -> Mapping[str, Any]:
+    """End a response that is made in the background, and return what it had used by then, as far as OpenAI says. Raises ProviderError."""
+    answer = await connection.post(f"{path_of(name)}/cancel", {}, name)
+    usage = at(parse(answer.content, answer.status_code), ["usage"])
+    return usage if isinstance(usage, dict) else {}
+
+
+class _Begun:
+    """The name of a response that can be found again: only one that is made in the background can."""
+
+    def __init__(self, call: Call, *, in_background: bool) -> None:
+        self.name: str | None = None
+        self._call = call
+        self._in_background = in_background
+
+    async def note(self, name: str) -> None:
+        """Record the name, once."""
+        if self._in_background and self.name is None:
+            await self._call.note(name)
+            self.name = name
+
+
+async def _asked(
+    connection: Connection, body: Mapping[str, Any], call: Call, begun: _Begun
+) -> tuple[dict[str, Any], str | None]:
+    if body.get("stream") is True:
+        async with connection.stream(PATH, body, call.key) as reply:
+            if reply.is_stream:
+                return await gather_response(reply.events(), call.progress, begun.note), reply.request_id
+            answer, request_id = await reply.json(), reply.request_id
+    else:
+        response = await connection.post(PATH, body, call.key)
+        answer, request_id = parse(response.content, response.status_code), response.headers.get("x-request-id")
+    found = answer if isinstance(answer, dict) else {}
+    if isinstance(found.get("id"), str):
+        await begun.note(found["id"])
+    return found, request_id

@@ -1,0 +1,124 @@
+"""The SDK's client, with limits that it does not set by itself: how long, how large, how often.
+
+Nothing that a worker without a token imports may import this: the SDK makes a client when it is imported, and takes memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+from replicate.client import Client
+
+from provider_worker.providers.base import ProviderError
+from provider_worker.providers.http.bounds import PLAIN, bound_by
+from provider_worker.providers.http.failures import ResponseTooLarge, malformed, of_connection, of_size
+from provider_worker.providers.http.limits import Limits, limits_in
+from provider_worker.providers.http.reply import parse
+from provider_worker.providers.replicate.failures import of_refusal
+from provider_worker.providers.replicate.hosts import BASE_URL, delivers
+
+UPLOAD_SECONDS = 120.0
+_LIMITS = {name: f"ratelimit-{name}" for name in ("limit", "remaining", "reset")}
+
+T = TypeVar("T")
+
+
+class Connection:
+    """A client that asks once. Nothing connects before the first call. `read_seconds` is how long it waits for bytes."""
+
+    def __init__(self, token: str, base_url: str | None, read_seconds: float) -> None:
+        self._base_url = base_url or BASE_URL
+        timeout = httpx.Timeout(connect=10, read=read_seconds, write=60, pool=10)
+        self.limits = Limits(lambda headers: limits_in(headers, _LIMITS))
+        once = _Once(self.limits.learn)
+        self._client = _Client(
+            token, base_url=self._base_url, timeout=timeout, headers=dict(PLAIN), transport=once, follow_redirects=False
+        )
+        # Files are fetched without the token: it belongs to the API's own host.
+        self._files = httpx.AsyncClient(timeout=timeout, headers=PLAIN, transport=_Once(), follow_redirects=False)
+
+    async def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Make one request and return its JSON. Raises ProviderError."""
+        response = await _answered(self._client.ask(method, path, body))
+        return parse(response.content, response.status_code)
+
+    async def prediction(self, name: str) -> Any:
+        """Return a prediction as it stands. Raises ProviderError."""
+        return await self.ask("GET", f"/v1/predictions/{quote(name, safe='')}")
+
+    async def cancel(self, name: str) -> Any:
+        """Cancel a prediction and return it as it stands. Raises ProviderError."""
+        return await self.ask("POST", f"/v1/predictions/{quote(name, safe='')}/cancel")
+
+    async def upload(self, body: bytes, media_type: str) -> str:
+        """Upload a file and return the address under which models find it. Raises ProviderError."""
+        try:
+            async with asyncio.timeout(UPLOAD_SECONDS):  # the SDK sets no limit here
+                file = await _answered(self._client.files.async_create(io.BytesIO(body), content_type=media_type))
+            return str(file.urls["get"])
+        except TimeoutError as error:
+            raise ProviderError(of_connection(error)) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ProviderError(malformed(0)) from error
+
+    def delivers(self, url: str) -> bool:
+        """Say whether an address is one at which the outputs of predictions lie."""
+        return delivers(url, self._base_url)
+
+    async def download(self, url: str) -> tuple[bytes, str]:
+        """Fetch an output; return it with its media type. Raises ProviderError."""
+        response = await _answered(self._files.get(url))
+        return response.content, response.headers.get("content-type", "").split(";")[0].strip()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+        await self._files.aclose()
+
+
+class _Client(Client):
+    """The SDK's client by its one request: its typed methods set no time limit, drop members, and know no status `aborted`."""
+
+    async def ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
+        return await self._async_request(method, path, **({} if body is None else {"json": body}))
+
+    async def close(self) -> None:
+        await self._async_client.aclose()
+
+
+class _Once(httpx.AsyncBaseTransport):
+    """Raises what a server refuses, before the SDK's retries see it, and its errors, which forget when to come back."""
+
+    def __init__(self, learn: Callable[[Mapping[str, str]], None] = lambda _: None) -> None:
+        self._transport = httpx.AsyncHTTPTransport()
+        self._bound = bound_by(httpx)
+        self._learn = learn
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._transport.handle_async_request(request)
+        await self._bound(response)
+        self._learn(response.headers)
+        if response.is_success:
+            return response
+        try:
+            body = await response.aread()
+        finally:
+            await response.aclose()
+        raise ProviderError(of_refusal(response.status_code, response.headers, body))
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+
+async def _answered(asking: Awaitable[T]) -> T:
+    try:
+        return await asking
+    except ResponseTooLarge as error:
+        raise ProviderError(of_size()) from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ProviderError(of_connection(error)) from error

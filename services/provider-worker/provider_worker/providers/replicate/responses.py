@@ -1,0 +1,59 @@
+"""Reading a prediction that succeeded: what came out, how good it is by rule, what was flagged.
+
+The rule of quality: 1, or 0.3 where the model's own safety check took something out. An output of nothing is no answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from contracts.providers.call import Failure
+from contracts.providers.signals import Signals
+from provider_worker.providers.answer_content import TEXT
+from provider_worker.providers.base import Audit, ProviderError
+from provider_worker.providers.files import PREFIX
+
+_NSFW = re.compile(r"nsfw content (was |is )?detected|potential nsfw|has_nsfw_concepts?\W+true", re.IGNORECASE)
+
+_FILES = {
+    "type": "object",
+    "properties": {"files": {"type": "array", "items": {"type": "string", "format": "uri"}, "minItems": 1}},
+    "required": ["files"],
+}
+_OTHER = {"type": "object", "properties": {"output": True}, "required": ["output"]}
+
+
+def audit_prediction(raw: Any, cost: Decimal | None, *, in_pieces: bool) -> Audit:
+    """Read a prediction whose files are kept and whose addresses are hidden. Raises ProviderError when nothing came out."""
+    output = raw.get("output") if isinstance(raw, dict) else None
+    if output in (None, "", [], {}):
+        raise ProviderError(Failure(code="empty_response", message="The prediction succeeded without an output."))
+    response, schema = _response(output, in_pieces=in_pieces)
+    flags = ("nsfw",) if _NSFW.search(str(raw.get("logs") or "")) else ()
+    metrics = raw["metrics"] if isinstance(raw.get("metrics"), dict) else {}
+    return Audit(response, schema, Signals(response_quality=0.3 if flags else 1.0, safety_flags=flags), metrics, cost)
+
+
+def _response(output: Any, *, in_pieces: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    items = output if isinstance(output, list) else [output]
+    if all(_is_file(item) for item in items):
+        return {"files": items}, _FILES
+    if isinstance(output, str) or (in_pieces and all(isinstance(item, str) for item in items)):
+        return {"text": "".join(items)}, TEXT
+    return {"output": output}, _OTHER
+
+
+def files_of(output: Any) -> Iterator[str]:
+    """Name the files in an output."""
+    if _is_file(output):
+        yield output
+    children = output.values() if isinstance(output, dict) else output if isinstance(output, list) else ()
+    for child in children:
+        yield from files_of(child)
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(PREFIX)

@@ -1,0 +1,199 @@
+"""One account's queue in this worker: asks for slots on behalf of all calls that wait, and hands them out in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from provider_worker.ports import StorageUnavailable
+from provider_worker.rate_limits.gcra import LATEST, LEASE_SECONDS, SOON
+from provider_worker.rate_limits.reservations import Booked, Bookings, Rule
+
+AT_ONCE = 64
+"""Calls that are asked for in one statement."""
+
+_LONGEST_PAUSE = 5.0
+_LONGEST_SILENCE = LEASE_SECONDS / 3
+_LEAVE_SECONDS = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class NotBegun(Exception):
+    """The call does not begin here, and this worker has nothing to say of it."""
+
+
+class Leaving(NotBegun):
+    """The worker stops: the call is another's to begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """When a call begins, and when it is too late for that, by this process's steady clock; where its tokens are counted."""
+
+    begins: float
+    lapses: float
+    second: int
+    tokens: int
+
+
+_Waiter = asyncio.Future[Slot | None]
+
+
+class Gate:
+    """The calls of one account that wait here. `room` says how many more may run; `on_broken` is told of bugs."""
+
+    def __init__(
+        self,
+        rule: Rule,
+        bookings: Bookings,
+        holder: str,
+        room: Callable[[], int],
+        on_broken: Callable[[BaseException], None],
+    ) -> None:
+        self.rule = rule
+        self._bookings = bookings
+        self._holder = holder
+        self._room = room
+        self._on_broken = on_broken
+        self._queue: deque[tuple[int, _Waiter]] = deque()
+        self._held = 0
+        self._said = 0
+        self._closed_until = 0.0
+        self._stopped = False
+        self._woken = asyncio.Event()
+        self._serving: asyncio.Task[None] | None = None
+
+    async def slot(self, tokens: int, *, again: bool = False) -> Slot | None:
+        """Return a slot for a call of so many tokens; None when the queue was flushed. `again` goes before the others.
+
+        What is returned is to be released. Raises Leaving.
+        """
+        if self._stopped:
+            raise Leaving
+        waiter: _Waiter = asyncio.get_running_loop().create_future()
+        (self._queue.appendleft if again else self._queue.append)((tokens, waiter))
+        self._serve()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None and waiter.result() is not None:
+                self.release()
+            raise
+
+    def release(self) -> None:
+        """Give a slot's place back."""
+        self._held -= 1
+        self._serve()
+
+    async def until_begins(self, slot: Slot) -> None:
+        """Return at a slot's moment. Raises Leaving."""
+        await asyncio.sleep(max(0.0, slot.begins - time.monotonic()))
+        if self._stopped:
+            raise Leaving
+
+    def is_over(self, slot: Slot) -> bool:
+        """Say whether a slot may not be used any more."""
+        return time.monotonic() > slot.lapses or slot.begins < self._closed_until
+
+    async def close(self, seconds: float) -> None:
+        """Give out no slot for so long, anywhere. What another worker was given already begins within AHEAD seconds."""
+        self._closed_until = max(self._closed_until, time.monotonic() + seconds)
+        with contextlib.suppress(StorageUnavailable):
+            await self._bookings.close(self.rule, seconds)
+
+    async def settle(self, slot: Slot, tokens: int) -> None:
+        """Count what a call really used. While the database is away, the estimate stands."""
+        if self.rule.tokens is not None and tokens != slot.tokens:
+            with contextlib.suppress(StorageUnavailable):
+                await self._bookings.settle(self.rule, slot.second, tokens - slot.tokens)
+
+    def flush(self) -> None:
+        """Wake all that wait, without a slot."""
+        while self._queue:
+            _, waiter = self._queue.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def stop(self) -> None:
+        """End all waiting."""
+        self._stopped = True
+        while self._queue:
+            _, waiter = self._queue.popleft()
+            if not waiter.done():
+                waiter.set_exception(Leaving())
+
+    async def leave(self) -> None:
+        """Say that nothing runs here any more, as far as that is so, and then no more. Whoever cannot is found out by the lease."""
+        self.stop()
+        if self._serving is None or self._serving.done():
+            return
+        self._serving.cancel()
+        with contextlib.suppress(StorageUnavailable, TimeoutError):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await asyncio.gather(self._serving, return_exceptions=True)
+                if self.rule.places is not None:
+                    await self._bookings.book(self.rule, self._holder, self._held, [])
+
+    def _is_needed(self) -> bool:
+        # Who holds places says so again and again, and once more when there are none left.
+        return bool(self._queue) or (self.rule.places is not None and bool(self._held or self._said))
+
+    def _serve(self) -> None:
+        if self._serving is None or self._serving.done():
+            if self._is_needed() and not self._stopped:
+                self._serving = asyncio.create_task(self._ask_while_needed(), name=f"gate {self.rule.name}")
+                self._serving.add_done_callback(self._ended)
+        elif len(self._queue) == 1 or (self.rule.places is not None and self._held < self._said):
+            self._woken.set()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_broken(error)
+
+    async def _ask_while_needed(self) -> None:
+        pause = SOON
+        while self._is_needed():
+            self._woken.clear()
+            try:
+                wait = await self._ask()
+                pause = SOON
+            except StorageUnavailable as error:
+                _log.warning("waiting for the database", reason=str(error), calls=len(self._queue))
+                wait = pause
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._woken.wait()
+
+    async def _ask(self) -> float:
+        """Ask once, hand out what was given, and return the seconds to wait before the next time."""
+        # Who was cancelled meanwhile needs no slot, and whoever comes next does.
+        self._queue = deque(waiting for waiting in self._queue if not waiting[1].done())
+        asked = list(self._queue)[: max(0, min(AT_ONCE, self._room()))]
+        held, sent = self._held, time.monotonic()
+        booked = await self._bookings.book(self.rule, self._holder, held, [tokens for tokens, _ in asked])
+        self._said = held + len(booked.begins_in)
+        self._hand_out(booked, asked, sent)
+        if len(booked.begins_in) < len(asked):
+            # All that were told the same moment would come at once.
+            wait = booked.again_in + random.uniform(0, SOON)  # noqa: S311 - guards nothing
+            return wait if self.rule.places is None else min(wait, _LONGEST_SILENCE)
+        if not self._queue:
+            return _LONGEST_SILENCE
+        return 0.0 if self._room() > 0 else SOON
+
+    def _hand_out(self, booked: Booked, asked: Sequence[tuple[int, _Waiter]], sent: float) -> None:
+        received = time.monotonic()
+        for (tokens, waiter), begins_in, second in zip(asked, booked.begins_in, booked.seconds, strict=False):
+            if not waiter.done():  # else its slot is lost: nobody waits for it any more
+                self._held += 1
+                waiter.set_result(Slot(received + begins_in, sent + begins_in + LATEST, second, tokens))
+        self._queue = deque(waiting for waiting in self._queue if not waiting[1].done())

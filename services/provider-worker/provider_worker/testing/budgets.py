@@ -1,0 +1,99 @@
+"""The accounts of budgets in memory: for tests and for whoever embeds the worker's core. They forget everything with the process."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from decimal import Decimal
+from time import monotonic
+from typing import NamedTuple
+from uuid import UUID
+
+from provider_worker.budgets.model import Account, Limit, Scope, Shortfall, Standing, short_of
+from provider_worker.ports import StorageUnavailable
+
+_Run = tuple[str, UUID]
+
+
+class _Held(NamedTuple):
+    user: str
+    periods: frozenset[str]
+    amount: Decimal
+    until: float
+
+
+class _Charge(NamedTuple):
+    amount: Decimal
+    limits: tuple[Limit, ...]
+    settled: bool = False
+
+
+class MemorySpending:
+    """Implements `checks.budgets.Spending`. `away` makes the accounts unreachable; `asked` counts what was asked of them."""
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self.away = False
+        self.asked = 0
+        self._now = now
+        self._spent: defaultdict[tuple[str, str, str, str], Decimal] = defaultdict(Decimal)
+        self._held: dict[_Run, _Held] = {}
+        self._charges: defaultdict[_Run, dict[tuple[str, int], _Charge]] = defaultdict(dict)
+
+    async def hold(self, account: Account, amount: Decimal, seconds: float) -> Shortfall | None:
+        """Hold `amount` for the run's next call, or say which budget is short of it."""
+        run = self._run(account.tenant, account.run_id)
+        self._held.pop(run, None)
+        short = short_of(account, self._standings(account), amount)
+        if short is None:
+            periods = frozenset(limit.period for limit in account.limits)
+            self._held[run] = _Held(account.user, periods, amount, self._now() + seconds)
+        return short
+
+    async def charge(
+        self, account: Account, call: tuple[str, int], amount: Decimal, *, whatever_is_left: bool
+    ) -> Shortfall | None:
+        """Count `amount` as spent by a call that is about to be made, or say which budget is short of it."""
+        run = self._run(account.tenant, account.run_id)
+        self._held.pop(run, None)
+        if call in self._charges[run]:
+            return None
+        short = None if whatever_is_left else short_of(account, self._standings(account), amount)
+        if short is None:
+            self._charges[run][call] = _Charge(amount, account.limits)
+            self._add(account.tenant, account.limits, amount)
+        return short
+
+    async def settle(self, tenant: str, run_id: UUID, call: tuple[str, int] | None, amount: Decimal) -> None:
+        """Count what the call did cost in place of what it was charged, on the budgets of then."""
+        charges = self._charges[self._run(tenant, run_id)]
+        key = call if call is not None else next(reversed(charges), None)
+        charge = charges.get(key) if key is not None else None
+        if key is not None and charge is not None and not charge.settled:
+            charges[key] = _Charge(amount, charge.limits, settled=True)
+            self._add(tenant, charge.limits, amount - charge.amount)
+
+    def _run(self, tenant: str, run_id: UUID) -> _Run:
+        self.asked += 1
+        if self.away:
+            raise StorageUnavailable("switched off")
+        return tenant, run_id
+
+    def _standings(self, account: Account) -> dict[Scope, Standing]:
+        run = (account.tenant, account.run_id)
+        periods = {limit.period for limit in account.limits}
+        others = [
+            held
+            for key, held in self._held.items()
+            if key[0] == account.tenant and key != run and held.until > self._now() and held.periods & periods - {""}
+        ]
+        by_scope = {
+            Scope.TENANT: sum((held.amount for held in others), Decimal(0)),
+            Scope.USER: sum((held.amount for held in others if held.user == account.user), Decimal(0)),
+            Scope.RUN: Decimal(0),
+        }
+        rows = {limit.scope: (account.tenant, *limit[:3]) for limit in account.limits}
+        return {scope: Standing(self._spent[row], by_scope[scope]) for scope, row in rows.items()}
+
+    def _add(self, tenant: str, limits: tuple[Limit, ...], amount: Decimal) -> None:
+        for limit in limits:
+            self._spent[tenant, *limit[:3]] += amount

@@ -1,0 +1,116 @@
+"""The worker's ports in memory: for tests and for whoever embeds the worker's core. They forget everything with the process."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+
+from artifacts.store import Artifact
+from contracts.providers.call_stream import StopCall
+from contracts.providers.orders import ExecuteOrder
+from contracts.runs.commands import FromWorker, parse_command
+from contracts.topics import COMMANDS
+from messaging.records import Outgoing
+from provider_worker.messages.orders import Key, key_of
+from provider_worker.ports import StorageUnavailable
+
+
+class MemoryClaims:
+    """Implements `ports.Claims`. `away` makes the database unreachable."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self._asked = 0
+        self._changed = asyncio.Event()
+        self._holders: dict[Key, str] = {}
+
+    async def claim(self, orders: Sequence[ExecuteOrder | StopCall], token: str) -> set[Key]:
+        """Claim orders for `token`."""
+        self._asked += 1
+        self._changed.set()
+        if self.away:
+            raise StorageUnavailable("switched off")
+        return {key_of(order) for order in orders if self._holders.setdefault(key_of(order), token) == token}
+
+    async def until_asked(self, times: int) -> None:
+        """Return once claims were asked for so often."""
+        while self._asked < times:
+            self._changed.clear()
+            await self._changed.wait()
+
+
+class MemoryShelves:
+    """Implements `ports.Shelves`. `away` makes the database unreachable."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self._tenants: dict[str, dict[str, tuple[Artifact, bytes]]] = {}
+
+    def of(self, tenant: str) -> MemoryArtifacts:
+        """Return one tenant's artifacts."""
+        return MemoryArtifacts(self, self._tenants.setdefault(tenant, {}))
+
+
+class MemoryArtifacts:
+    """Implements `ports.Artifacts`."""
+
+    def __init__(self, shelves: MemoryShelves, held: dict[str, tuple[Artifact, bytes]]) -> None:
+        self._shelves = shelves
+        self._held = held
+
+    async def find(self, ref: str) -> Artifact | None:
+        """Return what `ref` names, without its bytes."""
+        found = await self.read(ref)
+        return found and found[0]
+
+    async def read(self, ref: str) -> tuple[Artifact, bytes] | None:
+        """Return what `ref` names, with its bytes."""
+        self._refuse_when_away()
+        return self._held.get(ref)
+
+    async def keep(self, body: bytes, media_type: str) -> str:
+        """Keep `body` and return its ref."""
+        self._refuse_when_away()
+        artifact = Artifact(hashlib.sha256(body).hexdigest(), len(body), media_type)
+        return self._held.setdefault(artifact.ref, (artifact, body))[0].ref
+
+    def _refuse_when_away(self) -> None:
+        if self._shelves.away:
+            raise StorageUnavailable("switched off")
+
+
+class MemoryPost:
+    """Implements `ports.Post`. Remembers what was sent, and lets a reader wait for it."""
+
+    def __init__(self) -> None:
+        self.sent: list[Outgoing] = []
+        self._arrived = asyncio.Event()
+
+    async def send(self, record: Outgoing) -> None:
+        """Take a record."""
+        self.sent.append(record)
+        self._arrived.set()
+
+    async def try_to_send(self, record: Outgoing) -> None:
+        """Take a record."""
+        await self.send(record)
+
+    @property
+    def commands(self) -> list[FromWorker]:
+        """What was said on `run.commands` so far."""
+        said = [parse_command(record.value or b"") for record in self.sent if record.topic == COMMANDS.name]
+        return [command for command in said if isinstance(command, FromWorker)]
+
+    async def until_sent(self, number: int) -> None:
+        """Return once so many records were sent, to whatever topic."""
+        while len(self.sent) < number:
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    async def until(self, number: int) -> list[FromWorker]:
+        """Return the commands once there are `number` of them."""
+        while len(self.commands) < number:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self.commands

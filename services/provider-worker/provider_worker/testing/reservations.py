@@ -1,0 +1,45 @@
+"""Shared limits in memory: for tests and for whoever embeds the worker's core in one process. They are forgotten with it."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from provider_worker.ports import StorageUnavailable
+from provider_worker.rate_limits.reservations import Account, Booked, Rule
+
+
+class MemoryBookings:
+    """Implements `limits.booking.Bookings`. `away` makes the database unreachable; `asked` counts statements, `given` slots."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self.away = False
+        self.asked = 0
+        self.given = 0
+        self.accounts: defaultdict[str, Account] = defaultdict(Account)
+        self._now = now
+
+    async def book(self, rule: Rule, holder: str, held: int, tokens: Sequence[int]) -> Booked:
+        """Book slots by the clock that was given."""
+        self._ask()
+        booked = self.accounts[rule.name].book(rule, holder, held, tokens, self._now())
+        self.given += len(booked.begins_in)
+        return booked
+
+    async def settle(self, rule: Rule, second: int, tokens: int) -> None:
+        """Count the difference."""
+        self._ask()
+        counted = self.accounts[rule.name].tokens
+        counted[second] = max(0, counted.get(second, 0) + tokens)
+
+    async def close(self, rule: Rule, seconds: float) -> None:
+        """Close the account."""
+        self._ask()
+        account = self.accounts[rule.name]
+        account.closed_until = max(account.closed_until, self._now() + seconds)
+
+    def _ask(self) -> None:
+        self.asked += 1
+        if self.away:
+            raise StorageUnavailable("switched off")

@@ -1,0 +1,1 @@
+"""Fake servers of four vendors: real HTTP, no key, faults on request."""
