@@ -5,8 +5,10 @@ MAKEFLAGS += --no-print-directory
 
 PACKAGES := libs/contracts libs/messaging libs/chassis libs/artifacts \
 	services/gateway services/orchestrator services/provider-worker services/notifier deploy tools/fake_vendors
+TEST_PACKAGES := tools/testkit tools/chaos tools/bench
 CODE := libs services deploy tools examples tests
 PROJECTS := $(PACKAGES:%=%/pyproject.toml)
+TEST_PROJECTS := $(TEST_PACKAGES:%=%/pyproject.toml)
 BIN := .venv/bin
 PYTHON := $(BIN)/python
 PIN = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
@@ -52,17 +54,17 @@ unit component integration e2e: $(READY_TO_TEST) ## Run the tests of one kind
 faults: $(READY_TO_TEST) ## Kill every service and Kafka once under load: the short form of chaos
 	@$(PYTHON) -m pytest -q tests/chaos/test_short.py
 
-chaos: $(READY_TO_TEST) ## Do every fault under load, 20 minutes long, and write tests/chaos/RESULTS.md
+chaos: $(READY_TO_TEST) ## Do every fault under load, 20 minutes long, and write tools/chaos/RESULTS.md
 	@$(PYTHON) -m pytest -q tests/chaos/test_faults.py
 
-soak: $(READY_TO_TEST) ## Load for MINUTES (30), and see what memory does; writes tests/chaos/SOAK.md
-	@PYTHONPATH=tests $(PYTHON) -m chaos.soak --minutes $(or $(MINUTES),30)
+soak: $(READY_TO_TEST) ## Load for MINUTES (30), and see what memory does; writes tools/chaos/SOAK.md
+	@$(PYTHON) -m chaos.soak --minutes $(or $(MINUTES),30)
 
-bench: $(READY_TO_TEST) ## Measure speed and cost beside a floor in plain asyncpg and the bare hops; writes tests/bench/RESULTS.md; QUICK=1 for less
-	@PYTHONPATH=tests $(PYTHON) -m bench $(if $(QUICK),--quick)
+bench: $(READY_TO_TEST) ## Measure speed and cost beside a floor in plain asyncpg and the bare hops; writes tools/bench/RESULTS.md; QUICK=1 for less
+	@$(PYTHON) -m bench $(if $(QUICK),--quick)
 
-bench-limits: $(READY_TO_TEST) ## Measure that four workers keep to shared limits and use them; writes tests/bench/LIMITS.md; 3 minutes
-	@PYTHONPATH=tests $(PYTHON) -m bench.limits
+bench-limits: $(READY_TO_TEST) ## Measure that four workers keep to shared limits and use them; writes tools/bench/LIMITS.md; 3 minutes
+	@$(PYTHON) -m bench.limits
 
 format: $(READY_TO_TEST) ## Bring the code into its format
 	$(BIN)/ruff check --fix-only --quiet $(CODE)
@@ -100,5 +102,5 @@ $(ENVIRONMENT):
 $(READY): $(ENVIRONMENT) requirements.txt $(PROJECTS)
 	@deploy/setup.sh install requirements.txt $(PACKAGES) && touch $@
 
-$(READY_TO_TEST): $(ENVIRONMENT) requirements-dev.txt $(PROJECTS)
-	@deploy/setup.sh install requirements-dev.txt $(PACKAGES) && touch $@
+$(READY_TO_TEST): $(ENVIRONMENT) requirements-dev.txt $(PROJECTS) $(TEST_PROJECTS)
+	@deploy/setup.sh install requirements-dev.txt $(PACKAGES) $(TEST_PACKAGES) && touch $@

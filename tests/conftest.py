@@ -1,3 +1,9 @@
-"""Fixtures of every suite live in `support`; here they are only made known."""
+"""Fixtures of every suite live in `testkit`; here they are only made known."""
 
-pytest_plugins = ["support.postgres", "support.kafka", "support.mortal", "support.vendors", "support.stack"]
+pytest_plugins = [
+    "testkit.postgres.servers",
+    "testkit.kafka.servers",
+    "testkit.processes.mortal",
+    "testkit.stack.vendors",
+    "testkit.stack.services",
+]

@@ -11,9 +11,9 @@ import pytest
 from contracts.topics import COMMANDS, EVENTS, WORK, Topic
 from messaging.producer import Producer
 from messaging.records import Outgoing
-from support.client import User, until
-from support.records import records_of
-from support.stack import Stack
+from testkit.kafka.topic_records import records_of
+from testkit.stack.services import Stack
+from testkit.stack.user import User, until
 
 TWO = {"policy": "require_human", "allowed_steps": ["payload_review", "response_review"]}
 

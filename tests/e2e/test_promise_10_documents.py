@@ -8,9 +8,9 @@ from typing import Any
 import jsonschema_rs
 
 from contracts.topics import RUN_TOPICS
-from support.client import User
-from support.records import records_of
-from support.stack import Stack
+from testkit.kafka.topic_records import records_of
+from testkit.stack.services import Stack
+from testkit.stack.user import User
 
 TWO = {"policy": "require_human", "allowed_steps": ["payload_review", "response_review"]}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contracts.json_values import digest
-from support.client import User
+from testkit.stack.user import User
 
 ALL = {"policy": "require_human"}
 TWO = {"policy": "require_human", "allowed_steps": ["payload_review", "response_review"]}

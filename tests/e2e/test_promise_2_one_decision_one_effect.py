@@ -6,8 +6,8 @@ import asyncio
 from uuid import uuid4
 
 from contracts.json_values import digest
-from support.client import User
-from support.stack import Stack
+from testkit.stack.services import Stack
+from testkit.stack.user import User
 
 TWO = {"policy": "require_human", "allowed_steps": ["payload_review", "response_review"]}
 PAYLOAD = {"policy": "require_human", "allowed_steps": ["payload_review"]}

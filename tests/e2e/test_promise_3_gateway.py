@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from uuid import uuid4
 
-from support.client import User
+from testkit.stack.user import User
 
 TWO = {"policy": "require_human", "allowed_steps": ["payload_review", "response_review"]}
 

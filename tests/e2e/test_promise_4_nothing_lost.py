@@ -9,8 +9,8 @@ import pytest_asyncio
 
 from apache_kafka.broker import RealKafka
 from local_stack.postgres import Postgres
-from support.client import User, until
-from support.stack import Stack
+from testkit.stack.services import Stack
+from testkit.stack.user import User, until
 
 TWO = {"policy": "require_human", "allowed_steps": ["payload_review", "response_review"]}
 

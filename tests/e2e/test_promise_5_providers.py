@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from support.client import User
-from support.vendors import FakeVendor
+from testkit.stack.user import User
+from testkit.stack.vendors import FakeVendor
 
 RESPONSE = {"policy": "require_human", "allowed_steps": ["response_review"]}
 

@@ -12,8 +12,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from support.client import WAIT_SECONDS, User, Watching, until
-from support.stack import Stack
+from testkit.stack.services import Stack
+from testkit.stack.user import WAIT_SECONDS, User, Watching, until
 
 SLOWLY = {"stream": True, "fault": "slow", "delay_seconds": 1}
 FOR_LONG = {**SLOWLY, "delay_seconds": 120}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from uuid import uuid4
 
-from support.client import User
-from support.stack import Stack
+from testkit.stack.services import Stack
+from testkit.stack.user import User
 
 TWO = {"policy": "require_human", "allowed_steps": ["payload_review", "response_review"]}
 

@@ -18,8 +18,8 @@ import pytest_asyncio
 from local_stack.ports import free_port
 from local_stack.services import MODULES, PORT_SETTINGS
 from local_stack.waiting import until
-from support.local import LocalRun, alive, local_run, ready_run
-from support.vendors import FakeVendor
+from testkit.stack.local_run import LocalRun, alive, local_run, ready_run
+from testkit.stack.vendors import FakeVendor
 
 pytestmark = pytest.mark.timeout(180)
 

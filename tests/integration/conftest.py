@@ -13,11 +13,11 @@ import pytest_asyncio
 
 from local_stack.embedded_broker import EmbeddedBroker
 from local_stack.postgres import Postgres
-from support.client import User
-from support.kafka import Kafka
-from support.postgres import fresh_database
-from support.stack import Stack, running_stack
-from support.vendors import FakeVendor
+from testkit.kafka.servers import Kafka
+from testkit.postgres.servers import fresh_database
+from testkit.stack.services import Stack, running_stack
+from testkit.stack.user import User
+from testkit.stack.vendors import FakeVendor
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CHECKS = {

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from support.client import User
-from support.stack import Stack
+from testkit.stack.services import Stack
+from testkit.stack.user import User
 
 _MEMBER = """
 import asyncio, sys

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.client import User
+from testkit.stack.user import User
 
 BOTH = {"policy": "require_human", "allowed_steps": ["payload_review", "response_review"]}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.client import User
+from testkit.stack.user import User
 
 AWS_KEY = "AKIAIOSFODNN7EXAMPLE"  # Amazon's own, of its documentation
 

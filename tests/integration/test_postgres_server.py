@@ -17,7 +17,7 @@ import pytest
 from local_stack.postgres import Postgres, PostgresFailed
 from local_stack.processes import Process, Program
 from local_stack.waiting import until
-from support.local import alive
+from testkit.stack.local_run import alive
 
 OWNER = """
 import asyncio, pathlib, sys

@@ -22,8 +22,8 @@ from local_stack.waiting import until
 from messaging.admin import ensure_topics, log_identity
 from messaging.producer import Producer
 from messaging.records import Outgoing
-from support.kafka import Kafka
-from support.kafka_ladder import Rung
+from testkit.kafka.ladder import Rung
+from testkit.kafka.servers import Kafka
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.client import User
+from testkit.stack.user import User
 
 
 async def routings(user: User, run_id: str) -> list[dict[str, Any]]:

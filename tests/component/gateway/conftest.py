@@ -8,10 +8,10 @@ import pytest
 import pytest_asyncio
 
 from local_stack.postgres import Postgres
-from support.client import User
-from support.kafka import Kafka
-from support.postgres import fresh_database
-from support.stack import Stack, running_stack
+from testkit.kafka.servers import Kafka
+from testkit.postgres.servers import fresh_database
+from testkit.stack.services import Stack, running_stack
+from testkit.stack.user import User
 
 OUTCOME_WAIT_SECONDS = 2
 """Short, since tests wait it out."""

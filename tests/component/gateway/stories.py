@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.asking import approve, at_error_review, at_payload_review, executed, retry
+from testkit.runs.commands import approve, at_error_review, at_payload_review, executed, retry
 
 TENANT = "default"
 WAITING = at_payload_review()

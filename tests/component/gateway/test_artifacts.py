@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from component.gateway.over_http import problem
-from support.client import User
+from testkit.stack.user import User
 
 
 async def upload(user: User, body: bytes, media_type: str, **query: str) -> httpx.Response:

@@ -21,11 +21,11 @@ from contracts.topics import COMMANDS
 from local_stack.ports import LOOPBACK, free_port
 from local_stack.postgres import Postgres
 from local_stack.processes import Process, Program
-from support.client import User, until
-from support.kafka import Kafka
-from support.postgres import running
-from support.records import records_of
-from support.stack import Stack, running_stack
+from testkit.kafka.servers import Kafka
+from testkit.kafka.topic_records import records_of
+from testkit.postgres.servers import running
+from testkit.stack.services import Stack, running_stack
+from testkit.stack.user import User, until
 
 SHORT = {"SAYSO_OUTCOME_WAIT_SECONDS": "2"}
 

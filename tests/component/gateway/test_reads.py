@@ -16,10 +16,10 @@ from component.gateway.stories import FINISHED
 from contracts.topics import EVENTS
 from messaging.producer import Producer
 from messaging.records import Outgoing
-from support.client import User, until
-from support.projecting import appending_at, history_of, view_of
-from support.records import records_of
-from support.stack import Stack
+from testkit.kafka.topic_records import records_of
+from testkit.runs.histories import appending_at, history_of, view_of
+from testkit.stack.services import Stack
+from testkit.stack.user import User, until
 
 
 @pytest_asyncio.fixture(scope="module")

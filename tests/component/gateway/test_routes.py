@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from component.gateway.over_http import PAYLOAD, problem
-from support.client import User
+from testkit.stack.user import User
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ from gateway.adapters.postgres.writer import PostgresTables, ensure_schema
 from gateway.ports import Away
 from gateway.projection.rows import Changes, project_batch
 from local_stack.postgres import Postgres
-from support.asking import approve
-from support.deciding import Story
-from support.projecting import Feed, appending_at, history_of
+from testkit.runs.commands import approve
+from testkit.runs.histories import Feed, appending_at, history_of
+from testkit.runs.specification import Story
 
 
 @pytest_asyncio.fixture

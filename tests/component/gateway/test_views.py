@@ -18,9 +18,9 @@ from gateway.adapters.postgres.reader import PostgresViews
 from gateway.adapters.postgres.writer import PostgresTables, ensure_schema
 from gateway.ports import Page, Place, Tables, Views
 from gateway.testing.memory import MemoryTables
-from support.asking import approve, cancel, executed
-from support.deciding import Story
-from support.projecting import Append, Feed, appending_at, appending_to, history_of, view_of
+from testkit.runs.commands import approve, cancel, executed
+from testkit.runs.histories import Append, Feed, appending_at, appending_to, history_of, view_of
+from testkit.runs.specification import Story
 
 
 @dataclass

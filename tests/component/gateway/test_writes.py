@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from component.gateway.over_http import PAYLOAD, problem
-from support.client import User
-from support.stack import Stack
+from testkit.stack.services import Stack
+from testkit.stack.user import User
 
 
 async def waiting(user: User) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from messaging.consumer import create_broker
 from messaging.producer import Producer
 from messaging.request_reply import Desk
-from support.kafka import Kafka
+from testkit.kafka.servers import Kafka
 
 MakeProducer = Callable[..., Awaitable[Producer]]
 

@@ -20,8 +20,8 @@ from messaging.producer import Producer
 from messaging.records import Outgoing
 from messaging.request_reply import Desk, Unavailable
 from orchestrator.intake.command_batch import outcome_records
-from support.commanding import cancel
-from support.orchestrators import Listener
+from testkit.runs.command_records import cancel
+from testkit.stack.orchestrators import Listener
 
 
 async def test_kafka_away_is_said_in_time_and_over_when_it_is_back(mortal_kafka: RealKafka) -> None:

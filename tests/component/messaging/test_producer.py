@@ -15,8 +15,8 @@ from messaging.admin import ensure_topics, log_identity
 from messaging.dead_letters import dead_letter
 from messaging.producer import Producer, RecordTooLarge
 from messaging.records import Outgoing
-from support.batches import Given, batch_of, write_batch
-from support.kafka import Kafka
+from testkit.kafka.record_batches import Given, batch_of, write_batch
+from testkit.kafka.servers import Kafka
 
 from .conftest import MakeReader
 

@@ -15,7 +15,7 @@ from messaging.producer import Producer
 from messaging.records import Outgoing
 from messaging.request_reply import Desk
 from orchestrator.intake.command_batch import outcome_records
-from support.commanding import cancel
+from testkit.runs.command_records import cancel
 
 from .conftest import MakeDesk, MakeReader
 

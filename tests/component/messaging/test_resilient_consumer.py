@@ -22,11 +22,11 @@ from messaging.consumer import BatchHandler, create_broker, subscribe_group, sub
 from messaging.producer import Producer
 from messaging.record_salvage import UNREADABLE
 from messaging.records import RawRecord
-from support.batches import Given, batch_of, damaged, record_of, write_batch
-from support.commanding import outgoing, start
-from support.kafka import Kafka
-from support.orchestrators import Listener, Orchestrator
-from support.records import records_of
+from testkit.kafka.record_batches import Given, batch_of, damaged, record_of, write_batch
+from testkit.kafka.servers import Kafka
+from testkit.kafka.topic_records import records_of
+from testkit.runs.command_records import outgoing, start
+from testkit.stack.orchestrators import Listener, Orchestrator
 
 ODD = (b"trac\xff", b"\x00")
 """A header whose name is no text."""

@@ -11,9 +11,9 @@ from websockets.exceptions import ConnectionClosedError
 from component.notifier.watchtower import Press, Tower, through, tower, updates
 from notifier.hub.cursor import Cursor, encode
 from notifier.testing.gateway import MemoryGateway
-from support.asking import approve, at_payload_review, executed
-from support.client import until
-from support.pushing import moved
+from testkit.runs.commands import approve, at_payload_review, executed
+from testkit.runs.pushed_events import moved
+from testkit.stack.user import until
 
 FINISHED = at_payload_review().given(approve(), executed(), approve())
 WAITING = at_payload_review()

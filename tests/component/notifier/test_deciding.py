@@ -13,9 +13,9 @@ from websockets.exceptions import ConnectionClosed
 from component.notifier.watchtower import Core, Press, Tower
 from contracts.runs.commands import AnyCommand, ApproveCheckpoint, EditCheckpoint
 from contracts.runs.outcomes import Accepted, Outcome, Refused
-from support.asking import at_payload_review
-from support.client import Watching
-from support.pushing import moved
+from testkit.runs.commands import at_payload_review
+from testkit.runs.pushed_events import moved
+from testkit.stack.user import Watching
 
 WAITING = at_payload_review()
 

@@ -16,9 +16,9 @@ from websockets.exceptions import ConnectionClosedError
 
 from component.notifier.watchtower import Press, Tower, through, tower, updates
 from notifier.hub.client import Limits
-from support.asking import at_payload_review, edit
-from support.client import until
-from support.pushing import moved
+from testkit.runs.commands import at_payload_review, edit
+from testkit.runs.pushed_events import moved
+from testkit.stack.user import until
 
 WAITING = at_payload_review()
 

@@ -11,9 +11,9 @@ from apache_kafka.broker import RealKafka
 from component.notifier.watchtower import Press, Tower, tower
 from messaging.producer import Producer
 from notifier.testing.gateway import MemoryGateway
-from support.asking import approve, at_payload_review, executed
-from support.client import until
-from support.pushing import moved
+from testkit.runs.commands import approve, at_payload_review, executed
+from testkit.runs.pushed_events import moved
+from testkit.stack.user import until
 
 FINISHED = at_payload_review().given(approve(), executed(), approve())
 

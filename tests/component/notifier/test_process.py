@@ -19,10 +19,10 @@ from component.notifier.watchtower import Press
 from contracts.runs.run_event import RunEvent
 from local_stack.ports import free_ports
 from local_stack.processes import Process, Program
-from support.asking import approve, at_payload_review, executed
-from support.client import until
-from support.kafka import Kafka
-from support.pushing import moved
+from testkit.kafka.servers import Kafka
+from testkit.runs.commands import approve, at_payload_review, executed
+from testkit.runs.pushed_events import moved
+from testkit.stack.user import until
 
 FINISHED = at_payload_review().given(approve(), executed(), approve())
 

@@ -18,9 +18,9 @@ from component.notifier.watchtower import Press, Tower, serving
 from notifier.adapters.gateway import Snapshots
 from notifier.edges.sse import EventStreams
 from notifier.testing.gateway import MemoryGateway
-from support.asking import approve, at_payload_review, executed
-from support.client import until
-from support.pushing import hub_of, moved, values_of
+from testkit.runs.commands import approve, at_payload_review, executed
+from testkit.runs.pushed_events import hub_of, moved, values_of
+from testkit.stack.user import until
 
 FINISHED = at_payload_review().given(approve(), executed(), approve())
 

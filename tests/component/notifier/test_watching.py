@@ -13,8 +13,8 @@ from websockets.typing import Origin
 
 from component.notifier.watchtower import Press, Tower, through, updates
 from notifier.protocol.messages import ApprovalRequest, Snapshot, StatusUpdate
-from support.asking import approve, at_payload_review, executed
-from support.pushing import moved
+from testkit.runs.commands import approve, at_payload_review, executed
+from testkit.runs.pushed_events import moved
 
 FINISHED = at_payload_review().given(approve(), executed(), approve())
 WAITING = at_payload_review()

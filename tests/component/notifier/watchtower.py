@@ -26,7 +26,7 @@ from notifier.edges.websocket_protocol import JoiningWebSocket
 from notifier.hub.client import Limits
 from notifier.testing.gateway import MemoryGateway
 from orchestrator.intake.command_batch import outcome_records
-from support.client import Watching, until
+from testkit.stack.user import Watching, until
 
 
 @contextlib.asynccontextmanager

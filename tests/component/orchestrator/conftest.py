@@ -13,9 +13,9 @@ from messaging.offset_committer import Confirming
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.intake.intake import Intake
 from orchestrator.ports import Ledger
-from support.commanding import Record
-from support.ledgers import TABLES, execute
-from support.publishing import MemoryPublisher, Publications
+from testkit.kafka.memory_publisher import MemoryPublisher, Publications
+from testkit.postgres.unreliable import TABLES, execute
+from testkit.runs.command_records import Record
 
 LOG = "log"
 

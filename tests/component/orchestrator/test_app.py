@@ -17,9 +17,9 @@ from local_stack.embedded_broker import FETCH_WAIT_MS, EmbeddedBroker
 from local_stack.waiting import until
 from messaging.producer import Producer
 from orchestrator.app import create_app
-from support.commanding import approve, executed, outgoing, prepared, start
-from support.orchestrators import Listener
-from support.publishing import read
+from testkit.kafka.memory_publisher import read
+from testkit.runs.command_records import approve, executed, outgoing, prepared, start
+from testkit.stack.orchestrators import Listener
 
 
 @pytest.fixture

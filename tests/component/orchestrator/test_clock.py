@@ -17,9 +17,9 @@ from orchestrator.adapters.postgres.statements import AGAIN_SECONDS
 from orchestrator.jobs.deadline_scheduler import Clock
 from orchestrator.ports import LedgerAway
 from orchestrator.runs import Deadline
-from support.commanding import Log, Record, failed, prepared, start
-from support.ledgers import dump, execute
-from support.publishing import MemoryPublisher, Publications
+from testkit.kafka.memory_publisher import MemoryPublisher, Publications
+from testkit.postgres.unreliable import dump, execute
+from testkit.runs.command_records import Log, Record, failed, prepared, start
 
 from .conftest import MakeLedger, MakeOwner, Owner
 

@@ -11,8 +11,8 @@ from contracts.topics import COMMANDS
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.jobs.retention import AT_ONCE, REMEMBERED, forget
 from orchestrator.ports import Batch, Move, RefusedRequest
-from support.commanding import Log, approve, start
-from support.ledgers import execute
+from testkit.postgres.unreliable import execute
+from testkit.runs.command_records import Log, approve, start
 
 from .conftest import MakeLedger, Owner
 

@@ -12,8 +12,8 @@ from contracts.runs.config import Step
 from contracts.runs.events import RetryScheduled
 from contracts.runs.outcomes import Accepted
 from contracts.topics import COMMANDS, EVENTS, MAX_EVENT_BYTES, OUTCOMES, WORK
-from support.commanding import Log, approve, cancel, executed, failed, prepared, start
-from support.ledgers import dump
+from testkit.postgres.unreliable import dump
+from testkit.runs.command_records import Log, approve, cancel, executed, failed, prepared, start
 
 from .conftest import MakeOwner, Owner
 

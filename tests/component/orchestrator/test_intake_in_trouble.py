@@ -13,8 +13,8 @@ from local_stack.waiting import until
 from messaging.errors import KafkaError
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.ports import LedgerAway
-from support.commanding import Log, Record, approve, executed, prepared, start
-from support.ledgers import Cable, WaveringLedger, dump
+from testkit.postgres.unreliable import Cable, WaveringLedger, dump
+from testkit.runs.command_records import Log, Record, approve, executed, prepared, start
 
 from .conftest import LOG, MakeLedger, MakeOwner, Owner
 

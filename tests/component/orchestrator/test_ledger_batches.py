@@ -11,7 +11,7 @@ from component.orchestrator.entries import ASKED, NOW, due, recorded, refusal, w
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.ports import Batch, Fenced, LedgerAway, Move, Recorded
 from orchestrator.runs import Deadline
-from support.ledgers import dump
+from testkit.postgres.unreliable import dump
 
 from .conftest import MakeLedger
 

@@ -12,7 +12,7 @@ from component.orchestrator.entries import NOW, due, write
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.adapters.postgres.statements import AGAIN_SECONDS
 from orchestrator.runs import Deadline
-from support.ledgers import execute
+from testkit.postgres.unreliable import execute
 
 from .conftest import MakeLedger
 

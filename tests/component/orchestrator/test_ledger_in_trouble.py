@@ -13,7 +13,7 @@ from local_stack.postgres import Postgres
 from local_stack.waiting import until
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.ports import Batch, Fenced, LedgerAway, Move
-from support.ledgers import Cable, dump
+from testkit.postgres.unreliable import Cable, dump
 
 from .conftest import LOG
 

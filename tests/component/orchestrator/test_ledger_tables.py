@@ -12,7 +12,7 @@ from component.orchestrator.entries import ASKED, recorded, refusal, write
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.ports import LedgerAway
 from orchestrator.runs import Due, command_of
-from support.ledgers import dump, execute
+from testkit.postgres.unreliable import dump, execute
 
 from .conftest import LOG, MakeLedger
 

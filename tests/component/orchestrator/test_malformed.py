@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from contracts.topics import COMMANDS, MAX_RECORD_BYTES
-from support.commanding import Log, start
+from testkit.runs.command_records import Log, start
 
 from .conftest import MakeOwner, Owner
 

@@ -24,11 +24,11 @@ from messaging.offset_committer import Confirming
 from messaging.producer import Producer
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.intake.intake import Intake
-from support import mortal
-from support.commanding import Log, outgoing, prepared, start
-from support.ledgers import execute
-from support.orchestrators import Listener, Orchestrator, loading, under_load
-from support.publishing import MemoryPublisher
+from testkit.kafka.memory_publisher import MemoryPublisher
+from testkit.postgres.unreliable import execute
+from testkit.processes import mortal
+from testkit.runs.command_records import Log, outgoing, prepared, start
+from testkit.stack.orchestrators import Listener, Orchestrator, loading, under_load
 
 MakeOrchestrator = Callable[..., Orchestrator]
 

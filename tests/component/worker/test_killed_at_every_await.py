@@ -27,9 +27,9 @@ from fake_vendors.openai import FakeOpenAI
 from fake_vendors.replicate import FakeReplicate
 from fake_vendors.replicate_models import version_of
 from provider_worker.providers.sandbox import SandboxProvider
-from support.asking import again, approve, back_off_ends, lease_ends, prepared, retry, start
-from support.deciding import Story
-from support.dying import Life, carry_out
+from testkit.processes.dying_worker import Life, carry_out
+from testkit.runs.commands import again, approve, back_off_ends, lease_ends, prepared, retry, start
+from testkit.runs.specification import Story
 from unit.worker.workbench import Bench
 
 PACE = 0.002

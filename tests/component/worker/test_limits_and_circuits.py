@@ -9,7 +9,7 @@ from component.worker.workshop import Floor, an_execute_order, serving, worker_o
 from contracts.providers.capabilities import Capabilities
 from contracts.topics import CATALOG
 from fake_vendors.openai import FakeOpenAI
-from support.records import records_of
+from testkit.kafka.topic_records import records_of
 
 
 async def test_two_workers_together_begin_no_more_than_their_account_allows(floor: Floor, postgres_url: str) -> None:

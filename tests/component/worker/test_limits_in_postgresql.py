@@ -17,7 +17,7 @@ from provider_worker.adapters.postgres.reservations import PostgresBookings
 from provider_worker.ports import StorageUnavailable
 from provider_worker.rate_limits.gcra import AHEAD, BURST_SECONDS, LEASE_SECONDS, TOKEN_SECONDS, Pace, pace_of
 from provider_worker.rate_limits.reservations import Account, Booked, Rule
-from support.holding import hold_and_die
+from testkit.processes.place_holder import hold_and_die
 
 HOLDERS = ("ann", "bob", "cleo")
 

@@ -11,7 +11,7 @@ from component.worker.workshop import Floor, Workshop, a_prepare_order, an_execu
 from contracts.providers.orders import Order
 from fake_vendors.openai import FakeOpenAI
 from local_stack.postgres import Postgres
-from support.kafka import Kafka
+from testkit.kafka.servers import Kafka
 
 
 async def test_orders_are_answered_on_either_kafka(any_kafka: Kafka, postgres_url: str) -> None:

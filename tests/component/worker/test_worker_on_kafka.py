@@ -16,7 +16,7 @@ from contracts.providers.orders import Order
 from contracts.topics import CATALOG, WORK
 from fake_vendors.openai import FakeOpenAI
 from messaging.records import Outgoing
-from support.records import records_of
+from testkit.kafka.topic_records import records_of
 
 pytestmark = pytest.mark.usefixtures("workshop")
 

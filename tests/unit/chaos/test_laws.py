@@ -14,9 +14,9 @@ from chaos.stories import BOTH, Answer, Asked, Story
 from contracts.runs import events as e
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
-from support import asking
-from support.deciding import Story as Deciding
-from support.deciding import given
+from testkit.runs import commands as asking
+from testkit.runs.specification import Story as Deciding
+from testkit.runs.specification import given
 
 LAWS = (laws.ended, laws.once, laws.gapless, laws.answers, laws.seen, laws.called)
 

@@ -13,7 +13,7 @@ import pytest
 
 from chassis.failpoints import OFF, VARIABLE, each_await, load_failpoints, nothing, utc_now
 from chassis.settings import Settings, SettingsError, load_settings
-from support.readme import README
+from testkit.readme import README
 
 
 def test_unset_they_are_an_empty_function_and_the_clock_of_the_machine() -> None:

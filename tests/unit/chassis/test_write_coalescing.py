@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from chassis.write_coalescing import ENOUGH, JoiningHttp, JoiningTransport
-from support.wire import Wire, turn
+from testkit.stack.memory_transport import Wire, turn
 
 
 async def test_what_is_written_in_one_turn_leaves_in_one_write() -> None:

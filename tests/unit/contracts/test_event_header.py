@@ -11,8 +11,8 @@ from contracts.runs.event_header import CLOSING, OPENED, Heading
 from contracts.runs.events import EVENT_KINDS
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, State, project
-from support.asking import at_payload_review
-from support.samples import samples
+from testkit.runs.commands import at_payload_review
+from testkit.runs.samples import samples
 
 EVENTS = {kind: event for kind, event in samples().items() if isinstance(event, RunEvent)}
 

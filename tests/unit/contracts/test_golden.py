@@ -18,10 +18,10 @@ from contracts.runs.commands import AnyCommand, parse_command
 from contracts.runs.events import EVENT_KINDS
 from contracts.runs.outcomes import Outcome, parse_outcome
 from contracts.runs.run_event import RunEvent
-from support import golden
-from support.samples import samples
+from testkit.runs import golden
+from testkit.runs.samples import samples
 
-HOW = "PYTHONPATH=tests .venv/bin/python -m support.golden"
+HOW = ".venv/bin/python -m testkit.runs.golden"
 COMMANDS = [kind.model_fields["kind"].default for kind in get_args(AnyCommand)]
 OUTCOMES = [kind.model_fields["kind"].default for kind in get_args(Outcome)]
 ORDERS = [kind.model_fields["kind"].default for kind in get_args(Order)]

@@ -6,7 +6,7 @@ import pytest
 
 from contracts.providers.capabilities import Capabilities
 from gateway.catalog import Catalog, NothingAnnounced, StillAnnouncing
-from support.projecting import Letters, Record
+from testkit.runs.histories import Letters, Record
 
 
 def offer(provider: str, *tool_names: str) -> bytes:

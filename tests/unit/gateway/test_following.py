@@ -14,8 +14,8 @@ from gateway.read_model.follower import Following
 from gateway.read_model.partial_output import Partials
 from gateway.read_model.waiters import MOST_SAID
 from gateway.testing.memory import MemoryTables
-from support.asking import approve, at_payload_review, calling, cancel, executed, extend_lease, stopped
-from support.projecting import Feed, history_of, view_of
+from testkit.runs.commands import approve, at_payload_review, calling, cancel, executed, extend_lease, stopped
+from testkit.runs.histories import Feed, history_of, view_of
 
 TENANT = "default"
 RUN_ID = uuid4()

@@ -15,7 +15,7 @@ from contracts.runs.event_header import Heading
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
 from gateway.projection.rows import Changes, Known, Standing, Waiting, known_at, project_batch
-from support.asking import (
+from testkit.runs.commands import (
     approve,
     at_error_review,
     at_payload_review,
@@ -27,8 +27,8 @@ from support.asking import (
     retry,
     time_is_up,
 )
-from support.deciding import Story
-from support.projecting import history_of, view_of
+from testkit.runs.histories import history_of, view_of
+from testkit.runs.specification import Story
 
 FINISHED = at_payload_review().given(approve(), executed(), approve())
 """A run from its start to its end, with two decisions."""

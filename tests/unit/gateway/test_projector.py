@@ -9,8 +9,8 @@ import pytest
 
 from gateway.projection.rows import Changes
 from gateway.testing.memory import MemoryTables
-from support.asking import approve, at_payload_review, executed
-from support.projecting import Feed, history_of
+from testkit.runs.commands import approve, at_payload_review, executed
+from testkit.runs.histories import Feed, history_of
 
 RUN_ID = uuid4()
 FINISHED = at_payload_review().given(approve(), executed(), approve())

@@ -12,8 +12,8 @@ from gateway.projection.view import run_of
 from gateway.read_model.answer_cache import FRESH_SECONDS, Recent
 from gateway.read_model.follower import Following
 from gateway.testing.memory import MemoryTables
-from support.asking import at_payload_review
-from support.projecting import Feed, history_of, view_of
+from testkit.runs.commands import at_payload_review
+from testkit.runs.histories import Feed, history_of, view_of
 
 TENANT = "default"
 RUN_ID = uuid4()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging.record_salvage import UNREADABLE, Salvage, salvage
-from support.batches import CODECS, Given, batch_of, damaged, record_of, sealed
+from testkit.kafka.record_batches import CODECS, Given, batch_of, damaged, record_of, sealed
 
 PLACE = TopicPartition("t", 3)
 ERROR = ValueError("the library gave up")

@@ -16,9 +16,9 @@ from contracts.runs.outcomes import parse_outcome
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import project
 from orchestrator.runs import evolve
-from support import golden
-from support.asking import at_payload_review
-from support.samples import samples
+from testkit.runs import golden
+from testkit.runs.commands import at_payload_review
+from testkit.runs.samples import samples
 
 LATER: dict[str, Any] = {
     "kind": "run-forked.v1",

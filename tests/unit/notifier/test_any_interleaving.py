@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from notifier.hub.client import Client, Filters
 from notifier.hub.event_buffer import Frame, Notification, bytes_of
 from notifier.hub.hub import Hub, Overtaken
-from support.pushing import events_in, hub_of
+from testkit.runs.pushed_events import events_in, hub_of
 
 RUNS = [str(UUID(int=number)) for number in range(4)]
 ANNS = RUNS[:3]

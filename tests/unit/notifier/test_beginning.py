@@ -10,7 +10,7 @@ import pytest
 from notifier.edges.catch_up import PAUSES, begin
 from notifier.hub.client import Filters
 from notifier.hub.hub import Hub, Overtaken
-from support.pushing import Talker, Watched, events_in, hub_of
+from testkit.runs.pushed_events import Talker, Watched, events_in, hub_of
 
 ANN = Watched()
 

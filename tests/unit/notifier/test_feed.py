@@ -15,8 +15,8 @@ from notifier.feed.events import Feed, LogBeganAnew
 from notifier.hub.client import Dropped
 from notifier.hub.hub import Hub
 from notifier.hub.run_states import Memory
-from support.asking import approve, at_error_review, at_payload_review, executed, pause, resume, time_is_up
-from support.pushing import Listener, Record, hub_of, values_of
+from testkit.runs.commands import approve, at_error_review, at_payload_review, executed, pause, resume, time_is_up
+from testkit.runs.pushed_events import Listener, Record, hub_of, values_of
 
 FINISHED = at_payload_review().given(approve(), executed(), approve())
 

@@ -14,10 +14,10 @@ from contracts.runs.views import RunView, State, project
 from notifier.hub.event_header import Heard, read_checkpoint
 from notifier.hub.frames import frames_of, frames_with_request
 from notifier.protocol.messages import ApprovalRequest, StatusUpdate
-from support.anything import json_objects
-from support.asking import approve, at_error_review, at_payload_review, calling, completed, executed, time_is_up
-from support.deciding import Story
-from support.pushing import heard_in, moved
+from testkit.runs.commands import approve, at_error_review, at_payload_review, calling, completed, executed, time_is_up
+from testkit.runs.pushed_events import heard_in, moved
+from testkit.runs.specification import Story
+from testkit.runs.strategies import json_objects
 
 STORIES = [
     at_payload_review().given(approve(), executed(), approve()),

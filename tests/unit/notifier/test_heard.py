@@ -11,8 +11,8 @@ from contracts.runs.events import EVENT_KINDS
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, State, project
 from notifier.hub.event_header import Heard, read_checkpoint
-from support.asking import approve, at_payload_review
-from support.samples import samples
+from testkit.runs.commands import approve, at_payload_review
+from testkit.runs.samples import samples
 
 EVENTS = {kind: event for kind, event in samples().items() if isinstance(event, RunEvent)}
 

@@ -6,7 +6,7 @@ import pytest
 
 from notifier.hub.cursor import Cursor, encode
 from notifier.hub.hub import Overtaken
-from support.pushing import ANN, ANN_TOO, BOB, Listener, Talker, Watched, hub_of
+from testkit.runs.pushed_events import ANN, ANN_TOO, BOB, Listener, Talker, Watched, hub_of
 
 # ---- returning with a cursor
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from support.pushing import ANN, ANN_TOO, BOB, Listener, Talker, Watched, hub_of
+from testkit.runs.pushed_events import ANN, ANN_TOO, BOB, Listener, Talker, Watched, hub_of
 
 
 @pytest.mark.parametrize(

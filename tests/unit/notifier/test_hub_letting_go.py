@@ -6,7 +6,7 @@ import pytest
 
 from notifier.hub.client import Dropped
 from notifier.hub.hub import Overtaken
-from support.pushing import ANN, Listener, Talker, hub_of
+from testkit.runs.pushed_events import ANN, Listener, Talker, hub_of
 
 
 def test_a_slow_client_is_let_go_of_and_the_others_get_everything() -> None:

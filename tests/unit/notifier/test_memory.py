@@ -10,9 +10,9 @@ from contracts.runs.event_header import ESCALATED, OPENED
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import State, project
 from notifier.hub.run_states import Known, Memory, after, fold, open_checkpoint
-from support.asking import approve, at_payload_review, completed, executed, pause, resume, time_is_up
-from support.deciding import Story
-from support.pushing import heard_in, moved
+from testkit.runs.commands import approve, at_payload_review, completed, executed, pause, resume, time_is_up
+from testkit.runs.pushed_events import heard_in, moved
+from testkit.runs.specification import Story
 
 FINISHED = at_payload_review().given(pause(), resume(), approve(), executed(), approve())
 ESCALATED_TWICE = at_payload_review(on_timeout="escalate").given(time_is_up(), pause(), resume(), time_is_up())

@@ -9,7 +9,7 @@ from contracts.providers.call_stream import PartialOutput
 from contracts.topics import PARTIALS
 from notifier.feed.partial_output import Partials
 from notifier.hub.event_buffer import Passing
-from support.pushing import Listener, Record, Talker, Watched, hub_of
+from testkit.runs.pushed_events import Listener, Record, Talker, Watched, hub_of
 
 ANN = Watched(user_id="ann", session_id="s1")
 BOB = Watched(user_id="bob", session_id="s1")

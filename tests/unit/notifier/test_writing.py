@@ -15,7 +15,7 @@ from websockets.frames import Frame
 from websockets.uri import parse_uri
 
 from notifier.edges.websocket_protocol import TEXTS, JoiningWebSocket
-from support.wire import Wire, turn
+from testkit.stack.memory_transport import Wire, turn
 
 
 class Line:

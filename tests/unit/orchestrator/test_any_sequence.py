@@ -1,6 +1,6 @@
 """No sequence of commands leads a run anywhere undefined: from people, workers and the clock, stale, doubled or astray.
 
-`Story.when` decides each command as the intake would and holds the run to `support.invariants`; here is what is asked,
+`Story.when` decides each command as the intake would and holds the run to `testkit.runs.invariants`; here is what is asked,
 in any order, and what must hold at the end.
 """
 
@@ -20,9 +20,9 @@ from contracts.runs.config import HitlConfig, Step
 from contracts.runs.requests import RunRequest
 from orchestrator.runs import fold
 from orchestrator.runs.state import WorkKind
-from support import anything
-from support.asking import again, approve, edit, executed, failed, prepared, reject, resume, retry
-from support.deciding import RUN_ID, Ask, Outcome, Story, given
+from testkit.runs import strategies as anything
+from testkit.runs.commands import again, approve, edit, executed, failed, prepared, reject, resume, retry
+from testkit.runs.specification import RUN_ID, Ask, Outcome, Story, given
 
 ELSEWHERE = UUID(int=0xDEAD)
 DIGEST = "0" * 64

@@ -11,8 +11,8 @@ from contracts.providers.call import Severity
 from contracts.providers.orders import ExecuteOrder
 from contracts.runs import events as e
 from contracts.runs.config import Step
-from support.asking import PAYLOAD, issue, prepared, retry, start
-from support.deciding import given, like
+from testkit.runs.commands import PAYLOAD, issue, prepared, retry, start
+from testkit.runs.specification import given, like
 
 FIX = issue(auto_fixable=True, suggested_fix={"temperature": 2})
 FIXED = {**PAYLOAD, "temperature": 2}

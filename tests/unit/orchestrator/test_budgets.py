@@ -10,7 +10,7 @@ from contracts.providers.orders import ExecuteOrder
 from contracts.providers.signals import Finding
 from contracts.runs import events as e
 from contracts.runs.config import OnTimeout, Policy, Step
-from support.asking import (
+from testkit.runs.commands import (
     GOOD,
     PAYLOAD,
     approve,
@@ -26,7 +26,7 @@ from support.asking import (
     start,
     time_is_up,
 )
-from support.deciding import Ask, Story, given, like
+from testkit.runs.specification import Ask, Story, given, like
 from unit.orchestrator.test_routing import FIRST, NEXT, REQUEST, routed
 
 SPENT = "of the tenant's budget $0 of $1 is left. Nothing was called."

@@ -14,9 +14,21 @@ from contracts.providers.signals import Finding, Signals
 from contracts.runs import events as e
 from contracts.runs.config import HitlConfig, OnError, OnTimeout, Policy, ReviewStep, Step
 from orchestrator.runs import Pass, Pause, review
-from support import anything
-from support.asking import GOOD, PAYLOAD, approve, edit, executed, failed, prepared, reject, retry, start, time_is_up
-from support.deciding import Story, given, like
+from testkit.runs import strategies as anything
+from testkit.runs.commands import (
+    GOOD,
+    PAYLOAD,
+    approve,
+    edit,
+    executed,
+    failed,
+    prepared,
+    reject,
+    retry,
+    start,
+    time_is_up,
+)
+from testkit.runs.specification import Story, given, like
 
 FORCED = Finding(check="pii", code="pii_found", message="a card number", flags=("pii",), force=True)
 MENTIONED = Finding(check="pii", code="pii_found", message="a card number", flags=("pii",))

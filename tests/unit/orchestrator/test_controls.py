@@ -9,7 +9,7 @@ import pytest
 from contracts.json_values import digest
 from contracts.runs import events as e
 from contracts.runs.config import Step
-from support.asking import (
+from testkit.runs.commands import (
     AT,
     PAYLOAD,
     RESPONSE,
@@ -38,7 +38,7 @@ from support.asking import (
     start,
     time_is_up,
 )
-from support.deciding import Story, given, like
+from testkit.runs.specification import Story, given, like
 
 OVER: list[Callable[[], Story]] = [completed, rejected, cancelled]
 GOING: list[Callable[[], Story]] = [

@@ -7,7 +7,7 @@ import pytest
 from contracts.json_values import digest
 from contracts.runs import events as e
 from contracts.runs.config import Policy, Step
-from support.asking import (
+from testkit.runs.commands import (
     PAYLOAD,
     approve,
     at_error_review,
@@ -21,7 +21,7 @@ from support.asking import (
     retry,
     start,
 )
-from support.deciding import Story, given, like
+from testkit.runs.specification import Story, given, like
 
 
 def test_a_person_sees_what_failed_how_often_and_with_which_payload() -> None:

@@ -9,7 +9,7 @@ from contracts.providers.orders import PrepareOrder
 from contracts.runs import events as e
 from contracts.runs.config import Step
 from orchestrator.runs.flow import INTENT_SCHEMA
-from support.asking import (
+from testkit.runs.commands import (
     CAPABILITIES,
     approve,
     at_information_review,
@@ -21,7 +21,7 @@ from support.asking import (
     retry,
     start,
 )
-from support.deciding import given, like
+from testkit.runs.specification import given, like
 
 
 def test_a_person_sees_the_intent_as_the_provider_understood_it() -> None:

@@ -11,7 +11,7 @@ from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.config import Step
 from orchestrator.runs.work import DOUBT_SECONDS
-from support.asking import (
+from testkit.runs.commands import (
     again,
     approve,
     at_payload_review,
@@ -25,7 +25,7 @@ from support.asking import (
     prepared,
     start,
 )
-from support.deciding import Ask, Story, given, like
+from testkit.runs.specification import Ask, Story, given, like
 
 
 def test_work_is_due_when_its_lease_ends() -> None:

@@ -10,7 +10,7 @@ import pytest
 from contracts.json_values import MAX_DEPTH
 from contracts.runs import events as e
 from contracts.runs.config import Step
-from support.asking import (
+from testkit.runs.commands import (
     AT,
     again,
     approve,
@@ -27,7 +27,7 @@ from support.asking import (
     retry,
     time_is_up,
 )
-from support.deciding import Ask, Story, like
+from testkit.runs.specification import Ask, Story, like
 
 KEY = {"command_id": UUID(int=0xBEEF), "request_sha256": "a" * 64}
 _DECISIONS = ("approve", "edit", "reject")

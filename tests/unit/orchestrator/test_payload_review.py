@@ -11,7 +11,7 @@ from contracts.providers.orders import ExecuteOrder
 from contracts.providers.signals import Signals
 from contracts.runs import events as e
 from contracts.runs.config import Step
-from support.asking import (
+from testkit.runs.commands import (
     GOOD,
     PAYLOAD,
     PAYLOAD_SCHEMA,
@@ -24,7 +24,7 @@ from support.asking import (
     retry,
     start,
 )
-from support.deciding import Story, given, like
+from testkit.runs.specification import Story, given, like
 
 
 def _with_issues(*issues: object, **hitl: Any) -> Story:

@@ -11,8 +11,8 @@ from contracts.providers.signals import Signals
 from contracts.runs import events as e
 from contracts.runs.config import HitlConfig, OnError, Policy, ReviewStep, ReviewThresholds, Step
 from orchestrator.runs import Pass, Pause, review
-from support.asking import GOOD, approve, executed, issue, prepared, start
-from support.deciding import Story, given, like
+from testkit.runs.commands import GOOD, approve, executed, issue, prepared, start
+from testkit.runs.specification import Story, given, like
 
 REVIEWS = (Step.INFORMATION_REVIEW, Step.PAYLOAD_REVIEW, Step.RESPONSE_REVIEW)
 SUBSETS = list(chain.from_iterable(combinations(REVIEWS, size) for size in range(4)))

@@ -8,7 +8,7 @@ from contracts.providers.orders import ExecuteOrder, PrepareOrder
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from orchestrator.runs import Deadline, deadline, react
-from support.asking import (
+from testkit.runs.commands import (
     approve,
     at_information_review,
     at_payload_review,
@@ -28,7 +28,7 @@ from support.asking import (
     start,
     time_is_up,
 )
-from support.deciding import Story, given
+from testkit.runs.specification import Story, given
 
 
 def _orders_of(story: Story) -> list[tuple[str, int]]:

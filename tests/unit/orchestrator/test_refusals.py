@@ -8,7 +8,7 @@ import pytest
 
 from contracts.runs import events as e
 from orchestrator.runs.refusals import CheckpointAlreadyDecided, PayloadTooLarge, Refusal
-from support.asking import (
+from testkit.runs.commands import (
     again,
     approve,
     at_error_review,
@@ -30,8 +30,8 @@ from support.asking import (
     start,
     time_is_up,
 )
-from support.deciding import Ask, Story, given
-from support.invariants import API_CODES
+from testkit.runs.invariants import API_CODES
+from testkit.runs.specification import Ask, Story, given
 
 PEOPLE = [approve(), edit({"temperature": 1}), reject(), pause(), cancel()]
 

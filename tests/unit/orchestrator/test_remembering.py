@@ -9,7 +9,7 @@ from contracts.runs.outcomes import Refused
 from orchestrator.intake.run_cache import Runs
 from orchestrator.ports import Recorded, RefusedRequest
 from orchestrator.runs import Run, decide, fold
-from support.commanding import cancel, start
+from testkit.runs.command_records import cancel, start
 
 SIZE = 100
 

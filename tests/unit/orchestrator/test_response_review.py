@@ -9,7 +9,7 @@ from contracts.providers.orders import ExecuteOrder
 from contracts.providers.signals import Signals
 from contracts.runs import events as e
 from contracts.runs.config import Step
-from support.asking import (
+from testkit.runs.commands import (
     PAYLOAD,
     RESPONSE,
     approve,
@@ -22,7 +22,7 @@ from support.asking import (
     retry,
     start,
 )
-from support.deciding import given, like
+from testkit.runs.specification import given, like
 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string", "minLength": 1}}, "required": ["text"]}
 

@@ -7,7 +7,7 @@ import pytest
 from contracts.providers.orders import ExecuteOrder
 from contracts.runs import events as e
 from contracts.runs.config import Step
-from support.asking import (
+from testkit.runs.commands import (
     approve,
     at_payload_review,
     back_off_ends,
@@ -22,7 +22,7 @@ from support.asking import (
     retry,
     start,
 )
-from support.deciding import Story, given, like
+from testkit.runs.specification import Story, given, like
 
 LOST = failed("connection_lost", retryable=True, uncertain=True)
 TAKEN = calling().given(note_call("prediction-7"))

@@ -10,7 +10,7 @@ from contracts.providers.orders import ExecuteOrder
 from contracts.runs import events as e
 from contracts.runs.config import Step
 from orchestrator.runs.flow import BACKOFF_MOST_SECONDS
-from support.asking import (
+from testkit.runs.commands import (
     PAYLOAD,
     approve,
     at_payload_review,
@@ -21,7 +21,7 @@ from support.asking import (
     prepared,
     start,
 )
-from support.deciding import Outcome, Story, given, like
+from testkit.runs.specification import Outcome, Story, given, like
 
 UNSURE = failed("timeout", uncertain=True)
 

@@ -9,8 +9,8 @@ from contracts.providers.routing import Candidate, Considered, Routing
 from contracts.providers.signals import Reason
 from contracts.runs import events as e
 from contracts.runs.config import Policy, Step
-from support.asking import PAYLOAD, approve, back_off_ends, failed, lease_ends, note_call, prepared, retry, start
-from support.deciding import Ask, Story, given, like
+from testkit.runs.commands import PAYLOAD, approve, back_off_ends, failed, lease_ends, note_call, prepared, retry, start
+from testkit.runs.specification import Ask, Story, given, like
 
 CHEAPEST = Reason(code="cheapest", message="it costs least")
 FIRST = Candidate(provider="openai", model="gpt-5-mini")

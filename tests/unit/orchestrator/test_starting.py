@@ -10,8 +10,8 @@ from contracts.providers.call import Execution, Failure, Preparation
 from contracts.providers.orders import PrepareOrder
 from contracts.runs import commands as c
 from contracts.runs import events as e
-from support.asking import start
-from support.deciding import MORNING, RUN_ID, Ask, Story, given, like
+from testkit.runs.commands import start
+from testkit.runs.specification import MORNING, RUN_ID, Ask, Story, given, like
 
 PREPARATION = Preparation(provider="sandbox", model=None, operation="text", payload={}, payload_schema={})
 EXECUTION = Execution(response={})

@@ -8,7 +8,7 @@ import pytest
 
 from contracts.providers.call import Ending, Spent
 from contracts.runs import events as e
-from support.asking import (
+from testkit.runs.commands import (
     at_payload_review,
     calling,
     cancel,
@@ -22,7 +22,7 @@ from support.asking import (
     start,
     stopped,
 )
-from support.deciding import Story, given, like
+from testkit.runs.specification import Story, given, like
 
 CANCELLED = calling().given(cancel())
 SPENT = Spent(usage={"output_tokens": 4}, cost=Decimal("0.0100"), estimated=True)

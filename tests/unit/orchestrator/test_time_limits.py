@@ -10,7 +10,7 @@ from contracts.json_values import digest
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.config import OnTimeout, Step
-from support.asking import (
+from testkit.runs.commands import (
     AT,
     PAYLOAD,
     again,
@@ -24,7 +24,7 @@ from support.asking import (
     start,
     time_is_up,
 )
-from support.deciding import given, like
+from testkit.runs.specification import given, like
 
 
 @pytest.mark.parametrize("step", Step)

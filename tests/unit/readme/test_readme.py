@@ -16,7 +16,7 @@ from provider_worker.preparation.prepare import Preparing
 from provider_worker.providers.registry import Registry
 from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.memory import MemoryShelves
-from support.readme import README, code_blocks, settings_table
+from testkit.readme import README, code_blocks, settings_table
 
 
 def test_every_setting_stands_in_the_readme() -> None:

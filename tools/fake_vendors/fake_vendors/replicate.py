@@ -5,7 +5,7 @@
 starting, processing, ended; acme/writer's output grows meanwhile. `GET /_calls` counts the predictions that were begun, by path, and those that
 were `canceled`, `GET /_prompts` counts them by prompt; `DELETE /_calls` forgets.
 
-`fake_vendors.faults` says how a fault is chosen `fake_vendors.faults`. Instead of a prediction: 401 (an expired token), 402, 403, 404, 422, 429 (with Retry-After), 429_body
+`fake_vendors.faults` says how. Instead of a prediction: 401 (an expired token), 402, 403, 404, 422, 429 (with Retry-After), 429_body
 (which says in its body when to come back), 500, 502, 503, 504. A prediction, but: slow (told after 1 s), hang (never told), reset, malformed, huge
 (50 MB). A prediction that ends badly: fails, nsfw, canceled, aborted, empty, removed, or never: stuck. Two looks that fail: look_403, look_429,
 look_500, look_reset, look_malformed; all of them: blind. Two cancellations that fail: uncanceled. An output that cannot be had: lost, torn,

@@ -1,0 +1,172 @@
+"""Results as a page that a person reads: each figure beside its target, then everything that was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from bench.cases import MANY, Loaded, Results
+from bench.hops import CROSSED
+
+OURS = ("gateway", "orchestrator", "provider-worker", "notifier")
+_KB, _MB = 1024, 1024 * 1024
+_BARE = (
+    "Four small processes (`tools/bench/bench/bare`) that pass records of the same contents over the same hops, after the same warm-up. They leave"
+    " out all else: rules, digests, leases, deadlines, consumer groups and offsets, lists, metrics. It is the least that the hops cost here."
+)
+
+
+def page(results: Results, bare: Results, command: str, kafka: str, postgres: str) -> str:
+    """Return the page, in Markdown. `bare` is what the bare hops did."""
+    many, one = results.many, results.one
+    assert many is not None
+    assert one is not None
+    parts = [
+        "# Benchmark\n",
+        f"`{command}`, on {_machine()}; {kafka}, {postgres}, fsync on.\n",
+        "Everything runs on this one machine, the load driver too. Machines differ, and so do their days: what counts are ratios within one call.\n",
+        "## Targets\n",
+        _table(("figure", "target", "measured"), _targets(results)),
+        "\n## Latency, in milliseconds\n",
+        _table(("", "reviewers", "p50", "p95", "p99"), [*_latencies(1, one), *_latencies(MANY, many.timings)]),
+        "\n## What a run costs\n",
+        _table(("process", "CPU ms a run", "beside the bare hops", "peak memory MB"), _costs(results, many, bare)),
+        "\n## Beside the bare hops\n",
+        f"{_BARE}\n",
+        _table(("figure", "the bare hops", "the product", "product / bare"), _beside(bare, results)),
+        "\n## More of everything\n",
+        _table(("case", "runs/s", "share of the floor", "decision to next request p50 ms"), _more(results, many)),
+        f"\n{_asides(results)}\n",
+        "\n## Rows after all cases\n",
+        "A reader that quietly stopped would look like a speed-up.\n",
+        _table(("table", "rows"), [(name, f"{count:,}") for name, count in sorted(results.rows.items())]),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _targets(results: Results) -> list[tuple[str, str, str]]:
+    many, one, hops = results.many, results.one, results.hops
+    assert many is not None
+    assert one is not None
+    assert hops is not None
+    share = many.timings.rate / results.floor
+    alone = 1000 * hops.total
+    decision, under_load = _percentile(one.next_request, 50), many.timings.next_request
+    memory = sum(results.peaks[name] for name in OURS) / _MB
+    p50, p99 = _percentile(under_load, 50), _percentile(under_load, 99)
+    return [
+        (
+            f"completed runs/s at {MANY} reviewers, as a share of the floor",
+            "above 0.22",
+            f"**{share:.3f}** ({many.timings.rate:,.0f} of {results.floor:,.0f})",
+        ),
+        (
+            "decision to next request visible, 1 reviewer, p50, beside the sum of its hops and commits alone",
+            "at most 1.3 times",
+            f"**{decision / alone:.2f} times** ({decision:.1f} ms beside {alone:.1f})",
+        ),
+        (f"the same at {MANY} reviewers", "p50 below 30 ms, p99 below 90 ms", f"**{p50:.0f} and {p99:.0f} ms**"),
+        ("CPU per run, all services and PostgreSQL", "below 1.9 ms", f"**{_cpu(many):.2f} ms**"),
+        (
+            f"database commits per run at {MANY} reviewers",
+            "below 0.5",
+            f"**{many.per_run(lambda reading: reading.commits):.2f}**",
+        ),
+        ("WAL per run", "below 12 kB", f"**{many.per_run(lambda reading: reading.wal_bytes) / _KB:.1f} kB**"),
+        ("peak memory of the four services together", "below 350 MB", f"**{memory:.0f} MB**"),
+    ]
+
+
+def _beside(bare: Results, product: Results) -> Iterable[tuple[str, ...]]:
+    for (title, form, least), (_, _, whole) in zip(_figures(bare), _figures(product), strict=True):
+        yield (title, format(least, form), format(whole, form), f"{whole / least:.2f}")
+
+
+def _figures(results: Results) -> list[tuple[str, str, float]]:
+    many, one = results.many, results.one
+    assert many is not None
+    assert one is not None
+    felt = many.timings.next_request
+    return [
+        (f"completed runs/s, {MANY} reviewers", ",.0f", many.timings.rate),
+        ("decision to next request visible, 1 reviewer, p50, ms", ".1f", _percentile(one.next_request, 50)),
+        (f"the same, {MANY} reviewers, p50, ms", ".1f", _percentile(felt, 50)),
+        (f"the same, {MANY} reviewers, p99, ms", ".1f", _percentile(felt, 99)),
+        ("CPU per run, services and PostgreSQL, ms", ".2f", _cpu(many)),
+        ("CPU per run, the load driver, the same code in both, ms", ".2f", many.cpu_ms["driver"]),
+        ("WAL per run, kB", ".1f", many.per_run(lambda reading: reading.wal_bytes) / _KB),
+        ("database commits per run", ".2f", many.per_run(lambda reading: reading.commits)),
+    ]
+
+
+def _latencies(reviewers: int, timings: object) -> Iterable[tuple[str, ...]]:
+    for title, name in (
+        ("start to first request visible", "first_request"),
+        ("decision to next request visible", "next_request"),
+        ("decision to completed", "completed"),
+    ):
+        took: Sequence[float] = getattr(timings, name)
+        yield (title, str(reviewers), *(f"{_percentile(took, percent):.1f}" for percent in (50, 95, 99)))
+
+
+def _costs(results: Results, many: Loaded, bare: Results) -> Iterable[tuple[str, ...]]:
+    assert bare.many is not None
+    least = bare.many.cpu_ms
+    for name, cpu in many.cpu_ms.items():
+        # PostgreSQL's is its first process alone: shared memory would be counted once for each of the others.
+        shown = "" if name == "driver" else f"{results.peaks[name] / _MB:.0f}"
+        yield (name, f"{cpu:.3f}", f"{least[name]:.3f}", shown)
+
+
+def _more(results: Results, many: Loaded) -> Iterable[tuple[str, ...]]:
+    cases = [("one orchestrator", many), ("more stored runs", results.more_stored)]
+    cases += [(f"{count} orchestrators", loaded) for count, loaded in results.orchestrators.items()]
+    for title, loaded in cases:
+        if loaded is not None:
+            rate, felt = loaded.timings.rate, _percentile(loaded.timings.next_request, 50)
+            yield (f"{title}, {loaded.stored:,} stored", f"{rate:,.0f}", f"{rate / results.floor:.3f}", f"{felt:.1f}")
+
+
+def _asides(results: Results) -> str:
+    hops, many = results.hops, results.many
+    assert hops is not None
+    assert many is not None
+    crossed = ", ".join(
+        f"{times:g} times {name} {1000 * getattr(hops, name):.2f} ms" for name, times in CROSSED.items()
+    )
+    said = [
+        f"A decision crosses {crossed}.",
+        f"Kafka bytes a run: {many.per_run(lambda reading: reading.kafka_bytes) / _KB:.1f} kB.",
+        f"The floor, before and after: {' and '.join(f'{rate:,.0f}' for rate in results.floors)} runs/s.",
+    ]
+    if results.waiting is not None:
+        started, decided = results.waiting
+        said.append(f"Runs all left waiting, then all decided: {started:.1f} s and {decided:.1f} s.")
+    if results.backlog_seconds is not None:
+        said.append(
+            f"The backlog of start commands was decided {results.backlog_seconds:.1f} s after the orchestrator's start began."
+        )
+    return "\n".join(f"- {line}" for line in said)
+
+
+def _cpu(loaded: Loaded) -> float:
+    """CPU of a run, services and PostgreSQL, in milliseconds."""
+    return sum(loaded.cpu_ms[name] for name in (*OURS, "postgres"))
+
+
+def _percentile(took: Sequence[float], percent: int) -> float:
+    """In milliseconds."""
+    return 1000 * sorted(took)[min(len(took) - 1, len(took) * percent // 100)]
+
+
+def _table(head: tuple[str, ...], body: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _machine() -> str:
+    memory = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal"))
+    gigabytes = round(int(memory.split()[1]) / _KB / _KB)
+    return f"{os.cpu_count()} cores, {gigabytes} GiB, Python {platform.python_version()}"

@@ -1,0 +1,87 @@
+"""Records that are no messages, among those that are: each becomes a dead letter and takes nothing from its neighbours."""
+
+from __future__ import annotations
+
+import json
+from uuid import uuid4
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from chaos.faults import Fault
+from chaos.load import Load
+from chaos.stage import Stage
+from contracts.runs.commands import StartRun
+from contracts.runs.requests import RunRequest
+from contracts.topics import COMMANDS, EVENTS, WORK, Topic
+from local_stack.waiting import until
+from testkit.kafka.record_batches import Given, batch_of, write_batch
+from testkit.kafka.topic_records import records_of
+from testkit.runs.command_records import start
+
+ROUNDS = 2
+
+_DEEP = b"[" * 200_000 + b"]" * 200_000
+_HUGE = json.dumps({"kind": "start-run.v1", "prompt": "x" * 600_000}).encode()
+
+STRANGE = [
+    Given(b"k", b"\xff\xfe is no JSON"),
+    Given(b"k", b""),
+    Given(None, None),
+    Given(b"k", b"null"),
+    Given(b"k", b'{"kind": "no-such-thing.v9"}'),
+    Given(b"k", b'{"kind": 7, "run_id": "x"}'),
+    Given(b"k", b'{"kind": "run-started.v1", "run_id": "\\ud800"}'),
+    Given(b"k", _DEEP),
+    Given(b"k", _HUGE),
+    Given(b"k", b"{}", ((b"nam\xff", b"\x00"), (b"", None))),
+]
+
+
+async def among_good_ones(stage: Stage, load: Load) -> None:
+    """Write every kind of strange record to every partition that services share, again and again."""
+    before = {topic.name: await _ends(stage.bootstrap, topic) for topic in (COMMANDS, WORK, EVENTS)}
+    for _ in range(ROUNDS):
+        for topic in (COMMANDS, WORK, EVENTS):
+            for partition in range(topic.partitions):
+                await _write(stage.bootstrap, topic, partition)
+        await load.more(5)
+    for topic in (COMMANDS, WORK, EVENTS):
+        await until(lambda: _all_dead(stage.bootstrap, topic, before[topic.name]), 30, f"{topic.dead} has them all")  # noqa: B023 - awaited here
+    await load.begun_before_end()
+
+
+async def _write(bootstrap: str, topic: Topic, partition: int) -> None:
+    strange = STRANGE if topic is not COMMANDS else [*STRANGE, _under_another_key()]
+    for given in strange:
+        await write_batch(bootstrap, topic.name, partition, batch_of([given]))
+
+
+def _under_another_key() -> Given:
+    command: StartRun = start(uuid4())
+    assert isinstance(command.request, RunRequest)
+    return Given(str(uuid4()).encode(), command.model_dump_json().encode())
+
+
+async def _all_dead(bootstrap: str, topic: Topic, before: dict[int, int]) -> bool:
+    """Tell whether the dead letters hold each strange record that was written since."""
+    strange = len(STRANGE) + (topic is COMMANDS)
+    letters = {
+        (headers[b"source-partition"], headers[b"source-offset"])
+        for record in await records_of(bootstrap, topic.dead)
+        if (headers := {name.encode(): value for name, value in record.headers})
+        and int(headers[b"source-offset"]) >= before[int(headers[b"source-partition"])]
+    }
+    return len(letters) == ROUNDS * strange * topic.partitions
+
+
+async def _ends(bootstrap: str, topic: Topic) -> dict[int, int]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets([TopicPartition(topic.name, number) for number in range(topic.partitions)])
+        return {place.partition: offset for place, offset in ends.items()}
+    finally:
+        await consumer.stop()
+
+
+FAULTS = [Fault("deliveries: malformed records among good ones", among_good_ones)]

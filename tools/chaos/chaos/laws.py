@@ -1,0 +1,165 @@
+"""The laws, one function each: what a story, its history in the ledger and the provider's count must say. Pure; each returns breaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from chaos.stories import Asked, Story
+from contracts.runs import events as e
+from contracts.runs.run_event import RunEvent
+from contracts.runs.views import RunView, project
+from orchestrator.runs import fold
+from testkit.runs.invariants import check_history, check_run
+
+LAWS = {
+    "ended": "every accepted run reaches its end",
+    "once": "every decision took effect exactly once",
+    "gapless": "histories are gapless",
+    "answers": "every answer agrees with the ledger",
+    "views": "the read model equals one rebuilt from nothing",
+    "seen": "every approval request was seen by its watcher",
+    "called": "the provider was called once per approved call",
+}
+
+_KINDS = {"approve": e.CheckpointApproved, "edit": e.CheckpointEdited, "reject": e.CheckpointRejected}
+_DECIDED = (e.CheckpointApproved, e.CheckpointEdited, e.CheckpointRejected, e.RunRetried)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run: what people did and were told, what the ledger holds, how often the provider was called with its prompt."""
+
+    story: Story
+    history: Sequence[RunEvent]
+    calls: int
+
+
+def ended(case: Case) -> Iterator[str]:
+    """Expect a run that somebody was told of to be over, the way it was decided."""
+    story = case.story
+    start = story.start
+    if start.answer is None:
+        yield f"{story.token}: nobody could say whether it was started, asked {start.sent} times"
+        return
+    view = _view(case.history)
+    if view is None or view.state.value != story.ends:
+        yield f"{story.token} {story.run_id}: is {view.state if view else 'nowhere'} and not {story.ends}"
+    if story.state != story.ends:
+        yield f"{story.token} {story.run_id}: its watcher was told {story.state} and not {story.ends}"
+
+
+def once(case: Case) -> Iterator[str]:
+    """Expect one effect of each decision that was accepted, none of the others, and nobody else's."""
+    traces = [trace for event in case.history if (trace := _trace(event)) is not None]
+    for asked in case.story.asked:
+        effects = traces.count(asked.key) if asked.action != "start" else _starts(case)
+        wanted = 1 if asked.expected == "accepted" and asked.answer is not None else 0
+        if effects != wanted:
+            yield f"{asked.key}: {effects} effects and not {wanted}"
+    known = {asked.key for asked in case.story.asked}
+    yield from (f"{case.story.token}: {trace} was decided by nobody" for trace in traces if trace not in known)
+
+
+def gapless(case: Case) -> Iterator[str]:
+    """Expect versions without gaps, and a history that folds to a run which keeps the core's own laws."""
+    versions = [event.version for event in case.history]
+    if versions != list(range(1, len(versions) + 1)):
+        yield f"{case.story.token}: versions {versions}"
+        return
+    run, view = fold(case.history), _view(case.history)
+    if run is None or view is None:
+        return
+    try:
+        check_run(run, view)
+        check_history(case.history, run)
+    except AssertionError as broken:
+        yield f"{case.story.token}: {broken}"
+
+
+def answers(case: Case) -> Iterator[str]:
+    """Expect each request to have been answered, as was to be expected, and as the ledger has it."""
+    for asked in case.story.asked:
+        answer = asked.answer
+        if answer is None:
+            yield f"{asked.key}: no answer, asked {asked.sent} times; last was {asked.said[-1:]}"
+        elif asked.expected != "accepted":
+            if answer.accepted or answer.body.get("code") != asked.expected:
+                yield f"{asked.key}: {answer} and not {asked.expected}"
+        elif not answer.accepted:
+            yield f"{asked.key}: refused with {answer}"
+        else:
+            yield from _agrees(asked, answer.body, case.history)
+        yield from (f"{asked.key}: was answered {said}" for said in asked.said if said.status == 500)
+
+
+def seen(case: Case) -> Iterator[str]:
+    """Expect the watcher to have been shown every checkpoint that was opened."""
+    for event in case.history:
+        if isinstance(event.data, e.CheckpointOpened) and str(event.data.checkpoint_id) not in case.story.seen:
+            yield f"{case.story.token}: {event.data.step} was not shown"
+
+
+def called(case: Case) -> Iterator[str]:
+    """Expect one call for what was approved, and one more at most each time that a person said to try again."""
+    retries = sum(
+        isinstance(event.data, e.RunRetried) and _was_called(case.history[:index])
+        for index, event in enumerate(case.history)
+    )
+    succeeded = sum(isinstance(event.data, e.CallSucceeded) for event in case.history)
+    approved = any(isinstance(event.data, e.CallOrdered) for event in case.history)
+    if case.calls > approved + retries:
+        yield f"{case.story.token}: {case.calls} calls for {int(approved)} approval and {retries} retries"
+    if succeeded > case.calls or succeeded > 1:
+        yield f"{case.story.token}: {succeeded} answers to {case.calls} calls"
+
+
+def longest(moments: Sequence[float]) -> float:
+    """Return the longest time between a moment and the next."""
+    return max((after - before for before, after in pairwise(moments)), default=0.0)
+
+
+def retries_of(case: Case) -> int:
+    """Return how often a person said to try again."""
+    return sum(asked.action == "retry" for asked in case.story.asked)
+
+
+def _agrees(asked: Asked, said: dict[str, Any], history: Sequence[RunEvent]) -> Iterator[str]:
+    then = _view(history[: said["version"]])
+    if then is None or said["version"] > len(history):
+        yield f"{asked.key}: was told of version {said['version']}, which is not there"
+    elif asked.channel == "http" and then.model_dump(mode="json") != said:
+        yield f"{asked.key}: was told {said}; the ledger has {then.model_dump(mode='json')}"
+    elif asked.channel == "socket" and then.state.value != said["state"]:
+        yield f"{asked.key}: was told {said['state']}; the ledger has {then.state}"
+    if asked.action == "start":
+        return
+    effect = next((event for event in history if _trace(event) == asked.key), None)
+    if effect is None:
+        yield f"{asked.key}: was accepted and left no event"
+    elif effect.actor != asked.actor or not isinstance(effect.data, _KINDS.get(asked.action, e.RunRetried)):
+        yield f"{asked.key}: left {effect.kind} by {effect.actor}"
+
+
+def _was_called(history: Sequence[RunEvent]) -> bool:
+    return any(isinstance(event.data, e.CallOrdered) for event in history)
+
+
+def _starts(case: Case) -> int:
+    starts = [event.data.request.prompt for event in case.history if isinstance(event.data, e.RunStarted)]
+    return starts.count(case.story.prompt)
+
+
+def _trace(event: RunEvent) -> str | None:
+    if not isinstance(event.data, _DECIDED):
+        return None
+    return event.data.reason if isinstance(event.data, e.RunRetried) else event.data.comment
+
+
+def _view(history: Sequence[RunEvent]) -> RunView | None:
+    view: RunView | None = None
+    for event in history:
+        view = project(view, event)
+    return view

@@ -1,0 +1,1 @@
+"""What the tests stand on: servers, stacks, users, specifications and samples."""

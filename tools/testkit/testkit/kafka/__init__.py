@@ -1,0 +1,1 @@
+"""Kafka for tests: real, embedded, in memory, and records made by hand."""

@@ -1,0 +1,1 @@
+"""Runs for tests: commands, specifications, invariants, histories, samples."""

@@ -1,0 +1,240 @@
+"""What is asked of a run in specifications, and the stories that many of them begin with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contracts.json_values import digest
+from contracts.providers.call import Ending, Execution, Failure, Issue, Preparation, catalog_schema
+from contracts.providers.capabilities import Capabilities
+from contracts.providers.signals import Signals
+from contracts.runs import commands as c
+from contracts.runs.config import HitlConfig, Policy, Step
+from contracts.runs.requests import RunRequest
+from orchestrator.runs.state import WorkKind
+from testkit.runs.specification import Ask, Story, given
+
+PAYLOAD: dict[str, Any] = {"prompt": "a red bicycle", "temperature": 0.5, "tags": ["a", "b"], "size": {"w": 1, "h": 2}}
+
+PAYLOAD_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"prompt": {"type": "string"}, "temperature": {"type": "number", "maximum": 2}},
+    "required": ["prompt"],
+}
+
+RESPONSE: dict[str, Any] = {"text": "It is red."}
+
+GOOD = Signals(confidence=0.9, payload_changes=0, response_quality=0.9)
+"""Signals within the default thresholds."""
+
+CAPABILITIES = Capabilities(provider="sandbox", operations=("text", "json"), default_operation="text")
+
+
+def start(request: dict[str, Any] | None = None, **hitl: Any) -> Ask:
+    """Start a run; `hitl` is its review configuration, under `require_human` unless it says otherwise."""
+    config = HitlConfig(**{"policy": Policy.REQUIRE_HUMAN, **hitl})
+    asked = {"prompt": "a red bicycle", "user_id": "u1", "session_id": "s1", **(request or {})}
+    return Ask(c.StartRun, lambda _: {"request": RunRequest(hitl_config=config, **asked)})
+
+
+def again(command: c.AnyCommand | None) -> Ask:
+    """Say a command that was said before, taken in now; the clock's never before their time."""
+    assert command is not None, "there is no such command"
+
+    def same(story: Story) -> dict[str, Any]:
+        at = max(story.at, command.at) if isinstance(command, c.FromClock) else story.at
+        return {**dict(command), "at": at}
+
+    return Ask(type(command), same)
+
+
+# ---- people
+
+
+def approve(**said: Any) -> Ask:
+    """Approve what waits."""
+    return Ask(c.ApproveCheckpoint, lambda _: said)
+
+
+def approve_as_seen(**said: Any) -> Ask:
+    """Approve what waits, naming the checkpoint and the bytes."""
+    return Ask(c.ApproveCheckpoint, lambda story: {**_seen(story), **said})
+
+
+def edit(edits: dict[str, Any], **said: Any) -> Ask:
+    """Change what waits and approve the result."""
+    return Ask(c.EditCheckpoint, lambda _: {"edits": edits, **said})
+
+
+def reject(**said: Any) -> Ask:
+    """Reject what waits."""
+    return Ask(c.RejectCheckpoint, lambda _: said)
+
+
+def pause(**said: Any) -> Ask:
+    """Pause the run."""
+    return Ask(c.PauseRun, lambda _: said)
+
+
+def resume(**said: Any) -> Ask:
+    """Resume the run."""
+    return Ask(c.ResumeRun, lambda _: said)
+
+
+def cancel(**said: Any) -> Ask:
+    """Cancel the run."""
+    return Ask(c.CancelRun, lambda _: said)
+
+
+def retry(**said: Any) -> Ask:
+    """Try again."""
+    return Ask(c.RetryRun, lambda _: said)
+
+
+def _seen(story: Story) -> dict[str, Any]:
+    checkpoint = story.now.view.checkpoint
+    assert checkpoint is not None, "nothing waits for a person"
+    return {"checkpoint_id": checkpoint.checkpoint_id, "subject_sha256": digest(checkpoint.subject)}
+
+
+# ---- workers
+
+
+def prepared(**facts: Any) -> Ask:
+    """Answer the preparation in hand."""
+    known = {
+        "provider": "sandbox",
+        "model": "echo",
+        "operation": "text",
+        "payload": PAYLOAD,
+        "payload_schema": PAYLOAD_SCHEMA,
+        "signals": GOOD,
+        "capabilities": CAPABILITIES,
+        "intent_schema": catalog_schema(["sandbox", "openai"]),
+    }
+    preparation = Preparation(**{**known, **facts})
+    return _from_worker(c.RecordPreparation, preparation=preparation)
+
+
+def executed(**facts: Any) -> Ask:
+    """Answer the call in hand."""
+    execution = Execution(**{"raw": {"id": 7}, "response": RESPONSE, "signals": GOOD, **facts})
+    return _from_worker(c.RecordExecution, execution=execution)
+
+
+def failed(code: str = "provider_error", **facts: Any) -> Ask:
+    """Say that the work in hand failed; nothing mends it unless `facts` say so."""
+    return _from_worker(c.RecordFailure, failure=Failure(**{"code": code, "message": "it broke", **facts}))
+
+
+def extend_lease() -> Ask:
+    """Say that the worker is still at it."""
+    return _from_worker(c.ExtendLease)
+
+
+def note_call(provider_call_id: str = "prediction-7") -> Ask:
+    """Say by which id the provider can be asked about the call in hand."""
+    return _from_worker(c.NoteCall, provider_call_id=provider_call_id)
+
+
+def stopped(**facts: Any) -> Ask:
+    """Say that the call was ended, as the run's end asked."""
+    return _from_worker(c.RecordStop, **{"ending": Ending.STOPPED, **facts})
+
+
+def _from_worker(kind: type[c.Command], **answer: Any) -> Ask:
+    return Ask(kind, lambda story: {**_last_work(story), **answer, "actor": "worker"})
+
+
+def _last_work(story: Story) -> dict[str, Any]:
+    """Name the work in hand, or what was last in hand."""
+    for record in reversed(story.history):
+        if hasattr(record.data, "work_id"):
+            return {"work_id": record.data.work_id, "attempt": getattr(record.data, "attempt", 1)}
+    raise AssertionError("no work was ever ordered")
+
+
+def issue(**facts: Any) -> Issue:
+    """Return an error in the payload that stops a call."""
+    return Issue(**{"code": "too_hot", "message": "at most 2", "path": "/temperature", **facts})
+
+
+# ---- the clock
+
+
+def lease_ends() -> Ask:
+    """Say what the clock says when the lease of the work in hand ends."""
+    return _falls_due(c.ExpireLease)
+
+
+def back_off_ends() -> Ask:
+    """Say what the clock says when the next attempt is due."""
+    return _falls_due(c.RetryWork)
+
+
+def time_is_up() -> Ask:
+    """Say what the clock says when nobody decided in time."""
+    return _falls_due(c.ExpireCheckpoint)
+
+
+def _falls_due(kind: type[c.Command]) -> Ask:
+    def due(story: Story) -> dict[str, Any]:
+        command = story.due
+        assert isinstance(command, kind), f"the clock knows of {command!r}"
+        return dict(command)
+
+    return Ask(kind, due)
+
+
+# ---- stories
+
+
+def at_information_review(**hitl: Any) -> Story:
+    """Return a run that waits for a person before anything is built."""
+    return given(start(**hitl), prepared())
+
+
+def at_payload_review(**hitl: Any) -> Story:
+    """Return a run that waits for a person to look at its payload; later reviews are switched on too."""
+    return given(start(**{"allowed_steps": ("payload_review", "response_review"), **hitl}), prepared())
+
+
+def at_response_review(**hitl: Any) -> Story:
+    """Return a run that waits for a person to look at its response."""
+    return given(start(**{"allowed_steps": ("response_review",), **hitl}), prepared(), executed())
+
+
+def at_error_review(**hitl: Any) -> Story:
+    """Return a run whose call failed for good and waits for a person."""
+    return calling(**hitl).given(failed())
+
+
+def calling(**hitl: Any) -> Story:
+    """Return a run whose call is in a worker's hands, its payload approved by a person."""
+    story = at_payload_review(**hitl).given(approve())
+    assert story.work.kind is WorkKind.CALL
+    return story
+
+
+def completed(**hitl: Any) -> Story:
+    """Return a run that has its result."""
+    return calling(**{"allowed_steps": ("payload_review",), **hitl}).given(executed())
+
+
+def rejected(**hitl: Any) -> Story:
+    """Return a run that failed because a person rejected its payload."""
+    return at_payload_review(**hitl).given(reject(reason="no"))
+
+
+def cancelled(**hitl: Any) -> Story:
+    """Return a run that was cancelled while its payload waited."""
+    return at_payload_review(**hitl).given(cancel())
+
+
+AT = {
+    Step.INFORMATION_REVIEW: at_information_review,
+    Step.PAYLOAD_REVIEW: at_payload_review,
+    Step.RESPONSE_REVIEW: at_response_review,
+    Step.ERROR_REVIEW: at_error_review,
+}
+"""The story that waits at each step."""

@@ -1,0 +1,172 @@
+"""Histories as the read model gets them: events of real stories, under ids of one's own, the record and what carries them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+from uuid import UUID, uuid5
+
+import asyncpg
+
+from contracts.ledger_schema import decision_of, record_sql
+from contracts.runs.event_header import Heading
+from contracts.runs.run_event import RunEvent
+from contracts.runs.views import RunView, project
+from contracts.topics import EVENTS
+from gateway.ports import Tables
+from gateway.read_model.projector import Projector
+from gateway.read_model.waiters import Arrivals
+from gateway.testing.memory import MemoryTables
+from messaging.offset_committer import Confirming
+from messaging.records import Outgoing
+from testkit.runs.specification import Story
+
+
+def history_of(story: Story, run_id: UUID | None = None, **members: Any) -> list[bytes]:
+    """Return the events of a story as they were recorded, told of another run, with checkpoints of its own, if one is named."""
+    return [_moved(event.model_copy(update=members), run_id).to_bytes() for event in story.history]
+
+
+def view_of(records: Iterable[bytes]) -> RunView:
+    """Return the view of an unbroken row of events."""
+    view = None
+    for record in records:
+        view = project(view, RunEvent.parse(record))
+    assert view is not None
+    return view
+
+
+Append = Callable[[Sequence[bytes]], Awaitable[None]]
+"""Writes events into the record, as the orchestrator does before it publishes them; what is there stays."""
+
+_APPEND = """
+INSERT INTO ledger.decisions (run_id, version, events) SELECT * FROM unnest($1::uuid[], $2::int4[], $3::bytea[])
+ON CONFLICT DO NOTHING"""
+
+
+def appending_to(tables: MemoryTables) -> Append:
+    """Return what writes the record under a read model in memory."""
+
+    async def append(values: Sequence[bytes]) -> None:
+        for value in values:
+            tables.append(value)
+
+    return append
+
+
+def appending_at(url: str) -> Append:
+    """Return what writes the record in a database."""
+
+    async def append(values: Sequence[bytes]) -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(record_sql())
+            there = {tuple(row) for row in await connection.fetch("SELECT run_id, version FROM ledger.events")}
+            told = [(Heading.parse(value), value) for value in values]
+            fresh = [(heading, value) for heading, value in told if (heading.run_id, heading.version) not in there]
+            rows = list(_decisions(fresh))
+            await connection.execute(_APPEND, *([row[column] for row in rows] for column in range(3)))
+        finally:
+            await connection.close()
+
+    return append
+
+
+def _decisions(told: Sequence[tuple[Heading, bytes]]) -> Iterator[tuple[UUID, int, bytes]]:
+    # What one command caused follows on itself; a test may leave some of it out.
+    def caused_by(at: tuple[int, tuple[Heading, bytes]]) -> tuple[UUID, str | None, int]:
+        place, (heading, value) = at
+        return heading.run_id, json.loads(value).get("cause"), heading.version - place
+
+    for _, group in groupby(enumerate(told), caused_by):
+        headings, records = zip(*(each for _, each in group), strict=True)
+        yield headings[0].run_id, headings[0].version, decision_of(records)
+
+
+async def nowhere(values: Sequence[bytes]) -> None:
+    """Record nothing: what is published was never written."""
+
+
+def _moved(event: RunEvent, run_id: UUID | None) -> RunEvent:
+    if run_id is None:
+        return event
+    data, checkpoint_id = event.data, getattr(event.data, "checkpoint_id", None)
+    if checkpoint_id is not None:
+        data = data.model_copy(update={"checkpoint_id": uuid5(run_id, str(checkpoint_id))})
+    return event.model_copy(update={"run_id": run_id, "data": data})
+
+
+@dataclass
+class Record:
+    """A record as Kafka holds it."""
+
+    value: bytes | None
+    offset: int = 0
+    partition: int = 0
+    topic: str = EVENTS.name
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+class Letters:
+    """Where dead letters go."""
+
+    def __init__(self) -> None:
+        self.sent: list[Outgoing] = []
+
+    async def send_all(self, letters: Sequence[Outgoing]) -> list[asyncio.Future[Any]]:
+        """Take letters; they have arrived."""
+        self.sent += letters
+        return []
+
+
+class Feed:
+    """A projector, the records it was given, and what became of them. Records are numbered as they are fed.
+
+    What it is given stands in the record before, as `append` writes it.
+    """
+
+    def __init__(self, tables: Tables, append: Append | None = None) -> None:
+        self._append = append or (appending_to(tables) if isinstance(tables, MemoryTables) else nowhere)
+        self._letters = Letters()
+        self.committed: dict[int, int] = {}
+        self.failures: list[BaseException] = []
+        self.arrivals = Arrivals()
+        self._confirming = Confirming(self._commit)
+        self.projector = Projector(
+            tables, self.arrivals, self._letters.send_all, self._confirming, self.failures.append
+        )
+        self._offset = 0
+
+    @property
+    def letters(self) -> list[Outgoing]:
+        """The dead letters that were written."""
+        return self._letters.sent
+
+    async def give(self, *values: bytes | None) -> None:
+        """Let the projector take in one batch, and commit what it has confirmed."""
+        await self._append([value for value in values if value is not None and value.startswith(b"{")])
+        await self.deliver(*values)
+
+    async def deliver(self, *values: bytes | None) -> None:
+        """Let the projector take in one batch that was recorded before, or never."""
+        records = [Record(value, self._offset + number) for number, value in enumerate(values)]
+        self._offset += len(records)
+        following = asyncio.create_task(self._confirming.follow())
+        try:
+            await self.projector.on_records(records)
+            await self._confirming.settle()
+        finally:
+            following.cancel()
+
+    async def give_all(self, batches: Iterable[Sequence[bytes]]) -> None:
+        """Let the projector take in batches one after the other."""
+        for batch in batches:
+            await self.give(*batch)
+
+    async def _commit(self, offsets: Any) -> None:
+        self.committed |= offsets

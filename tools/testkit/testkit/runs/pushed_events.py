@@ -1,0 +1,146 @@
+"""What the notifier's tests share: real stories as records, notifications for the hub, and one who listens to it."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+from contracts.runs.events import CheckpointOpened
+from contracts.runs.run_event import RunEvent
+from contracts.topics import EVENTS
+from notifier.hub.client import Client, Filters, Limits
+from notifier.hub.event_buffer import Frame, Notification, Passing, bytes_of
+from notifier.hub.event_header import Heard
+from notifier.hub.hub import Hub
+from testkit.runs.specification import Story
+
+
+@dataclass
+class Record:
+    """A record as Kafka holds it."""
+
+    value: bytes | None
+    offset: int = 0
+    partition: int = 0
+    topic: str = EVENTS.name
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+def moved(story: Story, run_id: UUID | None = None, **members: Any) -> list[RunEvent]:
+    """Return the events of a story as those of another run, with other members of the envelope.
+
+    Checkpoints get ids of their own as well: no two runs share one, and readers rely on it.
+    """
+    changes = {"run_id": run_id or uuid4(), **members}
+    values = [event.model_copy(update=changes).to_bytes() for event in story.history]
+    for checkpoint_id in {
+        event.data.checkpoint_id for event in story.history if isinstance(event.data, CheckpointOpened)
+    }:
+        own = uuid5(changes["run_id"], str(checkpoint_id))
+        values = [value.replace(str(checkpoint_id).encode(), str(own).encode()) for value in values]
+    return [RunEvent.parse(value) for value in values]
+
+
+def heard_in(events: Sequence[RunEvent]) -> list[tuple[Heard, bytes]]:
+    """Return events as the feed reads them, each with its record's value."""
+    return [(Heard.model_validate_json(value), value) for value in (event.to_bytes() for event in events)]
+
+
+def values_of(story: Story, run_id: UUID | None = None, **members: Any) -> list[bytes]:
+    """Return the records' values of a story, moved to another run."""
+    return [event.to_bytes() for event in moved(story, run_id, **members)]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A run that hub tests publish about: who it belongs to, and where its records go."""
+
+    run_id: str = field(default_factory=lambda: str(uuid4()))
+    user_id: str | None = "ann"
+    session_id: str | None = "s"
+    tenant: str = "default"
+    partition: int = 0
+
+
+ANN = Watched(user_id="ann", session_id="s1")
+ANN_TOO = Watched(user_id="ann", session_id="s2")
+BOB = Watched(user_id="bob", session_id="s1")
+
+
+class Talker:
+    """Publishes on a hub as a feed would: the offsets of each partition in turn, the cursors as the hub gives them."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.versions: dict[str, int] = defaultdict(int)
+
+    def publish(self, run: Watched, times: int = 1, *, over: bool = False, size: int = 0) -> None:
+        """Publish the next versions of a run, and wake whom it concerns."""
+        for _ in range(times):
+            self.versions[run.run_id] += 1
+            self.hub.publish(self.notification(run, self.versions[run.run_id], over=over, size=size))
+        self.hub.rouse()
+
+    def notification(self, run: Watched, version: int, *, over: bool = False, size: int = 0) -> Notification:
+        """Return the notification of one version of a run at the hub's place."""
+        offset = self.hub.position(run.partition)
+        text = {"cursor": self.hub.cursor_at(run.partition, offset + 1), "version": version, "pad": "x" * size}
+        frames = (Frame("HITL_STATUS_UPDATE", json.dumps({**text, "run_id": run.run_id}).encode()),)
+        return Notification(
+            partition=run.partition,
+            offset=offset,
+            run_id=run.run_id,
+            version=version,
+            tenant=run.tenant,
+            user_id=run.user_id,
+            session_id=run.session_id,
+            over=over,
+            frames=frames,
+            size=bytes_of(frames),
+        )
+
+
+def events_in(taken: Sequence[Notification | Passing]) -> list[Notification]:
+    """Return what has a place in the log, of all that a client took."""
+    return [one for one in taken if isinstance(one, Notification)]
+
+
+class Listener:
+    """A client of a hub, and what it heard."""
+
+    def __init__(self, hub: Hub, **filters: Any) -> None:
+        self.hub = hub
+        self.woken = 0
+        self.heard: list[Notification] = []
+        self.client: Client = hub.join(Filters(**filters), self._on_wake)
+
+    def live(self) -> Listener:
+        """Begin with nothing shown and nothing missed."""
+        self.hub.follow(self.client, {})
+        return self
+
+    def listen(self, most: int = 2**30) -> list[tuple[str, int]]:
+        """Take what is due; return the runs and versions heard of now."""
+        taken = events_in(self.client.take(most))
+        self.heard += taken
+        return [(one.run_id, one.version) for one in taken]
+
+    @property
+    def cursor(self) -> str:
+        """The cursor of the last message."""
+        return str(json.loads(self.heard[-1].frames[-1].body)["cursor"])
+
+    def _on_wake(self) -> None:
+        self.woken += 1
+
+
+def hub_of(partitions: int = 1, log: str = "log", **limits: int) -> Hub:
+    """Return a hub on a log."""
+    hub = Hub(partitions, Limits(**limits))
+    hub.log = log
+    return hub

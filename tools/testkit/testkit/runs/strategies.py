@@ -1,0 +1,160 @@
+"""Strategies: any configuration, any facts from a worker, any edit.
+
+Small by choice, so that collisions are likely, and more often sound than not, so that runs get far.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from hypothesis import strategies as st
+
+from contracts.json_values import MAX_DEPTH, JsonObject
+from contracts.providers.call import Execution, Failure, Issue, Preparation, Severity, catalog_schema
+from contracts.providers.capabilities import Capabilities
+from contracts.providers.routing import Candidate, Routing
+from contracts.providers.signals import Finding, Reason, Signals
+from contracts.runs.config import HitlConfig, OnError, OnTimeout, OnUncertain, Policy, ReviewStep, ReviewThresholds
+from testkit.runs.commands import PAYLOAD, PAYLOAD_SCHEMA
+
+
+def nested(levels: int) -> JsonObject:
+    """Return an object in an object, `levels` deep."""
+    value: Any = {}
+    for _ in range(levels - 1):
+        value = {"x": value}
+    return {"x": value}
+
+
+_scalars = st.none() | st.booleans() | st.sampled_from([0, 1, 1.0, -0.0, 0.5, 2**53 - 1, 1e300, "", "a", "é", "\ue000"])
+json_values = st.recursive(
+    _scalars,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abx~/"), inner, max_size=2),
+    max_leaves=4,
+)
+json_objects: st.SearchStrategy[JsonObject] = (
+    st.dictionaries(st.sampled_from(["a", "b", "x", "prompt", "temperature", "text"]), json_values, max_size=3)
+    | st.just({})
+    | st.just(nested(MAX_DEPTH))
+)
+"""Objects that collide in their names; now and then one as deep as any may be."""
+
+edits = json_objects | st.sampled_from([{"provider": "openai"}, {"prompt": "changed"}, {"text": "changed"}, {"x": 1}])
+
+_fraction = st.none() | st.sampled_from([0.0, 0.5, 0.8, 1.0])
+findings = st.builds(
+    Finding, check=st.sampled_from(["pii", "cost"]), code=st.just("found"), message=st.just("m"), force=st.booleans()
+)
+signals = st.builds(
+    Signals,
+    confidence=_fraction,
+    safety_flags=st.sampled_from([(), ("pii",), ("odd",)]),
+    payload_changes=st.none() | st.sampled_from([0, 3, 4]),
+    response_quality=_fraction,
+    findings=st.just(()) | st.just(()) | st.lists(findings, max_size=2).map(tuple),
+)
+
+configs = st.builds(
+    HitlConfig,
+    policy=st.sampled_from(Policy),
+    review_thresholds=st.sampled_from(
+        [
+            ReviewThresholds(),
+            ReviewThresholds(confidence_min=0, safety_flags=(), payload_changes_max=1000, response_quality_min=0),
+        ]
+    ),
+    allowed_steps=st.lists(st.sampled_from(ReviewStep), unique=True).map(tuple),
+    timeout_seconds=st.sampled_from([0.001, 60, 3600]),
+    on_timeout=st.sampled_from(OnTimeout),
+    on_error=st.none() | st.sampled_from(OnError),
+    on_uncertain=st.sampled_from(OnUncertain),
+    max_attempts=st.integers(1, 3),
+    lease_seconds=st.sampled_from([1, 60]),
+)
+
+issues = st.lists(
+    st.builds(
+        Issue,
+        code=st.sampled_from(["a", "b"]),
+        message=st.just("wrong"),
+        path=st.sampled_from(["", "/temperature"]),
+        severity=st.sampled_from(Severity),
+        suggested_fix=st.none() | json_objects,
+        auto_fixable=st.booleans(),
+    ),
+    max_size=2,
+).map(tuple)
+
+_harmless: list[JsonObject] = [{}, PAYLOAD_SCHEMA, {"type": "object"}]
+schemas = st.sampled_from([*_harmless, *_harmless, {"required": ["a"]}, {"type": 5}, {"$ref": "#/no"}])
+costs = st.none() | st.sampled_from([Decimal("0.01"), Decimal(0), Decimal("1E+3")])
+
+preparations = st.builds(
+    Preparation,
+    provider=st.sampled_from(["sandbox", "openai"]),
+    model=st.none() | st.just("m"),
+    operation=st.just("text"),
+    payload=st.just(PAYLOAD) | st.just({**PAYLOAD, "temperature": 3}) | json_objects,
+    payload_schema=schemas,
+    issues=st.just(()) | st.just(()) | issues,
+    estimate=costs,
+    signals=signals,
+    safe_to_repeat=st.booleans(),
+    capabilities=st.none()
+    | st.just(Capabilities(provider="sandbox", operations=("text",), default_operation="text", rate_limit=nested(60))),
+    routing=st.none()
+    | st.just(
+        Routing(
+            route="cheap",
+            rule=1,
+            reason=Reason(code="cheapest", message="it costs least"),
+            considered=(),
+            others=(Candidate(provider="openai"),),
+        )
+    ),
+    intent_schema=st.none() | st.sampled_from([catalog_schema(["sandbox", "openai"]), {}, {"type": "object"}]),
+)
+
+executions = st.builds(
+    Execution,
+    raw=json_values | json_objects,
+    response=json_objects,
+    response_schema=schemas,
+    signals=signals,
+    usage=json_objects,
+    cost=costs,
+    latency_ms=st.integers(0, 10),
+    provider_request_id=st.none() | st.just("r"),
+)
+
+failures = st.builds(
+    Failure,
+    code=st.sampled_from(["rate_limited", "broken", "budget_exceeded"]),
+    message=st.just("it broke"),
+    status=st.none() | st.just(429),
+    retryable=st.booleans(),
+    retry_after=st.none() | st.sampled_from([0.0, 5.0, 1e6, 1e300]),
+    uncertain=st.booleans(),
+    issues=issues,
+)
+
+
+class Move(NamedTuple):
+    """What somebody who is awaited may say: which of it counts depends on who that is."""
+
+    how: str
+    preparation: Preparation
+    execution: Execution
+    failure: Failure
+    edits: JsonObject
+
+
+moves = st.builds(
+    Move,
+    how=st.sampled_from(["succeed"] * 6 + ["fail", "due", "edit"]),
+    preparation=preparations,
+    execution=executions,
+    failure=failures,
+    edits=edits,
+)
