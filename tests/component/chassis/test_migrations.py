@@ -1,0 +1,77 @@
+"""Numbered migrations on a real PostgreSQL: applied once, all or nothing, by one process at a time."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from chassis.migrations import SchemaFromTheFuture, migrate
+
+FIRST = """
+CREATE TABLE shop.things (name text PRIMARY KEY);
+-- Several statements, a per cent sign and a body in dollars.
+DO $$ BEGIN
+IF NOT EXISTS (SELECT FROM shop.things WHERE name LIKE 'a%') THEN
+    INSERT INTO shop.things VALUES ('apple'), ('10% off: :name');
+END IF;
+END $$;
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a folder of migrations that can be imported as `shop_migrations`."""
+    folder = tmp_path / "shop_migrations"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "0001_things.sql").write_text(FIRST)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "shop_migrations", raising=False)
+    return folder
+
+
+def rows(url: str, query: str) -> list[tuple[object, ...]]:
+    """Ask the database."""
+    with psycopg.connect(url) as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+def test_what_is_missing_is_applied_once(postgres_url: str, package: Path) -> None:
+    """A start on an empty database makes the schema; the next start finds it made; a new file is all that a later one adds."""
+    migrate(postgres_url, "shop", "shop_migrations")
+    migrate(postgres_url, "shop", "shop_migrations")
+    assert rows(postgres_url, "SELECT count(*) FROM shop.things") == [(2,)]
+    (package / "0002_prices.sql").write_text("ALTER TABLE shop.things ADD price integer;")
+    migrate(postgres_url, "shop", "shop_migrations")
+    assert rows(postgres_url, "SELECT version_num FROM shop.schema_version") == [("0002",)]
+    assert rows(postgres_url, "SELECT price FROM shop.things WHERE name = 'apple'") == [(None,)]
+
+
+def test_a_migration_that_fails_leaves_nothing(postgres_url: str, package: Path) -> None:
+    """Not the statements before it, nor the migrations before it, nor the schema."""
+    (package / "0002_broken.sql").write_text("CREATE TABLE shop.more (); SELECT no_such_function();")
+    with pytest.raises(psycopg.errors.UndefinedFunction):
+        migrate(postgres_url, "shop", "shop_migrations")
+    assert rows(postgres_url, "SELECT count(*) FROM pg_namespace WHERE nspname = 'shop'") == [(0,)]
+
+
+def test_several_processes_start_at_once(postgres_url: str, package: Path) -> None:
+    """All of them return with the schema made, and it was made once."""
+    del package
+    with ThreadPoolExecutor(6) as threads:
+        for made in [threads.submit(migrate, postgres_url, "shop", "shop_migrations") for _ in range(6)]:
+            made.result()
+    assert rows(postgres_url, "SELECT count(*) FROM shop.things") == [(2,)]
+
+
+def test_a_schema_of_a_newer_version_is_refused(postgres_url: str, package: Path) -> None:
+    """An old process does not work on tables that it does not know."""
+    (package / "0002_prices.sql").write_text("ALTER TABLE shop.things ADD price integer;")
+    migrate(postgres_url, "shop", "shop_migrations")
+    (package / "0002_prices.sql").unlink()
+    with pytest.raises(SchemaFromTheFuture, match="schema shop is at 0002, and this version knows it up to 0001"):
+        migrate(postgres_url, "shop", "shop_migrations")
