@@ -1,4 +1,4 @@
-"""C2: a provider is one file and one entry point. A package that nobody here knows of is installed, and runs use it."""
+"""A provider is one file and one entry point. A package that nobody here knows of is installed, and runs use it."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def _reasons(view: dict[str, Any]) -> list[str]:
 
 
 async def test_a_package_adds_a_check(cleo: User) -> None:
-    """A15: one file and one entry point; a run that asks for it waits for a person, though its policy is `auto`."""
+    """One file and one entry point; a run that asks for it waits for a person, though its policy is `auto`."""
     started = await cleo.start(prompt=f"deploy with {AWS_KEY}", hitl={"checks": ["secrets"]})
     asked = await cleo.until(started["run_id"], "payload_review")
     assert asked["checkpoint"]["reasons"] == [
@@ -31,7 +31,7 @@ async def test_a_package_adds_a_check(cleo: User) -> None:
 
 
 async def test_a_response_is_checked_before_anybody_sees_it(cleo: User) -> None:
-    """A15: what came back is looked at too: the sandbox repeats what it was asked."""
+    """What came back is looked at too: the sandbox repeats what it was asked."""
     started = await cleo.start(prompt=f"repeat {AWS_KEY}", hitl={"checks": ["secrets"]})
     await cleo.decide(await cleo.until(started["run_id"], "payload_review"), "approve")
     asked = await cleo.until(started["run_id"], "response_review")
@@ -41,7 +41,7 @@ async def test_a_response_is_checked_before_anybody_sees_it(cleo: User) -> None:
 
 
 async def test_personal_data_asks_for_a_person_and_is_not_repeated(cleo: User) -> None:
-    """A15: kinds, counts and places; neither reasons nor findings hold the card's number."""
+    """Kinds, counts and places; neither reasons nor findings hold the card's number."""
     card = "4111 1111 1111 1111"
     started = await cleo.start(prompt=f"charge {card}", hitl={"checks": ["pii"]})
     asked = await cleo.until(started["run_id"], "payload_review")
@@ -55,7 +55,7 @@ async def test_personal_data_asks_for_a_person_and_is_not_repeated(cleo: User) -
 async def test_what_moderation_flags_is_judged_by_the_policy_where_the_operator_leaves_it_to_it(
     cleo: User, policy: str, state: str
 ) -> None:
-    """A15, A6: without force a finding is a flag among others; here through OpenAI's endpoint."""
+    """Without force a finding is a flag among others; here through OpenAI's endpoint."""
     hitl = {"checks": ["moderation"], "policy": policy, "allowed_steps": ["payload_review"]}
     started = await cleo.start(prompt="[moderation:sexual]", hitl=hitl)
     view = await cleo.until(started["run_id"], state)
@@ -63,7 +63,7 @@ async def test_what_moderation_flags_is_judged_by_the_policy_where_the_operator_
 
 
 async def test_a_check_that_nobody_offers_fails_the_run_with_its_place(cleo: User) -> None:
-    """A15: a run does not go on without what it counts on; the choices are named."""
+    """A run does not go on without what it counts on; the choices are named."""
     started = await cleo.start(hitl={"checks": ["virus"]})
     error = (await cleo.until(started["run_id"], "failed"))["error"]
     assert (error["code"], error["issues"][0]["path"]) == ("check_unknown", "/hitl_config/checks/0")
@@ -71,7 +71,7 @@ async def test_a_check_that_nobody_offers_fails_the_run_with_its_place(cleo: Use
 
 
 async def test_a_run_beyond_its_own_budget_waits_for_a_person(cleo: User) -> None:
-    """A23: who is told whose budget it is and what is left; an approval makes the call all the same."""
+    """Who is told whose budget it is and what is left; an approval makes the call all the same."""
     started = await cleo.start(hitl={"budget": "0.001"})
     asked = await cleo.until(started["run_id"], "payload_review")
     assert _reasons(asked) == ["budget_exceeded"]
@@ -82,14 +82,14 @@ async def test_a_run_beyond_its_own_budget_waits_for_a_person(cleo: User) -> Non
 
 @pytest.mark.parametrize("budget", ["0", "-1", "much"])
 async def test_a_budget_that_makes_no_sense_is_refused_at_the_door(cleo: User, budget: str) -> None:
-    """A23: 422, and the member is named."""
+    """422, and the member is named."""
     answer = await cleo.http.post("/hitl/runs", json={"prompt": "p", "hitl_config": {"budget": budget}})
     assert answer.status_code == 422
     assert "budget" in answer.text
 
 
 async def test_of_runs_at_once_as_many_fit_as_their_user_can_pay(cleo: User) -> None:
-    """A23: two of six fit into what `poor` may spend, and hold it while they wait; who looks at the others is told."""
+    """Two of six fit into what `poor` may spend, and hold it while they wait; who looks at the others is told."""
     hitl = {"policy": "require_human", "allowed_steps": ["payload_review"]}
     runs = await asyncio.gather(*(cleo.start(prompt="Hello", user_id="poor", hitl=hitl) for _ in range(6)))
     views = await asyncio.gather(*(cleo.until(run["run_id"], "payload_review") for run in runs))
@@ -101,7 +101,7 @@ async def test_of_runs_at_once_as_many_fit_as_their_user_can_pay(cleo: User) -> 
 
 
 async def test_silence_does_not_approve_what_goes_beyond_a_budget(cleo: User) -> None:
-    """A8, A23: a run that approves itself by timeout has no way around the gate, and calls nobody."""
+    """A run that approves itself by timeout has no way around the gate, and calls nobody."""
     hitl = {"budget": "0.001", "timeout_seconds": 0.1, "on_timeout": "approve"}
     started = await cleo.start(hitl=hitl)
     assert (await cleo.until(started["run_id"], "failed"))["error"]["code"] == "checkpoint_timeout"

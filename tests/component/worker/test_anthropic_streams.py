@@ -1,4 +1,4 @@
-"""C3: Anthropic's answers as streams, over HTTP on loopback: heard while they come, the same in the end, and cut short."""
+"""Anthropic's answers as streams, over HTTP on loopback: heard while they come, the same in the end, and cut short."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""C3: HuggingFace's chats as streams, over HTTP on loopback: heard while they come, the same in the end, and cut short."""
+"""HuggingFace's chats as streams, over HTTP on loopback: heard while they come, the same in the end, and cut short."""
 
 from __future__ import annotations
 

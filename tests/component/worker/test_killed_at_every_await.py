@@ -1,4 +1,4 @@
-"""A20: a worker that dies at any await of any provider. The vendor counts: no run causes two paid calls without a person's word.
+"""A worker that dies at any await of any provider. The vendor counts: no run causes two paid calls without a person's word.
 
 Each vendor's call is carried out again and again, killed at its first wait, its second, and so on until it gets through. The run's
 own core decides what follows; the fakes say what was bought.

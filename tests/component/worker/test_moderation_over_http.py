@@ -63,7 +63,7 @@ async def moderation(url: str) -> AsyncIterator[ModerationCheck]:
 
 
 async def test_what_is_flagged_asks_for_a_person(moderation: ModerationCheck) -> None:
-    """A15: with the categories and their scores, and the flags that policies know."""
+    """With the categories and their scores, and the flags that policies know."""
     found = await moderation.look(
         _subject({"messages": [{"content": "[moderation:sexual] and [moderation:self-harm]"}]})
     )
@@ -75,20 +75,20 @@ async def test_what_is_flagged_asks_for_a_person(moderation: ModerationCheck) ->
 
 
 async def test_what_is_not_flagged_passes(moderation: ModerationCheck) -> None:
-    """A15: nothing is said of it."""
+    """Nothing is said of it."""
     assert await moderation.look(_subject({"prompt": "a red bicycle"})) is None
     assert await moderation.look(_subject({})) is None
 
 
 async def test_a_response_is_looked_at_in_place_of_its_payload(moderation: ModerationCheck) -> None:
-    """A15: what the payload held was decided on before."""
+    """What the payload held was decided on before."""
     flagged = {"text": "[moderation:hate]"}
     assert await moderation.look(_subject(flagged, {"text": "fine"})) is None
     assert await moderation.look(_subject({"text": "fine"}, flagged)) is not None
 
 
 async def test_long_texts_are_looked_at_to_their_end(moderation: ModerationCheck) -> None:
-    """A15: piece by piece; what is longer than that a person looks at."""
+    """Piece by piece; what is longer than that a person looks at."""
     long = "x" * (3 * PIECE)
     assert await moderation.look(_subject({"prompt": long})) is None
     found = await moderation.look(_subject({"prompt": f"{long}\n[moderation:violence]"}))
@@ -100,7 +100,7 @@ async def test_long_texts_are_looked_at_to_their_end(moderation: ModerationCheck
 
 
 async def test_the_operator_may_leave_it_to_the_policy(url: str) -> None:
-    """A15: the flags are signals then, and stop nobody by themselves."""
+    """The flags are signals then, and stop nobody by themselves."""
     check = _check(url, force=False)
     found = await check.look(_subject({"prompt": "[moderation:violence/graphic]"}))
     assert found is not None
@@ -113,12 +113,12 @@ async def test_the_operator_may_leave_it_to_the_policy(url: str) -> None:
     [("sexual", "nsfw"), ("sexual/minors", "nsfw"), ("violence", "violence"), ("harassment/threatening", "harassment")],
 )
 def test_a_category_stands_for_a_flag(category: str, flag: str) -> None:
-    """A6: `nsfw` is what thresholds know; every other is its own first word."""
+    """`nsfw` is what thresholds know; every other is its own first word."""
     assert flag_of(category) == flag
 
 
 async def test_an_endpoint_that_does_not_answer_asks_for_a_person() -> None:
-    """A15: busy, no such endpoint, nobody there, too few results: tried once, and fails closed."""
+    """Busy, no such endpoint, nobody there, too few results: tried once, and fails closed."""
     tries = 0
 
     async def busy(_: Request) -> Response:

@@ -1,4 +1,4 @@
-"""C3: OpenAI's answers are heard while they are made, and end when nobody waits for them any more. Over HTTP on loopback."""
+"""OpenAI's answers are heard while they are made, and end when nobody waits for them any more. Over HTTP on loopback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""C3: Replicate's predictions while they run, over HTTP on loopback: what a language model says is heard, and one can be canceled."""
+"""Replicate's predictions while they run, over HTTP on loopback: what a language model says is heard, and one can be canceled."""
 
 from __future__ import annotations
 

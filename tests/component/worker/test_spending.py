@@ -65,14 +65,14 @@ def spending(request: pytest.FixtureRequest) -> Spending:
 
 
 async def test_of_fifty_runs_at_once_as_many_are_held_as_fit(postgres: PostgresSpending) -> None:
-    """A23: a budget for ten, each asked for by a worker of its own: exactly ten fit."""
+    """A budget for ten, each asked for by a worker of its own: exactly ten fit."""
     got = await asyncio.gather(*(postgres.hold(_account("1.00", "5"), Decimal("0.10"), LONG) for _ in range(50)))
     assert [short is None for short in got].count(True) == 10
     assert {short.left for short in got if short is not None} == {Decimal("0.00")}
 
 
 async def test_of_fifty_calls_at_once_as_many_are_charged_as_fit(postgres: PostgresSpending) -> None:
-    """A23: the gate before the call is as narrow, whatever was held, and whichever budget is the short one."""
+    """The gate before the call is as narrow, whatever was held, and whichever budget is the short one."""
     accounts = [_account("9", "1.00", "9", name=("ann", "bob")[number % 2]) for number in range(50)]
     got = await asyncio.gather(
         *(postgres.charge(account, ("w", 1), Decimal("0.10"), whatever_is_left=False) for account in accounts)
@@ -82,7 +82,7 @@ async def test_of_fifty_calls_at_once_as_many_are_charged_as_fit(postgres: Postg
 
 
 async def test_money_is_counted_exactly_while_many_charge_and_settle(postgres: PostgresSpending) -> None:
-    """A23: nothing is lost between them, and nobody waits for another for ever."""
+    """Nothing is lost between them, and nobody waits for another for ever."""
 
     async def one(number: int) -> None:
         account = _account("100", "50", "2", name=("ann", "bob")[number % 2])
@@ -96,7 +96,7 @@ async def test_money_is_counted_exactly_while_many_charge_and_settle(postgres: P
 
 
 async def test_what_a_run_holds_lapses(spending: Spending) -> None:
-    """A23: a run that was rejected or cancelled tells nobody; its hold ends by itself."""
+    """A run that was rejected or cancelled tells nobody; its hold ends by itself."""
     account = _account("1")
     assert await spending.hold(account, Decimal(1), 0.0) is None
     assert await _left(spending, account) == Decimal(1)
@@ -105,7 +105,7 @@ async def test_what_a_run_holds_lapses(spending: Spending) -> None:
 
 
 async def test_a_run_holds_once_and_its_own_hold_is_not_in_its_way(spending: Spending) -> None:
-    """A23: prepared again, it holds the new estimate; called, it holds nothing and is charged."""
+    """Prepared again, it holds the new estimate; called, it holds nothing and is charged."""
     account = _account("1")
     for amount in ("0.80", "0.60"):
         assert await spending.hold(account, Decimal(amount), LONG) is None
@@ -115,7 +115,7 @@ async def test_a_run_holds_once_and_its_own_hold_is_not_in_its_way(spending: Spe
 
 
 async def test_a_run_that_no_longer_fits_holds_nothing(spending: Spending) -> None:
-    """A23: what it held before it became too dear is free for others."""
+    """What it held before it became too dear is free for others."""
     account = _account("1")
     assert await spending.hold(account, Decimal("0.80"), LONG) is None
     assert await spending.hold(account, Decimal(2), LONG) is not None
@@ -123,7 +123,7 @@ async def test_a_run_that_no_longer_fits_holds_nothing(spending: Spending) -> No
 
 
 async def test_a_call_that_is_refused_counts_nowhere(spending: Spending) -> None:
-    """A23: all budgets have it, or none is charged."""
+    """All budgets have it, or none is charged."""
     account = _account("5", "1")
     short = await spending.charge(account, ("w", 1), Decimal(2), whatever_is_left=False)
     assert short is not None
@@ -132,14 +132,14 @@ async def test_a_call_that_is_refused_counts_nowhere(spending: Spending) -> None
 
 
 async def test_whatever_is_left_a_call_can_be_charged(spending: Spending) -> None:
-    """A23: a person approved it; the budget is overdrawn and says that nothing is left."""
+    """A person approved it; the budget is overdrawn and says that nothing is left."""
     account = _account("1")
     assert await spending.charge(account, ("w", 1), Decimal(3), whatever_is_left=True) is None
     assert await _left(spending, account) == Decimal(0)
 
 
 async def test_a_call_is_charged_and_settled_once(spending: Spending) -> None:
-    """A23: said twice it counts once, also where the first time left nothing for a second."""
+    """Said twice it counts once, also where the first time left nothing for a second."""
     account = _account("1")
     for _ in range(2):
         assert await spending.charge(account, ("w", 1), Decimal(1), whatever_is_left=False) is None
@@ -149,7 +149,7 @@ async def test_a_call_is_charged_and_settled_once(spending: Spending) -> None:
 
 
 async def test_without_a_name_the_run_s_last_call_is_meant(spending: Spending) -> None:
-    """A20, A23: an attempt that asks about an earlier call knows the run alone; what was called before that is another's."""
+    """An attempt that asks about an earlier call knows the run alone; what was called before that is another's."""
     account = _account("10")
     for attempt in (1, 2):
         assert await spending.charge(account, ("w", attempt), Decimal(1 + attempt), whatever_is_left=False) is None
@@ -160,7 +160,7 @@ async def test_without_a_name_the_run_s_last_call_is_meant(spending: Spending) -
 
 
 async def test_what_was_not_charged_is_not_settled(spending: Spending) -> None:
-    """A23: neither under a name that nobody charged, nor for a run that called nothing, nor for another tenant's."""
+    """Neither under a name that nobody charged, nor for a run that called nothing, nor for another tenant's."""
     account = _account("10")
     assert await spending.charge(account, ("w", 1), Decimal(2), whatever_is_left=False) is None
     await spending.settle("acme", account.run_id, ("w", 2), Decimal(0))
@@ -170,7 +170,7 @@ async def test_what_was_not_charged_is_not_settled(spending: Spending) -> None:
 
 
 async def test_a_call_is_settled_where_it_was_charged(spending: Spending) -> None:
-    """A23: in the period that it began in, on the budgets of then, whenever its cost becomes known."""
+    """In the period that it began in, on the budgets of then, whenever its cost becomes known."""
     account = _account("10", "5", "2")
     assert await spending.charge(account, ("w", 1), Decimal(2), whatever_is_left=False) is None
     await spending.settle("acme", account.run_id, ("w", 1), Decimal("0.50"))
@@ -180,7 +180,7 @@ async def test_a_call_is_settled_where_it_was_charged(spending: Spending) -> Non
 
 
 async def test_a_call_that_is_settled_twice_at_once_is_settled_once(postgres_url: str) -> None:
-    """A23: the worker that makes a call and the one that ends it by its id may both know what it cost, at the same moment."""
+    """The worker that makes a call and the one that ends it by its id may both know what it cost, at the same moment."""
     pool = await create_pool(postgres_url)
     await ensure_schema(pool)
     spending, account = PostgresSpending(pool), _account("10")
@@ -215,7 +215,7 @@ async def test_a_database_of_an_older_version_learns_where_calls_are_settled(pos
 
 
 async def test_budgets_do_not_mix(spending: Spending) -> None:
-    """A23: tenants, users and periods each have their own."""
+    """Tenants, users and periods each have their own."""
     account = _account("1", "1")
     assert await spending.charge(account, ("w", 1), Decimal(1), whatever_is_left=False) is None
     assert await _left(spending, _account("1", period="2026-04")) == Decimal(1)
@@ -225,7 +225,7 @@ async def test_budgets_do_not_mix(spending: Spending) -> None:
 
 
 async def test_only_what_no_budget_needs_is_forgotten(postgres: PostgresSpending) -> None:
-    """A23: what is held and spent in this period stays."""
+    """What is held and spent in this period stays."""
     account = _account("10")
     assert await postgres.charge(account, ("w", 1), Decimal(2), whatever_is_left=False) is None
     assert await postgres.hold(_account("10"), Decimal(3), LONG) is None

@@ -1,4 +1,4 @@
-"""C3: an answer is there with its last event, whether or not the server closes the connection then. Over HTTP on loopback."""
+"""An answer is there with its last event, whether or not the server closes the connection then. Over HTTP on loopback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promise 10: the AsyncAPI document comes of the contracts, and says what the services really do."""
+"""The AsyncAPI document comes of the contracts, and says what the services really do."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_an_agent_without_a_tool_gets_the_defaults() -> None:
 
 
 def test_the_intent_is_the_request_without_who_and_how() -> None:
-    """A3: what a person sees at information review."""
+    """What a person sees at information review."""
     request = RunRequest(prompt="p", provider="openai", model="m", operation="text", parameters={"a": 1}, user_id="u1")
     assert request.intent().model_dump() == {
         "provider": "openai",

@@ -89,7 +89,7 @@ async def test_events_come_from_the_past_and_go_on_until_the_run_is_over() -> No
 
 
 async def test_a_run_that_is_cancelled_in_mid_call_is_followed_until_that_has_ended() -> None:
-    """C3: what the call had cost is told after the run's end."""
+    """What the call had cost is told after the run's end."""
     _, feed, following = watched()
     cancelled = history_of(calling().given(cancel(), extend_lease(), stopped()), RUN_ID)
     seen: list[str] = []
@@ -168,7 +168,7 @@ def record(partial: PartialOutput) -> SimpleNamespace:
 
 
 async def test_what_a_call_says_comes_between_the_events() -> None:
-    """C3: to who follows its run; another run's is not heard, and what cannot be read is passed over."""
+    """To who follows its run; another run's is not heard, and what cannot be read is passed over."""
     _, feed, following = watched()
     partials = Partials(feed.arrivals)
     await feed.give(*EVENTS[:2])

@@ -1,4 +1,4 @@
-"""C3: partial output reaches who listens now, takes no place in the log, and makes nobody a slow client."""
+"""Partial output reaches who listens now, takes no place in the log, and makes nobody a slow client."""
 
 from __future__ import annotations
 

@@ -93,6 +93,6 @@ def test_a_payload_that_breaks_its_own_schema_is_not_called() -> None:
 
 
 def test_a_retry_prepares_again() -> None:
-    """A7: an attachment may be there by now, a key configured: the worker looks afresh."""
+    """An attachment may be there by now, a key configured: the worker looks afresh."""
     story = given(start(policy="auto"), prepared(issues=(issue(),)), retry())
     story.when(prepared()).then(e.RunPrepared, e.StepPassed, e.StepPassed, e.CallOrdered)

@@ -1,4 +1,4 @@
-"""A23: a call that a budget held back goes to a person, who can let it pass; nobody else can, and nothing else comes of it."""
+"""A call that a budget held back goes to a person, who can let it pass; nobody else can, and nothing else comes of it."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_what_was_approved_over_budget_before_the_call_is_not_asked_about_again(
 
 @pytest.mark.parametrize("policy", [Policy.AUTO, Policy.REQUIRE_HUMAN])
 def test_silence_spends_nothing_beyond_a_budget(policy: Policy) -> None:
-    """A8: a run that approves by timeout is no exception, and neither is one whose payload was approved so before."""
+    """A run that approves by timeout is no exception, and neither is one whose payload was approved so before."""
     asked = start(policy=policy, on_timeout=OnTimeout.APPROVE, allowed_steps=("payload_review",))
     before = [time_is_up()] if policy is Policy.REQUIRE_HUMAN else []
     story = _held_back(asked, "budget_exceeded", *before)
@@ -117,7 +117,7 @@ def test_a_pause_or_an_end_of_the_run_comes_first() -> None:
 
 @pytest.mark.parametrize("failure", [failed("budget_exceeded", uncertain=True), failed("quota_exceeded")])
 def test_what_may_have_been_called_or_was_refused_elsewhere_is_no_matter_of_a_budget(failure: Ask) -> None:
-    """A20: only where nothing was called can a person simply let it pass."""
+    """Only where nothing was called can a person simply let it pass."""
     asked = start(policy=Policy.AUTO, on_error="review")
     given(asked, prepared()).when(failure).then(e.CallFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW))
 

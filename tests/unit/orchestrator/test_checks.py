@@ -58,7 +58,7 @@ def _forced_at(step: Step, **hitl: Any) -> Story:
 def test_a_forced_finding_stops_its_step_whatever_the_run_configured(
     step: Step, config: HitlConfig, signals: Signals, *, invalid: bool
 ) -> None:
-    """A15: no policy, no threshold and no list of steps switches off what the operator forces; its reason comes first."""
+    """No policy, no threshold and no list of steps switches off what the operator forces; its reason comes first."""
     found = signals.model_copy(update={"findings": (MENTIONED, FORCED)})
     verdict = review(step, found, config, invalid=invalid)
     assert isinstance(verdict, Pause)
@@ -69,7 +69,7 @@ def test_a_forced_finding_stops_its_step_whatever_the_run_configured(
 
 @whatever(config=anything.configs, signals=anything.signals)
 def test_a_finding_about_a_payload_does_not_stop_what_comes_before_it(config: HitlConfig, signals: Signals) -> None:
-    """A15: the information review is about what is to be built, and is as it would be without."""
+    """The information review is about what is to be built, and is as it would be without."""
     found = signals.model_copy(update={"findings": (FORCED,)})
     assert review(Step.INFORMATION_REVIEW, found, config) == review(Step.INFORMATION_REVIEW, signals, config)
 
@@ -84,13 +84,13 @@ def test_a_finding_about_a_payload_does_not_stop_what_comes_before_it(config: Hi
     ],
 )
 def test_a_finding_that_does_not_force_is_judged_by_the_policy(step: Step, policy: Policy, codes: list[str]) -> None:
-    """A15, A6: its flags are signals among others."""
+    """Its flags are signals among others."""
     assert _codes(review(step, _with(MENTIONED), HitlConfig(policy=policy))) == codes
 
 
 @pytest.mark.parametrize("step", CHECKED)
 def test_an_approval_lets_the_run_go_on(step: Step) -> None:
-    """A15: one stop, one answer: what was found is not asked about again."""
+    """One stop, one answer: what was found is not asked about again."""
     story = _forced_at(step)
     outcome = story.when(approve())
     outcome.then(e.CheckpointApproved, e.CallOrdered if step is Step.PAYLOAD_REVIEW else e.RunCompleted)
@@ -101,7 +101,7 @@ def test_an_approval_lets_the_run_go_on(step: Step) -> None:
 
 @pytest.mark.parametrize("step", CHECKED)
 def test_an_edit_by_a_person_approves_the_edited_subject(step: Step) -> None:
-    """A15, A4: who has changed what was found has looked at it; there is no second stop."""
+    """Who has changed what was found has looked at it; there is no second stop."""
     edits = {"temperature": 1} if step is Step.PAYLOAD_REVIEW else {"text": "It is ****."}
     then = e.CallOrdered if step is Step.PAYLOAD_REVIEW else e.RunCompleted
     _forced_at(step).when(edit(edits)).then(e.CheckpointEdited, then)
@@ -109,14 +109,14 @@ def test_an_edit_by_a_person_approves_the_edited_subject(step: Step) -> None:
 
 @pytest.mark.parametrize("step", CHECKED)
 def test_silence_does_not_approve_what_a_check_forced(step: Step) -> None:
-    """A8, A15: a run that approves by timeout would otherwise have switched the check off."""
+    """A run that approves by timeout would otherwise have switched the check off."""
     story = _forced_at(step, on_timeout=OnTimeout.APPROVE)
     story.when(time_is_up()).then(e.CheckpointExpired, like(e.RunFailed, error__code="checkpoint_timeout"))
 
 
 @pytest.mark.parametrize("step", CHECKED)
 def test_silence_approves_what_a_check_only_mentioned(step: Step) -> None:
-    """A8: the run's own policy asked, so the run's own configuration answers."""
+    """The run's own policy asked, so the run's own configuration answers."""
     asked = start(allowed_steps=(ReviewStep(step.value),), on_timeout=OnTimeout.APPROVE)
     facts = {"signals": _with(MENTIONED)}
     story = given(asked, prepared(**facts))
@@ -128,7 +128,7 @@ def test_silence_approves_what_a_check_only_mentioned(step: Step) -> None:
 
 
 def test_a_payload_that_is_prepared_anew_is_checked_anew() -> None:
-    """A15, A3: an approval is for what was shown, and a rejected payload that is tried again is looked at again."""
+    """An approval is for what was shown, and a rejected payload that is tried again is looked at again."""
     story = _forced_at(Step.PAYLOAD_REVIEW).given(reject(reason="no"), retry())
     story.when(prepared(signals=_with(FORCED))).then(
         e.RunPrepared, e.StepPassed, like(e.CheckpointOpened, reasons__code=("pii_found",))
@@ -137,7 +137,7 @@ def test_a_payload_that_is_prepared_anew_is_checked_anew() -> None:
 
 
 def test_a_person_may_enter_the_result_where_a_stopped_payload_could_not_be_made_again() -> None:
-    """A15, A9: what a check had stopped is no more, and whoever ends the run is a person."""
+    """What a check had stopped is no more, and whoever ends the run is a person."""
     story = _forced_at(Step.PAYLOAD_REVIEW, on_error=OnError.REVIEW).given(reject(reason="no"), retry())
     outcome = story.when(failed(retryable=False))
     outcome.then(e.PreparationFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW))
@@ -145,7 +145,7 @@ def test_a_person_may_enter_the_result_where_a_stopped_payload_could_not_be_made
 
 
 def test_a_response_that_comes_of_another_call_is_checked_anew() -> None:
-    """A15: the approval of the payload stays, that of the response does not."""
+    """The approval of the payload stays, that of the response does not."""
     story = _forced_at(Step.RESPONSE_REVIEW).given(reject(reason="no"), retry())
     story.when(executed(signals=_with(FORCED))).then(
         e.CallSucceeded, like(e.CheckpointOpened, step=Step.RESPONSE_REVIEW)
@@ -153,7 +153,7 @@ def test_a_response_that_comes_of_another_call_is_checked_anew() -> None:
 
 
 def test_orders_carry_what_the_run_asks_of_checks_and_budgets() -> None:
-    """A15, A23: the worker knows whose budget it is, what the run adds to the operator's checks, and what it may cost."""
+    """The worker knows whose budget it is, what the run adds to the operator's checks, and what it may cost."""
     asked = start(policy=Policy.AUTO, checks=("secrets",), budget=Decimal("0.5"))
     story = given(asked, prepared())
     orders = story.orders()
@@ -173,7 +173,7 @@ def test_orders_carry_what_the_run_asks_of_checks_and_budgets() -> None:
 def test_a_call_says_whether_a_person_approved_it_over_budget(
     findings: tuple[Finding, ...], policy: Policy, *, approved: bool
 ) -> None:
-    """A23: only who was shown that a budget is short has approved that."""
+    """Only who was shown that a budget is short has approved that."""
     asked = start(policy=policy, allowed_steps=("payload_review",))
     (order,) = given(asked, prepared(signals=_with(*findings)), approve()).orders()
     assert isinstance(order, ExecuteOrder)
@@ -181,7 +181,7 @@ def test_a_call_says_whether_a_person_approved_it_over_budget(
 
 
 def test_a_call_that_is_tried_again_is_still_approved_over_budget() -> None:
-    """A23, A9: the approval is for these bytes, however often they are sent."""
+    """The approval is for these bytes, however often they are sent."""
     story = given(start(policy=Policy.AUTO, on_error="review"), prepared(signals=_with(OVER)), approve(), failed())
     (order,) = story.given(retry()).orders()
     assert isinstance(order, ExecuteOrder)

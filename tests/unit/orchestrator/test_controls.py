@@ -59,7 +59,7 @@ GOING: list[Callable[[], Story]] = [
 @pytest.mark.parametrize("story", GOING)
 @pytest.mark.parametrize("paused", [False, True])
 def test_a_run_can_be_cancelled_wherever_it_is(story: Callable[[], Story], *, paused: bool) -> None:
-    """A7: nothing is awaited any more, and the reason is kept."""
+    """Nothing is awaited any more, and the reason is kept."""
     going = story().given(pause()) if paused else story()
     outcome = going.when(cancel(reason="changed my mind"))
     outcome.then(like(e.RunCancelled, reason="changed my mind"))
@@ -68,7 +68,7 @@ def test_a_run_can_be_cancelled_wherever_it_is(story: Callable[[], Story], *, pa
 
 
 def test_preparations_that_come_after_a_cancellation_are_refused() -> None:
-    """A7: the worker's result has nowhere to go; what becomes of a call is told in `test_stopping`."""
+    """The worker's result has nowhere to go; what becomes of a call is told in `test_stopping`."""
     story = given(start())
     answer = prepared().but(work_id=story.work.work_id, attempt=1)
     story.given(cancel()).when(answer).refused_with("not_allowed", state="cancelled")
@@ -76,7 +76,7 @@ def test_preparations_that_come_after_a_cancellation_are_refused() -> None:
 
 @pytest.mark.parametrize("story", OVER)
 def test_what_is_over_cannot_be_cancelled_paused_or_resumed(story: Callable[[], Story]) -> None:
-    """A7: and the answer says how it ended."""
+    """And the answer says how it ended."""
     state = story().now.view.state.value
     for ask in (cancel(), pause(), resume()):
         story().when(ask).refused_with("not_allowed", state=state)
@@ -84,7 +84,7 @@ def test_what_is_over_cannot_be_cancelled_paused_or_resumed(story: Callable[[], 
 
 @pytest.mark.parametrize("story", OVER)
 def test_what_is_over_cannot_be_decided(story: Callable[[], Story]) -> None:
-    """A7: approve, edit and reject find no checkpoint."""
+    """Approve, edit and reject find no checkpoint."""
     for ask in (approve(), edit({"a": 1}), reject()):
         story().when(ask).refused_with("not_allowed", state=story().now.view.state.value)
 
@@ -94,7 +94,7 @@ def test_what_is_over_cannot_be_decided(story: Callable[[], Story]) -> None:
 
 @pytest.mark.parametrize("step", Step)
 def test_a_paused_run_takes_no_decisions(step: Step) -> None:
-    """A7: what waits goes on waiting, and only `resume` is offered."""
+    """What waits goes on waiting, and only `resume` is offered."""
     story = AT[step]()
     paused = story.when(pause(reason="lunch"))
     paused.then(like(e.RunPaused, reason="lunch")).leaves(paused=True, pending_actions=("resume",))
@@ -104,14 +104,14 @@ def test_a_paused_run_takes_no_decisions(step: Step) -> None:
 
 
 def test_a_run_is_paused_once() -> None:
-    """A7: a second pause is refused, and so is resuming what is not paused."""
+    """A second pause is refused, and so is resuming what is not paused."""
     story = at_payload_review()
     story.given(pause()).when(pause()).refused_with("not_allowed", paused=True)
     story.when(resume()).refused_with("not_allowed", paused=False)
 
 
 def test_the_time_that_a_pause_took_is_given_back() -> None:
-    """A7, A8: a checkpoint has as much time left after the pause as it had before."""
+    """A checkpoint has as much time left after the pause as it had before."""
     story = at_payload_review(timeout_seconds=100)
     opened = story.now.view.checkpoint
     assert opened is not None
@@ -128,7 +128,7 @@ def test_the_time_that_a_pause_took_is_given_back() -> None:
 
 
 def test_a_checkpoint_does_not_expire_while_its_run_is_paused() -> None:
-    """A8: a time limit that was already on its way is refused, and its command may come again later."""
+    """A time limit that was already on its way is refused, and its command may come again later."""
     story = at_payload_review()
     on_its_way = story.due
     paused = story.given(pause())
@@ -139,7 +139,7 @@ def test_a_checkpoint_does_not_expire_while_its_run_is_paused() -> None:
 
 
 def test_a_preparation_that_answers_during_a_pause_is_recorded() -> None:
-    """A7: work in hand is not lost; the review comes when the run goes on."""
+    """Work in hand is not lost; the review comes when the run goes on."""
     paused = given(start(), pause())
     assert paused.due is not None, "the lease goes on"
     answered = paused.when(prepared())
@@ -149,7 +149,7 @@ def test_a_preparation_that_answers_during_a_pause_is_recorded() -> None:
 
 
 def test_a_response_that_arrives_during_a_pause_is_recorded() -> None:
-    """A7: the call was paid for; its response is reviewed, or becomes the result, when the run goes on."""
+    """The call was paid for; its response is reviewed, or becomes the result, when the run goes on."""
     answered = calling().given(pause()).when(executed())
     answered.then(e.CallSucceeded).leaves(paused=True, result=None)
     answered.story.when(resume()).then(e.RunResumed, like(e.CheckpointOpened, step=Step.RESPONSE_REVIEW))
@@ -158,14 +158,14 @@ def test_a_response_that_arrives_during_a_pause_is_recorded() -> None:
 
 
 def test_a_failure_during_a_pause_is_dealt_with_afterwards() -> None:
-    """A7, A9: it is recorded, and tried again or shown once the run goes on."""
+    """It is recorded, and tried again or shown once the run goes on."""
     story = calling().given(pause())
     story.given(failed(retryable=True)).when(resume()).then(e.RunResumed, e.RetryScheduled)
     story.given(failed()).when(resume()).then(e.RunResumed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW))
 
 
 def test_a_lease_can_be_extended_and_can_end_during_a_pause() -> None:
-    """A7: pausing a run does not stop its worker, nor hide that it died."""
+    """Pausing a run does not stop its worker, nor hide that it died."""
     paused = calling().given(pause())
     paused.when(extend_lease()).then(e.LeaseExtended)
     paused.when(lease_ends()).then(e.CallDoubted)
@@ -173,7 +173,7 @@ def test_a_lease_can_be_extended_and_can_end_during_a_pause() -> None:
 
 
 def test_no_attempt_is_made_while_a_run_is_paused() -> None:
-    """A7, A9: a back-off that ends meanwhile is made up for at once when the run goes on."""
+    """A back-off that ends meanwhile is made up for at once when the run goes on."""
     story = calling().given(failed(retryable=True))
     due = story.due
     assert due is not None
@@ -188,13 +188,13 @@ def test_no_attempt_is_made_while_a_run_is_paused() -> None:
 
 
 def test_only_what_failed_can_be_retried() -> None:
-    """A7: a completed or cancelled run is what it is, and one that goes on needs no retry."""
+    """A completed or cancelled run is what it is, and one that goes on needs no retry."""
     for story in (completed(), cancelled(), at_payload_review(), calling(), given(start())):
         story.when(retry()).refused_with("not_allowed")
 
 
 def test_a_retry_after_a_failed_call_calls_again_with_what_was_approved() -> None:
-    """A7: the approval of the payload stands: no review comes again before the call."""
+    """The approval of the payload stands: no review comes again before the call."""
     story = calling(on_error="fail").given(failed("bad_request"))
     assert story.now.view.state.value == "failed"
     outcome = story.when(retry(reason="fixed the key"))
@@ -206,14 +206,14 @@ def test_a_retry_after_a_failed_call_calls_again_with_what_was_approved() -> Non
 
 
 def test_a_retry_after_a_failed_preparation_prepares_again() -> None:
-    """A7: with attempts of its own."""
+    """With attempts of its own."""
     story = given(start(policy="auto", max_attempts=1), failed(retryable=True))
     outcome = story.when(retry())
     outcome.then(e.RunRetried, like(e.PreparationOrdered, attempt=1)).leaves(state="created", error=None)
 
 
 def test_a_retry_after_nobody_decided_asks_again() -> None:
-    """A7, A8: the checkpoint that expired is opened anew, with a new id and new time."""
+    """The checkpoint that expired is opened anew, with a new id and new time."""
     story = at_payload_review()
     outcome = story.given(time_is_up(), retry()).when(prepared())
     opened = outcome.data(e.CheckpointOpened)
@@ -222,7 +222,7 @@ def test_a_retry_after_nobody_decided_asks_again() -> None:
 
 
 def test_a_run_can_be_retried_more_than_once() -> None:
-    """A7: each failure can be followed by another try, and each has work of its own."""
+    """Each failure can be followed by another try, and each has work of its own."""
     story = rejected()
     works = set()
     for _ in range(3):
@@ -233,5 +233,5 @@ def test_a_run_can_be_retried_more_than_once() -> None:
 
 
 def test_retrying_is_no_decision_unless_it_was_asked_for() -> None:
-    """A10: `last_approval` stays the rejection when a failed run is retried."""
+    """`last_approval` stays the rejection when a failed run is retried."""
     rejected().when(retry()).leaves(last_approval__action="reject")

@@ -25,7 +25,7 @@ from testkit.runs.specification import given, like
 
 
 def test_a_person_sees_the_intent_as_the_provider_understood_it() -> None:
-    """A3: what the request left open, the worker has filled in: the model, the operation, the provider behind a tool's name."""
+    """What the request left open, the worker has filled in: the model, the operation, the provider behind a tool's name."""
     outcome = given(start({"provider": "replicate-tool"})).when(prepared(provider="sandbox", model="echo"))
     outcome.then(e.RunPrepared, like(e.CheckpointOpened, step=Step.INFORMATION_REVIEW))
     outcome.leaves(provider="sandbox", model="echo", operation="text")
@@ -35,7 +35,7 @@ def test_a_person_sees_the_intent_as_the_provider_understood_it() -> None:
 
 
 def test_a_person_sees_the_capabilities_of_the_provider() -> None:
-    """A3: they are the checkpoint's context."""
+    """They are the checkpoint's context."""
     view = at_information_review().now.view
     assert view.checkpoint_context == {"capabilities": CAPABILITIES.model_dump(mode="json")}
 
@@ -58,7 +58,7 @@ def test_an_approval_goes_on_to_the_payload_that_was_prepared() -> None:
 
 
 def test_an_edit_prepares_again_with_what_the_person_chose() -> None:
-    """A3: the new order carries the changed intent, and the new payload goes to payload review, not to information review."""
+    """The new order carries the changed intent, and the new payload goes to payload review, not to information review."""
     story = at_information_review()
     outcome = story.when(edit({"provider": "openai", "parameters": {"temperature": 1}}))
     outcome.then(like(e.CheckpointEdited, step=Step.INFORMATION_REVIEW), like(e.PreparationOrdered, attempt=1))
@@ -75,7 +75,7 @@ def test_an_edit_prepares_again_with_what_the_person_chose() -> None:
 
 
 def test_the_payload_before_an_edit_is_gone() -> None:
-    """A3: when the new preparation fails, nobody is shown, and nothing is called with, what was prepared for the old one."""
+    """When the new preparation fails, nobody is shown, and nothing is called with, what was prepared for the old one."""
     outcome = at_information_review().given(edit({"provider": "openai"})).when(failed("provider_unknown"))
     outcome.then(e.PreparationFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW))
     assert outcome.story.now.view.checkpoint_context["payload"] is None
@@ -93,7 +93,7 @@ def test_an_edit_by_null_leaves_the_choice_to_the_provider() -> None:
     [({"provider": "nobody"}, "/provider"), ({"prompt": 7}, "/prompt"), ({"prompt": None}, ""), ({"promt": "x"}, "")],
 )
 def test_an_edit_to_what_is_not_on_offer_is_refused(edits: dict[str, object], path: str) -> None:
-    """A3: an unknown provider, a wrong type, a missing prompt, a misspelt member: 422 with the place."""
+    """An unknown provider, a wrong type, a missing prompt, a misspelt member: 422 with the place."""
     outcome = at_information_review().when(edit(edits))
     outcome.refused_with("validation_failed")
     assert [found["path"] for found in outcome.details["issues"]] == [path]
@@ -107,7 +107,7 @@ def test_an_edit_that_is_no_intent_is_refused_also_under_a_careless_schema() -> 
 
 
 def test_a_rejection_fails_the_run_and_says_why() -> None:
-    """A7: the reason is the run's error."""
+    """The reason is the run's error."""
     outcome = at_information_review().when(reject(reason="wrong model"))
     outcome.then(
         like(e.CheckpointRejected, reason="wrong model"),
@@ -131,14 +131,14 @@ def test_a_retry_keeps_what_a_person_chose() -> None:
 
 
 def test_issues_of_the_first_preparation_are_gone_after_the_second() -> None:
-    """A4: the reviewer sees what is wrong with the payload that waits, not with one before it."""
+    """The reviewer sees what is wrong with the payload that waits, not with one before it."""
     story = given(start(), prepared(issues=(issue(),)), edit({"provider": "openai"}))
     outcome = story.when(prepared(issues=()))
     outcome.leaves(checkpoint__step=Step.PAYLOAD_REVIEW, checkpoint__issues=())
 
 
 def test_a_preparation_that_fails_for_good_goes_to_error_review_before_any_call() -> None:
-    """A9: the state stays what it was, and the reason says that the preparation failed."""
+    """The state stays what it was, and the reason says that the preparation failed."""
     outcome = given(start()).when(failed("provider_unknown"))
     outcome.then(e.PreparationFailed, like(e.CheckpointOpened, reasons__code=("prepare_failed",)))
     outcome.leaves(state="created", checkpoint__step=Step.ERROR_REVIEW)

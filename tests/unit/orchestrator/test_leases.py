@@ -70,14 +70,14 @@ def test_a_preparation_that_was_lost_is_tried_again() -> None:
 
 
 def test_a_call_that_was_lost_may_have_happened_and_goes_to_a_person() -> None:
-    """A20: nobody knows whether the worker died before or after the call."""
+    """Nobody knows whether the worker died before or after the call."""
     outcome = calling().given(lease_ends()).when(lease_ends())
     lost = like(e.CallFailed, failure__code="worker_lost", failure__uncertain=True)
     outcome.then(lost, like(e.CheckpointOpened, step=Step.ERROR_REVIEW, reasons__code=("call_uncertain",)))
 
 
 def test_a_call_that_nobody_speaks_of_is_ordered_once_more_before_a_person_is_asked() -> None:
-    """A20: the very same attempt, for a worker to begin only if none has; perhaps all of them were away."""
+    """The very same attempt, for a worker to begin only if none has; perhaps all of them were away."""
     outcome = calling().when(lease_ends())
     outcome.then(like(e.CallDoubted, attempt=1))
     outcome.leaves(state="api_call", checkpoint=None)
@@ -106,7 +106,7 @@ def test_a_worker_that_finds_it_begun_says_that_it_is_lost() -> None:
 
 
 def test_a_call_that_was_lost_is_repeated_where_that_is_safe() -> None:
-    """A20: the provider said that a second call neither costs nor changes anything."""
+    """The provider said that a second call neither costs nor changes anything."""
     story = given(start(allowed_steps=("payload_review",)), prepared(safe_to_repeat=True), approve())
     story.when(lease_ends()).then(e.CallFailed, like(e.RetryScheduled, attempt=2))
 

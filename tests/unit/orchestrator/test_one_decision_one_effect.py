@@ -1,4 +1,4 @@
-"""A18: of several decisions on one checkpoint exactly one takes effect, and the others learn which."""
+"""Of several decisions on one checkpoint exactly one takes effect, and the others learn which."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ EDITS: dict[Step, dict[str, Any]] = {
     ],
 )
 def test_the_loser_learns_the_winners_decision(step: Step, winner: str, loser: str) -> None:
-    """A18: who, what and when, at every step, whichever of the decisions came first."""
+    """Who, what and when, at every step, whichever of the decisions came first."""
     story = AT[step]()
     checkpoint_id = story.checkpoint_id
     asks = {"approve": approve(), "edit": edit(EDITS[step]), "reject": reject()}
@@ -64,7 +64,7 @@ def test_the_loser_learns_the_winners_decision(step: Step, winner: str, loser: s
 
 
 def test_the_loser_learns_it_also_when_the_run_has_moved_on() -> None:
-    """A18: a click that was long on its way must not decide the next checkpoint."""
+    """A click that was long on its way must not decide the next checkpoint."""
     story = at_payload_review()
     first = story.checkpoint_id
     at_response = story.given(approve(), executed())
@@ -74,7 +74,7 @@ def test_the_loser_learns_it_also_when_the_run_has_moved_on() -> None:
 
 
 def test_the_loser_learns_of_a_time_limit_that_approved() -> None:
-    """A8, A18: nobody decided in time, and that was a decision."""
+    """Nobody decided in time, and that was a decision."""
     story = at_payload_review(on_timeout="approve")
     lost = story.given(time_is_up()).when(reject(checkpoint_id=story.checkpoint_id))
     lost.refused_with("checkpoint_already_decided")
@@ -82,14 +82,14 @@ def test_the_loser_learns_of_a_time_limit_that_approved() -> None:
 
 
 def test_the_loser_learns_that_somebody_retried() -> None:
-    """A9, A18: a retry at an error review decides it like any other decision."""
+    """A retry at an error review decides it like any other decision."""
     story = at_error_review()
     outcome = story.given(retry()).when(edit({"text": "x"}, checkpoint_id=story.checkpoint_id))
     outcome.refused_with("checkpoint_already_decided")
 
 
 def test_a_diff_as_deep_as_an_edit_may_be_still_reaches_the_loser() -> None:
-    """A18: the winner's decision carries its diff; refusing must never be what ends the orchestrator."""
+    """The winner's decision carries its diff; refusing must never be what ends the orchestrator."""
     deep: object = 1
     for _ in range(MAX_DEPTH - len(["body", "edits", "parameters"])):
         deep = {"x": deep}
@@ -99,7 +99,7 @@ def test_a_diff_as_deep_as_an_edit_may_be_still_reaches_the_loser() -> None:
 
 
 def test_a_checkpoint_that_closed_undecided_has_no_winner_to_name() -> None:
-    """A8: it expired, or the run was cancelled: what is refused says how the run stands."""
+    """It expired, or the run was cancelled: what is refused says how the run stands."""
     story = at_payload_review()
     named = approve(checkpoint_id=story.checkpoint_id)
     story.given(time_is_up()).when(named).refused_with("not_allowed", state="failed", pending_actions=["retry"])
@@ -107,7 +107,7 @@ def test_a_checkpoint_that_closed_undecided_has_no_winner_to_name() -> None:
 
 
 def test_naming_another_checkpoint_decides_nothing() -> None:
-    """A18: the answer names the one that waits."""
+    """The answer names the one that waits."""
     story = at_payload_review()
     outcome = story.when(approve(checkpoint_id=UUID(int=5)))
     outcome.refused_with("checkpoint_mismatch", checkpoint_id=str(story.checkpoint_id), step="payload_review")
@@ -135,7 +135,7 @@ def test_without_a_name_the_open_checkpoint_is_meant() -> None:
     ids=lambda value: value.kind.__name__ if isinstance(value, Ask) else None,
 )
 def test_the_same_command_again_has_no_second_effect(story: Story, ask: Ask, effect: type[e.Event]) -> None:
-    """A18: a replayed request takes effect once, also after the run has moved on, and another body is refused."""
+    """A replayed request takes effect once, also after the run has moved on, and another body is refused."""
     ask = ask.but(**KEY, **({"checkpoint_id": story.checkpoint_id} if "Checkpoint" in ask.kind.__name__ else {}))
     first = story.when(ask)
     assert isinstance(first.events[-1].data, effect)
@@ -147,7 +147,7 @@ def test_the_same_command_again_has_no_second_effect(story: Story, ask: Ask, eff
 
 
 def test_a_key_used_for_one_checkpoint_does_not_decide_the_next() -> None:
-    """A18: the same key and body always get the same answer, so they decide nothing more."""
+    """The same key and body always get the same answer, so they decide nothing more."""
     keyed = approve().but(**KEY)
     story = at_payload_review().given(keyed, executed())
     assert story.now.view.state.value == "response_review"
@@ -155,7 +155,7 @@ def test_a_key_used_for_one_checkpoint_does_not_decide_the_next() -> None:
 
 
 def test_what_a_person_says_with_a_decision_is_kept() -> None:
-    """A7: who, when and why: the comment for colleagues, the message for the requester, the reason of a rejection."""
+    """Who, when and why: the comment for colleagues, the message for the requester, the reason of a rejection."""
     said = {"comment": "looks fine", "message": "thank you"}
     asks = {
         "approve": approve(**said),
@@ -174,7 +174,7 @@ def test_what_a_person_says_with_a_decision_is_kept() -> None:
 
 
 def test_every_event_of_a_decision_names_the_command_that_caused_it() -> None:
-    """A10: what follows by itself is the system's doing; the decision is the person's."""
+    """What follows by itself is the system's doing; the decision is the person's."""
     outcome = at_response_review().when(approve().but(actor="ann", **KEY))
     assert [(record.actor, record.cause) for record in outcome.events] == [
         ("ann", KEY["command_id"]),

@@ -56,13 +56,13 @@ def test_a_merge_patch_leaves_what_it_was_given_alone(target: dict[str, Any], pa
 @example(before={"a": [0, {"b": 1}]}, after={"a": [False, {"b": 1}]})
 @example(before=1, after=1.0)
 def test_a_diff_is_empty_exactly_when_the_bytes_are_the_same(before: Any, after: Any) -> None:
-    """A10: what changes the digest is in the diff, and nothing else is."""
+    """What changes the digest is in the diff, and nothing else is."""
     assert (diff(before, after) == ()) == (digest(before) == digest(after))
 
 
 @given(before=json_objects, after=json_objects)
 def test_a_diff_names_places_that_lead_to_what_it_says(before: dict[str, Any], after: dict[str, Any]) -> None:
-    """A10: each path is a JSON Pointer (RFC 6901) into the value before, the value after, or both."""
+    """Each path is a JSON Pointer (RFC 6901) into the value before, the value after, or both."""
     for change in diff(before, after):
         assert digest([_at(before, change.path)]) == digest([change.before])
         assert digest([_at(after, change.path)]) == digest([change.after])

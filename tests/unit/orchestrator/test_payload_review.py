@@ -32,7 +32,7 @@ def _with_issues(*issues: object, **hitl: Any) -> Story:
 
 
 def test_a_person_sees_the_exact_payload_its_schema_and_its_digest() -> None:
-    """A4, A19: the subject is the payload and nothing else."""
+    """The subject is the payload and nothing else."""
     view = at_payload_review().now.view
     assert view.checkpoint is not None
     assert (view.checkpoint.subject, view.checkpoint.subject_schema) == (PAYLOAD, PAYLOAD_SCHEMA)
@@ -40,7 +40,7 @@ def test_a_person_sees_the_exact_payload_its_schema_and_its_digest() -> None:
 
 
 def test_a_person_sees_issues_cost_and_signals() -> None:
-    """A4: what the provider said about the payload comes with it."""
+    """What the provider said about the payload comes with it."""
     warning = issue(severity=Severity.WARNING)
     outcome = given(start(allowed_steps=("payload_review",))).when(
         prepared(issues=(warning,), estimate=Decimal("0.0100"), currency="EUR", signals=Signals(confidence=0.5))
@@ -53,7 +53,7 @@ def test_a_person_sees_issues_cost_and_signals() -> None:
 
 
 def test_an_approval_orders_the_call_with_the_approved_bytes() -> None:
-    """A19: the order carries the payload, its digest, and whom to call."""
+    """The order carries the payload, its digest, and whom to call."""
     story = at_payload_review()
     outcome = story.when(approve(comment="fine"))
     outcome.then(
@@ -68,7 +68,7 @@ def test_an_approval_orders_the_call_with_the_approved_bytes() -> None:
 
 
 def test_an_edit_is_merged_and_the_result_is_what_is_called() -> None:
-    """A4: RFC 7396: null removes, an array replaces an array, an object merges, and the digest is the result's."""
+    """RFC 7396: null removes, an array replaces an array, an object merges, and the digest is the result's."""
     edits = {"temperature": 1, "tags": ["c"], "size": {"w": None, "d": {"x": 1, "y": None}}}
     after = {"prompt": "a red bicycle", "temperature": 1, "tags": ["c"], "size": {"h": 2, "d": {"x": 1}}}
     outcome = at_payload_review().when(edit(edits))
@@ -82,7 +82,7 @@ def test_an_edit_is_merged_and_the_result_is_what_is_called() -> None:
 
 
 def test_an_edit_keeps_its_diff() -> None:
-    """A10: who changed what from what to what, member by member."""
+    """Who changed what from what to what, member by member."""
     story = at_payload_review()
     outcome = story.when(edit({"temperature": 1, "tags": None, "size": {"w": None, "d": 3}}))
     changes = {change.path: (change.before, change.after) for change in outcome.data(e.CheckpointEdited).diff}
@@ -99,7 +99,7 @@ def test_an_edit_keeps_its_diff() -> None:
 
 
 def test_a_diff_tells_true_from_one_inside_an_array_too() -> None:
-    """A10: Python holds them equal; the bytes that are sent are not."""
+    """Python holds them equal; the bytes that are sent are not."""
     story = given(start(allowed_steps=("payload_review",)), prepared(payload={"prompt": "p", "flags": [1]}))
     edited = story.when(edit({"flags": [True]})).data(e.CheckpointEdited)
     assert edited.subject_sha256 != digest({"prompt": "p", "flags": [1]})
@@ -107,7 +107,7 @@ def test_a_diff_tells_true_from_one_inside_an_array_too() -> None:
 
 
 def test_an_edit_that_does_not_validate_is_refused_with_its_issues() -> None:
-    """A4: 422, each issue with its place; nothing is recorded and the checkpoint still waits."""
+    """422, each issue with its place; nothing is recorded and the checkpoint still waits."""
     outcome = at_payload_review().when(edit({"temperature": 9, "prompt": 3}))
     outcome.refused_with("validation_failed")
     assert {found["path"] for found in outcome.details["issues"]} == {"/temperature", "/prompt"}
@@ -115,7 +115,7 @@ def test_an_edit_that_does_not_validate_is_refused_with_its_issues() -> None:
 
 
 def test_an_edit_that_removes_what_is_required_is_refused() -> None:
-    """A4: null removes a member, and a payload without its prompt does not validate."""
+    """Null removes a member, and a payload without its prompt does not validate."""
     at_payload_review().when(edit({"prompt": None})).refused_with("validation_failed")
 
 
@@ -129,38 +129,38 @@ def test_an_issue_is_told_in_a_sentence_however_long_the_value() -> None:
 
 
 def test_a_payload_with_errors_cannot_be_approved_as_it_is() -> None:
-    """A4: what the provider called an error stops the call until somebody mends it."""
+    """What the provider called an error stops the call until somebody mends it."""
     story = _with_issues(issue())
     story.when(approve()).refused_with("validation_failed", issues=[issue().model_dump(mode="json")])
 
 
 def test_an_edit_that_changes_nothing_mends_nothing() -> None:
-    """A4: an edit is validated again, and errors of the same bytes are the same errors."""
+    """An edit is validated again, and errors of the same bytes are the same errors."""
     story = _with_issues(issue())
     story.when(edit({})).refused_with("validation_failed", issues=[issue().model_dump(mode="json")])
     story.when(edit({"temperature": 0.5})).refused_with("validation_failed")
 
 
 def test_a_payload_with_errors_is_called_once_it_is_mended() -> None:
-    """A4: the person's edit replaces what was wrong."""
+    """The person's edit replaces what was wrong."""
     outcome = _with_issues(issue()).when(edit({"temperature": 0.1}))
     outcome.then(e.CheckpointEdited, e.CallOrdered)
 
 
 def test_a_payload_with_warnings_can_be_approved() -> None:
-    """A4: a warning informs; only an error stops."""
+    """A warning informs; only an error stops."""
     _with_issues(issue(severity=Severity.WARNING)).when(approve()).then(e.CheckpointApproved, e.CallOrdered)
 
 
 def test_nothing_is_mended_behind_a_persons_back() -> None:
-    """A19: what can be fixed automatically is shown, not applied, where a person looks."""
+    """What can be fixed automatically is shown, not applied, where a person looks."""
     fixable = issue(auto_fixable=True, suggested_fix={"temperature": 2}, severity=Severity.WARNING)
     outcome = given(start(allowed_steps=("payload_review",))).when(prepared(issues=(fixable,)))
     outcome.then(e.RunPrepared, like(e.CheckpointOpened, subject=PAYLOAD, issues=(fixable,)))
 
 
 def test_a_rejection_fails_the_run_and_no_call_is_made() -> None:
-    """A7: the reason, else the comment, else who rejected it, is the error."""
+    """The reason, else the comment, else who rejected it, is the error."""
     for said, message in (({"reason": "r", "comment": "c"}, "r"), ({"comment": "c"}, "c"), ({}, "ann rejected it")):
         outcome = at_payload_review().when(reject(**said))
         outcome.then(e.CheckpointRejected, like(e.RunFailed, error__code="rejected", error__message=message))
@@ -168,13 +168,13 @@ def test_a_rejection_fails_the_run_and_no_call_is_made() -> None:
 
 
 def test_a_retry_after_a_rejection_prepares_again() -> None:
-    """A7: the payload that was rejected is not sent by a retry."""
+    """The payload that was rejected is not sent by a retry."""
     outcome = at_payload_review().given(reject()).when(retry())
     outcome.then(e.RunRetried, e.PreparationOrdered).leaves(state="created", error=None)
 
 
 def test_the_estimate_is_kept_while_the_run_goes_on() -> None:
-    """A4: the cost on the status is what was estimated until it is known."""
+    """The cost on the status is what was estimated until it is known."""
     story = given(start(allowed_steps=("payload_review",)), prepared(estimate=Decimal("0.02"), signals=GOOD), approve())
     assert story.now.view.cost.estimated == Decimal("0.02")
     assert story.now.view.cost.actual is None

@@ -32,7 +32,7 @@ def _thresholds(step: Step, *, invalid: bool = False, **signals: Any) -> Pause |
 
 @pytest.mark.parametrize("step", REVIEWS)
 def test_auto_lets_everything_pass_and_says_so(step: Step) -> None:
-    """A6: whatever the signals are, nobody is asked, and the record says why."""
+    """Whatever the signals are, nobody is asked, and the record says why."""
     verdict = review(step, Signals(safety_flags=("nsfw",)), HitlConfig(policy=Policy.AUTO), invalid=True)
     assert isinstance(verdict, Pass)
     assert (_codes(verdict), verdict.silent) == (["policy_auto"], False)
@@ -40,7 +40,7 @@ def test_auto_lets_everything_pass_and_says_so(step: Step) -> None:
 
 @pytest.mark.parametrize("step", REVIEWS)
 def test_require_human_asks_at_every_step(step: Step) -> None:
-    """A6: whatever the signals are."""
+    """Whatever the signals are."""
     verdict = review(step, GOOD, HitlConfig(policy=Policy.REQUIRE_HUMAN))
     assert isinstance(verdict, Pause)
     assert _codes(verdict) == ["policy_requires_human"]
@@ -48,7 +48,7 @@ def test_require_human_asks_at_every_step(step: Step) -> None:
 
 @pytest.mark.parametrize("step", REVIEWS)
 def test_thresholds_let_pass_what_is_within_them(step: Step) -> None:
-    """A6: and the record says why."""
+    """And the record says why."""
     verdict = _thresholds(step)
     assert isinstance(verdict, Pass)
     assert (_codes(verdict), verdict.silent) == (["within_thresholds"], False)
@@ -69,7 +69,7 @@ def test_thresholds_let_pass_what_is_within_them(step: Step) -> None:
     ],
 )
 def test_confidence_and_safety_count_at_every_step(step: Step, signals: dict[str, Any], code: str | None) -> None:
-    """A6: below the bound a person looks, at and above it not; what was not measured counts as below."""
+    """Below the bound a person looks, at and above it not; what was not measured counts as below."""
     verdict = _thresholds(step, **signals)
     assert isinstance(verdict, Pause) is (code is not None)
     assert _codes(verdict) == [code or "within_thresholds"]
@@ -87,7 +87,7 @@ def test_confidence_and_safety_count_at_every_step(step: Step, signals: dict[str
     ],
 )
 def test_payload_changes_count_at_payload_review(step: Step, changes: int | None, code: str | None) -> None:
-    """A6: above the bound a person looks, at and below it not; other steps have no payload to look at."""
+    """Above the bound a person looks, at and below it not; other steps have no payload to look at."""
     expected = code if step is Step.PAYLOAD_REVIEW else None
     assert _codes(_thresholds(step, payload_changes=changes)) == [expected or "within_thresholds"]
 
@@ -103,13 +103,13 @@ def test_payload_changes_count_at_payload_review(step: Step, changes: int | None
     ],
 )
 def test_response_quality_counts_at_response_review(step: Step, quality: float | None, code: str | None) -> None:
-    """A6: before the call there is no response to judge."""
+    """Before the call there is no response to judge."""
     expected = code if step is Step.RESPONSE_REVIEW else None
     assert _codes(_thresholds(step, response_quality=quality)) == [expected or "within_thresholds"]
 
 
 def test_every_threshold_that_is_crossed_is_named() -> None:
-    """B1: the person sees all the reasons, not the first; flags are named once, in order."""
+    """The person sees all the reasons, not the first; flags are named once, in order."""
     verdict = _thresholds(
         Step.PAYLOAD_REVIEW, invalid=True, confidence=0.1, safety_flags=("pii", "nsfw", "pii", "odd"), payload_changes=9
     )
@@ -118,7 +118,7 @@ def test_every_threshold_that_is_crossed_is_named() -> None:
 
 
 def test_bounds_at_their_ends_still_bound() -> None:
-    """A6: zero lets everything measured pass; no flags to look for finds none."""
+    """Zero lets everything measured pass; no flags to look for finds none."""
     bounds = ReviewThresholds(confidence_min=0, safety_flags=(), payload_changes_max=0, response_quality_min=0)
     config = HitlConfig(policy=Policy.AUTO_WITH_THRESHOLDS, review_thresholds=bounds)
     worst = Signals(confidence=0, safety_flags=("nsfw",), payload_changes=0, response_quality=0)
@@ -130,7 +130,7 @@ def test_bounds_at_their_ends_still_bound() -> None:
 @pytest.mark.parametrize("policy", Policy)
 @pytest.mark.parametrize("allowed", SUBSETS, ids=lambda steps: "+".join(step.value for step in steps) or "all")
 def test_allowed_steps_switch_reviews_on_and_off(policy: Policy, allowed: tuple[Step, ...]) -> None:
-    """A6: a step that is not among them passes without a word; an empty list means every step."""
+    """A step that is not among them passes without a word; an empty list means every step."""
     config = HitlConfig(policy=policy, allowed_steps=tuple(ReviewStep(step.value) for step in allowed))
     for step in REVIEWS:
         verdict = review(step, Signals(), config)
@@ -146,13 +146,13 @@ def test_allowed_steps_switch_reviews_on_and_off(policy: Policy, allowed: tuple[
 
 @pytest.mark.parametrize("allowed", SUBSETS, ids=lambda steps: "+".join(step.value for step in steps) or "all")
 def test_require_human_stops_a_run_exactly_at_the_allowed_steps(allowed: tuple[Step, ...]) -> None:
-    """A6: in the order of the stages, whatever the order they were named in."""
+    """In the order of the stages, whatever the order they were named in."""
     story = given(start(allowed_steps=tuple(reversed(allowed))))
     assert _stops(story) == list(allowed or REVIEWS)
 
 
 def test_auto_stops_nowhere_and_records_each_step_it_passed() -> None:
-    """A10: that nobody looked is in the history, step by step."""
+    """That nobody looked is in the history, step by step."""
     story = given(start(policy="auto"))
     assert _stops(story) == []
     first = story.when(prepared())
@@ -166,7 +166,7 @@ def test_auto_stops_nowhere_and_records_each_step_it_passed() -> None:
 
 
 def test_thresholds_stop_a_run_only_where_one_is_crossed() -> None:
-    """A6: a doubtful response is shown although its payload passed."""
+    """A doubtful response is shown although its payload passed."""
     story = given(start(policy="auto_with_thresholds"), prepared())
     outcome = story.when(executed(signals=Signals(confidence=0.9, response_quality=0.1)))
     opened = like(e.CheckpointOpened, step=Step.RESPONSE_REVIEW, reasons__code=("response_quality_below_min",))
@@ -174,7 +174,7 @@ def test_thresholds_stop_a_run_only_where_one_is_crossed() -> None:
 
 
 def test_thresholds_show_a_payload_with_errors_to_a_person() -> None:
-    """A4, A6: an error counts as a threshold crossed, also one that could be fixed automatically."""
+    """An error counts as a threshold crossed, also one that could be fixed automatically."""
     for fixable in (False, True):
         wrong = issue(auto_fixable=fixable, suggested_fix={"temperature": 2})
         outcome = given(start(policy="auto_with_thresholds")).when(prepared(issues=(wrong,)))
@@ -183,7 +183,7 @@ def test_thresholds_show_a_payload_with_errors_to_a_person() -> None:
 
 
 def test_an_unmeasured_signal_stops_a_run_at_its_first_step() -> None:
-    """A6: what nobody measured is not known to be good."""
+    """What nobody measured is not known to be good."""
     outcome = given(start(policy="auto_with_thresholds")).when(prepared(signals=Signals()))
     opened = like(e.CheckpointOpened, step=Step.INFORMATION_REVIEW, reasons__code=("confidence_not_measured",))
     outcome.then(e.RunPrepared, opened)

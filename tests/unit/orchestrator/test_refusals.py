@@ -96,7 +96,7 @@ def test_if_match_is_honoured(ask: Ask) -> None:
 
 
 def test_if_match_does_not_hold_up_the_same_request_again() -> None:
-    """A18: its version has moved on because it took effect; it gets its answer."""
+    """Its version has moved on because it took effect; it gets its answer."""
     story = at_payload_review()
     ask = approve().but(command_id=UUID(int=7), expected_version=story.now.version)
     story.given(ask).when(ask).then()
@@ -172,7 +172,7 @@ def test_not_allowed_says_what_is() -> None:
 
 
 def test_a_loser_is_told_in_one_sentence_who_was_first() -> None:
-    """A18: the message names the person and what they did."""
+    """The message names the person and what they did."""
     story = at_payload_review()
     outcome = story.given(reject().but(actor="bob")).when(approve(checkpoint_id=story.checkpoint_id))
     assert isinstance(outcome.refusal, CheckpointAlreadyDecided)

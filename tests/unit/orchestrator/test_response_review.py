@@ -28,7 +28,7 @@ SCHEMA = {"type": "object", "properties": {"text": {"type": "string", "minLength
 
 
 def test_a_person_sees_the_cleaned_response_and_the_raw_one_beside_it() -> None:
-    """A5: the subject is the cleaned response; raw, signals, usage and cost are its context."""
+    """The subject is the cleaned response; raw, signals, usage and cost are its context."""
     signals = Signals(confidence=0.4, response_quality=0.2, safety_flags=("pii",))
     facts = {"signals": signals, "usage": {"tokens": 9}, "cost": Decimal("0.03"), "latency_ms": 12}
     outcome = calling().when(executed(**facts))
@@ -40,14 +40,14 @@ def test_a_person_sees_the_cleaned_response_and_the_raw_one_beside_it() -> None:
 
 
 def test_an_approved_response_is_the_result() -> None:
-    """A5: what the person saw is what the application gets."""
+    """What the person saw is what the application gets."""
     outcome = at_response_review().when(approve())
     outcome.then(like(e.CheckpointApproved, subject_sha256=digest(RESPONSE)), like(e.RunCompleted, result=RESPONSE))
     outcome.leaves(state="completed", result=RESPONSE, pending_actions=(), checkpoint=None)
 
 
 def test_an_edited_response_is_the_result() -> None:
-    """A5: and the diff against what came back is kept."""
+    """And the diff against what came back is kept."""
     outcome = at_response_review().when(edit({"text": "It is green."}))
     edited = like(
         e.CheckpointEdited, diff__path=("/text",), diff__before=("It is red.",), diff__after=("It is green.",)
@@ -56,7 +56,7 @@ def test_an_edited_response_is_the_result() -> None:
 
 
 def test_an_edit_must_fit_the_schema_of_the_response() -> None:
-    """A5: an application that asked for JSON by a schema gets JSON by that schema, from people too."""
+    """An application that asked for JSON by a schema gets JSON by that schema, from people too."""
     story = calling().given(executed(response_schema=SCHEMA))
     story.when(edit({"text": ""})).refused_with("validation_failed")
     story.when(edit({"text": "ok"})).then(e.CheckpointEdited, e.RunCompleted)
@@ -77,14 +77,14 @@ def test_an_empty_response_can_be_reviewed_and_completed() -> None:
 
 
 def test_a_rejected_response_fails_the_run_and_is_no_result() -> None:
-    """A5: and the run can be retried."""
+    """And the run can be retried."""
     outcome = at_response_review().when(reject(reason="rude"))
     outcome.then(e.CheckpointRejected, like(e.RunFailed, error__code="rejected", error__step=Step.RESPONSE_REVIEW))
     outcome.leaves(state="failed", result=None, pending_actions=("retry",))
 
 
 def test_a_retry_after_a_rejected_response_calls_again_with_the_approved_payload() -> None:
-    """A7: the approval of the payload stands; the new response is looked at anew, and the costs add up."""
+    """The approval of the payload stands; the new response is looked at anew, and the costs add up."""
     story = calling().given(executed(cost=Decimal("0.03")), reject())
     outcome = story.when(retry())
     outcome.then(e.RunRetried, like(e.CallOrdered, payload_sha256=digest(PAYLOAD), attempt=1))
@@ -104,6 +104,6 @@ def test_a_cost_that_one_call_did_not_name_is_left_out_of_the_sum() -> None:
 
 
 def test_without_this_review_the_response_is_the_result_at_once() -> None:
-    """A6: switched off, it leaves no word."""
+    """Switched off, it leaves no word."""
     story = given(start(allowed_steps=("payload_review",)), prepared(), approve())
     story.when(executed()).then(e.CallSucceeded, like(e.RunCompleted, result=RESPONSE))

@@ -1,4 +1,4 @@
-"""A20: a call that the provider has taken under an id is asked about, and never bought a second time without a person's word."""
+"""A call that the provider has taken under an id is asked about, and never bought a second time without a person's word."""
 
 from __future__ import annotations
 

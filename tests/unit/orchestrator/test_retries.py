@@ -1,4 +1,4 @@
-"""A9, A20: errors that time may mend back off and try again; those that it will not, and calls that may have happened, do not."""
+"""Errors that time may mend back off and try again; those that it will not, and calls that may have happened, do not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _wait(outcome: Outcome) -> float:
 
 @pytest.mark.parametrize("story", [given(start()), calling()], ids=["preparation", "call"])
 def test_a_retryable_failure_is_tried_again_after_a_while(story: Story) -> None:
-    """A9: the same piece of work, the next attempt, and nobody is asked."""
+    """The same piece of work, the next attempt, and nobody is asked."""
     outcome = story.when(failed("rate_limited", retryable=True))
     outcome.then(like(type(outcome.events[0].data)), like(e.RetryScheduled, attempt=2, work_id=story.work.work_id))
     outcome.leaves(state=story.now.view.state, checkpoint=None, pending_actions=())
@@ -51,14 +51,14 @@ def test_a_retryable_failure_is_tried_again_after_a_while(story: Story) -> None:
 
 
 def test_the_next_attempt_sends_the_same_bytes() -> None:
-    """A9, A19: a retry changes nothing."""
+    """A retry changes nothing."""
     (order,) = calling().given(failed(retryable=True), back_off_ends()).orders()
     assert isinstance(order, ExecuteOrder)
     assert order.payload == PAYLOAD
 
 
 def test_waits_double_up_to_a_bound() -> None:
-    """A9: and are spread by the run's id, so that runs that failed together do not return together."""
+    """And are spread by the run's id, so that runs that failed together do not return together."""
     story, waits = calling(max_attempts=12), []
     for _ in range(11):
         outcome = story.when(failed(retryable=True))
@@ -72,26 +72,26 @@ def test_waits_double_up_to_a_bound() -> None:
 
 @pytest.mark.parametrize(("asked", "least"), [(None, 1), (0.0, 1), (0.001, 1), (30.0, 30), (7200.0, 7200)])
 def test_a_providers_retry_after_is_honoured(asked: float | None, least: float) -> None:
-    """A9: never sooner than the provider asks, nor sooner than the back-off."""
+    """Never sooner than the provider asks, nor sooner than the back-off."""
     wait = _wait(calling().when(failed("rate_limited", retryable=True, retry_after=asked)))
     assert least <= wait <= max(least, 1.25)
 
 
 def test_a_senseless_retry_after_is_bounded() -> None:
-    """A9: whatever a server writes into a header, the run can still be told when to go on."""
+    """Whatever a server writes into a header, the run can still be told when to go on."""
     for asked in (1e9, 1e18, 1e300):
         wait = _wait(calling().when(failed(retryable=True, retry_after=asked)))
         assert wait == 86_400
 
 
 def test_a_retry_before_its_time_is_refused() -> None:
-    """A9: the clock of another orchestrator may be ahead."""
+    """The clock of another orchestrator may be ahead."""
     story = calling().given(failed(retryable=True))
     story.when(back_off_ends().but(at=story.at)).refused_with("not_allowed", state="api_call")
 
 
 def test_attempts_are_counted_and_exhausted() -> None:
-    """A9: `max_attempts` tries in all; then the error is final, and says how often it was tried."""
+    """`max_attempts` tries in all; then the error is final, and says how often it was tried."""
     story = calling(max_attempts=3, on_error="fail")
     for attempt in (1, 2):
         story = story.given(failed(retryable=True))
@@ -103,26 +103,26 @@ def test_attempts_are_counted_and_exhausted() -> None:
 
 @pytest.mark.parametrize(("policy", "then"), [("require_human", e.CheckpointOpened), ("auto", e.RunFailed)])
 def test_exhausted_retries_go_where_on_error_says(policy: str, then: type[e.Event]) -> None:
-    """A9: by default to a person, under `auto` nowhere."""
+    """By default to a person, under `auto` nowhere."""
     story = given(start(policy=policy, max_attempts=1))
     outcome = story.when(failed(retryable=True))
     outcome.then(e.PreparationFailed, then)
 
 
 def test_one_attempt_means_no_retry() -> None:
-    """A9: the smallest bound is honoured."""
+    """The smallest bound is honoured."""
     calling(max_attempts=1).when(failed(retryable=True)).then(
         e.CallFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW)
     )
 
 
 def test_an_error_that_no_retry_mends_is_not_retried() -> None:
-    """A9: a bad request stays one."""
+    """A bad request stays one."""
     calling(max_attempts=9).when(failed("bad_request")).then(e.CallFailed, e.CheckpointOpened)
 
 
 def test_a_success_after_a_failure_is_like_any_other() -> None:
-    """A9: nothing of the failure remains on the status."""
+    """Nothing of the failure remains on the status."""
     story = calling(allowed_steps=("payload_review",)).given(failed(retryable=True), back_off_ends())
     outcome = story.when(executed())
     outcome.then(like(e.CallSucceeded, attempt=2), e.RunCompleted).leaves(error=None)
@@ -132,7 +132,7 @@ def test_a_success_after_a_failure_is_like_any_other() -> None:
 
 
 def test_an_uncertain_call_goes_to_a_person_by_default() -> None:
-    """A20: never a blind retry, although the failure is retryable and attempts are left; under `auto` too."""
+    """Never a blind retry, although the failure is retryable and attempts are left; under `auto` too."""
     for policy, allowed in (("require_human", ("payload_review",)), ("auto", ())):
         story = given(start(policy=policy, allowed_steps=allowed), prepared())
         story = story.given(approve()) if story.now.view.checkpoint else story
@@ -142,14 +142,14 @@ def test_an_uncertain_call_goes_to_a_person_by_default() -> None:
 
 
 def test_an_uncertain_call_fails_where_that_is_asked_for() -> None:
-    """A20: `on_uncertain: fail`, whatever `on_error` says."""
+    """`on_uncertain: fail`, whatever `on_error` says."""
     calling(on_uncertain="fail", on_error="review").when(UNSURE).then(
         e.CallFailed, like(e.RunFailed, error__code="timeout", error__attempts=1)
     )
 
 
 def test_an_uncertain_call_is_retried_where_that_is_asked_for() -> None:
-    """A20: `on_uncertain: retry` takes the risk, for as many attempts as there are; then `on_error` decides."""
+    """`on_uncertain: retry` takes the risk, for as many attempts as there are; then `on_error` decides."""
     story = calling(on_uncertain="retry", max_attempts=2)
     outcome = story.when(UNSURE)
     outcome.then(e.CallFailed, like(e.RetryScheduled, attempt=2))
@@ -161,30 +161,30 @@ def test_an_uncertain_call_is_retried_where_that_is_asked_for() -> None:
 
 @pytest.mark.parametrize("on_uncertain", ["review", "retry", "fail"])
 def test_a_call_that_is_safe_to_repeat_is_repeated(on_uncertain: str) -> None:
-    """A20: where the provider says so, it does not matter whether it happened."""
+    """Where the provider says so, it does not matter whether it happened."""
     outcome = _safe(on_uncertain=on_uncertain).when(UNSURE)
     outcome.then(e.CallFailed, like(e.RetryScheduled, attempt=2))
 
 
 def test_a_safe_call_that_keeps_failing_is_an_ordinary_error() -> None:
-    """A20: `on_error` decides, and the reason is not uncertainty."""
+    """`on_error` decides, and the reason is not uncertainty."""
     outcome = _safe(max_attempts=1).when(UNSURE)
     outcome.then(e.CallFailed, like(e.CheckpointOpened, reasons__code=("call_failed",)))
 
 
 def test_a_preparation_is_always_safe_to_repeat() -> None:
-    """A20: it calls nothing that costs, so an uncertain one is tried again."""
+    """It calls nothing that costs, so an uncertain one is tried again."""
     given(start(on_uncertain="fail")).when(UNSURE).then(e.PreparationFailed, e.RetryScheduled)
 
 
 def test_a_call_that_waits_for_its_next_attempt_takes_no_answer() -> None:
-    """A9: the attempt that failed is over, the next one is not ordered yet."""
+    """The attempt that failed is over, the next one is not ordered yet."""
     story = calling().given(failed(retryable=True))
     for attempt in (1, 2):
         story.when(executed().but(attempt=attempt)).refused_with("not_allowed", state="api_call")
 
 
 def test_a_retry_of_what_a_person_approved_needs_no_second_approval() -> None:
-    """A9: approvals are for bytes, and these are the same."""
+    """Approvals are for bytes, and these are the same."""
     story = at_payload_review().given(approve(), failed(retryable=True))
     story.when(back_off_ends()).then(e.CallOrdered)

@@ -1,4 +1,4 @@
-"""C5: a route that chose what is not up to the call turns to the next candidate; what a person approved is not carried elsewhere."""
+"""A route that chose what is not up to the call turns to the next candidate; what a person approved is not carried elsewhere."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_everything_is_reviewed_anew() -> None:
 
 
 def test_a_payload_that_a_person_approved_is_not_replaced_behind_their_back() -> None:
-    """A19: though every signal lets the other candidate's payload pass, it goes back to review."""
+    """Though every signal lets the other candidate's payload pass, it goes back to review."""
     config = {"policy": Policy.AUTO_WITH_THRESHOLDS, "allowed_steps": ("payload_review",)}
     at_review = given(start(REQUEST, **config), routed(FIRST, NEXT, signals={"confidence": 0.1, "payload_changes": 0}))
     story = at_review.given(approve(), failed(retryable=True))
@@ -124,7 +124,7 @@ def test_a_payload_that_a_person_approved_is_not_replaced_behind_their_back() ->
 
 
 def test_what_was_approved_for_one_is_not_sent_to_another_though_the_bytes_are_the_same() -> None:
-    """A19: two providers of one model take the same payload; the reviewer sees who would get it now."""
+    """Two providers of one model take the same payload; the reviewer sees who would get it now."""
     config = {"policy": Policy.AUTO_WITH_THRESHOLDS, "allowed_steps": ("payload_review",)}
     at_review = given(start(REQUEST, **config), routed(FIRST, NEXT, signals={"confidence": 0.1, "payload_changes": 0}))
     outcome = at_review.given(approve(), failed(retryable=True)).when(routed(NEXT))
@@ -141,7 +141,7 @@ def test_trouble_of_our_own_is_no_reason_to_leave_a_provider(code: str) -> None:
 
 
 def test_a_call_that_a_provider_has_taken_is_not_made_elsewhere() -> None:
-    """A20: it is asked about, whatever keeps us from that for a while."""
+    """It is asked about, whatever keeps us from that for a while."""
     story = calling().given(
         note_call("prediction-7"), failed("timeout", retryable=True, uncertain=True), back_off_ends()
     )

@@ -18,7 +18,7 @@ EXECUTION = Execution(response={})
 
 
 def test_a_start_is_recorded_with_the_first_preparation() -> None:
-    """A1: one event holds the request and orders the work, so that a run never begins without it."""
+    """One event holds the request and orders the work, so that a run never begins without it."""
     lease_until = MORNING + timedelta(seconds=30)
     outcome = Story().when(start({"prompt": "hello"}, lease_seconds=30))
     outcome.then(like(e.RunStarted, request__prompt="hello", work_id=f"{RUN_ID}.1", lease_until=lease_until))
@@ -49,7 +49,7 @@ def test_a_start_orders_the_preparation_of_what_was_asked_for() -> None:
 
 
 def test_capabilities_are_asked_for_only_where_a_person_may_see_them() -> None:
-    """A3: a run without an information review does not make the worker describe the provider."""
+    """A run without an information review does not make the worker describe the provider."""
     (shown,) = given(start()).orders()
     (not_shown,) = given(start(allowed_steps=("payload_review",))).orders()
     assert isinstance(shown, PrepareOrder)
@@ -63,14 +63,14 @@ def test_a_run_is_started_only_once() -> None:
 
 
 def test_a_start_that_comes_again_changes_nothing() -> None:
-    """A18: the same command, delivered twice, has taken effect."""
+    """The same command, delivered twice, has taken effect."""
     same = start().but(command_id=UUID(int=1), request_sha256="a" * 64)
     at_payload = given(same)
     at_payload.when(same).then()
 
 
 def test_a_start_under_a_used_key_with_another_body_is_refused() -> None:
-    """A18: an Idempotency-Key stands for one body."""
+    """An Idempotency-Key stands for one body."""
     first = start().but(command_id=UUID(int=1), request_sha256="a" * 64)
     given(first).when(first.but(request_sha256="b" * 64)).refused_with("idempotency_key_reused")
 

@@ -1,4 +1,4 @@
-"""C3: cancelling a run ends the call that it is making, and the ledger says what was spent."""
+"""Cancelling a run ends the call that it is making, and the ledger says what was spent."""
 
 from __future__ import annotations
 

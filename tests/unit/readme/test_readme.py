@@ -1,4 +1,4 @@
-"""Promise 10: what the README says is true."""
+"""What the README says is true."""
 
 from __future__ import annotations
 

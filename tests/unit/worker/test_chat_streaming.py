@@ -1,4 +1,4 @@
-"""C3: chunks of a chat become the very object that an unstreamed answer is, and are told while they come."""
+"""Chunks of a chat become the very object that an unstreamed answer is, and are told while they come."""
 
 from __future__ import annotations
 

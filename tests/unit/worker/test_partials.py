@@ -1,4 +1,4 @@
-"""C3: what a call says while it runs goes to watchers piece by piece, in order, without secrets, and holds nothing up."""
+"""What a call says while it runs goes to watchers piece by piece, in order, without secrets, and holds nothing up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""C5: the routes of the settings: which rule applies, what an option adds, which are refused, how they are shown."""
+"""The routes of the settings: which rule applies, what an option adds, which are refused, how they are shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""C5: among a route's candidates one is chosen by order, cost and health, and the history says why."""
+"""Among a route's candidates one is chosen by order, cost and health, and the history says why."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def test_rather_than_nobody_who_is_down_is_chosen(prepare_order: MakePrepa
 
 
 async def test_a_reviewer_sees_whether_the_provider_is_up(prepare_order: MakePrepare) -> None:
-    """C4: its circuit stands among its capabilities."""
+    """Its circuit stands among its capabilities."""
     circuits = Circuits(Terms(failures=1))
     down(circuits, "cheap")
     prepare = preparing(circuits).prepare

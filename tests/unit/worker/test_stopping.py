@@ -1,4 +1,4 @@
-"""C3: a call whose run is cancelled ends, here or at the vendor, and what was spent is said."""
+"""A call whose run is cancelled ends, here or at the vendor, and what was spent is said."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ async def test_a_call_that_can_be_asked_about_is_noted_before_it_goes_on(execute
 async def test_a_doubted_call_that_nobody_began_is_begun(
     gated: tuple[Bench, Gated], execute_order: MakeExecute
 ) -> None:
-    """A20: it cannot have happened. That it is in hands now is said before its offset counts: a death after that is noticed soon."""
+    """It cannot have happened. That it is in hands now is said before its offset counts: a death after that is noticed soon."""
     bench, provider = gated
     await bench.take(execute_order(doubted=True, lease_seconds=3600))
     assert bench.taken == [{0: 1}]
@@ -145,7 +145,7 @@ async def test_a_doubted_call_that_nobody_began_is_begun(
 async def test_a_doubted_call_that_a_worker_began_is_said_to_be_lost(
     gated: tuple[Bench, Gated], execute_order: MakeExecute
 ) -> None:
-    """A20: it may have happened; it is not made again."""
+    """It may have happened; it is not made again."""
     bench, provider = gated
     order = execute_order(doubted=True)
     await bench.claims.claim([order], "another")
@@ -170,7 +170,7 @@ async def test_a_doubted_call_that_runs_here_goes_on(gated: tuple[Bench, Gated],
 
 
 async def test_an_attempt_that_is_told_of_a_call_makes_no_other(execute_order: MakeExecute) -> None:
-    """A20: it asks about the one there is."""
+    """It asks about the one there is."""
     post = MemoryPost()
     provider = Resumable(post)
     bench = Bench(provider, post=post)

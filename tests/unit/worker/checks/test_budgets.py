@@ -30,13 +30,13 @@ def _limits(budgets: Budgets, user: str | None = "ann", run: str | None = None) 
 
 
 def test_without_a_setting_nothing_is_limited() -> None:
-    """A23: a run without any budget counts against nothing."""
+    """A run without any budget counts against nothing."""
     budgets = read_budgets(Settings(_env_file=None))
     assert (budgets.limit_somebody, _limits(budgets)) == (False, [])
 
 
 def test_a_tenant_a_user_and_a_run_each_have_their_own() -> None:
-    """A23: in the order in which they are locked."""
+    """In the order in which they are locked."""
     budgets = _budgets(tenant={"default": "100.00"}, user={"default": "10.00"}, run="1.00")
     assert _limits(budgets) == [
         ("tenant", "acme", "2026-03", "100.00"),
@@ -46,13 +46,13 @@ def test_a_tenant_a_user_and_a_run_each_have_their_own() -> None:
 
 
 def test_who_is_named_has_that_and_not_the_default() -> None:
-    """A23: who is not named, where there is no default, is not limited."""
+    """Who is not named, where there is no default, is not limited."""
     budgets = _budgets(tenant={"default": "100", "acme": "5000"}, user={"bob": "1"})
     assert _limits(budgets) == [("tenant", "acme", "2026-03", "5000")]
 
 
 def test_runs_without_a_user_share_one_budget() -> None:
-    """A23: leaving the user out is no way around it."""
+    """Leaving the user out is no way around it."""
     assert _limits(_budgets(user={"default": "10"}), user=None) == [("user", "", "2026-03", "10")]
 
 
@@ -60,13 +60,13 @@ def test_runs_without_a_user_share_one_budget() -> None:
     ("operator", "own", "counts"), [("1", None, "1"), (None, "2", "2"), ("1", "2", "1"), ("2", "1", "1")]
 )
 def test_of_two_budgets_of_a_run_the_smaller_counts(operator: str | None, own: str | None, counts: str) -> None:
-    """A23: a run cannot allow itself more than the operator does."""
+    """A run cannot allow itself more than the operator does."""
     assert _limits(_budgets(run=operator), run=own) == [("run", str(RUN), "", counts)]
 
 
 @pytest.mark.parametrize(("period", "named"), [("day", "2026-03-02"), ("month", "2026-03"), ("year", "2026")])
 def test_a_budget_is_whole_again_with_the_next_period(period: str, named: str) -> None:
-    """A23: by the calendar of UTC."""
+    """By the calendar of UTC."""
     assert _limits(_budgets(period=period, tenant={"default": "1"})) == [("tenant", "acme", named, "1")]
 
 
@@ -81,7 +81,7 @@ def test_a_budget_is_whole_again_with_the_next_period(period: str, named: str) -
     ],
 )
 def test_what_makes_no_sense_stops_the_start_with_its_place(written: str, said: str) -> None:
-    """A23: one line that names the setting and the path."""
+    """One line that names the setting and the path."""
     with pytest.raises(SettingsError) as refused:
         read_budgets(Settings(_env_file=None, budgets=written))
     assert str(refused.value).startswith(said)
@@ -92,7 +92,7 @@ def test_what_makes_no_sense_stops_the_start_with_its_place(written: str, said: 
 def test_an_amount_fits_exactly_into_what_is_neither_spent_nor_held(
     most: Decimal, spent: Decimal, held: Decimal, amount: Decimal
 ) -> None:
-    """A23: to the last cent, and what is left is never said to be less than nothing."""
+    """To the last cent, and what is left is never said to be less than nothing."""
     account = Account("acme", RUN, "ann", (Limit(Scope.TENANT, "acme", "2026-03", most),))
     short = short_of(account, {Scope.TENANT: Standing(spent, held)}, amount)
     assert (short is None) == (spent + held + amount <= most)
@@ -118,7 +118,7 @@ def test_an_amount_fits_exactly_into_what_is_neither_spent_nor_held(
     ],
 )
 def test_a_shortfall_says_whose_budget_it_is_and_what_is_left(limit: Limit, said: str) -> None:
-    """A23: in words for the person who is asked."""
+    """In words for the person who is asked."""
     account = Account("acme", RUN, "ann", (limit,))
     short = short_of(account, {limit.scope: Standing(Decimal("4.99"), Decimal(0))}, Decimal("0.20"))
     assert short is not None

@@ -54,7 +54,7 @@ UNREAD = ProviderError(Failure(code="response_too_large", message="it happened")
 async def test_a_call_is_counted_as_estimated_until_its_cost_is_known(
     subject: MakeSubject, execute_order: MakeExecute, outcome: Decimal | Exception | None, left: str
 ) -> None:
-    """A23: corrected by what it did cost; a refusal cost nothing; what may have been paid stays counted."""
+    """Corrected by what it did cost; a refusal cost nothing; what may have been paid stays counted."""
     till, order = Till(tenant={"default": 10}), execute_order()
     await till.check.look(subject(run_id=order.run_id, estimate=Decimal(1)))
     if isinstance(outcome, Exception):
@@ -66,7 +66,7 @@ async def test_a_call_is_counted_as_estimated_until_its_cost_is_known(
 
 
 async def test_what_is_asked_about_is_counted_once(subject: MakeSubject, execute_order: MakeExecute) -> None:
-    """A20, A23: the attempt that resumes a call buys nothing, and corrects what the first was charged."""
+    """The attempt that resumes a call buys nothing, and corrects what the first was charged."""
     till, order = Till(tenant={"default": 10}), execute_order()
     with pytest.raises(ProviderError):
         await till.call(order, UNCERTAIN)
@@ -77,7 +77,7 @@ async def test_what_is_asked_about_is_counted_once(subject: MakeSubject, execute
 async def test_a_call_that_ends_in_the_next_period_is_corrected_in_its_own(
     subject: MakeSubject, execute_order: MakeExecute
 ) -> None:
-    """A23: begun on 31 March, paid on 1 April: March has what it cost, and April nothing, least of all more than it was given."""
+    """Begun on 31 March, paid on 1 April: March has what it cost, and April nothing, least of all more than it was given."""
     till, order = Till(tenant={"default": 10}), execute_order()
 
     async def make() -> Execution:
@@ -91,7 +91,7 @@ async def test_a_call_that_ends_in_the_next_period_is_corrected_in_its_own(
 
 
 async def test_a_charge_whose_answer_was_lost_is_taken_back(subject: MakeSubject, execute_order: MakeExecute) -> None:
-    """A23: nothing was called, so nothing is counted, though the database had taken the charge when the connection broke."""
+    """Nothing was called, so nothing is counted, though the database had taken the charge when the connection broke."""
 
     class Breaking(MemorySpending):
         async def charge(self, *args: Any, **how: Any) -> Shortfall | None:
@@ -111,7 +111,7 @@ async def test_a_charge_whose_answer_was_lost_is_taken_back(subject: MakeSubject
 async def test_a_call_that_is_ended_by_its_id_is_counted_with_what_it_cost(
     subject: MakeSubject, execute_order: MakeExecute, attempt: int, cost: str | None, left: str
 ) -> None:
-    """C3, A23: its worker is gone, or only asked about it; whoever ends it at the vendor learns the cost, if anybody does."""
+    """Its worker is gone, or only asked about it; whoever ends it at the vendor learns the cost, if anybody does."""
     till, order = Till(tenant={"default": 10}), execute_order()
     with pytest.raises(ProviderError):
         await till.call(order, UNCERTAIN)
@@ -127,7 +127,7 @@ async def test_a_call_that_is_ended_by_its_id_is_counted_with_what_it_cost(
 async def test_a_call_that_is_not_made_takes_nothing_back_of_an_earlier_one(
     subject: MakeSubject, execute_order: MakeExecute, resume: str | None, cost: str | None, left: str
 ) -> None:
-    """C3, A23: its stop came before its order. What an earlier attempt may have spent stays counted, or as the vendor says."""
+    """Its stop came before its order. What an earlier attempt may have spent stays counted, or as the vendor says."""
     till, order = Till(tenant={"default": 10}), execute_order()
     with pytest.raises(ProviderError):
         await till.call(order, UNCERTAIN)
@@ -141,7 +141,7 @@ async def test_a_call_that_is_not_made_takes_nothing_back_of_an_earlier_one(
 
 
 async def test_a_call_is_held_to_the_budget_as_it_is_then(execute_order: MakeExecute) -> None:
-    """A23: a gate before the call: what fitted at the review may be gone; nothing is called, and nothing is uncertain."""
+    """A gate before the call: what fitted at the review may be gone; nothing is called, and nothing is uncertain."""
     till, order, other = Till(tenant={"default": 1}), execute_order(), execute_order()
     await till.call(other, Decimal(1))
     with pytest.raises(ProviderError) as refused:
@@ -155,7 +155,7 @@ async def test_a_call_is_held_to_the_budget_as_it_is_then(execute_order: MakeExe
 
 
 async def test_a_call_is_held_to_the_cost_of_its_own_bytes(execute_order: MakeExecute) -> None:
-    """A23, A4: a person may have edited a payload into a dearer one; an estimate that is not known is not made up."""
+    """A person may have edited a payload into a dearer one; an estimate that is not known is not made up."""
     till = Till(tenant={"default": 1})
     for estimate, code in ((Decimal(2), "budget_exceeded"), (None, "cost_unknown"), (KeyError("x"), "provider_bug")):
         with pytest.raises(ProviderError) as refused:
@@ -168,7 +168,7 @@ async def test_a_call_is_held_to_the_cost_of_its_own_bytes(execute_order: MakeEx
 async def test_what_a_person_approved_over_budget_is_called_and_counted(
     subject: MakeSubject, execute_order: MakeExecute, estimate: Decimal | None
 ) -> None:
-    """A23: the person's yes is for this call, and the others find less."""
+    """The person's yes is for this call, and the others find less."""
     till = Till(tenant={"default": 4})
     await till.call(execute_order(over_budget_approved=True), Decimal("3.50"), estimate)
     assert await till.left(subject) == Decimal("0.50")
@@ -177,7 +177,7 @@ async def test_what_a_person_approved_over_budget_is_called_and_counted(
 async def test_a_database_that_is_away_before_the_call_prevents_it(
     subject: MakeSubject, execute_order: MakeExecute
 ) -> None:
-    """A23: nothing is called without having been counted, and the run may try again."""
+    """Nothing is called without having been counted, and the run may try again."""
     till = Till(tenant={"default": 1})
     till.spending.away = True
     with pytest.raises(StorageUnavailable):
@@ -190,7 +190,7 @@ async def test_a_database_that_is_away_before_the_call_prevents_it(
 async def test_a_database_that_is_away_after_the_call_loses_no_answer(
     subject: MakeSubject, execute_order: MakeExecute
 ) -> None:
-    """A20, A23: the answer was paid for; the estimate stays counted, and the log says so."""
+    """The answer was paid for; the estimate stays counted, and the log says so."""
     till = Till(tenant={"default": 10})
 
     async def make() -> Execution:

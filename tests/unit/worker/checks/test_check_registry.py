@@ -20,13 +20,13 @@ def _settings(checks: Any = None, **given: Any) -> Settings:
 
 
 def test_by_default_there_are_budgets_and_no_other_checks() -> None:
-    """A15: nothing is loaded that nobody asked for."""
+    """Nothing is loaded that nobody asked for."""
     assert load_checks(_settings()).names == ["cost"]
 
 
 @pytest.mark.parametrize("checks", [["moderation"], {"moderation": {}}, {"cost": {}, "moderation": {"when": "asked"}}])
 def test_the_operator_names_checks_in_a_list_or_with_options(checks: Any) -> None:
-    """A15: a shipped check is found like any other."""
+    """A shipped check is found like any other."""
     assert load_checks(_settings(checks)).names == ["cost", "moderation"]
 
 
@@ -43,7 +43,7 @@ def test_the_operator_names_checks_in_a_list_or_with_options(checks: Any) -> Non
     ],
 )
 def test_what_makes_no_sense_stops_the_start_with_its_place(checks: Any, said: str) -> None:
-    """A15: one line that names the setting and the path."""
+    """One line that names the setting and the path."""
     with pytest.raises(SettingsError) as refused:
         load_checks(_settings(checks))
     assert str(refused.value).startswith(said)
@@ -51,14 +51,14 @@ def test_what_makes_no_sense_stops_the_start_with_its_place(checks: Any, said: s
 
 
 def test_moderation_without_a_key_stops_the_start() -> None:
-    """A15: it could look at nothing."""
+    """It could look at nothing."""
     with pytest.raises(SettingsError, match="/moderation: needs OPENAI_API_KEY"):
         load_checks(_settings(["moderation"], openai_api_key=None))
 
 
 @pytest.mark.parametrize("value", ["provider_worker.nowhere:Check", "json:dumps", "provider_worker.checks.base:Check"])
 def test_a_broken_check_stops_the_start_where_it_is_wanted(value: str) -> None:
-    """A15: what should be checked must not go unchecked; one that nobody wants is not even loaded."""
+    """What should be checked must not go unchecked; one that nobody wants is not even loaded."""
     found = [EntryPoint("broken", value, GROUP)]
     with pytest.raises(SettingsError, match="SAYSO_CHECKS: /broken: the check cannot be made"):
         load_checks(_settings(["broken"]), found)
@@ -66,5 +66,5 @@ def test_a_broken_check_stops_the_start_where_it_is_wanted(value: str) -> None:
 
 
 def test_the_key_of_a_check_is_a_secret() -> None:
-    """F4: it never appears in an event, a log or an error."""
+    """It never appears in an event, a log or an error."""
     assert load_checks(_settings(["moderation"])).secrets == ("sk-test-very-secret-key",)

@@ -20,7 +20,7 @@ from unit.worker.checks.till import MakeExecute, MakeSubject, Till
 
 
 async def test_without_a_budget_nothing_is_asked(subject: MakeSubject, execute_order: MakeExecute) -> None:
-    """A23: a run that no budget applies to costs no statement more, nor does one of a tenant that is not limited."""
+    """A run that no budget applies to costs no statement more, nor does one of a tenant that is not limited."""
     for till in (Till(), Till(tenant={"other": 1})):
         assert await till.check.look(subject(estimate=None)) is None
         await till.call(execute_order(), Decimal(5), None)
@@ -28,7 +28,7 @@ async def test_without_a_budget_nothing_is_asked(subject: MakeSubject, execute_o
 
 
 async def test_what_fits_is_held_and_what_does_not_asks_for_a_person(subject: MakeSubject) -> None:
-    """A23: two runs that wait for their reviews cannot both have the last dollar; the message says whose it is."""
+    """Two runs that wait for their reviews cannot both have the last dollar; the message says whose it is."""
     till = Till(tenant={"default": 1}, user={"default": 5})
     assert await till.check.look(subject(estimate=Decimal("0.60"))) is None
     finding = await till.check.look(subject(run_id=UUID(int=8), estimate=Decimal("0.60")))
@@ -46,7 +46,7 @@ async def test_what_fits_is_held_and_what_does_not_asks_for_a_person(subject: Ma
 
 
 async def test_a_run_that_is_prepared_again_holds_once(subject: MakeSubject) -> None:
-    """A23: what it held before is let go of."""
+    """What it held before is let go of."""
     till = Till(tenant={"default": 1})
     for _ in range(3):
         assert await till.check.look(subject(estimate=Decimal("0.60"))) is None
@@ -54,14 +54,14 @@ async def test_a_run_that_is_prepared_again_holds_once(subject: MakeSubject) -> 
 
 
 async def test_an_unknown_cost_asks_for_a_person(subject: MakeSubject) -> None:
-    """A23: what is not known does not fit."""
+    """What is not known does not fit."""
     finding = await Till(run=1).check.look(subject(estimate=None))
     assert finding is not None
     assert (finding.code, finding.force) == ("cost_unknown", True)
 
 
 async def test_a_run_s_own_budget_needs_no_setting(subject: MakeSubject, execute_order: MakeExecute) -> None:
-    """A23: a run says what it may cost, and its second call is held to what the first has left."""
+    """A run says what it may cost, and its second call is held to what the first has left."""
     till = Till()
     finding = await till.check.look(subject(budget=Decimal("0.05")))
     assert finding is not None
@@ -74,7 +74,7 @@ async def test_a_run_s_own_budget_needs_no_setting(subject: MakeSubject, execute
 
 
 async def test_budgets_are_checked_when_a_payload_is_prepared(prepare_order: Callable[..., PrepareOrder]) -> None:
-    """A23: without being named among the checks."""
+    """Without being named among the checks."""
     till, sandbox = Till(user={"default": "0.001"}), SandboxProvider()
     order, registry = prepare_order(user_id="ann"), Registry([sandbox])
     preparation = await Preparing(registry, MemoryShelves(), Sanitizer(), Checks(till.check)).prepare(order)

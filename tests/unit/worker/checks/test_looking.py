@@ -86,7 +86,7 @@ async def _executed(order: ExecuteOrder, *watches: Watch, seconds: float = 10) -
 async def test_what_a_check_finds_is_among_the_signals(
     prepare_order: Callable[..., PrepareOrder], execute_order: Callable[..., ExecuteOrder]
 ) -> None:
-    """A15: its flags are judged like a provider's, at both stages."""
+    """Its flags are judged like a provider's, at both stages."""
     watch = Watch(Told(FOUND))
     before, after = await _prepared(prepare_order(), watch), (await _executed(execute_order(), watch)).signals
     for signals in (before, after):
@@ -98,7 +98,7 @@ async def test_what_a_check_finds_is_among_the_signals(
 async def test_a_check_is_shown_what_a_person_would_be_shown(
     prepare_order: Callable[..., PrepareOrder], execute_order: Callable[..., ExecuteOrder]
 ) -> None:
-    """A15: whose run it is, the payload with its estimate, then the response with its cost."""
+    """Whose run it is, the payload with its estimate, then the response with its cost."""
     check = Told(None)
     await _prepared(prepare_order(user_id="ann", session_id="s1", prompt="Hi"), Watch(check))
     await _executed(execute_order(prompt="Hi"), Watch(check))
@@ -121,7 +121,7 @@ async def test_without_findings_signals_stay_as_they_are(prepare_order: Callable
 async def test_a_check_that_fails_asks_for_a_person(
     prepare_order: Callable[..., PrepareOrder], broken: Exception
 ) -> None:
-    """A15: what was not looked at is not known to be good; the log says why, and no secret is in either."""
+    """What was not looked at is not known to be good; the log says why, and no secret is in either."""
     with capture_logs() as logs:
         (finding,) = (await _prepared(prepare_order(), Watch(Told(broken)))).findings
     assert (finding.check, finding.code, finding.force) == ("told", "check_failed", True)
@@ -131,20 +131,20 @@ async def test_a_check_that_fails_asks_for_a_person(
 
 
 async def test_a_check_that_takes_too_long_asks_for_a_person(prepare_order: Callable[..., PrepareOrder]) -> None:
-    """A15: and the others' findings are not lost with it."""
+    """And the others' findings are not lost with it."""
     signals = await _prepared(prepare_order(), Watch(Endless(None)), Watch(Told(FOUND)), seconds=0.01)
     assert [finding.code for finding in signals.findings] == ["check_failed", "found"]
 
 
 async def test_a_check_that_fails_loses_no_paid_answer(execute_order: Callable[..., ExecuteOrder]) -> None:
-    """A15, A20: the response is recorded, with the finding that asks for a person."""
+    """The response is recorded, with the finding that asks for a person."""
     execution = await _executed(execute_order(), Watch(Told(ZeroDivisionError())))
     assert execution.response["text"]
     assert [finding.code for finding in execution.signals.forced] == ["check_failed"]
 
 
 async def test_a_check_cannot_change_what_it_looks_at(execute_order: Callable[..., ExecuteOrder]) -> None:
-    """A19: what was approved is what is recorded."""
+    """What was approved is what is recorded."""
     order = execute_order(prompt="Hi")
     execution = await _executed(order, Watch(Trampling(None)))
     assert order.payload["prompt"] == "Hi"
@@ -167,7 +167,7 @@ async def test_a_check_looks_where_the_operator_wants_it(
     asked: tuple[str, ...],
     looks: list[str],
 ) -> None:
-    """A15: at every run or at those that ask, at both stages or at one."""
+    """At every run or at those that ask, at both stages or at one."""
     check = Told(None)
     await _prepared(prepare_order(checks=asked), Watch(check, **watch))
     await _executed(execute_order(checks=asked), Watch(check, **watch))
@@ -177,7 +177,7 @@ async def test_a_check_looks_where_the_operator_wants_it(
 async def test_a_check_that_is_not_offered_is_named_with_the_choices(
     prepare_order: Callable[..., PrepareOrder],
 ) -> None:
-    """A15: a run does not go on without a check that it counts on."""
+    """A run does not go on without a check that it counts on."""
     with pytest.raises(ProviderError) as refused:
         await _prepared(prepare_order(checks=("told", "virus")), Watch(Told(None)))
     (issue,) = refused.value.failure.issues
@@ -190,7 +190,7 @@ async def test_a_check_that_is_not_offered_is_named_with_the_choices(
 
 
 async def test_whatever_a_check_says_can_be_recorded(prepare_order: Callable[..., PrepareOrder]) -> None:
-    """A15: under its own name, bounded, as sound JSON, and without a secret."""
+    """Under its own name, bounded, as sound JSON, and without a secret."""
     odd = Finding.model_construct(
         check="other",
         code="c" * 900,

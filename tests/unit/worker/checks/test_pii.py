@@ -42,7 +42,7 @@ def pii() -> PiiCheck:
 async def test_kinds_with_a_pattern_or_a_checksum_are_found(
     pii: PiiCheck, subject: MakeSubject, text: Any, kind: str
 ) -> None:
-    """A15: in texts, and in numbers that are long enough."""
+    """In texts, and in numbers that are long enough."""
     found = await pii.look(subject(payload={"prompt": text}))
     assert found is not None
     assert found.data == {"kinds": {kind: 1}, "places": ["/prompt"]}
@@ -53,12 +53,12 @@ async def test_kinds_with_a_pattern_or_a_checksum_are_found(
     "text", ["4111 1111 1111 1112", "DE89370400440532013001", "bob@localhost", "gpt-5.4-mini", 1767225600, 0.7, True]
 )
 async def test_what_only_looks_like_it_is_not(pii: PiiCheck, subject: MakeSubject, text: Any) -> None:
-    """A15: a wrong checksum, a host without a suffix, a model's name, a point in time."""
+    """A wrong checksum, a host without a suffix, a model's name, a point in time."""
     assert await pii.look(subject(payload={"prompt": text})) is None
 
 
 async def test_a_finding_says_where_and_never_what(pii: PiiCheck, subject: MakeSubject) -> None:
-    """A15: it travels in events, and is shown to people who may not see the data."""
+    """It travels in events, and is shown to people who may not see the data."""
     payload = {"messages": [{"content": "hi"}, {"content": f"{CARD} and {MAIL}"}], MAIL: {"card": CARD}}
     found = await pii.look(subject(payload=payload))
     assert found is not None
@@ -69,7 +69,7 @@ async def test_a_finding_says_where_and_never_what(pii: PiiCheck, subject: MakeS
 
 
 async def test_a_response_is_looked_at_in_place_of_its_payload(pii: PiiCheck, subject: MakeSubject) -> None:
-    """A15: what the payload held was decided on before."""
+    """What the payload held was decided on before."""
     assert await pii.look(subject(payload={"prompt": CARD}, response={"text": "fine"})) is None
     found = await pii.look(subject(response={"text": CARD}))
     assert found is not None
@@ -77,20 +77,20 @@ async def test_a_response_is_looked_at_in_place_of_its_payload(pii: PiiCheck, su
 
 
 async def test_more_text_than_is_looked_through_asks_for_a_person(pii: PiiCheck, subject: MakeSubject) -> None:
-    """A15: nobody has looked, and that is said."""
+    """Nobody has looked, and that is said."""
     found = await pii.look(subject(payload={"prompt": "x" * (MOST_CHARACTERS + 1)}))
     assert found is not None
     assert (found.code, found.force) == ("pii_not_looked_for", True)
 
 
 async def test_files_are_not_taken_for_text(pii: PiiCheck, subject: MakeSubject) -> None:
-    """A15: their names are digits, and their bytes are not text."""
+    """Their names are digits, and their bytes are not text."""
     payload = {"image": "data:image/png;base64," + "4111111111111111" * 20_000, "file": "artifact:sha256:" + "4" * 64}
     assert await pii.look(subject(payload=payload)) is None
 
 
 async def test_the_operator_chooses_kinds_certainty_and_force(subject: MakeSubject) -> None:
-    """A15: what is found without force is a flag for the run's policy."""
+    """What is found without force is a flag for the run's policy."""
     check = _check(entities=["PHONE_NUMBER", "EMAIL_ADDRESS"], threshold=0.9, force=False)
     found = await check.look(subject(payload={"prompt": f"{CARD}, {MAIL}, (212) 555-1234"}))
     assert found is not None
@@ -98,13 +98,13 @@ async def test_the_operator_chooses_kinds_certainty_and_force(subject: MakeSubje
 
 
 def test_an_unknown_kind_stops_the_start_with_its_place() -> None:
-    """A15: and names those that there are."""
+    """And names those that there are."""
     with pytest.raises(SettingsError, match=r"/pii/entities/1: no such kind; there are CREDIT_CARD, "):
         _check(entities=["CREDIT_CARD", "SHOE_SIZE"])
 
 
 async def test_detecting_reaches_nothing_on_the_network(monkeypatch: pytest.MonkeyPatch, subject: MakeSubject) -> None:
-    """A15: the original fetches the list of public suffixes for its first e-mail address."""
+    """The original fetches the list of public suffixes for its first e-mail address."""
 
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("somebody looked a host up")

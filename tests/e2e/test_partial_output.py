@@ -1,4 +1,4 @@
-"""C3: a call is heard while it runs, on WebSocket and SSE, and ends with its run."""
+"""A call is heard while it runs, on WebSocket and SSE, and ends with its run."""
 
 from __future__ import annotations
 

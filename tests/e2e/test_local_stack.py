@@ -1,4 +1,4 @@
-"""Promise 7: `make run`: ready with a sample run, mends itself, finds its data again, leaves nothing behind."""
+"""`make run`: ready with a sample run, mends itself, finds its data again, leaves nothing behind."""
 
 from __future__ import annotations
 

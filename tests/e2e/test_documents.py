@@ -1,4 +1,4 @@
-"""Promise 10: the AsyncAPI document describes what is really on Kafka."""
+"""The AsyncAPI document describes what is really on Kafka."""
 
 from __future__ import annotations
 

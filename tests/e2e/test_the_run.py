@@ -1,4 +1,4 @@
-"""Promise 1: the run, through its stages, reviews, policies, decisions and time limits, as users meet them."""
+"""The run, through its stages, reviews, policies, decisions and time limits, as users meet them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def test_a_run_stops_at_each_of_the_three_reviews_and_completes(ann: User)
 
 
 async def test_a_change_at_information_review_prepares_again(ann: User) -> None:
-    """A3: a person chooses another operation, and the payload is built anew for it."""
+    """A person chooses another operation, and the payload is built anew for it."""
     run_id = (await ann.start(hitl=ALL))["run_id"]
     information = await ann.until(run_id, "information_review")
     edited = await ann.decide(information, "edit", edits={"prompt": "a green boat", "operation": "text"})
@@ -45,7 +45,7 @@ async def test_a_change_at_information_review_prepares_again(ann: User) -> None:
 
 
 async def test_an_unknown_provider_at_information_review_names_the_field(ann: User) -> None:
-    """A3: what a person changes is validated again."""
+    """What a person changes is validated again."""
     run_id = (await ann.start(hitl=ALL))["run_id"]
     information = await ann.until(run_id, "information_review")
     refused = await ann.decide(information, "edit", edits={"provider": "nobody"})
@@ -54,7 +54,7 @@ async def test_an_unknown_provider_at_information_review_names_the_field(ann: Us
 
 
 async def test_an_edited_payload_is_validated_hashed_and_sent(ann: User) -> None:
-    """A4, A10: the edit is a merge patch, its diff is kept, and what is called is the edited payload."""
+    """The edit is a merge patch, its diff is kept, and what is called is the edited payload."""
     run_id = (await ann.start(hitl=TWO, parameters={"temperature": 0.2}))["run_id"]
     payload = await ann.until(run_id, "payload_review")
     broken = await ann.decide(payload, "edit", edits={"parameters": {"temperature": "hot"}})
@@ -73,7 +73,7 @@ async def test_an_edited_payload_is_validated_hashed_and_sent(ann: User) -> None
 
 
 async def test_an_edited_response_is_the_result(ann: User) -> None:
-    """A5: a person rewrites the answer."""
+    """A person rewrites the answer."""
     run_id = (await ann.start(hitl=RESPONSE))["run_id"]
     response = await ann.until(run_id, "response_review")
     done = await ann.decide(response, "edit", edits={"text": "rewritten"})
@@ -81,7 +81,7 @@ async def test_an_edited_response_is_the_result(ann: User) -> None:
 
 
 async def test_a_rejected_run_fails_with_the_reason_and_can_be_tried_again(ann: User) -> None:
-    """A7: reject carries who and why; retry after a failure begins anew."""
+    """Reject carries who and why; retry after a failure begins anew."""
     run_id = (await ann.start(hitl=PAYLOAD))["run_id"]
     payload = await ann.until(run_id, "payload_review")
     rejected = (await ann.decide(payload, "reject", reason="wrong customer")).json()
@@ -94,7 +94,7 @@ async def test_a_rejected_run_fails_with_the_reason_and_can_be_tried_again(ann: 
 
 
 async def test_auto_runs_through_without_anybody(ann: User) -> None:
-    """A6: nobody is asked, and the history says why."""
+    """Nobody is asked, and the history says why."""
     run_id = (await ann.start(hitl={"policy": "auto"}))["run_id"]
     done = await ann.until(run_id, "completed")
     assert done["result"]["text"]
@@ -102,7 +102,7 @@ async def test_auto_runs_through_without_anybody(ann: User) -> None:
 
 
 async def test_auto_fixes_what_can_be_fixed(ann: User) -> None:
-    """Promise 1: an out-of-range value that the provider can mend is mended, and the diff recorded."""
+    """An out-of-range value that the provider can mend is mended, and the diff recorded."""
     run_id = (await ann.start(parameters={"temperature": 9}))["run_id"]
     await ann.until(run_id, "completed")
     fixed = next(event for event in await ann.history(run_id) if event["kind"] == "payload-fixed.v1")
@@ -110,7 +110,7 @@ async def test_auto_fixes_what_can_be_fixed(ann: User) -> None:
 
 
 async def test_auto_fails_on_what_cannot_be_fixed_with_the_issues(ann: User) -> None:
-    """Promise 1: the error carries what is wrong."""
+    """The error carries what is wrong."""
     run_id = (await ann.start(operation="json", parameters={"schema": 5}))["run_id"]
     failed = await ann.until(run_id, "failed")
     assert failed["error"]["code"] == "validation_failed"
@@ -128,7 +128,7 @@ async def test_auto_fails_on_what_cannot_be_fixed_with_the_issues(ann: User) -> 
 async def test_a_response_outside_a_threshold_stops_for_a_person(
     ann: User, fault: str, thresholds: dict[str, object], code: str
 ) -> None:
-    """A6: the thresholds of `auto_with_thresholds`, each by the signal that crosses it."""
+    """The thresholds of `auto_with_thresholds`, each by the signal that crosses it."""
     hitl = {"policy": "auto_with_thresholds", "review_thresholds": thresholds}
     run_id = (await ann.start(hitl=hitl, parameters={"fault": fault}))["run_id"]
     response = await ann.until(run_id, "response_review")
@@ -136,7 +136,7 @@ async def test_a_response_outside_a_threshold_stops_for_a_person(
 
 
 async def test_too_many_changes_to_the_payload_stop_for_a_person(ann: User) -> None:
-    """A6: `payload_changes_max`."""
+    """`payload_changes_max`."""
     hitl = {"policy": "auto_with_thresholds", "review_thresholds": {"payload_changes_max": 0}}
     run_id = (await ann.start(hitl=hitl, parameters={"temperature": 9}))["run_id"]
     payload = await ann.until(run_id, "payload_review")
@@ -144,13 +144,13 @@ async def test_too_many_changes_to_the_payload_stop_for_a_person(ann: User) -> N
 
 
 async def test_a_run_within_its_thresholds_asks_nobody(ann: User) -> None:
-    """A6: nothing crossed, nobody asked."""
+    """Nothing crossed, nobody asked."""
     run_id = (await ann.start(hitl={"policy": "auto_with_thresholds"}))["run_id"]
     assert (await ann.until(run_id, "completed"))["last_approval"] is None
 
 
 async def test_pause_holds_a_run_and_resume_lets_it_go_on(ann: User) -> None:
-    """A7: while paused nobody can decide; afterwards the same checkpoint is open."""
+    """While paused nobody can decide; afterwards the same checkpoint is open."""
     run_id = (await ann.start(hitl=TWO))["run_id"]
     payload = await ann.until(run_id, "payload_review")
     paused = (await ann.post(run_id, "pause", reason="lunch")).json()
@@ -164,7 +164,7 @@ async def test_pause_holds_a_run_and_resume_lets_it_go_on(ann: User) -> None:
 
 
 async def test_a_cancelled_run_takes_no_decision(ann: User) -> None:
-    """A7: cancel ends a run for good."""
+    """Cancel ends a run for good."""
     run_id = (await ann.start(hitl=TWO))["run_id"]
     await ann.until(run_id, "payload_review")
     assert (await ann.post(run_id, "cancel", reason="no longer needed")).json()["state"] == "cancelled"
@@ -175,7 +175,7 @@ async def test_a_cancelled_run_takes_no_decision(ann: User) -> None:
 
 @pytest.mark.parametrize(("then", "state"), [("fail", "failed"), ("cancel", "cancelled"), ("approve", "completed")])
 async def test_a_time_limit_that_passes_is_answered_as_configured(ann: User, then: str, state: str) -> None:
-    """A8: fail, cancel and approve, by a deadline that really fires."""
+    """Fail, cancel and approve, by a deadline that really fires."""
     hitl = {**PAYLOAD, "timeout_seconds": 0.5, "on_timeout": then}
     run_id = (await ann.start(hitl=hitl))["run_id"]
     view = await ann.until(run_id, state)
@@ -186,7 +186,7 @@ async def test_a_time_limit_that_passes_is_answered_as_configured(ann: User, the
 
 
 async def test_a_time_limit_can_escalate(ann: User) -> None:
-    """A8: the request goes out once more before the run fails."""
+    """The request goes out once more before the run fails."""
     hitl = {**PAYLOAD, "timeout_seconds": 0.5, "on_timeout": "escalate"}
     run_id = (await ann.start(hitl=hitl))["run_id"]
     await ann.until(run_id, "failed")
@@ -195,7 +195,7 @@ async def test_a_time_limit_can_escalate(ann: User) -> None:
 
 
 async def test_a_retryable_error_is_tried_again(ann: User) -> None:
-    """A9: two answered refusals, then the answer; each attempt is in the history."""
+    """Two answered refusals, then the answer; each attempt is in the history."""
     run_id = (await ann.start(parameters={"fault": "429", "fault_attempts": 1}))["run_id"]
     await ann.until(run_id, "completed")
     kinds = await ann.kinds(run_id)
@@ -214,7 +214,7 @@ async def test_exhausted_retries_open_an_error_review_where_a_person_enters_the_
 
 
 async def test_every_event_of_a_run_is_readable_in_order(ann: User) -> None:
-    """A10: the history is gapless, and says who did what and why."""
+    """The history is gapless, and says who did what and why."""
     run_id = (await ann.start(hitl=TWO))["run_id"]
     await ann.decide(await ann.until(run_id, "payload_review"), "approve", comment="fine")
     await ann.decide(await ann.until(run_id, "response_review"), "approve")

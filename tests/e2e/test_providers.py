@@ -1,4 +1,4 @@
-"""Promise 5: the sandbox with its faults, and OpenAI through its SDK, as runs meet them."""
+"""The sandbox with its faults, and OpenAI through its SDK, as runs meet them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ RESPONSE = {"policy": "require_human", "allowed_steps": ["response_review"]}
 
 
 async def test_the_sandbox_answers_text_by_a_rule(ann: User) -> None:
-    """C6: the same prompt gets the same answer."""
+    """The same prompt gets the same answer."""
     runs = [(await ann.start(prompt="same"))["run_id"] for _ in range(2)]
     results = [(await ann.until(run_id, "completed"))["result"] for run_id in runs]
     assert results[0] == results[1]
 
 
 async def test_the_sandbox_answers_json_by_schema(ann: User) -> None:
-    """C6: the value is valid under the schema that was asked for."""
+    """The value is valid under the schema that was asked for."""
     schema = {"type": "object", "properties": {"age": {"type": "integer", "minimum": 18}}, "required": ["age"]}
     run_id = (await ann.start(operation="json", parameters={"schema": schema}))["run_id"]
     result = (await ann.until(run_id, "completed"))["result"]
@@ -26,7 +26,7 @@ async def test_the_sandbox_answers_json_by_schema(ann: User) -> None:
 
 
 async def test_the_sandbox_draws_a_real_png(ann: User) -> None:
-    """C6, A11: the image is an artifact, fetched over REST."""
+    """The image is an artifact, fetched over REST."""
     run_id = (await ann.start(operation="image"))["run_id"]
     ref = (await ann.until(run_id, "completed"))["result"]["images"][0]
     image = await ann.http.get(f"/hitl/artifacts/{ref.removeprefix('artifact:sha256:')}")
@@ -39,7 +39,7 @@ async def test_the_sandbox_draws_a_real_png(ann: User) -> None:
     [("auth", None), ("malformed", None), ("refused", None), ("429", None), ("500", None)],
 )
 async def test_a_final_fault_fails_an_auto_run_with_a_reason(ann: User, fault: str, code: str | None) -> None:
-    """C6: the scripted faults, each ending in an error that a person understands."""
+    """The scripted faults, each ending in an error that a person understands."""
     run_id = (await ann.start(hitl={"max_attempts": 1}, parameters={"fault": fault}))["run_id"]
     error = (await ann.until(run_id, "failed"))["error"]
     assert error["message"]
@@ -63,7 +63,7 @@ async def test_an_unanswered_call_that_costs_nothing_is_made_again(ann: User) ->
 
 
 async def test_openai_is_called_once_with_the_approved_payload(ann: User, fake_openai: FakeVendor) -> None:
-    """C2: through the vendor's own SDK, with exactly the bytes that were approved."""
+    """Through the vendor's own SDK, with exactly the bytes that were approved."""
     hitl = {"policy": "require_human", "allowed_steps": ["payload_review"]}
     run_id = (await ann.start(provider="openai", model="gpt-5-mini", prompt="Say hello", hitl=hitl))["run_id"]
     payload = await ann.until(run_id, "payload_review")

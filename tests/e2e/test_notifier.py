@@ -1,4 +1,4 @@
-"""Promise 6: what happens is pushed to those who watch, and nothing is missed."""
+"""What happens is pushed to those who watch, and nothing is missed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TWO = {"policy": "require_human", "allowed_steps": ["payload_review", "response_
 
 
 async def test_a_run_is_watched_and_decided_over_the_websocket_alone(ann: User) -> None:
-    """B5: requests come, decisions go, results come back, to the end."""
+    """Requests come, decisions go, results come back, to the end."""
     session = uuid4().hex
     async with ann.watch(session_id=session) as watching:
         await watching.until("SNAPSHOT")
@@ -42,7 +42,7 @@ async def test_the_loser_over_the_websocket_learns_the_decision(ann: User, bob: 
 
 
 async def test_a_client_that_returns_with_its_cursor_misses_nothing(ann: User) -> None:
-    """B6: what happened while it was away comes first, in order."""
+    """What happened while it was away comes first, in order."""
     session = uuid4().hex
     async with ann.watch(session_id=session) as watching:
         await watching.until("SNAPSHOT")
@@ -57,7 +57,7 @@ async def test_a_client_that_returns_with_its_cursor_misses_nothing(ann: User) -
 
 
 async def test_a_client_without_a_cursor_begins_with_what_waits(ann: User) -> None:
-    """B6: the snapshot holds the approvals and the runs that the filters name."""
+    """The snapshot holds the approvals and the runs that the filters name."""
     session = uuid4().hex
     run_id = (await ann.start(hitl=TWO, session_id=session))["run_id"]
     await ann.until(run_id, "payload_review")
@@ -69,7 +69,7 @@ async def test_a_client_without_a_cursor_begins_with_what_waits(ann: User) -> No
 
 
 async def test_watchers_of_other_sessions_see_nothing(ann: User) -> None:
-    """B5: routed by user, session and run."""
+    """Routed by user, session and run."""
     mine, other, user = uuid4().hex, uuid4().hex, uuid4().hex
     async with ann.watch(session_id=other) as stranger, ann.watch(user_id=user) as watching:
         await stranger.until("SNAPSHOT")

@@ -1,4 +1,4 @@
-"""Promise 2: one decision, one effect (A18); an approval is bound to the bytes seen (A19)."""
+"""One decision, one effect; an approval is bound to the bytes seen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EMBEDDED_ROUNDS = 40
 
 
 async def test_of_two_opposite_decisions_at_once_exactly_one_wins_200_times(ann: User, bob: User, stack: Stack) -> None:
-    """A18: the loser gets 409 with the winner's decision, and the run went the winner's way."""
+    """The loser gets 409 with the winner's decision, and the run went the winner's way."""
     limit = asyncio.Semaphore(8)
 
     async def race() -> str:
@@ -47,7 +47,7 @@ async def _settled(user: User, run_id: str, action: str) -> list[str]:
 
 
 async def test_a_double_click_takes_effect_once(ann: User) -> None:
-    """A18: the same person sends the same approval twice at once; the call is made once."""
+    """The same person sends the same approval twice at once; the call is made once."""
     run_id = (await ann.start(hitl=PAYLOAD))["run_id"]
     view = await ann.until(run_id, "payload_review")
     answers = await asyncio.gather(ann.decide(view, "approve"), ann.decide(view, "approve"))
@@ -57,7 +57,7 @@ async def test_a_double_click_takes_effect_once(ann: User) -> None:
 
 
 async def test_the_same_idempotency_key_always_gets_the_same_answer(ann: User) -> None:
-    """A18: also after the run has moved on; another body with the key is refused."""
+    """Also after the run has moved on; another body with the key is refused."""
     run_id = (await ann.start(hitl=TWO))["run_id"]
     view = await ann.until(run_id, "payload_review")
     key = {"Idempotency-Key": uuid4().hex}
@@ -71,7 +71,7 @@ async def test_the_same_idempotency_key_always_gets_the_same_answer(ann: User) -
 
 
 async def test_a_refusal_is_the_answer_of_its_key_for_ever(ann: User) -> None:
-    """A18: a refused request, sent again when it would be allowed, is refused again."""
+    """A refused request, sent again when it would be allowed, is refused again."""
     run_id = (await ann.start(hitl=TWO))["run_id"]
     key = {"Idempotency-Key": uuid4().hex}
     view = await ann.until(run_id, "payload_review")
@@ -85,7 +85,7 @@ async def test_a_refusal_is_the_answer_of_its_key_for_ever(ann: User) -> None:
 
 
 async def test_a_start_with_the_same_key_starts_one_run(ann: User) -> None:
-    """A18: a client that lost the answer sends the start again."""
+    """A client that lost the answer sends the start again."""
     key = {"Idempotency-Key": uuid4().hex}
     body = {"prompt": "once", "hitl_config": TWO}
     first, again = await asyncio.gather(
@@ -96,7 +96,7 @@ async def test_a_start_with_the_same_key_starts_one_run(ann: User) -> None:
 
 
 async def test_an_approval_of_other_bytes_is_refused(ann: User) -> None:
-    """A19: the digest that the reviewer saw is compared with what waits."""
+    """The digest that the reviewer saw is compared with what waits."""
     run_id = (await ann.start(hitl=TWO))["run_id"]
     view = await ann.until(run_id, "payload_review")
     assert view["checkpoint"]["subject_sha256"] == digest(view["checkpoint"]["subject"])
@@ -106,7 +106,7 @@ async def test_an_approval_of_other_bytes_is_refused(ann: User) -> None:
 
 
 async def test_what_is_called_is_what_was_approved(ann: User) -> None:
-    """A19: the order to call carries the digest of the approved subject."""
+    """The order to call carries the digest of the approved subject."""
     run_id = (await ann.start(hitl=TWO))["run_id"]
     view = await ann.until(run_id, "payload_review")
     await ann.decide(view, "approve")
@@ -116,7 +116,7 @@ async def test_what_is_called_is_what_was_approved(ann: User) -> None:
 
 
 async def test_a_checkpoint_that_is_not_the_open_one_is_refused(ann: User) -> None:
-    """A18: decisions name what they decide."""
+    """Decisions name what they decide."""
     run_id = (await ann.start(hitl=TWO))["run_id"]
     view = await ann.until(run_id, "payload_review")
     refused = await ann.decide(view, "approve", checkpoint_id=str(uuid4()))

@@ -1,4 +1,4 @@
-"""Promise 3: every route of the API for runs, approvals, history, artifacts and providers."""
+"""Every route of the API for runs, approvals, history, artifacts and providers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TWO = {"policy": "require_human", "allowed_steps": ["payload_review", "response_
 
 
 async def test_both_bodies_and_both_paths_start_a_run(ann: User) -> None:
-    """A1: the flat body, the wrapped one, and the wrapped one's inner object bare."""
+    """The flat body, the wrapped one, and the wrapped one's inner object bare."""
     inner = {
         "prompt": "draw a boat",
         "user_email": "u@example.org",
@@ -69,7 +69,7 @@ async def test_a_read_with_min_version_sees_what_the_write_answered(ann: User) -
 
 
 async def test_an_artifact_is_stored_once_by_its_content(ann: User) -> None:
-    """A11: the same bytes are the same artifact; they come back as they were."""
+    """The same bytes are the same artifact; they come back as they were."""
     body = b"%PDF-1.7 " + uuid4().bytes
     answers = [
         await ann.http.post(
@@ -95,7 +95,7 @@ async def test_the_providers_say_what_they_offer(ann: User) -> None:
 
 
 async def test_the_openapi_document_has_every_route_with_examples(ann: User) -> None:
-    """Promise 3: what is documented is what is there."""
+    """What is documented is what is there."""
     document = (await ann.http.get("/openapi.json")).json()
     decisions = [f"/hitl/runs/{{run_id}}/{action}" for action in ("approve", "edit", "reject")]
     controls = [f"/hitl/runs/{{run_id}}/{action}" for action in ("pause", "resume", "cancel", "retry")]

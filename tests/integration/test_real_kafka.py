@@ -1,4 +1,4 @@
-"""Promise 8: the ladder to a real Kafka, and what every suite relies on once it stands there."""
+"""The ladder to a real Kafka, and what every suite relies on once it stands there."""
 
 from __future__ import annotations
 
