@@ -1,4 +1,4 @@
-"""Promise 4, as users meet it: services, PostgreSQL and Kafka go away and return; nothing is lost, nobody restarts anything."""
+"""Services, PostgreSQL and Kafka go away and return; nothing is lost, nobody restarts anything."""
 
 from __future__ import annotations
 

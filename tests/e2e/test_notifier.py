@@ -30,7 +30,7 @@ async def test_a_run_is_watched_and_decided_over_the_websocket_alone(ann: User) 
 
 
 async def test_the_loser_over_the_websocket_learns_the_decision(ann: User, bob: User) -> None:
-    """A18 over this channel too: the core decides, not the edge."""
+    """One decision over this channel too: the core decides, not the edge."""
     session = uuid4().hex
     async with ann.watch(session_id=session) as watching:
         await watching.until("SNAPSHOT")

@@ -14,7 +14,7 @@ PAYLOAD = {"policy": "require_human", "allowed_steps": ["payload_review"]}
 
 
 async def test_a_run_stops_at_each_of_the_three_reviews_and_completes(ann: User) -> None:
-    """A2 to A5: information, payload and response are decided by a person, then the result is read."""
+    """Information, payload and response are decided by a person, then the result is read."""
     run_id = (await ann.start(hitl=ALL))["run_id"]
     information = await ann.until(run_id, "information_review")
     assert information["checkpoint_context"]["capabilities"]["provider"] == "sandbox"

@@ -1,4 +1,4 @@
-"""A15 and A23 through the public surface: checks and budgets stop runs that nobody would have looked at, and a person lets them go on."""
+"""Through the public surface: checks and budgets stop runs that nobody would have looked at, and a person lets them go on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""C5 through the public surface: a route chooses, falls back, and tells why in the history."""
+"""Through the public surface: a route chooses, falls back, and tells why in the history."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def test_a_person_sees_the_capabilities_of_the_provider() -> None:
 
 
 def test_what_can_be_chosen_is_the_schema_of_the_subject() -> None:
-    """B1 builds its form from it; without one from the worker, any intent will do."""
+    """A page builds its form from it; without one from the worker, any intent will do."""
     named, unnamed = at_information_review(), given(start(), prepared(intent_schema=None))
     assert named.now.view.checkpoint is not None
     assert unnamed.now.view.checkpoint is not None

@@ -85,7 +85,7 @@ def test_what_is_refused_for_what_it_says_is_not_taken_elsewhere(code: str) -> N
 
 @pytest.mark.parametrize("end", [failed("timeout", retryable=True, uncertain=True), lease_ends()])
 def test_what_may_have_happened_is_not_made_again_elsewhere(end: Ask) -> None:
-    """A20 holds on every route."""
+    """The call ledger holds on every route."""
     story = calling().given(lease_ends()) if end.kind.__name__ == "ExpireLease" else calling()
     story.when(end).then(e.CallFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW))
 

@@ -218,6 +218,6 @@ async def test_a_call_that_cancels_itself_counts_as_a_bug(scene: Scene, execute_
 
 
 async def test_the_sandbox_charges_for_what_it_had_said() -> None:
-    """C3, without a key: a stream that is cut short costs its beginning."""
+    """Without a key: a stream that is cut short costs its beginning."""
     spent = await SandboxProvider().stop(Unfinished("text", "sandbox-1", {"prompt": "Hello"}, characters=15))
     assert spent.cost == Decimal("0.00020")
