@@ -1,4 +1,4 @@
-"""What the README shows, as tests check it."""
+"""The README and the pages of `docs/`, as tests read them."""
 
 from __future__ import annotations
 
@@ -9,21 +9,37 @@ from pydantic import SecretStr
 
 from chassis.settings import Settings
 
-README = Path(__file__).parents[3] / "README.md"
+ROOT = Path(__file__).parents[3]
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
 
 
-def code_blocks(language: str) -> list[str]:
-    """Return the README's fenced blocks in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+def pages() -> list[Path]:
+    """Return every page that is written by hand."""
+    return sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+
+
+def code_blocks(page: Path, language: str) -> list[str]:
+    """Return a page's fenced blocks in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def rows(page: Path, section: str) -> list[list[str]]:
+    """Return the cells of the tables that stand directly under a heading, without their heads."""
+    body = re.search(rf"^#+ {re.escape(section)}$\n(.*?)(?=^#|\Z)", page.read_text(), re.MULTILINE | re.DOTALL)
+    lines = re.findall(r"^\|(.*)\|$", body[1], re.MULTILINE) if body else []
+    table = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)] for line in lines]
+    heads = {place for place, cells in enumerate(table) if set(cells[0]) == {"-"}}
+    return [cells for place, cells in enumerate(table) if place not in heads and place + 1 not in heads]
 
 
 def settings_table() -> str:
-    """Return the table of settings as the README should show it."""
-    rows = ["| name | default | what it is |", "|---|---|---|"]
+    """Return the table of settings as docs/settings.md should show it."""
+    lines = ["| name | default | what it is |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = field.default
         shown = default.get_secret_value() if isinstance(default, SecretStr) else default
-        rows.append(
+        lines.append(
             f"| `{field.alias or name.upper()}` | {'' if shown is None else f'`{shown}`'} | {field.description} |"
         )
-    return "\n".join(rows)
+    return "\n".join(lines)
