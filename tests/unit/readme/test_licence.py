@@ -32,7 +32,9 @@ def test_a_package_names_the_licence_and_refuses_an_upload(path: Path) -> None:
 
 def test_every_package_has_the_newest_version_of_the_changelog() -> None:
     """A release cuts the changelog and all packages together."""
-    released = re.findall(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d{2}-\d{2}$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    released = re.findall(
+        r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d{2}-\d{2}$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
     assert {_project(path)["version"] for path in PROJECTS} == {released[0]}
 
 

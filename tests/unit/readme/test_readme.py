@@ -60,8 +60,14 @@ def test_the_readme_is_a_screen_and_a_half() -> None:
 
 def test_every_target_of_make_that_a_page_names_exists() -> None:
     """`make x` in prose or on a command line."""
-    targets = set(re.findall(r"[\w-]+", " ".join(re.findall(r"^([a-z0-9 -]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))))
-    named = {target for page in pages() for target in re.findall(r"(?:`|^\$ )make ([a-z-]+)", page.read_text(), re.MULTILINE)}
+    targets = set(
+        re.findall(
+            r"[\w-]+", " ".join(re.findall(r"^([a-z0-9 -]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+        )
+    )
+    named = {
+        target for page in pages() for target in re.findall(r"(?:`|^\$ )make ([a-z-]+)", page.read_text(), re.MULTILINE)
+    }
     assert named - targets == set()
 
 
