@@ -207,7 +207,7 @@ def load_settings(**given: Any) -> Settings:
         raise SettingsError(f"{name}: {place}{': ' if place else ''}{first['msg']}") from None
     if settings.auth == "off" and not _is_loopback(settings.host):
         raise SettingsError(
-            f"SAYSO_AUTH: off is accepted on loopback only, and SAYSO_HOST is {settings.host}; see `insecure` in the README"
+            f"SAYSO_AUTH: off is accepted on loopback only, and SAYSO_HOST is {settings.host}; see docs/settings.md"
         )
     return settings
 
