@@ -14,13 +14,14 @@ from chassis.settings import Settings, load_settings
 from contracts.json_values import digest
 from contracts.providers.call import CallIntent
 from contracts.providers.orders import ExecuteOrder, PrepareOrder
+from gateway.http.problems import STATUS
 from provider_worker.app import create_app
 from provider_worker.execution.execute import execute
 from provider_worker.preparation.prepare import Preparing
 from provider_worker.providers.registry import Registry
 from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.memory import MemoryShelves
-from testkit.readme import DOCS, README, ROOT, code_blocks, pages, settings_table
+from testkit.readme import DOCS, README, ROOT, code_blocks, pages, rows, settings_table
 
 SETTINGS = DOCS / "settings.md"
 EXTENDING = DOCS / "extending.md"
@@ -69,6 +70,13 @@ def test_every_target_of_make_that_a_page_names_exists() -> None:
         target for page in pages() for target in re.findall(r"(?:`|^\$ )make ([a-z-]+)", page.read_text(), re.MULTILINE)
     }
     assert named - targets == set()
+
+
+def test_every_error_code_stands_on_the_api_page_with_its_status() -> None:
+    """A code without a row, or with another status, is shown: correct the table in docs/api.md."""
+    table = rows(DOCS / "api.md", "Errors")
+    shown = {code: int(status) for codes, status, _ in table for code in re.findall(r"`(\w+)`", codes)}
+    assert shown == STATUS
 
 
 @pytest.mark.parametrize("example", code_blocks(SETTINGS, "shell"), ids=lambda example: example.partition("=")[0])
