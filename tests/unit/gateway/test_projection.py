@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given as over
 from hypothesis import strategies as st
 
-from contracts.runs.event_header import Heading
+from contracts.runs.event_header import EventHeader
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
 from gateway.projection.rows import Changes, Known, Standing, Waiting, known_at, project_batch
@@ -34,8 +34,8 @@ FINISHED = at_payload_review().given(approve(), executed(), approve())
 """A run from its start to its end, with two decisions."""
 
 RECORDS = history_of(FINISHED)
-EVENTS = [Heading.parse(record) for record in RECORDS]
-RUN_ID = EVENTS[0].run_id
+EVENTS = [EventHeader.parse(record) for record in RECORDS]
+RUN_ID = EVENTS[0].run_uuid
 
 
 def after(events: int, *, recorded: int = 0) -> dict[UUID, Known]:
@@ -81,7 +81,7 @@ def test_a_row_says_what_the_view_says(story: Story) -> None:
     for record in history_of(story):
         event = RunEvent.parse(record)
         view = project(view, event)
-        standing = project_batch(known, [Heading.parse(record)]).moved[event.run_id].standing
+        standing = project_batch(known, [EventHeader.parse(record)]).moved[event.run_id].standing
         assert standing == row_of(view, event.tenant)
         known = {event.run_id: Known(standing)}
 
@@ -90,7 +90,9 @@ def test_a_checkpoint_that_is_offered_anew_ends_later() -> None:
     """Escalated or resumed, its row changes; decided, it goes."""
     offered = at_payload_review(on_timeout="escalate")
     waited, waits = (
-        project_batch({}, [Heading.parse(record) for record in history_of(story, RUN_ID)]).moved[RUN_ID].standing.waits
+        project_batch({}, [EventHeader.parse(record) for record in history_of(story, RUN_ID)])
+        .moved[RUN_ID]
+        .standing.waits
         for story in (offered, offered.given(time_is_up()))
     )
     assert waited is not None
@@ -142,7 +144,7 @@ def test_the_record_fills_a_gap() -> None:
 def test_a_gap_in_one_run_holds_up_no_other() -> None:
     """Given nothing, when one run comes whole and another broken, then the first is folded whole."""
     other = uuid4()
-    changes = project_batch({}, [EVENTS[1], *(Heading.parse(record) for record in history_of(FINISHED, other))])
+    changes = project_batch({}, [EVENTS[1], *(EventHeader.parse(record) for record in history_of(FINISHED, other))])
     assert changes.moved[other].standing.version == len(EVENTS)
     assert changes.gaps == {RUN_ID: 1}
 
@@ -160,7 +162,7 @@ def test_a_gap_in_one_run_holds_up_no_other() -> None:
 def test_each_decision_is_recorded_in_its_place(story: Story, actions: list[str]) -> None:
     """Given nothing, when a history comes, then its decisions are told as the view tells its last one."""
     records = history_of(story)
-    decisions = project_batch({}, [Heading.parse(record) for record in records]).decisions
+    decisions = project_batch({}, [EventHeader.parse(record) for record in records]).decisions
     assert [decision.action for decision in decisions] == actions
     for decision in decisions:
         approval = view_of(records[: decision.version]).last_approval
@@ -174,7 +176,7 @@ def test_a_kind_that_is_not_known_is_an_event_like_any_other() -> None:
     """New kinds may come, whatever they mean by our names: the version moves on, nothing else changes."""
     facts = {"step": 7, "checkpoint_id": "x", "expires_at": None}
     told = {**json.loads(RECORDS[3]), "kind": "run-blessed.v1", "data": facts}
-    changes = project_batch(after(3), [Heading.parse(json.dumps(told).encode())])
+    changes = project_batch(after(3), [EventHeader.parse(json.dumps(told).encode())])
     then(changes, version=4)
     before = after(3)[RUN_ID].standing
     assert before is not None

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import from_json, to_json
 
+from contracts.runs.event_header import EventHeader
 from contracts.runs.views import RunView, State, project
-from notifier.hub.event_header import Heard, read_checkpoint
 from notifier.hub.frames import frames_of, frames_with_request
+from notifier.hub.run_states import read_checkpoint
 from notifier.protocol.messages import ApprovalRequest, StatusUpdate
 from testkit.runs.commands import approve, at_error_review, at_payload_review, calling, completed, executed, time_is_up
-from testkit.runs.pushed_events import heard_in, moved
+from testkit.runs.pushed_events import headers_in, moved
 from testkit.runs.specification import Story
 from testkit.runs.strategies import json_objects
 
@@ -31,14 +32,14 @@ texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=10) | st.samp
 
 def told(value: bytes, state: State | None = State.API_CALL) -> dict[str, Any]:
     """Return the one message about a record."""
-    (frame,) = frames_of(Heard.model_validate_json(value), value, state, "here")
+    (frame,) = frames_of(EventHeader.parse(value), value, state, "here")
     return dict(from_json(frame.body))
 
 
 @pytest.mark.parametrize("story", STORIES)
 def test_a_status_update_says_what_its_model_says(story: Story) -> None:
     """The text is written by hand; nobody could tell, on any event of real runs."""
-    for event, value in heard_in(moved(story)):
+    for event, value in headers_in(moved(story)):
         (frame,) = frames_of(event, value, State.PAYLOAD_REVIEW, "here")
         shown = {"kind": event.kind, "at": event.at, "data": from_json(value)["data"]}
         model = StatusUpdate.model_validate(
@@ -68,7 +69,7 @@ def test_facts_keep_their_bytes() -> None:
     """Numbers, escapes and spaces are forwarded and not written anew."""
     facts = '{"a": 1.50, "b":\t1E+3,  "c":"\\u00e9\\/"}'
     value = _record(data={}).replace(b'"data":{}', f'"data":{facts}'.encode())
-    (frame,) = frames_of(Heard.model_validate_json(value), value, None, "here")
+    (frame,) = frames_of(EventHeader.parse(value), value, None, "here")
     assert facts.encode() in frame.body
 
 
@@ -101,9 +102,9 @@ def test_a_state_that_is_not_known_is_null() -> None:
 @pytest.mark.parametrize("story", [at_payload_review(), calling().given(executed()), at_error_review()])
 def test_a_request_to_decide_shows_the_checkpoint_as_the_runs_view_does(story: Story) -> None:
     """To the name of the member."""
-    heard, value, view = _last(story)
+    header, value, view = _last(story)
     assert view.checkpoint is not None
-    update, request = frames_with_request(heard, value, view.state, read_checkpoint(value), "before", "after")
+    update, request = frames_with_request(header, value, view.state, read_checkpoint(value), "before", "after")
     assert from_json(update.body)["cursor"] == "before"
     message = from_json(request.body)
     assert message == {
@@ -118,12 +119,12 @@ def test_a_request_to_decide_shows_the_checkpoint_as_the_runs_view_does(story: S
     assert ApprovalRequest.model_validate(message).checkpoint == view.checkpoint
 
 
-def _last(story: Story) -> tuple[Heard, bytes, RunView]:
+def _last(story: Story) -> tuple[EventHeader, bytes, RunView]:
     view: RunView | None = None
     for event in story.history:
         view = project(view, event)
     assert view is not None
-    return (*heard_in(story.history)[-1], view)
+    return (*headers_in(story.history)[-1], view)
 
 
 def _record(**members: Any) -> bytes:

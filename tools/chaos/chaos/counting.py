@@ -17,7 +17,7 @@ import asyncpg
 from chaos import laws
 from chaos.load import Load
 from chaos.stage import Stage
-from contracts.runs.event_header import Heading
+from contracts.runs.event_header import EventHeader
 from contracts.runs.run_event import RunEvent
 from contracts.topics import EVENTS
 from local_stack.waiting import until
@@ -156,8 +156,8 @@ async def _published(stage: Stage) -> _Records:
     found: _Records = {}
     for record in await records_of(stage.bootstrap, EVENTS.name, LenientConsumer):
         with contextlib.suppress(ValueError):
-            heading = Heading.parse(record.value or b"")
-            found.setdefault((heading.run_id, heading.version), record.value)
+            header = EventHeader.parse(record.value or b"")
+            found.setdefault((header.run_uuid, header.version), record.value)
     return found
 
 

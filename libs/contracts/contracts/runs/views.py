@@ -6,8 +6,7 @@ The orchestrator answers commands with it and the gateway keeps it in the read m
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from pydantic import Field
@@ -18,23 +17,10 @@ from contracts.providers.call import Cost, Issue
 from contracts.providers.signals import Reason
 from contracts.runs import events as e
 from contracts.runs.config import Step
+from contracts.runs.event_effects import EFFECTS, NO_EFFECT, TERMINAL, Action, State, state_at
 from contracts.runs.run_event import RunEvent
 
-
-class State(StrEnum):
-    """The stages of a run."""
-
-    CREATED = "created"
-    INFORMATION_REVIEW = "information_review"
-    PAYLOAD_REVIEW = "payload_review"
-    API_CALL = "api_call"
-    RESPONSE_REVIEW = "response_review"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-TERMINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
+__all__ = ["TERMINAL", "Approval", "Checkpoint", "RunView", "State", "approval_of", "project"]
 
 
 class Checkpoint(Message):
@@ -60,7 +46,7 @@ class Approval(Message):
 
     checkpoint_id: UUID
     step: Step
-    action: Literal["approve", "edit", "reject", "retry"]
+    action: Action
     actor: str
     at: Timestamp
     subject_sha256: str
@@ -104,8 +90,15 @@ def project(view: RunView | None, record: RunEvent) -> RunView:
     """Return the view after `record`. Never refuses: what is recorded has happened."""
     if view is None:
         view = _begin(record)
+    effect = EFFECTS.get(record.kind, NO_EFFECT)
     changes = _changes(view, record.data, record)
     changes["version"], changes["updated_at"] = record.version, record.at
+    if effect.state is not None:
+        changes["state"] = effect.state
+    if effect.paused is not None:
+        changes["paused"] = effect.paused
+    if effect.closes:
+        changes["checkpoint"], changes["checkpoint_context"] = None, {}
     changes["pending_actions"] = _pending(
         changes.get("state", view.state),
         changes.get("checkpoint", view.checkpoint),
@@ -130,20 +123,19 @@ def _begin(record: RunEvent) -> RunView:
 
 
 def _changes(view: RunView, event: e.Event, record: RunEvent) -> dict[str, Any]:
+    """Return what the event's facts change; the table of effects says the rest."""
     match event:  # what happens in every run comes first: each case that is not it costs
         case e.CheckpointOpened():
             return _opened(event, record.at)
         case e.CheckpointApproved() | e.CheckpointEdited() | e.CheckpointRejected():
-            return {"last_approval": approval_of(event, view, record), **_CLOSED}
+            return {"last_approval": approval_of(event, view, record)}
         case e.RunPrepared(preparation=p):
             cost = view.cost.changed({"estimated": p.estimate, "currency": p.currency})
             return {"provider": p.provider, "model": p.model, "operation": p.operation, "cost": cost}
-        case e.CallOrdered():
-            return {"state": State.API_CALL, **_CLOSED}
         case e.CallSucceeded(execution=x):
             return {"cost": view.cost.changed({"actual": _sum(view.cost.actual, x.cost)})}
         case e.RunCompleted(result=result):
-            return {"state": State.COMPLETED, "result": result}
+            return {"result": result}
         case e.RunStarted(request=request):
             return {
                 "provider": request.provider,
@@ -154,29 +146,17 @@ def _changes(view: RunView, event: e.Event, record: RunEvent) -> dict[str, Any]:
             }
         case e.RunRetried():
             decided = {} if event.checkpoint_id is None else {"last_approval": approval_of(event, view, record)}
-            return {"state": State.CREATED, "error": None, **decided, **_CLOSED}
-        case e.PreparationOrdered():
-            return {"state": State.CREATED, **_CLOSED}
+            return {"error": None, **decided}
         case e.CallStopped(spent=spent):
             return {"cost": view.cost.changed({"actual": _sum(view.cost.actual, spent.cost)})}
         case e.CheckpointEscalated(expires_at=expires_at) if view.checkpoint:
             escalated = {"expires_at": expires_at, "escalations": view.checkpoint.escalations + 1}
             return {"checkpoint": view.checkpoint.changed(escalated)}
-        case e.CheckpointExpired():
-            return dict(_CLOSED)
-        case e.RunPaused():
-            return {"paused": True}
         case e.RunResumed(expires_at=expires_at):
-            checkpoint = view.checkpoint and view.checkpoint.changed({"expires_at": expires_at})
-            return {"paused": False, "checkpoint": checkpoint}
+            return {"checkpoint": view.checkpoint and view.checkpoint.changed({"expires_at": expires_at})}
         case e.RunFailed(error=error):
-            return {"state": State.FAILED, "error": error, "paused": False, **_CLOSED}
-        case e.RunCancelled():
-            return {"state": State.CANCELLED, "paused": False, **_CLOSED}
+            return {"error": error}
     return {}
-
-
-_CLOSED: dict[str, Any] = {"checkpoint": None, "checkpoint_context": {}}
 
 
 def _opened(event: e.CheckpointOpened, at: datetime) -> dict[str, Any]:
@@ -196,8 +176,8 @@ def _opened(event: e.CheckpointOpened, at: datetime) -> dict[str, Any]:
         escalations=0,
     )
     changes: dict[str, Any] = {"checkpoint": checkpoint, "checkpoint_context": event.context}
-    if event.step is not Step.ERROR_REVIEW:
-        changes["state"] = State(event.step.value)
+    if (state := state_at(event.step)) is not None:
+        changes["state"] = state
     return changes
 
 
@@ -212,7 +192,7 @@ def approval_of(event: Decided, view: RunView, record: RunEvent) -> Approval:
     return Approval.of(
         checkpoint_id=event.checkpoint_id,
         step=step,
-        action=_ACTIONS[type(event)],
+        action=EFFECTS[event.kind].action,
         actor=record.actor,
         at=record.at,
         subject_sha256=said.get("subject_sha256", seen),
@@ -221,14 +201,6 @@ def approval_of(event: Decided, view: RunView, record: RunEvent) -> Approval:
         reason=said.get("reason"),
         diff=said.get("diff", ()),
     )
-
-
-_ACTIONS: dict[type[e.Event], str] = {
-    e.CheckpointApproved: "approve",
-    e.CheckpointEdited: "edit",
-    e.CheckpointRejected: "reject",
-    e.RunRetried: "retry",
-}
 
 
 def _pending(state: State, checkpoint: Checkpoint | None, *, paused: bool) -> tuple[str, ...]:

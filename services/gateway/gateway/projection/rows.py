@@ -12,13 +12,9 @@ from datetime import datetime
 from typing import NamedTuple, Self
 from uuid import UUID
 
-from contracts.runs import events as e
 from contracts.runs.config import Step
-from contracts.runs.event_header import CLOSING, DECIDED, ESCALATED, OPENED, Heading
-from contracts.runs.views import State
-
-_RESUMED = e.RunResumed.kind
-_RETRIED = e.RunRetried.kind
+from contracts.runs.event_effects import State
+from contracts.runs.event_header import EventHeader
 
 
 class Waiting(NamedTuple):
@@ -45,27 +41,27 @@ class Standing(NamedTuple):
     waits: Waiting | None = None
 
     @classmethod
-    def first(cls, heading: Heading) -> Self:
+    def first(cls, header: EventHeader) -> Self:
         """Return how a run stands after its first event."""
         return cls(
-            heading.run_id,
-            heading.tenant,
-            heading.version,
-            heading.state_after(State.CREATED),
-            heading.session_id,
-            heading.user_id,
-            heading.at,
-            heading.at,
-            _waits(None, heading),
+            header.run_uuid,
+            header.tenant,
+            header.version,
+            header.state_after(State.CREATED),
+            header.session_id,
+            header.user_id,
+            header.moment,
+            header.moment,
+            _waits(None, header),
         )
 
-    def after(self, heading: Heading) -> Self:
+    def after(self, header: EventHeader) -> Self:
         """Return how the run stands after its next event."""
         return self._replace(
-            version=heading.version,
-            state=heading.state_after(self.state),
-            updated_at=heading.at,
-            waits=_waits(self.waits, heading),
+            version=header.version,
+            state=header.state_after(self.state),
+            updated_at=header.moment,
+            waits=_waits(self.waits, header),
         )
 
 
@@ -106,7 +102,7 @@ class Known(NamedTuple):
     """What is known of a run before a batch: how it stands, and the events that the record holds beyond."""
 
     standing: Standing | None = None
-    beyond: tuple[Heading, ...] = ()
+    beyond: tuple[EventHeader, ...] = ()
 
 
 @dataclass(slots=True)
@@ -119,73 +115,72 @@ class Changes:
     news: int = 0
 
 
-def known_at(version: int, history: Iterable[Heading]) -> Known:
+def known_at(version: int, history: Iterable[EventHeader]) -> Known:
     """Return what is known of a run whose row is at `version`, of its whole history."""
     standing, beyond = None, []
-    for heading in history:
-        if heading.version > version:
-            beyond.append(heading)
+    for header in history:
+        if header.version > version:
+            beyond.append(header)
         else:
-            standing = standing.after(heading) if standing else Standing.first(heading)
+            standing = standing.after(header) if standing else Standing.first(header)
     return Known(standing, tuple(beyond))
 
 
-def project_batch(known: Mapping[UUID, Known], batch: Sequence[Heading]) -> Changes:
+def project_batch(known: Mapping[UUID, Known], batch: Sequence[EventHeader]) -> Changes:
     """Fold `batch` onto what is known of its runs. Runs that are not known begin with nothing."""
-    arrived: dict[UUID, list[Heading]] = {run_id: [*known[run_id].beyond] for run_id in known}
-    for heading in batch:
-        arrived.setdefault(heading.run_id, []).append(heading)
+    arrived: dict[UUID, list[EventHeader]] = {run_id: [*known[run_id].beyond] for run_id in known}
+    for header in batch:
+        arrived.setdefault(header.run_uuid, []).append(header)
     changes = Changes()
-    for run_id, headings in arrived.items():
-        _project_run(known.get(run_id, _NOTHING).standing, headings, changes)
+    for run_id, headers in arrived.items():
+        _project_run(known.get(run_id, _NOTHING).standing, headers, changes)
     return changes
 
 
 _NOTHING = Known()
 
 
-def _project_run(found: Standing | None, headings: list[Heading], changes: Changes) -> None:
+def _project_run(found: Standing | None, headers: list[EventHeader], changes: Changes) -> None:
     standing = found
-    for heading in sorted(headings, key=_version):
+    for header in sorted(headers, key=_version):
         reached = standing.version if standing else 0
-        if heading.version <= reached:
+        if header.version <= reached:
             continue
-        if heading.version > reached + 1:
-            changes.gaps[heading.run_id] = reached + 1
+        if header.version > reached + 1:
+            changes.gaps[header.run_uuid] = reached + 1
             break
         changes.news += 1
-        if decision := _decision(standing, heading):
+        if decision := _decision(standing, header):
             changes.decisions.append(decision)
-        standing = standing.after(heading) if standing else Standing.first(heading)
+        standing = standing.after(header) if standing else Standing.first(header)
     if standing is not None and standing is not found:
         changes.moved[standing.run_id] = Moved(found, standing)
 
 
-def _version(heading: Heading) -> int:
-    return heading.version
+def _version(header: EventHeader) -> int:
+    return header.version
 
 
-def _waits(waited: Waiting | None, heading: Heading) -> Waiting | None:
-    kind, facts = heading.kind, heading.data
-    if kind == OPENED:
-        match (facts.checkpoint_id, facts.step, facts.subject_sha256, facts.expires_at):
-            case (UUID() as checkpoint_id, Step() as step, str() as subject_sha256, datetime() as expires_at):
-                return Waiting(checkpoint_id, step, subject_sha256, heading.at, expires_at)
-        raise AssertionError("a heading has what its kind needs")
-    if waited is None or kind in CLOSING:
+def _waits(waited: Waiting | None, header: EventHeader) -> Waiting | None:
+    effect, facts = header.effect, header.data
+    if effect.opens:
+        place = facts["checkpoint_id"], facts["step"], facts["subject_sha256"]
+        return Waiting(*place, header.moment, facts["expires_at"])
+    if waited is None or effect.closes:
         return None
-    if kind in (ESCALATED, _RESUMED) and facts.expires_at is not None:
-        return waited._replace(expires_at=facts.expires_at)
+    if effect.prolongs and (expires_at := facts.get("expires_at")) is not None:
+        return waited._replace(expires_at=expires_at)
     return waited
 
 
-def _decision(standing: Standing | None, heading: Heading) -> Decision | None:
-    facts = heading.data
-    action, step, seen = DECIDED.get(heading.kind), facts.step, facts.subject_sha256
-    if heading.kind == _RETRIED:
-        waited = standing.waits if standing else None
-        action, step, seen = "retry", Step.ERROR_REVIEW, waited.subject_sha256 if waited else ""
-    if action is None or facts.checkpoint_id is None or step is None or seen is None:
+def _decision(standing: Standing | None, header: EventHeader) -> Decision | None:
+    action, facts = header.effect.action, header.data
+    if action is None or facts.get("checkpoint_id") is None:
         return None
-    place = heading.run_id, heading.version, facts.checkpoint_id, heading.tenant
-    return Decision(*place, step, action, heading.actor, heading.at, seen)
+    if action == "retry":  # it names no step: only an error review offers it
+        waited = standing.waits if standing else None
+        step, seen = Step.ERROR_REVIEW, waited.subject_sha256 if waited else ""
+    else:
+        step, seen = facts["step"], facts["subject_sha256"]
+    place = header.run_uuid, header.version, facts["checkpoint_id"], header.tenant
+    return Decision(*place, step, action, header.actor, header.moment, seen)

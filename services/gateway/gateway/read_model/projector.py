@@ -20,8 +20,8 @@ import structlog
 from pydantic import ValidationError
 
 from contracts.message import explain
-from contracts.runs.event_header import Heading
-from contracts.runs.views import State
+from contracts.runs.event_effects import State
+from contracts.runs.event_header import EventHeader
 from gateway import metrics
 from gateway.ports import Away, SendAll, Tables, Unfit
 from gateway.projection.rows import Changes, Known, Standing, project_batch
@@ -52,7 +52,7 @@ class Taken(NamedTuple):
     """A record and the event it holds."""
 
     record: RawRecord
-    heading: Heading
+    header: EventHeader
 
 
 class Projector:
@@ -102,7 +102,7 @@ class Projector:
         if not taken:
             return []
         try:
-            await self._hold([item.heading for item in taken])
+            await self._hold([item.header for item in taken])
         except Unfit as error:
             if len(taken) == 1:
                 return [_dead(taken[0].record, error)]
@@ -110,7 +110,7 @@ class Projector:
             return []
         return [letter for item in taken for letter in await self._write([item])]
 
-    async def _hold(self, batch: Sequence[Heading]) -> None:
+    async def _hold(self, batch: Sequence[EventHeader]) -> None:
         for tries in range(2**31):
             try:
                 return await self._apply(batch)
@@ -126,11 +126,11 @@ class Projector:
                 await self._closed.wait()
             raise Closed
 
-    async def _apply(self, batch: Sequence[Heading], *, again: bool = False) -> None:
+    async def _apply(self, batch: Sequence[EventHeader], *, again: bool = False) -> None:
         began = time.perf_counter()
         # A run that begins is taken for new, at first: when it comes again, the tables say so.
-        new = set() if again else {heading.run_id for heading in batch if heading.version == 1}
-        known = await self._known({heading.run_id for heading in batch} - new)
+        new = set() if again else {header.run_uuid for header in batch if header.version == 1}
+        known = await self._known({header.run_uuid for header in batch} - new)
         changes = project_batch(known, batch)
         if changes.gaps:
             # Another gateway may have moved the run on, or an event be lost: the tables and the record know.
@@ -142,7 +142,7 @@ class Projector:
         self._arrivals.moved({run_id: moved.standing.version for run_id, moved in changes.moved.items()})
         _observe(batch, changes, began)
         if overtaken:
-            await self._apply([heading for heading in batch if heading.run_id in overtaken], again=True)
+            await self._apply([header for header in batch if header.run_uuid in overtaken], again=True)
 
     async def _known(self, run_ids: set[UUID]) -> dict[UUID, Known]:
         known = {run_id: Known(self._standings[run_id]) for run_id in run_ids if run_id in self._standings}
@@ -170,7 +170,7 @@ def _parsed(records: Sequence[RawRecord]) -> tuple[list[Taken], list[Outgoing]]:
     letters: list[Outgoing] = []
     for record in records:
         try:
-            taken.append(Taken(record, Heading.parse(record.value or b"")))
+            taken.append(Taken(record, EventHeader.parse_with_facts(record.value or b"")))
         except ValueError as error:
             letters.append(_dead(record, error))
     return taken, letters
@@ -197,8 +197,8 @@ def _tell(gaps: Mapping[UUID, int]) -> None:
         metrics.GAPS.inc()
 
 
-def _observe(batch: Sequence[Heading], changes: Changes, began: float) -> None:
+def _observe(batch: Sequence[EventHeader], changes: Changes, began: float) -> None:
     metrics.PROJECTED.inc(changes.news)
     metrics.SKIPPED.inc(max(0, len(batch) - changes.news))
     metrics.PROJECTION_SECONDS.observe(time.perf_counter() - began)
-    metrics.PROJECTION_LAG.set((datetime.now(UTC) - batch[-1].at).total_seconds())
+    metrics.PROJECTION_LAG.set((datetime.now(UTC) - batch[-1].moment).total_seconds())

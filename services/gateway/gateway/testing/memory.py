@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
-from contracts.runs.event_header import Heading
+from contracts.runs.event_header import EventHeader
 from gateway.ports import Away, Page, Place, Run, StepEvent, Unfit
 from gateway.projection.rows import Changes, Decision, Known, Standing, known_at
 from gateway.projection.view import fold, run_of
@@ -23,14 +23,14 @@ class MemoryTables:
 
     def append(self, value: bytes) -> None:
         """Write an event into the record, as the orchestrator does before it publishes it."""
-        heading = Heading.parse(value)
-        self.record.setdefault(heading.run_id, {}).setdefault(heading.version, value)
+        header = EventHeader.parse(value)
+        self.record.setdefault(header.run_uuid, {}).setdefault(header.version, value)
 
     async def load(self, run_ids: Iterable[UUID]) -> dict[UUID, Known]:
         """Return what is known of each of these runs."""
         self._answer()
         return {
-            run_id: known_at(self._reached(run_id), map(Heading.parse, self._history(run_id))) for run_id in run_ids
+            run_id: known_at(self._reached(run_id), map(EventHeader.parse, self._history(run_id))) for run_id in run_ids
         }
 
     async def write(self, changes: Changes) -> set[UUID]:
@@ -59,8 +59,8 @@ class MemoryTables:
         row = self.rows.get(run_id)
         if row is None or row.tenant != tenant:
             return []
-        told = [(Heading.parse(value), value) for value in self._history(run_id)]
-        found = [StepEvent(heading.version, heading.kind, value) for heading, value in told]
+        told = [(EventHeader.parse(value), value) for value in self._history(run_id)]
+        found = [StepEvent(header.version, header.kind, value) for header, value in told]
         return [event for event in found if after < event.version <= row.version][:limit]
 
     async def runs(

@@ -18,14 +18,14 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from contracts.runs.event_header import ESCALATED, OPENED
+from contracts.runs.event_effects import REQUESTING
+from contracts.runs.event_header import EventHeader
 from notifier import metrics
 from notifier.adapters.gateway import GatewayAway, Snapshots
 from notifier.edges.catch_up import begin
 from notifier.edges.problems import problem
 from notifier.hub.client import Client, Filters
 from notifier.hub.event_buffer import Frame, Notification, Passing
-from notifier.hub.event_header import Heard
 from notifier.hub.frames import frames_of, frames_with_request
 from notifier.hub.hub import Hub, Overtaken
 from notifier.hub.run_states import Known, after, open_checkpoint
@@ -72,7 +72,7 @@ class EventStreams:
 
     async def _look(self, run_id: str) -> Past:
         values = await self._snapshots.history(run_id)
-        return Past(run_id, values, [Heard.model_validate_json(value) for value in values or ()])
+        return Past(run_id, values, [EventHeader.parse(value) for value in values or ()])
 
     async def _body(
         self, client: Client, bell: asyncio.Event, replay: Sequence[bytes], seen: int
@@ -98,7 +98,7 @@ class Past:
 
     run_id: str
     values: list[bytes] | None
-    events: list[Heard]
+    events: list[EventHeader]
     truncated: bool = False
 
     @property
@@ -165,15 +165,15 @@ def _last_seen(request: Request) -> int:
 
 def _replay(past: Past, seen: int, cursor: str) -> Iterator[bytes]:
     known: Known | None = None
-    for heard, value in zip(past.events, past.values or (), strict=True):
-        known = after(known, heard, value)
-        if heard.version <= seen:
+    for header, value in zip(past.events, past.values or (), strict=True):
+        known = after(known, header, value)
+        if header.version <= seen:
             continue
-        checkpoint = open_checkpoint(known) if heard.kind in (OPENED, ESCALATED) else None
+        checkpoint = open_checkpoint(known) if header.kind in REQUESTING else None
         if checkpoint is None:
-            yield _written(heard.version, frames_of(heard, value, known.state, cursor))
+            yield _written(header.version, frames_of(header, value, known.state, cursor))
         else:
-            yield _written(heard.version, frames_with_request(heard, value, known.state, checkpoint, cursor, cursor))
+            yield _written(header.version, frames_with_request(header, value, known.state, checkpoint, cursor, cursor))
 
 
 def _news(one: Notification | Passing) -> bytes:

@@ -15,20 +15,20 @@ import structlog
 from pydantic import ValidationError
 
 from contracts.message import explain
-from contracts.runs.event_header import ESCALATED, OPENED
-from contracts.runs.views import TERMINAL, Checkpoint, State
+from contracts.runs.event_effects import REQUESTING, TERMINAL, State
+from contracts.runs.event_header import EventHeader
+from contracts.runs.views import Checkpoint
 from messaging.consumer import Stretch
 from messaging.records import RawRecord
 from notifier import metrics
 from notifier.adapters.gateway import GatewayAway
 from notifier.hub.event_buffer import Notification, bytes_of
-from notifier.hub.event_header import Heard
 from notifier.hub.frames import frames_of, frames_with_request
 from notifier.hub.hub import Hub
 from notifier.hub.run_states import Known, Memory, after, fold, open_checkpoint
 
 LOOK_UP_SECONDS = 1.0
-"""How long the feed waits for the history of a run that it never heard of. Everybody waits with it."""
+"""How long the feed waits for the history of a run that it never header of. Everybody waits with it."""
 
 QUIET_SECONDS = 5.0
 """How long the feed leaves the gateway alone after it did not answer."""
@@ -44,7 +44,7 @@ class LogBeganAnew(Exception):
 
 
 class Feed:
-    """Hands each event to the hub once, in the order of its run. `history` tells of runs that it never heard of."""
+    """Hands each event to the hub once, in the order of its run. `history` tells of runs that it never header of."""
 
     def __init__(self, hub: Hub, memory: Memory, history: History) -> None:
         self.caught_up = asyncio.Event()
@@ -85,54 +85,54 @@ class Feed:
             self._hub.skip_to(partition, offset)
         value = record.value or b""
         try:
-            heard = Heard.model_validate_json(value)
-            if self._memory.has_seen(heard):
+            header = EventHeader.parse(value)
+            if self._memory.has_seen(header):
                 self._hub.advance(partition, offset + 1)
                 return None
-            before = self._memory.before(heard)
-            if heard.version > 1 and (before is None or before.state is None):
-                before = await self._look_up(heard)
-            known = after(before, heard, value)
-            checkpoint = open_checkpoint(known) if heard.kind in (OPENED, ESCALATED) else None
+            before = self._memory.before(header)
+            if header.version > 1 and (before is None or before.state is None):
+                before = await self._look_up(header)
+            known = after(before, header, value)
+            checkpoint = open_checkpoint(known) if header.kind in REQUESTING else None
         except ValueError as error:
             _report(record, error)
             self._hub.advance(partition, offset + 1)
             return None
-        self._memory.learn(heard.run_id, known)
-        self._hub.publish(self._notification(record, heard, value, known.state, checkpoint))
-        return heard.kind
+        self._memory.learn(header.run_id, known)
+        self._hub.publish(self._notification(record, header, value, known.state, checkpoint))
+        return header.kind
 
-    async def _look_up(self, heard: Heard) -> Known | None:
+    async def _look_up(self, header: EventHeader) -> Known | None:
         now = asyncio.get_running_loop().time
-        if heard.state_after(None) is not None or now() < self._look_up_from:
+        if header.state_after(None) is not None or now() < self._look_up_from:
             return None
         self._hub.rouse()
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                history = await self._history(heard.run_id)
-            return fold(history or (), until=heard.version)
+                history = await self._history(header.run_id)
+            return fold(history or (), until=header.version)
         except (TimeoutError, GatewayAway, ValueError) as error:
             self._look_up_from = now() + QUIET_SECONDS
             _log.warning("states of runs begun earlier are not known while the gateway is away", reason=str(error))
             return None
 
     def _notification(
-        self, record: RawRecord, heard: Heard, value: bytes, state: State | None, checkpoint: Checkpoint | None
+        self, record: RawRecord, header: EventHeader, value: bytes, state: State | None, checkpoint: Checkpoint | None
     ) -> Notification:
         after_it = self._hub.cursor_at(record.partition, record.offset + 1)
         if checkpoint is None:
-            frames = frames_of(heard, value, state, after_it)
+            frames = frames_of(header, value, state, after_it)
         else:
             before_it = self._hub.cursor_at(record.partition, record.offset)
-            frames = frames_with_request(heard, value, state, checkpoint, before_it, after_it)
+            frames = frames_with_request(header, value, state, checkpoint, before_it, after_it)
         return Notification(
             partition=record.partition,
             offset=record.offset,
-            run_id=heard.run_id,
-            version=heard.version,
-            tenant=heard.tenant,
-            user_id=heard.user_id,
-            session_id=heard.session_id,
+            run_id=header.run_id,
+            version=header.version,
+            tenant=header.tenant,
+            user_id=header.user_id,
+            session_id=header.session_id,
             over=state in TERMINAL,
             frames=frames,
             size=bytes_of(frames),

@@ -9,34 +9,35 @@ from functools import lru_cache
 
 from pydantic_core import from_json, to_json
 
-from contracts.runs.views import Checkpoint, State
+from contracts.runs.event_effects import State
+from contracts.runs.event_header import EventHeader
+from contracts.runs.views import Checkpoint
 from notifier.hub.event_buffer import Frame
-from notifier.hub.event_header import Heard
 
 _DATA = b',"data":'
 
 
-def frames_of(heard: Heard, value: bytes, state: State | None, cursor: str) -> tuple[Frame, ...]:
-    """Return the one message about `heard`, which came as `value` and led to `state`, with the cursor after it."""
-    return (Frame("HITL_STATUS_UPDATE", _status_update(heard, value, state, cursor)),)
+def frames_of(header: EventHeader, value: bytes, state: State | None, cursor: str) -> tuple[Frame, ...]:
+    """Return the one message about `header`, which came as `value` and led to `state`, with the cursor after it."""
+    return (Frame("HITL_STATUS_UPDATE", _status_update(header, value, state, cursor)),)
 
 
 def frames_with_request(
-    heard: Heard, value: bytes, state: State | None, checkpoint: Checkpoint, before: str, after: str
+    header: EventHeader, value: bytes, state: State | None, checkpoint: Checkpoint, before: str, after: str
 ) -> tuple[Frame, ...]:
-    """Return the status update of `heard` and the request to decide on `checkpoint`, with the cursors around the event.
+    """Return the status update of `header` and the request to decide on `checkpoint`, with the cursors around the event.
 
     Who came only as far as the first of the two returns with its cursor and must get the second: so it has the one before.
     """
-    request = Frame("HITL_APPROVAL_REQUEST", _approval_request(heard, checkpoint, after))
-    return (*frames_of(heard, value, state, before), request)
+    request = Frame("HITL_APPROVAL_REQUEST", _approval_request(header, checkpoint, after))
+    return (*frames_of(header, value, state, before), request)
 
 
-def _status_update(heard: Heard, value: bytes, state: State | None, cursor: str) -> bytes:
+def _status_update(header: EventHeader, value: bytes, state: State | None, cursor: str) -> bytes:
     # Written out by hand, as `StatusUpdate` would be, and `ApprovalRequest` below: through a model it costs five times as much.
     now = "null" if state is None else f'"{state}"'
-    run = f'"run_id":"{heard.run_id}","version":{heard.version},"state":{now}'
-    begin = f'{{"type":"HITL_STATUS_UPDATE","cursor":"{cursor}",{run},"event":{{"kind":{_quoted(heard.kind)},"at":"{heard.at}","data":'
+    run = f'"run_id":"{header.run_id}","version":{header.version},"state":{now}'
+    begin = f'{{"type":"HITL_STATUS_UPDATE","cursor":"{cursor}",{run},"event":{{"kind":{_quoted(header.kind)},"at":"{header.at}","data":'
     return b"%b%b}}" % (begin.encode(), _facts(value))
 
 
@@ -56,8 +57,8 @@ def _facts(value: bytes) -> bytes:
     return to_json(from_json(value)["data"])
 
 
-def _approval_request(heard: Heard, checkpoint: Checkpoint, cursor: str) -> bytes:
-    session, user = _quoted(heard.session_id), _quoted(heard.user_id)
-    run = f'"run_id":"{heard.run_id}","version":{heard.version},"session_id":{session},"user_id":{user}'
+def _approval_request(header: EventHeader, checkpoint: Checkpoint, cursor: str) -> bytes:
+    session, user = _quoted(header.session_id), _quoted(header.user_id)
+    run = f'"run_id":"{header.run_id}","version":{header.version},"session_id":{session},"user_id":{user}'
     begin = f'{{"type":"HITL_APPROVAL_REQUEST","cursor":"{cursor}",{run},"checkpoint":'
     return b"%b%b}" % (begin.encode(), to_json(checkpoint))

@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 import asyncpg
 
 from contracts.ledger_schema import decision_of, record_sql
-from contracts.runs.event_header import Heading
+from contracts.runs.event_header import EventHeader
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
 from contracts.topics import EVENTS
@@ -66,8 +66,8 @@ def appending_at(url: str) -> Append:
         try:
             await connection.execute(record_sql())
             there = {tuple(row) for row in await connection.fetch("SELECT run_id, version FROM ledger.events")}
-            told = [(Heading.parse(value), value) for value in values]
-            fresh = [(heading, value) for heading, value in told if (heading.run_id, heading.version) not in there]
+            told = [(EventHeader.parse(value), value) for value in values]
+            fresh = [(header, value) for header, value in told if (header.run_uuid, header.version) not in there]
             rows = list(_decisions(fresh))
             await connection.execute(_APPEND, *([row[column] for row in rows] for column in range(3)))
         finally:
@@ -76,15 +76,15 @@ def appending_at(url: str) -> Append:
     return append
 
 
-def _decisions(told: Sequence[tuple[Heading, bytes]]) -> Iterator[tuple[UUID, int, bytes]]:
+def _decisions(told: Sequence[tuple[EventHeader, bytes]]) -> Iterator[tuple[UUID, int, bytes]]:
     # What one command caused follows on itself; a test may leave some of it out.
-    def caused_by(at: tuple[int, tuple[Heading, bytes]]) -> tuple[UUID, str | None, int]:
-        place, (heading, value) = at
-        return heading.run_id, json.loads(value).get("cause"), heading.version - place
+    def caused_by(at: tuple[int, tuple[EventHeader, bytes]]) -> tuple[UUID, str | None, int]:
+        place, (header, value) = at
+        return header.run_uuid, json.loads(value).get("cause"), header.version - place
 
     for _, group in groupby(enumerate(told), caused_by):
-        headings, records = zip(*(each for _, each in group), strict=True)
-        yield headings[0].run_id, headings[0].version, decision_of(records)
+        headers, records = zip(*(each for _, each in group), strict=True)
+        yield headers[0].run_uuid, headers[0].version, decision_of(records)
 
 
 async def nowhere(values: Sequence[bytes]) -> None:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
+from contracts.runs.event_header import EventHeader
 from contracts.runs.events import CheckpointOpened
 from contracts.runs.run_event import RunEvent
 from contracts.topics import EVENTS
 from notifier.hub.client import Client, Filters, Limits
 from notifier.hub.event_buffer import Frame, Notification, Passing, bytes_of
-from notifier.hub.event_header import Heard
 from notifier.hub.hub import Hub
 from testkit.runs.specification import Story
 
@@ -46,9 +46,9 @@ def moved(story: Story, run_id: UUID | None = None, **members: Any) -> list[RunE
     return [RunEvent.parse(value) for value in values]
 
 
-def heard_in(events: Sequence[RunEvent]) -> list[tuple[Heard, bytes]]:
+def headers_in(events: Sequence[RunEvent]) -> list[tuple[EventHeader, bytes]]:
     """Return events as the feed reads them, each with its record's value."""
-    return [(Heard.model_validate_json(value), value) for value in (event.to_bytes() for event in events)]
+    return [(EventHeader.parse(value), value) for value in (event.to_bytes() for event in events)]
 
 
 def values_of(story: Story, run_id: UUID | None = None, **members: Any) -> list[bytes]:

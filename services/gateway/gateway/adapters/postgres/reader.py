@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from contracts.ledger_schema import events_of
-from contracts.runs.event_header import Heading
+from contracts.runs.event_header import EventHeader
 from contracts.runs.views import TERMINAL
 from gateway.adapters.postgres.pool import Database
 from gateway.ports import Page, Place, Run, StepEvent
@@ -82,7 +82,7 @@ class PostgresViews:
     async def history(self, tenant: str, run_id: UUID, after: int, limit: int) -> list[StepEvent]:
         """Return events of a run behind the version `after`, in order."""
         found = await self._events(tenant, run_id, after, limit)
-        return [StepEvent(version, Heading.parse(record).kind, record) for version, record in found[:limit]]
+        return [StepEvent(version, EventHeader.parse(record).kind, record) for version, record in found[:limit]]
 
     async def _events(self, tenant: str, run_id: UUID, after: int, decisions: int | None) -> list[tuple[int, bytes]]:
         rows = await self._database.fetch(self._sql["history"], tenant, run_id, after, decisions)

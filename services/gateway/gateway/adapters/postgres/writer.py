@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from contracts.ledger_schema import events_of, record_sql
-from contracts.runs.event_header import Heading
+from contracts.runs.event_header import EventHeader
 from gateway.adapters.postgres.pool import Dedicated, translated
 from gateway.adapters.postgres.reader import named_queries
 from gateway.ports import Away
@@ -20,7 +20,7 @@ from gateway.projection.rows import Changes, Known, Moved, Standing, Waiting, kn
 
 REMAKE_BATCH = 500
 
-Fold = Callable[[Mapping[UUID, Known], Sequence[Heading]], Changes]
+Fold = Callable[[Mapping[UUID, Known], Sequence[EventHeader]], Changes]
 
 
 async def ensure_schema(url: str) -> None:
@@ -67,7 +67,7 @@ class PostgresTables:
             async for batch in self._recorded(connection):
                 changes = fold(known, batch)
                 await self._write(connection, changes)
-                last = batch[-1].run_id
+                last = batch[-1].run_uuid
                 known = {last: Known(changes.moved[last].standing)} if last in changes.moved else {}
                 count += len(batch)
         return count
@@ -84,10 +84,10 @@ class PostgresTables:
         )
         return changes.moved.keys() - {row["run_id"] for row in written}
 
-    async def _recorded(self, connection: asyncpg.Connection) -> AsyncIterator[list[Heading]]:
-        batch: list[Heading] = []
+    async def _recorded(self, connection: asyncpg.Connection) -> AsyncIterator[list[EventHeader]]:
+        batch: list[EventHeader] = []
         async for row in connection.cursor(self._sql["all-decisions"], prefetch=REMAKE_BATCH):
-            batch += map(Heading.parse, events_of(row["events"]))
+            batch += map(EventHeader.parse, events_of(row["events"]))
             if len(batch) >= REMAKE_BATCH:
                 yield batch
                 batch = []
@@ -112,7 +112,9 @@ async def _using(line: Dedicated) -> AsyncIterator[asyncpg.Connection]:
 
 def _known(rows: Sequence[asyncpg.Record]) -> Known:
     decided = [row["events"] for row in rows if row["events"] is not None]
-    return known_at(rows[0]["reached"], [Heading.parse(event) for decision in decided for event in events_of(decision)])
+    return known_at(
+        rows[0]["reached"], [EventHeader.parse(event) for decision in decided for event in events_of(decision)]
+    )
 
 
 def _run_row(moved: Moved) -> tuple[Any, ...]:

@@ -6,12 +6,12 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.runs.event_header import ESCALATED, OPENED
+from contracts.runs.events import CheckpointEscalated, CheckpointOpened
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import State, project
-from notifier.hub.run_states import Known, Memory, after, fold, open_checkpoint
+from notifier.hub.run_states import Known, Memory, after, fold, open_checkpoint, read_checkpoint
 from testkit.runs.commands import approve, at_payload_review, completed, executed, pause, resume, time_is_up
-from testkit.runs.pushed_events import heard_in, moved
+from testkit.runs.pushed_events import headers_in, moved
 from testkit.runs.specification import Story
 
 FINISHED = at_payload_review().given(pause(), resume(), approve(), executed(), approve())
@@ -21,15 +21,15 @@ ESCALATED_TWICE = at_payload_review(on_timeout="escalate").given(time_is_up(), p
 def learn(memory: Memory, events: list[RunEvent]) -> Known | None:
     """Let a memory learn events in order; return what it knows then."""
     known: Known | None = None
-    for heard, value in heard_in(events):
-        known = after(memory.before(heard), heard, value)
-        memory.learn(heard.run_id, known)
+    for header, value in headers_in(events):
+        known = after(memory.before(header), header, value)
+        memory.learn(header.run_id, known)
     return known
 
 
 def has_seen(memory: Memory, *events: RunEvent) -> list[bool]:
     """Say of each event whether the memory knows it."""
-    return [memory.has_seen(heard) for heard, _ in heard_in(events)]
+    return [memory.has_seen(header) for header, _ in headers_in(events)]
 
 
 @pytest.mark.parametrize("story", [FINISHED, ESCALATED_TWICE, completed()])
@@ -56,7 +56,7 @@ def test_what_is_known_is_not_used_across_a_gap() -> None:
     """What came in between might have changed everything."""
     memory, events = Memory(), moved(FINISHED)
     learn(memory, events[:2])
-    (following, _), (later, _) = heard_in(events[2:4])
+    (following, _), (later, _) = headers_in(events[2:4])
     assert memory.before(following) is not None
     assert memory.before(later) is None
 
@@ -93,7 +93,7 @@ def test_a_checkpoint_that_is_decided_weighs_nothing() -> None:
 def test_a_run_of_which_only_the_version_is_known_has_no_checkpoint() -> None:
     """It is not made up."""
     events = moved(ESCALATED_TWICE)
-    ((escalated, value),) = heard_in([event for event in events if event.kind == ESCALATED][:1])
+    ((escalated, value),) = headers_in([event for event in events if event.kind == CheckpointEscalated.kind][:1])
     known = after(None, escalated, value)
     assert known == Known(escalated.version, None)
     assert open_checkpoint(known) is None
@@ -102,8 +102,33 @@ def test_a_run_of_which_only_the_version_is_known_has_no_checkpoint() -> None:
 def test_a_history_tells_what_an_event_follows() -> None:
     """If it reaches up to the event; what it has beyond is left out."""
     values = [event.to_bytes() for event in moved(FINISHED, uuid4())]
-    opened = next(number for number, event in enumerate(FINISHED.history, 1) if event.kind == OPENED)
+    opened = next(number for number, event in enumerate(FINISHED.history, 1) if event.kind == CheckpointOpened.kind)
     known = fold(values, until=opened + 1)
     assert known == Known(opened, State.PAYLOAD_REVIEW, (values[opened - 1],))
     assert fold(values[: opened - 1], until=opened + 1) is None
     assert fold([], until=4) is None
+
+
+OPENING = at_payload_review().history[-1]
+
+
+def test_a_checkpoint_is_read_as_the_view_shows_it() -> None:
+    """All members, and those that the facts do not hold."""
+    shown = project(None, OPENING).checkpoint
+    assert shown is not None
+    assert read_checkpoint(OPENING.to_bytes()).model_dump() == shown.model_dump()
+
+
+def test_a_checkpoint_that_was_recorded_with_fewer_members_is_read() -> None:
+    """Members were added to the kind, and may be again."""
+    short = OPENING.data.model_dump(mode="json", exclude={"issues", "subject_schema", "approvals_required", "context"})
+    value = OPENING.model_dump(mode="json")
+    old = RunEvent.model_validate(value | {"data": short})
+    assert set(short) < set(value["data"])
+    assert read_checkpoint(old.to_bytes()).model_dump() == (project(None, old).checkpoint or old).model_dump()
+
+
+def test_a_decision_is_no_checkpoint() -> None:
+    """It has not the members of one."""
+    with pytest.raises(ValueError, match="subject"):
+        read_checkpoint(at_payload_review().given(approve()).history[-2].to_bytes())
