@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, LiteralString
 
 import rfc8785
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
+
+from contracts.json_pointer import member
 
 MAX_DEPTH = 64
 """Levels of nesting a JSON value may have; far below what recursive readers (schema validation, RFC 8785) can stand."""
@@ -21,7 +23,8 @@ MAX_SAFE_INTEGER = 2**53 - 1
 def check_json(value: Any) -> Any:
     """Return `value` if it is interoperable JSON (RFC 7493), so that its digest is defined.
 
-    Raises PydanticCustomError `json_value` naming the path of what is not: NaN, infinities, integers beyond 2^53, lone surrogates, too deep.
+    Raises PydanticCustomError `json_value` with the pointer to the first value that is not.
+    NaN, infinities, integers beyond 2^53 and lone surrogates are not, nor what nests too deep.
     """
     if not _is_sound(value, 0):
         _explain_unsound(value, "", 0)
@@ -70,9 +73,7 @@ def _is_text(value: str) -> bool:
 
 def _explain_unsound(value: Any, path: str, depth: int) -> None:
     if depth > MAX_DEPTH:
-        raise PydanticCustomError(
-            "json_value", "{path}: nested deeper than {most} levels", {"path": path or "/", "most": MAX_DEPTH}
-        )
+        raise _unsound(path, f"nested deeper than {MAX_DEPTH} levels")
     match value:
         case None | bool():
             pass
@@ -80,32 +81,30 @@ def _explain_unsound(value: Any, path: str, depth: int) -> None:
             _check_text(value, path)
         case int():
             if abs(value) > MAX_SAFE_INTEGER:
-                raise PydanticCustomError(
-                    "json_value",
-                    "{path}: integers beyond 2^53 lose digits in JSON; send a string",
-                    {"path": path or "/"},
-                )
+                raise _unsound(path, "integers beyond 2^53 lose digits in JSON; send a string")
         case float():
             if not math.isfinite(value):
-                raise PydanticCustomError(
-                    "json_value", "{path}: NaN and infinities are not JSON", {"path": path or "/"}
-                )
+                raise _unsound(path, "NaN and infinities are not JSON")
         case dict():
             for name, item in value.items():
                 if not isinstance(name, str):
-                    raise PydanticCustomError("json_value", "{path}: member names are strings", {"path": path or "/"})
+                    raise _unsound(path, "member names are strings")
                 _check_text(name, path)
-                _explain_unsound(item, f"{path}/{name}", depth + 1)
+                _explain_unsound(item, member(path, name), depth + 1)
         case list():
             for index, item in enumerate(value):
-                _explain_unsound(item, f"{path}/{index}", depth + 1)
+                _explain_unsound(item, member(path, index), depth + 1)
         case _:
-            raise PydanticCustomError("json_value", "{path}: not a JSON value", {"path": path or "/"})
+            raise _unsound(path, "not a JSON value")
 
 
 def _check_text(value: str, path: str) -> None:
     if not _is_text(value):
-        raise PydanticCustomError("json_value", "{path}: lone surrogates are not Unicode text", {"path": path or "/"})
+        raise _unsound(path, "lone surrogates are not Unicode text")
+
+
+def _unsound(path: str, why: LiteralString) -> PydanticCustomError:
+    return PydanticCustomError("json_value", f"{{path}}: {why}" if path else why, {"path": path})
 
 
 Json = Annotated[Any, AfterValidator(check_json)]

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from contracts.json_pointer import inside, pointer
+
 ID_NAMESPACE = "countersign"
 """The product's first name. Ids that are derived from it stand in ledgers, so it never changes."""
 
@@ -53,7 +55,10 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Timestamp = AwareDatetime
 
 
-def explain(error: ValidationError) -> str:
-    """Say in one line what did not validate and where, without repeating what was sent."""
-    found = error.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"/{'/'.join(map(str, item['loc']))}: {item['msg']}" for item in found)
+def explain(error: ValidationError, under: str = "") -> str:
+    """Say in one line what did not validate and where, without repeating what was sent. `under` is the pointer to the value."""
+    found = [
+        (under + pointer(detail["loc"]), *inside(detail))
+        for detail in error.errors(include_input=False, include_url=False)
+    ]
+    return "; ".join(f"{path}{rest}: {said}" if path or rest else said for path, rest, said in found)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from contracts.json_pointer import pointer
 from contracts.providers.call import Severity
 from provider_worker.providers.payload_schema import (
     MAX_ISSUES,
@@ -14,7 +15,6 @@ from provider_worker.providers.payload_schema import (
     UnusableSchema,
     compile_schema,
     merge_patch,
-    pointer,
     unknown_members,
 )
 

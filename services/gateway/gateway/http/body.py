@@ -12,8 +12,9 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
+from contracts.json_pointer import pointer
 from contracts.json_values import MAX_DEPTH
-from gateway.http.issues import issue, pointer
+from gateway.http.issues import issue
 from gateway.http.problems import Problem, invalid
 
 BODY_SECONDS = 30.0

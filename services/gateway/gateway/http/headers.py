@@ -7,9 +7,10 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 from starlette.requests import Request
 
+from contracts.json_pointer import pointer
 from contracts.message import ID_NAMESPACE
 from contracts.runs.commands import command_id
-from gateway.http.issues import issue, pointer
+from gateway.http.issues import issue
 from gateway.http.problems import Problem, invalid
 
 TENANT = "default"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
+
+from contracts.json_pointer import inside, pointer
 
 Issue = dict[str, Any]
 
@@ -15,17 +17,12 @@ def issue(path: str, code: str, message: str, **members: Any) -> Issue:
     return {"path": path, "code": code, "message": message, **members}
 
 
-def pointer(places: Iterable[str | int]) -> str:
-    """Write a JSON Pointer."""
-    return "".join(f"/{str(place).replace('~', '~0').replace('/', '~1')}" for place in places)
-
-
 def issues_of_body(error: ValidationError, body: Any) -> list[Issue]:
     """Return the issues of a body, each at the member that it is about."""
-    found = [
-        issue(_path(detail["loc"], body) + _deeper(detail), detail["type"], _said(detail))
-        for detail in error.errors(include_url=False, include_input=False)
-    ]
+    found = []
+    for detail in error.errors(include_url=False, include_input=False):
+        deeper, message = inside(detail)
+        found.append(issue(_path(detail["loc"], body) + deeper, detail["type"], message))
     return list({(each["path"], each["message"]): each for each in found}.values())
 
 
@@ -51,15 +48,3 @@ def _path(places: Sequence[str | int], body: Any) -> str:
                 continue
         named.append(place)
     return pointer(named)
-
-
-def _deeper(detail: Mapping[str, Any]) -> str:
-    """Return the rest of the way into a value that is plain JSON to Pydantic."""
-    path = str(detail.get("ctx", {}).get("path", "")) if detail["type"] == "json_value" else ""
-    return "" if path == "/" else path
-
-
-def _said(detail: Mapping[str, Any]) -> str:
-    if detail["type"] != "json_value":
-        return str(detail["msg"])
-    return str(detail["msg"]).removeprefix(f"{detail['ctx']['path']}: ")

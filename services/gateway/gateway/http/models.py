@@ -7,9 +7,10 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
+from contracts.json_pointer import pointer
 from contracts.json_values import check_json
 from contracts.runs.requests import RunInput, RunRequest, WrappedRunInput
-from gateway.http.issues import Issue, issue, issues_of_body, pointer
+from gateway.http.issues import Issue, issue, issues_of_body
 from gateway.http.problems import invalid
 
 _Model = TypeVar("_Model", bound=BaseModel)

@@ -9,6 +9,7 @@ from typing import Any, assert_never
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from contracts.json_pointer import inside, pointer
 from contracts.json_values import digest
 from contracts.runs.commands import DECISIONS, Decide, command_id
 from contracts.runs.outcomes import Accepted, Outcome, Refused
@@ -108,14 +109,5 @@ def faults_of(error: ValidationError) -> list[Fault]:
 
 
 def _fault(found: ErrorDetails) -> Fault:
-    path, message = "".join(f"/{_escaped(str(name))}" for name in found["loc"]), found["msg"]
-    if found["type"] == "json_value":
-        # To Pydantic the value is plain JSON; the check that refused it says where inside.
-        inside = str(found["ctx"]["path"])
-        path, message = path + inside.rstrip("/"), message.removeprefix(f"{inside}: ")
-    return Fault(path=path, code=found["type"], message=message)
-
-
-def _escaped(name: str) -> str:
-    # RFC 6901, section 3
-    return name.replace("~", "~0").replace("/", "~1")
+    deeper, message = inside(found)
+    return Fault(path=pointer(found["loc"]) + deeper, code=found["type"], message=message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from contracts.json_pointer import member
 from contracts.json_values import canonical_json
 from contracts.runs.events import Change
 
@@ -12,11 +13,6 @@ MISSING = object()
 
 LONGEST_PATH = 1000
 """Characters of a path that is still followed: it is repeated for everything that lies under it."""
-
-
-def member(path: str, name: str | int) -> str:
-    """Return the JSON Pointer (RFC 6901) to a member of what `path` points to."""
-    return f"{path}/{str(name).replace('~', '~0').replace('/', '~1')}"
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

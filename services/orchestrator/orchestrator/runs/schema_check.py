@@ -7,8 +7,9 @@ from typing import Any
 
 import jsonschema_rs
 
+from contracts.json_pointer import member
 from contracts.providers.call import Issue
-from orchestrator.runs.json_patch import LONGEST_PATH, member
+from orchestrator.runs.json_patch import LONGEST_PATH
 
 MOST = 20
 """Issues reported at once; a person mends them one by one anyway."""

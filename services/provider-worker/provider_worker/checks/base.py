@@ -16,6 +16,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chassis.settings import Settings, SettingsError
+from contracts.json_pointer import pointer
 from contracts.message import explain
 from contracts.providers.signals import Finding
 from provider_worker.budgets.model import Spending
@@ -104,4 +105,4 @@ def read_options(kind: type[SomeOptions], check: str, options: Mapping[str, Any]
     try:
         return kind.model_validate(options)
     except ValidationError as error:
-        raise SettingsError(f"{CHECKS_SETTING}: /{check}{explain(error)}") from None
+        raise SettingsError(f"{CHECKS_SETTING}: {explain(error, under=pointer([check]))}") from None

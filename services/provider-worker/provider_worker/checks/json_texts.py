@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from provider_worker.providers.payload_schema import pointer
+from contracts.json_pointer import pointer
 
 _NOT_TEXT = ("artifact:sha256:", "data:")
 """How names of files and files themselves begin, where they stand in place of text."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.json_pointer import pointer
 from contracts.json_values import ComposedObject
 from contracts.providers.call import CallIntent, Failure, Issue, Preparation, catalog_schema
 from contracts.providers.capabilities import Capabilities
@@ -13,7 +14,6 @@ from contracts.providers.orders import PrepareOrder
 from contracts.providers.routing import Routing
 from provider_worker.ports import Artifacts, Shelves
 from provider_worker.providers.base import AIProvider, Attachment, ProviderError
-from provider_worker.providers.payload_schema import pointer
 from provider_worker.providers.registry import Registry
 from provider_worker.rate_limits.circuit_breaker import State
 from provider_worker.sanitizer import MAX_LEVELS, Sanitizer, is_too_deep

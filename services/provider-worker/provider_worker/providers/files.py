@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from artifacts.store import Artifact
+from contracts.json_pointer import pointer
 from contracts.providers.call import Failure, Issue
 from provider_worker.ports import Artifacts
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.payload_schema import pointer
 
 PREFIX = "artifact:"
 """How every ref of an artifact begins."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import jsonschema_rs
 
+from contracts.json_pointer import pointer
 from contracts.json_values import check_json
 from contracts.providers.call import Issue, Severity
 
@@ -177,11 +178,6 @@ def merge_patch(path: Sequence[str | int], value: Any) -> dict[str, Any] | None:
             return None
         value = {step: value}
     return value if isinstance(value, dict) else None
-
-
-def pointer(path: Sequence[str | int]) -> str:
-    """Write a path as a JSON Pointer (RFC 6901)."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
 def _shorten(text: str) -> str:

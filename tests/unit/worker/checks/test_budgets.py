@@ -73,7 +73,7 @@ def test_a_budget_is_whole_again_with_the_next_period(period: str, named: str) -
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ("nine", "SAYSO_BUDGETS: /: Invalid JSON"),
+        ("nine", "SAYSO_BUDGETS: Invalid JSON"),
         ('{"period": "week"}', "SAYSO_BUDGETS: /period: Input should be 'day', 'month' or 'year'"),
         ('{"tenant": {"acme": "-1"}}', "SAYSO_BUDGETS: /tenant/acme: Input should be greater than or equal to 0"),
         ('{"run": "a lot"}', "SAYSO_BUDGETS: /run: Input should be a valid decimal"),

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
+from contracts.json_pointer import pointer
 from contracts.providers.call import Issue, Severity
-from provider_worker.providers.payload_schema import at, not_taken, pointer
+from provider_worker.providers.payload_schema import at, not_taken
 
 _FIFTH = re.compile(r"\bclaude-(fable|mythos|[a-z]+-([5-9]|\d\d))\b")
 """Models that think unless told otherwise. While a model thinks no tool can be forced on it, and some of these never stop."""

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from contracts.json_pointer import pointer
 from contracts.providers.call import Failure, Issue
 from provider_worker.providers.http.failures import of_status
 from provider_worker.providers.http.reply import parse_refusal
-from provider_worker.providers.payload_schema import MAX_ISSUES, at, pointer
+from provider_worker.providers.payload_schema import MAX_ISSUES, at
 from provider_worker.providers.remote_job_failures import Work, undoubted
 
 PREDICTION = Work("prediction", "succeed")
