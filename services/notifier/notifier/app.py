@@ -1,53 +1,49 @@
-"""The notifier's composition root: settings to adapters to a running service."""
+"""The notifier's composition root: settings and adapters to an application."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import WebSocketRoute
 
 from chassis.background import Background
 from chassis.health import Health
-from chassis.settings import Settings
-from contracts.topics import EVENTS
-from notifier.adapters.gateway import Snapshots
+from chassis.settings import Settings, load_settings
 from notifier.edges.problems import on_http_exception
-from notifier.edges.sse import EventStreams
-from notifier.edges.websocket import Sockets, Surroundings
-from notifier.feed.events import Feed
-from notifier.hub.client import Limits
-from notifier.hub.hub import Hub
-from notifier.hub.run_states import Memory
-from notifier.service import Running
+from notifier.edges.run_events import run_events_route
+from notifier.edges.websocket import WebSocketEdge
+from notifier.edges.websocket_connection import ConnectionContext
+from notifier.hub.client import HubBounds
+from notifier.service import Adapters, NotifierService, real_adapters
 
 
-def create_app(settings: Settings, limits: Limits | None = None) -> Starlette:
-    """Wire the notifier. Nothing connects before the application starts."""
+def create_app(
+    settings: Settings | None = None, adapters: Adapters | None = None, bounds: HubBounds | None = None
+) -> Starlette:
+    """Wire the notifier, on Kafka and HTTP unless other adapters are given. Nothing connects before the application starts."""
+    settings = settings or load_settings()
     health, background = Health(), Background()
-    hub, snapshots = Hub(EVENTS.partitions, limits), Snapshots(settings.gateway)
-    feed = Feed(hub, Memory(), snapshots.history)
-    running = Running(settings, hub, feed, background)
-    sockets = Sockets(Surroundings(hub, snapshots, running.ask, feed.caught_up), settings.allowed_origins)
-    streams = EventStreams(hub, snapshots, feed.caught_up)
-    background.on_stop(hub.stop)
-    health.add("kafka", running.check_kafka)
-    health.add("feed", running.check_feed)
-    health.add("gateway", snapshots.check)
+    service = NotifierService(adapters or real_adapters(settings), background, bounds)
+    context = ConnectionContext(service.hub, service.gateway, service.ask, service.feed.caught_up, service.now)
+    background.on_stop(service.hub.stop)
+    health.add("kafka", service.check_log)
+    health.add("feed", service.check_feed)
+    health.add("gateway", service.gateway.check)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        background.start(running.run(), "notifier")
+        background.start(service.run(), "notifier")
         yield
-        await running.stop()
         await background.stop()
-        await snapshots.close()
+        await service.close()
 
     routes = [
-        WebSocketRoute("/ws", sockets.endpoint),
-        Route("/hitl/runs/{run_id}/events", streams.endpoint),
+        WebSocketRoute("/ws", WebSocketEdge(context, settings.allowed_origins).endpoint),
+        run_events_route(urlsplit(settings.gateway).port or settings.gateway_port),
         *health.routes(),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: on_http_exception})

@@ -1,4 +1,4 @@
-"""The cursor: whatever was written is read, and nothing else is."""
+"""The cursor: every text that `encode` writes is read, and no other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from notifier.hub.cursor import MAX_LENGTH, MAX_OFFSET, Cursor, decode, encode
 
 cursors = st.builds(
     Cursor,
-    log=st.text(st.characters(codec="utf-8"), max_size=40),
+    log_id=st.text(st.characters(codec="utf-8"), max_size=40),
     offsets=st.lists(st.integers(0, MAX_OFFSET), max_size=12).map(tuple),
 )
 
@@ -30,18 +30,18 @@ def test_a_cursor_is_safe_in_a_url(cursor: Cursor) -> None:
 
 
 @given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
-def test_any_other_text_is_no_cursor_and_no_error(text: str) -> None:
-    """What a client makes up is read as none, or is one that reads the same when written again."""
+def test_any_other_text_is_read_as_none_and_no_error(text: str) -> None:
+    """A made-up text is read as none, or reads the same when written again."""
     read = decode(text)
     assert read is None or decode(encode(read)) == read
 
 
-def test_offsets_are_counted_from_nothing_upwards() -> None:
+def test_offsets_are_whole_numbers_from_zero() -> None:
     """Negative, fractional, huge and boolean offsets are no offsets."""
     for offset in (b"-1", b"1.0", b"9223372036854775808", b"true", b'"1"', b"null"):
         assert decode(urlsafe_b64encode(b'["log",%s]' % offset).rstrip(b"=").decode()) is None, offset
 
 
-def test_a_cursor_longer_than_any_is_not_even_read() -> None:
-    """The work that a cursor can cause is bounded."""
+def test_a_cursor_that_is_too_long_is_not_read() -> None:
+    """The cost of reading a cursor is bounded."""
     assert decode(encode(Cursor("l" * MAX_LENGTH, (0,)))) is None

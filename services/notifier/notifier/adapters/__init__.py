@@ -1,1 +1,1 @@
-"""What the notifier asks others for."""
+"""The ports over HTTP and Kafka. `service` alone names them."""

@@ -1,78 +1,47 @@
-"""How things stand, asked of the gateway over its REST: the runs that go on, what waits for people, the past of a run.
-
-The read model behind it may lag behind the log or be ahead of it; what follows from that is the hub's business.
-"""
+"""The gateway's read model over its REST API."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import httpx
 from pydantic_core import to_json
 
 from contracts.runs.views import TERMINAL, State
-from notifier.hub.client import Filters
-
-MOST = 200
-"""Runs that a snapshot shows; the newest are."""
+from notifier.errors import GatewayUnavailable
+from notifier.ports import MAX_RUNS, Snapshot
 
 OPEN = [state for state in State if state not in TERMINAL]
-"""In the order in which a run goes through them: asked for one after the other, none that moves on is missed."""
+"""Open states in the order in which a run passes them: read one after the other, they miss no run that moves on."""
 
-SECONDS = 5.0
-CONNECTIONS = 20
-
-
-class GatewayAway(Exception):
-    """The gateway cannot be reached, or does not answer as it should."""
+TIMEOUT_SECONDS = 5.0
+MAX_CONNECTIONS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Views of runs and the approvals that wait among them; `truncated` when there are more."""
+class HttpGateway:
+    """The gateway at `url`; `transport` stands in for the network."""
 
-    runs: tuple[dict[str, Any], ...]
-    approvals: tuple[dict[str, Any], ...]
-    truncated: bool
-
-    @property
-    def versions(self) -> dict[str, int]:
-        """The version of each run."""
-        return {view["run_id"]: view["version"] for view in self.runs}
-
-
-class Snapshots:
-    """Asks the gateway at `url`."""
-
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        limits = httpx.Limits(max_connections=MAX_CONNECTIONS)
         self._http = httpx.AsyncClient(
-            base_url=url, timeout=SECONDS, limits=httpx.Limits(max_connections=CONNECTIONS), trust_env=False
+            base_url=url, timeout=TIMEOUT_SECONDS, limits=limits, trust_env=False, transport=transport
         )
 
-    async def close(self) -> None:
-        """Let go of the connections."""
-        await self._http.aclose()
-
-    async def check(self) -> None:
-        """Return when the gateway answers. Raises GatewayAway."""
-        await self._answer("/health/live")
-
-    async def take(self, filters: Filters) -> Standing:
-        """Return how things stand for `filters`. A run that is asked for by its id is shown though it is over.
-
-        Raises GatewayAway.
-        """
-        if filters.run_id is not None:
-            view = await self._get(f"/hitl/runs/{filters.run_id}")
-            return _standing([view] if view is not None else [], filters, more=False)
-        pages = [await self._page("/hitl/runs", _query(filters, state)) for state in OPEN]
+    async def snapshot(self, *, run_id: str | None, session_id: str | None, user_id: str | None) -> Snapshot:
+        """Return the open runs that match every filter given. A run that is named by `run_id` is shown though it is over."""
+        if run_id is not None:
+            view = await self._get(f"/hitl/runs/{run_id}")
+            matches = view and session_id in (None, view["session_id"]) and user_id in (None, view["user_id"])
+            return Snapshot.of([view] if matches else [])
+        wanted = {"session_id": session_id, "user_id": user_id, "limit": str(MAX_RUNS)}
+        query = {name: value for name, value in wanted.items() if value is not None}
+        pages = [await self._page("/hitl/runs", {**query, "state": state.value}) for state in OPEN]
         views = [view for page in pages if page for view in page.items]
-        return _standing(views, filters, more=any(page.more for page in pages if page))
+        return Snapshot.of(views, truncated=any(page.more for page in pages if page))
 
     async def history(self, run_id: str) -> list[bytes] | None:
-        """Return every event of a run that the read model has; None when it knows no such run. Raises GatewayAway."""
+        """Return every event of a run, as values of `run.events`; None when there is no such run."""
         events: list[bytes] = []
         after = 0
         while True:
@@ -84,52 +53,42 @@ class Snapshots:
                 return events
             after = page.items[-1]["version"]
 
+    async def check(self) -> None:
+        """Return if the gateway answers."""
+        await self._response("/health/live")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
     async def _page(self, path: str, query: Mapping[str, str]) -> _Page | None:
-        answer = await self._get(path, query)
-        if answer is None:
+        body = await self._get(path, query)
+        if body is None:
             return None
         try:
-            return _Page(answer["items"], answer.get("next_cursor", answer.get("next_after")) is not None)
+            return _Page(body["items"], body.get("next_cursor", body.get("next_after")) is not None)
         except (KeyError, TypeError) as error:
-            raise GatewayAway(f"{path}: not a page") from error
+            raise GatewayUnavailable(f"{path}: not a page") from error
 
     async def _get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        answer = await self._answer(path, query)
-        if answer.status_code == httpx.codes.NOT_FOUND:
+        response = await self._response(path, query)
+        if response.status_code == httpx.codes.NOT_FOUND:
             return None
         try:
-            return answer.json()
+            return response.json()
         except ValueError as error:
-            raise GatewayAway(f"{path}: not JSON") from error
+            raise GatewayUnavailable(f"{path}: not JSON") from error
 
-    async def _answer(self, path: str, query: Mapping[str, str] | None = None) -> httpx.Response:
+    async def _response(self, path: str, query: Mapping[str, str] | None = None) -> httpx.Response:
         try:
-            answer = await self._http.get(path, params=query)
+            response = await self._http.get(path, params=query)
         except httpx.HTTPError as error:
-            raise GatewayAway(f"{path}: {error or type(error).__name__}") from error
-        if not answer.is_success and answer.status_code != httpx.codes.NOT_FOUND:
-            raise GatewayAway(f"{path}: answered {answer.status_code}")
-        return answer
+            raise GatewayUnavailable(f"{path}: {error or type(error).__name__}") from error
+        if not response.is_success and response.status_code != httpx.codes.NOT_FOUND:
+            raise GatewayUnavailable(f"{path}: answered {response.status_code}")
+        return response
 
 
 class _Page(NamedTuple):
     items: list[dict[str, Any]]
     more: bool
-
-
-def _query(filters: Filters, state: State) -> dict[str, str]:
-    wanted = {"state": state.value, "session_id": filters.session_id, "user_id": filters.user_id, "limit": str(MOST)}
-    return {name: value for name, value in wanted.items() if value is not None}
-
-
-def _standing(views: list[dict[str, Any]], filters: Filters, *, more: bool) -> Standing:
-    # A run that moved on between two questions is there twice; the later answer counts.
-    newest: dict[str, dict[str, Any]] = {}
-    for view in views:
-        if filters.session_id in (None, view["session_id"]) and filters.user_id in (None, view["user_id"]):
-            newest[view["run_id"]] = view
-    runs = sorted(newest.values(), key=lambda view: str(view["created_at"]), reverse=True)
-    shown = tuple(runs[:MOST])
-    # What `GET /hitl/approvals` lists are these very views; asking for them twice could give two truths.
-    waiting = tuple(view for view in shown if view["checkpoint"] is not None)
-    return Standing(shown, waiting, truncated=more or len(runs) > MOST)

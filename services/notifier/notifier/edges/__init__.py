@@ -1,1 +1,1 @@
-"""WebSocket and Server-Sent Events."""
+"""HTTP and WebSocket: what outsiders connect to."""

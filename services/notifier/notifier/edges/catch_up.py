@@ -1,57 +1,43 @@
-"""How a client begins that no cursor brings back: joined first, looked then, until what was seen and what is held meet.
+"""First connection of a client without a usable cursor: join the hub, take a snapshot, follow the hub from it.
 
-What happens in between is in the ring, and none of it is lost. Knows neither sockets nor who is asked.
+Events that come meanwhile are in the event buffer. A snapshot that the read model is too far behind for is taken again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable
+from typing import NamedTuple
 
+from notifier.errors import SnapshotTooOld
 from notifier.hub.client import Client, Filters
-from notifier.hub.hub import Hub, Overtaken
+from notifier.hub.hub import Hub
+from notifier.ports import Gateway, Snapshot
 
 PAUSES = (0.05, 0.2, 0.5, 1.0, None)
-"""Seconds between tries while the read model is too far behind. After the last one a client gets what there is: a run of
-which records are lost for good must not keep all others from it."""
+"""Seconds between tries. The last snapshot is taken as partial: one run with lost records must not keep all others from a client."""
 
 
-class Look(Protocol):
-    """What the read model showed: runs at their versions, and whether there are more."""
-
-    @property
-    def versions(self) -> Mapping[str, int]: ...  # noqa: D102
-    @property
-    def truncated(self) -> bool: ...  # noqa: D102
-
-
-L = TypeVar("L", bound=Look)
-
-
-@dataclass(frozen=True, slots=True)
-class Begun(Generic[L]):
-    """A client that listens, what it is to be shown first, and the cursor of that."""
+class CaughtUp(NamedTuple):
+    """A client that follows the hub, the snapshot that it is shown first, and the snapshot's cursor."""
 
     client: Client
-    look: L
+    snapshot: Snapshot
     cursor: str
 
 
-async def begin(hub: Hub, filters: Filters, wake: Callable[[], None], look: Callable[[], Awaitable[L]]) -> Begun[L]:
-    """Let a client listen from what `look` shows. Raises Overtaken when too much happens meanwhile, and what `look` raises."""
-    # A run that is asked for by its id and was not found is one of which nothing was shown.
+async def catch_up(hub: Hub, filters: Filters, wake: Callable[[], None], gateway: Gateway) -> CaughtUp:
+    """Let a client follow the hub from a snapshot. Raises SnapshotTooOld and GatewayUnavailable."""
+    # A run that is watched by its id and has no view was shown at version 0.
     asked = {filters.run_id: 0} if filters.run_id is not None else {}
     for pause in PAUSES:
         client = hub.join(filters, wake)
-        seen = await look()
+        snapshot = await gateway.snapshot(run_id=filters.run_id, session_id=filters.session_id, user_id=filters.user_id)
         try:
-            cursor = hub.follow(client, {**asked, **seen.versions}, partial=seen.truncated or pause is None)
-        except Overtaken:
+            partial = snapshot.truncated or pause is None
+            return CaughtUp(client, snapshot, hub.follow(client, {**asked, **snapshot.versions}, partial=partial))
+        except SnapshotTooOld:
             if pause is None:
                 raise
             await asyncio.sleep(pause)
-        else:
-            return Begun(client, seen, cursor)
     raise AssertionError("the last try returns or raises")

@@ -1,4 +1,4 @@
-"""Refusals before anything is pushed: problem documents (RFC 9457), as the gateway gives them."""
+"""Refusals before a connection is accepted: problem documents (RFC 9457), as the gateway gives them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ from starlette.responses import JSONResponse, Response
 
 from notifier.protocol.messages import Fault
 
+_STATUS = {"forbidden": HTTPStatus.FORBIDDEN, "validation_failed": HTTPStatus.UNPROCESSABLE_ENTITY}
 
-def problem(status: HTTPStatus, code: str, detail: str, instance: str, faults: Sequence[Fault] = ()) -> JSONResponse:
+
+def problem(code: str, detail: str, instance: str, faults: Sequence[Fault] = ()) -> JSONResponse:
     """Return a problem document about the resource `instance`; `faults` become its `issues`."""
+    return _document(_STATUS[code], code, detail, instance, faults)
+
+
+def _document(status: HTTPStatus, code: str, detail: str, instance: str, faults: Sequence[Fault] = ()) -> JSONResponse:
     document: dict[str, Any] = {
         "type": f"urn:sayso:problem:{code}",
         "title": status.phrase,
@@ -25,12 +31,11 @@ def problem(status: HTTPStatus, code: str, detail: str, instance: str, faults: S
     }
     if faults:
         document["issues"] = [fault.model_dump() for fault in faults]
-    headers = {"Retry-After": "1"} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
-    return JSONResponse(document, status, headers, media_type="application/problem+json")
+    return JSONResponse(document, status, media_type="application/problem+json")
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Answer what the router answers: no such path, no such method."""
+    """Answer as a problem document: no such path, no such method."""
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    return problem(status, status.phrase.lower().replace(" ", "_"), error.detail, request.url.path)
+    return _document(status, status.phrase.lower().replace(" ", "_"), error.detail, request.url.path)

@@ -1,7 +1,6 @@
-"""How frames leave: uvicorn's WebSocket protocol, with what is written in one turn of the loop joined into one write.
+"""Uvicorn's WebSocket protocol with coalesced writes: all frames of one turn of the loop leave in one write.
 
-Each frame in a write of its own was most of what pushing cost, and making each anew for every client most of the rest.
-Nothing here knows what the frames say.
+A write for each frame was most of the cost of pushing, and a new frame for each client most of the rest (measured).
 """
 
 from __future__ import annotations
@@ -21,30 +20,30 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
 
 TEXTS = "sayso.texts"
-"""The ASGI extension under which a connection's scope holds `JoiningWebSocket.send_texts`."""
+"""The ASGI extension under which a connection's scope holds `CoalescingWebSocket.send_texts`."""
 
 SendTexts = Callable[[Iterable[bytes]], Awaitable[None]]
 
 LINGER_SECONDS = 10.0
-"""How long a closed connection may take to read what was written; then it is cut."""
+"""How long a closed connection may take to read the last bytes; then it is aborted."""
 
 
-class CuttingTransport(JoiningTransport):
-    """Joins, and does not wait for ever for a peer to read the end."""
+class LingeringTransport(JoiningTransport):
+    """A coalescing transport whose close takes at most LINGER_SECONDS."""
 
     def close(self) -> None:
-        """Write what is held and close; a peer that never reads it is cut off."""
+        """Write the held bytes and close; abort if the peer does not read them in time."""
         super().close()
         self._loop.call_later(LINGER_SECONDS, self._transport.abort)
 
 
-class JoiningWebSocket(WebSocketsSansIOProtocol):
-    """Uvicorn's protocol on a joining transport. A peer that answers no ping is cut off at once."""
+class CoalescingWebSocket(WebSocketsSansIOProtocol):
+    """Uvicorn's protocol on a coalescing transport. A peer that answers no ping is aborted at once."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, on the transport's stand-in."""
+        """Begin, on a coalescing transport."""
         super().connection_made(
-            cast("asyncio.Transport", CuttingTransport(cast("asyncio.Transport", transport), self.loop))
+            cast("asyncio.Transport", LingeringTransport(cast("asyncio.Transport", transport), self.loop))
         )
 
     async def run_asgi(self) -> None:
@@ -53,7 +52,7 @@ class JoiningWebSocket(WebSocketsSansIOProtocol):
         await super().run_asgi()
 
     async def send(self, message: ASGISendEvent) -> None:
-        """Send; a peer that was said goodbye to is gone, which uvicorn calls an error of the application."""
+        """Send. Raises ClientDisconnected after a close was sent; uvicorn would call that an error of the application."""
         await self.writable.wait()
         if self.close_sent and message["type"] == "websocket.send":
             raise ClientDisconnected
@@ -67,7 +66,7 @@ class JoiningWebSocket(WebSocketsSansIOProtocol):
         self.transport.write(b"".join([part for text in texts for part in (_head_of(text), text)]))
 
     def keepalive_timeout(self) -> None:
-        """Drop a dead peer: it will not read a goodbye either."""
+        """Abort the connection: a dead peer reads no close frame either."""
         super().keepalive_timeout()
         self.transport.abort()
 

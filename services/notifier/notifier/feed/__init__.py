@@ -1,1 +1,1 @@
-"""From Kafka to the hub."""
+"""The feeds: from records of the log to the hub."""

@@ -1,14 +1,15 @@
-"""From Kafka to the hub: every instance reads all of `run.events`, and makes the text of each event once.
+"""The feed of events: from records of `run.events` to notifications on the hub, each with its messages made once.
 
-It commits nothing and writes nothing: what a fresh instance needs, it reads again. Malformed records are counted and
-passed over; keeping them is the business of the group readers.
+It commits no offset and writes nothing: a new instance reads again what it needs. Malformed records are counted and
+skipped; the group readers keep them as dead letters.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
@@ -18,103 +19,106 @@ from contracts.message import explain
 from contracts.runs.event_effects import REQUESTING, TERMINAL, State
 from contracts.runs.event_header import EventHeader
 from contracts.runs.views import Checkpoint
-from messaging.consumer import Stretch
 from messaging.records import RawRecord
 from notifier import metrics
-from notifier.adapters.gateway import GatewayAway
+from notifier.errors import GatewayUnavailable, LogReset
 from notifier.hub.event_buffer import Notification, bytes_of
 from notifier.hub.frames import frames_of, frames_with_request
 from notifier.hub.hub import Hub
-from notifier.hub.run_states import Known, Memory, after, fold, open_checkpoint
+from notifier.hub.run_states import RunStates, TrackedRun, evolve, fold, open_checkpoint
+from notifier.ports import Gateway, Now
 
-LOOK_UP_SECONDS = 1.0
-"""How long the feed waits for the history of a run that it never header of. Everybody waits with it."""
+HISTORY_SECONDS = 1.0
+"""How long the feed waits for the history of an unknown run. All events wait with it."""
 
-QUIET_SECONDS = 5.0
-"""How long the feed leaves the gateway alone after it did not answer."""
-
-History = Callable[[str], Awaitable[list[bytes] | None]]
-"""Tells all events of a run, as records of the log are. Raises GatewayAway."""
+PAUSE = timedelta(seconds=5)
+"""How long the feed does not ask the gateway after it did not answer."""
 
 _log = structlog.get_logger(__name__)
 
 
-class LogBeganAnew(Exception):
-    """The log was emptied under a running instance: its positions, and all cursors, mean nothing any more."""
+class EventFeed:
+    """Publishes each event on the hub once, in the order of its run. The gateway tells the state of runs begun earlier.
 
+    `caught_up` is set once the feed has read the records that were there at its start.
+    """
 
-class Feed:
-    """Hands each event to the hub once, in the order of its run. `history` tells of runs that it never header of."""
-
-    def __init__(self, hub: Hub, memory: Memory, history: History) -> None:
+    def __init__(self, hub: Hub, run_states: RunStates, gateway: Gateway, now: Now) -> None:
         self.caught_up = asyncio.Event()
         self._hub = hub
-        self._memory = memory
-        self._history = history
+        self._run_states = run_states
+        self._gateway = gateway
+        self._now = now
         self._ends: Mapping[int, int] | None = None
-        self._look_up_from = 0.0
+        self._failed_at: datetime | None = None
         for partition in range(len(hub.positions)):
             metrics.POSITION.labels(str(partition)).set_function(partial(hub.position, partition))
 
-    def begin(self, stretches: Mapping[int, Stretch]) -> None:
-        """Know where the reader begins, and that the instance serves clients once it has come to the ends."""
-        for partition, stretch in stretches.items():
-            if self._hub.position(partition) < stretch.begin:
-                self._hub.skip_to(partition, stretch.begin)
-        self._ends = {partition: stretch.end for partition, stretch in stretches.items()}
-        self._look_whether_caught_up()
+    def start(self, first: Mapping[int, range]) -> None:
+        """Skip to the first of these offsets; the feed has caught up once it has read them all."""
+        for partition, offsets in first.items():
+            if self._hub.position(partition) < offsets.start:
+                self._hub.skip_to(partition, offsets.start)
+        self._ends = {partition: offsets.stop for partition, offsets in first.items()}
+        self._note_progress()
 
     async def on_records(self, records: Sequence[RawRecord]) -> None:
-        """Take one batch, then wake all who are concerned. Raises LogBeganAnew."""
+        """Publish one batch, then wake its clients. Raises LogReset."""
         kinds = Counter([kind for record in records if (kind := await self._on_record(record))])
         for kind, count in kinds.items():
             metrics.events_of(kind).inc(count)
-        self._hub.rouse()
-        self._look_whether_caught_up()
-        # Batches can follow each other without a pause; whoever was woken has its turn before it is due more.
+        self._hub.wake_clients()
+        self._note_progress()
+        # Batches can follow each other without a pause: let the woken clients take before the next one.
         await asyncio.sleep(0)
 
     async def _on_record(self, record: RawRecord) -> str | None:
-        """Take one record; return the kind of its event if it is news."""
-        partition, offset, position = record.partition, record.offset, self._hub.position(record.partition)
-        if offset < position:
-            if self.caught_up.is_set():
-                raise LogBeganAnew(f"{record.topic}[{partition}] was read up to {position} and now gives {offset}")
+        """Publish one record; return the kind of its event, or None when it is a repeated or malformed one."""
+        if not self._is_next(record):
             return None
-        if offset > position:
-            self._hub.skip_to(partition, offset)
         value = record.value or b""
         try:
             header = EventHeader.parse(value)
-            if self._memory.has_seen(header):
-                self._hub.advance(partition, offset + 1)
+            if self._run_states.has_seen(header):
+                self._hub.advance(record.partition, record.offset + 1)
                 return None
-            before = self._memory.before(header)
+            before = self._run_states.before(header)
             if header.version > 1 and (before is None or before.state is None):
-                before = await self._look_up(header)
-            known = after(before, header, value)
-            checkpoint = open_checkpoint(known) if header.kind in REQUESTING else None
+                before = await self._from_history(header)
+            run = evolve(before, header, value)
+            checkpoint = open_checkpoint(run) if header.kind in REQUESTING else None
         except ValueError as error:
             _report(record, error)
-            self._hub.advance(partition, offset + 1)
+            self._hub.advance(record.partition, record.offset + 1)
             return None
-        self._memory.learn(header.run_id, known)
-        self._hub.publish(self._notification(record, header, value, known.state, checkpoint))
+        self._run_states.put(header.run_id, run)
+        self._hub.publish(self._notification(record, header, value, run.state, checkpoint))
         return header.kind
 
-    async def _look_up(self, header: EventHeader) -> Known | None:
-        now = asyncio.get_running_loop().time
-        if header.state_after(None) is not None or now() < self._look_up_from:
+    def _is_next(self, record: RawRecord) -> bool:
+        partition, offset, position = record.partition, record.offset, self._hub.position(record.partition)
+        if offset > position:
+            self._hub.skip_to(partition, offset)
+        elif offset < position and self.caught_up.is_set():
+            raise LogReset(f"{record.topic}[{partition}] was read up to {position} and now gives {offset}")
+        return offset >= position
+
+    async def _from_history(self, header: EventHeader) -> TrackedRun | None:
+        if header.state_after(None) is not None or self._is_pausing():
             return None
-        self._hub.rouse()
+        self._hub.wake_clients()
         try:
-            async with asyncio.timeout(LOOK_UP_SECONDS):
-                history = await self._history(header.run_id)
+            async with asyncio.timeout(HISTORY_SECONDS):
+                history = await self._gateway.history(header.run_id)
             return fold(history or (), until=header.version)
-        except (TimeoutError, GatewayAway, ValueError) as error:
-            self._look_up_from = now() + QUIET_SECONDS
-            _log.warning("states of runs begun earlier are not known while the gateway is away", reason=str(error))
+        except (TimeoutError, GatewayUnavailable, ValueError) as error:
+            self._failed_at = self._now()
+            _log.warning("the states of runs begun earlier are unknown: the gateway does not answer", reason=str(error))
             return None
+
+    def _is_pausing(self) -> bool:
+        # A clock that was set back must not prolong the pause.
+        return self._failed_at is not None and timedelta() <= self._now() - self._failed_at < PAUSE
 
     def _notification(
         self, record: RawRecord, header: EventHeader, value: bytes, state: State | None, checkpoint: Checkpoint | None
@@ -138,7 +142,7 @@ class Feed:
             size=bytes_of(frames),
         )
 
-    def _look_whether_caught_up(self) -> None:
+    def _note_progress(self) -> None:
         if self._ends is not None and all(self._hub.position(p) >= end for p, end in self._ends.items()):
             self._ends = None
             self.caught_up.set()

@@ -1,4 +1,7 @@
-"""Partial output from Kafka to who listens now. It is kept nowhere: who comes later, or reads too slowly, waits for the answer."""
+"""The feed of partial output: from records of `run.partials` to transient items on the hub. Nothing of it is kept.
+
+A client that connects later, or reads too slowly, gets the answer as an event.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from contracts.message import explain
 from contracts.providers.call_stream import PartialOutput, PushedPartialOutput
 from messaging.records import RawRecord
 from notifier import metrics
-from notifier.hub.event_buffer import Frame, Passing
+from notifier.hub.event_buffer import Frame, Transient
 from notifier.hub.hub import Hub
 
 _TYPE = PushedPartialOutput.model_fields["type"].default
@@ -19,14 +22,14 @@ _TYPE = PushedPartialOutput.model_fields["type"].default
 _log = structlog.get_logger(__name__)
 
 
-class Partials:
-    """Hands each piece of a running call's text to the hub."""
+class PartialOutputFeed:
+    """Publishes each piece of a running call's text on the hub."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
 
     async def on_records(self, records: Sequence[RawRecord]) -> None:
-        """Take one batch, then wake all who are concerned. A malformed record is passed over."""
+        """Publish one batch, then wake its clients. A malformed record is counted and skipped."""
         for record in records:
             try:
                 partial = PartialOutput.model_validate_json(record.value or b"")
@@ -34,12 +37,12 @@ class Partials:
                 metrics.MALFORMED.inc()
                 _log.warning("malformed partial output", offset=record.offset, reason=explain(error))
                 continue
-            self._hub.pass_on(_passing(partial))
-        self._hub.rouse()
+            self._hub.publish_transient(_transient(partial))
+        self._hub.wake_clients()
 
 
-def _passing(partial: PartialOutput) -> Passing:
-    return Passing(
+def _transient(partial: PartialOutput) -> Transient:
+    return Transient(
         run_id=str(partial.run_id),
         tenant=partial.tenant,
         user_id=partial.user_id,

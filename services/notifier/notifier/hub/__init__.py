@@ -1,1 +1,1 @@
-"""Who listens, what each one is to get, and whom to drop. Pure."""
+"""Which clients are connected, which event goes to which of them, and which client is disconnected. Pure."""

@@ -1,6 +1,6 @@
-"""The cursor: how far a client has come, in a form that every instance can read and no client should.
+"""The cursor: a client's place in the log, opaque to clients and readable by every instance.
 
-It holds the log's identity and, for each partition, the offset of the next record. It proves nothing and grants nothing.
+It holds the log's identity and, for each partition, the offset of the next record. It is no credential.
 """
 
 from __future__ import annotations
@@ -12,24 +12,23 @@ from typing import NamedTuple
 from pydantic_core import from_json, to_json
 
 MAX_LENGTH = 2048
-"""Characters of the longest cursor that is read."""
+"""Characters; a longer cursor is not read."""
 
 MAX_OFFSET = 2**63 - 1
-
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class Cursor(NamedTuple):
-    """A place in the log `log`: the next offset of each partition, in order of the partitions."""
+    """A place in the log `log_id`: the next offset of each partition, in order of the partitions."""
 
-    log: str
+    log_id: str
     offsets: tuple[int, ...]
 
 
 def encode(cursor: Cursor) -> str:
     """Write a cursor as text that is safe in a URL."""
-    text = binascii.b2a_base64(to_json([cursor.log, *cursor.offsets]), newline=False)
+    text = binascii.b2a_base64(to_json([cursor.log_id, *cursor.offsets]), newline=False)
     return text.rstrip(b"=").translate(_URL_SAFE).decode()
 
 
@@ -38,12 +37,12 @@ def decode(text: str) -> Cursor | None:
     if len(text) > MAX_LENGTH:
         return None
     try:
-        held = from_json(base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True))
+        members = from_json(base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True))
     except (ValueError, binascii.Error):
         return None
-    match held:
-        case [str(log), *offsets] if all(_is_offset(offset) for offset in offsets):
-            return Cursor(log, tuple(offsets))
+    match members:
+        case [str(log_id), *offsets] if all(_is_offset(offset) for offset in offsets):
+            return Cursor(log_id, tuple(offsets))
     return None
 
 

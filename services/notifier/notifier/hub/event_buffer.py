@@ -1,6 +1,6 @@
 """The last events of the log, in the order in which this instance read them: plain data, bounded in number and size.
 
-It answers one question exactly: what came after a given place, or that it cannot tell any more.
+It returns all events after a given place of the log, or says that it has evicted some of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def bytes_of(frames: Iterable[Frame]) -> int:
 
 
 class Notification(NamedTuple):
-    """One event at its place in the log, with the messages that all who hear of it get.
+    """One event at its place in the log, with its messages, which are the same for all clients.
 
     `over`: the run has ended. `size`: bytes of the messages.
     """
@@ -41,8 +41,8 @@ class Notification(NamedTuple):
     size: int
 
 
-class Passing(NamedTuple):
-    """Something that only who listens now gets: it has no place in the log, and is not held. `size`: about the bytes of the messages."""
+class Transient(NamedTuple):
+    """An item for the clients that are connected now: it has no place in the log and is not buffered. `size`: about its bytes."""
 
     run_id: str
     tenant: str
@@ -52,8 +52,11 @@ class Passing(NamedTuple):
     size: int
 
 
-class Ring:
-    """Holds at most `count` notifications and `size` bytes. `positions` are the next offsets of the partitions."""
+class EventBuffer:
+    """Holds at most `count` notifications and `size` bytes. `positions` are the next offsets of the partitions.
+
+    A partition's floor is the lowest offset from which nothing was evicted or skipped.
+    """
 
     def __init__(self, partitions: int, count: int, size: int) -> None:
         self.positions = [0] * partitions
@@ -62,30 +65,30 @@ class Ring:
         self._latest: dict[str, Notification] = {}
         self._count = count
         self._size = 0
-        self._most = size
+        self._max_size = size
 
     def skip_to(self, partition: int, offset: int) -> None:
-        """Go on at `offset`: what is before it can be asked for no more."""
+        """Continue at `offset`; the floor rises to it."""
         self.positions[partition] = self._floors[partition] = offset
 
     def advance(self, partition: int, offset: int) -> None:
         """Record that everything before `offset` has been read."""
         self.positions[partition] = offset
 
-    def keep(self, notification: Notification) -> None:
-        """Hold the next notification of its partition, and let go of the oldest of all where there are too many."""
+    def append(self, notification: Notification) -> None:
+        """Hold the next notification of its partition; evict the oldest of all partitions when a bound is passed."""
         self._held.append(notification)
         self._latest[notification.run_id] = notification
         self._size += notification.size
-        while len(self._held) > self._count or self._size > self._most:
-            self._let_go()
+        while len(self._held) > self._count or self._size > self._max_size:
+            self._evict()
 
     def holds(self, offsets: Sequence[int]) -> bool:
-        """Say whether everything from `offsets` on is still here."""
+        """Say whether every event from `offsets` on is still held."""
         return all(offset >= floor for offset, floor in zip(offsets, self._floors, strict=True))
 
     def since(self, offsets: Sequence[int]) -> list[Notification]:
-        """Return everything from `offsets` on, oldest first. The cost grows with what is returned, not with the ring."""
+        """Return every event from `offsets` on, oldest first. The cost grows with the result, not with the buffer."""
         behind = {partition for partition, position in enumerate(self.positions) if offsets[partition] < position}
         found: list[Notification] = []
         for notification in reversed(self._held):
@@ -98,24 +101,24 @@ class Ring:
                 behind.discard(notification.partition)
         return found[::-1]
 
-    def beyond(
-        self, known: Mapping[str, int], since: Sequence[int], wanted: Callable[[Notification], bool]
+    def newer_than(
+        self, shown: Mapping[str, int], since: Sequence[int], wanted: Callable[[Notification], bool]
     ) -> list[Notification]:
-        """Return what one who knows runs up to the versions `known` has missed, oldest first.
+        """Return the wanted events of a client that was shown runs at the versions `shown`, oldest first.
 
-        A run that is not among them is returned whole, unless it was over before the offsets `since`.
+        Of a run that was not shown, every event is returned, unless the run was over before the offsets `since`.
         """
         after: dict[str, float] = {}
         for run_id, latest in self._latest.items():
-            if not wanted(latest) or latest.version <= known.get(run_id, 0):
+            if not wanted(latest) or latest.version <= shown.get(run_id, 0):
                 continue
-            if run_id in known or not latest.over or latest.offset >= since[latest.partition]:
-                after[run_id] = known.get(run_id, 0)
+            if run_id in shown or not latest.over or latest.offset >= since[latest.partition]:
+                after[run_id] = shown.get(run_id, 0)
         if not after:
             return []
         return [held for held in self._held if held.version > after.get(held.run_id, inf)]
 
-    def _let_go(self) -> None:
+    def _evict(self) -> None:
         oldest = self._held.popleft()
         self._size -= oldest.size
         self._floors[oldest.partition] = oldest.offset + 1

@@ -1,6 +1,6 @@
-"""From an event to the JSON that is pushed. It is made once and shared by all: nothing in it depends on who gets it.
+"""The JSON messages of an event. They are made once and shared: nothing in them depends on the client.
 
-The facts of an event go out as the bytes that came in wherever they can be cut out of them.
+An event's data goes out as the bytes that came in, wherever it can be cut out of the record.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ _DATA = b',"data":'
 
 
 def frames_of(header: EventHeader, value: bytes, state: State | None, cursor: str) -> tuple[Frame, ...]:
-    """Return the one message about `header`, which came as `value` and led to `state`, with the cursor after it."""
+    """Return the status update of an event: its header, its record's value, the run's state after it, the cursor after it."""
     return (Frame("HITL_STATUS_UPDATE", _status_update(header, value, state, cursor)),)
 
 
 def frames_with_request(
     header: EventHeader, value: bytes, state: State | None, checkpoint: Checkpoint, before: str, after: str
 ) -> tuple[Frame, ...]:
-    """Return the status update of `header` and the request to decide on `checkpoint`, with the cursors around the event.
+    """Return the status update of an event and the request to decide on `checkpoint`.
 
-    Who came only as far as the first of the two returns with its cursor and must get the second: so it has the one before.
+    The update carries the cursor `before` the event: a client that is cut off between the two returns and gets both.
     """
     request = Frame("HITL_APPROVAL_REQUEST", _approval_request(header, checkpoint, after))
     return (*frames_of(header, value, state, before), request)
 
 
 def _status_update(header: EventHeader, value: bytes, state: State | None, cursor: str) -> bytes:
-    # Written out by hand, as `StatusUpdate` would be, and `ApprovalRequest` below: through a model it costs five times as much.
+    # Written by hand, as `StatusUpdate` would be, and `ApprovalRequest` below: a model takes five times as long (measured).
     now = "null" if state is None else f'"{state}"'
     run = f'"run_id":"{header.run_id}","version":{header.version},"state":{now}'
     begin = f'{{"type":"HITL_STATUS_UPDATE","cursor":"{cursor}",{run},"event":{{"kind":{_quoted(header.kind)},"at":"{header.at}","data":'
-    return b"%b%b}}" % (begin.encode(), _facts(value))
+    return b"%b%b}}" % (begin.encode(), _data_of(value))
 
 
 @lru_cache(maxsize=1024)
 def _quoted(name: str | None) -> str:
-    # The same few names come again and again.
+    # Few names, and each comes many times.
     return to_json(name).decode()
 
 
-def _facts(value: bytes) -> bytes:
-    # In a string a quote is escaped, so the separator can only stand between two members; before it no bracket may be
-    # open but the first. Members that a later writer adds behind `data` become members of the pushed event.
+def _data_of(value: bytes) -> bytes:
+    # A quote in a string is escaped, so the separator stands between two members; it must stand in the outermost object.
+    # Members that a later writer adds behind `data` become members of the pushed event.
     value = value.strip()
     start = value.find(_DATA)
     if start > 0 and value.find(b"{", 1, start) < 0 and value.find(b"[", 1, start) < 0:

@@ -1,172 +1,164 @@
-"""Who listens, what each one is to get, and whom to drop: plain data, driven by a feed on one side and edges on the other.
+"""The hub: which clients are connected, which event goes to which of them, and which client is disconnected.
 
-No I/O, no clock, no event loop. The feed calls `publish` and then `rouse`; an edge calls `join`, then `resume` or
-`follow`, and takes what is due whenever its client is woken. All of it happens in one thread.
+No I/O, no clock, no event loop. The feed calls `publish` and then `wake_clients`. An edge calls `join`, then `resume` or
+`follow`, and takes from its client's queue whenever the client is woken. All of it happens in one thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from notifier.hub.client import Client, Dropped, Filters, Limits
+from notifier.errors import SnapshotTooOld
+from notifier.hub.client import Client, DisconnectReason, Filters, HubBounds
 from notifier.hub.cursor import Cursor, decode, encode
-from notifier.hub.event_buffer import Notification, Passing, Ring
-
-
-class Overtaken(Exception):
-    """What a client was shown and what the ring still holds do not meet: there is something in between that it would miss."""
+from notifier.hub.event_buffer import EventBuffer, Notification, Transient
 
 
 class Hub:
-    """Joins the log and those who listen. `log` names the log that cursors belong to; the feed sets it before it begins."""
+    """Routes the log's events to clients. `log_id` is the identity of the log, set before the first event: cursors hold it."""
 
-    def __init__(self, partitions: int, limits: Limits | None = None) -> None:
-        self.log = ""
-        self.limits = limits or Limits()
-        self._ring = Ring(partitions, self.limits.ring_count, self.limits.ring_size)
+    def __init__(self, partitions: int, bounds: HubBounds | None = None) -> None:
+        self.log_id = ""
+        self.bounds = bounds or HubBounds()
+        self._buffer = EventBuffer(partitions, self.bounds.buffer_count, self.bounds.buffer_size)
         self._clients: dict[str, dict[object, dict[Client, None]]] = {kind: {} for kind in _KINDS}
-        self._roused: dict[Client, None] = {}
+        self._to_wake: dict[Client, None] = {}
 
     # What the feed calls.
 
     @property
     def positions(self) -> tuple[int, ...]:
         """The next offset of each partition."""
-        return tuple(self._ring.positions)
+        return tuple(self._buffer.positions)
 
     def position(self, partition: int) -> int:
         """Return the next offset of one partition."""
-        return self._ring.positions[partition]
+        return self._buffer.positions[partition]
 
     def cursor_at(self, partition: int, offset: int) -> str:
-        """Return the cursor of the place that this one becomes when `offset` is the next of `partition`."""
-        offsets = self._ring.positions.copy()
+        """Return the cursor of the hub's positions, with `offset` as the next one of `partition`."""
+        offsets = self._buffer.positions.copy()
         offsets[partition] = offset
-        return encode(Cursor(self.log, tuple(offsets)))
-
-    @property
-    def oldest_cursor(self) -> str:
-        """Return the cursor of the log's beginning: whoever returns with it misses nothing."""
-        return encode(Cursor(self.log, (0,) * len(self._ring.positions)))
+        return encode(Cursor(self.log_id, tuple(offsets)))
 
     def skip_to(self, partition: int, offset: int) -> None:
-        """Go on at `offset` though what is before it was not read: who listens may have missed something, and is let go of."""
-        self._ring.skip_to(partition, offset)
-        self._let_all_go(Dropped.GAP)
+        """Continue at `offset` though records before it were not read: disconnect every client, since it may have missed events."""
+        self._buffer.skip_to(partition, offset)
+        self._disconnect_all(DisconnectReason.GAP)
 
     def advance(self, partition: int, offset: int) -> None:
-        """Go on at `offset`: what is before it is of no interest to anybody."""
-        self._ring.advance(partition, offset)
+        """Continue at `offset`: the record before it goes to no client."""
+        self._buffer.advance(partition, offset)
 
     def publish(self, notification: Notification) -> None:
-        """Let everybody concerned have `notification`, the next of its partition. Who has too much due is let go of."""
-        self._ring.advance(notification.partition, notification.offset + 1)
-        self._ring.keep(notification)
-        for client in self._concerned(notification):
-            if not client.offer(notification, self.limits):
-                self._let_go(client, Dropped.TOO_SLOW)
-            self._roused[client] = None
+        """Queue `notification`, the next of its partition, for the clients that watch its run; disconnect those with a full queue."""
+        self._buffer.advance(notification.partition, notification.offset + 1)
+        self._buffer.append(notification)
+        for client in self._watching(notification):
+            if not client.offer(notification, self.bounds):
+                self._disconnect(client, DisconnectReason.TOO_SLOW)
+            self._to_wake[client] = None
 
-    def pass_on(self, passing: Passing) -> None:
-        """Let everybody concerned who listens now have `passing`. Who has too much due misses it, and is not let go of."""
-        for client in self._concerned(passing):
-            client.offer_in_passing(passing, self.limits)
-            self._roused[client] = None
+    def publish_transient(self, transient: Transient) -> None:
+        """Queue `transient` for the clients that watch its run. A client with a long queue misses it and stays connected."""
+        for client in self._watching(transient):
+            client.offer_transient(transient, self.bounds)
+            self._to_wake[client] = None
 
-    def rouse(self) -> None:
-        """Wake everybody who has something to take since the last call."""
-        roused, self._roused = self._roused, {}
-        for client in roused:
+    def wake_clients(self) -> None:
+        """Wake each client that was given something since the last call."""
+        to_wake, self._to_wake = self._to_wake, {}
+        for client in to_wake:
             client.wake()
 
     def stop(self) -> None:
-        """Let go of everybody."""
-        self._let_all_go(Dropped.STOPPING)
+        """Disconnect every client."""
+        self._disconnect_all(DisconnectReason.STOPPING)
 
     # What the edges call.
 
     def join(self, filters: Filters, wake: Callable[[], None]) -> Client:
-        """Make a client. From here on the ring must hold everything until `resume` or `follow`; nothing is due before."""
+        """Make a client whose queue stays empty until `resume` or `follow`. The buffer must hold every event from here to there."""
         return Client(filters, wake, self.positions)
 
     def resume(self, client: Client, cursor: str) -> bool:
-        """Let the client have everything after `cursor`, then what comes. False when only a snapshot can help it."""
+        """Queue every event after `cursor`, then each new one. False when the buffer cannot serve the cursor: a snapshot is needed."""
         place = decode(cursor)
-        if place is None or place.log != self.log:
+        if place is None or place.log_id != self.log_id:
             return False
-        offsets = _fitted(place.offsets, len(self._ring.positions))
-        if not self._ring.holds(offsets):
+        offsets = _fitted(place.offsets, len(self._buffer.positions))
+        if not self._buffer.holds(offsets):
             return False
-        self._listen(client, filter(client.filters.match, self._ring.since(offsets)), {})
+        self._start(client, filter(client.filters.match, self._buffer.since(offsets)), {})
         return True
 
     def follow(self, client: Client, shown: Mapping[str, int], *, partial: bool = False) -> str:
-        """Let a client that was shown runs at these versions have what it has not seen, then what comes.
+        """Queue every event that a snapshot with these runs and versions does not show, then each new one; return its cursor.
 
-        Returns the cursor of what it was shown, which it asked for after it joined. Unless that is `partial`, a run that
-        is not in it is over or not known to the read model yet. Raises Overtaken, if partial only for the client's own time.
+        The snapshot was taken after `join`. Unless it is `partial`, a run that it does not show is over, or the read model
+        does not have it yet. Raises SnapshotTooOld when the buffer has evicted events that the client needs; a partial
+        snapshot needs only those since `join`.
         """
-        if not self._ring.holds(client.joined_at):
-            raise Overtaken
-        missed = self._ring.beyond(shown, client.joined_at, client.filters.match)
-        if not partial and not _joins(shown, missed):
-            raise Overtaken
-        offsets = list(self._ring.positions)
+        if not self._buffer.holds(client.joined_at):
+            raise SnapshotTooOld
+        missed = self._buffer.newer_than(shown, client.joined_at, client.filters.match)
+        if not partial and not _continues(shown, missed):
+            raise SnapshotTooOld
+        offsets = list(self._buffer.positions)
         for notification in reversed(missed):
             offsets[notification.partition] = notification.offset
-        self._listen(client, missed, shown)
-        return encode(Cursor(self.log, tuple(offsets)))
+        self._start(client, missed, shown)
+        return encode(Cursor(self.log_id, tuple(offsets)))
 
     def leave(self, client: Client) -> None:
         """Forget a client. Leaving twice is no error."""
         kind, value = _narrowest(client.filters)
-        listening = self._clients[kind].get(value, {})
-        listening.pop(client, None)
-        if not listening:
+        clients = self._clients[kind].get(value, {})
+        clients.pop(client, None)
+        if not clients:
             self._clients[kind].pop(value, None)
 
-    def _listen(self, client: Client, backlog: Iterable[Notification], shown: Mapping[str, int]) -> None:
-        client.begin(backlog, shown)
+    def _start(self, client: Client, backlog: Iterable[Notification], shown: Mapping[str, int]) -> None:
+        client.start(backlog, shown)
         kind, value = _narrowest(client.filters)
         self._clients[kind].setdefault(value, {})[client] = None
         client.wake()
 
-    def _concerned(self, news: Notification | Passing) -> list[Client]:
+    def _watching(self, item: Notification | Transient) -> list[Client]:
         found: list[Client] = []
-        for listening in (
-            self._clients["run"].get(news.run_id),
-            self._clients["session"].get(news.session_id),
-            self._clients["user"].get(news.user_id),
-            self._clients["everything"].get(None),
+        for clients in (
+            self._clients["run"].get(item.run_id),
+            self._clients["session"].get(item.session_id),
+            self._clients["user"].get(item.user_id),
+            self._clients["all"].get(None),
         ):
-            if listening:
-                found += [client for client in listening if client.filters.match(news)]
+            if clients:
+                found += [client for client in clients if client.filters.match(item)]
         return found
 
-    def _let_go(self, client: Client, why: Dropped) -> None:
-        client.let_go(why)
+    def _disconnect(self, client: Client, reason: DisconnectReason) -> None:
+        client.disconnect(reason)
         self.leave(client)
 
-    def _let_all_go(self, why: Dropped) -> None:
-        everybody = [c for found in self._clients.values() for listening in found.values() for c in listening]
-        for client in everybody:
-            self._let_go(client, why)
+    def _disconnect_all(self, reason: DisconnectReason) -> None:
+        for client in [c for by_value in self._clients.values() for clients in by_value.values() for c in clients]:
+            self._disconnect(client, reason)
             client.wake()
 
 
-_KINDS = ("run", "session", "user", "everything")
+_KINDS = ("run", "session", "user", "all")
 
 
 def _narrowest(filters: Filters) -> tuple[str, object]:
-    # Each client is found by one of its filters, so that an event costs nothing for those who watch other runs.
+    # Each client is indexed by one of its filters, so that an event costs nothing for clients that watch other runs.
     if filters.run_id is not None:
         return ("run", filters.run_id)
     if filters.session_id is not None:
         return ("session", filters.session_id)
-    return ("everything", None) if filters.user_id is None else ("user", filters.user_id)
+    return ("all", None) if filters.user_id is None else ("user", filters.user_id)
 
 
-def _joins(shown: Mapping[str, int], missed: Iterable[Notification]) -> bool:
+def _continues(shown: Mapping[str, int], missed: Iterable[Notification]) -> bool:
     reached = dict(shown)
     for notification in missed:
         if notification.version != reached.get(notification.run_id, 0) + 1:
@@ -176,5 +168,5 @@ def _joins(shown: Mapping[str, int], missed: Iterable[Notification]) -> bool:
 
 
 def _fitted(offsets: tuple[int, ...], partitions: int) -> tuple[int, ...]:
-    # A partition that is younger than the cursor is read from its beginning.
+    # A partition that was added after the cursor was made is read from its beginning.
     return (offsets + (0,) * partitions)[:partitions]

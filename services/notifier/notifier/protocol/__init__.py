@@ -1,1 +1,1 @@
-"""What clients and the notifier say to each other. No sockets."""
+"""The messages between clients and the notifier, and what a session answers. No sockets."""

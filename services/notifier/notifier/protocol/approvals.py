@@ -1,8 +1,7 @@
-"""Decisions over the socket: a message becomes a command, its outcome a message. No sockets here, and nothing is decided."""
+"""Decisions over the socket: from a message to a command, and from its outcome to a message. The orchestrator decides."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -14,52 +13,42 @@ from contracts.json_values import digest
 from contracts.runs.commands import DECISIONS, Decide, command_id
 from contracts.runs.outcomes import Accepted, Outcome, Refused
 from contracts.runs.requests import ApprovalResponse
-from messaging.request_reply import Unavailable
 from notifier import metrics
-from notifier.protocol.messages import Fault
+from notifier.errors import BrokerUnavailable
+from notifier.ports import Ask
+from notifier.protocol.messages import Fault, MessageInvalid
 
-ANYBODY = "anonymous"
-"""Who decides when nobody says who, while authentication is off."""
+ANONYMOUS = "anonymous"
+"""The actor of a decision without one, while authentication is off."""
 
 _DEFAULTS: dict[str, Any] = {"edits": {}, "reason": None}
 _OWN = {"approve": frozenset[str](), "edit": frozenset({"edits"}), "reject": frozenset({"reason"})}
 
-Ask = Callable[[Decide], Awaitable[Outcome | None]]
-"""Hands a command over; returns its outcome, or None when that is late. Raises Unavailable."""
-
-
-class Misunderstood(Exception):
-    """A message is not one that the socket understands."""
-
-    def __init__(self, *faults: Fault) -> None:
-        super().__init__("; ".join(f"{fault.path or '/'}: {fault.message}" for fault in faults))
-        self.faults = faults
-
 
 def read_response(text: str) -> ApprovalResponse:
-    """Read `HITL_APPROVAL_RESPONSE`, strictly. Raises Misunderstood with every fault."""
+    """Read `HITL_APPROVAL_RESPONSE`, strictly. Raises MessageInvalid with every fault."""
     try:
         response = ApprovalResponse.model_validate_json(text, strict=True, extra="forbid")
     except ValidationError as error:
-        raise Misunderstood(*faults_of(error)) from None
-    # A reviewer whose edits were passed over in silence would believe them made.
+        raise MessageInvalid(*faults_of(error)) from None
+    # A reviewer whose edits were ignored would believe them made.
     own = _OWN[response.action]
     strange = [name for name in ("edits", "reason") if getattr(response, name) != _DEFAULTS[name] and name not in own]
     if strange:
-        raise Misunderstood(
+        raise MessageInvalid(
             *(
                 Fault(path=f"/{name}", code="not_for_action", message=f"is not for {response.action}")
                 for name in strange
             )
         )
     if response.action == "edit" and "edits" not in response.model_fields_set:
-        raise Misunderstood(Fault(path="/edits", code="missing", message="Field required"))
+        raise MessageInvalid(Fault(path="/edits", code="missing", message="Field required"))
     return response
 
 
 def to_command(response: ApprovalResponse, user_id: str | None, at: datetime) -> Decide:
     """Return the command that a response stands for: the same response by the same person is the same command."""
-    actor = response.actor or user_id or ANYBODY
+    actor = response.actor or user_id or ANONYMOUS
     said = response.model_dump(mode="json", exclude_unset=True)
     own = {name: getattr(response, name) for name in _OWN[response.action]}
     command: Decide = DECISIONS[response.action](
@@ -78,20 +67,20 @@ def to_command(response: ApprovalResponse, user_id: str | None, at: datetime) ->
 
 
 async def decide(response: ApprovalResponse, command: Decide, ask: Ask) -> dict[str, Any]:
-    """Hand a decision over and say honestly what became of it, as an `ApprovalResult`."""
+    """Send a decision and return its outcome, as an `ApprovalResult`."""
     try:
         outcome = await ask(command)
-    except Unavailable as error:
-        told: dict[str, Any] = {"ok": False, "code": "unavailable", "message": str(error)}
+    except BrokerUnavailable as error:
+        result: dict[str, Any] = {"ok": False, "code": error.code, "message": str(error)}
     else:
-        told = _told(outcome)
-    metrics.DECISIONS.labels(told.get("code", "accepted")).inc()
-    # The details of a refusal are members too; none of them can pose as the answer itself.
+        result = _result_of(outcome)
+    metrics.DECISIONS.labels(result.get("code", "accepted")).inc()
+    # The details of a refusal are members too: none of them may replace these.
     own = {"type": "HITL_APPROVAL_RESULT", "request_id": response.request_id, "run_id": response.run_id}
-    return {**told, **own}
+    return {**result, **own}
 
 
-def _told(outcome: Outcome | None) -> dict[str, Any]:
+def _result_of(outcome: Outcome | None) -> dict[str, Any]:
     match outcome:
         case None:
             return {"ok": False, "code": "pending", "message": "the answer is late; the decision may yet count"}

@@ -1,4 +1,4 @@
-"""What the sockets say and hear: the messages that outsiders rely on, to the name of the member. No behaviour."""
+"""The messages of the WebSocket, which outsiders rely on to the name of the member. No behaviour."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from contracts.message import Identifier, Message, Timestamp
 from contracts.providers.call_stream import PushedPartialOutput
 from contracts.runs.requests import ApprovalResponse
 from contracts.runs.views import Checkpoint, State
+from notifier.errors import NotifierError
 
 Cursor = str
 
@@ -37,9 +38,9 @@ class PushedEvent(Message):
 
 
 class StatusUpdate(Message):
-    """Something happened to a run; `state` is the run's after it.
+    """An event of a run, and the run's state after it.
 
-    `state` is null only when this instance never heard of the run before and the gateway could not tell.
+    `state` is null only when the run began before this instance did and the gateway did not tell its history.
     """
 
     type: Literal["HITL_STATUS_UPDATE"] = "HITL_STATUS_UPDATE"
@@ -50,20 +51,20 @@ class StatusUpdate(Message):
     event: PushedEvent
 
 
-class Snapshot(Message):
-    """How things stand: what waits, and the runs that go on. What follows has greater versions than the runs here."""
+class SnapshotMessage(Message):
+    """The open runs and, among them, the approvals that wait. Later messages have greater versions than the runs here."""
 
     type: Literal["SNAPSHOT"] = "SNAPSHOT"
     cursor: Cursor
     approvals: tuple[JsonObject, ...]
     runs: tuple[JsonObject, ...]
-    truncated: bool = Field(default=False, description="There is more than is shown: the newest are.")
+    truncated: bool = Field(default=False, description="There are more runs: the newest are shown.")
 
 
 class ApprovalResult(Message):
-    """What became of a decision. A refusal's details are members beside its code, such as `decision`.
+    """The outcome of a decision. A refusal's details are members beside its code, such as `decision`.
 
-    The code `pending` says that the answer is late: send the same `request_id` again to learn it.
+    The code `pending` says that the outcome is late: send the same `request_id` again to get it.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -79,15 +80,25 @@ class ApprovalResult(Message):
 
 
 class Fault(Message):
-    """One thing that is wrong with a message; `path` is a JSON Pointer (RFC 6901) into it."""
+    """One fault of a message; `path` is a JSON Pointer (RFC 6901) into it."""
 
     path: str
     code: str
     message: str
 
 
+class MessageInvalid(NotifierError):
+    """A client's message, or its handshake, is not valid; `faults` says where."""
+
+    code = "validation_failed"
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__("; ".join(f"{fault.path or '/'}: {fault.message}" for fault in faults))
+        self.faults = faults
+
+
 class ErrorMessage(Message):
-    """A message was not understood; nothing was done, and the connection stays."""
+    """A message was not valid; it had no effect, and the connection stays."""
 
     type: Literal["ERROR"] = "ERROR"
     code: str
@@ -109,20 +120,29 @@ class AuthOk(Message):
 
 
 class Ping(Message):
-    """Asks for a `PONG`."""
+    """A request for a `PONG`."""
 
     type: Literal["PING"]
     request_id: Identifier | None = None
 
 
 class Auth(Message):
-    """Says who the client is."""
+    """The client's credential."""
 
     type: Literal["AUTH"]
     token: str
 
 
-FROM_SERVER = (ApprovalRequest, StatusUpdate, PushedPartialOutput, Snapshot, ApprovalResult, ErrorMessage, Pong, AuthOk)
+FROM_SERVER = (
+    ApprovalRequest,
+    StatusUpdate,
+    PushedPartialOutput,
+    SnapshotMessage,
+    ApprovalResult,
+    ErrorMessage,
+    Pong,
+    AuthOk,
+)
 """Every message that the server sends."""
 
 FROM_CLIENT = (ApprovalResponse, Auth, Ping)

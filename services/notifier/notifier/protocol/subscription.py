@@ -1,4 +1,4 @@
-"""What a client says in its handshake that it wants to hear of. No sockets here."""
+"""The query of the socket's address: which runs a client watches, and where it continues."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pydantic import ValidationError
 
 from contracts.message import Identifier, Message
 from notifier.hub.client import Filters
-from notifier.protocol.approvals import Misunderstood, faults_of
+from notifier.protocol.approvals import faults_of
+from notifier.protocol.messages import MessageInvalid
 
 
-class Watch(Message):
-    """The query of the socket's address. A member without a value is as good as none; one that is not known is refused."""
+class Subscription(Message):
+    """The runs that a client watches. `cursor`: the last one that it got."""
 
     user_id: Identifier | None = None
     session_id: Identifier | None = None
@@ -21,15 +22,15 @@ class Watch(Message):
     cursor: str | None = None
 
     def filters(self) -> Filters:
-        """Return what the client wants to hear of."""
+        """Return the hub's filters."""
         return Filters(
             run_id=None if self.run_id is None else str(self.run_id), session_id=self.session_id, user_id=self.user_id
         )
 
 
-def read_watch(query: Mapping[str, str]) -> Watch:
-    """Read the query of the socket's address. Raises Misunderstood with every fault."""
+def read_subscription(query: Mapping[str, str]) -> Subscription:
+    """Read a query. A parameter without a value is ignored, an unknown one refused. Raises MessageInvalid with every fault."""
     try:
-        return Watch.model_validate({name: value for name, value in query.items() if value}, extra="forbid")
+        return Subscription.model_validate({name: value for name, value in query.items() if value}, extra="forbid")
     except ValidationError as error:
-        raise Misunderstood(*faults_of(error)) from None
+        raise MessageInvalid(*faults_of(error)) from None

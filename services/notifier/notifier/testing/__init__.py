@@ -1,1 +1,1 @@
-"""Ports in memory, for tests."""
+"""The ports in memory, for tests: all that a notifier needs to run in one process."""

@@ -13,8 +13,8 @@ from contracts.runs.event_header import EventHeader
 from contracts.runs.events import CheckpointOpened
 from contracts.runs.run_event import RunEvent
 from contracts.topics import EVENTS
-from notifier.hub.client import Client, Filters, Limits
-from notifier.hub.event_buffer import Frame, Notification, Passing, bytes_of
+from notifier.hub.client import Client, Filters, HubBounds
+from notifier.hub.event_buffer import Frame, Notification, Transient, bytes_of
 from notifier.hub.hub import Hub
 from testkit.runs.specification import Story
 
@@ -84,7 +84,7 @@ class Talker:
         for _ in range(times):
             self.versions[run.run_id] += 1
             self.hub.publish(self.notification(run, self.versions[run.run_id], over=over, size=size))
-        self.hub.rouse()
+        self.hub.wake_clients()
 
     def notification(self, run: Watched, version: int, *, over: bool = False, size: int = 0) -> Notification:
         """Return the notification of one version of a run at the hub's place."""
@@ -105,7 +105,7 @@ class Talker:
         )
 
 
-def events_in(taken: Sequence[Notification | Passing]) -> list[Notification]:
+def events_in(taken: Sequence[Notification | Transient]) -> list[Notification]:
     """Return what has a place in the log, of all that a client took."""
     return [one for one in taken if isinstance(one, Notification)]
 
@@ -139,8 +139,8 @@ class Listener:
         self.woken += 1
 
 
-def hub_of(partitions: int = 1, log: str = "log", **limits: int) -> Hub:
+def hub_of(partitions: int = 1, log_id: str = "log", **bounds: int) -> Hub:
     """Return a hub on a log."""
-    hub = Hub(partitions, Limits(**limits))
-    hub.log = log
+    hub = Hub(partitions, HubBounds(**bounds))
+    hub.log_id = log_id
     return hub

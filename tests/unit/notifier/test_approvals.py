@@ -1,4 +1,4 @@
-"""Decisions over the socket: read strictly, handed over as the same command each time, answered honestly."""
+"""Decisions over the socket: read strictly, sent as the same command each time, answered with their outcome."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 from contracts.json_values import MAX_DEPTH
 from contracts.runs.commands import ApproveCheckpoint, Decide, EditCheckpoint, RejectCheckpoint, parse_command
 from contracts.runs.outcomes import Accepted, Outcome, Refused
-from messaging.request_reply import Unavailable
-from notifier.protocol.approvals import Misunderstood, decide, read_response, to_command
-from notifier.protocol.messages import ApprovalResult
+from notifier.errors import BrokerUnavailable
+from notifier.protocol.approvals import decide, read_response, to_command
+from notifier.protocol.messages import ApprovalResult, MessageInvalid
 from testkit.runs.commands import at_payload_review
 from testkit.runs.strategies import nested
 
@@ -50,7 +50,7 @@ def command_of(user_id: str | None = "ann", **members: Any) -> Decide:
     ],
 )
 def test_a_response_becomes_the_command_of_its_action(members: dict[str, Any], kind: type, own: dict[str, Any]) -> None:
-    """With everything that was said about the decision."""
+    """With every member of the decision."""
     command = command_of(**members, comment="fine", message="to all", subject_sha256="a" * 64, actor="bob")
     assert type(command) is kind
     assert parse_command(command.model_dump_json().encode()) == command
@@ -68,7 +68,7 @@ def test_a_response_becomes_the_command_of_its_action(members: dict[str, Any], k
 
 
 def test_the_same_response_is_the_same_command() -> None:
-    """A client that did not hear the answer sends it again, and is not taken twice."""
+    """A client that did not get the answer sends it again, and it takes effect once."""
     once, again = command_of(), command_of()
     assert (once.command_id, once.request_sha256) == (again.command_id, again.request_sha256)
 
@@ -84,20 +84,20 @@ def test_the_same_response_is_the_same_command() -> None:
     ],
 )
 def test_another_request_checkpoint_run_or_person_is_another_command(other: dict[str, Any]) -> None:
-    """Two people may count their requests alike."""
+    """Two people may use the same request ids."""
     assert command_of().command_id != command_of(**other).command_id
 
 
 @pytest.mark.parametrize("other", [{"comment": "really"}, {"action": "reject"}, {"subject_sha256": "b" * 64}])
-def test_the_same_request_with_another_content_is_told_apart(other: dict[str, Any]) -> None:
-    """The same id with another digest: the core refuses it."""
+def test_the_same_request_with_another_content_has_another_digest(other: dict[str, Any]) -> None:
+    """The orchestrator refuses the same id with another digest."""
     once, changed = command_of(), command_of(**other)
     assert once.command_id == changed.command_id
     assert once.request_sha256 != changed.request_sha256
 
 
-def test_who_decides_is_who_says_so_or_who_watches() -> None:
-    """Or nobody in particular, while authentication is off."""
+def test_the_actor_is_the_messages_or_the_sessions_user() -> None:
+    """Or anonymous, while authentication is off."""
     assert [command_of(actor="bob").actor, command_of().actor, command_of(user_id=None).actor] == [
         "bob",
         "ann",
@@ -131,16 +131,16 @@ def test_who_decides_is_who_says_so_or_who_watches() -> None:
         (said() + "x", ""),
     ],
 )
-def test_what_is_wrong_is_named_with_its_place(text: str, path: str) -> None:
-    """Nothing is guessed and nothing passed over: a reviewer whose edits were dropped would believe them made."""
-    with pytest.raises(Misunderstood) as caught:
+def test_each_fault_is_named_with_its_place(text: str, path: str) -> None:
+    """No member is ignored: a reviewer whose edits were dropped would believe them made."""
+    with pytest.raises(MessageInvalid) as caught:
         read_response(text)
     assert [fault.path for fault in caught.value.faults] == [path]
     assert all(fault.code and fault.message for fault in caught.value.faults)
 
 
-async def told(outcome: Outcome | Exception | None) -> dict[str, Any]:
-    """Return what a client is told of an outcome."""
+async def result_of(outcome: Outcome | Exception | None) -> dict[str, Any]:
+    """Return the result of an outcome."""
 
     async def ask(_: Decide) -> Outcome | None:
         if isinstance(outcome, Exception):
@@ -154,14 +154,14 @@ async def told(outcome: Outcome | Exception | None) -> dict[str, Any]:
     return result
 
 
-async def test_an_accepted_decision_tells_where_the_run_stands() -> None:
-    """Its version and its state."""
-    result = await told(Accepted(command_id=UUID(int=1), run_id=RUN_ID, view=VIEW))
+async def test_an_accepted_decision_is_answered_with_version_and_state() -> None:
+    """Those of the run after it."""
+    result = await result_of(Accepted(command_id=UUID(int=1), run_id=RUN_ID, view=VIEW))
     assert (result["ok"], result["version"], result["state"]) == (True, VIEW.version, "payload_review")
 
 
-async def test_a_refusal_is_told_with_all_its_details() -> None:
-    """The loser of two learns the winner's decision; no detail can pose as the answer itself."""
+async def test_a_refusal_is_answered_with_all_its_details() -> None:
+    """The loser of two gets the winner's decision; no detail can replace a member of the result."""
     details = {
         "decision": {"actor": "bob"},
         "pending_actions": ["retry"],
@@ -172,18 +172,18 @@ async def test_a_refusal_is_told_with_all_its_details() -> None:
     refused = Refused(
         command_id=UUID(int=1), run_id=RUN_ID, code="checkpoint_already_decided", message="late", details=details
     )
-    result = await told(refused)
+    result = await result_of(refused)
     assert (result["ok"], result["code"], result["message"]) == (False, "checkpoint_already_decided", "late")
     assert (result["decision"], result["pending_actions"]) == ({"actor": "bob"}, ["retry"])
 
 
 async def test_a_late_answer_is_called_pending_and_not_refused() -> None:
-    """The decision may yet count; the same request tells what became of it."""
-    result = await told(None)
+    """The decision may yet count; the same request gets its outcome."""
+    result = await result_of(None)
     assert (result["ok"], result["code"]) == (False, "pending")
 
 
-async def test_a_decision_that_could_not_be_handed_over_is_told_so() -> None:
-    """Kafka is away."""
-    result = await told(Unavailable("Kafka does not answer"))
+async def test_a_decision_that_kafka_did_not_take_is_unavailable() -> None:
+    """The client may send it again."""
+    result = await result_of(BrokerUnavailable("Kafka does not answer"))
     assert (result["ok"], result["code"], result["message"]) == (False, "unavailable", "Kafka does not answer")

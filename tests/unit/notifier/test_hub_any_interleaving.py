@@ -1,7 +1,7 @@
-"""Whatever happens in whatever order: a client that always returns with its last cursor misses nothing.
+"""Any interleaving: a client that always returns with its last cursor misses nothing.
 
-The world has two instances that read two partitions at their own pace, a read model that lags behind both, rings and
-queues that are far too small, and a client that is cut off anywhere, between the two messages of one event too.
+The world has two instances that read two partitions at their own pace, a read model that lags behind both, event buffers
+and queues that are far too small, and a client that is cut off anywhere, between the two messages of one event too.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from uuid import UUID
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from notifier.errors import SnapshotTooOld
 from notifier.hub.client import Client, Filters
 from notifier.hub.event_buffer import Frame, Notification, bytes_of
-from notifier.hub.hub import Hub, Overtaken
+from notifier.hub.hub import Hub
 from testkit.runs.pushed_events import events_in, hub_of
 
 RUNS = [str(UUID(int=number)) for number in range(4)]
@@ -45,7 +46,7 @@ class Instance:
 
     def __init__(self, log: list[list[Happened]], begin: list[int]) -> None:
         self.log = log
-        self.hub: Hub = hub_of(2, ring_count=8, queue_count=3)
+        self.hub: Hub = hub_of(2, buffer_count=8, queue_count=3)
         for partition, offset in enumerate(begin):
             self.hub.skip_to(partition, offset)
 
@@ -73,13 +74,13 @@ class Instance:
                 bytes_of(frames),
             )
         )
-        self.hub.rouse()
+        self.hub.wake_clients()
         return True
 
 
 @dataclass
 class Watcher:
-    """A client: its last cursor, how far it knows each run, and the messages that it has not read yet."""
+    """A client: its last cursor, the version of each run that it knows, and its unread messages."""
 
     cursor: str = ""
     known: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -96,7 +97,7 @@ class Watcher:
             return False
         notification, frame = self.unread.pop(0)
         run_id, version = notification.run_id, notification.version
-        assert run_id in ANNS, "a message about somebody else's run"
+        assert run_id in ANNS, "a message about Bob's run"
         assert version >= self.told.get(run_id, 0), "a run's events out of order"
         assert version <= self.known[run_id] + 1, f"missed what came before version {version}"
         self.told[run_id] = version
@@ -106,7 +107,7 @@ class Watcher:
         return True
 
     def leave(self) -> None:
-        """Be cut off; what was not read is gone."""
+        """Be cut off; unread messages are gone."""
         if self.instance is not None and self.client is not None:
             self.instance.hub.leave(self.client)
         self.client, self.unread, self.told = None, [], {}
@@ -141,7 +142,7 @@ class World:
         self.projected[run_id] = min(self.projected[run_id] + 1, self.versions[run_id])
 
     def restart(self, number: int) -> None:
-        """Let an instance begin anew, a little back in the log."""
+        """Start an instance anew, a little back in the log."""
         if self.watcher.instance is self.instances[number % 2]:
             self.watcher.leave()
             self.joined = None
@@ -151,7 +152,7 @@ class World:
             pass
 
     def join(self, number: int) -> None:
-        """Come back: with the cursor at once, or by joining and being shown a snapshot some time later."""
+        """Return: with the cursor at once, or by a join and a snapshot some time later."""
         self.watcher.leave()
         self.watcher.instance = self.instances[number % 2]
         hub = self.watcher.instance.hub
@@ -162,28 +163,28 @@ class World:
             self.watcher.client, self.joined = client, None
 
     def show(self, _: int) -> None:
-        """Show the snapshot to a client that waits for one."""
+        """Take the snapshot of a client that waits for one."""
         if self.joined is None or self.watcher.instance is None:
             return
         client, self.joined = self.joined, None
         hub = self.watcher.instance.hub
-        self._learn_what_is_not_held(hub)
+        self._project_evicted_events(hub)
         shown = {run_id: at for run_id in ANNS if 0 < (at := self.projected[run_id]) < LAST}
         try:
             self.watcher.cursor = hub.follow(client, shown)
-        except Overtaken:
-            event("overtaken")
+        except SnapshotTooOld:
+            event("the snapshot was too old")
             return
         self.watcher.client = client
         self.over_when_shown |= {run_id for run_id in ANNS if self.versions[run_id] == LAST and run_id not in shown}
         for run_id in ANNS:
-            # What is not shown is over, or has not begun for the read model.
+            # A run that is not shown is over, or is not in the read model yet.
             self.watcher.known[run_id] = max(self.watcher.known[run_id], shown.get(run_id, 0))
-        event("shown a snapshot")
+        event("followed a snapshot")
 
-    def _learn_what_is_not_held(self, hub: Hub) -> None:
-        # The one thing that the promise rests on: the read model is not further behind than the ring reaches.
-        for records, floor in zip(self.log, hub._ring._floors, strict=True):
+    def _project_evicted_events(self, hub: Hub) -> None:
+        # The promise rests on this alone: the read model has every event that the buffer has evicted.
+        for records, floor in zip(self.log, hub._buffer._floors, strict=True):
             for happened in records[:floor]:
                 self.projected[happened.run_id] = max(self.projected[happened.run_id], happened.version)
 
@@ -197,7 +198,7 @@ class World:
         self.joined = None
 
     def settle(self) -> None:
-        """Let everything come to rest: all is read, all is projected, the client is there and hears everything."""
+        """Come to rest: every record is read and projected, and the client is connected and reads everything."""
         for instance in self.instances:
             while instance.read(0) or instance.read(1):
                 self.watcher.read()
@@ -205,7 +206,7 @@ class World:
             self.projected[run_id] = self.versions[run_id]
         while self.watcher.read():
             pass
-        if self.watcher.client is None or self.watcher.client.dropped:
+        if self.watcher.client is None or self.watcher.client.disconnected:
             self.join(0)
             self.show(0)
         while self.watcher.read():
@@ -222,8 +223,8 @@ actions = st.tuples(
 
 @settings(max_examples=60)
 @given(st.lists(actions, min_size=40, max_size=150))
-def test_who_always_returns_with_its_cursor_misses_nothing(steps: list[tuple[object, int]]) -> None:
-    """Each version of each run that it watches is told or was shown, in order per run; runs that are over may be left out."""
+def test_a_client_that_always_returns_with_its_cursor_misses_nothing(steps: list[tuple[object, int]]) -> None:
+    """Each version of each watched run arrives or was in a snapshot, in order; runs that are over may be left out."""
     world = World()
     for action, number in steps:
         action(world, number)  # type: ignore[operator]

@@ -1,18 +1,18 @@
-"""The hub, for clients that come late: what they missed follows their cursor or their snapshot, all of it, and once."""
+"""The hub, for clients that come late: each event after their cursor or their snapshot follows, and once."""
 
 from __future__ import annotations
 
 import pytest
 
+from notifier.errors import SnapshotTooOld
 from notifier.hub.cursor import Cursor, encode
-from notifier.hub.hub import Overtaken
 from testkit.runs.pushed_events import ANN, ANN_TOO, BOB, Listener, Talker, Watched, hub_of
 
 # ---- returning with a cursor
 
 
-def test_a_client_that_returns_gets_what_it_missed_and_nothing_else() -> None:
-    """What came before its cursor is not said again; what comes now follows."""
+def test_a_client_that_returns_gets_the_missed_events_and_no_others() -> None:
+    """No event before its cursor is repeated; new ones follow."""
     hub = hub_of()
     talker, first = Talker(hub), Listener(hub, user_id="ann").live()
     talker.publish(ANN, times=2)
@@ -43,7 +43,7 @@ def test_a_cursor_is_good_on_an_instance_that_read_the_partitions_in_another_ord
 
 
 def test_a_cursor_from_an_instance_that_is_further_misses_nothing() -> None:
-    """The instance that is behind goes on from where it stands."""
+    """The instance that is behind continues from its own position."""
     ahead, behind = hub_of(), hub_of()
     listener = Listener(ahead).live()
     Talker(ahead).publish(ANN, times=3)
@@ -56,9 +56,9 @@ def test_a_cursor_from_an_instance_that_is_further_misses_nothing() -> None:
     assert (ANN.run_id, 4) in returned.listen()
 
 
-def test_a_cursor_that_the_ring_no_longer_reaches_needs_a_snapshot() -> None:
-    """It says so instead of leaving something out."""
-    hub = hub_of(ring_count=3)
+def test_a_cursor_before_the_event_buffer_needs_a_snapshot() -> None:
+    """The hub says so and leaves no event out."""
+    hub = hub_of(buffer_count=3)
     talker, listener = Talker(hub), Listener(hub).live()
     talker.publish(ANN)
     listener.listen()
@@ -68,9 +68,9 @@ def test_a_cursor_that_the_ring_no_longer_reaches_needs_a_snapshot() -> None:
     assert not hub.resume(Listener(hub).client, listener.cursor)
 
 
-def test_the_ring_is_bounded_by_size_too() -> None:
-    """Large events push out more of the old ones."""
-    hub = hub_of(ring_size=5_000)
+def test_the_event_buffer_is_bounded_by_size_too() -> None:
+    """Large events evict more of the old ones."""
+    hub = hub_of(buffer_size=5_000)
     talker, listener = Talker(hub), Listener(hub).live()
     talker.publish(ANN)
     listener.listen()
@@ -80,9 +80,9 @@ def test_the_ring_is_bounded_by_size_too() -> None:
     assert not hub.resume(Listener(hub).client, listener.cursor)
 
 
-def test_an_event_larger_than_the_ring_is_still_heard() -> None:
-    """It is only not kept."""
-    hub = hub_of(ring_size=100)
+def test_an_event_larger_than_the_event_buffer_still_arrives() -> None:
+    """It is not buffered, and nothing else is different."""
+    hub = hub_of(buffer_size=100)
     talker, listener = Talker(hub), Listener(hub).live()
     talker.publish(ANN, size=1_000)
     assert listener.listen() == [(ANN.run_id, 1)]
@@ -92,12 +92,12 @@ def test_an_event_larger_than_the_ring_is_still_heard() -> None:
 @pytest.mark.parametrize(
     "cursor", ["", "nonsense", encode(Cursor("another log", (0,))), encode(Cursor("log", (0,)))[:-2]]
 )
-def test_a_cursor_of_another_log_and_one_that_is_none_need_a_snapshot(cursor: str) -> None:
+def test_a_cursor_of_another_log_and_a_damaged_one_need_a_snapshot(cursor: str) -> None:
     """Offsets of another log mean nothing here."""
     assert not hub_of().resume(Listener(hub_of()).client, cursor)
 
 
-def test_a_cursor_with_fewer_partitions_begins_the_new_ones_at_their_beginning() -> None:
+def test_a_cursor_with_fewer_partitions_reads_the_new_ones_from_the_beginning() -> None:
     """Partitions can be added to a topic."""
     hub = hub_of(2)
     new = Watched(partition=1)
@@ -107,22 +107,22 @@ def test_a_cursor_with_fewer_partitions_begins_the_new_ones_at_their_beginning()
     assert returned.listen() == [(new.run_id, 1)]
 
 
-def test_what_is_of_no_interest_moves_the_cursor_on() -> None:
-    """A malformed record is not asked for again and again."""
+def test_a_skipped_record_moves_the_cursor_on() -> None:
+    """A malformed record is not read again at each return."""
     hub = hub_of()
     hub.advance(0, 5)
     talker, listener = Talker(hub), Listener(hub).live()
     talker.publish(ANN)
     listener.listen()
     assert listener.heard[0].offset == 5
-    assert hub.resume(Listener(hub).client, hub.oldest_cursor)
+    assert hub.resume(Listener(hub).client, hub.cursor_at(0, 0))
 
 
-# ---- beginning with a snapshot
+# ---- starting from a snapshot
 
 
-def test_what_happens_while_a_snapshot_is_taken_is_not_lost() -> None:
-    """Joined first, looked then: what came in between follows the snapshot."""
+def test_events_that_come_while_a_snapshot_is_taken_follow_it() -> None:
+    """A client joins before its snapshot is taken."""
     hub = hub_of()
     talker = Talker(hub)
     talker.publish(ANN, times=2)
@@ -133,8 +133,8 @@ def test_what_happens_while_a_snapshot_is_taken_is_not_lost() -> None:
     assert listener.listen() == [(ANN.run_id, 3), (ANN.run_id, 4)]
 
 
-def test_what_the_read_model_had_not_learnt_yet_follows_the_snapshot() -> None:
-    """It lags behind the log: events from before the joining may be missing in it."""
+def test_events_that_the_read_model_did_not_have_follow_the_snapshot() -> None:
+    """It lags behind the log: it may miss events from before the join."""
     hub = hub_of()
     talker = Talker(hub)
     talker.publish(ANN, times=5)
@@ -144,7 +144,7 @@ def test_what_the_read_model_had_not_learnt_yet_follows_the_snapshot() -> None:
     assert listener.listen() == [(ANN.run_id, 4), (ANN.run_id, 5), (BOB.run_id, 1), (BOB.run_id, 2)]
 
 
-def test_what_the_snapshot_shows_is_not_said_again_when_the_feed_comes_to_it() -> None:
+def test_events_that_the_snapshot_shows_are_not_repeated() -> None:
     """The read model can be ahead of this instance as well."""
     hub = hub_of()
     talker, listener = Talker(hub), Listener(hub)
@@ -153,8 +153,8 @@ def test_what_the_snapshot_shows_is_not_said_again_when_the_feed_comes_to_it() -
     assert listener.listen() == [(ANN.run_id, 3)]
 
 
-def test_runs_that_were_over_before_are_not_told_to_who_begins() -> None:
-    """A snapshot leaves them out, and so does what follows it."""
+def test_runs_that_were_over_before_the_join_are_left_out() -> None:
+    """The snapshot leaves them out, and so does the backlog."""
     hub = hub_of()
     talker = Talker(hub)
     talker.publish(ANN)
@@ -164,8 +164,8 @@ def test_runs_that_were_over_before_are_not_told_to_who_begins() -> None:
     assert listener.listen() == []
 
 
-def test_a_run_that_the_snapshot_shows_as_open_is_told_to_its_end() -> None:
-    """Though it was over before the client joined."""
+def test_a_run_that_the_snapshot_shows_as_open_arrives_to_its_end() -> None:
+    """It was over before the client joined, and the read model lagged."""
     hub = hub_of()
     talker = Talker(hub)
     talker.publish(ANN)
@@ -175,8 +175,8 @@ def test_a_run_that_the_snapshot_shows_as_open_is_told_to_its_end() -> None:
     assert listener.listen() == [(ANN.run_id, 2)]
 
 
-def test_the_snapshots_cursor_brings_back_what_follows_the_snapshot() -> None:
-    """A client that is cut off right behind its snapshot has missed what the read model did not have."""
+def test_the_snapshots_cursor_leads_to_the_events_after_the_snapshot() -> None:
+    """A client that is cut off right after its snapshot gets the events that the read model did not have."""
     hub = hub_of(2)
     other = Watched(partition=1)
     talker = Talker(hub)
@@ -189,29 +189,29 @@ def test_the_snapshots_cursor_brings_back_what_follows_the_snapshot() -> None:
     assert returned.listen() == [(ANN.run_id, 3)]
 
 
-def test_a_snapshot_that_took_longer_than_the_ring_holds_is_refused() -> None:
-    """It must be taken again: what came in between is not all there."""
-    hub = hub_of(ring_count=3)
+def test_a_snapshot_that_took_longer_than_the_event_buffer_holds_is_refused() -> None:
+    """It is taken again: events since the join were evicted."""
+    hub = hub_of(buffer_count=3)
     talker, listener = Talker(hub), Listener(hub)
     talker.publish(ANN, times=4)
-    with pytest.raises(Overtaken):
+    with pytest.raises(SnapshotTooOld):
         hub.follow(listener.client, {})
 
 
-def test_a_snapshot_that_does_not_reach_what_the_ring_holds_is_refused() -> None:
-    """The read model is too far behind: what is in between is neither in it nor here."""
-    hub = hub_of(ring_count=2)
+def test_a_snapshot_that_does_not_reach_the_event_buffer_is_refused() -> None:
+    """The read model is too far behind: events between it and the buffer are in neither."""
+    hub = hub_of(buffer_count=2)
     talker = Talker(hub)
     talker.publish(ANN, times=5)
     for shown in ({ANN.run_id: 2}, {}):
-        with pytest.raises(Overtaken):
+        with pytest.raises(SnapshotTooOld):
             hub.follow(Listener(hub).client, shown)
     hub.follow(Listener(hub).client, {ANN.run_id: 3})
 
 
-def test_a_partial_snapshot_leaves_runs_out_that_go_on() -> None:
-    """There are more than it shows; their next events follow all the same."""
-    hub = hub_of(ring_count=2)
+def test_a_partial_snapshot_may_leave_open_runs_out() -> None:
+    """Their next events follow all the same."""
+    hub = hub_of(buffer_count=2)
     talker, listener = Talker(hub), Listener(hub)
     talker.publish(ANN, times=2)
     listener = Listener(hub)
@@ -221,12 +221,12 @@ def test_a_partial_snapshot_leaves_runs_out_that_go_on() -> None:
 
 
 def test_a_long_backlog_does_not_make_a_client_a_slow_one() -> None:
-    """What it missed may be longer than its queue; what comes then may not."""
+    """The bounds of the queue count new events alone."""
     hub = hub_of(queue_count=2)
     talker = Talker(hub)
     talker.publish(ANN, times=10)
     listener = Listener(hub)
     hub.follow(listener.client, {})
     talker.publish(ANN, times=2)
-    assert listener.client.dropped is None
+    assert listener.client.disconnected is None
     assert [version for _, version in listener.listen()] == list(range(1, 13))

@@ -1,4 +1,4 @@
-"""How frames leave: in as few writes as possible, all of them, in order."""
+"""Frames leave in as few writes as possible, all of them, in order."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame
 from websockets.uri import parse_uri
 
-from notifier.edges.websocket_protocol import TEXTS, JoiningWebSocket
+from notifier.edges.websocket_protocol import TEXTS, CoalescingWebSocket
 from testkit.stack.memory_transport import Wire, turn
 
 
 class Line:
-    """A served connection, and the client at its other end; what passes between them is passed on by hand."""
+    """A served connection and its client; the test carries the bytes between them."""
 
     def __init__(self) -> None:
         self.wire = Wire()
         config = uvicorn.Config(self.application, interface="asgi3", ws_per_message_deflate=False, log_config=None)
-        self.protocol = JoiningWebSocket(config, ServerState(), {})
+        self.protocol = CoalescingWebSocket(config, ServerState(), {})
         self.client = ClientProtocol(parse_uri("ws://there/ws"))
         self.scope: Scope = {}
         self.open = asyncio.Event()
@@ -80,7 +80,7 @@ async def test_many_texts_leave_in_one_write_each_a_message(line: Line) -> None:
 
 
 async def test_a_client_that_does_not_read_is_waited_for(line: Line) -> None:
-    """Its queue fills meanwhile, and the hub lets go of it."""
+    """Its queue fills meanwhile, and the hub disconnects it."""
     line.protocol.pause_writing()
     sending = asyncio.ensure_future(line.scope["extensions"][TEXTS]([b"text"]))
     assert await line.hear() == []
@@ -90,7 +90,7 @@ async def test_a_client_that_does_not_read_is_waited_for(line: Line) -> None:
 
 
 @pytest.mark.parametrize("leave", ["says goodbye", "is cut off", "talks nonsense", "answers no ping"])
-async def test_whoever_is_gone_is_sent_nothing_and_that_is_no_error(line: Line, leave: str) -> None:
+async def test_a_client_that_is_gone_is_sent_nothing_and_that_is_no_error(line: Line, leave: str) -> None:
     """A client may leave in the middle of anything, and uvicorn would call some of it an error of the application."""
     match leave:
         case "says goodbye":

@@ -1,4 +1,4 @@
-"""The JSON that is pushed: what the models say, with the facts as the very bytes that came in."""
+"""The JSON that is pushed: equal to its models, with an event's data as the bytes that came in."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ STORIES = [
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=10) | st.sampled_from(['{"', '[,"data":', "\\", '"'])
 
 
-def told(value: bytes, state: State | None = State.API_CALL) -> dict[str, Any]:
+def message_of(value: bytes, state: State | None = State.API_CALL) -> dict[str, Any]:
     """Return the one message about a record."""
     (frame,) = frames_of(EventHeader.parse(value), value, state, "here")
     return dict(from_json(frame.body))
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_a_status_update_says_what_its_model_says(story: Story) -> None:
-    """The text is written by hand; nobody could tell, on any event of real runs."""
+def test_a_status_update_equals_its_model(story: Story) -> None:
+    """The text is written by hand; it equals the model's on every event of real runs."""
     for event, value in headers_in(moved(story)):
         (frame,) = frames_of(event, value, State.PAYLOAD_REVIEW, "here")
         shown = {"kind": event.kind, "at": event.at, "data": from_json(value)["data"]}
@@ -56,17 +56,17 @@ def test_a_status_update_says_what_its_model_says(story: Story) -> None:
 
 
 @given(json_objects, texts, texts, texts)
-def test_any_facts_and_any_names_arrive_as_they_are(facts: Any, user: str, session: str, kind: str) -> None:
-    """No name can break out of its place, and no fact is changed on the way."""
+def test_any_data_and_any_names_arrive_unchanged(facts: Any, user: str, session: str, kind: str) -> None:
+    """No name can break out of its place."""
     value = _record(kind=kind, user_id=user, session_id=session, data=facts)
-    message = told(value)
+    message = message_of(value)
     assert message["event"]["data"] == from_json(value)["data"]
     assert message["event"]["kind"] == kind
     assert list(message) == ["type", "cursor", "run_id", "version", "state", "event"]
 
 
-def test_facts_keep_their_bytes() -> None:
-    """Numbers, escapes and spaces are forwarded and not written anew."""
+def test_data_keeps_its_bytes() -> None:
+    """Numbers, escapes and spaces are forwarded as they came."""
     facts = '{"a": 1.50, "b":\t1E+3,  "c":"\\u00e9\\/"}'
     value = _record(data={}).replace(b'"data":{}', f'"data":{facts}'.encode())
     (frame,) = frames_of(EventHeader.parse(value), value, None, "here")
@@ -74,29 +74,29 @@ def test_facts_keep_their_bytes() -> None:
 
 
 def test_members_in_another_order_arrive_too() -> None:
-    """Another writer may put the facts first; then they are written anew."""
+    """Another writer may put the data first; then it is serialised again."""
     facts = {"a": [1, {"b": 1, "data": 2}], "c": 3}
     value = to_json(dict(reversed(from_json(_record(data=facts)).items())))
-    assert told(value)["event"]["data"] == facts
+    assert message_of(value)["event"]["data"] == facts
 
 
 def test_a_record_with_spaces_arrives_too() -> None:
     """Any JSON will do."""
     value = json.dumps(json.loads(_record(data={"a": 1})), indent=2).encode()
-    assert told(value)["event"]["data"] == {"a": 1}
+    assert message_of(value)["event"]["data"] == {"a": 1}
 
 
 def test_members_that_a_later_writer_adds_do_no_harm() -> None:
-    """They may stand behind the facts; the message stays what it is."""
+    """They may stand behind the data; the message stays valid."""
     value = _record(data={"a": 1})[:-1] + b',"later":{"x":[1]}}'
-    message = told(value)
+    message = message_of(value)
     assert message["event"]["data"] == {"a": 1}
     assert message["version"] == 3
 
 
-def test_a_state_that_is_not_known_is_null() -> None:
-    """It is not made up."""
-    assert told(_record(data={}), None)["state"] is None
+def test_an_unknown_state_is_null() -> None:
+    """It is not guessed."""
+    assert message_of(_record(data={}), None)["state"] is None
 
 
 @pytest.mark.parametrize("story", [at_payload_review(), calling().given(executed()), at_error_review()])

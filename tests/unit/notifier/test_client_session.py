@@ -1,9 +1,10 @@
-"""What a client says is answered, whatever it is."""
+"""A client's session: every message is answered."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -11,12 +12,14 @@ import pytest
 
 from contracts.runs.commands import Decide
 from contracts.runs.outcomes import Outcome, Refused
-from notifier.protocol.client_session import MOST_AT_ONCE, Conversation
+from notifier.protocol.client_session import MAX_DECISIONS, ClientSession
 from notifier.protocol.messages import ErrorMessage
 
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
-class Talk:
-    """A conversation, what was sent to the client, and a core that answers when it is told to."""
+
+class Client:
+    """A client, the messages that it got, and an orchestrator that answers while `answering` is set."""
 
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
@@ -24,11 +27,11 @@ class Talk:
         self.asked: list[Decide] = []
         self.answering = asyncio.Event()
         self.answering.set()
-        self.conversation = Conversation(self._send, self._ask, "ann")
+        self.session = ClientSession(self._send, self._ask, "ann", lambda: NOW)
 
     async def say(self, text: str | None) -> dict[str, Any]:
-        """Say something that is answered at once."""
-        await self.conversation.hear(text)
+        """Send a message that is answered at once."""
+        await self.session.receive(text)
         return self.sent[-1]
 
     async def until(self, count: int) -> None:
@@ -62,9 +65,9 @@ async def turn() -> None:
 
 async def test_a_ping_gets_its_pong_and_an_auth_its_ok() -> None:
     """While authentication is off, any token will do."""
-    talk = Talk()
-    assert await talk.say('{"type":"PING"}') == {"type": "PONG"}
-    assert await talk.say('{"type":"AUTH","token":"t"}') == {"type": "AUTH_OK"}
+    client = Client()
+    assert await client.say('{"type":"PING"}') == {"type": "PONG"}
+    assert await client.say('{"type":"AUTH","token":"t"}') == {"type": "AUTH_OK"}
 
 
 @pytest.mark.parametrize(
@@ -89,42 +92,42 @@ async def test_a_ping_gets_its_pong_and_an_auth_its_ok() -> None:
         ('{"type":"HITL_APPROVAL_RESPONSE","request_id":"' + "r" * 201 + '"}', "/request_id", None),
     ],
 )
-async def test_what_is_not_understood_is_answered_with_its_place(
+async def test_an_invalid_message_is_answered_with_its_faults(
     text: str | None, path: str, request_id: str | None
 ) -> None:
-    """An ERROR names what is wrong, and the request where it can be read; nothing is done."""
-    talk = Talk()
-    error = ErrorMessage.model_validate(await talk.say(text))
+    """An ERROR names each fault, and the request where it can be read; the message has no effect."""
+    client = Client()
+    error = ErrorMessage.model_validate(await client.say(text))
     assert error.code == "validation_failed"
     assert path in [fault.path for fault in error.issues]
     assert error.request_id == request_id
-    assert talk.asked == []
-    assert await talk.say('{"type":"PING"}') == {"type": "PONG"}
+    assert client.asked == []
+    assert await client.say('{"type":"PING"}') == {"type": "PONG"}
 
 
-async def test_a_decision_is_answered_when_it_is_decided() -> None:
-    """What is said meanwhile is answered before."""
-    talk = Talk()
-    talk.answering.clear()
-    await talk.conversation.hear(response("r1"))
-    await talk.conversation.hear('{"type":"PING"}')
-    talk.answering.set()
-    await talk.until(2)
-    assert [message["type"] for message in talk.sent] == ["PONG", "HITL_APPROVAL_RESULT"]
-    assert (talk.sent[1]["request_id"], talk.asked[0].actor) == ("r1", "ann")
+async def test_a_decision_is_answered_when_its_outcome_comes() -> None:
+    """Messages that come meanwhile are answered before it. Its time is the session's clock's."""
+    client = Client()
+    client.answering.clear()
+    await client.session.receive(response("r1"))
+    await client.session.receive('{"type":"PING"}')
+    client.answering.set()
+    await client.until(2)
+    assert [message["type"] for message in client.sent] == ["PONG", "HITL_APPROVAL_RESULT"]
+    assert (client.sent[1]["request_id"], client.asked[0].actor, client.asked[0].at) == ("r1", "ann", NOW)
 
 
-async def test_decisions_under_way_are_bounded_and_none_is_lost() -> None:
-    """A client that says more is read on when one is answered."""
-    talk = Talk()
-    talk.answering.clear()
-    for number in range(MOST_AT_ONCE):
-        await talk.conversation.hear(response(str(number)))
-    one_more = asyncio.create_task(talk.conversation.hear(response("last")))
+async def test_unanswered_decisions_are_bounded_and_none_is_lost() -> None:
+    """The session reads on when one is answered."""
+    client = Client()
+    client.answering.clear()
+    for number in range(MAX_DECISIONS):
+        await client.session.receive(response(str(number)))
+    one_more = asyncio.create_task(client.session.receive(response("last")))
     for _ in range(10):
         await turn()
     assert not one_more.done()
-    talk.answering.set()
+    client.answering.set()
     await one_more
-    await talk.until(MOST_AT_ONCE + 1)
-    assert len(talk.asked) == MOST_AT_ONCE + 1
+    await client.until(MAX_DECISIONS + 1)
+    assert len(client.asked) == MAX_DECISIONS + 1

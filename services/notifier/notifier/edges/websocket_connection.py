@@ -1,0 +1,157 @@
+"""One accepted WebSocket: pushes what its hub client is given, and hands what the client says to its session.
+
+Close codes: 4008 too slow and 4009 records were lost before they were read, both: return with your cursor;
+1013 no snapshot can be taken now, try again later; 1012 the service stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from notifier import metrics
+from notifier.edges.catch_up import catch_up
+from notifier.edges.websocket_protocol import TEXTS, SendTexts
+from notifier.errors import GatewayUnavailable, NotifierError, SnapshotTooOld
+from notifier.hub.client import Client, DisconnectReason
+from notifier.hub.hub import Hub
+from notifier.ports import Ask, Gateway, Now
+from notifier.protocol.client_session import ClientSession
+from notifier.protocol.messages import SnapshotMessage
+from notifier.protocol.subscription import Subscription
+
+TRY_AGAIN_LATER = 1013
+CLOSE_CODES = {DisconnectReason.TOO_SLOW: 4008, DisconnectReason.GAP: 4009, DisconnectReason.STOPPING: 1012}
+
+CATCH_UP_SECONDS = 10.0
+"""How long a client waits for an instance that has just started."""
+
+CLOSE_SECONDS = 5.0
+"""How long the close frame may wait behind a client that reads nothing."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionContext:
+    """What all connections share. `caught_up` is set once the feed has read the records that were there at its start."""
+
+    hub: Hub
+    gateway: Gateway
+    ask: Ask
+    caught_up: asyncio.Event
+    now: Now
+
+
+class TryAgainLater(NotifierError):
+    """The connection is closed with 1013: the client cannot be served now."""
+
+    code = "try_again_later"
+
+
+class WebSocketConnection:
+    """A task that pushes and a task that reads. When one ends, so does the other."""
+
+    def __init__(self, websocket: WebSocket, subscription: Subscription, context: ConnectionContext) -> None:
+        self._websocket = websocket
+        self._subscription = subscription
+        self._context = context
+        self._woken = asyncio.Event()
+        self._client: Client | None = None
+        self._push_task: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Serve until the client leaves or is disconnected."""
+        context = self._context
+        session = ClientSession(self._websocket.send_text, context.ask, self._subscription.user_id, context.now)
+        pushing = self._push_task = asyncio.create_task(self._push())
+        reading = asyncio.create_task(self._read(session))
+        try:
+            await asyncio.wait((pushing, reading), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            pushing.cancel()
+            reading.cancel()
+            ended = await asyncio.gather(pushing, reading, return_exceptions=True)
+            if self._client is not None:
+                context.hub.leave(self._client)
+        await self._close(ended)
+
+    async def _push(self) -> None:
+        client = await self._start()
+        send_texts: SendTexts = self._websocket.scope["extensions"][TEXTS]
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            while taken := client.take():
+                frames = [frame for item in taken for frame in item.frames]
+                await send_texts([frame.body for frame in frames])
+                for kind, count in Counter([frame.type for frame in frames]).items():
+                    metrics.sent_of(kind).inc(count)
+
+    async def _start(self) -> Client:
+        try:
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                await self._context.caught_up.wait()
+        except TimeoutError:
+            raise TryAgainLater("just begun: try again later") from None
+        hub, filters = self._context.hub, self._subscription.filters()
+        self._client = hub.join(filters, self._wake)
+        if not (self._subscription.cursor and hub.resume(self._client, self._subscription.cursor)):
+            self._client = await self._start_from_snapshot()
+        return self._client
+
+    async def _start_from_snapshot(self) -> Client:
+        context = self._context
+        try:
+            client, snapshot, cursor = await catch_up(
+                context.hub, self._subscription.filters(), self._wake, context.gateway
+            )
+        except (GatewayUnavailable, SnapshotTooOld) as error:
+            metrics.SNAPSHOTS.labels(error.code).inc()
+            _log.warning("no snapshot", reason=str(error))
+            raise TryAgainLater("no snapshot: try again later") from error
+        self._client = client
+        message = SnapshotMessage.model_construct(
+            cursor=cursor, approvals=snapshot.approvals, runs=snapshot.runs, truncated=snapshot.truncated
+        )
+        await self._websocket.send_text(message.model_dump_json())
+        metrics.SNAPSHOTS.labels("sent").inc()
+        return client
+
+    def _wake(self) -> None:
+        self._woken.set()
+        if self._client is not None and self._client.disconnected and self._push_task is not None:
+            # The push may be in the middle of a write that never ends.
+            self._push_task.cancel()
+
+    async def _read(self, session: ClientSession) -> None:
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            await session.receive(message.get("text"))
+
+    async def _close(self, ended: Sequence[BaseException | None]) -> None:
+        code, reason = 1000, ""
+        # A client that leaves is no failure, however it does; a server says so with an OSError.
+        left = (WebSocketDisconnect, OSError)
+        failures = [end for end in ended if isinstance(end, Exception) and not isinstance(end, left)]
+        match failures:
+            case [TryAgainLater() as error, *_]:
+                code, reason = TRY_AGAIN_LATER, str(error)
+            case [error, *_]:
+                _log.error("connection failed", exc_info=error)
+                code, reason = 1011, "internal error"
+        if self._client is not None and (why := self._client.disconnected):
+            metrics.DROPPED.labels(why.name.lower()).inc()
+            code, reason = CLOSE_CODES[why], f"{why.value}: come back with your cursor"
+        # The client may be gone: a close that cannot be sent is no failure.
+        with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._websocket.close(code, reason)

@@ -1,0 +1,91 @@
+"""First connection of a client: the snapshot is taken again until it meets the event buffer, but not forever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from notifier.edges.catch_up import PAUSES, catch_up
+from notifier.errors import SnapshotTooOld
+from notifier.hub.client import Filters
+from notifier.hub.hub import Hub
+from notifier.ports import Snapshot
+from notifier.testing.gateway import MemoryGateway
+from testkit.runs.pushed_events import Talker, Watched, events_in, hub_of
+
+ANN = Watched()
+
+
+class ReadModel(MemoryGateway):
+    """Shows one snapshot after the other, the last one again and again; `meanwhile` events come while it is asked."""
+
+    def __init__(self, talker: Talker, *snapshots: Snapshot, meanwhile: int = 0) -> None:
+        super().__init__()
+        self._talker = talker
+        self._snapshots = snapshots
+        self._meanwhile = meanwhile
+
+    async def snapshot(self, **_: Any) -> Snapshot:
+        """Return the next snapshot."""
+        self.requests += 1
+        self._talker.publish(ANN, times=self._meanwhile)
+        return self._snapshots[min(self.requests, len(self._snapshots)) - 1]
+
+
+def showing(version: int | None = None, *, truncated: bool = False) -> Snapshot:
+    """Return a snapshot of Ann's run at a version, or of no run."""
+    view = {"run_id": ANN.run_id, "version": version, "created_at": "", "checkpoint": None}
+    return Snapshot.of([view] if version else [], truncated=truncated)
+
+
+def five_versions_on(hub: Hub) -> Talker:
+    """Return a talker that has published five versions to a hub that holds two."""
+    talker = Talker(hub)
+    talker.publish(ANN, times=5)
+    return talker
+
+
+async def test_the_snapshot_is_taken_again_until_the_read_model_is_far_enough() -> None:
+    """A client waits a moment rather than miss an event."""
+    hub = hub_of(buffer_count=2)
+    model = ReadModel(five_versions_on(hub), showing(1), showing(4))
+    client, snapshot, _ = await catch_up(hub, Filters(), lambda: None, model)
+    assert model.requests == 2
+    assert snapshot.versions == {ANN.run_id: 4}
+    assert [one.version for one in events_in(client.take())] == [5]
+
+
+async def test_one_run_with_lost_records_does_not_keep_all_others_from_a_client() -> None:
+    """The last snapshot is followed as a partial one."""
+    hub = hub_of(buffer_count=2)
+    model = ReadModel(five_versions_on(hub), showing(1))
+    client, _, _ = await catch_up(hub, Filters(), lambda: None, model)
+    assert model.requests == len(PAUSES)
+    assert [one.version for one in events_in(client.take())] == [4, 5]
+
+
+async def test_a_truncated_snapshot_is_followed_at_once() -> None:
+    """The runs that it leaves out are no hole."""
+    hub = hub_of(buffer_count=2)
+    model = ReadModel(five_versions_on(hub), showing(truncated=True))
+    await catch_up(hub, Filters(), lambda: None, model)
+    assert model.requests == 1
+
+
+async def test_a_client_whose_every_snapshot_is_too_old_is_refused() -> None:
+    """More events come during each snapshot than the buffer holds."""
+    hub = hub_of(buffer_count=2)
+    model = ReadModel(five_versions_on(hub), showing(1), meanwhile=3)
+    with pytest.raises(SnapshotTooOld):
+        await catch_up(hub, Filters(), lambda: None, model)
+
+
+async def test_a_run_that_is_watched_by_its_id_arrives_though_it_is_over() -> None:
+    """The snapshot shows nothing of it, so all of its events follow."""
+    hub = hub_of()
+    talker = Talker(hub)
+    talker.publish(ANN)
+    talker.publish(ANN, over=True)
+    client, _, _ = await catch_up(hub, Filters(run_id=ANN.run_id), lambda: None, ReadModel(talker, showing()))
+    assert [one.version for one in events_in(client.take())] == [1, 2]
