@@ -1,4 +1,4 @@
-"""What happens is pushed to those who watch, and nothing is missed."""
+"""Events are pushed to the clients that watch their run, and none is missed."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ async def test_a_run_is_watched_and_decided_over_the_websocket_alone(ann: User) 
     assert (await ann.view(run_id, over["version"]))["result"]["text"] == "by socket"
 
 
-async def test_the_loser_over_the_websocket_learns_the_decision(ann: User, bob: User) -> None:
-    """One decision over this channel too: the core decides, not the edge."""
+async def test_the_loser_over_the_websocket_gets_the_decision(ann: User, bob: User) -> None:
+    """One decision over this channel too: the orchestrator decides, not the notifier."""
     session = uuid4().hex
     async with ann.watch(session_id=session) as watching:
         await watching.until("SNAPSHOT")
@@ -42,7 +42,7 @@ async def test_the_loser_over_the_websocket_learns_the_decision(ann: User, bob: 
 
 
 async def test_a_client_that_returns_with_its_cursor_misses_nothing(ann: User) -> None:
-    """What happened while it was away comes first, in order."""
+    """The events since its cursor come first, in order."""
     session = uuid4().hex
     async with ann.watch(session_id=session) as watching:
         await watching.until("SNAPSHOT")
@@ -56,7 +56,7 @@ async def test_a_client_that_returns_with_its_cursor_misses_nothing(ann: User) -
     assert versions == list(range(request["version"] + 1, request["version"] + 1 + len(versions)))
 
 
-async def test_a_client_without_a_cursor_begins_with_what_waits(ann: User) -> None:
+async def test_a_client_without_a_cursor_begins_with_a_snapshot(ann: User) -> None:
     """The snapshot holds the approvals and the runs that the filters name."""
     session = uuid4().hex
     run_id = (await ann.start(hitl=TWO, session_id=session))["run_id"]
@@ -82,7 +82,7 @@ async def test_watchers_of_other_sessions_see_nothing(ann: User) -> None:
 
 
 async def test_bad_messages_are_answered_and_the_connection_stays(ann: User) -> None:
-    """Malformed, unknown and wrong messages get an ERROR; PING gets its PONG afterwards."""
+    """Malformed, unknown and invalid messages get an ERROR; PING gets its PONG afterwards."""
     async with ann.watch(session_id=uuid4().hex) as watching:
         await watching.until("SNAPSHOT")
         for message in ({"type": "FLY"}, {"type": "HITL_APPROVAL_RESPONSE", "request_id": "r", "run_id": 5}):
@@ -92,22 +92,21 @@ async def test_bad_messages_are_answered_and_the_connection_stays(ann: User) -> 
         await watching.until("PONG")
 
 
-async def test_events_stream_over_sse_on_both_services(ann: User, stack: Stack) -> None:
-    """A stream of one run: what was, then what comes, continued after `Last-Event-ID`."""
+async def test_a_stream_at_the_notifiers_address_is_the_gateways(ann: User, stack: Stack) -> None:
+    """The notifier redirects; past events and then new ones come, continued after `Last-Event-ID`."""
     run_id = (await ann.start(hitl=TWO))["run_id"]
     await ann.decide(await ann.until(run_id, "payload_review"), "approve")
     await ann.decide(await ann.until(run_id, "response_review"), "approve")
     await ann.until(run_id, "completed")
     events = await ann.history(run_id)
-    for base in (stack.gateway_url, stack.notifier_url):
-        ids: list[str] = []
-        url = f"{base}/hitl/runs/{run_id}/events"
-        async with ann.http.stream("GET", url, headers={"Last-Event-ID": "2"}) as answer:
-            assert answer.headers["content-type"].startswith("text/event-stream")
-            async for line in answer.aiter_lines():
-                if line.startswith("id:"):
-                    ids.append(line.removeprefix("id:").strip())
-                if line.startswith("data:") and "run-completed.v1" in line:
-                    json.loads(line.removeprefix("data:"))
-                    break
-        assert sorted(map(int, set(ids))) == list(range(3, len(events) + 1)), base
+    url, ids = f"{stack.notifier_url}/hitl/runs/{run_id}/events", []
+    async with ann.http.stream("GET", url, headers={"Last-Event-ID": "2"}, follow_redirects=True) as answer:
+        assert str(answer.url) == f"{stack.gateway_url}/hitl/runs/{run_id}/events"
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        async for line in answer.aiter_lines():
+            if line.startswith("id:"):
+                ids.append(int(line.removeprefix("id:")))
+            if line.startswith("data:") and "run-completed.v1" in line:
+                json.loads(line.removeprefix("data:"))
+                break
+    assert ids == list(range(3, len(events) + 1))

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-import pytest
 
 from testkit.stack.services import Stack
 from testkit.stack.user import WAIT_SECONDS, User, Watching, until
@@ -62,12 +61,10 @@ async def test_what_a_call_says_is_pushed_while_it_runs(ann: User) -> None:
     assert not any("partial" in kind for kind in await ann.kinds(run_id))
 
 
-@pytest.mark.parametrize("edge", ["gateway", "notifier"])
-async def test_what_a_call_says_is_told_to_who_follows_its_run(ann: User, stack: Stack, edge: str) -> None:
-    """On both streams of server-sent events, as events of a type of their own."""
-    base = stack.gateway_url if edge == "gateway" else str(httpx.URL(stack.ws_url).copy_with(scheme="http", path="/"))
+async def test_a_running_calls_text_is_pushed_to_a_runs_stream(ann: User, stack: Stack) -> None:
+    """On the run's stream of Server-Sent Events, as events of a type of their own."""
     run_id = (await ann.start(parameters={**SLOWLY, "delay_seconds": 3}))["run_id"]
-    address = f"{base.rstrip('/')}/hitl/runs/{run_id}/events"
+    address = f"{stack.gateway_url}/hitl/runs/{run_id}/events"
     async with httpx.AsyncClient(timeout=WAIT_SECONDS) as http, http.stream("GET", address) as answer:
         assert answer.status_code == 200
         piece = await anext(partials(answer.aiter_lines()))

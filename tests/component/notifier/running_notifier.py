@@ -1,20 +1,22 @@
-"""The notifier with what stands around it: a real Kafka, a gateway in memory, somebody who publishes and answers."""
+"""A running notifier with its surroundings: on memory adapters, or on a real Kafka and a gateway over HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import httpx
 import uvicorn
 from starlette.applications import Starlette
 
+from chassis.failpoints import utc_now
 from chassis.settings import Settings
-from contracts.runs.commands import AnyCommand, parse_command
+from contracts.runs.commands import Command, parse_command
 from contracts.runs.outcomes import Outcome
 from contracts.runs.run_event import RunEvent
 from contracts.topics import COMMANDS, EVENTS
@@ -22,9 +24,11 @@ from messaging.consumer import create_broker, subscribe_partitions
 from messaging.producer import Producer
 from messaging.records import Outgoing, RawRecord
 from notifier.app import create_app
-from notifier.edges.websocket_protocol import JoiningWebSocket
-from notifier.hub.client import Limits
+from notifier.edges.websocket_protocol import CoalescingWebSocket
+from notifier.hub.client import HubBounds
+from notifier.service import Adapters
 from notifier.testing.gateway import MemoryGateway
+from notifier.testing.log import MemoryLog, MemoryTopics
 from orchestrator.intake.command_batch import outcome_records
 from testkit.stack.user import Watching, until
 
@@ -47,8 +51,8 @@ async def serving(app: Starlette, **config: Any) -> AsyncIterator[str]:
         await running
 
 
-class Window(Watching):
-    """A connection over which one can say anything."""
+class RawWatching(Watching):
+    """A connection that can send any frame."""
 
     async def send(self, message: str | bytes) -> None:
         """Send a frame as it is."""
@@ -57,7 +61,7 @@ class Window(Watching):
 
 
 @dataclass
-class Tower:
+class RunningNotifier:
     """One running notifier."""
 
     address: str
@@ -69,12 +73,12 @@ class Tower:
         """The address of its WebSocket."""
         return f"ws://{self.address}/ws"
 
-    def watch(self, **query: str) -> Window:
+    def watch(self, **query: str) -> RawWatching:
         """Watch over the WebSocket."""
-        return Window(self.ws_url, query)
+        return RawWatching(self.ws_url, query)
 
     async def readiness(self) -> dict[str, str]:
-        """Return what each check says."""
+        """Return the answer of each check."""
         return dict((await self.http.get("/health/ready")).json()["checks"])
 
     async def metric(self, name: str) -> float:
@@ -92,89 +96,156 @@ class Tower:
 
 
 @contextlib.asynccontextmanager
-async def tower(
-    bootstrap: str, gateway_url: str, limits: Limits | None = None, *, wait: bool = True, **settings: Any
-) -> AsyncIterator[Tower]:
+async def running(
+    settings: Settings, adapters: Adapters | None = None, bounds: HubBounds | None = None, *, wait: bool = True
+) -> AsyncIterator[RunningNotifier]:
     """Run a notifier, and wait until it is ready."""
-    app = create_app(
-        Settings(
-            _env_file=None, kafka_bootstrap_servers=bootstrap, gateway_url=gateway_url, fetch_wait_ms=25, **settings
-        ),
-        limits,
-    )
-    largest = settings.get("max_body_bytes", 256 * 1024)
+    app = create_app(settings, adapters, bounds)
     async with (
-        serving(app, ws=JoiningWebSocket, ws_max_size=largest, ws_per_message_deflate=False) as address,
+        serving(
+            app, ws=CoalescingWebSocket, ws_max_size=settings.max_body_bytes, ws_per_message_deflate=False
+        ) as address,
         httpx.AsyncClient(base_url=f"http://{address}", timeout=30, trust_env=False) as http,
     ):
-        running = Tower(address, http, app)
+        notifier = RunningNotifier(address, http, app)
         if wait:
-            await running.until_ready()
-        yield running
+            await notifier.until_ready()
+        yield notifier
     assert app.state.background.failure is None
 
 
-@dataclass
-class Press:
-    """Publishes events as the orchestrator does; the gateway learns them when it is told to."""
+Answer = Callable[[Command], Outcome | None]
 
+
+@dataclass
+class Answers:
+    """Answers the commands of the runs that it is told of; None is a late answer."""
+
+    by_run: dict[UUID, Answer] = field(default_factory=dict)
+    commands: list[Any] = field(default_factory=list)
+
+    def __call__(self, command: Command) -> Outcome | None:
+        """Note a command and return its outcome."""
+        if command.run_id not in self.by_run:
+            return None
+        self.commands.append(command)
+        return self.by_run[command.run_id](command)
+
+    def of(self, run_id: UUID) -> list[Any]:
+        """Return the commands about a run."""
+        return [command for command in self.commands if command.run_id == run_id]
+
+
+class Backend(Protocol):
+    """The log, the gateway and the orchestrator around any number of notifiers."""
+
+    gateway: MemoryGateway
+    answers: Answers
+
+    def notifier(self, bounds: HubBounds | None = None) -> AbstractAsyncContextManager[RunningNotifier]:
+        """Run one more notifier."""
+
+    async def send(self, *records: tuple[bytes, bytes]) -> None:
+        """Append records of `run.events`, each a key and a value."""
+
+
+@dataclass
+class MemoryBackend:
+    """Everything in this process: the notifier's wiring on memory adapters."""
+
+    gateway: MemoryGateway = field(default_factory=MemoryGateway)
+    answers: Answers = field(default_factory=Answers)
+
+    def __post_init__(self) -> None:
+        self._topics = MemoryTopics(self.answers)
+
+    def notifier(self, bounds: HubBounds | None = None) -> AbstractAsyncContextManager[RunningNotifier]:
+        """Run one more notifier."""
+        return running(Settings(_env_file=None), Adapters(self.gateway, MemoryLog(self._topics), utc_now), bounds)
+
+    async def send(self, *records: tuple[bytes, bytes]) -> None:
+        """Append records of `run.events`, each a key and a value."""
+        await self._topics.publish(*records)
+
+
+@dataclass
+class KafkaBackend:
+    """A real Kafka, and the gateway over HTTP."""
+
+    bootstrap: str
+    gateway_url: str
     producer: Producer
     gateway: MemoryGateway
+    answers: Answers = field(default_factory=Answers)
 
-    async def publish(self, *events: RunEvent | bytes, learn: bool = True) -> None:
-        """Publish events or raw values, and let the read model have them too unless it is to lag."""
-        values = [event if isinstance(event, bytes) else event.to_bytes() for event in events]
-        if learn:
-            self.gateway.learn(*values)
-        keys = [event.run_id.bytes if isinstance(event, RunEvent) else b"?" for event in events]
-        records = [Outgoing(EVENTS.name, key.hex().encode(), value) for key, value in zip(keys, values, strict=True)]
-        for sent in await self.producer.send_all(records):
+    def notifier(self, bounds: HubBounds | None = None) -> AbstractAsyncContextManager[RunningNotifier]:
+        """Run one more notifier."""
+        return running(settings_on(self.bootstrap, self.gateway_url, outcome_wait_seconds=2), None, bounds)
+
+    async def send(self, *records: tuple[bytes, bytes]) -> None:
+        """Append records of `run.events`, each a key and a value."""
+        for sent in await self.producer.send_all([Outgoing(EVENTS.name, key, value) for key, value in records]):
             await sent
 
-
-def updates(messages: Sequence[dict[str, Any]], run_id: object) -> list[int]:
-    """Return the versions of a run that were told."""
-    return [m["version"] for m in messages if m["type"] == "HITL_STATUS_UPDATE" and m["run_id"] == str(run_id)]
-
-
-async def through(watching: Watching, event: RunEvent) -> list[dict[str, Any]]:
-    """Listen up to an event; return all that was said on this connection."""
-    await watching.until("HITL_STATUS_UPDATE", run_id=str(event.run_id), version=event.version)
-    return watching.seen
-
-
-Answer = Callable[[AnyCommand], Outcome | None]
-
-
-@dataclass
-class Core:
-    """Takes commands about the runs it is told of, and answers as it is told; None is silence."""
-
-    producer: Producer
-    answers: dict[UUID, Answer] = field(default_factory=dict)
-    taken: list[AnyCommand] = field(default_factory=list)
-
-    async def on_records(self, records: Sequence[RawRecord]) -> None:
+    async def on_commands(self, records: Sequence[RawRecord]) -> None:
         """Answer a batch of commands."""
         for record in records:
             with contextlib.suppress(ValueError):
                 command = parse_command(record.value or b"")
-                if command.run_id in self.answers:
-                    self.taken.append(command)
-                    outcome = self.answers[command.run_id](command)
-                    await self.producer.send_all(outcome_records(command, outcome) if outcome else [])
+                if (outcome := self.answers(command)) is not None:
+                    await self.producer.send_all(outcome_records(command, outcome))
+
+
+def settings_on(bootstrap: str, gateway_url: str, **settings: Any) -> Settings:
+    """Return settings for a Kafka and a gateway."""
+    return Settings(
+        _env_file=None, kafka_bootstrap_servers=bootstrap, gateway_url=gateway_url, fetch_wait_ms=25, **settings
+    )
 
 
 @contextlib.asynccontextmanager
-async def core(bootstrap: str, producer: Producer) -> AsyncIterator[Core]:
-    """Listen for commands from now on."""
-    answering, broker = Core(producer), create_broker(bootstrap, "core")
-    subscriber = subscribe_partitions(
-        broker, COMMANDS, range(COMMANDS.partitions), answering.on_records, fetch_wait_ms=25
-    )
-    await broker.start()
-    assert subscriber.consumer is not None
-    for partition in subscriber.consumer.assignment():
-        await subscriber.consumer.position(partition)
-    yield answering
-    await broker.stop()
+async def kafka_backend(bootstrap: str) -> AsyncIterator[KafkaBackend]:
+    """Serve a gateway, and answer commands from now on."""
+    producer, gateway = Producer(bootstrap, "press"), MemoryGateway()
+    await producer.start()
+    async with serving(gateway.app()) as address:
+        backend, broker = (
+            KafkaBackend(bootstrap, f"http://{address}", producer, gateway),
+            create_broker(bootstrap, "core"),
+        )
+        subscriber = subscribe_partitions(
+            broker, COMMANDS, range(COMMANDS.partitions), backend.on_commands, fetch_wait_ms=25
+        )
+        await broker.start()
+        assert subscriber.consumer is not None
+        for partition in subscriber.consumer.assignment():
+            await subscriber.consumer.position(partition)
+        yield backend
+        await broker.stop()
+    await producer.stop()
+
+
+@dataclass
+class Publisher:
+    """Publishes events as the orchestrator does; the gateway learns them unless it is to lag."""
+
+    backend: Backend
+
+    async def publish(self, *events: RunEvent | bytes, learn: bool = True) -> None:
+        """Publish events or raw values."""
+        values = [event if isinstance(event, bytes) else event.to_bytes() for event in events]
+        if learn:
+            self.backend.gateway.learn(*values)
+        keys = [str(event.run_id) if isinstance(event, RunEvent) else "?" for event in events]
+        await self.backend.send(*zip(map(str.encode, keys), values, strict=True))
+
+
+def updates(messages: Sequence[dict[str, Any]], run_id: object) -> list[int]:
+    """Return the versions of a run in its status updates."""
+    return [m["version"] for m in messages if m["type"] == "HITL_STATUS_UPDATE" and m["run_id"] == str(run_id)]
+
+
+async def through(watching: Watching, event: RunEvent) -> list[dict[str, Any]]:
+    """Read up to an event; return all messages of this connection."""
+    await watching.until("HITL_STATUS_UPDATE", run_id=str(event.run_id), version=event.version)
+    return watching.seen

@@ -1,4 +1,4 @@
-"""Clients over the WebSocket that do not read or are gone: they are let go of, and nobody else is the worse for it."""
+"""Clients that do not read or are gone: they are disconnected, and no other client is affected."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
-from component.notifier.watchtower import Press, Tower, through, tower, updates
-from notifier.hub.client import Limits
+from component.notifier.running_notifier import Backend, Publisher, RunningNotifier, through, updates
+from notifier.hub.client import HubBounds
 from testkit.runs.commands import at_payload_review, edit
 from testkit.runs.pushed_events import moved
 from testkit.stack.user import until
@@ -23,13 +23,13 @@ from testkit.stack.user import until
 WAITING = at_payload_review()
 
 
-async def test_a_slow_client_is_dropped_and_the_others_get_everything(
-    press: Press, kafka_bootstrap: str, gateway_url: str
+async def test_a_slow_client_is_disconnected_and_the_others_get_everything(
+    publisher: Publisher, backend: Backend
 ) -> None:
-    """It is told to come back with its cursor, and misses nothing when it does."""
+    """The close reason says to return with the cursor; a client that does misses nothing."""
     session = uuid4().hex
     big = at_payload_review().given(edit({"prompt": "x" * 50_000}))
-    async with tower(kafka_bootstrap, gateway_url, Limits(queue_count=50)) as notifier:
+    async with backend.notifier(HubBounds(queue_count=50)) as notifier:
         dropped = partial(notifier.metric, 'sayso_notifier_clients_dropped_total{why="too_slow"}')
         before = await dropped()
         slow = await connect(f"{notifier.ws_url}?session_id={session}", max_size=None, max_queue=1, ping_interval=None)
@@ -38,7 +38,7 @@ async def test_a_slow_client_is_dropped_and_the_others_get_everything(
             await quick.until("SNAPSHOT")
             while await dropped() == before:
                 run = moved(big, session_id=session)
-                await press.publish(*run, learn=False)
+                await publisher.publish(*run, learn=False)
                 await through(quick, run[-1])
                 assert updates(quick.seen, run[0].run_id) == [event.version for event in run]
         slow.transport.resume_reading()
@@ -58,9 +58,9 @@ async def _until_closed(socket: ClientConnection) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("nonsense", [b"", b"\xff\xff\xff\xff"])
 async def test_a_client_that_is_gone_while_it_is_written_to_is_no_error(
-    notifier: Tower, press: Press, nonsense: bytes
+    notifier: RunningNotifier, publisher: Publisher, nonsense: bytes
 ) -> None:
-    """It hangs up, or says what no client should and is let go of; nobody is to be told."""
+    """It hangs up, or sends invalid frames and is closed; neither is logged as an error."""
     session = uuid4().hex
     clients = partial(notifier.metric, 'sayso_notifier_clients{edge="websocket"}')
     before = await clients()
@@ -69,9 +69,9 @@ async def test_a_client_that_is_gone_while_it_is_written_to_is_no_error(
         await leaving.recv()
         leaving.transport.pause_reading()
         run = moved(at_payload_review().given(edit({"prompt": "x" * 200_000})), session_id=session)
-        await press.publish(*run, learn=False)
+        await publisher.publish(*run, learn=False)
         leaving.transport.write(nonsense)
-        await press.publish(*moved(WAITING, session_id=session), learn=False)
+        await publisher.publish(*moved(WAITING, session_id=session), learn=False)
         leaving.transport.abort()
 
         async def gone() -> bool | None:
