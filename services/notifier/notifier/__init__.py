@@ -1,1 +1,1 @@
-"""The notifier: pushes what happens to runs to those who watch them. It keeps nothing that another instance could not make again."""
+"""The notifier pushes the events of runs to clients and takes their decisions. It stores nothing."""

@@ -36,6 +36,12 @@ class BrokerUnavailable(NotifierError):
     code = "unavailable"
 
 
+class ClientGone(NotifierError):
+    """The client's connection is closed."""
+
+    code = "client_gone"
+
+
 class LogReset(NotifierError):
     """The log was emptied while it was read: its offsets, and all cursors, are void."""
 

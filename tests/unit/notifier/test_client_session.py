@@ -9,9 +9,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from contracts.runs.commands import Decide
 from contracts.runs.outcomes import Outcome, Refused
+from notifier.errors import ClientGone
 from notifier.protocol.client_session import MAX_DECISIONS, ClientSession
 from notifier.protocol.messages import ErrorMessage
 
@@ -27,6 +29,7 @@ class Client:
         self.asked: list[Decide] = []
         self.answering = asyncio.Event()
         self.answering.set()
+        self.gone = False
         self.session = ClientSession(self._send, self._ask, "ann", lambda: NOW)
 
     async def say(self, text: str | None) -> dict[str, Any]:
@@ -40,6 +43,8 @@ class Client:
             await self.arrived.wait_for(lambda: len(self.sent) >= count)
 
     async def _send(self, text: str) -> None:
+        if self.gone:
+            raise ClientGone
         async with self.arrived:
             self.sent.append(json.loads(text))
             self.arrived.notify_all()
@@ -115,6 +120,24 @@ async def test_a_decision_is_answered_when_its_outcome_comes() -> None:
     await client.until(2)
     assert [message["type"] for message in client.sent] == ["PONG", "HITL_APPROVAL_RESULT"]
     assert (client.sent[1]["request_id"], client.asked[0].actor, client.asked[0].at) == ("r1", "ann", NOW)
+
+
+async def test_a_decision_of_a_client_that_is_gone_is_sent_all_the_same() -> None:
+    """Its result is lost, which is no error; the session's other decisions are not affected."""
+    client = Client()
+    client.answering.clear()
+    with capture_logs() as logs:
+        await client.session.receive(response("r1"))
+        client.gone = True
+        client.answering.set()
+        for _ in range(10):
+            await turn()
+    assert len(client.asked) == 1
+    assert logs == []
+    client.gone = False
+    await client.session.receive(response("r2"))
+    await client.until(1)
+    assert [message["request_id"] for message in client.sent] == ["r2"]
 
 
 async def test_unanswered_decisions_are_bounded_and_none_is_lost() -> None:

@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from notifier import metrics
 from notifier.edges.catch_up import catch_up
 from notifier.edges.websocket_protocol import TEXTS, SendTexts
-from notifier.errors import GatewayUnavailable, NotifierError, SnapshotTooOld
+from notifier.errors import ClientGone, GatewayUnavailable, NotifierError, SnapshotTooOld
 from notifier.hub.client import Client, DisconnectReason
 from notifier.hub.hub import Hub
 from notifier.ports import Ask, Gateway, Now
@@ -69,7 +69,7 @@ class WebSocketConnection:
     async def run(self) -> None:
         """Serve until the client leaves or is disconnected."""
         context = self._context
-        session = ClientSession(self._websocket.send_text, context.ask, self._subscription.user_id, context.now)
+        session = ClientSession(self._send, context.ask, self._subscription.user_id, context.now)
         pushing = self._push_task = asyncio.create_task(self._push())
         reading = asyncio.create_task(self._read(session))
         try:
@@ -120,9 +120,15 @@ class WebSocketConnection:
         message = SnapshotMessage.model_construct(
             cursor=cursor, approvals=snapshot.approvals, runs=snapshot.runs, truncated=snapshot.truncated
         )
-        await self._websocket.send_text(message.model_dump_json())
+        await self._send(message.model_dump_json())
         metrics.SNAPSHOTS.labels("sent").inc()
         return client
+
+    async def _send(self, text: str) -> None:
+        try:
+            await self._websocket.send_text(text)
+        except (WebSocketDisconnect, RuntimeError) as error:  # Starlette raises the second after a close
+            raise ClientGone from error
 
     def _wake(self) -> None:
         self._woken.set()
@@ -139,8 +145,8 @@ class WebSocketConnection:
 
     async def _close(self, ended: Sequence[BaseException | None]) -> None:
         code, reason = 1000, ""
-        # A client that leaves is no failure, however it does; a server says so with an OSError.
-        left = (WebSocketDisconnect, OSError)
+        # A client that leaves is no failure, however it does; uvicorn raises an OSError then.
+        left = (ClientGone, WebSocketDisconnect, OSError)
         failures = [end for end in ended if isinstance(end, Exception) and not isinstance(end, left)]
         match failures:
             case [TryAgainLater() as error, *_]:

@@ -10,10 +10,10 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
-from starlette.websockets import WebSocketDisconnect
 
 from contracts.message import Message
 from contracts.runs.requests import ApprovalResponse
+from notifier.errors import ClientGone
 from notifier.ports import Ask, Now
 from notifier.protocol.approvals import decide, faults_of, read_response, to_command
 from notifier.protocol.messages import Auth, AuthOk, ErrorMessage, Fault, MessageInvalid, Ping, Pong
@@ -27,7 +27,7 @@ _log = structlog.get_logger(__name__)
 
 
 class ClientSession:
-    """The session of a client that calls itself `user_id`; `send` writes a text to it."""
+    """The session of a client that calls itself `user_id`; `send` writes a text to it, or raises ClientGone."""
 
     def __init__(self, send: Callable[[str], Awaitable[None]], ask: Ask, user_id: str | None, now: Now) -> None:
         self._send = send
@@ -79,7 +79,7 @@ class ClientSession:
         # Not bound to the connection: a decision that was received is sent on though the client is gone.
         command = to_command(response, self._user_id, self._now())
         result = await decide(response, command, self._ask)
-        with suppress(WebSocketDisconnect, RuntimeError):
+        with suppress(ClientGone):
             await self._send(to_json(result).decode())
 
     def _on_answered(self, task: asyncio.Task[None]) -> None:
