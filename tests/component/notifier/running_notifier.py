@@ -19,7 +19,7 @@ from chassis.settings import Settings
 from contracts.runs.commands import Command, parse_command
 from contracts.runs.outcomes import Outcome
 from contracts.runs.run_event import RunEvent
-from contracts.topics import COMMANDS, EVENTS
+from contracts.topics import COMMANDS, EVENTS, PARTIALS
 from messaging.consumer import create_broker, subscribe_partitions
 from messaging.producer import Producer
 from messaging.records import Outgoing, RawRecord
@@ -148,6 +148,9 @@ class Backend(Protocol):
     async def send(self, *records: tuple[bytes, bytes]) -> None:
         """Append records of `run.events`, each a key and a value."""
 
+    async def send_partial_output(self, *records: tuple[bytes, bytes]) -> None:
+        """Append records of `run.partials`, each a key and a value."""
+
 
 @dataclass
 class MemoryBackend:
@@ -167,6 +170,10 @@ class MemoryBackend:
         """Append records of `run.events`, each a key and a value."""
         await self._topics.publish(*records)
 
+    async def send_partial_output(self, *records: tuple[bytes, bytes]) -> None:
+        """Append records of `run.partials`, each a key and a value."""
+        await self._topics.publish_partial_output(*(value for _, value in records))
+
 
 @dataclass
 class KafkaBackend:
@@ -184,7 +191,14 @@ class KafkaBackend:
 
     async def send(self, *records: tuple[bytes, bytes]) -> None:
         """Append records of `run.events`, each a key and a value."""
-        for sent in await self.producer.send_all([Outgoing(EVENTS.name, key, value) for key, value in records]):
+        await self._send([Outgoing(EVENTS.name, key, value) for key, value in records])
+
+    async def send_partial_output(self, *records: tuple[bytes, bytes]) -> None:
+        """Append records of `run.partials`, each a key and a value."""
+        await self._send([Outgoing(PARTIALS.name, key, value) for key, value in records])
+
+    async def _send(self, records: list[Outgoing]) -> None:
+        for sent in await self.producer.send_all(records):
             await sent
 
     async def on_commands(self, records: Sequence[RawRecord]) -> None:

@@ -11,7 +11,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
-from component.notifier.running_notifier import Publisher, RunningNotifier, through, updates
+from component.notifier.running_notifier import Backend, Publisher, RunningNotifier, through, updates
+from contracts.providers.call_stream import PartialOutput
 from notifier.protocol.messages import ApprovalRequest, SnapshotMessage, StatusUpdate
 from testkit.runs.commands import approve, at_payload_review, executed
 from testkit.runs.pushed_events import moved
@@ -132,6 +133,27 @@ async def test_repeated_events_arrive_once(notifier: RunningNotifier, publisher:
         await publisher.publish(*run[1:])
         seen = await through(watching, run[-1])
     assert updates(seen, run[0].run_id) == [event.version for event in run]
+
+
+async def test_partial_output_arrives_at_clients_that_are_connected(
+    notifier: RunningNotifier, backend: Backend
+) -> None:
+    """In order, with the members that outsiders rely on; the clients of other runs get none of it."""
+    run_id, other = uuid4(), uuid4()
+    pieces = [
+        PartialOutput(
+            run_id=run, tenant="default", user_id=None, session_id=None, work_id="w", attempt=1, offset=at, text=text
+        )
+        for run, at, text in ((run_id, 0, "It is "), (other, 0, "no"), (run_id, 6, "red."))
+    ]
+    async with notifier.watch(run_id=str(run_id)) as watching:
+        await watching.until("SNAPSHOT")
+        await backend.send_partial_output(*((piece.run_id.bytes, piece.model_dump_json().encode()) for piece in pieces))
+        told = [await watching.until("HITL_PARTIAL_OUTPUT") for _ in range(2)]
+    assert [(message["run_id"], message["offset"], message["text"]) for message in told] == [
+        (str(run_id), 0, "It is "),
+        (str(run_id), 6, "red."),
+    ]
 
 
 async def test_the_metrics_count_clients_messages_and_positions(
