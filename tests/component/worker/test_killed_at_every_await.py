@@ -147,7 +147,7 @@ async def after(story: Story, life: Life) -> Story:
         story = story.given(again(c.parse_command(said)))
     if life.killed:
         story = story.given(lease_ends())
-    if story.now.work is not None and story.now.work.doubted:
+    if story.now.attempt is not None and story.now.attempt.doubted:
         other = Bench(SandboxProvider())
         await other.claims.claim([ordered(story)], "the one that was killed")
         await other.take(ordered(story))

@@ -26,6 +26,7 @@ def refusal(code: str, **details: object) -> Refused:
         ("checkpoint_mismatch", 409),
         ("subject_changed", 409),
         ("not_allowed", 409),
+        ("newer_history", 409),
         ("precondition_failed", 412),
         ("payload_too_large", 413),
         ("validation_failed", 422),
@@ -59,6 +60,7 @@ def test_every_refusal_of_the_core_has_a_status_of_its_own_choice() -> None:
             "checkpoint_mismatch",
             "subject_changed",
             "not_allowed",
+            "newer_history",
         }, code
 
 

@@ -19,7 +19,7 @@ from contracts.runs import commands as c
 from contracts.runs.config import HitlConfig, Step
 from contracts.runs.requests import RunRequest
 from orchestrator.runs import fold
-from orchestrator.runs.state import WorkKind
+from orchestrator.runs.state import OrderKind
 from testkit.runs import strategies as anything
 from testkit.runs.commands import again, approve, edit, executed, failed, prepared, reject, resume, retry
 from testkit.runs.specification import RUN_ID, Ask, Outcome, Story, given
@@ -80,24 +80,28 @@ class AnySequence(RuleBasedStateMachine):
     # ---- workers
 
     def _has_work(self) -> bool:
-        work = self.story.now.work
-        return work is not None and work.lease_until is not None
+        attempt = self.story.now.attempt
+        return attempt is not None and attempt.lease_until is not None
 
     @precondition(_has_work)
     @rule()
     def the_lease_is_extended(self) -> None:
         """Let a worker say that it is still at it."""
-        about = {"work_id": self.story.work.work_id, "attempt": self.story.work.attempt}
+        about = {"work_id": self.story.attempt.work_id, "attempt": self.story.attempt.number}
         assert self._say(Ask(c.ExtendLease, lambda _: about)).refusal is None
 
     def _calls(self) -> bool:
-        return self._has_work() and self.story.work.kind is WorkKind.CALL
+        return self._has_work() and self.story.attempt.kind is OrderKind.CALL
 
     @precondition(_calls)
     @rule(call_id=st.sampled_from(["p1", "p2"]))
     def the_call_is_noted(self, call_id: str) -> None:
         """Let a worker say by which id the provider can be asked about the call."""
-        about = {"work_id": self.story.work.work_id, "attempt": self.story.work.attempt, "provider_call_id": call_id}
+        about = {
+            "work_id": self.story.attempt.work_id,
+            "attempt": self.story.attempt.number,
+            "provider_call_id": call_id,
+        }
         assert self._say(Ask(c.NoteCall, lambda _: about)).refusal is None
         assert self.story.now.resumable == call_id
 
@@ -139,7 +143,7 @@ class AnySequence(RuleBasedStateMachine):
         """Its worker ends it, or had its end before it was told, or has not heard yet."""
         call = self.story.now.stopping
         assert call is not None
-        about = {"work_id": call.work_id, "attempt": call.attempt, "provider_call_id": "p4", "ending": Ending.STOPPED}
+        about = {"work_id": call.work_id, "attempt": call.number, "provider_call_id": "p4", "ending": Ending.STOPPED}
         assert self._say(Ask(kind, lambda _: about | facts)).refusal is None
 
     # ---- people
@@ -244,15 +248,15 @@ def _due(story: Story) -> Ask:
 
 def _awaited(story: Story, move: anything.Move) -> Ask | None:
     """Return what is said by whoever the run waits for, or None when it waits for nobody."""
-    view, work = story.now.view, story.now.work
+    view, attempt = story.now.view, story.now.attempt
     if view.paused:
         return resume()
     if view.checkpoint is not None and move.how != "due":
         return edit(move.edits) if move.how == "edit" or view.checkpoint.step is Step.ERROR_REVIEW else approve()
-    if work is not None and work.lease_until is not None and move.how != "due":
+    if attempt is not None and attempt.lease_until is not None and move.how != "due":
         if move.how == "fail":
             return failed(**dict(move.failure))
-        prepare = work.kind is WorkKind.PREPARE
+        prepare = attempt.kind is OrderKind.PREPARE
         return prepared(**dict(move.preparation)) if prepare else executed(**dict(move.execution))
     if view.is_over:
         return retry() if "retry" in view.pending_actions else None

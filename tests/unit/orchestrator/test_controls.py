@@ -64,13 +64,13 @@ def test_a_run_can_be_cancelled_wherever_it_is(story: Callable[[], Story], *, pa
     outcome = going.when(cancel(reason="changed my mind"))
     outcome.then(like(e.RunCancelled, reason="changed my mind"))
     outcome.leaves(state="cancelled", checkpoint=None, pending_actions=(), paused=False)
-    assert outcome.story.now.work is None
+    assert outcome.story.now.attempt is None
 
 
 def test_preparations_that_come_after_a_cancellation_are_refused() -> None:
     """The worker's result has nowhere to go; what becomes of a call is told in `test_stopping`."""
     story = given(start())
-    answer = prepared().but(work_id=story.work.work_id, attempt=1)
+    answer = prepared().but(work_id=story.attempt.work_id, attempt=1)
     story.given(cancel()).when(answer).refused_with("not_allowed", state="cancelled")
 
 
@@ -227,7 +227,7 @@ def test_a_run_can_be_retried_more_than_once() -> None:
     works = set()
     for _ in range(3):
         story = story.given(retry())
-        works.add(story.work.work_id)
+        works.add(story.attempt.work_id)
         story = story.given(prepared(), reject())
     assert len(works) == 3
 

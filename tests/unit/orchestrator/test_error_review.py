@@ -44,7 +44,7 @@ def test_a_retry_calls_again_with_the_approved_payload() -> None:
         like(e.CallOrdered, attempt=1, payload_sha256=digest(PAYLOAD)),
     )
     outcome.leaves(state="api_call", checkpoint=None, last_approval__action="retry", last_approval__actor="ann")
-    assert outcome.story.work.work_id != calling().work.work_id
+    assert outcome.story.attempt.work_id != calling().attempt.work_id
 
 
 def test_an_edit_enters_the_result() -> None:

@@ -8,7 +8,7 @@ from contracts.providers.call import catalog_schema
 from contracts.providers.orders import PrepareOrder
 from contracts.runs import events as e
 from contracts.runs.config import Step
-from orchestrator.runs.flow import INTENT_SCHEMA
+from orchestrator.runs.checkpoints.reviews import INTENT_SCHEMA
 from testkit.runs.commands import (
     CAPABILITIES,
     approve,

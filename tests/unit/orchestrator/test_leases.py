@@ -10,7 +10,7 @@ from contracts.providers.orders import ExecuteOrder
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.config import Step
-from orchestrator.runs.work import DOUBT_SECONDS
+from orchestrator.runs.attempts.answers import DOUBT_SECONDS
 from testkit.runs.commands import (
     again,
     approve,
@@ -40,7 +40,7 @@ def test_a_lease_is_extended_from_the_time_it_is_asked_for() -> None:
     story = calling(lease_seconds=30).later(20)
     outcome = story.when(extend_lease())
     until = outcome.events[0].at + timedelta(seconds=30)
-    outcome.then(like(e.LeaseExtended, lease_until=until, work_id=story.work.work_id, attempt=1))
+    outcome.then(like(e.LeaseExtended, lease_until=until, work_id=story.attempt.work_id, attempt=1))
     outcome.leaves(state="api_call")
     assert outcome.story.due is not None
     assert outcome.story.due.at == until
@@ -83,7 +83,7 @@ def test_a_call_that_nobody_speaks_of_is_ordered_once_more_before_a_person_is_as
     outcome.leaves(state="api_call", checkpoint=None)
     (order,) = outcome.story.orders(since=calling().now.version)
     assert isinstance(order, ExecuteOrder)
-    assert (order.doubted, order.attempt, order.work_id) == (True, 1, calling().work.work_id)
+    assert (order.doubted, order.attempt, order.work_id) == (True, 1, calling().attempt.work_id)
     assert not any(order.doubted for order in calling().orders() if isinstance(order, ExecuteOrder))
 
 
@@ -118,7 +118,7 @@ def test_an_answer_after_the_lease_but_before_anybody_noticed_is_taken() -> None
 
 def _stale(story: Story) -> list[Ask]:
     """Answers of every kind to the work in hand."""
-    about = {"work_id": story.work.work_id, "attempt": story.work.attempt}
+    about = {"work_id": story.attempt.work_id, "attempt": story.attempt.number}
     return [ask.but(**about) for ask in (prepared(), executed(), failed(), extend_lease())]
 
 
@@ -173,8 +173,8 @@ def test_a_lease_does_not_end_before_its_work_is_ordered() -> None:
     """The next attempt waits: it has no lease yet, and what has one does not wait for its time."""
     waits, works = calling().given(failed(retryable=True)), calling()
     asks = [
-        (waits, Ask(c.ExpireLease, lambda story: {"work_id": story.work.work_id, "attempt": story.work.attempt})),
-        (works, Ask(c.RetryWork, lambda story: {"work_id": story.work.work_id, "attempt": story.work.attempt})),
+        (waits, Ask(c.ExpireLease, lambda story: {"work_id": story.attempt.work_id, "attempt": story.attempt.number})),
+        (works, Ask(c.RetryWork, lambda story: {"work_id": story.attempt.work_id, "attempt": story.attempt.number})),
     ]
     for story, ask in asks:
         story.later(10_000).when(ask).refused_with("not_allowed", state="api_call")
@@ -184,4 +184,4 @@ def test_the_clock_is_told_nothing_of_a_lease_when_the_next_attempt_waits() -> N
     """One time is kept for a run: the one it waits for."""
     story = calling().given(failed(retryable=True))
     assert story.due is not None
-    assert (story.due.kind, story.due.at) == ("retry-work.v1", story.work.retry_at)
+    assert (story.due.kind, story.due.at) == ("retry-work.v1", story.attempt.retry_at)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 
 from contracts.json_values import digest
-from orchestrator.runs.json_patch import diff, merge_patch
+from orchestrator.runs.checkpoints.json_patch import diff, merge_patch
 from testkit.runs.strategies import json_objects, json_values
 
 RFC_7396 = [

@@ -215,5 +215,5 @@ def _stops(story: Story) -> list[Step]:
             stops.append(story.now.view.checkpoint.step)
             story = story.given(approve())
         else:
-            story = story.given(prepared() if story.work.kind.value == "prepare" else executed())
+            story = story.given(prepared() if story.attempt.kind.value == "prepare" else executed())
     return stops

@@ -39,7 +39,7 @@ def test_a_whole_history_published_again_orders_what_is_awaited_once() -> None:
     """DESIGN: after a crash the events of old commands go out again; workers must not begin anything twice."""
     long = calling().given(failed(retryable=True), back_off_ends(), failed(), retry())
     assert len([r for r in long.history if isinstance(r.data, e.CallOrdered)]) == 3
-    assert _orders_of(long) == [(long.work.work_id, 1)]
+    assert _orders_of(long) == [(long.attempt.work_id, 1)]
     for over in (completed(), rejected(), calling().given(cancel())):
         assert _orders_of(over) == []
 

@@ -22,6 +22,7 @@ from testkit.runs.commands import (
     failed,
     issue,
     lease_ends,
+    newer,
     pause,
     prepared,
     reject,
@@ -118,6 +119,7 @@ REFUSED = [
     ("checkpoint_mismatch", at_payload_review(), approve(checkpoint_id=UUID(int=1))),
     ("subject_changed", at_payload_review(), approve(subject_sha256="0" * 64)),
     ("validation_failed", at_payload_review(), edit({"temperature": 9})),
+    ("newer_history", newer(at_payload_review()), approve()),
     ("checkpoint_already_decided", calling(), approve(checkpoint_id=at_payload_review().checkpoint_id)),
 ]
 

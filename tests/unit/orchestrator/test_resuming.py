@@ -99,7 +99,7 @@ def test_another_payload_is_another_call() -> None:
     """What was noted belongs to the bytes that were approved then."""
     story = TAKEN.given(LOST, back_off_ends(), LOST, back_off_ends(), LOST)
     assert story.now.resumable == "prediction-7"
-    other = story.now.changed(payload_sha256="0" * 64)
+    other = story.now.changed({"payload_sha256": "0" * 64})
     assert other.resumable is None
 
 

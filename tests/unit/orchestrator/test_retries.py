@@ -9,7 +9,7 @@ import pytest
 from contracts.providers.orders import ExecuteOrder
 from contracts.runs import events as e
 from contracts.runs.config import Step
-from orchestrator.runs.flow import BACKOFF_MOST_SECONDS
+from orchestrator.runs.attempts.failures import BACKOFF_MOST_SECONDS
 from testkit.runs.commands import (
     PAYLOAD,
     approve,
@@ -40,14 +40,14 @@ def _wait(outcome: Outcome) -> float:
 def test_a_retryable_failure_is_tried_again_after_a_while(story: Story) -> None:
     """The same piece of work, the next attempt, and nobody is asked."""
     outcome = story.when(failed("rate_limited", retryable=True))
-    outcome.then(like(type(outcome.events[0].data)), like(e.RetryScheduled, attempt=2, work_id=story.work.work_id))
+    outcome.then(like(type(outcome.events[0].data)), like(e.RetryScheduled, attempt=2, work_id=story.attempt.work_id))
     outcome.leaves(state=story.now.view.state, checkpoint=None, pending_actions=())
     assert outcome.story.orders() == [], "nothing is ordered before its time"
     again = outcome.story.when(back_off_ends())
     kind = e.CallOrdered if story.now.payload is not None else e.PreparationOrdered
-    again.then(like(kind, attempt=2, work_id=story.work.work_id))
+    again.then(like(kind, attempt=2, work_id=story.attempt.work_id))
     (order,) = again.story.orders()
-    assert (order.attempt, order.work_id) == (2, story.work.work_id)
+    assert (order.attempt, order.work_id) == (2, story.attempt.work_id)
 
 
 def test_the_next_attempt_sends_the_same_bytes() -> None:
@@ -95,7 +95,7 @@ def test_attempts_are_counted_and_exhausted() -> None:
     story = calling(max_attempts=3, on_error="fail")
     for attempt in (1, 2):
         story = story.given(failed(retryable=True))
-        assert story.work.attempt == attempt + 1
+        assert story.attempt.number == attempt + 1
         story = story.given(back_off_ends())
     outcome = story.when(failed("rate_limited", retryable=True))
     outcome.then(e.CallFailed, like(e.RunFailed, error__code="rate_limited", error__attempts=3))

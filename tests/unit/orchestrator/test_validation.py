@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.runs.schema_check import MOST, violations
+from orchestrator.runs.checkpoints.schema_check import MOST, violations
 
 
 def test_each_issue_names_its_place() -> None:

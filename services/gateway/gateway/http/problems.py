@@ -35,6 +35,7 @@ STATUS = {
     "checkpoint_mismatch": 409,
     "subject_changed": 409,
     "not_allowed": 409,
+    "newer_history": 409,
     "precondition_failed": 412,
     "payload_too_large": 413,
     "unsupported_media_type": 415,

@@ -1,8 +1,8 @@
-"""The run's core: four pure functions and the state they share. No clock, no randomness, no I/O.
+"""The run: four pure functions and the state that they share. No clock, no randomness, no I/O.
 
-decide(command, run) -> events, or a Refusal
-evolve(run, event)   -> run
-react(event, run)    -> orders and a deadline; `orders` and `deadline` alone
+decide(command, run) -> events, or a Refusal (`unfold`: the Commit, with the run after them)
+evolve(run, event)   -> run (`fold`: from a history)
+react(event, run)    -> orders and a deadline (`orders` and `deadline` alone)
 review(step, ...)    -> Pause or Pass
 """
 

@@ -1,4 +1,4 @@
-"""The events of one decision as they unfold: each put in its place, the run evolved, and what follows by itself told too."""
+"""The commit of one command: its events in their places, and the run after each of them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from orchestrator.runs.refusals import RunNotFound
 from orchestrator.runs.state import Run
 
 
-class Story:
-    """The events of one decision as they unfold, each in its place, and the run after them."""
+class Commit:
+    """All events of one command. The run evolves with each event that is appended."""
 
     def __init__(self, command: c.AnyCommand, run: Run | None) -> None:
         self._command = command
@@ -23,27 +23,27 @@ class Story:
 
     @property
     def run(self) -> Run:
-        """The run as it stands now. Raises RunNotFound before it was started."""
+        """The run after the events so far. Raises RunNotFound before the run has started."""
         if self._run is None:
             raise RunNotFound
         return self._run
 
     @property
     def at(self) -> datetime:
-        """When the command was taken in."""
+        """The time of the command, as the intake stamped it."""
         return self._command.at
 
-    def tell(self, *events: e.Event) -> None:
-        """Record events of this command and evolve the run."""
+    def append(self, *events: e.Event) -> None:
+        """Append events that the command's actor caused."""
         for event in events:
-            self._tell(event, self._command.actor)
+            self._append(event, self._command.actor)
 
     def advance(self) -> None:
-        """Record what follows by itself."""
+        """Append the events that the run adds by itself."""
         while (event := next_event(self.run, self.at)) is not None:
-            self._tell(event, c.SYSTEM)
+            self._append(event, c.SYSTEM)
 
-    def _tell(self, event: e.Event, actor: str) -> None:
+    def _append(self, event: e.Event, actor: str) -> None:
         command, run = self._command, self._run
         owner = command.request if isinstance(command, c.StartRun) else self.run.request
         record = RunEvent.of(

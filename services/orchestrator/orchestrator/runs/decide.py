@@ -1,4 +1,4 @@
-"""What a command does to a run: events, or a refusal. The first rule for every channel, since every channel sends commands."""
+"""What a command does to a run: events, or a refusal. All channels send commands, so all keep to these rules."""
 
 from __future__ import annotations
 
@@ -8,41 +8,48 @@ from typing import assert_never
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.run_event import RunEvent
-from orchestrator.runs.checkpoints import approve, edit, expire, reject
-from orchestrator.runs.commit import Story
+from orchestrator.runs.attempts.answers import on_lease_end, on_retry_due, on_worker_answer
+from orchestrator.runs.checkpoints.decisions import approve, edit, on_time_limit, reject
+from orchestrator.runs.commit import Commit
 from orchestrator.runs.refusals import (
     IdempotencyKeyReused,
+    NewerHistory,
     NotAllowed,
     PreconditionFailed,
     RunAlreadyExists,
     RunNotFound,
 )
 from orchestrator.runs.state import Run
-from orchestrator.runs.work import fall_due, record
 
 
 def decide(command: c.AnyCommand, run: Run | None) -> tuple[RunEvent, ...]:
-    """Return what `command` makes happen, or nothing if it has taken effect before. Raises Refusal."""
+    """Return the events of `command`, or none if it took effect before. Raises Refusal."""
     return tuple(unfold(command, run).events)
 
 
-def unfold(command: c.AnyCommand, run: Run | None) -> Story:
-    """Decide as `decide` does, and return the run after the events beside them. Raises Refusal."""
-    story = Story(command, run)
-    if run is not None and command.tenant == run.tenant and command.command_id in run.answered:
-        known = run.answered[command.command_id].request_sha256
-        if known != command.request_sha256:
-            raise IdempotencyKeyReused
-        return story
+def unfold(command: c.AnyCommand, run: Run | None) -> Commit:
+    """Decide as `decide` does, and return the run after the events too. Raises Refusal."""
+    commit = Commit(command, run)
+    if run is not None and command.tenant == run.tenant:
+        if run.newer_kind is not None:
+            raise NewerHistory(kind=run.newer_kind)
+        if command.command_id in run.answered:
+            _check_request(command, run)
+            return commit
     if isinstance(command, c.StartRun):
         if run is not None:
             raise RunAlreadyExists
-        _start(command, story)
+        _start(command, commit)
     else:
-        _check_version(command, story.run)
-        _decide(command, story)
-    story.advance()
-    return story
+        _check_version(command, commit.run)
+        _decide(command, commit)
+    commit.advance()
+    return commit
+
+
+def _check_request(command: c.AnyCommand, run: Run) -> None:
+    if run.answered[command.command_id].request_sha256 != command.request_sha256:
+        raise IdempotencyKeyReused
 
 
 def _check_version(command: c.AnyCommand, run: Run) -> None:
@@ -52,51 +59,52 @@ def _check_version(command: c.AnyCommand, run: Run) -> None:
         raise PreconditionFailed(version=run.version, expected=command.expected_version)
 
 
-def _start(command: c.StartRun, story: Story) -> None:
+def _start(command: c.StartRun, commit: Commit) -> None:
     lease = timedelta(seconds=command.request.hitl_config.lease_seconds)
-    story.tell(e.RunStarted(request=command.request, work_id=f"{command.run_id}.1", lease_until=command.at + lease))
+    commit.append(e.RunStarted(request=command.request, work_id=f"{command.run_id}.1", lease_until=command.at + lease))
 
 
-def _decide(command: c.Decide | c.Control | c.FromWorker | c.FromClock, story: Story) -> None:
+def _decide(command: c.Decide | c.Control | c.FromWorker | c.FromClock, commit: Commit) -> None:
     match command:
         case c.ApproveCheckpoint():
-            approve(command, story)
+            approve(command, commit)
         case c.EditCheckpoint():
-            edit(command, story)
+            edit(command, commit)
         case c.RejectCheckpoint():
-            reject(command, story)
+            reject(command, commit)
         case c.PauseRun() | c.ResumeRun() | c.CancelRun() | c.RetryRun():
-            _control(command, story)
-        case c.ExpireLease() | c.RetryWork():
-            fall_due(command, story)
+            _control(command, commit)
+        case c.ExpireLease():
+            on_lease_end(command, commit)
+        case c.RetryWork():
+            on_retry_due(command, commit)
         case c.ExpireCheckpoint():
-            expire(command, story)
+            on_time_limit(command, commit)
         case _:
-            record(command, story)
+            on_worker_answer(command, commit)
 
 
-def _control(command: c.Control, story: Story) -> None:
-    run, view = story.run, story.run.view
+def _control(command: c.Control, commit: Commit) -> None:
+    run, view = commit.run, commit.run.view
     match command:
         case c.PauseRun(reason=reason):
             if view.is_over or view.paused:
                 raise NotAllowed("pause", view)
-            story.tell(e.RunPaused(reason=reason))
+            commit.append(e.RunPaused(reason=reason))
         case c.ResumeRun(reason=reason):
             if not view.paused:
                 raise NotAllowed("resume", view)
             waited = command.at - (run.paused_at or command.at)
-            story.tell(
-                e.RunResumed(reason=reason, expires_at=view.checkpoint.expires_at + waited if view.checkpoint else None)
-            )
+            expires_at = view.checkpoint.expires_at + waited if view.checkpoint else None
+            commit.append(e.RunResumed(reason=reason, expires_at=expires_at))
         case c.CancelRun(reason=reason):
             if view.is_over:
                 raise NotAllowed("cancel", view)
-            story.tell(e.RunCancelled(reason=reason))
+            commit.append(e.RunCancelled(reason=reason))
         case c.RetryRun(reason=reason):
             if "retry" not in view.pending_actions:
                 raise NotAllowed("retry", view)
-            checkpoint = view.checkpoint
-            story.tell(e.RunRetried(reason=reason, checkpoint_id=checkpoint.checkpoint_id if checkpoint else None))
+            checkpoint_id = view.checkpoint.checkpoint_id if view.checkpoint else None
+            commit.append(e.RunRetried(reason=reason, checkpoint_id=checkpoint_id))
         case _:
             assert_never(command)

@@ -1,19 +1,22 @@
-"""How events change a run. Never refuses: what is recorded has happened."""
+"""How events change a run. Never refuses and never raises: a recorded event has happened."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 from contracts.providers.call import CallIntent
+from contracts.providers.routing import Candidate
 from contracts.runs import events as e
 from contracts.runs.config import Step
+from contracts.runs.requests import RunRequest
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
-from orchestrator.runs.budgets import held_back
-from orchestrator.runs.failures import is_answer
-from orchestrator.runs.state import Answered, Failed, Noted, Run, Work, WorkKind
+from orchestrator.runs.attempts.failures import held_back, is_answer
+from orchestrator.runs.state import Answered, Attempt, Changes, Failed, Noted, OrderKind, Run
+
+_UNREADABLE = RunRequest(prompt="?")
+"""Stands in for the request where the first event is of a kind that this version does not know."""
 
 
 def fold(records: Iterable[RunEvent], run: Run | None = None) -> Run | None:
@@ -24,79 +27,85 @@ def fold(records: Iterable[RunEvent], run: Run | None = None) -> Run | None:
 
 
 def evolve(run: Run | None, record: RunEvent) -> Run:
-    """Return the run after `record`."""
+    """Return the run after `record`.
+
+    After an event of an unknown kind the run's state means nothing to this version: only the view is folded on.
+    """
     view = project(run.view if run else None, record)
     if run is None:
         run = _begin(record, view)
-    changes = _changes(run, record.data, record)
+    changes = _changes(run, record.data, record) if run.newer_kind is None else {}
     decision = view.last_approval
     if decision is not None and decision is not run.view.last_approval:
         changes["decided"] = {**run.decided, decision.checkpoint_id: decision}
-    answered = {**run.answered, record.cause: Answered(record.version, record.request_sha256)}
-    return run.changed(view=view, answered=answered, **changes)
+    changes["view"] = view
+    changes["answered"] = {**run.answered, record.cause: Answered(record.version, record.request_sha256)}
+    return run.changed(changes)
 
 
 def _begin(record: RunEvent, view: RunView) -> Run:
     started = record.data
+    if isinstance(started, e.UnknownEvent):
+        return Run(view=view, request=_UNREADABLE, tenant=record.tenant, intent=_UNREADABLE.intent())
     assert isinstance(started, e.RunStarted), "a history begins with run-started"
     return Run(view=view, request=started.request, tenant=record.tenant, intent=started.request.intent())
 
 
-def _changes(run: Run, event: e.Event, record: RunEvent) -> dict[str, Any]:
-    match event:  # what happens in every run comes first: each case that is not it costs
+def _changes(run: Run, event: e.Event, record: RunEvent) -> Changes:
+    match event:  # the events of every run come first: each case before the right one costs time
         case e.CheckpointOpened():
-            return {"work": None}
+            return {"attempt": None}
         case e.CheckpointApproved() | e.CheckpointEdited():
             return _approved(run, event)
         case e.RunPrepared(preparation=preparation):
             payload, issues = preparation.payload, preparation.issues
-            return {"work": None, "preparation": preparation, "payload": payload, "issues": issues}
+            return {"attempt": None, "preparation": preparation, "payload": payload, "issues": issues}
         case e.RunStarted() | e.CallOrdered():
-            return _of_work(run, event)
+            return _of_attempt(run, event)
         case e.CallSucceeded(execution=execution):
-            return {"work": None, "execution": execution, "response": execution.response, "noted": None}
+            return {"attempt": None, "execution": execution, "response": execution.response, "noted": None}
         case e.RunCancelled() | e.RunCompleted():
-            return {"work": None, "stopping": _left_behind(run, record), "failed": None, "paused_at": None}
+            return {"attempt": None, "stopping": _unfinished_call(run, record), "failed": None, "paused_at": None}
         case e.StepPassed(step=step):
             return {"cleared": run.cleared | {step}}
-        case e.PreparationFailed(failure=failure) | e.CallFailed(failure=failure):
-            # What was answered is over; what was not can be asked about.
-            noted = None if is_answer(failure) else run.noted
-            failed = run.work and Failed(run.work, failure)
-            return {"work": None, "failed": failed, "noted": noted, **held_back(run, event)}
+        case e.PreparationFailed() | e.CallFailed():
+            return _failed(run, event)
         case e.PayloadFixed(payload=payload):
             return {"payload": payload, "issues": tuple(i for i in run.issues if i.automatic_fix is None)}
         case e.RouteFellBack(failed=candidate):
-            # What a person approved stays approved, and nothing else: other bytes go back to them.
-            forgotten = {"failed": None, "preparation": None, "payload": None}
-            return {**forgotten, "issues": (), "cleared": frozenset(), "tried": (*run.tried, candidate)}
+            return _fell_back(run, candidate)
         case e.RunPaused() | e.RunResumed():
             return {"paused_at": record.at if isinstance(event, e.RunPaused) else None}
         case e.RunRetried():
             return _retried(run)
         case e.RunFailed():
-            return {"work": None, "failed": None, "paused_at": None}
+            return {"attempt": None, "failed": None, "paused_at": None}
+        case e.UnknownEvent():
+            return {"newer_kind": record.kind}
         case _:
-            return _of_work(run, event)
+            return _of_attempt(run, event)
 
 
-def _of_work(run: Run, event: e.Event) -> dict[str, Any]:
+def _of_attempt(run: Run, event: e.Event) -> Changes:
     match event:
         case e.RunStarted():
-            return {"work": Work(WorkKind.PREPARE, event.work_id, 1, lease_until=event.lease_until)}
+            return {"attempt": Attempt(OrderKind.PREPARE, event.work_id, 1, lease_until=event.lease_until)}
         case e.PreparationOrdered():
-            return {"work": _in_hand(WorkKind.PREPARE, event), "failed": None}
+            return {"attempt": _ordered(OrderKind.PREPARE, event), "failed": None}
         case e.CallOrdered():
-            cleared = run.cleared | {Step.PAYLOAD_REVIEW}
-            ordered = {"work": _in_hand(WorkKind.CALL, event), "payload_sha256": event.payload_sha256}
-            return {**ordered, "failed": None, "cleared": cleared}
+            return {
+                "attempt": _ordered(OrderKind.CALL, event),
+                "payload_sha256": event.payload_sha256,
+                "failed": None,
+                "cleared": run.cleared | {Step.PAYLOAD_REVIEW},
+            }
         case e.CallDoubted(lease_until=until):
-            return {"work": run.work and run.work._replace(lease_until=until, doubted=True)}
+            return {"attempt": run.attempt and run.attempt._replace(lease_until=until, doubted=True)}
         case e.LeaseExtended(lease_until=until):
-            return {"work": _extended(run.work, until), "stopping": _extended(run.stopping, until)}
+            return {"attempt": _extended(run.attempt, until), "stopping": _extended(run.stopping, until)}
         case e.RetryScheduled():
-            kind = run.failed.work.kind if run.failed else WorkKind.PREPARE
-            return {"work": Work(kind, event.work_id, event.attempt, retry_at=event.retry_at), "failed": None}
+            kind = run.failed.attempt.kind if run.failed else OrderKind.PREPARE
+            return {"attempt": Attempt(kind, event.work_id, event.attempt, retry_at=event.retry_at), "failed": None}
         case e.CallNoted(provider_call_id=call_id):
             return {"noted": Noted(call_id, run.payload_sha256, event.work_id, event.attempt)}
         case e.CallStopped():
@@ -104,27 +113,37 @@ def _of_work(run: Run, event: e.Event) -> dict[str, Any]:
     return {}
 
 
-def _left_behind(run: Run, record: RunEvent) -> Work | None:
-    """Return the call that goes on though nobody waits for it: in a worker's hands, or known to a provider whose answer was not heard."""
-    if run.work is not None and run.work.is_running_call:
-        return run.work
+def _ordered(kind: OrderKind, event: e.PreparationOrdered | e.CallOrdered) -> Attempt:
+    return Attempt(kind, event.work_id, event.attempt, lease_until=event.lease_until)
+
+
+def _extended(attempt: Attempt | None, until: datetime) -> Attempt | None:
+    return attempt and attempt._replace(lease_until=until)
+
+
+def _failed(run: Run, event: e.PreparationFailed | e.CallFailed) -> Changes:
+    failed: Changes = {
+        "attempt": None,
+        "failed": run.attempt and Failed(run.attempt, event.failure),
+        # An accepted call that the provider has answered is finished; any other can still be asked about.
+        "noted": None if is_answer(event.failure) else run.noted,
+    }
+    return failed | held_back(run, event.failure)
+
+
+def _unfinished_call(run: Run, record: RunEvent) -> Attempt | None:
+    """Return the call that outlives its run: a worker is making it, or a provider accepted it and has not answered."""
+    if run.attempt is not None and run.attempt.is_running_call:
+        return run.attempt
     if run.noted is None:
         return None
     until = record.at + timedelta(seconds=run.config.lease_seconds)
-    return Work(WorkKind.CALL, run.noted.work_id, run.noted.attempt, lease_until=until)
+    return Attempt(OrderKind.CALL, run.noted.work_id, run.noted.attempt, lease_until=until)
 
 
-def _in_hand(kind: WorkKind, event: e.PreparationOrdered | e.CallOrdered) -> Work:
-    return Work(kind, event.work_id, event.attempt, lease_until=event.lease_until)
-
-
-def _extended(work: Work | None, until: datetime) -> Work | None:
-    return work and work._replace(lease_until=until)
-
-
-def _approved(run: Run, event: e.CheckpointApproved | e.CheckpointEdited) -> dict[str, Any]:
+def _approved(run: Run, event: e.CheckpointApproved | e.CheckpointEdited) -> Changes:
     edited = event.subject if isinstance(event, e.CheckpointEdited) else None
-    changes: dict[str, Any] = {"cleared": run.cleared | {event.step}}
+    changes: Changes = {"cleared": run.cleared | {event.step}}
     match event.step:
         case Step.INFORMATION_REVIEW if edited is not None:
             changes |= {"intent": CallIntent.model_validate(edited), "preparation": None, "payload": None}
@@ -139,9 +158,28 @@ def _approved(run: Run, event: e.CheckpointApproved | e.CheckpointEdited) -> dic
     return changes
 
 
-def _retried(run: Run) -> dict[str, Any]:
-    again: dict[str, Any] = {"work": None, "failed": None, "execution": None, "response": None}
+def _fell_back(run: Run, candidate: Candidate) -> Changes:
+    # The approved digest stays: if the next candidate's payload has other bytes, it goes to a person again.
+    return {
+        "failed": None,
+        "preparation": None,
+        "payload": None,
+        "issues": (),
+        "cleared": frozenset(),
+        "tried": (*run.tried, candidate),
+    }
+
+
+def _retried(run: Run) -> Changes:
+    again: Changes = {"attempt": None, "failed": None, "execution": None, "response": None}
     if Step.PAYLOAD_REVIEW in run.cleared:
-        return {**again, "cleared": run.cleared - {Step.RESPONSE_REVIEW, Step.ERROR_REVIEW}}
-    anew = {"preparation": None, "payload": None, "approved_sha256": None, "approved_for": None, "tried": ()}
-    return {**again, **anew, "cleared": frozenset()}
+        again["cleared"] = run.cleared - {Step.RESPONSE_REVIEW, Step.ERROR_REVIEW}
+        return again
+    return again | {
+        "preparation": None,
+        "payload": None,
+        "approved_sha256": None,
+        "approved_for": None,
+        "tried": (),
+        "cleared": frozenset(),
+    }

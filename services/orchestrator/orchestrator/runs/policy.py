@@ -1,4 +1,4 @@
-"""The policy: whether a person looks at a step, and why. Whatever stops or passes a run is said here and nowhere else."""
+"""The policy: whether a person reviews a step, and why. No other module stops a run for a review or lets it pass one."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from contracts.runs.config import HitlConfig, Policy, Step
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A person looks, for these reasons."""
+    """A person reviews the step, for these reasons."""
 
     reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """The run goes on. `silent` where the step is switched off: nobody asked for a word about it."""
+    """The run goes on. `silent`: the step is switched off, so no event records that it passed."""
 
     reasons: tuple[Reason, ...]
     silent: bool = False
 
 
 def review(step: Step, signals: Signals, config: HitlConfig, *, invalid: bool = False) -> Pause | Pass:
-    """Decide whether `step` stops the run. `invalid` says that what would be approved has errors.
+    """Return whether `step` stops the run. `invalid`: the subject of the review has errors.
 
-    A threshold whose signal was not measured stops the run: what nobody looked at is not known to be good. A check that forces the
-    review of a payload or a response stops it whatever the configuration says, with the policy's own reasons after the check's.
+    A threshold whose signal was not measured stops the run. A check that forces the review of a payload or a response
+    stops it under every configuration; the policy's own reasons follow the check's.
     """
     forced = forcing(step, signals)
     verdict = _by_policy(step, signals, config, invalid=invalid)
@@ -39,7 +39,7 @@ def review(step: Step, signals: Signals, config: HitlConfig, *, invalid: bool = 
 
 
 def forcing(step: Step, signals: Signals) -> tuple[Reason, ...]:
-    """Return why checks ask for a person at `step`, which must then be a person's answer."""
+    """Return why checks force a review at `step`. Only a person can then let the run go on."""
     if step is Step.INFORMATION_REVIEW or not signals.findings:
         return ()
     return tuple(Reason(code=finding.code, message=finding.message) for finding in signals.forced)

@@ -1,6 +1,6 @@
-"""What the world is asked to do because of an event: orders to workers, and the one time the run waits for.
+"""What follows from an event: orders to workers, and the one deadline that the run waits for.
 
-Given the run as it is now, not as it was at the event: an old event that is published again orders only what is still awaited.
+It follows for the run as it is now. So an old event that is published again orders only an attempt that is still awaited.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.config import Step
-from orchestrator.runs.state import Run, Work, WorkKind
+from orchestrator.runs.state import Attempt, OrderKind, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,11 @@ class Deadline(NamedTuple):
 
 
 def react(event: e.Event, run: Run) -> tuple[Order | StopCall | Deadline, ...]:
-    """Return what follows from `event` for `run` as it is now."""
-    return (*orders(event, run), deadline(run))
+    """Return the orders and the deadline that follow from `event` for `run` as it is now.
+
+    Nothing follows for a run with a newer history: no order, and its deadline is left as it is.
+    """
+    return (*orders(event, run), deadline(run)) if run.newer_kind is None else ()
 
 
 ORDERING = frozenset(
@@ -52,38 +55,40 @@ ORDERING = frozenset(
         e.CallNoted,
     )
 )
-"""The kinds of event that something to do may follow from."""
+"""The types of event that orders may follow from."""
 
 
 def orders(event: e.Event, run: Run) -> tuple[Order | StopCall, ...]:
-    """Return the orders that follow from `event`, as far as `run` still waits for them, or the order to stop a call."""
+    """Return the order that follows from `event` if `run` still waits for it, or the order to stop a call."""
+    if run.newer_kind is not None:
+        return ()
     match event:
         case e.RunStarted() | e.PreparationOrdered() | e.CallOrdered() | e.CallDoubted():
-            work = run.work
-            if work is not None and work.lease_until is not None and _is_same(event, work):
-                return (_order(run, work, work.lease_until),)
+            attempt = run.attempt
+            if attempt is not None and attempt.lease_until is not None and _is_same(event, attempt):
+                return (_order(run, attempt, attempt.lease_until),)
         case e.RunCancelled() | e.RunCompleted() | e.CallNoted() if run.stopping is not None:
             return (_stop(run, run.stopping),)
     return ()
 
 
 def deadline(run: Run) -> Deadline:
-    """Return the time that `run` waits for."""
+    """Return the deadline that `run` waits for now."""
     return Deadline(run.run_id, _due(run))
 
 
-def _is_same(event: e.RunStarted | e.PreparationOrdered | e.CallOrdered | e.CallDoubted, work: Work) -> bool:
-    attempt = 1 if isinstance(event, e.RunStarted) else event.attempt
+def _is_same(event: e.RunStarted | e.PreparationOrdered | e.CallOrdered | e.CallDoubted, attempt: Attempt) -> bool:
+    number = 1 if isinstance(event, e.RunStarted) else event.attempt
     doubted = isinstance(event, e.CallDoubted)
-    return (event.work_id, attempt, doubted) == (work.work_id, work.attempt, work.doubted)
+    return (event.work_id, number, doubted) == (attempt.work_id, attempt.number, attempt.doubted)
 
 
-def _order(run: Run, work: Work, deadline: datetime) -> Order:
+def _order(run: Run, attempt: Attempt, deadline: datetime) -> Order:
     request, config = run.request, run.config
     about = {
         "run_id": run.run_id,
-        "work_id": work.work_id,
-        "attempt": work.attempt,
+        "work_id": attempt.work_id,
+        "attempt": attempt.number,
         "tenant": run.tenant,
         "user_id": request.user_id,
         "session_id": request.session_id,
@@ -92,7 +97,7 @@ def _order(run: Run, work: Work, deadline: datetime) -> Order:
         "checks": config.checks,
         "budget": config.budget,
     }
-    if work.kind is WorkKind.PREPARE:
+    if attempt.kind is OrderKind.PREPARE:
         shown = config.allows(Step.INFORMATION_REVIEW) and Step.INFORMATION_REVIEW not in run.cleared
         return PrepareOrder(**about, intent=run.intent, tool=request.tool, with_capabilities=shown, tried=run.tried)
     prepared = run.preparation
@@ -106,19 +111,19 @@ def _order(run: Run, work: Work, deadline: datetime) -> Order:
         payload=run.payload or {},
         payload_sha256=run.payload_sha256,
         resume=run.resumable,
-        doubted=work.doubted,
+        doubted=attempt.doubted,
         over_budget_approved=run.is_over_budget and run.approved_sha256 is not None,
     )
 
 
-def _stop(run: Run, call: Work) -> StopCall:
+def _stop(run: Run, call: Attempt) -> StopCall:
     prepared = run.preparation
     assert prepared is not None, "a call follows a preparation"
     return StopCall(
         run_id=run.run_id,
         tenant=run.tenant,
         work_id=call.work_id,
-        attempt=call.attempt,
+        attempt=call.number,
         provider=prepared.provider,
         operation=prepared.operation,
         model=prepared.model,
@@ -127,8 +132,8 @@ def _stop(run: Run, call: Work) -> StopCall:
 
 
 def command_of(run_id: UUID, due: Due) -> c.FromClock:
-    """Return the command that says that something has fallen due."""
-    # The time is part of the id: a deadline that moved is another command, and the old one's refusal does not bind it.
+    """Return the command that a deadline sends when its time has come."""
+    # The id holds the time: a deadline that moved is another command, which an older refusal does not answer.
     names = (_NAMES[due.kind], due.about, *(() if due.kind == _CHECKPOINT else (due.count,)), due.at.isoformat())
     said = {"run_id": run_id, "tenant": due.tenant, "at": due.at, "command_id": c.command_id(run_id, *names)}
     if due.kind == _CHECKPOINT:
@@ -142,13 +147,13 @@ _NAMES = {_LEASE: "lease", _RETRY: "retry", _CHECKPOINT: "checkpoint"}
 
 
 def _due(run: Run) -> Due | None:
-    view, work = run.view, run.work or run.stopping
-    if work is not None and work.lease_until is not None:
-        return Due(_LEASE, run.tenant, work.lease_until, work.work_id, work.attempt)
+    view, attempt = run.view, run.attempt or run.stopping
+    if attempt is not None and attempt.lease_until is not None:
+        return Due(_LEASE, run.tenant, attempt.lease_until, attempt.work_id, attempt.number)
     if view.is_over or view.paused:
         return None
-    if work is not None and work.retry_at is not None:
-        return Due(_RETRY, run.tenant, work.retry_at, work.work_id, work.attempt)
+    if attempt is not None and attempt.retry_at is not None:
+        return Due(_RETRY, run.tenant, attempt.retry_at, attempt.work_id, attempt.number)
     checkpoint = view.checkpoint
     if checkpoint is not None:
         about = str(checkpoint.checkpoint_id)

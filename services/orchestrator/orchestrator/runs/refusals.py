@@ -7,6 +7,7 @@ Refusal
 +-- PreconditionFailed
 +-- NotAllowed
 |   +-- StaleWork
++-- NewerHistory
 +-- CheckpointAlreadyDecided
 +-- CheckpointMismatch
 +-- SubjectChanged
@@ -29,8 +30,8 @@ class Refusal(Exception):
 
     code: ClassVar[str] = "refused"
     remembered: ClassVar[bool] = True
-    """Whether the command's id gets this answer for ever. Not so where the id belongs to another command, nor for workers
-    and the clock, which are held to work ids, attempts and times."""
+    """Whether the command's id gets this answer for ever. Not if the id belongs to another command, not for workers and the
+    clock, whose commands name attempts and times, and not if a newer version may decide otherwise."""
 
     def __init__(self, message: str | None = None, **details: Any) -> None:
         super().__init__(message or type(self).__doc__)
@@ -38,7 +39,7 @@ class Refusal(Exception):
 
     @property
     def message(self) -> str:
-        """The sentence for a person."""
+        """The sentence that a person reads."""
         return str(self)
 
 
@@ -85,6 +86,13 @@ class NotAllowed(Refusal):
 class StaleWork(NotAllowed):
     """The run does not wait for this work, or no longer for this attempt; or what should fall due is not due."""
 
+    remembered = False
+
+
+class NewerHistory(Refusal):
+    """The run's history holds an event of a kind that this version does not know."""
+
+    code = "newer_history"
     remembered = False
 
 

@@ -1,4 +1,4 @@
-"""What the core knows of a run: its public view, and what only deciding needs."""
+"""The state of a run: its public view, and the facts that only deciding needs."""
 
 from __future__ import annotations
 
@@ -6,57 +6,72 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
 from contracts.providers.call import CallIntent, Execution, Failure, Issue, Preparation
 from contracts.providers.routing import Candidate
 from contracts.providers.signals import COST_CHECK
+from contracts.runs import commands as c
+from contracts.runs import events as e
 from contracts.runs.config import HitlConfig, Step
 from contracts.runs.requests import RunRequest
 from contracts.runs.views import Approval, RunView
 
 
-class WorkKind(StrEnum):
-    """The two things a worker is asked to do."""
+class OrderKind(StrEnum):
+    """The two kinds of order that workers carry out."""
 
     PREPARE = "prepare"
     CALL = "call"
 
 
-class Work(NamedTuple):
-    """Work that the run waits for: in a worker's hands until `lease_until`, or to be ordered at `retry_at`.
+class Attempt(NamedTuple):
+    """One attempt of an order: leased to a worker until `lease_until`, or to be ordered at `retry_at`."""
 
-    `doubted`: it was ordered twice, since nobody had said anything of it.
-    """
-
-    kind: WorkKind
+    kind: OrderKind
     work_id: str
-    attempt: int
+    """The order's id. All attempts of one order share it."""
+
+    number: int
+    """Counted from 1."""
+
     lease_until: datetime | None = None
     retry_at: datetime | None = None
     doubted: bool = False
+    """Whether the attempt was ordered a second time, because its lease ended without an answer."""
 
     @property
     def is_running_call(self) -> bool:
-        """Whether a worker may be making a call at this moment."""
-        return self.kind is WorkKind.CALL and self.lease_until is not None
+        """Whether a worker may be making a call now."""
+        return self.kind is OrderKind.CALL and self.lease_until is not None
+
+    def is_named_by(self, command: c.FromWorker | c.ExpireLease | c.RetryWork) -> bool:
+        """Return whether `command` is about this attempt of this order."""
+        return (self.work_id, self.number) == (command.work_id, command.attempt)
 
 
 class Noted(NamedTuple):
-    """A call that a provider took and whose end is not known: it can be asked about, with the payload that it was made with."""
+    """A call that a provider accepted and whose end is unknown. The provider can be asked about it by its id."""
 
     provider_call_id: str
     payload_sha256: str | None
+    """The digest of the payload that the call was made with."""
+
     work_id: str
     attempt: int
 
 
 class Failed(NamedTuple):
-    """An attempt that failed and has not been dealt with."""
+    """A failed attempt that the flow has not dealt with yet."""
 
-    work: Work
+    attempt: Attempt
     failure: Failure
+
+    def as_error(self) -> e.RunError:
+        """Return the run's error for the case that this failure ends the run."""
+        failure, number = self.failure, self.attempt.number
+        return e.RunError(code=failure.code, message=failure.message, issues=failure.issues, attempts=number)
 
 
 class Answered(NamedTuple):
@@ -66,37 +81,98 @@ class Answered(NamedTuple):
     request_sha256: str | None
 
 
-@dataclass(frozen=True)
-class Run:
-    """One run at one version.
-
-    `intent`, `payload` and `response` are as they stand now, changed by people or policy; `cleared` are the steps that
-    were approved or passed for them; `approved_sha256` is what a person approved as payload, and `approved_for` for whom, None where policy did;
-    `payload_sha256` is what the last call was ordered with; `stopping` is a call that goes on though the run is over;
-    `tried` is what a route chose before and fell back from.
-    """
+class Changes(TypedDict, total=False):
+    """The fields of a run that an event may change, with their new values."""
 
     view: RunView
-    request: RunRequest
-    tenant: str
     intent: CallIntent
-    work: Work | None = None
-    stopping: Work | None = None
+    attempt: Attempt | None
+    stopping: Attempt | None
+    failed: Failed | None
+    preparation: Preparation | None
+    tried: tuple[Candidate, ...]
+    payload: dict[str, Any] | None
+    issues: tuple[Issue, ...]
+    approved_sha256: str | None
+    approved_for: Candidate | None
+    payload_sha256: str | None
+    noted: Noted | None
+    execution: Execution | None
+    response: dict[str, Any] | None
+    cleared: frozenset[Step]
+    paused_at: datetime | None
+    decided: Mapping[UUID, Approval]
+    answered: Mapping[UUID, Answered]
+    newer_kind: str | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run at one version."""
+
+    view: RunView
+    """The run as outsiders see it."""
+
+    request: RunRequest
+    """The request that started the run. It never changes."""
+
+    tenant: str
+
+    intent: CallIntent
+    """The intent as it is now: the request's, or as a person edited it."""
+
+    attempt: Attempt | None = None
+    """The attempt that the run waits for."""
+
+    stopping: Attempt | None = None
+    """A call that goes on although the run is over. Its cost is still to be recorded."""
+
     failed: Failed | None = None
+    """The last failure, until the flow or a person has dealt with it."""
+
     preparation: Preparation | None = None
+    """The worker's preparation of `intent`."""
+
     tried: tuple[Candidate, ...] = ()
+    """The candidates that the route chose before and fell back from."""
+
     payload: dict[str, Any] | None = None
+    """The payload as it is now: prepared, fixed by policy or edited by a person."""
+
     issues: tuple[Issue, ...] = ()
+    """The open issues of `payload`."""
+
     approved_sha256: str | None = None
+    """The digest of the payload that a person approved. None if policy let it pass."""
+
     approved_for: Candidate | None = None
+    """The candidate that the payload was approved for. None if policy let it pass."""
+
     payload_sha256: str | None = None
+    """The digest of the payload that the last call was ordered with."""
+
     noted: Noted | None = None
+    """The call that the provider accepted and that has no known end yet."""
+
     execution: Execution | None = None
+    """The worker's answer to the call."""
+
     response: dict[str, Any] | None = None
+    """The response as it is now: the provider's, or as a person edited it."""
+
     cleared: frozenset[Step] = frozenset()
+    """The steps that were approved or passed for what stands now."""
+
     paused_at: datetime | None = None
+
     decided: Mapping[UUID, Approval] = field(default_factory=dict)
+    """The decision on each decided checkpoint, by the checkpoint's id."""
+
     answered: Mapping[UUID, Answered] = field(default_factory=dict)
+    """The commands that took effect, by their id."""
+
+    newer_kind: str | None = None
+    """The first kind in the history that this version does not know. Then only the view is kept up to date."""
 
     @property
     def run_id(self) -> UUID:
@@ -110,34 +186,36 @@ class Run:
 
     @property
     def resumable(self) -> str | None:
-        """The provider's id of the call that the payload was made with before, if its end is not known."""
+        """The provider's id of an unfinished call that was made with the payload of the last order."""
         noted = self.noted
         return noted.provider_call_id if noted and noted.payload_sha256 == self.payload_sha256 else None
 
     @property
     def candidate(self) -> Candidate | None:
-        """For whom the payload was prepared."""
+        """The provider and model that the payload was prepared for."""
         prepared = self.preparation
         return None if prepared is None else Candidate(provider=prepared.provider, model=prepared.model)
 
     @property
     def is_over_budget(self) -> bool:
-        """Whether whoever approves the payload approves what a budget does not cover, or may not."""
+        """Whether the cost check asks for a person: an approval of the payload then approves the excess too."""
         return self.preparation is not None and any(
             finding.check == COST_CHECK for finding in self.preparation.signals.forced
         )
 
     @property
     def config(self) -> HitlConfig:
-        """How this run is reviewed."""
+        """The run's review configuration."""
         return self.request.hitl_config
 
-    def changed(self, **changes: Any) -> Run:
-        """Return the run with other values: `dataclasses.replace`, at a tenth of its price."""
+    def changed(self, changes: Changes) -> Run:
+        """Return the run with other values: `dataclasses.replace` at a tenth of its price, checked by the type of `changes`."""
         run = object.__new__(Run)
-        run.__dict__.update(self.__dict__, **changes)
+        members = run.__dict__
+        members.update(self.__dict__)
+        members.update(changes)
         return run
 
     def next_work_id(self) -> str:
-        """Return the id for work that the next event orders; retries keep it and count attempts."""
+        """Return the id of an order that the next event gives. Retries keep it and count attempts."""
         return f"{self.run_id}.{self.version + 1}"

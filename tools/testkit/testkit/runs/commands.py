@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from contracts.json_values import digest
@@ -9,9 +10,13 @@ from contracts.providers.call import Ending, Execution, Failure, Issue, Preparat
 from contracts.providers.capabilities import Capabilities
 from contracts.providers.signals import Signals
 from contracts.runs import commands as c
+from contracts.runs import events as e
 from contracts.runs.config import HitlConfig, Policy, Step
 from contracts.runs.requests import RunRequest
-from orchestrator.runs.state import WorkKind
+from contracts.runs.run_event import RunEvent
+from contracts.runs.views import project
+from orchestrator.runs import evolve
+from orchestrator.runs.state import OrderKind
 from testkit.runs.specification import Ask, Story, given
 
 PAYLOAD: dict[str, Any] = {"prompt": "a red bicycle", "temperature": 0.5, "tags": ["a", "b"], "size": {"w": 1, "h": 2}}
@@ -212,7 +217,7 @@ def at_error_review(**hitl: Any) -> Story:
 def calling(**hitl: Any) -> Story:
     """Return a run whose call is in a worker's hands, its payload approved by a person."""
     story = at_payload_review(**hitl).given(approve())
-    assert story.work.kind is WorkKind.CALL
+    assert story.attempt.kind is OrderKind.CALL
     return story
 
 
@@ -229,6 +234,15 @@ def rejected(**hitl: Any) -> Story:
 def cancelled(**hitl: Any) -> Story:
     """Return a run that was cancelled while its payload waited."""
     return at_payload_review(**hitl).given(cancel())
+
+
+def newer(story: Story, kind: str = "run-forked.v1") -> Story:
+    """Return the run after an event of a kind that this version does not know."""
+    known = story.history[-1]
+    facts = e.UnknownEvent(facts={"from_version": 1})
+    event = RunEvent.parse(known.changed({"kind": kind, "version": known.version + 1, "data": facts}).to_bytes())
+    run, view = evolve(story.run, event), project(story.view, event)
+    return replace(story, run=run, view=view, history=(*story.history, event))
 
 
 AT = {

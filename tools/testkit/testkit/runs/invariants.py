@@ -16,7 +16,7 @@ from contracts.runs.outcomes import Accepted, Refused, parse_outcome
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, State, project
 from orchestrator.runs import Deadline, Refusal, Run, command_of, evolve, react
-from orchestrator.runs.state import WorkKind
+from orchestrator.runs.state import OrderKind
 
 API_CODES = frozenset(
     {
@@ -29,6 +29,7 @@ API_CODES = frozenset(
         "validation_failed",
         "idempotency_key_reused",
         "precondition_failed",
+        "newer_history",
     }
 )
 
@@ -61,9 +62,9 @@ def check_run(run: Run, view: RunView) -> None:
 
 def _check_waiting(run: Run) -> None:
     """Expect a run that goes on to wait for exactly one: a person, a worker, the next attempt."""
-    view, work = run.view, run.work
-    worker = work is not None and work.lease_until is not None
-    retry = work is not None and work.retry_at is not None
+    view, attempt = run.view, run.attempt
+    worker = attempt is not None and attempt.lease_until is not None
+    retry = attempt is not None and attempt.retry_at is not None
     waits = [view.checkpoint is not None, worker, retry]
     if view.is_over:
         assert not any(waits), "nothing is awaited when it is over"
@@ -73,8 +74,8 @@ def _check_waiting(run: Run) -> None:
     else:
         assert sum(waits) == 1, f"waits for {waits}"
         assert run.failed is None or view.checkpoint is not None, "a failure is dealt with"
-    if not view.paused and not view.is_over and view.checkpoint is None and work is not None:
-        assert view.state is (State.CREATED if work.kind is WorkKind.PREPARE else State.API_CALL)
+    if not view.paused and not view.is_over and view.checkpoint is None and attempt is not None:
+        assert view.state is (State.CREATED if attempt.kind is OrderKind.PREPARE else State.API_CALL)
     if run.stopping is not None:
         assert view.state in {State.CANCELLED, State.COMPLETED}, "only a call that nobody waits for is to stop"
     _check_deadline(run, worker=worker or run.stopping is not None, other=any(waits) and not view.paused)
@@ -86,12 +87,12 @@ def _check_deadline(run: Run, *, worker: bool, other: bool) -> None:
     assert (due is not None) == (worker or other)
     match due:
         case c.ExpireLease():
-            work = run.work or run.stopping
-            assert work is not None
-            assert (due.at, due.work_id, due.attempt) == (work.lease_until, work.work_id, work.attempt)
+            attempt = run.attempt or run.stopping
+            assert attempt is not None
+            assert (due.at, due.work_id, due.attempt) == (attempt.lease_until, attempt.work_id, attempt.number)
         case c.RetryWork():
-            assert run.work is not None
-            assert (due.at, due.work_id, due.attempt) == (run.work.retry_at, run.work.work_id, run.work.attempt)
+            assert run.attempt is not None
+            assert (due.at, due.work_id, due.attempt) == (run.attempt.retry_at, run.attempt.work_id, run.attempt.number)
         case c.ExpireCheckpoint():
             assert run.view.checkpoint is not None
             assert (due.at, due.checkpoint_id) == (run.view.checkpoint.expires_at, run.view.checkpoint.checkpoint_id)
@@ -180,14 +181,14 @@ def _check_orders(history: Sequence[RunEvent], run: Run, approved: str | None) -
     said = [m for event in history for m in react(event.data, run) if not isinstance(m, Deadline)]
     orders = [m for m in said if not isinstance(m, StopCall)]
     _check_stops([m for m in said if isinstance(m, StopCall)], run)
-    awaited = run.work is not None and run.work.lease_until is not None
+    awaited = run.attempt is not None and run.attempt.lease_until is not None
     assert len(orders) == awaited, "one order for work in hand, none otherwise"
     for order in orders:
-        assert run.work is not None
+        assert run.attempt is not None
         assert (order.work_id, order.attempt, order.deadline) == (
-            run.work.work_id,
-            run.work.attempt,
-            run.work.lease_until,
+            run.attempt.work_id,
+            run.attempt.number,
+            run.attempt.lease_until,
         )
         assert parse_order(order.model_dump_json().encode()) == order
         if isinstance(order, ExecuteOrder):
@@ -200,7 +201,7 @@ def _check_stops(stops: Sequence[StopCall], run: Run) -> None:
     assert bool(stops) == (run.stopping is not None)
     for stop in stops:
         assert run.stopping is not None
-        assert (stop.work_id, stop.attempt) == (run.stopping.work_id, run.stopping.attempt)
+        assert (stop.work_id, stop.attempt) == (run.stopping.work_id, run.stopping.number)
 
 
 def check_refusal(command: c.AnyCommand, refusal: Refusal) -> None:

@@ -19,7 +19,7 @@ from contracts.runs import events as e
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView
 from orchestrator.runs import Deadline, Refusal, Run, command_of, decide, react
-from orchestrator.runs.state import Work
+from orchestrator.runs.state import Attempt
 from testkit.runs import invariants
 
 RUN_ID = UUID(int=0xC0)
@@ -68,10 +68,10 @@ class Story:
         return self.run
 
     @property
-    def work(self) -> Work:
-        """The work that the run waits for."""
-        assert self.now.work is not None, f"nothing is in hand: {self.now.view.state}"
-        return self.now.work
+    def attempt(self) -> Attempt:
+        """The attempt that the run waits for."""
+        assert self.now.attempt is not None, f"no attempt is awaited: {self.now.view.state}"
+        return self.now.attempt
 
     @property
     def checkpoint_id(self) -> UUID:

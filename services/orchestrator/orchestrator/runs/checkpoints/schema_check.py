@@ -1,4 +1,4 @@
-"""Checking a subject against its JSON Schema. Schemas may come from users: no network, and patterns in linear time only."""
+"""Validation of a subject under its JSON Schema. Schemas may come from users: no network, and patterns in linear time."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 import jsonschema_rs
 
 from contracts.json_pointer import member
-from contracts.providers.call import Issue
-from orchestrator.runs.json_patch import LONGEST_PATH
+from contracts.providers.call import Issue, Severity
+from orchestrator.runs.checkpoints.json_patch import LONGEST_PATH
 
 MOST = 20
-"""Issues reported at once; a person mends them one by one anyway."""
+"""Issues that one validation reports."""
 
 LONGEST_MESSAGE = 500
-"""Characters of one issue's message: the validator repeats values, and a refusal has to fit a record."""
+"""Characters of one issue's message. The validator repeats values, but a refusal must fit a record."""
 
 
 def violations(subject: Any, schema: dict[str, Any]) -> tuple[Issue, ...]:
-    """Return what is wrong with `subject` under `schema` (Draft 2020-12); a schema that is itself unusable is an issue too."""
+    """Return the issues of `subject` under `schema` (Draft 2020-12). A schema that cannot be used is an issue too."""
     if not schema:
         return ()
     try:
@@ -38,7 +38,7 @@ def violations(subject: Any, schema: dict[str, Any]) -> tuple[Issue, ...]:
 
 
 def _pointer(path: Sequence[str | int]) -> str:
-    """Return the JSON Pointer (RFC 6901) to a value, or to what encloses it where the names are too long."""
+    """Return the JSON Pointer (RFC 6901) to a value, or to the value around it if the names are too long."""
     pointer = ""
     for name in path:
         longer = member(pointer, name)
@@ -46,3 +46,8 @@ def _pointer(path: Sequence[str | int]) -> str:
             break
         pointer = longer
     return pointer
+
+
+def errors_in(issues: tuple[Issue, ...]) -> tuple[Issue, ...]:
+    """Return the issues that stop a call; warnings do not."""
+    return tuple(issue for issue in issues if issue.severity is Severity.ERROR)

@@ -1,4 +1,4 @@
-"""Changing JSON values and telling what changed."""
+"""Merge patches of JSON values, and the differences between two values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contracts.runs.events import Change
 MISSING = object()
 
 LONGEST_PATH = 1000
-"""Characters of a path that is still followed: it is repeated for everything that lies under it."""
+"""Characters of a path that is still followed. Each change below it repeats it."""
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
@@ -29,9 +29,9 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def diff(before: Any, after: Any, path: str = "") -> tuple[Change, ...]:
-    """Return what differs in the bytes, member by member, by JSON Pointer (RFC 6901).
+    """Return the members whose canonical bytes differ, by JSON Pointer (RFC 6901).
 
-    An array counts as one value, and so does what lies under very long names.
+    An array counts as one value, and so does an object whose path is longer than LONGEST_PATH.
     """
     return tuple(_changes(before, after, path))
 

@@ -1,0 +1,100 @@
+"""What workers and the clock say of an attempt. An answer counts only if it names the attempt that the run waits for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import assert_never
+
+from contracts.providers.call import Failure
+from contracts.runs import commands as c
+from contracts.runs import events as e
+from orchestrator.runs.attempts import cancelled_calls
+from orchestrator.runs.attempts.failures import is_uncertain
+from orchestrator.runs.attempts.orders import extend_lease, order_call, order_preparation
+from orchestrator.runs.commit import Commit
+from orchestrator.runs.refusals import StaleWork
+from orchestrator.runs.state import Attempt, Failed, OrderKind, Run
+
+DOUBT_SECONDS = 3600.0
+"""The second lease of a doubted call. A shorter outage of all workers bothers no person."""
+
+
+def on_worker_answer(command: c.FromWorker, commit: Commit) -> None:
+    """Record a worker's answer to the attempt that is leased to it. Raises StaleWork."""
+    run, about = commit.run, {"work_id": command.work_id, "attempt": command.attempt}
+    if run.stopping is not None and run.stopping.is_named_by(command):
+        cancelled_calls.on_worker_answer(command, commit)
+        return
+    match command:
+        case c.RecordPreparation(preparation=preparation):
+            _leased(command, run, OrderKind.PREPARE)
+            commit.append(e.RunPrepared(**about, preparation=preparation))
+        case c.RecordExecution(execution=execution):
+            _leased(command, run, OrderKind.CALL)
+            commit.append(e.CallSucceeded(**about, execution=execution))
+        case c.RecordFailure(failure=failure):
+            commit.append(_failed(_leased(command, run, *OrderKind), failure))
+        case c.NoteCall(provider_call_id=call_id):
+            _leased(command, run, OrderKind.CALL)
+            commit.append(e.CallNoted(**about, provider_call_id=call_id))
+        case c.ExtendLease():
+            _leased(command, run, *OrderKind)
+            commit.append(extend_lease(command, run))
+        case c.RecordStop():
+            raise StaleWork("stop the call of", run.view)
+        case _:
+            assert_never(command)
+
+
+def on_lease_end(command: c.ExpireLease, commit: Commit) -> None:
+    """End a lease that was not extended in time. Raises StaleWork."""
+    run = commit.run
+    if run.stopping is not None:
+        cancelled_calls.on_lease_end(command, run.stopping, commit)
+        return
+    attempt = _awaited(command, run, *OrderKind)
+    if attempt.lease_until is None or command.at < attempt.lease_until:
+        raise StaleWork("end the lease of", run.view)
+    commit.append(_lost(attempt, commit))
+
+
+def on_retry_due(command: c.RetryWork, commit: Commit) -> None:
+    """Order a scheduled attempt whose back-off is over. Raises StaleWork."""
+    run = commit.run
+    attempt = _awaited(command, run, *OrderKind)
+    if attempt.retry_at is None or command.at < attempt.retry_at or run.view.paused:
+        raise StaleWork("try again", run.view)
+    order = order_preparation if attempt.kind is OrderKind.PREPARE else order_call
+    commit.append(order(run, commit.at, attempt))
+
+
+def _awaited(command: c.FromWorker | c.ExpireLease | c.RetryWork, run: Run, *kinds: OrderKind) -> Attempt:
+    attempt = run.attempt
+    if attempt is None or not attempt.is_named_by(command) or attempt.kind not in kinds:
+        raise StaleWork(f"take an answer to {command.work_id}, attempt {command.attempt}, from", run.view)
+    return attempt
+
+
+def _leased(command: c.FromWorker, run: Run, *kinds: OrderKind) -> Attempt:
+    attempt = _awaited(command, run, *kinds)
+    if attempt.lease_until is None:
+        raise StaleWork(
+            f"take an answer to {attempt.work_id} before attempt {attempt.number} is ordered from", run.view
+        )
+    return attempt
+
+
+def _failed(attempt: Attempt, failure: Failure) -> e.PreparationFailed | e.CallFailed:
+    kind = e.PreparationFailed if attempt.kind is OrderKind.PREPARE else e.CallFailed
+    return kind(work_id=attempt.work_id, attempt=attempt.number, failure=failure)
+
+
+def _lost(attempt: Attempt, commit: Commit) -> e.Event:
+    """Return the failure of an attempt without an answer; a call whose repetition could do harm is doubted first."""
+    run = commit.run
+    message = f"no worker said anything for {run.config.lease_seconds:g} s"
+    failure = Failure(code="worker_lost", message=message, retryable=True, uncertain=attempt.is_running_call)
+    if is_uncertain(run, Failed(attempt, failure)) and not attempt.doubted:
+        until = commit.at + timedelta(seconds=DOUBT_SECONDS)
+        return e.CallDoubted(work_id=attempt.work_id, attempt=attempt.number, lease_until=until)
+    return _failed(attempt, failure)

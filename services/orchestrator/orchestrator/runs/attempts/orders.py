@@ -1,0 +1,48 @@
+"""The orders that a run gives to workers, and the leases that end them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from contracts.json_values import digest
+from contracts.providers.signals import Reason
+from contracts.runs import commands as c
+from contracts.runs import events as e
+from orchestrator.runs.checkpoints.reviews import open_payload_review
+from orchestrator.runs.state import Attempt, Run
+
+_SUBJECT_CHANGED = Reason(code="subject_changed", message="the payload, or who gets it, is not what was approved")
+
+
+def order_preparation(run: Run, at: datetime, scheduled: Attempt | None = None) -> e.PreparationOrdered:
+    """Return a new order to prepare, or the order of a scheduled attempt."""
+    work_id, number = _identity(run, scheduled)
+    return e.PreparationOrdered(work_id=work_id, attempt=number, lease_until=_lease_until(run, at))
+
+
+def order_call(run: Run, at: datetime, scheduled: Attempt | None = None) -> e.CallOrdered | e.CheckpointOpened:
+    """Return a new order to call, or the order of a scheduled attempt.
+
+    If the payload or its candidate differs from what a person approved, return a payload review in its place.
+    """
+    payload_sha256 = digest(run.payload)
+    approved = (run.approved_sha256, run.approved_for)
+    if run.preparation is not None and approved not in ((None, None), (payload_sha256, run.candidate)):
+        return open_payload_review(run, run.preparation, at, (_SUBJECT_CHANGED,))
+    work_id, number = _identity(run, scheduled)
+    return e.CallOrdered(
+        work_id=work_id, attempt=number, lease_until=_lease_until(run, at), payload_sha256=payload_sha256
+    )
+
+
+def extend_lease(command: c.ExtendLease, run: Run) -> e.LeaseExtended:
+    """Return the lease that counts anew from now."""
+    return e.LeaseExtended(work_id=command.work_id, attempt=command.attempt, lease_until=_lease_until(run, command.at))
+
+
+def _identity(run: Run, scheduled: Attempt | None) -> tuple[str, int]:
+    return (scheduled.work_id, scheduled.number) if scheduled else (run.next_work_id(), 1)
+
+
+def _lease_until(run: Run, at: datetime) -> datetime:
+    return at + timedelta(seconds=run.config.lease_seconds)

@@ -1,0 +1,104 @@
+"""The four reviews: the subject that each shows a person, with its schema, issues and context."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import NAMESPACE_URL, uuid5
+
+from contracts.json_values import JsonObject, digest
+from contracts.message import ID_NAMESPACE
+from contracts.providers.call import CallIntent, Execution, Issue, Preparation
+from contracts.providers.signals import Reason
+from contracts.runs import events as e
+from contracts.runs.config import Step
+from orchestrator.runs.state import Failed, Run
+
+INTENT_SCHEMA: JsonObject = CallIntent.model_json_schema()
+
+RESULT_SCHEMA: JsonObject = {"type": "object", "minProperties": 1}
+"""The schema of a result that a person enters for a failed call."""
+
+
+class _Review(NamedTuple):
+    """One request for a decision on `subject`. An edit of the subject must validate under `schema`."""
+
+    step: Step
+    reasons: tuple[Reason, ...]
+    subject: JsonObject
+    schema: JsonObject
+    context: JsonObject
+    issues: tuple[Issue, ...] = ()
+
+
+def open_information_review(
+    run: Run, prepared: Preparation, at: datetime, reasons: tuple[Reason, ...]
+) -> e.CheckpointOpened:
+    """Show the intent with the provider, model and operation that the preparation resolved."""
+    resolved = run.intent.model_copy(
+        update={"provider": prepared.provider, "model": prepared.model, "operation": prepared.operation}
+    )
+    capabilities = prepared.capabilities and prepared.capabilities.model_dump(mode="json")
+    review = _Review(
+        Step.INFORMATION_REVIEW,
+        reasons,
+        subject=resolved.model_dump(mode="json"),
+        schema=prepared.intent_schema or INTENT_SCHEMA,
+        context={"capabilities": capabilities, **_routing(prepared)},
+    )
+    return _open(run, at, review)
+
+
+def open_payload_review(
+    run: Run, prepared: Preparation, at: datetime, reasons: tuple[Reason, ...]
+) -> e.CheckpointOpened:
+    """Show the payload as it is now, with its issues and its price."""
+    context = {
+        "provider": prepared.provider,
+        "model": prepared.model,
+        "operation": prepared.operation,
+        "estimated_cost": None if prepared.estimate is None else str(prepared.estimate),
+        "currency": prepared.currency,
+        "signals": prepared.signals.model_dump(mode="json"),
+        **_routing(prepared),
+    }
+    subject, schema = run.payload or {}, prepared.payload_schema
+    return _open(run, at, _Review(Step.PAYLOAD_REVIEW, reasons, subject, schema, context, run.issues))
+
+
+def open_response_review(
+    run: Run, execution: Execution, at: datetime, reasons: tuple[Reason, ...]
+) -> e.CheckpointOpened:
+    """Show the response as it is now, with the provider's raw answer and what it cost."""
+    context = execution.model_dump(mode="json", include={"raw", "signals", "usage", "cost", "latency_ms"})
+    subject, schema = run.response or {}, execution.response_schema
+    return _open(run, at, _Review(Step.RESPONSE_REVIEW, reasons, subject, schema, context))
+
+
+def open_error_review(run: Run, at: datetime, failed: Failed, reason: Reason) -> e.CheckpointOpened:
+    """Show a failure. An edit enters the result by hand."""
+    failure = failed.failure
+    context = {
+        "failure": failure.model_dump(mode="json"),
+        "attempts": failed.attempt.number,
+        "payload": run.payload,
+    }
+    return _open(run, at, _Review(Step.ERROR_REVIEW, (reason,), {}, RESULT_SCHEMA, context, failure.issues))
+
+
+def _open(run: Run, at: datetime, review: _Review) -> e.CheckpointOpened:
+    return e.CheckpointOpened(
+        checkpoint_id=uuid5(NAMESPACE_URL, f"{ID_NAMESPACE}:checkpoint:{run.run_id}:{run.version + 1}"),
+        step=review.step,
+        reasons=review.reasons,
+        subject=review.subject,
+        subject_sha256=digest(review.subject),
+        subject_schema=review.schema,
+        issues=review.issues,
+        context=review.context,
+        expires_at=at + timedelta(seconds=run.config.timeout_seconds),
+    )
+
+
+def _routing(prepared: Preparation) -> JsonObject:
+    return {} if prepared.routing is None else {"routing": prepared.routing.model_dump(mode="json")}
