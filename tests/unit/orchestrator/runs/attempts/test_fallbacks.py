@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.providers.orders import PrepareOrder
+from contracts.providers.orders import ExecuteOrder, PrepareOrder
 from contracts.providers.routing import Candidate, Considered, Routing
 from contracts.providers.signals import Reason
 from contracts.runs import events as e
@@ -158,3 +158,11 @@ def test_a_run_without_a_route_stays_where_it_was_sent() -> None:
     """Its provider is its own choice."""
     story = given(start(policy=Policy.AUTO), prepared())
     story.when(failed(retryable=True)).then(e.CallFailed, e.RetryScheduled)
+
+
+def test_another_provider_is_no_way_around_a_budget() -> None:
+    """A route does not fall back because of a budget, and an approval of the excess holds for one candidate."""
+    outcome = calling().when(failed("budget_exceeded"))
+    outcome.then(e.CallFailed, like(e.CheckpointOpened, step=Step.PAYLOAD_REVIEW))
+    elsewhere = outcome.story.given(approve(), failed(retryable=True)).when(routed(NEXT))
+    assert not [order for order in elsewhere.story.orders() if isinstance(order, ExecuteOrder)]

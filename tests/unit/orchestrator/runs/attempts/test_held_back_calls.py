@@ -27,7 +27,6 @@ from testkit.runs.commands import (
     time_is_up,
 )
 from testkit.runs.specification import Ask, Story, given, like
-from unit.orchestrator.test_routing import FIRST, NEXT, REQUEST, routed
 
 SPENT = "of the tenant's budget $0 of $1 is left. Nothing was called."
 OVER = Finding(check="cost", code="budget_exceeded", message="$0.01 of $1 is left", force=True)
@@ -125,12 +124,3 @@ def test_what_may_have_been_called_or_was_refused_elsewhere_is_no_matter_of_a_bu
 def test_a_preparation_that_fails_so_is_a_failure_like_any_other() -> None:
     """There is no payload to approve."""
     given(UNWATCHED).when(failed("budget_exceeded")).then(e.PreparationFailed, e.RunFailed)
-
-
-def test_another_provider_is_no_way_around_a_budget() -> None:
-    """A route does not fall back from it; if it does so for another reason, the yes was not for the other one's call."""
-    asked = start(REQUEST, policy=Policy.AUTO)
-    outcome = given(asked, routed(FIRST, NEXT)).when(failed("budget_exceeded"))
-    outcome.then(e.CallFailed, like(e.CheckpointOpened, step=Step.PAYLOAD_REVIEW))
-    elsewhere = outcome.story.given(approve(), failed(retryable=True)).when(routed(NEXT))
-    assert not [order for order in elsewhere.story.orders() if isinstance(order, ExecuteOrder)]
