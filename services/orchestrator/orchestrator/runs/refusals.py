@@ -97,7 +97,7 @@ class NewerHistory(Refusal):
 
 
 class CheckpointAlreadyDecided(Refusal):
-    """Somebody has decided this checkpoint."""
+    """Another decision on this checkpoint came first."""
 
     code = "checkpoint_already_decided"
 

@@ -1,7 +1,7 @@
-"""No sequence of commands leads a run anywhere undefined: from people, workers and the clock, stale, doubled or astray.
+"""No sequence of commands leads a run to an undefined state, be they stale, doubled or astray.
 
-`Story.when` decides each command as the intake would and holds the run to `testkit.runs.invariants`; here is what is asked,
-in any order, and what must hold at the end.
+`Story.when` decides each command as the intake would and holds the run to `testkit.runs.invariants`; here are the commands,
+in any order, and the promises that hold at the end.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ ANSWERS: list[type[c.Command]] = [
     c.RecordStop,
 ]
 ENOUGH = 100
-"""Deadlines after which a run that nobody touches must have ended: far more than attempts and reviews can add up to."""
+"""Deadlines after which an untouched run must have ended: far more than attempts and reviews add up to."""
 
 
 class AnySequence(RuleBasedStateMachine):
-    """One run, and everybody who can say something about it."""
+    """One run, and every sender of commands to it."""
 
     story: Story
 
@@ -51,7 +51,7 @@ class AnySequence(RuleBasedStateMachine):
         moves=st.lists(anything.moves, max_size=8),
     )
     def started(self, config: HitlConfig, parameters: dict[str, Any], moves: list[anything.Move]) -> None:
-        """Begin anywhere: what goes astray does so in every state, not only at the beginning."""
+        """Begin in any state, so that stray commands meet every state."""
         request = RunRequest(prompt="p", parameters=parameters, hitl_config=config)
         start = Ask(c.StartRun, lambda _: {"request": request})
         self.story = given(start)
@@ -65,11 +65,11 @@ class AnySequence(RuleBasedStateMachine):
         self.said.append(outcome.command)
         return outcome
 
-    # ---- whoever the run waits for
+    # ---- the sender that the run waits for
 
     @rule(moves=st.lists(anything.moves, min_size=1, max_size=3))
     def it_goes_on(self, moves: list[anything.Move]) -> None:
-        """Whoever is awaited says something: a worker, a person, the clock."""
+        """Let the awaited sender answer: a worker, a person, the clock."""
         for move in moves:
             ask = _awaited(self.story, move)
             if ask is None:
@@ -86,7 +86,7 @@ class AnySequence(RuleBasedStateMachine):
     @precondition(_has_work)
     @rule()
     def the_lease_is_extended(self) -> None:
-        """Let a worker say that it is still at it."""
+        """Let a worker report that it is still at it."""
         about = {"work_id": self.story.attempt.work_id, "attempt": self.story.attempt.number}
         assert self._say(Ask(c.ExtendLease, lambda _: about)).refusal is None
 
@@ -96,7 +96,7 @@ class AnySequence(RuleBasedStateMachine):
     @precondition(_calls)
     @rule(call_id=st.sampled_from(["p1", "p2"]))
     def the_call_is_noted(self, call_id: str) -> None:
-        """Let a worker say by which id the provider can be asked about the call."""
+        """Let a worker report the provider's id of the call."""
         about = {
             "work_id": self.story.attempt.work_id,
             "attempt": self.story.attempt.number,
@@ -116,7 +116,7 @@ class AnySequence(RuleBasedStateMachine):
     def a_worker_says_something_astray(
         self, version: int, attempt: int, kind: type[c.Command], **facts: Preparation | Execution | Failure
     ) -> None:
-        """Somebody answers work that may be done, given up, or nobody's."""
+        """Let a worker answer an attempt that may be answered, given up or unknown."""
         self._say(
             Ask(
                 kind,
@@ -140,7 +140,7 @@ class AnySequence(RuleBasedStateMachine):
         failure=anything.failures,
     )
     def the_call_of_a_cancelled_run_is_heard_of(self, kind: type[c.Command], **facts: Execution | Failure) -> None:
-        """Its worker ends it, or had its end before it was told, or has not heard yet."""
+        """Let the worker stop it, answer it, or report before the order to stop arrives."""
         call = self.story.now.stopping
         assert call is not None
         about = {"work_id": call.work_id, "attempt": call.number, "provider_call_id": "p4", "ending": Ending.STOPPED}
@@ -156,7 +156,7 @@ class AnySequence(RuleBasedStateMachine):
         version=st.just(None) | st.integers(1, 12),
     )
     def decided(self, kind: type[c.Command], named: str, sha: str, edits: dict[str, Any], version: int | None) -> None:
-        """Decide, on a checkpoint and bytes that may not be the ones that wait."""
+        """Decide, on a checkpoint and bytes that may not be the open ones."""
         checkpoint, decided = self.story.now.view.checkpoint, list(self.story.now.decided)
         ids = {
             "open": checkpoint.checkpoint_id if checkpoint else None,
@@ -171,7 +171,7 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from(CONTROLS))
     def controlled(self, kind: type[c.Command]) -> None:
-        """Pause, resume, retry or cancel, whether that makes sense or not."""
+        """Pause, resume, retry or cancel, in any state."""
         self._say(Ask(kind, lambda _: {}))
 
     # ---- the clock
@@ -182,7 +182,7 @@ class AnySequence(RuleBasedStateMachine):
     @precondition(_has_deadline)
     @rule()
     def what_is_due_falls_due(self) -> None:
-        """Let the clock say what it was told to, at its time."""
+        """Let the deadline fire at its time."""
         assert self._say(_due(self.story)).refusal is None, "a deadline that is kept is one that is honoured"
 
     @precondition(_has_deadline)
@@ -196,10 +196,10 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 59, 4000]))
     def time_passes(self, seconds: int) -> None:
-        """Nobody says anything for a while."""
+        """Let time pass without a command."""
         self.story = self.story.later(seconds)
 
-    # ---- messages that come again, or from somebody else
+    # ---- commands that come again, or from another tenant
 
     @rule(which=st.integers(0, 30), other_body=st.booleans())
     def said_again(self, which: int, *, other_body: bool) -> None:
@@ -215,7 +215,7 @@ class AnySequence(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 30), fresh=st.booleans())
     def another_tenant_says_it(self, which: int, *, fresh: bool) -> None:
-        """Somebody elsewhere has got hold of a command."""
+        """Send a command again from another tenant."""
         command = self.said[which % len(self.said)]
         ask = again(command).but(tenant="other")
         if fresh:
@@ -226,7 +226,7 @@ class AnySequence(RuleBasedStateMachine):
     # ---- at the end
 
     def teardown(self) -> None:
-        """Every prefix of the history folds, what is offered can be done, and a run left alone ends."""
+        """Every prefix of the history folds, every offered action is allowed, and an untouched run ends."""
         if not hasattr(self, "story"):
             return
         self._every_prefix_folds()
@@ -247,7 +247,7 @@ def _due(story: Story) -> Ask:
 
 
 def _awaited(story: Story, move: anything.Move) -> Ask | None:
-    """Return what is said by whoever the run waits for, or None when it waits for nobody."""
+    """Return the command that the run waits for, or None if it waits for none."""
     view, attempt = story.now.view, story.now.attempt
     if view.paused:
         return resume()
@@ -264,7 +264,7 @@ def _awaited(story: Story, move: anything.Move) -> Ask | None:
 
 
 def _what_is_offered_is_allowed(story: Story) -> None:
-    """`pending_actions` tells the truth: what it names is not refused as not allowed, and what it does not name is."""
+    """`pending_actions` holds exactly the actions that are not refused as not allowed."""
     asks = {"approve": approve(), "edit": edit({"x": 1}), "reject": reject(), "retry": retry(), "resume": resume()}
     for action, ask in asks.items():
         refusal = story.when(ask).refusal

@@ -1,4 +1,4 @@
-"""An approval is bound to the bytes that were seen, and what is called is what was approved, or it is looked at again."""
+"""An approval is bound to the bytes that were seen: a call sends these bytes, or the payload is reviewed again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ALTERED = {**PAYLOAD, "prompt": "something else"}
 
 @pytest.mark.parametrize("step", [Step.INFORMATION_REVIEW, Step.PAYLOAD_REVIEW, Step.RESPONSE_REVIEW])
 def test_an_approval_of_the_bytes_that_wait_takes_effect(step: Step) -> None:
-    """And the record says which bytes."""
+    """The event says which bytes were approved."""
     story = AT[step]()
     checkpoint = story.now.view.checkpoint
     assert checkpoint is not None
@@ -46,7 +46,7 @@ def test_an_approval_of_the_bytes_that_wait_takes_effect(step: Step) -> None:
 
 @pytest.mark.parametrize("step", Step)
 def test_a_decision_on_other_bytes_is_refused(step: Step) -> None:
-    """Approve, edit and reject alike; the answer says which bytes wait."""
+    """Approve, edit and reject alike; the refusal names the digest that waits."""
     story = AT[step]()
     checkpoint = story.now.view.checkpoint
     assert checkpoint is not None
@@ -58,14 +58,14 @@ def test_a_decision_on_other_bytes_is_refused(step: Step) -> None:
 
 
 def test_an_approval_of_the_bytes_before_the_edit_is_refused() -> None:
-    """What was approved is the edited subject; the digest of the old one is worth nothing any more."""
+    """The edited subject is approved; the digest of the old one is worth nothing."""
     outcome = at_payload_review().when(edit({"temperature": 1}))
     edited = outcome.data(e.CheckpointEdited)
     assert edited.subject_sha256 == digest({**PAYLOAD, "temperature": 1}) != digest(PAYLOAD)
 
 
 def test_a_payload_that_is_not_what_was_approved_goes_back_to_review() -> None:
-    """Checked again when the call is ordered, whatever made them differ; a new approval lets it go."""
+    """The digest is checked when the call is ordered, whatever changed the payload; a new approval lets it go."""
     story = _altered(at_error_review())
     outcome = story.when(retry())
     outcome.then(
@@ -78,7 +78,7 @@ def test_a_payload_that_is_not_what_was_approved_goes_back_to_review() -> None:
 
 
 def test_the_next_attempt_of_a_call_is_checked_too() -> None:
-    """An attempt after a back-off orders a call as much as the first one did."""
+    """An attempt after a back-off is checked like the first one."""
     story = _altered(calling().given(failed(retryable=True)))
     outcome = story.when(back_off_ends())
     outcome.then(like(e.CheckpointOpened, step=Step.PAYLOAD_REVIEW, reasons__code=("subject_changed",)))
@@ -89,23 +89,23 @@ def test_the_next_attempt_of_a_call_is_checked_too() -> None:
 
 
 def test_a_payload_that_policy_let_pass_is_not_held_to_an_approval() -> None:
-    """Nobody approved bytes, so there are none to differ from; the order still carries the digest of what it sends."""
+    """Policy approved no bytes, so none can differ; the order still carries the digest of its payload."""
     outcome = given(start(policy="auto")).when(prepared())
     assert outcome.data(e.CallOrdered).payload_sha256 == digest(PAYLOAD)
 
 
 def test_an_approval_by_a_time_limit_is_bound_too() -> None:
-    """The clock approved what was shown, and nothing else is sent for it."""
+    """The time limit approves the bytes that were shown, and only these are sent."""
     story = at_payload_review(on_timeout="approve").given(time_is_up(), failed())
     _altered(story).when(retry()).then(e.RunRetried, like(e.CheckpointOpened, step=Step.PAYLOAD_REVIEW))
 
 
 def test_an_approval_does_not_outlive_the_payload_it_was_for() -> None:
-    """Prepared anew after a rejection elsewhere, the payload waits for an approval of its own."""
+    """A payload that is prepared anew after a rejection needs an approval of its own."""
     story = at_payload_review().given(reject(), retry(), prepared(payload=ALTERED))
     story.when(approve_as_seen()).then(e.CheckpointApproved, like(e.CallOrdered, payload_sha256=digest(ALTERED)))
 
 
 def _altered(story: Story) -> Story:
-    """Return the story with a payload that nobody approved: no command leads there, which is why it is checked."""
+    """Return the story with a payload that was never approved: no command leads there, so the check is tested here."""
     return replace(story, run=replace(story.now, payload=ALTERED), checked=False)

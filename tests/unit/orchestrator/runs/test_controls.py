@@ -1,4 +1,4 @@
-"""Cancel, pause, resume, retry: what a person can do to a run beside deciding."""
+"""Cancel, pause, resume and retry: what a person can do to a run beside deciding."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ GOING: list[Callable[[], Story]] = [
 @pytest.mark.parametrize("story", GOING)
 @pytest.mark.parametrize("paused", [False, True])
 def test_a_run_can_be_cancelled_wherever_it_is(story: Callable[[], Story], *, paused: bool) -> None:
-    """Nothing is awaited any more, and the reason is kept."""
+    """The run waits for nothing, and the reason is kept."""
     going = story().given(pause()) if paused else story()
     outcome = going.when(cancel(reason="changed my mind"))
     outcome.then(like(e.RunCancelled, reason="changed my mind"))
@@ -68,7 +68,7 @@ def test_a_run_can_be_cancelled_wherever_it_is(story: Callable[[], Story], *, pa
 
 
 def test_preparations_that_come_after_a_cancellation_are_refused() -> None:
-    """The worker's result has nowhere to go; what becomes of a call is told in `test_stopping`."""
+    """The worker's result is refused. `test_cancelled_calls` says what becomes of a call."""
     story = given(start())
     answer = prepared().but(work_id=story.attempt.work_id, attempt=1)
     story.given(cancel()).when(answer).refused_with("not_allowed", state="cancelled")
@@ -76,7 +76,7 @@ def test_preparations_that_come_after_a_cancellation_are_refused() -> None:
 
 @pytest.mark.parametrize("story", OVER)
 def test_what_is_over_cannot_be_cancelled_paused_or_resumed(story: Callable[[], Story]) -> None:
-    """And the answer says how it ended."""
+    """The refusal names the state in which the run ended."""
     state = story().now.view.state.value
     for ask in (cancel(), pause(), resume()):
         story().when(ask).refused_with("not_allowed", state=state)
@@ -84,7 +84,7 @@ def test_what_is_over_cannot_be_cancelled_paused_or_resumed(story: Callable[[], 
 
 @pytest.mark.parametrize("story", OVER)
 def test_what_is_over_cannot_be_decided(story: Callable[[], Story]) -> None:
-    """Approve, edit and reject find no checkpoint."""
+    """Approve, edit and reject find no open checkpoint."""
     for ask in (approve(), edit({"a": 1}), reject()):
         story().when(ask).refused_with("not_allowed", state=story().now.view.state.value)
 
@@ -94,7 +94,7 @@ def test_what_is_over_cannot_be_decided(story: Callable[[], Story]) -> None:
 
 @pytest.mark.parametrize("step", Step)
 def test_a_paused_run_takes_no_decisions(step: Step) -> None:
-    """What waits goes on waiting, and only `resume` is offered."""
+    """The checkpoint stays open, and only `resume` is offered."""
     story = AT[step]()
     paused = story.when(pause(reason="lunch"))
     paused.then(like(e.RunPaused, reason="lunch")).leaves(paused=True, pending_actions=("resume",))
@@ -104,7 +104,7 @@ def test_a_paused_run_takes_no_decisions(step: Step) -> None:
 
 
 def test_a_run_is_paused_once() -> None:
-    """A second pause is refused, and so is resuming what is not paused."""
+    """A second pause is refused, and so is a resume without a pause."""
     story = at_payload_review()
     story.given(pause()).when(pause()).refused_with("not_allowed", paused=True)
     story.when(resume()).refused_with("not_allowed", paused=False)
@@ -139,7 +139,7 @@ def test_a_checkpoint_does_not_expire_while_its_run_is_paused() -> None:
 
 
 def test_a_preparation_that_answers_during_a_pause_is_recorded() -> None:
-    """Work in hand is not lost; the review comes when the run goes on."""
+    """The worker's answer is recorded; the review opens when the run goes on."""
     paused = given(start(), pause())
     assert paused.due is not None, "the lease goes on"
     answered = paused.when(prepared())
@@ -149,7 +149,7 @@ def test_a_preparation_that_answers_during_a_pause_is_recorded() -> None:
 
 
 def test_a_response_that_arrives_during_a_pause_is_recorded() -> None:
-    """The call was paid for; its response is reviewed, or becomes the result, when the run goes on."""
+    """The call was paid for: its response is reviewed, or becomes the result, when the run goes on."""
     answered = calling().given(pause()).when(executed())
     answered.then(e.CallSucceeded).leaves(paused=True, result=None)
     answered.story.when(resume()).then(e.RunResumed, like(e.CheckpointOpened, step=Step.RESPONSE_REVIEW))
@@ -158,14 +158,14 @@ def test_a_response_that_arrives_during_a_pause_is_recorded() -> None:
 
 
 def test_a_failure_during_a_pause_is_dealt_with_afterwards() -> None:
-    """It is recorded, and tried again or shown once the run goes on."""
+    """The failure is recorded, and retried or shown when the run goes on."""
     story = calling().given(pause())
     story.given(failed(retryable=True)).when(resume()).then(e.RunResumed, e.RetryScheduled)
     story.given(failed()).when(resume()).then(e.RunResumed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW))
 
 
 def test_a_lease_can_be_extended_and_can_end_during_a_pause() -> None:
-    """Pausing a run does not stop its worker, nor hide that it died."""
+    """A pause neither stops the worker nor hides that it died."""
     paused = calling().given(pause())
     paused.when(extend_lease()).then(e.LeaseExtended)
     paused.when(lease_ends()).then(e.CallDoubted)
@@ -173,7 +173,7 @@ def test_a_lease_can_be_extended_and_can_end_during_a_pause() -> None:
 
 
 def test_no_attempt_is_made_while_a_run_is_paused() -> None:
-    """A back-off that ends meanwhile is made up for at once when the run goes on."""
+    """A back-off that ends during a pause is made up for when the run goes on."""
     story = calling().given(failed(retryable=True))
     due = story.due
     assert due is not None
@@ -188,7 +188,7 @@ def test_no_attempt_is_made_while_a_run_is_paused() -> None:
 
 
 def test_only_what_failed_can_be_retried() -> None:
-    """A completed or cancelled run is what it is, and one that goes on needs no retry."""
+    """A completed or cancelled run stays as it is, and a run that goes on needs no retry."""
     for story in (completed(), cancelled(), at_payload_review(), calling(), given(start())):
         story.when(retry()).refused_with("not_allowed")
 
@@ -206,13 +206,13 @@ def test_a_retry_after_a_failed_call_calls_again_with_what_was_approved() -> Non
 
 
 def test_a_retry_after_a_failed_preparation_prepares_again() -> None:
-    """With attempts of its own."""
+    """A retry after a failed preparation has attempts of its own."""
     story = given(start(policy="auto", max_attempts=1), failed(retryable=True))
     outcome = story.when(retry())
     outcome.then(e.RunRetried, like(e.PreparationOrdered, attempt=1)).leaves(state="created", error=None)
 
 
-def test_a_retry_after_nobody_decided_asks_again() -> None:
+def test_a_retry_after_an_expired_checkpoint_asks_again() -> None:
     """The checkpoint that expired is opened anew, with a new id and new time."""
     story = at_payload_review()
     outcome = story.given(time_is_up(), retry()).when(prepared())
@@ -222,7 +222,7 @@ def test_a_retry_after_nobody_decided_asks_again() -> None:
 
 
 def test_a_run_can_be_retried_more_than_once() -> None:
-    """Each failure can be followed by another try, and each has work of its own."""
+    """Each failure can be followed by another retry, and each retry has an order of its own."""
     story = rejected()
     works = set()
     for _ in range(3):

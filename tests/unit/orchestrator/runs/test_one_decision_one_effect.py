@@ -50,7 +50,7 @@ EDITS: dict[Step, dict[str, Any]] = {
     ],
 )
 def test_the_loser_learns_the_winners_decision(step: Step, winner: str, loser: str) -> None:
-    """Who, what and when, at every step, whichever of the decisions came first."""
+    """The refusal says who decided what and when, at every step, whichever decision came first."""
     story = AT[step]()
     checkpoint_id = story.checkpoint_id
     asks = {"approve": approve(), "edit": edit(EDITS[step]), "reject": reject()}
@@ -64,7 +64,7 @@ def test_the_loser_learns_the_winners_decision(step: Step, winner: str, loser: s
 
 
 def test_the_loser_learns_it_also_when_the_run_has_moved_on() -> None:
-    """A click that was long on its way must not decide the next checkpoint."""
+    """A late click must not decide the next checkpoint."""
     story = at_payload_review()
     first = story.checkpoint_id
     at_response = story.given(approve(), executed())
@@ -74,14 +74,14 @@ def test_the_loser_learns_it_also_when_the_run_has_moved_on() -> None:
 
 
 def test_the_loser_learns_of_a_time_limit_that_approved() -> None:
-    """Nobody decided in time, and that was a decision."""
+    """An approval by timeout is a decision too."""
     story = at_payload_review(on_timeout="approve")
     lost = story.given(time_is_up()).when(reject(checkpoint_id=story.checkpoint_id))
     lost.refused_with("checkpoint_already_decided")
     assert lost.details["decision"]["actor"] == "system"
 
 
-def test_the_loser_learns_that_somebody_retried() -> None:
+def test_the_loser_learns_of_a_retry() -> None:
     """A retry at an error review decides it like any other decision."""
     story = at_error_review()
     outcome = story.given(retry()).when(edit({"text": "x"}, checkpoint_id=story.checkpoint_id))
@@ -89,7 +89,7 @@ def test_the_loser_learns_that_somebody_retried() -> None:
 
 
 def test_a_diff_as_deep_as_an_edit_may_be_still_reaches_the_loser() -> None:
-    """The winner's decision carries its diff; refusing must never be what ends the orchestrator."""
+    """The winner's decision carries its diff, and the refusal must still fit a record."""
     deep: object = 1
     for _ in range(MAX_DEPTH - len(["body", "edits", "parameters"])):
         deep = {"x": deep}
@@ -99,7 +99,7 @@ def test_a_diff_as_deep_as_an_edit_may_be_still_reaches_the_loser() -> None:
 
 
 def test_a_checkpoint_that_closed_undecided_has_no_winner_to_name() -> None:
-    """It expired, or the run was cancelled: what is refused says how the run stands."""
+    """It expired, or the run was cancelled: the refusal says how the run stands."""
     story = at_payload_review()
     named = approve(checkpoint_id=story.checkpoint_id)
     story.given(time_is_up()).when(named).refused_with("not_allowed", state="failed", pending_actions=["retry"])
@@ -107,14 +107,14 @@ def test_a_checkpoint_that_closed_undecided_has_no_winner_to_name() -> None:
 
 
 def test_naming_another_checkpoint_decides_nothing() -> None:
-    """The answer names the one that waits."""
+    """The refusal names the open checkpoint."""
     story = at_payload_review()
     outcome = story.when(approve(checkpoint_id=UUID(int=5)))
     outcome.refused_with("checkpoint_mismatch", checkpoint_id=str(story.checkpoint_id), step="payload_review")
 
 
 def test_without_a_name_the_open_checkpoint_is_meant() -> None:
-    """API: `checkpoint_id` is optional; with none open there is nothing to decide."""
+    """`checkpoint_id` is optional; without an open checkpoint the decision is refused."""
     story = at_payload_review()
     approved = story.when(approve())
     approved.then(like(e.CheckpointApproved, checkpoint_id=story.checkpoint_id), e.CallOrdered)
@@ -174,7 +174,7 @@ def test_what_a_person_says_with_a_decision_is_kept() -> None:
 
 
 def test_every_event_of_a_decision_names_the_command_that_caused_it() -> None:
-    """What follows by itself is the system's doing; the decision is the person's."""
+    """The decision is the person's; the events after it are the system's."""
     outcome = at_response_review().when(approve().but(actor="ann", **KEY))
     assert [(record.actor, record.cause) for record in outcome.events] == [
         ("ann", KEY["command_id"]),

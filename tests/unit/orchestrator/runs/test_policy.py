@@ -1,4 +1,4 @@
-"""The policies: who looks at which step, and the reasons they give. The whole table of the pure `review`, then runs under it."""
+"""The policies: which step a person reviews, and for which reasons. First the table of the pure `review`, then whole runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _thresholds(step: Step, *, invalid: bool = False, **signals: Any) -> Pause |
 
 @pytest.mark.parametrize("step", REVIEWS)
 def test_auto_lets_everything_pass_and_says_so(step: Step) -> None:
-    """Whatever the signals are, nobody is asked, and the record says why."""
+    """Every signal passes, and the event says why."""
     verdict = review(step, Signals(safety_flags=("nsfw",)), HitlConfig(policy=Policy.AUTO), invalid=True)
     assert isinstance(verdict, Pass)
     assert (_codes(verdict), verdict.silent) == (["policy_auto"], False)
@@ -40,7 +40,7 @@ def test_auto_lets_everything_pass_and_says_so(step: Step) -> None:
 
 @pytest.mark.parametrize("step", REVIEWS)
 def test_require_human_asks_at_every_step(step: Step) -> None:
-    """Whatever the signals are."""
+    """Every signal pauses the run."""
     verdict = review(step, GOOD, HitlConfig(policy=Policy.REQUIRE_HUMAN))
     assert isinstance(verdict, Pause)
     assert _codes(verdict) == ["policy_requires_human"]
@@ -48,7 +48,7 @@ def test_require_human_asks_at_every_step(step: Step) -> None:
 
 @pytest.mark.parametrize("step", REVIEWS)
 def test_thresholds_let_pass_what_is_within_them(step: Step) -> None:
-    """And the record says why."""
+    """The event says why the step passed."""
     verdict = _thresholds(step)
     assert isinstance(verdict, Pass)
     assert (_codes(verdict), verdict.silent) == (["within_thresholds"], False)
@@ -69,7 +69,7 @@ def test_thresholds_let_pass_what_is_within_them(step: Step) -> None:
     ],
 )
 def test_confidence_and_safety_count_at_every_step(step: Step, signals: dict[str, Any], code: str | None) -> None:
-    """Below the bound a person looks, at and above it not; what was not measured counts as below."""
+    """Below the bound a person reviews, at and above it not; an unmeasured signal counts as below."""
     verdict = _thresholds(step, **signals)
     assert isinstance(verdict, Pause) is (code is not None)
     assert _codes(verdict) == [code or "within_thresholds"]
@@ -87,7 +87,7 @@ def test_confidence_and_safety_count_at_every_step(step: Step, signals: dict[str
     ],
 )
 def test_payload_changes_count_at_payload_review(step: Step, changes: int | None, code: str | None) -> None:
-    """Above the bound a person looks, at and below it not; other steps have no payload to look at."""
+    """Above the bound a person reviews, at and below it not; other steps have no payload."""
     expected = code if step is Step.PAYLOAD_REVIEW else None
     assert _codes(_thresholds(step, payload_changes=changes)) == [expected or "within_thresholds"]
 
@@ -103,7 +103,7 @@ def test_payload_changes_count_at_payload_review(step: Step, changes: int | None
     ],
 )
 def test_response_quality_counts_at_response_review(step: Step, quality: float | None, code: str | None) -> None:
-    """Before the call there is no response to judge."""
+    """Before the call there is no response."""
     expected = code if step is Step.RESPONSE_REVIEW else None
     assert _codes(_thresholds(step, response_quality=quality)) == [expected or "within_thresholds"]
 
@@ -130,7 +130,7 @@ def test_bounds_at_their_ends_still_bound() -> None:
 @pytest.mark.parametrize("policy", Policy)
 @pytest.mark.parametrize("allowed", SUBSETS, ids=lambda steps: "+".join(step.value for step in steps) or "all")
 def test_allowed_steps_switch_reviews_on_and_off(policy: Policy, allowed: tuple[Step, ...]) -> None:
-    """A step that is not among them passes without a word; an empty list means every step."""
+    """A step that is not among them passes without an event; an empty list means every step."""
     config = HitlConfig(policy=policy, allowed_steps=tuple(ReviewStep(step.value) for step in allowed))
     for step in REVIEWS:
         verdict = review(step, Signals(), config)
@@ -146,13 +146,13 @@ def test_allowed_steps_switch_reviews_on_and_off(policy: Policy, allowed: tuple[
 
 @pytest.mark.parametrize("allowed", SUBSETS, ids=lambda steps: "+".join(step.value for step in steps) or "all")
 def test_require_human_stops_a_run_exactly_at_the_allowed_steps(allowed: tuple[Step, ...]) -> None:
-    """In the order of the stages, whatever the order they were named in."""
+    """Reviews come in the order of the stages, whatever order the configuration has."""
     story = given(start(allowed_steps=tuple(reversed(allowed))))
     assert _stops(story) == list(allowed or REVIEWS)
 
 
 def test_auto_stops_nowhere_and_records_each_step_it_passed() -> None:
-    """That nobody looked is in the history, step by step."""
+    """The history says step by step that policy let the run pass."""
     story = given(start(policy="auto"))
     assert _stops(story) == []
     first = story.when(prepared())
@@ -174,7 +174,7 @@ def test_thresholds_stop_a_run_only_where_one_is_crossed() -> None:
 
 
 def test_thresholds_show_a_payload_with_errors_to_a_person() -> None:
-    """An error counts as a threshold crossed, also one that could be fixed automatically."""
+    """An error crosses a threshold, also if it could be fixed automatically."""
     for fixable in (False, True):
         wrong = issue(auto_fixable=fixable, suggested_fix={"temperature": 2})
         outcome = given(start(policy="auto_with_thresholds")).when(prepared(issues=(wrong,)))
@@ -183,14 +183,14 @@ def test_thresholds_show_a_payload_with_errors_to_a_person() -> None:
 
 
 def test_an_unmeasured_signal_stops_a_run_at_its_first_step() -> None:
-    """What nobody measured is not known to be good."""
+    """An unmeasured signal is not known to be good."""
     outcome = given(start(policy="auto_with_thresholds")).when(prepared(signals=Signals()))
     opened = like(e.CheckpointOpened, step=Step.INFORMATION_REVIEW, reasons__code=("confidence_not_measured",))
     outcome.then(e.RunPrepared, opened)
 
 
 def test_a_run_that_chose_nothing_is_automatic() -> None:
-    """API: `policy` defaults to `auto`, `timeout_seconds` to an hour, thresholds to the documented ones."""
+    """`policy` is `auto`, `timeout_seconds` an hour, thresholds as the API documents them."""
     config = HitlConfig()
     assert (config.policy, config.timeout_seconds, config.allowed_steps) == (Policy.AUTO, 3600, ())
     assert (config.max_attempts, config.lease_seconds) == (3, 60)

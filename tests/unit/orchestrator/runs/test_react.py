@@ -1,4 +1,4 @@
-"""What the world is asked to do because of an event: only what is still awaited, and one time to wait for."""
+"""What follows from an event: orders that are still awaited, and one deadline."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _orders_of(story: Story) -> list[tuple[str, int]]:
 
 
 def test_a_whole_history_published_again_orders_what_is_awaited_once() -> None:
-    """DESIGN: after a crash the events of old commands go out again; workers must not begin anything twice."""
+    """After a crash the events of old commands are published again; workers must not begin anything twice."""
     long = calling().given(failed(retryable=True), back_off_ends(), failed(), retry())
     assert len([r for r in long.history if isinstance(r.data, e.CallOrdered)]) == 3
     assert _orders_of(long) == [(long.attempt.work_id, 1)]
@@ -51,7 +51,7 @@ def test_an_order_that_was_answered_is_not_given_again() -> None:
 
 
 def test_an_order_published_again_has_the_lease_as_it_is_now() -> None:
-    """A worker that extended its lease is not told an older one."""
+    """A worker that extended its lease does not get an older one."""
     story = calling().later(20)
     extended = story.given(extend_lease())
     (before,), (after,) = story.orders(), extended.orders()
@@ -60,7 +60,7 @@ def test_an_order_published_again_has_the_lease_as_it_is_now() -> None:
 
 
 def test_the_first_preparation_is_not_ordered_again_after_an_edit() -> None:
-    """The event that began the run names work that nobody waits for any more."""
+    """The order of the first event was answered before the edit."""
     story = at_information_review().given(edit({"provider": "openai"}))
     (order,) = story.orders()
     assert isinstance(order, PrepareOrder)
@@ -68,17 +68,17 @@ def test_the_first_preparation_is_not_ordered_again_after_an_edit() -> None:
 
 
 def test_a_retry_that_waits_orders_nothing() -> None:
-    """Back-off means that nobody works."""
+    """During the back-off no worker holds the order."""
     assert _orders_of(given(start(), failed(retryable=True))) == []
 
 
 def test_a_paused_run_still_tells_its_worker() -> None:
-    """The work in hand goes on: published again, its order is the same."""
+    """The attempt goes on: published again, its order is the same."""
     assert _orders_of(calling().given(pause())) == _orders_of(calling())
 
 
 def test_an_order_says_everything_that_a_worker_needs() -> None:
-    """It can be carried out without asking back: whom to call, with which bytes, until when, for whom."""
+    """A worker can carry it out without asking back: provider, payload, deadline and owner."""
     (order,) = calling(lease_seconds=33).orders()
     assert isinstance(order, ExecuteOrder)
     assert (order.provider, order.model, order.operation) == ("sandbox", "echo", "text")
@@ -89,7 +89,7 @@ def test_an_order_says_everything_that_a_worker_needs() -> None:
 
 
 def test_a_run_waits_for_one_time_at_every_step() -> None:
-    """The lease, the next attempt or the checkpoint; nothing when it is over or paused with nothing in hand."""
+    """The lease, the next attempt or the checkpoint; none if the run is over, or paused without a leased attempt."""
     begun = given(start(allowed_steps=("payload_review",)))
     stages = [
         (begun, c.ExpireLease),
@@ -108,7 +108,7 @@ def test_a_run_waits_for_one_time_at_every_step() -> None:
 
 
 def test_a_deadline_is_cleared_and_not_left_standing() -> None:
-    """Every event says what the run waits for now: whoever keeps deadlines keeps the last thing said."""
+    """Every event says what the run waits for now, so the last deadline is the true one."""
     for story in (completed(), rejected()):
         for record in story.history:
             (said,) = react(record.data, story.now)
@@ -116,7 +116,7 @@ def test_a_deadline_is_cleared_and_not_left_standing() -> None:
 
 
 def test_a_deadline_that_moved_is_another_command() -> None:
-    """Its id holds the time: the refusal of the early one does not bind the later one."""
+    """The id holds the time: a refusal of the early command does not answer the later one."""
     story = calling()
     extended = story.later(20).given(extend_lease())
     ids: set[UUID] = {due.command_id for due in (story.due, extended.due) if due is not None}
@@ -124,7 +124,7 @@ def test_a_deadline_that_moved_is_another_command() -> None:
 
 
 def test_a_deadline_said_twice_is_the_same_command() -> None:
-    """Two orchestrators, or one that starts again, say the same thing under the same id."""
+    """Two orchestrators, or one that starts again, send the same command under the same id."""
     assert calling().due == calling().due
 
 

@@ -51,13 +51,13 @@ PEOPLE = [approve(), edit({"temperature": 1}), reject(), pause(), cancel()]
     ],
 )
 def test_another_tenants_run_is_not_found(story: Story, ask: Ask) -> None:
-    """Whoever asks from elsewhere learns nothing, not even that the run exists; asked from here, it takes effect."""
+    """A foreign tenant learns nothing, not even that the run exists; the run's own tenant may do the same."""
     story.when(ask.but(tenant="elsewhere")).refused_with("run_not_found")
     assert story.when(ask).refusal is None
 
 
 def test_another_tenant_gets_no_answer_by_a_commands_id() -> None:
-    """An id that took effect for one tenant is no key to its run for another."""
+    """A command's id that took effect for one tenant is no key to its run for another."""
     ask = approve().but(command_id=UUID(int=7), request_sha256="a" * 64)
     story = at_payload_review().given(ask)
     for sha in ("a" * 64, "b" * 64):
@@ -72,7 +72,7 @@ def test_the_version_is_nothing_to_another_tenant() -> None:
 
 
 def test_events_keep_the_tenant_and_the_session_of_the_run() -> None:
-    """Who filters by them finds the whole run."""
+    """A filter by tenant or session finds the whole run."""
     started = given(start().but(tenant="acme"))
     story = started.given(prepared().but(tenant="acme"))
     assert {(record.tenant, record.user_id, record.session_id) for record in story.history} == {("acme", "u1", "s1")}
@@ -87,7 +87,7 @@ def test_events_keep_the_tenant_and_the_session_of_the_run() -> None:
 
 @pytest.mark.parametrize("ask", PEOPLE)
 def test_if_match_is_honoured(ask: Ask) -> None:
-    """API: 412 when the run has moved on from the version named, before anything else is looked at."""
+    """412 if the run has moved on from the named version, before any other check."""
     story = at_payload_review()
     version = story.now.version
     for other in (version - 1, version + 1, 0):
@@ -97,7 +97,7 @@ def test_if_match_is_honoured(ask: Ask) -> None:
 
 
 def test_if_match_does_not_hold_up_the_same_request_again() -> None:
-    """Its version has moved on because it took effect; it gets its answer."""
+    """The version has moved on because the request took effect; it gets its answer."""
     story = at_payload_review()
     ask = approve().but(command_id=UUID(int=7), expected_version=story.now.version)
     story.given(ask).when(ask).then()
@@ -135,21 +135,21 @@ def test_a_refusal_changes_nothing_and_says_so_in_a_sentence(code: str, story: S
 
 
 def test_every_code_of_the_core_is_refused_above() -> None:
-    """A code that nobody can provoke is none; the intake alone says that an event is too large, or a fault was ours."""
+    """Each code can be provoked here; only the intake says that an event is too large, or that the fault was ours."""
     assert {code for code, _, _ in REFUSED} == API_CODES
     of_the_intake = {PayloadTooLarge.code, "internal_error"}
     assert {kind.code for kind in _all(Refusal)} == API_CODES | of_the_intake
 
 
 def test_a_refusal_can_come_to_be_accepted() -> None:
-    """The core remembers no refusals: asked again when it is allowed, the same command takes effect."""
+    """`decide` remembers no refusals: asked again when it is allowed, the same command takes effect."""
     ask = approve().but(command_id=UUID(int=7))
     refused = given(start()).when(ask).refused_with("not_allowed")
     refused.story.given(prepared()).when(again(refused.command)).then(e.CheckpointApproved, e.CheckpointOpened)
 
 
 def test_only_what_will_always_be_refused_is_remembered() -> None:
-    """A worker's and the clock's answers are held to ids and times, and a stolen key must not take its owner's answer."""
+    """Commands of workers and the clock name attempts and times, and a stolen key must not take its owner's answer."""
     assert completed().when(approve()).refusal.remembered is True  # type: ignore[union-attr]
     reused = REFUSED[2]
     assert reused[1].when(reused[2]).refusal.remembered is False  # type: ignore[union-attr]
@@ -158,7 +158,7 @@ def test_only_what_will_always_be_refused_is_remembered() -> None:
 
 
 def test_several_issues_are_counted_in_the_message() -> None:
-    """The first is named, and how many there are beside it."""
+    """The message names the first issue, and the number of the others."""
     story = given(start(allowed_steps=("payload_review",)), prepared(issues=(issue(), issue(path=""))))
     outcome = story.when(approve())
     assert str(outcome.refusal) == "/temperature: at most 2 (and 1 more)"
@@ -167,14 +167,14 @@ def test_several_issues_are_counted_in_the_message() -> None:
 
 
 def test_not_allowed_says_what_is() -> None:
-    """API: the state and the pending actions are in the answer."""
+    """The details hold the state and the pending actions."""
     at_payload_review().when(retry()).refused_with(
         "not_allowed", state="payload_review", paused=False, pending_actions=["approve", "edit", "reject"]
     )
 
 
 def test_a_loser_is_told_in_one_sentence_who_was_first() -> None:
-    """The message names the person and what they did."""
+    """The message names the person and the decision."""
     story = at_payload_review()
     outcome = story.given(reject().but(actor="bob")).when(approve(checkpoint_id=story.checkpoint_id))
     assert isinstance(outcome.refusal, CheckpointAlreadyDecided)
@@ -182,6 +182,6 @@ def test_a_loser_is_told_in_one_sentence_who_was_first() -> None:
 
 
 def _all(kind: type[Refusal]) -> set[type[Refusal]]:
-    """Return the refusals that are raised: those with a code of their own."""
+    """Return the refusals with a code of their own."""
     below = {found for child in kind.__subclasses__() for found in _all(child)}
     return below | ({kind} if kind is not Refusal else set())

@@ -1,4 +1,4 @@
-"""Starting a run: it is prepared at once, and started only once."""
+"""The start of a run: it is prepared at once, and started only once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXECUTION = Execution(response={})
 
 
 def test_a_start_is_recorded_with_the_first_preparation() -> None:
-    """One event holds the request and orders the work, so that a run never begins without it."""
+    """One event holds the request and the first order, so that no run begins without it."""
     lease_until = MORNING + timedelta(seconds=30)
     outcome = Story().when(start({"prompt": "hello"}, lease_seconds=30))
     outcome.then(like(e.RunStarted, request__prompt="hello", work_id=f"{RUN_ID}.1", lease_until=lease_until))
@@ -26,7 +26,7 @@ def test_a_start_is_recorded_with_the_first_preparation() -> None:
 
 
 def test_the_view_shows_what_was_asked_for_before_anything_is_prepared() -> None:
-    """API: provider, model, operation, callback and labels are there from the first version on."""
+    """Provider, model, operation, callback and labels are there from the first version on."""
     request = {
         "provider": "openai",
         "model": "gpt-5-mini",
@@ -38,7 +38,7 @@ def test_the_view_shows_what_was_asked_for_before_anything_is_prepared() -> None
 
 
 def test_a_start_orders_the_preparation_of_what_was_asked_for() -> None:
-    """The worker learns the intent, the tool and the session, and until when it is worth beginning."""
+    """The order carries the intent, the tool, the session and the end of the lease."""
     tool = {"name": "flux", "description": "draws"}
     request = {"provider": "replicate", "model": "flux", "parameters": {"steps": 4}, "tool": tool}
     (order,) = given(start(request)).orders()
@@ -63,7 +63,7 @@ def test_a_run_is_started_only_once() -> None:
 
 
 def test_a_start_that_comes_again_changes_nothing() -> None:
-    """The same command, delivered twice, has taken effect."""
+    """The same command, delivered twice, takes effect once."""
     same = start().but(command_id=UUID(int=1), request_sha256="a" * 64)
     at_payload = given(same)
     at_payload.when(same).then()
@@ -76,7 +76,7 @@ def test_a_start_under_a_used_key_with_another_body_is_refused() -> None:
 
 
 def test_everything_but_a_start_needs_a_run() -> None:
-    """A run that nobody started is not found, whoever asks."""
+    """A run that was never started is not found."""
     about = {"work_id": "w", "attempt": 1, "checkpoint_id": UUID(int=1), "edits": {}}
     facts = {
         "preparation": PREPARATION,

@@ -29,7 +29,7 @@ SPENT = Spent(usage={"output_tokens": 4}, cost=Decimal("0.0100"), estimated=True
 
 
 def test_cancelling_a_run_orders_its_call_to_stop() -> None:
-    """Whoever makes the call is told, with all that is needed to find it."""
+    """The worker gets everything that it needs to find the call."""
     story = calling()
     (order,) = story.given(cancel()).stops(since=story.now.version)
     assert (order.run_id, order.attempt) == (story.now.run_id, 1)
@@ -37,14 +37,14 @@ def test_cancelling_a_run_orders_its_call_to_stop() -> None:
 
 
 def test_a_call_with_an_id_is_stopped_by_it() -> None:
-    """So that it can be stopped when the worker that began it is gone."""
+    """Any worker can stop it, also when the one that began it is gone."""
     story = calling().given(note_call("prediction-7"))
     (order,) = story.given(cancel()).stops(since=story.now.version)
     assert order.provider_call_id == "prediction-7"
 
 
 def test_an_id_that_comes_late_is_passed_on() -> None:
-    """The provider took the call just before the run was cancelled; by its id it can be stopped for sure."""
+    """The provider accepted the call just before the cancellation; the id lets a worker stop it."""
     outcome = CANCELLED.when(note_call("prediction-7"))
     outcome.then(like(e.CallNoted, provider_call_id="prediction-7"))
     (order,) = outcome.story.stops(since=CANCELLED.now.version)
@@ -56,7 +56,7 @@ LOST = failed("timeout", retryable=True, uncertain=True)
 
 @pytest.mark.parametrize("hitl", [{}, {"max_attempts": 1}], ids=["before its next attempt", "at its error review"])
 def test_a_noted_call_is_stopped_though_no_worker_has_it(hitl: dict[str, int]) -> None:
-    """It goes on at the provider while the run waits to ask about it, or for a person."""
+    """It runs on at the provider while the run waits to ask about it, or for a person."""
     story = calling(**hitl).given(note_call("prediction-7"), LOST)
     cancelled = story.given(cancel())
     (order,) = cancelled.stops(since=story.now.version)
@@ -67,7 +67,7 @@ def test_a_noted_call_is_stopped_though_no_worker_has_it(hitl: dict[str, int]) -
 
 
 def test_a_call_whose_result_a_person_entered_is_stopped_too() -> None:
-    """Nobody will ask about it any more."""
+    """The run will not ask about it again."""
     story = calling(max_attempts=1, allowed_steps=("payload_review",)).given(note_call("prediction-7"), LOST)
     outcome = story.when(edit({"text": "It is red."}))
     outcome.leaves(state="completed", result={"text": "It is red."})
@@ -77,14 +77,14 @@ def test_a_call_whose_result_a_person_entered_is_stopped_too() -> None:
 
 @pytest.mark.parametrize("story", [given(start()), at_payload_review()], ids=["preparing", "at a review"])
 def test_where_no_call_runs_nothing_is_to_stop(story: Story) -> None:
-    """A preparation costs nothing, and what waits for a person was not called yet."""
+    """A preparation costs nothing, and at a review no call was made yet."""
     cancelled = story.given(cancel())
     assert cancelled.stops(since=story.now.version) == []
     assert cancelled.due is None
 
 
 def test_what_was_spent_is_recorded() -> None:
-    """In the history and in the view, though the run is over."""
+    """The cost stands in the history and in the view, although the run is over."""
     outcome = CANCELLED.when(stopped(spent=SPENT, provider_request_id="req-1"))
     outcome.then(like(e.CallStopped, ending=Ending.STOPPED, spent=SPENT, provider_request_id="req-1", attempt=1))
     outcome.leaves(state="cancelled", result=None)
@@ -92,8 +92,8 @@ def test_what_was_spent_is_recorded() -> None:
     assert outcome.story.due is None
 
 
-def test_an_answer_that_was_faster_is_paid_for_and_nobodys_result() -> None:
-    """The call had ended when the wish to stop came."""
+def test_an_answer_that_was_faster_is_paid_for_and_is_no_result() -> None:
+    """The call had ended before the order to stop arrived."""
     outcome = CANCELLED.when(executed(cost=Decimal("0.0300"), usage={"tokens": 9}))
     outcome.then(like(e.CallStopped, ending=Ending.COMPLETED))
     outcome.leaves(state="cancelled", result=None)
@@ -101,7 +101,7 @@ def test_an_answer_that_was_faster_is_paid_for_and_nobodys_result() -> None:
 
 
 def test_a_call_that_failed_meanwhile_says_so() -> None:
-    """It is not tried again."""
+    """The call is not tried again."""
     outcome = CANCELLED.when(failed("rate_limited", retryable=True))
     outcome.then(like(e.CallStopped, ending=Ending.FAILED))
     outcome.leaves(state="cancelled")
@@ -109,15 +109,15 @@ def test_a_call_that_failed_meanwhile_says_so() -> None:
 
 
 def test_a_worker_that_is_still_at_it_keeps_its_lease() -> None:
-    """It has not heard of the end yet, and will say what was spent."""
+    """The worker has not received the order to stop yet, and will report the cost."""
     outcome = CANCELLED.when(extend_lease())
     outcome.then(e.LeaseExtended)
     assert outcome.story.due is not None
     assert outcome.story.due.at > CANCELLED.due.at  # type: ignore[union-attr]
 
 
-def test_a_call_that_nobody_speaks_of_ends_unknown() -> None:
-    """The worker died with it: the ledger says that nobody knows, rather than nothing."""
+def test_a_call_without_an_answer_ends_unknown() -> None:
+    """The worker died with the call: the ledger records an unknown end."""
     outcome = CANCELLED.when(lease_ends())
     outcome.then(like(e.CallStopped, ending=Ending.UNKNOWN, spent=Spent()))
     assert outcome.story.now.view.cost.actual is None
@@ -128,16 +128,16 @@ def test_a_call_that_nobody_speaks_of_ends_unknown() -> None:
     "late", [stopped(spent=SPENT), executed(), extend_lease(), note_call()], ids=["stop", "answer", "lease", "id"]
 )
 def test_the_end_is_recorded_once(late: object) -> None:
-    """Two workers may say it: the second is refused."""
+    """Two workers may report the end: the second is refused."""
     ended = CANCELLED.given(stopped())
     ended.when(late).refused_with("not_allowed")  # type: ignore[arg-type]
 
 
 def test_a_run_that_goes_on_cannot_be_told_of_a_stop() -> None:
-    """Nobody asked for it; the run waits for its answer."""
+    """The run still waits for the answer of its call."""
     calling().when(stopped()).refused_with("not_allowed")
 
 
 def test_a_preparation_cannot_answer_for_a_call() -> None:
-    """Only what a call can say is taken."""
+    """Only a call's answers count."""
     CANCELLED.when(prepared()).refused_with("not_allowed")

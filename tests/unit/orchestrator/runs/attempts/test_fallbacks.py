@@ -1,4 +1,4 @@
-"""A route that chose what is not up to the call turns to the next candidate; what a person approved is not carried elsewhere."""
+"""A route falls back to the next candidate when the provider fails; a person's approval does not go with it."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def routed(chosen: Candidate, *others: Candidate, **facts: object) -> Ask:
 
 
 def calling(**hitl: object) -> Story:
-    """Return a run whose route has chosen the first of two, and that calls it."""
+    """Return a run that calls the first of its route's two candidates."""
     return given(start(REQUEST, **{"policy": Policy.AUTO, **hitl}), routed(FIRST, NEXT))
 
 
 def order(story: Story) -> PrepareOrder:
-    """Return the preparation that is ordered now."""
+    """Return the order to prepare."""
     (found,) = story.orders(since=story.now.version - 1)
     assert isinstance(found, PrepareOrder)
     return found
 
 
 def test_the_choice_is_in_the_history_and_in_the_view() -> None:
-    """With its reason, and what else was looked at."""
+    """The choice comes with its reason and all considered candidates."""
     story = calling()
     assert (story.now.view.provider, story.now.view.model) == ("openai", "gpt-5-mini")
     (chosen,) = [record.data.preparation.routing for record in story.history if isinstance(record.data, e.RunPrepared)]
@@ -68,7 +68,7 @@ def test_a_reviewer_sees_the_choice() -> None:
     ids=lambda ask: str(ask.about(calling())["failure"].code),
 )
 def test_a_provider_that_is_not_up_to_it_is_left_at_once(failure: Ask) -> None:
-    """No retry waits for it; the same route prepares anew, without what was tried."""
+    """No retry waits for the provider; the route prepares anew, without the tried candidate."""
     outcome = calling().when(failure)
     outcome.then(e.CallFailed, like(e.RouteFellBack, failed=FIRST), e.PreparationOrdered)
     asked = order(outcome.story)
@@ -85,13 +85,13 @@ def test_what_is_refused_for_what_it_says_is_not_taken_elsewhere(code: str) -> N
 
 @pytest.mark.parametrize("end", [failed("timeout", retryable=True, uncertain=True), lease_ends()])
 def test_what_may_have_happened_is_not_made_again_elsewhere(end: Ask) -> None:
-    """The call ledger holds on every route."""
+    """A call to the next candidate could be a second one."""
     story = calling().given(lease_ends()) if end.kind.__name__ == "ExpireLease" else calling()
     story.when(end).then(e.CallFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW))
 
 
 def test_the_last_candidate_is_tried_as_often_as_any_call() -> None:
-    """There is nowhere else to go."""
+    """No other candidate is left."""
     story = calling().given(failed(retryable=True), routed(NEXT))
     outcome = story.when(failed(retryable=True))
     outcome.then(e.CallFailed, like(e.RetryScheduled, attempt=2))
@@ -99,13 +99,13 @@ def test_the_last_candidate_is_tried_as_often_as_any_call() -> None:
 
 
 def test_a_candidate_that_was_tried_before_is_not_fallen_back_from_again() -> None:
-    """A worker that chooses it all the same leads nowhere in circles."""
+    """A worker that chooses the candidate again does not lead the run in circles."""
     story = calling().given(failed(retryable=True), routed(FIRST, NEXT))
     story.when(failed(retryable=True)).then(e.CallFailed, e.RetryScheduled)
 
 
 def test_everything_is_reviewed_anew() -> None:
-    """Who approved a provider has not approved another."""
+    """An approval for one provider is none for another."""
     story = given(start(REQUEST), routed(FIRST, NEXT), approve(), approve(), failed(retryable=True), routed(NEXT))
     assert story.now.view.state == "information_review"
     assert story.now.view.checkpoint is not None
@@ -136,12 +136,12 @@ def test_what_was_approved_for_one_is_not_sent_to_another_though_the_bytes_are_t
 
 @pytest.mark.parametrize("code", ["storage_unavailable", "worker_lost"])
 def test_trouble_of_our_own_is_no_reason_to_leave_a_provider(code: str) -> None:
-    """It is tried again where it was."""
+    """The same candidate is tried again."""
     calling().when(failed(code, retryable=True)).then(e.CallFailed, like(e.RetryScheduled, attempt=2))
 
 
 def test_a_call_that_a_provider_has_taken_is_not_made_elsewhere() -> None:
-    """It is asked about, whatever keeps us from that for a while."""
+    """The provider is asked about the call, however long it cannot be reached."""
     story = calling().given(
         note_call("prediction-7"), failed("timeout", retryable=True, uncertain=True), back_off_ends()
     )
@@ -149,13 +149,13 @@ def test_a_call_that_a_provider_has_taken_is_not_made_elsewhere() -> None:
 
 
 def test_a_person_who_retries_an_exhausted_route_has_all_candidates_again() -> None:
-    """What was down may be up by now."""
+    """A provider that failed before may work by now."""
     story = calling(on_error="review").given(failed("auth_failed", status=401), failed("route_exhausted"))
     assert order(story.given(retry())).tried == ()
 
 
 def test_a_run_without_a_route_stays_where_it_was_sent() -> None:
-    """Its provider is its own choice."""
+    """The request named the provider itself."""
     story = given(start(policy=Policy.AUTO), prepared())
     story.when(failed(retryable=True)).then(e.CallFailed, e.RetryScheduled)
 

@@ -1,4 +1,4 @@
-"""A call that a budget held back goes to a person, who can let it pass; nobody else can, and nothing else comes of it."""
+"""A call that a budget held back goes to a person, and only a person can let it pass."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WATCHED = start(policy=Policy.REQUIRE_HUMAN, allowed_steps=("payload_review",))
 
 
 def _held_back(asked: Ask = UNWATCHED, code: str = "budget_exceeded", *between: Ask) -> Story:
-    """Return a run whose call fitted when it was prepared, and no longer when it was to be made."""
+    """Return a run whose call was within the budget when it was prepared, but not when it was to be made."""
     return given(asked, prepared(), *between, failed(code, message=SPENT))
 
 
@@ -49,7 +49,7 @@ def _called(story: Story) -> ExecuteOrder:
 @pytest.mark.parametrize("code", ["budget_exceeded", "cost_unknown"])
 @pytest.mark.parametrize("on_error", ["review", "fail"])
 def test_a_call_that_a_budget_held_back_goes_to_a_person(code: str, on_error: str) -> None:
-    """Whatever the run's policy, its steps and its errors say: the payload is what is asked about, with the budget's own words."""
+    """Under every policy and configuration the payload is reviewed, with the budget's own message."""
     asked = start(policy=Policy.AUTO, allowed_steps=("response_review",), on_error=on_error)
     outcome = given(asked, prepared()).when(failed(code, message=SPENT))
     opened = like(e.CheckpointOpened, step=Step.PAYLOAD_REVIEW, reasons__code=(code,), reasons__message=(SPENT,))
@@ -59,7 +59,7 @@ def test_a_call_that_a_budget_held_back_goes_to_a_person(code: str, on_error: st
 
 
 def test_who_approved_the_payload_is_asked_again() -> None:
-    """What was approved was a call that fits; the policy's own reason comes after the budget's."""
+    """The approval was for a call within the budget; the policy's own reason comes after the budget's."""
     story = _held_back(WATCHED, "budget_exceeded", approve())
     opened = like(e.CheckpointOpened, reasons__code=("budget_exceeded", "policy_requires_human"))
     assert story.history[-1].data == opened
@@ -67,7 +67,7 @@ def test_who_approved_the_payload_is_asked_again() -> None:
 
 @pytest.mark.parametrize(("decision", "payload"), [(approve(), PAYLOAD), (edit({"prompt": "x"}), None)])
 def test_a_person_lets_it_pass(decision: Ask, payload: dict[str, Any] | None) -> None:
-    """The order says so, and the worker's gate lets it through; the attempts count anew."""
+    """The order carries the approval to the worker's budget gate; the attempts count anew."""
     outcome = _held_back().when(decision)
     order = _called(outcome.story)
     assert (order.over_budget_approved, order.attempt) == (True, 1)
@@ -76,7 +76,7 @@ def test_a_person_lets_it_pass(decision: Ask, payload: dict[str, Any] | None) ->
 
 
 def test_a_budget_asks_once() -> None:
-    """A gate that does not let pass what was approved leads to the error review, not round in circles."""
+    """A gate that still holds the approved call back leads to the error review, not round in circles."""
     asked = start(policy=Policy.AUTO, on_error="review")
     outcome = _held_back(asked).given(approve()).when(failed("budget_exceeded"))
     outcome.then(e.CallFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW))
@@ -84,14 +84,14 @@ def test_a_budget_asks_once() -> None:
 
 
 def test_what_was_approved_over_budget_before_the_call_is_not_asked_about_again() -> None:
-    """The person has answered."""
+    """The person has decided already."""
     story = given(UNWATCHED, prepared(signals=GOOD.changed({"findings": (OVER,)})), approve())
     story.when(failed("budget_exceeded")).then(e.CallFailed, e.RunFailed)
 
 
 @pytest.mark.parametrize("policy", [Policy.AUTO, Policy.REQUIRE_HUMAN])
 def test_silence_spends_nothing_beyond_a_budget(policy: Policy) -> None:
-    """A run that approves by timeout is no exception, and neither is one whose payload was approved so before."""
+    """Neither a run that approves by timeout is an exception, nor one whose payload was approved so before."""
     asked = start(policy=policy, on_timeout=OnTimeout.APPROVE, allowed_steps=("payload_review",))
     before = [time_is_up()] if policy is Policy.REQUIRE_HUMAN else []
     story = _held_back(asked, "budget_exceeded", *before)
@@ -99,7 +99,7 @@ def test_silence_spends_nothing_beyond_a_budget(policy: Policy) -> None:
 
 
 def test_a_refusal_ends_the_run_and_a_retry_begins_anew() -> None:
-    """By then the budget may be whole again: it is estimated anew, and held to it as any other."""
+    """The budget may have room again by then: the call is estimated and checked anew."""
     refused = _held_back().when(reject(reason="too dear"))
     refused.then(e.CheckpointRejected, like(e.RunFailed, error__code="rejected"))
     story = refused.story.given(retry(), prepared())
@@ -107,7 +107,7 @@ def test_a_refusal_ends_the_run_and_a_retry_begins_anew() -> None:
 
 
 def test_a_pause_or_an_end_of_the_run_comes_first() -> None:
-    """The request waits for the pause to end; nobody is asked about a run that is over."""
+    """The review waits for the pause to end, and a finished run opens none."""
     paused = given(UNWATCHED, prepared(), pause()).when(failed("budget_exceeded"))
     paused.then(e.CallFailed)
     paused.story.when(resume()).then(e.RunResumed, like(e.CheckpointOpened, step=Step.PAYLOAD_REVIEW))
@@ -116,11 +116,11 @@ def test_a_pause_or_an_end_of_the_run_comes_first() -> None:
 
 @pytest.mark.parametrize("failure", [failed("budget_exceeded", uncertain=True), failed("quota_exceeded")])
 def test_what_may_have_been_called_or_was_refused_elsewhere_is_no_matter_of_a_budget(failure: Ask) -> None:
-    """Only where nothing was called can a person simply let it pass."""
+    """A person can simply let a call pass only if no call was made."""
     asked = start(policy=Policy.AUTO, on_error="review")
     given(asked, prepared()).when(failure).then(e.CallFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW))
 
 
 def test_a_preparation_that_fails_so_is_a_failure_like_any_other() -> None:
-    """There is no payload to approve."""
+    """Without a payload there is nothing to approve."""
     given(UNWATCHED).when(failed("budget_exceeded")).then(e.PreparationFailed, e.RunFailed)

@@ -1,4 +1,4 @@
-"""Leases: work is in one pair of hands, for as long as they are heard of. Answers to anything older are refused."""
+"""Leases: one worker at a time holds an attempt, for as long as it extends the lease. Answers to older attempts are refused."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from testkit.runs.specification import Ask, Story, given, like
 
 
 def test_work_is_due_when_its_lease_ends() -> None:
-    """The clock knows the end of the lease of the work in hand."""
+    """The end of the lease is the run's deadline."""
     story = calling(lease_seconds=30)
     assert story.due is not None
     assert story.due.at == story.history[-1].at + timedelta(seconds=30)
 
 
 def test_a_lease_is_extended_from_the_time_it_is_asked_for() -> None:
-    """A worker that says it is alive has the whole lease again, and the order stays the one that it was."""
+    """A worker that reports itself alive has the whole lease again, and the order stays the same."""
     story = calling(lease_seconds=30).later(20)
     outcome = story.when(extend_lease())
     until = outcome.events[0].at + timedelta(seconds=30)
@@ -48,14 +48,14 @@ def test_a_lease_is_extended_from_the_time_it_is_asked_for() -> None:
 
 
 def test_the_end_of_a_lease_that_was_extended_is_refused() -> None:
-    """The clock may have been about to say so when the worker spoke."""
+    """The lease may have been about to end when the worker extended it."""
     story = calling()
     due = story.due
     story.later(20).given(extend_lease()).when(again(due)).refused_with("not_allowed", state="api_call")
 
 
 def test_a_lease_does_not_end_before_its_time() -> None:
-    """To the microsecond; at the very time it does."""
+    """Early by a microsecond is refused; the exact time counts."""
     story = given(start())
     assert story.due is not None
     story.when(lease_ends().but(at=story.due.at - timedelta(microseconds=1))).refused_with("not_allowed")
@@ -63,21 +63,21 @@ def test_a_lease_does_not_end_before_its_time() -> None:
 
 
 def test_a_preparation_that_was_lost_is_tried_again() -> None:
-    """It costs nothing, so nobody needs to be asked."""
+    """A preparation costs nothing, so no person is asked."""
     outcome = given(start()).when(lease_ends())
     lost = like(e.PreparationFailed, failure__code="worker_lost", failure__uncertain=False)
     outcome.then(lost, like(e.RetryScheduled, attempt=2))
 
 
 def test_a_call_that_was_lost_may_have_happened_and_goes_to_a_person() -> None:
-    """Nobody knows whether the worker died before or after the call."""
+    """The worker may have died before or after the call."""
     outcome = calling().given(lease_ends()).when(lease_ends())
     lost = like(e.CallFailed, failure__code="worker_lost", failure__uncertain=True)
     outcome.then(lost, like(e.CheckpointOpened, step=Step.ERROR_REVIEW, reasons__code=("call_uncertain",)))
 
 
-def test_a_call_that_nobody_speaks_of_is_ordered_once_more_before_a_person_is_asked() -> None:
-    """The very same attempt, for a worker to begin only if none has; perhaps all of them were away."""
+def test_a_call_without_an_answer_is_ordered_once_more_before_a_person_is_asked() -> None:
+    """The same attempt is ordered again, and a worker begins it only if none has."""
     outcome = calling().when(lease_ends())
     outcome.then(like(e.CallDoubted, attempt=1))
     outcome.leaves(state="api_call", checkpoint=None)
@@ -88,7 +88,7 @@ def test_a_call_that_nobody_speaks_of_is_ordered_once_more_before_a_person_is_as
 
 
 def test_a_doubted_call_waits_long_for_a_worker_and_then_has_its_usual_lease() -> None:
-    """So that an outage of all workers bothers nobody, and the death of the one that took it is noticed soon."""
+    """An outage of all workers bothers no person, and the death of the worker that began is noticed soon."""
     story = calling().given(lease_ends())
     assert story.due is not None
     assert story.due.at - story.history[-1].at == timedelta(seconds=DOUBT_SECONDS)
@@ -99,32 +99,32 @@ def test_a_doubted_call_waits_long_for_a_worker_and_then_has_its_usual_lease() -
 
 
 def test_a_worker_that_finds_it_begun_says_that_it_is_lost() -> None:
-    """And a person is asked, since it may have happened."""
+    """A person is asked, since the call may have happened."""
     lost = failed("worker_lost", retryable=True, uncertain=True)
     outcome = calling().given(lease_ends()).when(lost)
     outcome.then(e.CallFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW, reasons__code=("call_uncertain",)))
 
 
 def test_a_call_that_was_lost_is_repeated_where_that_is_safe() -> None:
-    """The provider said that a second call neither costs nor changes anything."""
+    """The provider declared that a second call has neither cost nor effect."""
     story = given(start(allowed_steps=("payload_review",)), prepared(safe_to_repeat=True), approve())
     story.when(lease_ends()).then(e.CallFailed, like(e.RetryScheduled, attempt=2))
 
 
-def test_an_answer_after_the_lease_but_before_anybody_noticed_is_taken() -> None:
-    """The work was done: what is known is better than what would have to be asked."""
+def test_an_answer_after_the_lease_but_before_its_deadline_fired_is_taken() -> None:
+    """The answer is there, so no person needs to be asked."""
     calling().later(10_000).when(executed()).then(e.CallSucceeded, e.CheckpointOpened)
 
 
 def _stale(story: Story) -> list[Ask]:
-    """Answers of every kind to the work in hand."""
+    """Every kind of answer to the leased attempt."""
     about = {"work_id": story.attempt.work_id, "attempt": story.attempt.number}
     return [ask.but(**about) for ask in (prepared(), executed(), failed(), extend_lease())]
 
 
 @pytest.mark.parametrize("story", [given(start()), calling()], ids=["preparation", "call"])
 def test_answers_to_an_older_attempt_are_refused(story: Story) -> None:
-    """DESIGN: whoever was given up on has nothing to say any more; the attempt after it is untouched."""
+    """A worker that lost its lease is refused, and the next attempt is untouched."""
     tried_again = story.given(failed(retryable=True), back_off_ends())
     for ask in _stale(story):
         outcome = tried_again.when(ask)
@@ -134,26 +134,26 @@ def test_answers_to_an_older_attempt_are_refused(story: Story) -> None:
 
 @pytest.mark.parametrize("story", [given(start()), calling()], ids=["preparation", "call"])
 def test_answers_to_an_attempt_not_yet_made_are_refused(story: Story) -> None:
-    """Nobody was ordered to make it."""
+    """The attempt was not ordered yet."""
     for ask in _stale(story):
         story.when(ask.but(attempt=2)).refused_with("not_allowed")
 
 
 def test_answers_of_the_wrong_kind_are_refused() -> None:
-    """A call is not answered with a preparation, nor a preparation with a response."""
+    """A preparation does not answer a call, and a response does not answer a preparation."""
     given(start()).when(executed()).refused_with("not_allowed", state="created")
     calling().when(prepared()).refused_with("not_allowed", state="api_call")
 
 
 def test_answers_to_other_work_are_refused() -> None:
-    """The first preparation's answer does not pass for the second's."""
+    """The first preparation's answer does not count for the second."""
     story = calling()
     for ask in _stale(story):
         story.when(ask.but(work_id="elsewhere.1")).refused_with("not_allowed")
 
 
 def test_answers_to_work_that_is_done_are_refused() -> None:
-    """A worker that answers twice is heard once, whatever it says the second time."""
+    """The first answer counts, whatever the second one says."""
     story = given(start())
     for ask in _stale(story):
         at_payload_review().when(ask).refused_with("not_allowed", state="payload_review")
@@ -163,14 +163,14 @@ def test_answers_to_work_that_is_done_are_refused() -> None:
 
 
 def test_the_end_of_a_lease_after_the_answer_is_refused() -> None:
-    """It is the clock's way to be late."""
+    """The deadline fired late: the attempt has been answered."""
     story = calling()
     due = story.due
     story.given(executed()).when(again(due)).refused_with("not_allowed", state="response_review")
 
 
 def test_a_lease_does_not_end_before_its_work_is_ordered() -> None:
-    """The next attempt waits: it has no lease yet, and what has one does not wait for its time."""
+    """A scheduled attempt has no lease yet, and a leased one is not scheduled."""
     waits, works = calling().given(failed(retryable=True)), calling()
     asks = [
         (waits, Ask(c.ExpireLease, lambda story: {"work_id": story.attempt.work_id, "attempt": story.attempt.number})),
@@ -181,7 +181,7 @@ def test_a_lease_does_not_end_before_its_work_is_ordered() -> None:
 
 
 def test_the_clock_is_told_nothing_of_a_lease_when_the_next_attempt_waits() -> None:
-    """One time is kept for a run: the one it waits for."""
+    """A run has one deadline: the time that it waits for."""
     story = calling().given(failed(retryable=True))
     assert story.due is not None
     assert (story.due.kind, story.due.at) == ("retry-work.v1", story.attempt.retry_at)

@@ -1,4 +1,4 @@
-"""A call that the provider has taken under an id is asked about, and never bought a second time without a person's word."""
+"""A call that the provider accepted under an id is asked about, and never made a second time without a person's decision."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from testkit.runs.specification import Story, given, like
 
 LOST = failed("connection_lost", retryable=True, uncertain=True)
 TAKEN = calling().given(note_call("prediction-7"))
-"""A call that is under way, and whose id is known."""
+"""A call that is running, and whose id is known."""
 
 
 def ordered(story: Story) -> ExecuteOrder:
-    """Return the call that is ordered now."""
+    """Return the order of the call."""
     (order,) = story.orders(since=story.now.version - 1)
     assert isinstance(order, ExecuteOrder)
     return order
 
 
 def test_the_id_is_recorded_at_once() -> None:
-    """As an event of its own, before anything else is heard of the call; the run goes on waiting for its answer."""
+    """The id is an event of its own, before the answer; the run goes on waiting."""
     outcome = calling().when(note_call("prediction-7"))
     outcome.then(like(e.CallNoted, provider_call_id="prediction-7", attempt=1))
     outcome.leaves(state="api_call", checkpoint=None)
@@ -47,7 +47,7 @@ def test_the_id_is_recorded_at_once() -> None:
 
 @pytest.mark.parametrize("end", [LOST, lease_ends()], ids=["connection lost", "worker lost"])
 def test_the_next_attempt_asks_about_the_call(end: object) -> None:
-    """Nobody need be asked whether it may have happened: the provider knows."""
+    """The provider knows whether the call happened, so no person is asked."""
     outcome = TAKEN.when(end)  # type: ignore[arg-type]
     outcome.then(e.CallFailed, like(e.RetryScheduled, attempt=2))
     order = ordered(outcome.story.given(back_off_ends()))
@@ -55,7 +55,7 @@ def test_the_next_attempt_asks_about_the_call(end: object) -> None:
 
 
 def test_without_an_id_a_person_is_asked() -> None:
-    """The call may have happened, and cannot be asked about."""
+    """The call may have happened, and the provider cannot be asked."""
     assert ordered(calling()).resume is None
     calling().given(lease_ends()).when(lease_ends()).then(
         e.CallFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW)
@@ -66,14 +66,14 @@ def test_without_an_id_a_person_is_asked() -> None:
     "code",
     ["circuit_open", "provider_unconfigured", "provider_unknown", "storage_unavailable", "payload_mismatch"],
 )
-def test_an_attempt_that_asked_nobody_leaves_the_call_to_be_asked_about(code: str) -> None:
-    """Only the provider can say that what it has taken is over."""
+def test_an_attempt_that_did_not_reach_the_provider_leaves_the_call_to_be_asked_about(code: str) -> None:
+    """Only the provider can say that an accepted call is over."""
     story = TAKEN.given(LOST, back_off_ends(), failed(code, retryable=True), back_off_ends())
     assert ordered(story).resume == "prediction-7"
 
 
 def test_a_call_that_the_provider_knows_no_more_goes_to_a_person() -> None:
-    """It cannot be asked about, and may have been paid for: nobody makes another without a word."""
+    """The call cannot be asked about and may have been paid for: a person decides on another one."""
     gone = failed("call_gone", uncertain=True)
     outcome = TAKEN.given(LOST, back_off_ends()).when(gone)
     outcome.then(e.CallFailed, like(e.CheckpointOpened, reasons__code=("call_uncertain",)))
@@ -81,13 +81,13 @@ def test_a_call_that_the_provider_knows_no_more_goes_to_a_person() -> None:
 
 
 def test_a_call_that_has_ended_is_not_asked_about() -> None:
-    """A prediction that failed is over: what is tried again is a new one."""
+    """A failed prediction is over: the next attempt is a new call."""
     story = TAKEN.given(failed("prediction_failed", retryable=True), back_off_ends())
     assert ordered(story).resume is None
 
 
 def test_attempts_that_are_used_up_go_to_a_person_whose_retry_asks_too() -> None:
-    """Three attempts could not reach the provider; the call may still be at work there."""
+    """Three attempts could not reach the provider; the call may still be running there."""
     story = TAKEN.given(LOST, back_off_ends(), LOST, back_off_ends())
     outcome = story.when(LOST)
     outcome.then(e.CallFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW))
@@ -96,7 +96,7 @@ def test_attempts_that_are_used_up_go_to_a_person_whose_retry_asks_too() -> None
 
 
 def test_another_payload_is_another_call() -> None:
-    """What was noted belongs to the bytes that were approved then."""
+    """The id belongs to the bytes that were approved then."""
     story = TAKEN.given(LOST, back_off_ends(), LOST, back_off_ends(), LOST)
     assert story.now.resumable == "prediction-7"
     other = story.now.changed({"payload_sha256": "0" * 64})
@@ -104,13 +104,13 @@ def test_another_payload_is_another_call() -> None:
 
 
 def test_the_last_id_counts() -> None:
-    """An attempt that made a call of its own, since the one before had ended, is asked about that."""
+    """An attempt that made a call of its own is asked about that call."""
     story = TAKEN.given(failed("prediction_failed", retryable=True), back_off_ends(), note_call("prediction-8"), LOST)
     assert ordered(story.given(back_off_ends())).resume == "prediction-8"
 
 
 def test_an_answer_ends_it() -> None:
-    """Neither a finished run nor a review knows of a call that could be asked about."""
+    """Neither a finished run nor a review keeps the id of a call."""
     assert TAKEN.given(executed()).now.resumable is None
     assert completed().now.resumable is None
 
@@ -121,12 +121,12 @@ def test_an_answer_ends_it() -> None:
     ids=["preparing", "waiting", "given up", "over"],
 )
 def test_an_id_for_no_call_in_hand_is_refused(story: Story) -> None:
-    """A worker that comes too late has lost its lease, and cannot put its call in the place of another."""
+    """A late worker has lost its lease, and cannot replace the id of another attempt's call."""
     story.when(note_call()).refused_with("not_allowed")
 
 
 def test_a_result_that_a_person_enters_ends_it_too() -> None:
-    """The run goes on with that result and calls nobody."""
+    """The run goes on with that result and makes no call."""
     story = given(start(allowed_steps=("payload_review",), max_attempts=1), prepared(), approve(), note_call(), LOST)
     outcome = story.when(edit({"text": "by hand"}))
     outcome.leaves(state="completed")

@@ -1,4 +1,4 @@
-"""Errors that time may mend back off and try again; those that it will not, and calls that may have happened, do not."""
+"""Retryable failures back off and are tried again; other failures, and calls that may have happened, are not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNSURE = failed("timeout", uncertain=True)
 
 
 def _safe(**hitl: Any) -> Story:
-    """Return a run whose call can be made again without cost or effect."""
+    """Return a run whose call has neither cost nor effect when it is repeated."""
     return given(start(allowed_steps=("payload_review",), **hitl), prepared(safe_to_repeat=True), approve())
 
 
@@ -38,7 +38,7 @@ def _wait(outcome: Outcome) -> float:
 
 @pytest.mark.parametrize("story", [given(start()), calling()], ids=["preparation", "call"])
 def test_a_retryable_failure_is_tried_again_after_a_while(story: Story) -> None:
-    """The same piece of work, the next attempt, and nobody is asked."""
+    """The same order, the next attempt, and no person is asked."""
     outcome = story.when(failed("rate_limited", retryable=True))
     outcome.then(like(type(outcome.events[0].data)), like(e.RetryScheduled, attempt=2, work_id=story.attempt.work_id))
     outcome.leaves(state=story.now.view.state, checkpoint=None, pending_actions=())
@@ -51,14 +51,14 @@ def test_a_retryable_failure_is_tried_again_after_a_while(story: Story) -> None:
 
 
 def test_the_next_attempt_sends_the_same_bytes() -> None:
-    """A retry changes nothing."""
+    """A retry would change nothing."""
     (order,) = calling().given(failed(retryable=True), back_off_ends()).orders()
     assert isinstance(order, ExecuteOrder)
     assert order.payload == PAYLOAD
 
 
 def test_waits_double_up_to_a_bound() -> None:
-    """And are spread by the run's id, so that runs that failed together do not return together."""
+    """Waits are spread by the run's id, so that runs that failed together do not return together."""
     story, waits = calling(max_attempts=12), []
     for _ in range(11):
         outcome = story.when(failed(retryable=True))
@@ -78,7 +78,7 @@ def test_a_providers_retry_after_is_honoured(asked: float | None, least: float) 
 
 
 def test_a_senseless_retry_after_is_bounded() -> None:
-    """Whatever a server writes into a header, the run can still be told when to go on."""
+    """However long a wait the header asks for, the deadline stays a valid time."""
     for asked in (1e9, 1e18, 1e300):
         wait = _wait(calling().when(failed(retryable=True, retry_after=asked)))
         assert wait == 86_400
@@ -91,7 +91,7 @@ def test_a_retry_before_its_time_is_refused() -> None:
 
 
 def test_attempts_are_counted_and_exhausted() -> None:
-    """`max_attempts` tries in all; then the error is final, and says how often it was tried."""
+    """`max_attempts` tries in all; the final error says how many there were."""
     story = calling(max_attempts=3, on_error="fail")
     for attempt in (1, 2):
         story = story.given(failed(retryable=True))
@@ -103,7 +103,7 @@ def test_attempts_are_counted_and_exhausted() -> None:
 
 @pytest.mark.parametrize(("policy", "then"), [("require_human", e.CheckpointOpened), ("auto", e.RunFailed)])
 def test_exhausted_retries_go_where_on_error_says(policy: str, then: type[e.Event]) -> None:
-    """By default to a person, under `auto` nowhere."""
+    """By default the failure goes to a person; under `auto` the run fails."""
     story = given(start(policy=policy, max_attempts=1))
     outcome = story.when(failed(retryable=True))
     outcome.then(e.PreparationFailed, then)
@@ -117,12 +117,12 @@ def test_one_attempt_means_no_retry() -> None:
 
 
 def test_an_error_that_no_retry_mends_is_not_retried() -> None:
-    """A bad request stays one."""
+    """A bad request stays a bad request."""
     calling(max_attempts=9).when(failed("bad_request")).then(e.CallFailed, e.CheckpointOpened)
 
 
 def test_a_success_after_a_failure_is_like_any_other() -> None:
-    """Nothing of the failure remains on the status."""
+    """The view keeps nothing of the failure."""
     story = calling(allowed_steps=("payload_review",)).given(failed(retryable=True), back_off_ends())
     outcome = story.when(executed())
     outcome.then(like(e.CallSucceeded, attempt=2), e.RunCompleted).leaves(error=None)
@@ -132,7 +132,7 @@ def test_a_success_after_a_failure_is_like_any_other() -> None:
 
 
 def test_an_uncertain_call_goes_to_a_person_by_default() -> None:
-    """Never a blind retry, although the failure is retryable and attempts are left; under `auto` too."""
+    """There is no blind retry, although the failure is retryable and attempts are left; under `auto` too."""
     for policy, allowed in (("require_human", ("payload_review",)), ("auto", ())):
         story = given(start(policy=policy, allowed_steps=allowed), prepared())
         story = story.given(approve()) if story.now.view.checkpoint else story
@@ -161,7 +161,7 @@ def test_an_uncertain_call_is_retried_where_that_is_asked_for() -> None:
 
 @pytest.mark.parametrize("on_uncertain", ["review", "retry", "fail"])
 def test_a_call_that_is_safe_to_repeat_is_repeated(on_uncertain: str) -> None:
-    """Where the provider says so, it does not matter whether it happened."""
+    """The provider declared that a repeated call does no harm."""
     outcome = _safe(on_uncertain=on_uncertain).when(UNSURE)
     outcome.then(e.CallFailed, like(e.RetryScheduled, attempt=2))
 
@@ -173,12 +173,12 @@ def test_a_safe_call_that_keeps_failing_is_an_ordinary_error() -> None:
 
 
 def test_a_preparation_is_always_safe_to_repeat() -> None:
-    """It calls nothing that costs, so an uncertain one is tried again."""
+    """A preparation costs nothing, so an uncertain one is tried again."""
     given(start(on_uncertain="fail")).when(UNSURE).then(e.PreparationFailed, e.RetryScheduled)
 
 
 def test_a_call_that_waits_for_its_next_attempt_takes_no_answer() -> None:
-    """The attempt that failed is over, the next one is not ordered yet."""
+    """The failed attempt is over, and the next one is not ordered yet."""
     story = calling().given(failed(retryable=True))
     for attempt in (1, 2):
         story.when(executed().but(attempt=attempt)).refused_with("not_allowed", state="api_call")

@@ -1,4 +1,4 @@
-"""Without a person: what can be fixed automatically is, and the run fails on the rest with its issues in the error."""
+"""Automatic fixes: without a review policy applies them, and the run fails with the issues that remain."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIXED = {**PAYLOAD, "temperature": 2}
 
 @pytest.mark.parametrize("hitl", [{"policy": "auto"}, {"allowed_steps": ("response_review",)}])
 def test_what_can_be_fixed_is_fixed_and_called(hitl: dict[str, Any]) -> None:
-    """Issue 3: under `auto`, and wherever payload review is switched off; the diff is kept."""
+    """Under `auto`, and wherever payload review is switched off; the diff is kept."""
     outcome = given(start(**hitl)).when(prepared(issues=(FIX,)))
     fixed = outcome.data(e.PayloadFixed)
     assert (fixed.payload, fixed.payload_sha256) == (FIXED, digest(FIXED))
@@ -31,7 +31,7 @@ def test_what_can_be_fixed_is_fixed_and_called(hitl: dict[str, Any]) -> None:
 
 
 def test_fixes_apply_one_after_the_other() -> None:
-    """Issue 3: each is a merge patch on the payload; null removes."""
+    """Each fix is a merge patch on the payload; null removes a member."""
     more = issue(code="tags", auto_fixable=True, suggested_fix={"tags": None, "size": {"w": 3}})
     outcome = given(start(policy="auto")).when(prepared(issues=(FIX, more)))
     assert outcome.data(e.PayloadFixed).payload == {
@@ -42,21 +42,21 @@ def test_fixes_apply_one_after_the_other() -> None:
 
 
 def test_warnings_are_fixed_too() -> None:
-    """Issue 3: a likely slip is mended where that takes no judgement."""
+    """A fix needs no judgement, so a warning's fix is applied too."""
     warning = FIX.model_copy(update={"severity": Severity.WARNING})
     given(start(policy="auto")).when(prepared(issues=(warning,))).then(
         e.RunPrepared, e.StepPassed, e.PayloadFixed, e.StepPassed, e.CallOrdered
     )
 
 
-def test_a_warning_that_nobody_can_fix_stops_nothing() -> None:
+def test_a_warning_without_a_fix_stops_nothing() -> None:
     """Only errors stop a call."""
     outcome = given(start(policy="auto")).when(prepared(issues=(issue(severity=Severity.WARNING),)))
     outcome.then(e.RunPrepared, e.StepPassed, e.StepPassed, e.CallOrdered)
 
 
 def test_the_rest_fails_the_run_with_the_issues_in_the_error() -> None:
-    """Issue 3: what was fixed is not among them."""
+    """The fixed issues are not among them."""
     rest = issue(code="no_prompt", path="/prompt", message="say something")
     outcome = given(start(policy="auto")).when(prepared(issues=(FIX, rest)))
     outcome.then(
@@ -72,14 +72,14 @@ def test_the_rest_fails_the_run_with_the_issues_in_the_error() -> None:
 
 @pytest.mark.parametrize("others", [(), (FIX,)])
 def test_an_error_that_is_called_fixable_without_a_fix_is_not_fixed(others: tuple[object, ...]) -> None:
-    """Issue 3: a provider that promises a mend and gives none has not mended; nothing may lose the error."""
+    """An issue that promises a fix and has none stays an error, also beside other fixes."""
     promised = issue(code="promised", auto_fixable=True, suggested_fix=None)
     outcome = given(start(policy="auto")).when(prepared(issues=(*others, promised)))
     assert outcome.data(e.RunFailed).error.issues == (promised,)
 
 
 def test_a_fix_that_does_not_validate_fails_the_run() -> None:
-    """Issue 3: what was mended is validated again."""
+    """The fixed payload is validated again."""
     wrong = issue(auto_fixable=True, suggested_fix={"temperature": 3})
     outcome = given(start(policy="auto")).when(prepared(issues=(wrong,)))
     failed = outcome.data(e.RunFailed)
@@ -87,12 +87,12 @@ def test_a_fix_that_does_not_validate_fails_the_run() -> None:
 
 
 def test_a_payload_that_breaks_its_own_schema_is_not_called() -> None:
-    """Issue 3: also when the provider named no issue."""
+    """It fails validation although the provider named no issue."""
     outcome = given(start(policy="auto")).when(prepared(payload={"temperature": 1}))
     outcome.then(e.RunPrepared, e.StepPassed, like(e.RunFailed, error__code="validation_failed"))
 
 
 def test_a_retry_prepares_again() -> None:
-    """An attachment may be there by now, a key configured: the worker looks afresh."""
+    """An attachment or a key may be there by now, so the worker prepares anew."""
     story = given(start(policy="auto"), prepared(issues=(issue(),)), retry())
     story.when(prepared()).then(e.RunPrepared, e.StepPassed, e.StepPassed, e.CallOrdered)

@@ -1,4 +1,4 @@
-"""Error review: what no retry mends goes to a person, who calls again, enters the result, or gives up."""
+"""Error review: a person calls again, enters the result, or gives up, where no retry helps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_person_sees_what_failed_how_often_and_with_which_payload() -> None:
 
 
 def test_a_retry_calls_again_with_the_approved_payload() -> None:
-    """A new piece of work with attempts of its own; the decision is kept like any other."""
+    """A retry is a new order with attempts of its own; the decision is kept like any other."""
     story = at_error_review()
     checkpoint_id = story.checkpoint_id
     outcome = story.when(retry(reason="try once more"))
@@ -48,7 +48,7 @@ def test_a_retry_calls_again_with_the_approved_payload() -> None:
 
 
 def test_an_edit_enters_the_result() -> None:
-    """A person may answer in the provider's place, and no response review asks again."""
+    """A person may answer in the provider's place, and no response review follows."""
     outcome = at_error_review().when(edit({"text": "by hand"}))
     outcome.then(
         like(e.CheckpointEdited, subject={"text": "by hand"}), like(e.RunCompleted, result={"text": "by hand"})
@@ -57,13 +57,13 @@ def test_an_edit_enters_the_result() -> None:
 
 
 def test_an_edit_must_enter_something() -> None:
-    """An empty result is none."""
+    """An empty object is no result."""
     at_error_review().when(edit({})).refused_with("validation_failed")
     at_error_review().when(edit({"text": None})).refused_with("validation_failed")
 
 
 def test_a_rejection_gives_up_with_the_error_of_the_call() -> None:
-    """The application learns what went wrong, not that somebody gave up on it."""
+    """The application gets the failure as its error, not the rejection."""
     outcome = calling().given(failed("bad_request", issues=(issue(),))).when(reject(reason="never mind"))
     outcome.then(
         like(e.CheckpointRejected, reason="never mind"),
@@ -72,29 +72,29 @@ def test_a_rejection_gives_up_with_the_error_of_the_call() -> None:
 
 
 def test_an_error_cannot_be_approved() -> None:
-    """There is nothing to approve."""
+    """An error review has no subject to approve."""
     at_error_review().when(approve()).refused_with("not_allowed", pending_actions=["retry", "edit", "reject"])
 
 
 def test_a_failed_preparation_is_retried_from_the_start() -> None:
-    """Without a payload there is nothing to call with."""
+    """A call needs a payload."""
     outcome = given(start(), failed()).when(retry())
     outcome.then(e.RunRetried, e.PreparationOrdered).leaves(state="created")
 
 
 def test_a_result_can_be_entered_when_the_preparation_failed() -> None:
-    """A person can answer in place of a provider that never got as far as a payload."""
+    """A person can enter the result even if there never was a payload."""
     given(start(), failed()).when(edit({"text": "by hand"})).then(e.CheckpointEdited, e.RunCompleted)
 
 
 def test_a_response_is_reviewed_after_an_error_was_retried() -> None:
-    """A retry goes on as the first try would have."""
+    """A retry goes on like the first attempt."""
     outcome = at_error_review().given(retry()).when(executed())
     outcome.then(e.CallSucceeded, like(e.CheckpointOpened, step=Step.RESPONSE_REVIEW))
 
 
 def test_a_second_failure_opens_another_review() -> None:
-    """Decisions on the first one do not count for it."""
+    """Decisions on the first checkpoint do not count for the second."""
     first = at_error_review()
     second = first.given(retry(), failed())
     assert second.checkpoint_id != first.checkpoint_id
@@ -118,7 +118,7 @@ def test_a_second_failure_opens_another_review() -> None:
 def test_where_an_error_goes_follows_on_error_and_by_default_the_policy(
     policy: Policy, on_error: str | None, *, opens: bool
 ) -> None:
-    """`review` by default, under `auto` `fail`; what the run says itself counts first."""
+    """`review` by default, `fail` under `auto`; the run's own `on_error` comes first."""
     story = given(start(policy=policy, on_error=on_error))
     outcome = story.when(failed("bad_request"))
     if opens:
@@ -128,6 +128,6 @@ def test_where_an_error_goes_follows_on_error_and_by_default_the_policy(
 
 
 def test_allowed_steps_do_not_switch_error_reviews() -> None:
-    """API: they switch the three reviews; errors follow `on_error`."""
+    """`allowed_steps` switches the three reviews; errors follow `on_error`."""
     story: Story = given(start(allowed_steps=("information_review",)), prepared(), approve())
     story.when(failed()).then(e.CallFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW))

@@ -1,4 +1,4 @@
-"""What checks find, and who must answer it: a forced finding stops its step under every configuration, once, and only a person lets it go on."""
+"""Forced findings: they stop their step once, under every configuration, and only a person lets the run go on."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _codes(verdict: Pause | Pass) -> list[str]:
 
 
 def _forced_at(step: Step, **hitl: Any) -> Story:
-    """Return a run that a check stopped at `step`, though its own policy would not have."""
+    """Return a run that a check stopped at `step`, although its policy lets the step pass."""
     asked = start(**{"policy": Policy.AUTO, **hitl})
     if step is Step.PAYLOAD_REVIEW:
         return given(asked, prepared(signals=_with(FORCED)))
@@ -58,7 +58,7 @@ def _forced_at(step: Step, **hitl: Any) -> Story:
 def test_a_forced_finding_stops_its_step_whatever_the_run_configured(
     step: Step, config: HitlConfig, signals: Signals, *, invalid: bool
 ) -> None:
-    """No policy, no threshold and no list of steps switches off what the operator forces; its reason comes first."""
+    """No policy, threshold or list of steps switches off an operator's check; its reason comes first."""
     found = signals.model_copy(update={"findings": (MENTIONED, FORCED)})
     verdict = review(step, found, config, invalid=invalid)
     assert isinstance(verdict, Pause)
@@ -69,7 +69,7 @@ def test_a_forced_finding_stops_its_step_whatever_the_run_configured(
 
 @whatever(config=anything.configs, signals=anything.signals)
 def test_a_finding_about_a_payload_does_not_stop_what_comes_before_it(config: HitlConfig, signals: Signals) -> None:
-    """The information review is about what is to be built, and is as it would be without."""
+    """The information review is about the intent, and stays as it would be without the finding."""
     found = signals.model_copy(update={"findings": (FORCED,)})
     assert review(Step.INFORMATION_REVIEW, found, config) == review(Step.INFORMATION_REVIEW, signals, config)
 
@@ -84,13 +84,13 @@ def test_a_finding_about_a_payload_does_not_stop_what_comes_before_it(config: Hi
     ],
 )
 def test_a_finding_that_does_not_force_is_judged_by_the_policy(step: Step, policy: Policy, codes: list[str]) -> None:
-    """Its flags are signals among others."""
+    """Its flags count like any other signal."""
     assert _codes(review(step, _with(MENTIONED), HitlConfig(policy=policy))) == codes
 
 
 @pytest.mark.parametrize("step", CHECKED)
 def test_an_approval_lets_the_run_go_on(step: Step) -> None:
-    """One stop, one answer: what was found is not asked about again."""
+    """One finding stops the run once."""
     story = _forced_at(step)
     outcome = story.when(approve())
     outcome.then(e.CheckpointApproved, e.CallOrdered if step is Step.PAYLOAD_REVIEW else e.RunCompleted)
@@ -101,7 +101,7 @@ def test_an_approval_lets_the_run_go_on(step: Step) -> None:
 
 @pytest.mark.parametrize("step", CHECKED)
 def test_an_edit_by_a_person_approves_the_edited_subject(step: Step) -> None:
-    """Who has changed what was found has looked at it; there is no second stop."""
+    """A person who changed the subject has seen the finding; there is no second stop."""
     edits = {"temperature": 1} if step is Step.PAYLOAD_REVIEW else {"text": "It is ****."}
     then = e.CallOrdered if step is Step.PAYLOAD_REVIEW else e.RunCompleted
     _forced_at(step).when(edit(edits)).then(e.CheckpointEdited, then)
@@ -109,14 +109,14 @@ def test_an_edit_by_a_person_approves_the_edited_subject(step: Step) -> None:
 
 @pytest.mark.parametrize("step", CHECKED)
 def test_silence_does_not_approve_what_a_check_forced(step: Step) -> None:
-    """A run that approves by timeout would otherwise have switched the check off."""
+    """Approval by timeout would otherwise switch the check off."""
     story = _forced_at(step, on_timeout=OnTimeout.APPROVE)
     story.when(time_is_up()).then(e.CheckpointExpired, like(e.RunFailed, error__code="checkpoint_timeout"))
 
 
 @pytest.mark.parametrize("step", CHECKED)
 def test_silence_approves_what_a_check_only_mentioned(step: Step) -> None:
-    """The run's own policy asked, so the run's own configuration answers."""
+    """The run's own policy asked, so the run's own configuration may answer."""
     asked = start(allowed_steps=(ReviewStep(step.value),), on_timeout=OnTimeout.APPROVE)
     facts = {"signals": _with(MENTIONED)}
     story = given(asked, prepared(**facts))
@@ -128,7 +128,7 @@ def test_silence_approves_what_a_check_only_mentioned(step: Step) -> None:
 
 
 def test_a_payload_that_is_prepared_anew_is_checked_anew() -> None:
-    """An approval is for what was shown, and a rejected payload that is tried again is looked at again."""
+    """An approval is for the payload that was shown; a new payload is checked and reviewed again."""
     story = _forced_at(Step.PAYLOAD_REVIEW).given(reject(reason="no"), retry())
     story.when(prepared(signals=_with(FORCED))).then(
         e.RunPrepared, e.StepPassed, like(e.CheckpointOpened, reasons__code=("pii_found",))
@@ -137,7 +137,7 @@ def test_a_payload_that_is_prepared_anew_is_checked_anew() -> None:
 
 
 def test_a_person_may_enter_the_result_where_a_stopped_payload_could_not_be_made_again() -> None:
-    """What a check had stopped is no more, and whoever ends the run is a person."""
+    """The stopped payload no longer exists, and a person ends the run."""
     story = _forced_at(Step.PAYLOAD_REVIEW, on_error=OnError.REVIEW).given(reject(reason="no"), retry())
     outcome = story.when(failed(retryable=False))
     outcome.then(e.PreparationFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW))
@@ -145,7 +145,7 @@ def test_a_person_may_enter_the_result_where_a_stopped_payload_could_not_be_made
 
 
 def test_a_response_that_comes_of_another_call_is_checked_anew() -> None:
-    """The approval of the payload stays, that of the response does not."""
+    """The approval of the payload stays; the approval of the response does not."""
     story = _forced_at(Step.RESPONSE_REVIEW).given(reject(reason="no"), retry())
     story.when(executed(signals=_with(FORCED))).then(
         e.CallSucceeded, like(e.CheckpointOpened, step=Step.RESPONSE_REVIEW)
@@ -153,7 +153,7 @@ def test_a_response_that_comes_of_another_call_is_checked_anew() -> None:
 
 
 def test_orders_carry_what_the_run_asks_of_checks_and_budgets() -> None:
-    """The worker knows whose budget it is, what the run adds to the operator's checks, and what it may cost."""
+    """The worker learns whose budget counts, the run's own checks, and the run's own budget."""
     asked = start(policy=Policy.AUTO, checks=("secrets",), budget=Decimal("0.5"))
     story = given(asked, prepared())
     orders = story.orders()
@@ -173,7 +173,7 @@ def test_orders_carry_what_the_run_asks_of_checks_and_budgets() -> None:
 def test_a_call_says_whether_a_person_approved_it_over_budget(
     findings: tuple[Finding, ...], policy: Policy, *, approved: bool
 ) -> None:
-    """Only who was shown that a budget is short has approved that."""
+    """Only a person who saw that the budget is short has approved the excess."""
     asked = start(policy=policy, allowed_steps=("payload_review",))
     (order,) = given(asked, prepared(signals=_with(*findings)), approve()).orders()
     assert isinstance(order, ExecuteOrder)

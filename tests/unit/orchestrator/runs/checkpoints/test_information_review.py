@@ -1,4 +1,4 @@
-"""Information review: a person sees what will be called before anything is built for good, and can change it."""
+"""Information review: a person sees the intent before the payload counts, and can change it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from testkit.runs.specification import given, like
 
 
 def test_a_person_sees_the_intent_as_the_provider_understood_it() -> None:
-    """What the request left open, the worker has filled in: the model, the operation, the provider behind a tool's name."""
+    """The worker has filled in the open parts: the model, the operation, the provider behind a tool's name."""
     outcome = given(start({"provider": "replicate-tool"})).when(prepared(provider="sandbox", model="echo"))
     outcome.then(e.RunPrepared, like(e.CheckpointOpened, step=Step.INFORMATION_REVIEW))
     outcome.leaves(provider="sandbox", model="echo", operation="text")
@@ -35,13 +35,13 @@ def test_a_person_sees_the_intent_as_the_provider_understood_it() -> None:
 
 
 def test_a_person_sees_the_capabilities_of_the_provider() -> None:
-    """They are the checkpoint's context."""
+    """Capabilities are the checkpoint's context."""
     view = at_information_review().now.view
     assert view.checkpoint_context == {"capabilities": CAPABILITIES.model_dump(mode="json")}
 
 
 def test_what_can_be_chosen_is_the_schema_of_the_subject() -> None:
-    """A page builds its form from it; without one from the worker, any intent will do."""
+    """A page builds its form from the schema; without one from the worker, any intent is valid."""
     named, unnamed = at_information_review(), given(start(), prepared(intent_schema=None))
     assert named.now.view.checkpoint is not None
     assert unnamed.now.view.checkpoint is not None
@@ -50,7 +50,7 @@ def test_what_can_be_chosen_is_the_schema_of_the_subject() -> None:
 
 
 def test_an_approval_goes_on_to_the_payload_that_was_prepared() -> None:
-    """Nothing changed, so nothing is prepared again."""
+    """The intent is the same, so the preparation still holds."""
     outcome = at_information_review().when(approve())
     outcome.then(
         like(e.CheckpointApproved, step=Step.INFORMATION_REVIEW), like(e.CheckpointOpened, step=Step.PAYLOAD_REVIEW)
@@ -75,7 +75,7 @@ def test_an_edit_prepares_again_with_what_the_person_chose() -> None:
 
 
 def test_the_payload_before_an_edit_is_gone() -> None:
-    """When the new preparation fails, nobody is shown, and nothing is called with, what was prepared for the old one."""
+    """If the new preparation fails, the old one is neither shown nor called with."""
     outcome = at_information_review().given(edit({"provider": "openai"})).when(failed("provider_unknown"))
     outcome.then(e.PreparationFailed, like(e.CheckpointOpened, step=Step.ERROR_REVIEW))
     assert outcome.story.now.view.checkpoint_context["payload"] is None
@@ -100,7 +100,7 @@ def test_an_edit_to_what_is_not_on_offer_is_refused(edits: dict[str, object], pa
 
 
 def test_an_edit_that_is_no_intent_is_refused_also_under_a_careless_schema() -> None:
-    """A worker whose schema forgets the prompt's type must not lead a person into what no run can fold."""
+    """A worker whose schema forgets the prompt's type must not let an unreadable intent into the history."""
     story = given(start(), prepared(intent_schema={"type": "object"}))
     story.when(edit({"prompt": 7})).refused_with("validation_failed")
     story.when(edit({"attachments": "one"})).refused_with("validation_failed")
@@ -117,13 +117,13 @@ def test_a_rejection_fails_the_run_and_says_why() -> None:
 
 
 def test_a_retry_after_a_rejection_asks_for_the_information_again() -> None:
-    """Nothing of a run that got no further than this counts as seen."""
+    """A run that got no further has no step that counts as reviewed."""
     outcome = at_information_review().given(reject(), retry()).when(prepared())
     outcome.then(e.RunPrepared, like(e.CheckpointOpened, step=Step.INFORMATION_REVIEW))
 
 
 def test_a_retry_keeps_what_a_person_chose() -> None:
-    """The intent is the edited one, though every review comes again."""
+    """The intent stays the edited one, although every review comes again."""
     story = at_information_review().given(edit({"provider": "openai"}), prepared(provider="openai"), reject(), retry())
     (order,) = story.orders()
     assert isinstance(order, PrepareOrder)
@@ -131,14 +131,14 @@ def test_a_retry_keeps_what_a_person_chose() -> None:
 
 
 def test_issues_of_the_first_preparation_are_gone_after_the_second() -> None:
-    """The reviewer sees what is wrong with the payload that waits, not with one before it."""
+    """The reviewer sees the issues of the waiting payload, not of an earlier one."""
     story = given(start(), prepared(issues=(issue(),)), edit({"provider": "openai"}))
     outcome = story.when(prepared(issues=()))
     outcome.leaves(checkpoint__step=Step.PAYLOAD_REVIEW, checkpoint__issues=())
 
 
 def test_a_preparation_that_fails_for_good_goes_to_error_review_before_any_call() -> None:
-    """The state stays what it was, and the reason says that the preparation failed."""
+    """The state stays, and the reason says that the preparation failed."""
     outcome = given(start()).when(failed("provider_unknown"))
     outcome.then(e.PreparationFailed, like(e.CheckpointOpened, reasons__code=("prepare_failed",)))
     outcome.leaves(state="created", checkpoint__step=Step.ERROR_REVIEW)

@@ -1,4 +1,4 @@
-"""Merge patches as RFC 7396 gives them, and diffs that miss nothing."""
+"""Merge patches as RFC 7396 defines them, and complete diffs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_merge_patch_leaves_what_it_was_given_alone(target: dict[str, Any], pa
 @example(before={"a": [0, {"b": 1}]}, after={"a": [False, {"b": 1}]})
 @example(before=1, after=1.0)
 def test_a_diff_is_empty_exactly_when_the_bytes_are_the_same(before: Any, after: Any) -> None:
-    """What changes the digest is in the diff, and nothing else is."""
+    """The diff holds exactly the changes that change the digest."""
     assert (diff(before, after) == ()) == (digest(before) == digest(after))
 
 
@@ -75,7 +75,7 @@ def test_names_with_slashes_and_tildes_are_escaped() -> None:
 
 
 def test_what_lies_under_a_very_long_name_counts_as_one_value() -> None:
-    """A path is repeated for each change: a quarter of a megabyte of it, thousands of times, is more than memory holds."""
+    """Each change repeats its path: thousands of paths of a quarter of a megabyte do not fit into memory."""
     before, after = ({"n" * 200_000: dict.fromkeys(map(str, range(5_000)), value)} for value in (1, 2))
     (change,) = diff(before, after)
     assert change.after == next(iter(after.values()))

@@ -1,4 +1,4 @@
-"""Payload review: a person sees the exact payload, its issues and its cost, and what the person approves is what is sent."""
+"""Payload review: a person sees the exact payload, its issues and its cost, and the approved payload is sent."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_person_sees_the_exact_payload_its_schema_and_its_digest() -> None:
 
 
 def test_a_person_sees_issues_cost_and_signals() -> None:
-    """What the provider said about the payload comes with it."""
+    """The context holds what the provider reported about the payload."""
     warning = issue(severity=Severity.WARNING)
     outcome = given(start(allowed_steps=("payload_review",))).when(
         prepared(issues=(warning,), estimate=Decimal("0.0100"), currency="EUR", signals=Signals(confidence=0.5))
@@ -53,7 +53,7 @@ def test_a_person_sees_issues_cost_and_signals() -> None:
 
 
 def test_an_approval_orders_the_call_with_the_approved_bytes() -> None:
-    """The order carries the payload, its digest, and whom to call."""
+    """The order carries the payload, its digest, the provider and the model."""
     story = at_payload_review()
     outcome = story.when(approve(comment="fine"))
     outcome.then(
@@ -82,7 +82,7 @@ def test_an_edit_is_merged_and_the_result_is_what_is_called() -> None:
 
 
 def test_an_edit_keeps_its_diff() -> None:
-    """Who changed what from what to what, member by member."""
+    """The diff names each changed member, with its value before and after."""
     story = at_payload_review()
     outcome = story.when(edit({"temperature": 1, "tags": None, "size": {"w": None, "d": 3}}))
     changes = {change.path: (change.before, change.after) for change in outcome.data(e.CheckpointEdited).diff}
@@ -99,7 +99,7 @@ def test_an_edit_keeps_its_diff() -> None:
 
 
 def test_a_diff_tells_true_from_one_inside_an_array_too() -> None:
-    """Python holds them equal; the bytes that are sent are not."""
+    """Python holds them equal, but their bytes differ."""
     story = given(start(allowed_steps=("payload_review",)), prepared(payload={"prompt": "p", "flags": [1]}))
     edited = story.when(edit({"flags": [True]})).data(e.CheckpointEdited)
     assert edited.subject_sha256 != digest({"prompt": "p", "flags": [1]})
@@ -120,7 +120,7 @@ def test_an_edit_that_removes_what_is_required_is_refused() -> None:
 
 
 def test_an_issue_is_told_in_a_sentence_however_long_the_value() -> None:
-    """A refusal has to fit a record: a person does not need the whole value back."""
+    """A refusal must fit a record, so it does not repeat the whole value."""
     outcome = at_payload_review().when(edit({"temperature": "x" * 200_000}))
     outcome.refused_with("validation_failed")
     assert outcome.refusal is not None
@@ -129,20 +129,20 @@ def test_an_issue_is_told_in_a_sentence_however_long_the_value() -> None:
 
 
 def test_a_payload_with_errors_cannot_be_approved_as_it_is() -> None:
-    """What the provider called an error stops the call until somebody mends it."""
+    """An error stops the call until a person corrects it."""
     story = _with_issues(issue())
     story.when(approve()).refused_with("validation_failed", issues=[issue().model_dump(mode="json")])
 
 
 def test_an_edit_that_changes_nothing_mends_nothing() -> None:
-    """An edit is validated again, and errors of the same bytes are the same errors."""
+    """An edit is validated again, and the same bytes have the same errors."""
     story = _with_issues(issue())
     story.when(edit({})).refused_with("validation_failed", issues=[issue().model_dump(mode="json")])
     story.when(edit({"temperature": 0.5})).refused_with("validation_failed")
 
 
 def test_a_payload_with_errors_is_called_once_it_is_mended() -> None:
-    """The person's edit replaces what was wrong."""
+    """The person's edit replaces the payload and its issues."""
     outcome = _with_issues(issue()).when(edit({"temperature": 0.1}))
     outcome.then(e.CheckpointEdited, e.CallOrdered)
 
@@ -153,14 +153,14 @@ def test_a_payload_with_warnings_can_be_approved() -> None:
 
 
 def test_nothing_is_mended_behind_a_persons_back() -> None:
-    """What can be fixed automatically is shown, not applied, where a person looks."""
+    """At a payload review an automatic fix is shown, not applied."""
     fixable = issue(auto_fixable=True, suggested_fix={"temperature": 2}, severity=Severity.WARNING)
     outcome = given(start(allowed_steps=("payload_review",))).when(prepared(issues=(fixable,)))
     outcome.then(e.RunPrepared, like(e.CheckpointOpened, subject=PAYLOAD, issues=(fixable,)))
 
 
 def test_a_rejection_fails_the_run_and_no_call_is_made() -> None:
-    """The reason, else the comment, else who rejected it, is the error."""
+    """The error's message is the reason, else the comment, else the person who rejected."""
     for said, message in (({"reason": "r", "comment": "c"}, "r"), ({"comment": "c"}, "c"), ({}, "ann rejected it")):
         outcome = at_payload_review().when(reject(**said))
         outcome.then(e.CheckpointRejected, like(e.RunFailed, error__code="rejected", error__message=message))
@@ -168,13 +168,13 @@ def test_a_rejection_fails_the_run_and_no_call_is_made() -> None:
 
 
 def test_a_retry_after_a_rejection_prepares_again() -> None:
-    """The payload that was rejected is not sent by a retry."""
+    """A retry does not send the rejected payload."""
     outcome = at_payload_review().given(reject()).when(retry())
     outcome.then(e.RunRetried, e.PreparationOrdered).leaves(state="created", error=None)
 
 
 def test_the_estimate_is_kept_while_the_run_goes_on() -> None:
-    """The cost on the status is what was estimated until it is known."""
+    """The view shows the estimate until the cost is known."""
     story = given(start(allowed_steps=("payload_review",)), prepared(estimate=Decimal("0.02"), signals=GOOD), approve())
     assert story.now.view.cost.estimated == Decimal("0.02")
     assert story.now.view.cost.actual is None

@@ -1,4 +1,4 @@
-"""Response review: a person sees what came back, raw and cleaned, and decides what becomes the result."""
+"""Response review: a person sees the raw and the cleaned response, and decides on the result."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_a_person_sees_the_cleaned_response_and_the_raw_one_beside_it() -> None:
 
 
 def test_an_approved_response_is_the_result() -> None:
-    """What the person saw is what the application gets."""
+    """The application gets what the person saw."""
     outcome = at_response_review().when(approve())
     outcome.then(like(e.CheckpointApproved, subject_sha256=digest(RESPONSE)), like(e.RunCompleted, result=RESPONSE))
     outcome.leaves(state="completed", result=RESPONSE, pending_actions=(), checkpoint=None)
 
 
 def test_an_edited_response_is_the_result() -> None:
-    """And the diff against what came back is kept."""
+    """The diff against the provider's response is kept."""
     outcome = at_response_review().when(edit({"text": "It is green."}))
     edited = like(
         e.CheckpointEdited, diff__path=("/text",), diff__before=("It is red.",), diff__after=("It is green.",)
@@ -56,14 +56,14 @@ def test_an_edited_response_is_the_result() -> None:
 
 
 def test_an_edit_must_fit_the_schema_of_the_response() -> None:
-    """An application that asked for JSON by a schema gets JSON by that schema, from people too."""
+    """An application that asked for JSON under a schema gets it from people too."""
     story = calling().given(executed(response_schema=SCHEMA))
     story.when(edit({"text": ""})).refused_with("validation_failed")
     story.when(edit({"text": "ok"})).then(e.CheckpointEdited, e.RunCompleted)
 
 
 def test_a_schema_that_cannot_be_used_is_an_issue_and_no_crash() -> None:
-    """Schemas come from strangers: broken ones, and ones that want something fetched, refuse the edit and say so."""
+    """A schema that is broken, or refers to the network, refuses the edit and says so."""
     for schema in ({"type": 5}, {"$ref": "https://example.com/x"}, {"$ref": "#/nowhere"}, {"pattern": "("}):
         outcome = calling().given(executed(response_schema=schema)).when(edit({"text": "ok"}))
         outcome.refused_with("validation_failed")
@@ -77,14 +77,14 @@ def test_an_empty_response_can_be_reviewed_and_completed() -> None:
 
 
 def test_a_rejected_response_fails_the_run_and_is_no_result() -> None:
-    """And the run can be retried."""
+    """The rejected run can be retried."""
     outcome = at_response_review().when(reject(reason="rude"))
     outcome.then(e.CheckpointRejected, like(e.RunFailed, error__code="rejected", error__step=Step.RESPONSE_REVIEW))
     outcome.leaves(state="failed", result=None, pending_actions=("retry",))
 
 
 def test_a_retry_after_a_rejected_response_calls_again_with_the_approved_payload() -> None:
-    """The approval of the payload stands; the new response is looked at anew, and the costs add up."""
+    """The approval of the payload stands; the new response is reviewed, and the costs add up."""
     story = calling().given(executed(cost=Decimal("0.03")), reject())
     outcome = story.when(retry())
     outcome.then(e.RunRetried, like(e.CallOrdered, payload_sha256=digest(PAYLOAD), attempt=1))
@@ -97,13 +97,13 @@ def test_a_retry_after_a_rejected_response_calls_again_with_the_approved_payload
 
 
 def test_a_cost_that_one_call_did_not_name_is_left_out_of_the_sum() -> None:
-    """Unknown is not zero, and does not hide what is known."""
+    """An unknown cost is not zero, and does not hide a known one."""
     story = calling().given(executed(cost=Decimal("0.03")), reject(), retry(), executed(cost=None))
     assert story.now.view.cost.actual == Decimal("0.03")
     assert calling().given(executed(cost=None)).now.view.cost.actual is None
 
 
 def test_without_this_review_the_response_is_the_result_at_once() -> None:
-    """Switched off, it leaves no word."""
+    """A step that is switched off leaves no event."""
     story = given(start(allowed_steps=("payload_review",)), prepared(), approve())
     story.when(executed()).then(e.CallSucceeded, like(e.RunCompleted, result=RESPONSE))

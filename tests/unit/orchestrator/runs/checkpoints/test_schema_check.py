@@ -1,4 +1,4 @@
-"""Checking subjects against schemas that strangers wrote."""
+"""Validation of subjects under schemas that users wrote."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestrator.runs.checkpoints.schema_check import MOST, violations
 
 
 def test_each_issue_names_its_place() -> None:
-    """A JSON Pointer into the subject, escaped."""
+    """The path is a JSON Pointer into the subject, escaped."""
     schema = {"properties": {"a/b": {"items": {"type": "integer"}}, "c~": {"const": 1}}}
     found = violations({"a/b": [1, "x"], "c~": 2}, schema)
     assert {issue.path for issue in found} == {"/a~1b/1", "/c~0"}
@@ -24,19 +24,19 @@ def test_what_fits_has_no_issues_and_no_schema_fits_all() -> None:
 
 
 def test_only_so_many_issues_are_named() -> None:
-    """A hostile subject cannot fill a record with them."""
+    """A hostile subject cannot fill a record with issues."""
     assert len(violations({"a": ["x"] * 1000}, {"properties": {"a": {"items": {"type": "integer"}}}})) == MOST
 
 
 def test_an_issue_does_not_repeat_a_long_value() -> None:
-    """It is told in a sentence, and its beginning is the subject's."""
+    """The message is cut, and its beginning is the validator's."""
     (issue,) = violations({"a": "x" * 100_000}, {"properties": {"a": {"type": "integer"}}})
     assert issue.path == "/a"
     assert len(issue.message) <= 500
 
 
 def test_an_issue_under_a_long_name_points_to_what_encloses_it() -> None:
-    """Twenty issues that each repeat a name of a quarter of a megabyte would fit no record, and end the orchestrator."""
+    """Twenty issues that each repeat a name of a quarter of a megabyte would fit no record."""
     subject = {"a": {"n" * 250_000: {str(number): "x" for number in range(30)}}}
     numbers = {"additionalProperties": {"additionalProperties": {"type": "integer"}}}
     found = violations(subject, {"properties": {"a": numbers}})
@@ -59,18 +59,18 @@ def test_an_issue_under_a_long_name_points_to_what_encloses_it() -> None:
     ],
 )
 def test_a_schema_that_cannot_be_used_is_an_issue(schema: dict[str, Any]) -> None:
-    """Nothing is fetched, nothing raised: the reviewer is told."""
+    """Nothing is fetched and nothing raised: the reviewer gets an issue."""
     assert [issue.code for issue in violations({"a": "b"}, schema)] == ["schema_unusable"]
 
 
 @pytest.mark.parametrize("schema", [{"$ref": "#"}, {"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}])
 def test_a_schema_that_refers_to_itself_ends(schema: dict[str, Any]) -> None:
-    """It says nothing about anything, and takes no time to say it."""
+    """Such a schema accepts everything, and takes no time."""
     assert violations({"a": {"b": 1}}, schema) == ()
 
 
 @pytest.mark.timeout(5)
 def test_a_pattern_costs_no_more_than_its_text() -> None:
-    """The classic that backtracks for ever elsewhere is linear here."""
+    """A pattern that backtracks exponentially elsewhere is linear here."""
     found = violations({"a": "a" * 5_000 + "!"}, {"properties": {"a": {"pattern": "^(a+)+$"}}})
     assert [issue.path for issue in found] == ["/a"]

@@ -29,7 +29,7 @@ from testkit.runs.specification import given, like
 
 @pytest.mark.parametrize("step", Step)
 def test_a_checkpoint_is_due_when_its_time_is_over(step: Step) -> None:
-    """`timeout_seconds` after it was opened."""
+    """The limit is `timeout_seconds` after the checkpoint was opened."""
     story = AT[step](timeout_seconds=120)
     checkpoint = story.now.view.checkpoint
     assert checkpoint is not None
@@ -38,7 +38,7 @@ def test_a_checkpoint_is_due_when_its_time_is_over(step: Step) -> None:
 
 
 def test_before_its_time_a_checkpoint_does_not_expire() -> None:
-    """To the microsecond; at the very time it does."""
+    """Early by a microsecond is refused; the exact time counts."""
     story = at_payload_review()
     assert story.due is not None
     early = time_is_up().but(at=story.due.at - timedelta(microseconds=1))
@@ -48,7 +48,7 @@ def test_before_its_time_a_checkpoint_does_not_expire() -> None:
 
 @pytest.mark.parametrize("step", Step)
 def test_fail_fails_the_run(step: Step) -> None:
-    """The error says that nobody decided, and where."""
+    """The error says that the time limit passed, and at which step."""
     outcome = AT[step](on_timeout="fail", timeout_seconds=90).when(time_is_up())
     outcome.then(
         like(e.CheckpointExpired, step=step, on_timeout=OnTimeout.FAIL),
@@ -61,7 +61,7 @@ def test_fail_fails_the_run(step: Step) -> None:
 
 @pytest.mark.parametrize("step", Step)
 def test_cancel_cancels_the_run(step: Step) -> None:
-    """And says why."""
+    """The reason says that the time limit passed."""
     outcome = AT[step](on_timeout="cancel").when(time_is_up())
     outcome.then(like(e.CheckpointExpired, on_timeout=OnTimeout.CANCEL), e.RunCancelled)
     outcome.leaves(state="cancelled", checkpoint=None, pending_actions=())
@@ -76,7 +76,7 @@ def test_cancel_cancels_the_run(step: Step) -> None:
     ],
 )
 def test_approve_approves_what_was_shown(step: Step, then: type[e.Event]) -> None:
-    """As the system, with a word that says so, and the run goes on as after any approval."""
+    """The approval is the system's, its comment says so, and the run goes on as after any approval."""
     story = AT[step](on_timeout="approve")
     checkpoint = story.now.view.checkpoint
     assert checkpoint is not None
@@ -89,7 +89,7 @@ def test_approve_approves_what_was_shown(step: Step, then: type[e.Event]) -> Non
 
 
 def test_approve_does_not_approve_a_payload_with_errors() -> None:
-    """What no person could approve, the clock cannot either."""
+    """The time limit cannot approve a subject that a person could not approve."""
     story = given(start(allowed_steps=("payload_review",), on_timeout="approve"), prepared(issues=(issue(),)))
     story.when(time_is_up()).then(
         like(e.CheckpointExpired, on_timeout=OnTimeout.APPROVE), like(e.RunFailed, error__code="checkpoint_timeout")
@@ -97,7 +97,7 @@ def test_approve_does_not_approve_a_payload_with_errors() -> None:
 
 
 def test_approve_does_not_approve_an_error() -> None:
-    """There is nothing to approve."""
+    """An error review has no subject to approve."""
     at_error_review(on_timeout="approve").when(time_is_up()).then(e.CheckpointExpired, e.RunFailed)
 
 
@@ -120,14 +120,14 @@ def test_escalate_asks_once_more_and_then_fails(step: Step) -> None:
 
 
 def test_an_escalated_checkpoint_can_be_decided() -> None:
-    """By its name and digest as they were seen the first time."""
+    """Its id and digest stay the same."""
     story = at_payload_review(on_timeout="escalate")
     ask = approve(checkpoint_id=story.checkpoint_id, subject_sha256=digest(PAYLOAD))
     story.given(time_is_up()).when(ask).then(e.CheckpointApproved, e.CallOrdered)
 
 
 def test_the_first_time_limit_that_comes_again_does_not_count_as_the_second() -> None:
-    """The clock may say a thing twice, under another id too."""
+    """A deadline may fire twice, under another id too."""
     story = at_payload_review(on_timeout="escalate")
     due = story.due
     escalated = story.given(time_is_up())
@@ -137,7 +137,7 @@ def test_the_first_time_limit_that_comes_again_does_not_count_as_the_second() ->
 
 
 def test_a_time_limit_that_comes_after_the_decision_is_refused() -> None:
-    """It is no error, and changes nothing: not the next checkpoint either."""
+    """The refusal changes nothing, not the next checkpoint either."""
     story = at_payload_review()
     due = story.due
     calls = story.given(approve())
@@ -146,7 +146,7 @@ def test_a_time_limit_that_comes_after_the_decision_is_refused() -> None:
 
 
 def test_each_checkpoint_has_time_of_its_own() -> None:
-    """What one took, the next does not lack."""
+    """Time that one checkpoint took is not missing at the next."""
     story = calling(timeout_seconds=50).later(5000).given(failed())
     checkpoint = story.now.view.checkpoint
     assert checkpoint is not None
