@@ -10,7 +10,8 @@ from contracts.runs import events as e
 from contracts.runs.run_event import RunEvent
 from orchestrator.runs.attempts.answers import on_lease_end, on_retry_due, on_worker_answer
 from orchestrator.runs.checkpoints.decisions import approve, edit, on_time_limit, reject
-from orchestrator.runs.commit import Commit
+from orchestrator.runs.evolve import evolve
+from orchestrator.runs.flow import next_event
 from orchestrator.runs.refusals import (
     IdempotencyKeyReused,
     NewerHistory,
@@ -20,6 +21,50 @@ from orchestrator.runs.refusals import (
     RunNotFound,
 )
 from orchestrator.runs.state import Run
+
+
+class Commit:
+    """All events of one command, each in its place. The run evolves with each event that is appended."""
+
+    def __init__(self, command: c.AnyCommand, run: Run | None) -> None:
+        self._command = command
+        self._run = run
+        self.events: list[RunEvent] = []
+
+    @property
+    def run(self) -> Run:
+        """The run after the events so far."""
+        assert self._run is not None, "a command is about a run, or starts one"
+        return self._run
+
+    def append(self, *events: e.Event, actor: str) -> None:
+        """Append events that `actor` caused."""
+        for event in events:
+            record = self._in_place(event, actor)
+            self.events.append(record)
+            self._run = evolve(self._run, record)
+
+    def advance(self) -> None:
+        """Append the events that the run adds by itself."""
+        while (event := next_event(self.run, self._command.at)) is not None:
+            self.append(event, actor=c.SYSTEM)
+
+    def _in_place(self, event: e.Event, actor: str) -> RunEvent:
+        command, run = self._command, self._run
+        owner = command.request if isinstance(command, c.StartRun) else self.run.request
+        return RunEvent.of(
+            kind=event.kind,
+            run_id=command.run_id,
+            version=run.version + 1 if run else 1,
+            at=command.at,
+            tenant=run.tenant if run else command.tenant,
+            user_id=owner.user_id,
+            session_id=owner.session_id,
+            actor=actor,
+            cause=command.command_id,
+            request_sha256=command.request_sha256,
+            data=event,
+        )
 
 
 def decide(command: c.AnyCommand, run: Run | None) -> tuple[RunEvent, ...]:
@@ -36,13 +81,7 @@ def unfold(command: c.AnyCommand, run: Run | None) -> Commit:
         if command.command_id in run.answered:
             _check_request(command, run)
             return commit
-    if isinstance(command, c.StartRun):
-        if run is not None:
-            raise RunAlreadyExists
-        _start(command, commit)
-    else:
-        _check_version(command, commit.run)
-        _decide(command, commit)
+    commit.append(*_events(command, run), actor=command.actor)
     commit.advance()
     return commit
 
@@ -52,59 +91,64 @@ def _check_request(command: c.AnyCommand, run: Run) -> None:
         raise IdempotencyKeyReused
 
 
-def _check_version(command: c.AnyCommand, run: Run) -> None:
-    if command.tenant != run.tenant:
+def _events(command: c.AnyCommand, run: Run | None) -> tuple[e.Event, ...]:
+    if isinstance(command, c.StartRun):
+        if run is not None:
+            raise RunAlreadyExists
+        return (_started(command),)
+    if run is None or command.tenant != run.tenant:
         raise RunNotFound
     if command.expected_version is not None and command.expected_version != run.version:
         raise PreconditionFailed(version=run.version, expected=command.expected_version)
+    return _events_of(command, run)
 
 
-def _start(command: c.StartRun, commit: Commit) -> None:
+def _started(command: c.StartRun) -> e.RunStarted:
     lease = timedelta(seconds=command.request.hitl_config.lease_seconds)
-    commit.append(e.RunStarted(request=command.request, work_id=f"{command.run_id}.1", lease_until=command.at + lease))
+    return e.RunStarted(request=command.request, work_id=f"{command.run_id}.1", lease_until=command.at + lease)
 
 
-def _decide(command: c.Decide | c.Control | c.FromWorker | c.FromClock, commit: Commit) -> None:
+def _events_of(command: c.Decide | c.Control | c.FromWorker | c.FromClock, run: Run) -> tuple[e.Event, ...]:
     match command:
         case c.ApproveCheckpoint():
-            approve(command, commit)
+            return (approve(command, run),)
         case c.EditCheckpoint():
-            edit(command, commit)
+            return (edit(command, run),)
         case c.RejectCheckpoint():
-            reject(command, commit)
+            return reject(command, run)
         case c.PauseRun() | c.ResumeRun() | c.CancelRun() | c.RetryRun():
-            _control(command, commit)
+            return (_control(command, run),)
         case c.ExpireLease():
-            on_lease_end(command, commit)
+            return (on_lease_end(command, run),)
         case c.RetryWork():
-            on_retry_due(command, commit)
+            return (on_retry_due(command, run),)
         case c.ExpireCheckpoint():
-            on_time_limit(command, commit)
+            return on_time_limit(command, run)
         case _:
-            on_worker_answer(command, commit)
+            return (on_worker_answer(command, run),)
 
 
-def _control(command: c.Control, commit: Commit) -> None:
-    run, view = commit.run, commit.run.view
+def _control(command: c.Control, run: Run) -> e.Event:
+    view = run.view
     match command:
         case c.PauseRun(reason=reason):
             if view.is_over or view.paused:
                 raise NotAllowed("pause", view)
-            commit.append(e.RunPaused(reason=reason))
+            return e.RunPaused(reason=reason)
         case c.ResumeRun(reason=reason):
             if not view.paused:
                 raise NotAllowed("resume", view)
             waited = command.at - (run.paused_at or command.at)
             expires_at = view.checkpoint.expires_at + waited if view.checkpoint else None
-            commit.append(e.RunResumed(reason=reason, expires_at=expires_at))
+            return e.RunResumed(reason=reason, expires_at=expires_at)
         case c.CancelRun(reason=reason):
             if view.is_over:
                 raise NotAllowed("cancel", view)
-            commit.append(e.RunCancelled(reason=reason))
+            return e.RunCancelled(reason=reason)
         case c.RetryRun(reason=reason):
             if "retry" not in view.pending_actions:
                 raise NotAllowed("retry", view)
             checkpoint_id = view.checkpoint.checkpoint_id if view.checkpoint else None
-            commit.append(e.RunRetried(reason=reason, checkpoint_id=checkpoint_id))
+            return e.RunRetried(reason=reason, checkpoint_id=checkpoint_id)
         case _:
             assert_never(command)

@@ -1,6 +1,6 @@
 """What a run does next by itself: at most one event, until it waits for a person or a worker, or is over.
 
-Each command appends its own event and then lets the run advance, so each rule stands here once.
+A command's own events come first, and then the run advances by itself. So each rule stands here once.
 """
 
 from __future__ import annotations

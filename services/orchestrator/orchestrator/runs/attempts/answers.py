@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from contracts.providers.call import Failure
@@ -11,7 +11,6 @@ from contracts.runs import events as e
 from orchestrator.runs.attempts import cancelled_calls
 from orchestrator.runs.attempts.failures import is_uncertain
 from orchestrator.runs.attempts.orders import extend_lease, order_call, order_preparation
-from orchestrator.runs.commit import Commit
 from orchestrator.runs.refusals import StaleWork
 from orchestrator.runs.state import Attempt, Failed, OrderKind, Run
 
@@ -19,53 +18,49 @@ DOUBT_SECONDS = 3600.0
 """The second lease of a doubted call. A shorter outage of all workers bothers no person."""
 
 
-def on_worker_answer(command: c.FromWorker, commit: Commit) -> None:
-    """Record a worker's answer to the attempt that is leased to it. Raises StaleWork."""
-    run, about = commit.run, {"work_id": command.work_id, "attempt": command.attempt}
+def on_worker_answer(command: c.FromWorker, run: Run) -> e.Event:
+    """Return a worker's answer to the attempt that is leased to it. Raises StaleWork."""
+    about = {"work_id": command.work_id, "attempt": command.attempt}
     if run.stopping is not None and run.stopping.is_named_by(command):
-        cancelled_calls.on_worker_answer(command, commit)
-        return
+        return cancelled_calls.on_worker_answer(command, run)
     match command:
         case c.RecordPreparation(preparation=preparation):
             _leased(command, run, OrderKind.PREPARE)
-            commit.append(e.RunPrepared(**about, preparation=preparation))
+            return e.RunPrepared(**about, preparation=preparation)
         case c.RecordExecution(execution=execution):
             _leased(command, run, OrderKind.CALL)
-            commit.append(e.CallSucceeded(**about, execution=execution))
+            return e.CallSucceeded(**about, execution=execution)
         case c.RecordFailure(failure=failure):
-            commit.append(_failed(_leased(command, run, *OrderKind), failure))
+            return _failed(_leased(command, run, *OrderKind), failure)
         case c.NoteCall(provider_call_id=call_id):
             _leased(command, run, OrderKind.CALL)
-            commit.append(e.CallNoted(**about, provider_call_id=call_id))
+            return e.CallNoted(**about, provider_call_id=call_id)
         case c.ExtendLease():
             _leased(command, run, *OrderKind)
-            commit.append(extend_lease(command, run))
+            return extend_lease(command, run)
         case c.RecordStop():
             raise StaleWork("stop the call of", run.view)
         case _:
             assert_never(command)
 
 
-def on_lease_end(command: c.ExpireLease, commit: Commit) -> None:
-    """End a lease that was not extended in time. Raises StaleWork."""
-    run = commit.run
+def on_lease_end(command: c.ExpireLease, run: Run) -> e.Event:
+    """Return what follows from a lease that was not extended in time. Raises StaleWork."""
     if run.stopping is not None:
-        cancelled_calls.on_lease_end(command, run.stopping, commit)
-        return
+        return cancelled_calls.on_lease_end(command, run.stopping, run)
     attempt = _awaited(command, run, *OrderKind)
     if attempt.lease_until is None or command.at < attempt.lease_until:
         raise StaleWork("end the lease of", run.view)
-    commit.append(_lost(attempt, commit))
+    return _lost(attempt, run, command.at)
 
 
-def on_retry_due(command: c.RetryWork, commit: Commit) -> None:
-    """Order a scheduled attempt whose back-off is over. Raises StaleWork."""
-    run = commit.run
+def on_retry_due(command: c.RetryWork, run: Run) -> e.Event:
+    """Return the order of a scheduled attempt whose back-off is over. Raises StaleWork."""
     attempt = _awaited(command, run, *OrderKind)
     if attempt.retry_at is None or command.at < attempt.retry_at or run.view.paused:
         raise StaleWork("try again", run.view)
     order = order_preparation if attempt.kind is OrderKind.PREPARE else order_call
-    commit.append(order(run, commit.at, attempt))
+    return order(run, command.at, attempt)
 
 
 def _awaited(command: c.FromWorker | c.ExpireLease | c.RetryWork, run: Run, *kinds: OrderKind) -> Attempt:
@@ -89,12 +84,11 @@ def _failed(attempt: Attempt, failure: Failure) -> e.PreparationFailed | e.CallF
     return kind(work_id=attempt.work_id, attempt=attempt.number, failure=failure)
 
 
-def _lost(attempt: Attempt, commit: Commit) -> e.Event:
+def _lost(attempt: Attempt, run: Run, at: datetime) -> e.Event:
     """Return the failure of an attempt without an answer; a call whose repetition could do harm is doubted first."""
-    run = commit.run
     message = f"no worker said anything for {run.config.lease_seconds:g} s"
     failure = Failure(code="worker_lost", message=message, retryable=True, uncertain=attempt.is_running_call)
     if is_uncertain(run, Failed(attempt, failure)) and not attempt.doubted:
-        until = commit.at + timedelta(seconds=DOUBT_SECONDS)
+        until = at + timedelta(seconds=DOUBT_SECONDS)
         return e.CallDoubted(work_id=attempt.work_id, attempt=attempt.number, lease_until=until)
     return _failed(attempt, failure)

@@ -8,35 +8,34 @@ from contracts.providers.call import Ending, Spent
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from orchestrator.runs.attempts.orders import extend_lease
-from orchestrator.runs.commit import Commit
 from orchestrator.runs.refusals import StaleWork
-from orchestrator.runs.state import Attempt
+from orchestrator.runs.state import Attempt, Run
 
 
-def on_worker_answer(command: c.FromWorker, commit: Commit) -> None:
-    """Record what a worker says of the call that is to stop: it still runs, or how it ended and what it cost."""
+def on_worker_answer(command: c.FromWorker, run: Run) -> e.Event:
+    """Return what a worker says of the call that is to stop: it still runs, or how it ended and what it cost."""
     about = {"work_id": command.work_id, "attempt": command.attempt}
     match command:
         case c.RecordStop(ending=ending, spent=spent, provider_request_id=request_id):
-            commit.append(e.CallStopped(**about, ending=ending, spent=spent, provider_request_id=request_id))
+            return e.CallStopped(**about, ending=ending, spent=spent, provider_request_id=request_id)
         case c.RecordExecution(execution=x):
             # The answer overtook the order to stop: it was paid for, but it is not the run's result.
             spent, request_id = Spent(usage=x.usage, cost=x.cost), x.provider_request_id
-            commit.append(e.CallStopped(**about, ending=Ending.COMPLETED, spent=spent, provider_request_id=request_id))
+            return e.CallStopped(**about, ending=Ending.COMPLETED, spent=spent, provider_request_id=request_id)
         case c.RecordFailure(failure=failure):
-            commit.append(e.CallStopped(**about, ending=Ending.FAILED, spent=Spent(), failure=failure))
+            return e.CallStopped(**about, ending=Ending.FAILED, spent=Spent(), failure=failure)
         case c.ExtendLease():
-            commit.append(extend_lease(command, commit.run))
+            return extend_lease(command, run)
         case c.NoteCall(provider_call_id=call_id):
-            commit.append(e.CallNoted(**about, provider_call_id=call_id))
+            return e.CallNoted(**about, provider_call_id=call_id)
         case c.RecordPreparation():
-            raise StaleWork("prepare", commit.run.view)
+            raise StaleWork("prepare", run.view)
         case _:
             assert_never(command)
 
 
-def on_lease_end(command: c.ExpireLease, call: Attempt, commit: Commit) -> None:
-    """Record that the end of the call is unknown. Raises StaleWork."""
+def on_lease_end(command: c.ExpireLease, call: Attempt, run: Run) -> e.CallStopped:
+    """Return that the end of the call is unknown. Raises StaleWork."""
     if not call.is_named_by(command) or call.lease_until is None or command.at < call.lease_until:
-        raise StaleWork("end the lease of", commit.run.view)
-    commit.append(e.CallStopped(work_id=call.work_id, attempt=call.number, ending=Ending.UNKNOWN, spent=Spent()))
+        raise StaleWork("end the lease of", run.view)
+    return e.CallStopped(work_id=call.work_id, attempt=call.number, ending=Ending.UNKNOWN, spent=Spent())

@@ -13,7 +13,6 @@ from contracts.runs.views import Checkpoint
 from orchestrator.runs.checkpoints.json_patch import diff, merge_patch
 from orchestrator.runs.checkpoints.reviews import INTENT_SCHEMA
 from orchestrator.runs.checkpoints.schema_check import errors_in, violations
-from orchestrator.runs.commit import Commit
 from orchestrator.runs.policy import forcing
 from orchestrator.runs.refusals import (
     CheckpointAlreadyDecided,
@@ -29,84 +28,71 @@ MOST_ESCALATIONS = 1
 """Escalations of one checkpoint before the run fails."""
 
 
-def approve(command: c.ApproveCheckpoint, commit: Commit) -> None:
+def approve(command: c.ApproveCheckpoint, run: Run) -> e.CheckpointApproved:
     """Approve the subject of the open checkpoint. Raises ValidationFailed if it has errors."""
-    checkpoint = _checkpoint(command, commit.run, "approve")
+    checkpoint = _checkpoint(command, run, "approve")
     if errors := errors_in(checkpoint.issues):
         raise ValidationFailed(errors)
-    commit.append(
-        e.CheckpointApproved(
-            checkpoint_id=checkpoint.checkpoint_id,
-            step=checkpoint.step,
-            subject_sha256=checkpoint.subject_sha256,
-            comment=command.comment,
-            message=command.message,
-        )
+    return e.CheckpointApproved(
+        checkpoint_id=checkpoint.checkpoint_id,
+        step=checkpoint.step,
+        subject_sha256=checkpoint.subject_sha256,
+        comment=command.comment,
+        message=command.message,
     )
 
 
-def edit(command: c.EditCheckpoint, commit: Commit) -> None:
+def edit(command: c.EditCheckpoint, run: Run) -> e.CheckpointEdited:
     """Change the subject by a merge patch and approve the result. Raises ValidationFailed."""
-    checkpoint = _checkpoint(command, commit.run, "edit")
+    checkpoint = _checkpoint(command, run, "edit")
     subject = merge_patch(checkpoint.subject, command.edits)
     changes = diff(checkpoint.subject, subject)
     if issues := _issues_of(subject, checkpoint) or (() if changes else errors_in(checkpoint.issues)):
         raise ValidationFailed(issues)
-    commit.append(
-        e.CheckpointEdited(
-            checkpoint_id=checkpoint.checkpoint_id,
-            step=checkpoint.step,
-            subject_sha256=digest(subject),
-            comment=command.comment,
-            message=command.message,
-            edits=command.edits,
-            subject=subject,
-            diff=changes,
-        )
+    return e.CheckpointEdited(
+        checkpoint_id=checkpoint.checkpoint_id,
+        step=checkpoint.step,
+        subject_sha256=digest(subject),
+        comment=command.comment,
+        message=command.message,
+        edits=command.edits,
+        subject=subject,
+        diff=changes,
     )
 
 
-def reject(command: c.RejectCheckpoint, commit: Commit) -> None:
+def reject(command: c.RejectCheckpoint, run: Run) -> tuple[e.Event, ...]:
     """Reject the subject of the open checkpoint: the run fails with the reason."""
-    run, checkpoint = commit.run, _checkpoint(command, commit.run, "reject")
-    commit.append(
-        e.CheckpointRejected(
-            checkpoint_id=checkpoint.checkpoint_id,
-            step=checkpoint.step,
-            subject_sha256=checkpoint.subject_sha256,
-            comment=command.comment,
-            message=command.message,
-            reason=command.reason,
-        )
+    checkpoint = _checkpoint(command, run, "reject")
+    rejected = e.CheckpointRejected(
+        checkpoint_id=checkpoint.checkpoint_id,
+        step=checkpoint.step,
+        subject_sha256=checkpoint.subject_sha256,
+        comment=command.comment,
+        message=command.message,
+        reason=command.reason,
     )
     if run.failed is not None:
-        error = run.failed.as_error()
-    else:
-        why = command.reason or command.comment or f"{command.actor} rejected it"
-        error = e.RunError(code="rejected", message=why, step=checkpoint.step)
-    commit.append(e.RunFailed(error=error))
+        return (rejected, e.RunFailed(error=run.failed.as_error()))
+    why = command.reason or command.comment or f"{command.actor} rejected it"
+    return (rejected, e.RunFailed(error=e.RunError(code="rejected", message=why, step=checkpoint.step)))
 
 
-def on_time_limit(command: c.ExpireCheckpoint, commit: Commit) -> None:
+def on_time_limit(command: c.ExpireCheckpoint, run: Run) -> tuple[e.Event, ...]:
     """Escalate, approve, cancel or fail, as the run's `on_timeout` says. Raises StaleWork."""
-    run, checkpoint = commit.run, _expired(command, commit.run)
+    checkpoint, then = _expired(command, run), run.config.on_timeout
     about = {"checkpoint_id": checkpoint.checkpoint_id, "step": checkpoint.step}
-    then = run.config.on_timeout
     if then is OnTimeout.ESCALATE and checkpoint.escalations < MOST_ESCALATIONS:
         again = command.at + timedelta(seconds=run.config.timeout_seconds)
-        commit.append(e.CheckpointEscalated(**about, expires_at=again))
-        return
+        return (e.CheckpointEscalated(**about, expires_at=again),)
     if then is OnTimeout.APPROVE and not _needs_a_person(checkpoint, run):
-        commit.append(
-            e.CheckpointApproved(**about, subject_sha256=checkpoint.subject_sha256, comment="approved by timeout")
-        )
-        return
-    commit.append(e.CheckpointExpired(**about, on_timeout=then))
+        subject_sha256 = checkpoint.subject_sha256
+        return (e.CheckpointApproved(**about, subject_sha256=subject_sha256, comment="approved by timeout"),)
+    expired = e.CheckpointExpired(**about, on_timeout=then)
     if then is OnTimeout.CANCEL:
-        commit.append(e.RunCancelled(reason="nobody decided in time"))
-    else:
-        message = f"nobody decided within {run.config.timeout_seconds:g} s"
-        commit.append(e.RunFailed(error=e.RunError(code="checkpoint_timeout", message=message, step=checkpoint.step)))
+        return (expired, e.RunCancelled(reason="nobody decided in time"))
+    message = f"nobody decided within {run.config.timeout_seconds:g} s"
+    return (expired, e.RunFailed(error=e.RunError(code="checkpoint_timeout", message=message, step=checkpoint.step)))
 
 
 def _checkpoint(command: c.Decide, run: Run, action: str) -> Checkpoint:
