@@ -6,7 +6,7 @@ Refusal
 +-- IdempotencyKeyReused
 +-- PreconditionFailed
 +-- NotAllowed
-|   +-- StaleWork
+|   +-- StaleCommand
 +-- NewerHistory
 +-- CheckpointAlreadyDecided
 +-- CheckpointMismatch
@@ -83,8 +83,8 @@ class NotAllowed(Refusal):
         )
 
 
-class StaleWork(NotAllowed):
-    """The run does not wait for this work, or no longer for this attempt; or what should fall due is not due."""
+class StaleCommand(NotAllowed):
+    """The run does not wait for this attempt or checkpoint, or no longer; or the deadline is not due."""
 
     remembered = False
 

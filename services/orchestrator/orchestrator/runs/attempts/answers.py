@@ -11,7 +11,7 @@ from contracts.runs import events as e
 from orchestrator.runs.attempts import cancelled_calls
 from orchestrator.runs.attempts.failures import is_uncertain
 from orchestrator.runs.attempts.orders import extend_lease, order_call, order_preparation
-from orchestrator.runs.refusals import StaleWork
+from orchestrator.runs.refusals import StaleCommand
 from orchestrator.runs.state import Attempt, Failed, OrderKind, Run
 
 DOUBT_SECONDS = 3600.0
@@ -19,7 +19,7 @@ DOUBT_SECONDS = 3600.0
 
 
 def on_worker_answer(command: c.FromWorker, run: Run) -> e.Event:
-    """Return a worker's answer to the attempt that is leased to it. Raises StaleWork."""
+    """Return a worker's answer to the attempt that is leased to it. Raises StaleCommand."""
     about = {"work_id": command.work_id, "attempt": command.attempt}
     if run.stopping is not None and run.stopping.is_named_by(command):
         return cancelled_calls.on_worker_answer(command, run)
@@ -39,26 +39,26 @@ def on_worker_answer(command: c.FromWorker, run: Run) -> e.Event:
             _leased(command, run, *OrderKind)
             return extend_lease(command, run)
         case c.RecordStop():
-            raise StaleWork("stop the call of", run.view)
+            raise StaleCommand("stop the call of", run.view)
         case _:
             assert_never(command)
 
 
 def on_lease_end(command: c.ExpireLease, run: Run) -> e.Event:
-    """Return what follows from a lease that was not extended in time. Raises StaleWork."""
+    """Return what follows from a lease that was not extended in time. Raises StaleCommand."""
     if run.stopping is not None:
         return cancelled_calls.on_lease_end(command, run.stopping, run)
     attempt = _awaited(command, run, *OrderKind)
     if attempt.lease_until is None or command.at < attempt.lease_until:
-        raise StaleWork("end the lease of", run.view)
+        raise StaleCommand("end the lease of", run.view)
     return _lost(attempt, run, command.at)
 
 
 def on_retry_due(command: c.RetryWork, run: Run) -> e.Event:
-    """Return the order of a scheduled attempt whose back-off is over. Raises StaleWork."""
+    """Return the order of a scheduled attempt whose back-off is over. Raises StaleCommand."""
     attempt = _awaited(command, run, *OrderKind)
     if attempt.retry_at is None or command.at < attempt.retry_at or run.view.paused:
-        raise StaleWork("try again", run.view)
+        raise StaleCommand("try again", run.view)
     order = order_preparation if attempt.kind is OrderKind.PREPARE else order_call
     return order(run, command.at, attempt)
 
@@ -66,14 +66,14 @@ def on_retry_due(command: c.RetryWork, run: Run) -> e.Event:
 def _awaited(command: c.FromWorker | c.ExpireLease | c.RetryWork, run: Run, *kinds: OrderKind) -> Attempt:
     attempt = run.attempt
     if attempt is None or not attempt.is_named_by(command) or attempt.kind not in kinds:
-        raise StaleWork(f"take an answer to {command.work_id}, attempt {command.attempt}, from", run.view)
+        raise StaleCommand(f"take an answer to {command.work_id}, attempt {command.attempt}, from", run.view)
     return attempt
 
 
 def _leased(command: c.FromWorker, run: Run, *kinds: OrderKind) -> Attempt:
     attempt = _awaited(command, run, *kinds)
     if attempt.lease_until is None:
-        raise StaleWork(
+        raise StaleCommand(
             f"take an answer to {attempt.work_id} before attempt {attempt.number} is ordered from", run.view
         )
     return attempt

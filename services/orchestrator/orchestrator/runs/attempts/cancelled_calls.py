@@ -8,7 +8,7 @@ from contracts.providers.call import Ending, Spent
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from orchestrator.runs.attempts.orders import extend_lease
-from orchestrator.runs.refusals import StaleWork
+from orchestrator.runs.refusals import StaleCommand
 from orchestrator.runs.state import Attempt, Run
 
 
@@ -29,13 +29,13 @@ def on_worker_answer(command: c.FromWorker, run: Run) -> e.Event:
         case c.NoteCall(provider_call_id=call_id):
             return e.CallNoted(**about, provider_call_id=call_id)
         case c.RecordPreparation():
-            raise StaleWork("prepare", run.view)
+            raise StaleCommand("prepare", run.view)
         case _:
             assert_never(command)
 
 
 def on_lease_end(command: c.ExpireLease, call: Attempt, run: Run) -> e.CallStopped:
-    """Return that the end of the call is unknown. Raises StaleWork."""
+    """Return that the end of the call is unknown. Raises StaleCommand."""
     if not call.is_named_by(command) or call.lease_until is None or command.at < call.lease_until:
-        raise StaleWork("end the lease of", run.view)
+        raise StaleCommand("end the lease of", run.view)
     return e.CallStopped(work_id=call.work_id, attempt=call.number, ending=Ending.UNKNOWN, spent=Spent())

@@ -18,7 +18,7 @@ from orchestrator.runs.refusals import (
     CheckpointAlreadyDecided,
     CheckpointMismatch,
     NotAllowed,
-    StaleWork,
+    StaleCommand,
     SubjectChanged,
     ValidationFailed,
 )
@@ -79,7 +79,7 @@ def reject(command: c.RejectCheckpoint, run: Run) -> tuple[e.Event, ...]:
 
 
 def on_time_limit(command: c.ExpireCheckpoint, run: Run) -> tuple[e.Event, ...]:
-    """Escalate, approve, cancel or fail, as the run's `on_timeout` says. Raises StaleWork."""
+    """Escalate, approve, cancel or fail, as the run's `on_timeout` says. Raises StaleCommand."""
     checkpoint, then = _expired(command, run), run.config.on_timeout
     about = {"checkpoint_id": checkpoint.checkpoint_id, "step": checkpoint.step}
     if then is OnTimeout.ESCALATE and checkpoint.escalations < MOST_ESCALATIONS:
@@ -121,9 +121,9 @@ def _issues_of(subject: JsonObject, checkpoint: Checkpoint) -> tuple[Issue, ...]
 def _expired(command: c.ExpireCheckpoint, run: Run) -> Checkpoint:
     checkpoint = run.view.checkpoint
     if checkpoint is None or checkpoint.checkpoint_id != command.checkpoint_id:
-        raise StaleWork("expire a checkpoint of", run.view)
+        raise StaleCommand("expire a checkpoint of", run.view)
     if run.view.paused or command.at < checkpoint.expires_at:
-        raise StaleWork("expire, before its time, a checkpoint of", run.view)
+        raise StaleCommand("expire, before its time, a checkpoint of", run.view)
     return checkpoint
 
 
