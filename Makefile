@@ -31,7 +31,7 @@ demo: $(READY) ## Tell the story of one run, step by step, on a running stack
 setup: $(READY_TO_TEST) ## Make the virtual environment; every other target does it when needed
 
 clean: ## Remove the environment and caches; the local stack's data stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache deploy/kafka/target
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache deploy/apache_kafka/target
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 forget: ## Delete the local stack's data, runs and all

@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from local_stack.ports import free_port
 from local_stack.services import MODULES, PORT_SETTINGS
-from local_stack.waiting import until
+from local_stack.wait import until
 from testkit.stack.local_run import LocalRun, alive, local_run, ready_run
 from testkit.stack.vendors import FakeVendor
 
@@ -77,7 +77,7 @@ async def test_postgresql_that_dies_is_started_again_on_its_data(local: LocalRun
 
 async def test_a_broker_that_dies_is_replaced_and_the_run_can_be_decided(local: LocalRun) -> None:
     """The embedded broker's log is no loss, since the ledger is the truth; and the command that the terminal shows works."""
-    local.part("embedded_broker").kill()
+    local.part("broker.embedded").kill()
     await local.says("starting all services again on a new one")
     await local.says("all services are ready again")
     await is_at(local, "payload_review")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from apache_kafka.broker import RealKafka
-from local_stack.postgres import Postgres
+from local_stack.postgres.server import Postgres
 from testkit.stack.services import Stack
 from testkit.stack.user import User, until
 

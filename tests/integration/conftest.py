@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from local_stack.embedded_broker import EmbeddedBroker
-from local_stack.postgres import Postgres
+from local_stack.broker.embedded import EmbeddedBroker
+from local_stack.postgres.server import Postgres
 from testkit.kafka.servers import Kafka
 from testkit.postgres.servers import fresh_database
 from testkit.stack.services import Stack, running_stack

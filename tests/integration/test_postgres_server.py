@@ -14,14 +14,14 @@ import psutil
 import psycopg
 import pytest
 
-from local_stack.postgres import Postgres, PostgresFailed
-from local_stack.processes import Process, Program
-from local_stack.waiting import until
+from local_stack.postgres.server import Postgres, PostgresFailed
+from local_stack.processes.process import Process, Program
+from local_stack.wait import until
 from testkit.stack.local_run import alive
 
 OWNER = """
 import asyncio, pathlib, sys
-from local_stack.postgres import Postgres
+from local_stack.postgres.server import Postgres
 
 async def main():
     server = Postgres(pathlib.Path(sys.argv[1]))

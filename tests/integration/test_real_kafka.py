@@ -17,8 +17,8 @@ from aiokafka import AIOKafkaConsumer
 
 from apache_kafka.broker import RealKafka, answers
 from contracts.topics import DAY, Topic, all_topics
-from local_stack.embedded_broker import EmbeddedBroker
-from local_stack.waiting import until
+from local_stack.broker.embedded import EmbeddedBroker
+from local_stack.wait import until
 from messaging.admin import ensure_topics, log_identity
 from messaging.producer import Producer
 from messaging.records import Outgoing

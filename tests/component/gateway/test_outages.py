@@ -19,8 +19,8 @@ from apache_kafka.broker import RealKafka
 from component.gateway.over_http import PAYLOAD
 from contracts.topics import COMMANDS
 from local_stack.ports import LOOPBACK, free_port
-from local_stack.postgres import Postgres
-from local_stack.processes import Process, Program
+from local_stack.postgres.server import Postgres
+from local_stack.processes.process import Process, Program
 from testkit.kafka.servers import Kafka
 from testkit.kafka.topic_records import records_of
 from testkit.postgres.servers import running

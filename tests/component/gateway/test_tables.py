@@ -19,7 +19,7 @@ from gateway.adapters.postgres.reader import PostgresViews
 from gateway.adapters.postgres.writer import PostgresTables, ensure_schema
 from gateway.ports import Away
 from gateway.projection.rows import Changes, project_batch
-from local_stack.postgres import Postgres
+from local_stack.postgres.server import Postgres
 from testkit.runs.commands import approve
 from testkit.runs.histories import Feed, appending_at, history_of
 from testkit.runs.specification import Story

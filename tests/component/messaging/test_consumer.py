@@ -10,7 +10,7 @@ import confluent_kafka
 import pytest
 
 from contracts.topics import COMMANDS
-from local_stack.waiting import until
+from local_stack.wait import until
 from messaging.consumer import commit_offsets, create_broker, end_offsets, subscribe_group
 from messaging.records import RawRecord
 

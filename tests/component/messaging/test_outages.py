@@ -13,7 +13,7 @@ from apache_kafka.broker import RealKafka
 from contracts.runs.commands import Command, parse_command
 from contracts.runs.outcomes import Refused
 from contracts.topics import COMMANDS
-from local_stack.waiting import until
+from local_stack.wait import until
 from messaging.consumer import create_broker
 from messaging.errors import KafkaError
 from messaging.producer import Producer

@@ -16,7 +16,7 @@ from prometheus_client import REGISTRY
 from apache_kafka.broker import RealKafka
 from contracts.runs.run_event import RunEvent
 from contracts.topics import COMMANDS, EVENTS, HOUR, Topic
-from local_stack.waiting import until
+from local_stack.wait import until
 from messaging.admin import ensure_topics
 from messaging.consumer import BatchHandler, create_broker, subscribe_group, subscribe_partitions
 from messaging.producer import Producer

@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from local_stack.ports import free_ports
-from local_stack.processes import Process, Program
+from local_stack.processes.process import Process, Program
 from testkit.kafka.servers import Kafka
 from testkit.stack.user import until
 

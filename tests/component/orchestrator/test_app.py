@@ -13,8 +13,8 @@ from starlette.applications import Starlette
 
 from chassis.settings import Settings, load_settings
 from contracts.topics import COMMANDS, EVENTS, OUTCOMES, WORK
-from local_stack.embedded_broker import FETCH_WAIT_MS, EmbeddedBroker
-from local_stack.waiting import until
+from local_stack.broker.embedded import FETCH_WAIT_MS, EmbeddedBroker
+from local_stack.wait import until
 from messaging.producer import Producer
 from orchestrator.app import create_app
 from testkit.kafka.memory_publisher import read

@@ -10,7 +10,7 @@ import pytest
 from contracts.runs import commands as c
 from contracts.runs.commands import parse_command
 from contracts.topics import COMMANDS
-from local_stack.waiting import until
+from local_stack.wait import until
 from messaging.records import Outgoing
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.adapters.postgres.statements import AGAIN_SECONDS

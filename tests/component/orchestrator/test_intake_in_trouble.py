@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from contracts.runs.commands import Command
-from local_stack.waiting import until
+from local_stack.wait import until
 from messaging.errors import KafkaError
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.ports import LedgerAway

@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from component.orchestrator.entries import NOW, due, recorded, refusal, write
-from local_stack.postgres import Postgres
-from local_stack.waiting import until
+from local_stack.postgres.server import Postgres
+from local_stack.wait import until
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.ports import Batch, Fenced, LedgerAway, Move
 from testkit.postgres.unreliable import Cable, dump

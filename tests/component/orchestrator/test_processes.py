@@ -17,8 +17,8 @@ from contracts.providers.orders import parse_order
 from contracts.runs.commands import Command
 from contracts.runs.run_event import RunEvent
 from contracts.topics import COMMANDS, EVENTS, WORK
-from local_stack.postgres import Postgres
-from local_stack.waiting import until
+from local_stack.postgres.server import Postgres
+from local_stack.wait import until
 from messaging.admin import log_identity
 from messaging.offset_committer import Confirming
 from messaging.producer import Producer

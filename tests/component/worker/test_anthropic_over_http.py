@@ -20,7 +20,7 @@ from component.worker.vendors import hanging_up, nobody_listening, outcome_of
 from contracts.providers.call import CallIntent
 from fake_vendors.anthropic import FakeAnthropic
 from local_stack.ports import free_ports
-from local_stack.processes import Process, Program
+from local_stack.processes.process import Process, Program
 from provider_worker.providers.anthropic import AnthropicProvider
 from provider_worker.providers.anthropic.client import Connection
 from provider_worker.providers.base import Attachment, Audit, Call, ProviderError

@@ -11,7 +11,7 @@ from random import Random
 import pytest
 import pytest_asyncio
 
-from local_stack.postgres import Postgres
+from local_stack.postgres.server import Postgres
 from provider_worker.adapters.postgres.pool import Pool, create_pool, ensure_schema
 from provider_worker.adapters.postgres.reservations import PostgresBookings
 from provider_worker.ports import StorageUnavailable

@@ -10,7 +10,7 @@ from apache_kafka.broker import RealKafka
 from component.worker.workshop import Floor, Workshop, a_prepare_order, an_execute_order, floor_on, worker_on
 from contracts.providers.orders import Order
 from fake_vendors.openai import FakeOpenAI
-from local_stack.postgres import Postgres
+from local_stack.postgres.server import Postgres
 from testkit.kafka.servers import Kafka
 
 

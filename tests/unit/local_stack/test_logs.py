@@ -1,10 +1,10 @@
-"""The services' logs on the terminal: what matters and nothing else, and files that do not grow for ever."""
+"""The services' logs: warnings reach the terminal, and files stay below a bound."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from local_stack.logs import Follower, set_aside
+from local_stack.processes.logs import LogFollower, rotate
 
 QUIET = "2026-11-21T01:41:30.1Z [info     ] taking orders [provider_worker.service] at_once=32\n"
 SERIOUS = "2026-11-21T01:41:31.2Z [warning  ] Kafka does not answer [gateway.service] service=gateway\n"
@@ -12,45 +12,45 @@ AS_JSON = '{"event": "no connection", "level": "error", "service": "gateway"}\n'
 
 
 def test_warnings_and_errors_are_shown_once_and_without_their_time(tmp_path: Path) -> None:
-    """Whoever looks at the terminal sees trouble, and no news."""
+    """The terminal shows trouble and no news."""
     log = tmp_path / "gateway.log"
     log.write_text(SERIOUS)
-    follower = Follower(log)
+    follower = LogFollower(log)
     with log.open("a") as writing:
         writing.write(QUIET + SERIOUS + AS_JSON)
-    assert list(follower.serious()) == [
+    assert list(follower.warnings()) == [
         "[warning  ] Kafka does not answer [gateway.service] service=gateway",
         AS_JSON.strip(),
     ]
-    assert list(follower.serious()) == []
+    assert list(follower.warnings()) == []
 
 
 def test_a_line_is_shown_when_it_is_whole(tmp_path: Path) -> None:
-    """Half a line tells nobody anything."""
+    """An incomplete line waits for its end."""
     log = tmp_path / "gateway.log"
     log.touch()
-    follower = Follower(log)
+    follower = LogFollower(log)
     log.write_text(SERIOUS[:40])
-    assert list(follower.serious()) == []
+    assert list(follower.warnings()) == []
     log.write_text(SERIOUS)
-    assert len(list(follower.serious())) == 1
+    assert len(list(follower.warnings())) == 1
 
 
 def test_a_log_that_was_emptied_is_read_from_its_beginning(tmp_path: Path) -> None:
-    """Keeping files small hides nothing."""
+    """Rotation hides no warning."""
     log = tmp_path / "gateway.log"
     log.write_text(QUIET * 10)
-    follower = Follower(log)
-    set_aside(log)
+    follower = LogFollower(log)
+    rotate(log)
     assert log.read_text() == ""
     assert (tmp_path / "gateway.log.1").read_text() == QUIET * 10
     log.write_text(SERIOUS)
-    assert len(list(follower.serious())) == 1
+    assert len(list(follower.warnings())) == 1
 
 
 def test_a_log_below_its_bound_stays_as_it_is(tmp_path: Path) -> None:
-    """Nothing is set aside before it is large."""
+    """A small log is not rotated."""
     log = tmp_path / "gateway.log"
     log.write_text(QUIET)
-    set_aside(log, at_least=len(QUIET) + 1)
+    rotate(log, at_least=len(QUIET) + 1)
     assert log.read_text() == QUIET

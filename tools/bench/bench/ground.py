@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from apache_kafka.broker import LONG_LIFE, RealKafka
-from local_stack.postgres import Postgres
+from local_stack.postgres.server import Postgres
 from messaging.admin import ensure_topics
 
 

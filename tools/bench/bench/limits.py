@@ -26,8 +26,8 @@ from contracts.json_values import digest
 from contracts.providers.orders import ExecuteOrder
 from contracts.topics import WORK
 from local_stack.ports import LOOPBACK, free_ports
-from local_stack.processes import Process, Program
-from local_stack.waiting import until
+from local_stack.processes.process import Process, Program
+from local_stack.wait import until
 from messaging.producer import Producer
 from messaging.records import Outgoing
 

@@ -17,10 +17,10 @@ from apache_kafka.broker import RealKafka
 from bench.gauges import Gauges
 from bench.ground import ground
 from local_stack.ports import LOOPBACK, free_port, free_ports
-from local_stack.postgres import Postgres
-from local_stack.processes import Process, Program
+from local_stack.postgres.server import Postgres
+from local_stack.processes.process import Process, Program
 from local_stack.services import MODULES, READY_SECONDS, Addresses, Services
-from local_stack.waiting import until
+from local_stack.wait import until
 
 DATABASE = "sayso"
 

@@ -20,7 +20,7 @@ from chaos.stage import Stage
 from contracts.runs.event_header import EventHeader
 from contracts.runs.run_event import RunEvent
 from contracts.topics import EVENTS
-from local_stack.waiting import until
+from local_stack.wait import until
 from messaging.resilient_consumer import LenientConsumer
 from testkit.kafka.topic_records import records_of
 from testkit.runs.histories import appending_at

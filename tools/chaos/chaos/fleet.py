@@ -13,9 +13,9 @@ import httpx
 
 from chassis.failpoints import VARIABLE
 from local_stack.ports import LOOPBACK, free_ports
-from local_stack.processes import Process, Program
+from local_stack.processes.process import Process, Program
 from local_stack.services import MODULES, PORT_SETTINGS
-from local_stack.waiting import LOOK_SECONDS, until
+from local_stack.wait import LOOK_SECONDS, until
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0

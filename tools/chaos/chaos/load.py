@@ -12,7 +12,7 @@ from chaos.asking import Asking, Urls
 from chaos.laws import longest
 from chaos.stories import Answer, Asked, Story
 from chaos.watching import News, Watcher
-from local_stack.waiting import until
+from local_stack.wait import until
 
 SESSIONS = 4
 AGAIN = 5

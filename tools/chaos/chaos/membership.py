@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from local_stack.waiting import until
+from local_stack.wait import until
 
 SECONDS = 40.0
 """A member that says nothing for 10 s is taken to be gone; a rebalance waits for those who are there."""

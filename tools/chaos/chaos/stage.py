@@ -16,11 +16,11 @@ from apache_kafka.broker import RealKafka
 from chaos.fleet import Fleet
 from chaos.load import Load
 from chassis import failpoints
-from local_stack.embedded_broker import FETCH_WAIT_MS, EmbeddedBroker
+from local_stack.broker.embedded import FETCH_WAIT_MS, EmbeddedBroker
 from local_stack.ports import LOOPBACK, free_ports
-from local_stack.postgres import Postgres
-from local_stack.processes import Process, Program
-from local_stack.waiting import until
+from local_stack.postgres.server import Postgres
+from local_stack.processes.process import Process, Program
+from local_stack.wait import until
 from messaging.admin import ensure_topics
 
 RATE = 8.0

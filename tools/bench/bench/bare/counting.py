@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from bench.bare.steps import Step
-from local_stack.waiting import until
+from local_stack.wait import until
 
 _SETTLE_SECONDS = 30.0
 _COUNTED = {

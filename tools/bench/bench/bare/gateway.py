@@ -22,7 +22,7 @@ from bench.bare.steps import REPLY_TO, Json, filled, read
 from bench.bare.wire import Sender, batches, partition_of, run
 from contracts.topics import COMMANDS, OUTCOMES
 from local_stack.ports import LOOPBACK
-from local_stack.waiting import together
+from local_stack.wait import together
 
 _VIEW = b'"view":'
 

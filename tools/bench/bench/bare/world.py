@@ -21,10 +21,10 @@ from bench.gauges import Gauges
 from bench.ground import ground
 from contracts.ledger_schema import record_sql
 from local_stack.ports import LOOPBACK, free_ports, in_use
-from local_stack.postgres import Postgres
-from local_stack.processes import Process, Program
+from local_stack.postgres.server import Postgres
+from local_stack.processes.process import Process, Program
 from local_stack.services import READY_SECONDS, ServiceFailed
-from local_stack.waiting import until
+from local_stack.wait import until
 
 DATABASE = "bare"
 MODULES = {"orchestrator": "orchestrator", "provider-worker": "worker", "gateway": "gateway", "notifier": "notifier"}

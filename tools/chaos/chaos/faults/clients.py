@@ -17,7 +17,7 @@ from chaos.faults import Fault
 from chaos.load import Load
 from chaos.rudeness import connect_and_never_read
 from chaos.stage import Stage
-from local_stack.waiting import until
+from local_stack.wait import until
 
 DEAF, CROWD = 5, 1000
 PADDING = 40_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chaos.faults import Fault
 from chaos.load import Load
 from chaos.stage import Stage, settings_of
-from local_stack.embedded_broker import EmbeddedBroker
+from local_stack.broker.embedded import EmbeddedBroker
 
 NAME = "embedded stack: killed at once with its broker, twice"
 

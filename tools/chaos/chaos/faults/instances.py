@@ -6,7 +6,7 @@ from chaos.faults import Fault
 from chaos.load import Load
 from chaos.membership import shared_by
 from chaos.stage import Stage
-from local_stack.waiting import until
+from local_stack.wait import until
 
 GONE_SECONDS = 30
 """A watcher whose pings are not answered comes to another notifier well within this time."""

@@ -13,7 +13,7 @@ from chaos.stage import Stage
 from contracts.runs.commands import StartRun
 from contracts.runs.requests import RunRequest
 from contracts.topics import COMMANDS, EVENTS, WORK, Topic
-from local_stack.waiting import until
+from local_stack.wait import until
 from testkit.kafka.record_batches import Given, batch_of, write_batch
 from testkit.kafka.topic_records import records_of
 from testkit.runs.command_records import start

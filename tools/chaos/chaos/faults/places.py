@@ -7,7 +7,7 @@ import signal
 from chaos.faults import Fault
 from chaos.load import Load
 from chaos.stage import Stage
-from local_stack.waiting import until
+from local_stack.wait import until
 
 PLACES = {
     "intake.appending": ("orchestrator", "before the append"),

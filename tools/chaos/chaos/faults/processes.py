@@ -9,7 +9,7 @@ from chaos.faults import Fault
 from chaos.load import Load
 from chaos.stage import Stage
 from local_stack.services import MODULES
-from local_stack.waiting import until
+from local_stack.wait import until
 
 HANG_SECONDS = 5.0
 """Longer than a lease, a ping of the watchers and the gateway's wait for an outcome."""

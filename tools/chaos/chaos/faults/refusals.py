@@ -15,7 +15,7 @@ from chaos.stage import Stage
 from chaos.stories import HITL
 from contracts.runs.commands import ApproveCheckpoint, ResumeRun, parse_command
 from contracts.topics import COMMANDS
-from local_stack.waiting import until
+from local_stack.wait import until
 from testkit.stack.orchestrators import Listener
 from testkit.stack.user import User
 

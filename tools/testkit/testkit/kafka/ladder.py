@@ -11,7 +11,7 @@ from pathlib import Path
 
 from apache_kafka.artifacts import Unavailable, version
 from apache_kafka.broker import START_SECONDS, RealKafka, answers
-from local_stack.waiting import until
+from local_stack.wait import until
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@
 - `private_kafka`: an Apache Kafka of one's own, to stop, kill, pause and start again; `private_embedded` its embedded twin.
 
 The ladder: a given `KAFKA_BOOTSTRAP_SERVERS`; testcontainers where Docker answers and has the image of `make images`;
-Java with the artifacts of `deploy/kafka/pom.xml`. Without any, tests that need it are skipped; with `CI=true` they fail.
+Java with the artifacts of `deploy/apache_kafka/pom.xml`. Without any, tests that need it are skipped; with `CI=true` they fail.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest_asyncio
 
 from apache_kafka.artifacts import Unavailable
 from apache_kafka.broker import RealKafka
-from local_stack.embedded_broker import FETCH_WAIT_MS, EmbeddedBroker
+from local_stack.broker.embedded import FETCH_WAIT_MS, EmbeddedBroker
 from messaging.admin import ensure_topics
 from testkit.kafka.ladder import Rung, climb
 

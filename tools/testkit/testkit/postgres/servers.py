@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from local_stack.postgres import Postgres
+from local_stack.postgres.server import Postgres
 
 
 @pytest_asyncio.fixture(scope="session")

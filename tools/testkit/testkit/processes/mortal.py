@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from apache_kafka.artifacts import Unavailable
 from apache_kafka.broker import RealKafka
-from local_stack.postgres import Postgres
+from local_stack.postgres.server import Postgres
 from messaging.admin import ensure_topics
 from testkit.postgres.servers import fresh_database, running
 

@@ -16,7 +16,7 @@ import psutil
 
 from local_stack.ports import LOOPBACK, free_ports
 from local_stack.services import MODULES, PORT_SETTINGS, Addresses
-from local_stack.waiting import until
+from local_stack.wait import until
 
 START_SECONDS = 60
 STOP_SECONDS = 10

@@ -25,8 +25,8 @@ from contracts.runs.outcomes import Accepted, Refused, parse_outcome
 from contracts.runs.run_event import RunEvent
 from contracts.topics import EVENTS, OUTCOMES, WORK
 from local_stack.ports import LOOPBACK
-from local_stack.processes import Process, Program
-from local_stack.waiting import until
+from local_stack.processes.process import Process, Program
+from local_stack.wait import until
 from messaging.producer import Producer
 from testkit.postgres.unreliable import dump
 from testkit.runs.command_records import approve, outgoing, start

@@ -15,9 +15,9 @@ import pytest
 import pytest_asyncio
 
 from apache_kafka.broker import RealKafka
-from local_stack.embedded_broker import EmbeddedBroker
+from local_stack.broker.embedded import EmbeddedBroker
 from local_stack.ports import LOOPBACK, free_ports
-from local_stack.postgres import Postgres
+from local_stack.postgres.server import Postgres
 from local_stack.services import MODULES, Addresses, Services
 from testkit.kafka.servers import Kafka
 from testkit.postgres.servers import fresh_database

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from local_stack.ports import LOOPBACK, free_ports
-from local_stack.processes import Process, Program
+from local_stack.processes.process import Process, Program
 
 
 @dataclass(frozen=True)

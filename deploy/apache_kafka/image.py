@@ -1,4 +1,4 @@
-"""Builds the image that testcontainers starts: `make images`. Pulls a base with Java, or makes one where nothing can be pulled."""
+"""`make images`: build the image that testcontainers starts. Pulls a base image with Java, or makes one where no image can be pulled."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _base(docker: str) -> str:
 
 
 def _make_base(docker: str) -> None:
-    """Make a Debian root with a JRE from the machine's package mirror and import it, unless that was done before."""
+    """Make a Debian root with a JRE from the machine's package mirror and import it, unless it exists."""
     if subprocess.run([docker, "image", "inspect", MADE_BASE], check=False, capture_output=True).returncode == 0:
         return
     if os.geteuid() != 0:
@@ -49,10 +49,10 @@ def _make_base(docker: str) -> None:
 
 
 def _run(otherwise: str, *command: object, quiet: bool = False) -> None:
-    """Run a command. Raises Unavailable with `otherwise` and, when it was quiet, the end of what it said."""
-    said = subprocess.run([str(part) for part in command], check=False, capture_output=quiet, text=True)
-    if said.returncode:
-        raise Unavailable(otherwise + (f": {(said.stdout + said.stderr).strip()[-500:]}" if quiet else ""))
+    """Run a command. Raises Unavailable with `otherwise` and, if `quiet`, the end of its output."""
+    ran = subprocess.run([str(part) for part in command], check=False, capture_output=quiet, text=True)
+    if ran.returncode:
+        raise Unavailable(otherwise + (f": {(ran.stdout + ran.stderr).strip()[-500:]}" if quiet else ""))
 
 
 def _say(line: str) -> None:

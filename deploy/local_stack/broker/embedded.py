@@ -1,6 +1,6 @@
 """The embedded Kafka broker: librdkafka's mock cluster in a process of its own.
 
-It speaks the Kafka protocol on a free port of loopback and keeps its log in memory alone: each start begins an empty log,
+It speaks the Kafka protocol on a free port of loopback and holds its log in memory: each start begins an empty log,
 with all topics of the contracts.
 """
 
@@ -13,16 +13,16 @@ import sys
 from pathlib import Path
 
 from contracts.topics import all_topics
-from local_stack.processes import Process, Program
-from local_stack.waiting import until
+from local_stack.processes.process import Process, Program
+from local_stack.wait import until
 
 START_SECONDS = 15.0
 FETCH_WAIT_MS = 25
-"""What its readers should wait for in a fetch: it answers an empty one only when the wait ends."""
+"""The fetch wait for its consumers: it answers an empty fetch only when the wait ends."""
 
 
 class BrokerFailed(Exception):
-    """The broker could not be started; the message ends with what it said."""
+    """The broker could not be started; the message ends with its output."""
 
 
 class EmbeddedBroker:
@@ -42,7 +42,7 @@ class EmbeddedBroker:
 
     @property
     def alive(self) -> bool:
-        """Tell whether the broker runs."""
+        """True while the broker runs."""
         return self._process.alive
 
     @property
@@ -67,21 +67,21 @@ class EmbeddedBroker:
         self.bootstrap = self._address.read_text().strip()
 
     async def stop(self) -> None:
-        """Stop it; its log is gone."""
+        """Stop it; its log is lost."""
         await self._process.stop()
 
     def kill(self) -> None:
-        """End it without a word."""
+        """Kill it."""
         self._process.kill()
 
 
 def run(address: Path) -> None:
-    """Listen until a signal comes; write the address to a file once it is known."""
-    from local_stack import mock_cluster  # noqa: PLC0415 - the parent imports this module too, and not the library
+    """Serve until a signal; write the address to a file once it is known."""
+    from local_stack.broker import mock_cluster  # noqa: PLC0415 - the parent process imports this module without the library
 
-    writing = address.with_suffix(".writing")
-    writing.write_text(mock_cluster.start(all_topics()))
-    writing.rename(address)
+    new = address.with_suffix(".new")
+    new.write_text(mock_cluster.start(all_topics()))
+    new.rename(address)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
 
 

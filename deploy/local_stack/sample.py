@@ -1,4 +1,4 @@
-"""One sample run that waits for a decision, started over REST like any other."""
+"""A sample run that waits for a decision, started over REST."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from local_stack.waiting import until
+from local_stack.wait import until
 
 WAITING_SECONDS = 15.0
 SESSION = "sample"

@@ -1,4 +1,4 @@
-"""`make run`: start the local stack, show where to look, keep it until Ctrl-C."""
+"""`make run`: start the local stack, show its addresses, supervise it until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from chassis.settings import SettingsError, exit_with, load_settings
-from local_stack.embedded_broker import BrokerFailed
-from local_stack.folder import FolderBusy, end_leftovers, owned, take_over_former
+from local_stack.broker.embedded import BrokerFailed
 from local_stack.ports import in_use
-from local_stack.postgres import PostgresFailed
+from local_stack.postgres.server import PostgresFailed
+from local_stack.processes.data_folder import FolderBusy, end_leftovers, folder_lock, take_over_former
 from local_stack.sample import SampleFailed, waiting_sample
 from local_stack.services import PORT_SETTINGS, Addresses, ServiceFailed
 from local_stack.stack import LocalStack, addresses_of
@@ -24,7 +24,7 @@ FAILURES = (BrokerFailed, PostgresFailed, ServiceFailed)
 
 
 def tell(line: str) -> None:
-    """Show one line to who started the stack."""
+    """Print one line."""
     with contextlib.suppress(OSError):  # a terminal that was closed
         print(line, flush=True)
 
@@ -39,7 +39,7 @@ def main() -> None:
     try:
         if former := take_over_former(folder):
             tell(f"the data of {former} lie in {folder} now")
-        with owned(folder):
+        with folder_lock(folder):
             left = end_leftovers(folder)
             if left:
                 tell(f"ended {left} processes that an earlier start had left")
@@ -61,7 +61,7 @@ def _refuse_taken_ports(addresses: Addresses) -> None:
 
 async def _run(stack: LocalStack, addresses: Addresses, folder: Path) -> int:
     """Run until a signal; return the exit code. A second signal ends everything at once."""
-    running = asyncio.ensure_future(_start_and_keep(stack, addresses, folder))
+    running = asyncio.ensure_future(_start_and_supervise(stack, addresses, folder))
     asked = 0
 
     def on_signal() -> None:
@@ -88,7 +88,7 @@ async def _run(stack: LocalStack, addresses: Addresses, folder: Path) -> int:
             tell("stopped")
 
 
-async def _start_and_keep(stack: LocalStack, addresses: Addresses, folder: Path) -> NoReturn:
+async def _start_and_supervise(stack: LocalStack, addresses: Addresses, folder: Path) -> NoReturn:
     began = time.monotonic()
     await stack.start()
     tell(f"ready after {time.monotonic() - began:.1f} s\n")

@@ -1,7 +1,4 @@
-"""Child processes: each in a session of its own, its output in a file, gone when this process is gone.
-
-Knows nothing of what it runs.
-"""
+"""A child process: in a session of its own, its output in a file, ended when this process ends."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local_stack.accounts import Account
-from local_stack.waiting import until
+from local_stack.processes.account import Account
+from local_stack.wait import until
 
 STOP_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
@@ -24,7 +21,7 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Program:
-    """What to run. `parting` is the signal that asks it to end, `orphaned` the one it gets when this process dies."""
+    """A command with its surroundings. `stop_signal` asks it to end; the kernel sends `orphan_signal` when this process dies."""
 
     name: str
     command: Sequence[object]
@@ -32,12 +29,12 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
     account: Account | None = None
-    parting: signal.Signals = signal.SIGTERM
-    orphaned: signal.Signals = signal.SIGKILL
+    stop_signal: signal.Signals = signal.SIGTERM
+    orphan_signal: signal.Signals = signal.SIGKILL
 
 
 class Process:
-    """One program, started and ended as often as one likes. Start it in the main thread: the leash hangs on the thread."""
+    """One program, started and ended any number of times. Start it in the main thread: the kernel binds the signal to the thread."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -45,12 +42,12 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        """Tell whether it runs."""
+        """True while it runs."""
         return self._child is not None and self._child.poll() is None
 
     @property
     def pid(self) -> int | None:
-        """The process's id, while it runs."""
+        """The process id, while it runs."""
         return self._child.pid if self._child is not None and self.alive else None
 
     @property
@@ -71,32 +68,32 @@ class Process:
                 env={**os.environ, **program.environment},
                 cwd=program.folder,
                 start_new_session=True,
-                preexec_fn=_leash(program.orphaned, program.account),  # noqa: PLW1509 - only the main thread starts processes
+                preexec_fn=_child_setup(program),  # noqa: PLW1509 - only the main thread starts processes
                 **(program.account.options() if program.account else {}),
             )
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """Ask it to end, and end its whole group when `seconds` have passed."""
+        """Send its stop signal, and kill its whole group once `seconds` have passed."""
         if self.alive:
-            self._signal(self.program.parting)
+            self._signal(self.program.stop_signal)
             self._signal(signal.SIGCONT)
             with contextlib.suppress(TimeoutError):
                 await until(lambda: not self.alive, seconds, self.program.name)
         self.kill()
 
     def kill(self) -> None:
-        """End it and what it left in its group, at once."""
+        """Kill its whole group at once."""
         if self._child is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._child.pid, signal.SIGKILL)
             self._child.wait()
 
     def pause(self) -> None:
-        """Let it stand still, alive and silent."""
+        """Suspend it: alive and silent."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Resume it."""
         self._signal(signal.SIGCONT)
 
     def last_lines(self, count: int = 20) -> str:
@@ -112,17 +109,17 @@ class Process:
             self._child.send_signal(which)
 
 
-def _leash(orphaned: signal.Signals, account: Account | None) -> Callable[[], None] | None:
-    """Return what a child does before its program: ask the kernel for a signal when this process dies, however it dies."""
+def _child_setup(program: Program) -> Callable[[], None] | None:
+    """Return what the child does before its program: enter its account, and ask the kernel for a signal at our death."""
     if sys.platform != "linux":
         return None
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
 
-    def hold() -> None:
-        if account is not None:
-            account.enter()
-        prctl(_PR_SET_PDEATHSIG, int(orphaned))
-        if os.getppid() != parent:
-            os.kill(os.getpid(), orphaned)
+    def set_up() -> None:
+        if program.account is not None:
+            program.account.enter_namespace()
+        prctl(_PR_SET_PDEATHSIG, int(program.orphan_signal))
+        if os.getppid() != parent:  # it died before the kernel was asked
+            os.kill(os.getpid(), program.orphan_signal)
 
-    return hold
+    return set_up

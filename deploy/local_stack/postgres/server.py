@@ -1,4 +1,4 @@
-"""A real PostgreSQL 18 from a wheel: data in a folder, loopback TCP, a password of its own. Knows no tables."""
+"""A PostgreSQL 18 server from a wheel: data in a folder, loopback TCP, a password of its own. Knows no tables."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from local_stack.accounts import Account, account_for
 from local_stack.ports import LOOPBACK, free_port
-from local_stack.processes import Process, Program
-from local_stack.waiting import until
+from local_stack.postgres.accounts import account_for
+from local_stack.processes.account import Account
+from local_stack.processes.process import Process, Program
+from local_stack.wait import until
 
 START_SECONDS = 30.0
 _GONE_SECONDS = 5.0
@@ -29,7 +30,7 @@ _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 class PostgresFailed(Exception):
-    """PostgreSQL could not be started; the message ends with what it said."""
+    """PostgreSQL could not be started; the message ends with its output."""
 
 
 class Postgres:
@@ -45,7 +46,7 @@ class Postgres:
 
     @property
     def alive(self) -> bool:
-        """Tell whether the server runs."""
+        """True while the server runs."""
         return self._process is not None and self._process.alive
 
     @property
@@ -54,7 +55,7 @@ class Postgres:
         return self._process.pid if self._process else None
 
     def url(self, database: str = "postgres") -> str:
-        """Return the address of `database`, as every driver takes it."""
+        """Return the URL of `database`, in the form that every driver takes."""
         password = (self.folder / _PASSWORD).read_text().strip()
         return f"postgresql://postgres:{password}@{LOOPBACK}:{self.port}/{database}"
 
@@ -63,7 +64,7 @@ class Postgres:
         return self._process.last_lines() if self._process else ""
 
     async def start(self) -> None:
-        """Start the server, over a leftover of an earlier one if need be, and return when it answers.
+        """Start the server and return when it answers; an earlier server on this data is stopped first.
 
         Raises PostgresFailed with the end of its log.
         """
@@ -89,10 +90,10 @@ class Postgres:
             await self._process.stop()
 
     def kill(self) -> None:
-        """End the server without a word, as a crash would, and with it who still serves a connection."""
+        """Kill the server as a crash would, with the processes that serve its connections."""
         if self._process is None:
             return
-        # Each has a session of its own and notices its parent's end when it next waits: until then it would still commit.
+        # Each child has a session of its own and notices its parent's death at its next wait: until then it could still commit.
         self._process.pause()
         left = _children(self._process.pid)
         self._process.kill()
@@ -102,19 +103,19 @@ class Postgres:
         psutil.wait_procs(left, timeout=_GONE_SECONDS)
 
     async def create_database(self, name: str, template: str = "template1") -> str:
-        """Create `name` as a copy of `template` unless it is there; return its URL."""
+        """Create `name` as a copy of `template` unless it exists; return its URL."""
         if not await self._execute("SELECT FROM pg_database WHERE datname = $1", name):
             await self._execute(f'CREATE DATABASE "{_plain(name)}" TEMPLATE "{_plain(template)}"')
         return self.url(name)
 
     async def rename_database(self, former: str, name: str) -> None:
-        """Rename `former` to `name`, where there is the one and not yet the other."""
+        """Rename the database `former` to `name`, if `former` exists and `name` does not."""
         there = {row["datname"] for row in await self._execute("SELECT datname FROM pg_database")}
         if former in there and name not in there:
             await self._execute(f'ALTER DATABASE "{_plain(former)}" RENAME TO "{_plain(name)}"')
 
     async def drop_database(self, name: str) -> None:
-        """Drop `name`, whoever is still connected to it."""
+        """Drop `name`, and end its connections."""
         await self._execute(f'DROP DATABASE IF EXISTS "{_plain(name)}" WITH (FORCE)')
 
     async def _execute(self, statement: str, *arguments: str) -> list[asyncpg.Record]:
@@ -149,52 +150,52 @@ class Postgres:
             log=self.folder / "logs" / "postgres.log",
             folder=self.data,
             account=self._account,
-            parting=signal.SIGINT,
-            orphaned=signal.SIGINT,
+            stop_signal=signal.SIGINT,
+            orphan_signal=signal.SIGINT,
         )
 
     def _init(self) -> None:
-        """Make the data folder beside its place and move it there when it is whole: an interrupted start leaves none."""
-        password, making = self.folder / _PASSWORD, self.folder / "postgres.new"
+        """Create the data folder beside its place, and rename it when it is complete: an interrupted start leaves none."""
+        password, new = self.folder / _PASSWORD, self.folder / "postgres.new"
         password.touch(mode=0o600)
         password.write_text(secrets.token_urlsafe(24))
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir(mode=0o700)
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(mode=0o700)
         account = self._account
-        if account is not None and not account.disguised:
+        if account is not None and not account.namespaced:
             os.chown(password, account.user, account.group)
-            os.chown(making, account.user, account.group)
-        made = subprocess.run(
+            os.chown(new, account.user, account.group)
+        initdb = subprocess.run(
             [
-                *(self._programs / "initdb", "-D", making, "-U", "postgres", f"--pwfile={password}"),
+                *(self._programs / "initdb", "-D", new, "-U", "postgres", f"--pwfile={password}"),
                 *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"),
             ],
             check=False,
             capture_output=True,
             text=True,
-            cwd=making,
+            cwd=new,
             start_new_session=True,
-            preexec_fn=account.enter if account else None,
+            preexec_fn=account.enter_namespace if account else None,
             **(account.options() if account else {}),
         )
-        if made.returncode:
-            raise PostgresFailed(f"initdb failed: {(made.stderr or made.stdout).strip()}")
-        making.rename(self.data)
+        if initdb.returncode:
+            raise PostgresFailed(f"initdb failed: {(initdb.stderr or initdb.stdout).strip()}")
+        new.rename(self.data)
 
     async def _end_leftover(self) -> None:
-        """Stop the server that an earlier start left on this folder. The caller holds the folder, so it has no owner."""
+        """Stop the server that an earlier start left on this folder. The caller holds the folder's lock, so it belongs to no stack."""
         with contextlib.suppress(OSError, ValueError, psutil.Error):
             left = psutil.Process(int((self.data / "postmaster.pid").read_text().split()[0]))
             if str(self.data) not in left.cmdline():
                 return
-            for parting in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-                left.send_signal(parting)
+            for harder in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+                left.send_signal(harder)
                 with contextlib.suppress(TimeoutError):
                     await until(lambda: left.status() == psutil.STATUS_ZOMBIE, 5, "the leftover PostgreSQL ends")
 
 
 def _programs() -> Path:
-    """Find the server's programs in its wheel, without importing that: its import makes folders and warns."""
+    """Find the server's programs in its wheel without importing the wheel: its import makes folders and warns."""
     wheel = importlib.util.find_spec(_WHEEL)
     if wheel is None or wheel.origin is None:
         raise PostgresFailed(f"{_WHEEL} is not installed: make setup")

@@ -1,4 +1,4 @@
-"""The data folder: one stack at a time, and nothing left of an earlier one that ended without a word."""
+"""The data folder: one stack at a time, and no process left of an earlier stack that was killed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from pathlib import Path
 import psutil
 
 _CLOCK_SECONDS = 2.0
-"""Start times of one process are told apart only roughly."""
-
+"""The start time of one process is read twice with this difference at most."""
 
 FORMER = ".countersign"
-"""What the data folder was called under the product's first name."""
+"""The data folder's name under the product's first name."""
 
 
 class FolderBusy(Exception):
@@ -24,12 +23,12 @@ class FolderBusy(Exception):
 
 
 def take_over_former(folder: Path) -> Path | None:
-    """Move the data of the product's first name to `folder` where nothing is yet; return where they lay, None if there are none."""
+    """Move the data of the product's first name to `folder`, where that does not exist; return where they were, or None."""
     former = folder.parent / FORMER
     if folder.exists() or not (former / "postgres" / "PG_VERSION").exists():
         return None
     try:
-        with owned(former):
+        with folder_lock(former):
             end_leftovers(former)
             former.rename(folder)
     except OSError as error:
@@ -38,8 +37,8 @@ def take_over_former(folder: Path) -> Path | None:
 
 
 @contextlib.contextmanager
-def owned(folder: Path) -> Iterator[None]:
-    """Own the data folder, for as long as this process lives. Raises FolderBusy."""
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Hold the data folder's lock as long as the block or this process lasts. Raises FolderBusy."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (folder / "lock").open("a+") as lock:
@@ -56,26 +55,26 @@ def owned(folder: Path) -> Iterator[None]:
         raise FolderBusy(f"SAYSO_DATA_DIR: {folder} cannot be written: {error.strerror}") from None
 
 
-def remember(folder: Path, pids: Iterable[int]) -> None:
-    """Write down which processes belong to the stack, for the next start to find what is left of them."""
-    noted = []
+def save_processes(folder: Path, pids: Iterable[int]) -> None:
+    """Write down the stack's process ids with their start times, for `end_leftovers` at the next start."""
+    saved = []
     for pid in pids:
         with contextlib.suppress(psutil.Error):
-            noted.append([pid, psutil.Process(pid).create_time()])
-    (folder / "processes.json").write_text(json.dumps(noted))
+            saved.append([pid, psutil.Process(pid).create_time()])
+    (folder / "processes.json").write_text(json.dumps(saved))
 
 
 def end_leftovers(folder: Path) -> int:
-    """End what an earlier stack left running where the kernel did not do it already; return how many there were.
+    """Kill the saved processes that still run; return how many there were.
 
-    PostgreSQL is not among them: it is asked to stop in order, by its own start.
+    PostgreSQL is not among them: its own start stops an earlier server in order.
     """
     ended = 0
     with contextlib.suppress(OSError, ValueError, TypeError):
-        for pid, began in json.loads((folder / "processes.json").read_text()):
+        for pid, started in json.loads((folder / "processes.json").read_text()):
             with contextlib.suppress(psutil.Error):
                 left = psutil.Process(pid)
-                if abs(left.create_time() - began) < _CLOCK_SECONDS and left.status() != psutil.STATUS_ZOMBIE:
+                if abs(left.create_time() - started) < _CLOCK_SECONDS and left.status() != psutil.STATUS_ZOMBIE:
                     left.kill()
                     ended += 1
     return ended

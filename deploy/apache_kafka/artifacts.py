@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parents[1]
+FOLDER = Path(__file__).resolve().parent
 POM = FOLDER / "pom.xml"
 JARS = FOLDER / "target" / "jars"
 RESOLVE_SECONDS = 300
@@ -29,9 +29,9 @@ def version() -> str:
 
 
 def ensure_jars() -> Path:
-    """Return the folder of the jars; resolve them first where that was not done for this `pom.xml`.
+    """Return the folder of the jars, resolved first where they are not those of this `pom.xml`.
 
-    Raises Unavailable when there is no Java, or no Maven, or it fails.
+    Raises Unavailable without Java or Maven, or when Maven fails.
     """
     program("java")
     JARS.parent.mkdir(exist_ok=True)
@@ -63,8 +63,8 @@ def _resolve() -> None:
         f"-DoutputDirectory={JARS}",
     ]
     try:
-        said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=RESOLVE_SECONDS)
+        maven = subprocess.run(command, check=False, capture_output=True, text=True, timeout=RESOLVE_SECONDS)
     except subprocess.TimeoutExpired:
         raise Unavailable(f"Maven did not resolve Kafka within {RESOLVE_SECONDS} s") from None
-    if said.returncode:
-        raise Unavailable(f"Maven could not resolve Kafka: {(said.stdout + said.stderr).strip()[-500:]}")
+    if maven.returncode:
+        raise Unavailable(f"Maven could not resolve Kafka: {(maven.stdout + maven.stderr).strip()[-500:]}")

@@ -1,10 +1,10 @@
-"""How long a process that ended waits before it is started again."""
+"""The wait before a process that ended is started again."""
 
 from __future__ import annotations
 
 import pytest
 
-from local_stack.keeping import FIRST_SECONDS, LONGEST_SECONDS, STEADY_SECONDS, Backoff
+from local_stack.processes.supervisor import FIRST_SECONDS, LONGEST_SECONDS, STEADY_SECONDS, Backoff
 
 
 def test_a_process_that_keeps_ending_at_once_waits_longer_each_time_up_to_a_bound() -> None:

@@ -1,4 +1,4 @@
-"""What the terminal shows once the stack is ready: where to look, and the command that decides the sample run."""
+"""The lines that the terminal shows once the stack is ready: addresses, and the command that decides the sample run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from local_stack.services import Addresses
 
 
 def welcome(addresses: Addresses, folder: Path, sample: dict[str, Any] | None) -> str:
-    """Return the lines for a person; without a sample only where to look."""
+    """Return the lines; without a sample, the addresses alone."""
     gateway = addresses.http("gateway")
     places = {
         "API": f"{gateway}/docs",
@@ -24,7 +24,11 @@ def welcome(addresses: Addresses, folder: Path, sample: dict[str, Any] | None) -
     if sample is not None:
         lines += ["", *_decide(gateway, sample)]
     return "\n".join(
-        [*lines, "", "Authentication is off: whoever reaches these addresses decides. Ctrl-C stops everything."]
+        [
+            *lines,
+            "",
+            "Authentication is off: every client that reaches these addresses can decide. Ctrl-C stops everything.",
+        ]
     )
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from apache_kafka.artifacts import Unavailable, ensure_jars, program
 from apache_kafka.properties import new_cluster_id, properties_of
 from local_stack.ports import LOOPBACK, free_ports
-from local_stack.processes import Process, Program
-from local_stack.waiting import until
+from local_stack.processes.process import Process, Program
+from local_stack.wait import until
 from messaging.admin import log_identity
 
 START_SECONDS = 60.0
 LONG_LIFE = ("-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 SHORT_LIFE = (*LONG_LIFE, "-XX:TieredStopAtLevel=1")
-"""On a busy machine the compiler that pays off after minutes costs more than it gives."""
+"""Without the second compiler: it pays off only after minutes."""
 
 
 class RealKafka:
@@ -38,7 +38,7 @@ class RealKafka:
 
     @property
     def alive(self) -> bool:
-        """Tell whether the broker runs."""
+        """True while the broker runs."""
         return self._process is not None and self._process.alive
 
     @property
@@ -67,17 +67,17 @@ class RealKafka:
             await self._process.stop()
 
     def kill(self) -> None:
-        """End the broker without a word, as a crash would."""
+        """Kill the broker, as a crash would."""
         if self._process is not None:
             self._process.kill()
 
     def pause(self) -> None:
-        """Let the broker hang: its connections stay open and nobody answers."""
+        """Suspend the broker: its connections stay open and it does not answer."""
         if self._process is not None:
             self._process.pause()
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Resume it."""
         if self._process is not None:
             self._process.resume()
 
@@ -88,8 +88,8 @@ class RealKafka:
 
     def _format(self, java: str, jars: str, properties: Path) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        writing = properties.with_suffix(".new")
-        writing.write_text(properties_of(self.bootstrap, self.bootstrap, self._controller, self.folder / "data"))
+        new = properties.with_suffix(".new")
+        new.write_text(properties_of(self.bootstrap, self.bootstrap, self._controller, self.folder / "data"))
         cluster = new_cluster_id()
         command = [
             java,
@@ -99,18 +99,18 @@ class RealKafka:
             "kafka.tools.StorageTool",
             "format",
             f"--cluster-id={cluster}",
-            f"--config={writing}",
+            f"--config={new}",
         ]
-        said = subprocess.run(command, check=False, capture_output=True, text=True, timeout=START_SECONDS)
-        if said.returncode:
-            raise Unavailable(f"Kafka's storage could not be made: {(said.stdout + said.stderr).strip()[-500:]}")
-        writing.rename(properties)
+        storage = subprocess.run(command, check=False, capture_output=True, text=True, timeout=START_SECONDS)
+        if storage.returncode:
+            raise Unavailable(f"Kafka's storage could not be made: {(storage.stdout + storage.stderr).strip()[-500:]}")
+        new.rename(properties)
 
 
 async def answers(bootstrap: str) -> bool:
-    """Tell whether a Kafka answers there."""
+    """Tell whether a Kafka answers at `bootstrap`."""
     host, _, port = bootstrap.split(",", maxsplit=1)[0].rpartition(":")
-    with contextlib.suppress(Exception):  # one that starts fails in many ways
+    with contextlib.suppress(Exception):  # a broker that is starting fails in many ways
         _, connected = await asyncio.open_connection(host, int(port))
         connected.close()
         await connected.wait_closed()

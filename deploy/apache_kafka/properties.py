@@ -1,4 +1,4 @@
-"""The settings of a broker that is alone: KRaft mode, no topic by accident, quick to answer. In one place for Java and Docker."""
+"""The settings of a single broker, for Java and Docker: KRaft mode, no automatic topics, short delays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from local_stack.ports import LOOPBACK
 
 
 def new_cluster_id() -> str:
-    """Return an id for a cluster, in the form that Kafka wants."""
+    """Return a new cluster id in Kafka's form."""
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
 
 
@@ -30,7 +30,7 @@ def properties_of(listens: str, advertised: str, controller: int, data: object) 
         "transaction.state.log.replication.factor": 1,
         "transaction.state.log.min.isr": 1,
         "group.initial.rebalance.delay.ms": 0,
-        # Killed and started again, a broker is let in when the controller has given up its former self: 9 s by default.
+        # A broker that was killed registers again when its former session has expired: 9 s by default.
         "broker.session.timeout.ms": 3000,
         "broker.heartbeat.interval.ms": 500,
     }

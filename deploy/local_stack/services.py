@@ -1,4 +1,4 @@
-"""The four services as processes: how each is started, where it answers, when it is ready. Restarts nothing by itself."""
+"""The four services as processes: their commands, addresses and readiness. Restarts none of them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 
-from local_stack.processes import Process, Program
-from local_stack.waiting import together, until
+from local_stack.processes.process import Process, Program
+from local_stack.wait import together, until
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 6.0
@@ -32,12 +32,12 @@ PORT_SETTINGS = {
 
 
 class ServiceFailed(Exception):
-    """A service could not be started; the message ends with what it said."""
+    """A service could not be started; the message ends with its output."""
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the services answer."""
+    """The host and the port of each service."""
 
     host: str
     ports: Mapping[str, int]
@@ -51,12 +51,12 @@ class Addresses:
         return f"ws://{self._authority('notifier')}/ws"
 
     def _authority(self, service: str) -> str:
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - all is reached by loopback
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - all interfaces include loopback
         return f"[{host}]:{self.ports[service]}" if ":" in host else f"{host}:{self.ports[service]}"
 
 
 class Services:
-    """The set of the four, against one Kafka and one PostgreSQL that `environment` names."""
+    """The four services on the Kafka and the PostgreSQL that `environment` names."""
 
     def __init__(self, addresses: Addresses, environment: Mapping[str, str], logs: Path) -> None:
         self.addresses = addresses
@@ -72,7 +72,7 @@ class Services:
         return self._processes[service]
 
     def __iter__(self) -> Iterator[Process]:
-        """Go through the processes."""
+        """Iterate over the processes."""
         return iter(self._processes.values())
 
     def start(self) -> None:
@@ -81,22 +81,22 @@ class Services:
             process.start()
 
     async def ready(self, seconds: float = READY_SECONDS) -> None:
-        """Return when all say they are ready. Raises ServiceFailed with the log's end of the first that is not."""
+        """Return when all are ready. Raises ServiceFailed with the end of the log of the first that is not."""
         await together(*(self.ready_one(service, seconds) for service in self._processes))
 
     async def ready_one(self, service: str, seconds: float = READY_SECONDS) -> None:
-        """Return when `service` says it is ready. Raises ServiceFailed."""
-        process, said = self._processes[service], "nothing"
+        """Return when `service` answers that it is ready. Raises ServiceFailed."""
+        process, answered = self._processes[service], "nothing"
 
         async def is_ready() -> bool:
-            nonlocal said
+            nonlocal answered
             if not process.alive:
                 raise ServiceFailed(f"{service} ended with {process.exit_code}:\n{process.last_lines()}")
             try:
                 answer = await client.get(f"{self.addresses.http(service)}/health/ready")
             except httpx.TransportError:
                 return False
-            said = answer.text
+            answered = answer.text
             return answer.is_success
 
         async with httpx.AsyncClient(timeout=3, trust_env=False) as client:
@@ -104,14 +104,14 @@ class Services:
                 await until(is_ready, seconds, service)
             except TimeoutError:
                 raise ServiceFailed(
-                    f"{service} is not ready after {seconds:g} s; it says {said}\n{process.last_lines()}"
+                    f"{service} is not ready after {seconds:g} s; it answers {answered}\n{process.last_lines()}"
                 ) from None
 
     async def stop(self) -> None:
-        """Stop all four at once; what has not ended after a few seconds is ended."""
+        """Stop all four at once; a process still alive after STOP_SECONDS is killed."""
         await asyncio.gather(*(process.stop(STOP_SECONDS) for process in self))
 
     def kill(self) -> None:
-        """End all four without a word."""
+        """Kill all four."""
         for process in self:
             process.kill()

@@ -1,7 +1,7 @@
-"""librdkafka's mock cluster, through the C interface of `rdkafka_mock.h` in the library that confluent-kafka brings along.
+"""librdkafka's mock cluster, through the C interface of `rdkafka_mock.h` in confluent-kafka's library.
 
-The Python binding alone could start one, but not tell it to let the first member of a group in at once (it waits 3 s), nor
-how many partitions a topic has.
+The Python binding can start a cluster. It can neither set the delay of a group's first rebalance (3 s) nor create a topic
+with a number of partitions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SIGNATURES = {
 
 
 class MockClusterFailed(Exception):
-    """The library did not start a cluster; the message is its own."""
+    """The library did not start a cluster; the message is the library's."""
 
 
 def start(topics: Iterable[Topic]) -> str:
@@ -36,12 +36,12 @@ def start(topics: Iterable[Topic]) -> str:
     for name, (result, arguments) in _SIGNATURES.items():
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
-    said = ctypes.create_string_buffer(512)
+    error = ctypes.create_string_buffer(512)
     configuration = library.rd_kafka_conf_new()
-    library.rd_kafka_conf_set(configuration, b"test.mock.num.brokers", b"1", said, len(said))
-    client = library.rd_kafka_new(_PRODUCER, configuration, said, len(said))
+    library.rd_kafka_conf_set(configuration, b"test.mock.num.brokers", b"1", error, len(error))
+    client = library.rd_kafka_new(_PRODUCER, configuration, error, len(error))
     if not client:
-        raise MockClusterFailed(said.value.decode())
+        raise MockClusterFailed(error.value.decode())
     cluster = library.rd_kafka_handle_mock_cluster(client)
     library.rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, 0)
     for topic in topics:

@@ -1,4 +1,4 @@
-"""The local stack: PostgreSQL, the embedded broker and the services, started side by side and kept alive."""
+"""The local stack: PostgreSQL, the embedded broker and the services, started side by side and supervised."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import NoReturn
 
 from chassis.settings import Settings
-from local_stack.embedded_broker import FETCH_WAIT_MS, EmbeddedBroker
-from local_stack.folder import remember
-from local_stack.keeping import Kept
-from local_stack.logs import MAX_BYTES, Follower, set_aside
+from local_stack.broker.embedded import FETCH_WAIT_MS, EmbeddedBroker
 from local_stack.ports import free_port
-from local_stack.postgres import Postgres
+from local_stack.postgres.server import Postgres
+from local_stack.processes.data_folder import save_processes
+from local_stack.processes.logs import MAX_BYTES, LogFollower, rotate
+from local_stack.processes.supervisor import Supervisor
 from local_stack.services import MODULES, Addresses, Services
-from local_stack.waiting import LOOK_SECONDS, together
+from local_stack.wait import POLL_SECONDS, together
 
 DATABASE, FORMER_DATABASE = "sayso", "countersign"
 Tell = Callable[[str], None]
 
 
 def addresses_of(settings: Settings) -> Addresses:
-    """Return where the services are to answer; a port of 0 becomes one that is free now."""
+    """Return the services' addresses from the settings; a port of 0 becomes one that is free now."""
     ports = {
         "orchestrator": settings.orchestrator_port,
         "provider-worker": settings.worker_port,
@@ -33,7 +33,7 @@ def addresses_of(settings: Settings) -> Addresses:
 
 
 class LocalStack:
-    """Everything that `make run` starts. `tell` gets one line for whatever a person should know."""
+    """Everything that `make run` starts. `tell` gets one line for each event that a person should know of."""
 
     def __init__(self, settings: Settings, addresses: Addresses, folder: Path, tell: Tell) -> None:
         self._settings = settings
@@ -44,13 +44,13 @@ class LocalStack:
         self.postgres = Postgres(folder)
         self.broker = EmbeddedBroker(folder)
         self.services: Services | None = None
-        self._kept: list[Kept] = []
-        self._followers: dict[str, Follower] = {}
+        self._supervisors: list[Supervisor] = []
+        self._followers: dict[str, LogFollower] = {}
 
     async def start(self) -> None:
-        """Start everything and return when it is ready. Raises what failed, with its last words."""
+        """Start everything and return when it is ready. Raises the error of the part that failed, with the end of its log."""
         for log in self.logs.glob("*.log"):
-            set_aside(log)
+            rotate(log)
         self._tell(f"starting PostgreSQL and the Kafka broker; data in {self._folder}")
         await together(self._start_postgres(), self.broker.start())
         self._tell(f"starting {', '.join(MODULES)}")
@@ -65,12 +65,12 @@ class LocalStack:
             if not self.postgres.alive:
                 self._tell("PostgreSQL has ended; starting it again on its data")
                 await self.postgres.start()
-                self._note_processes()
-            self._look()
-            await asyncio.sleep(LOOK_SECONDS)
+                self._save_processes()
+            self._supervise()
+            await asyncio.sleep(POLL_SECONDS)
 
     async def stop(self) -> None:
-        """Stop everything in order: those who write before those who keep."""
+        """Stop everything in order: the services before the broker and PostgreSQL."""
         if self.services is not None:
             await self.services.stop()
         await asyncio.gather(self.broker.stop(), self.postgres.stop())
@@ -97,16 +97,16 @@ class LocalStack:
             environment["SAYSO_FETCH_WAIT_MS"] = str(FETCH_WAIT_MS)
         self.services = Services(self._addresses, environment, self.logs)
         self.services.start()
-        self._note_processes()
+        self._save_processes()
 
     async def _services_ready(self) -> None:
         assert self.services is not None, "they are started first"
         await self.services.ready()
-        self._kept = [Kept(process) for process in self.services]
-        self._followers = {process.program.name: Follower(process.program.log) for process in self.services}
+        self._supervisors = [Supervisor(process) for process in self.services]
+        self._followers = {process.program.name: LogFollower(process.program.log) for process in self.services}
 
     async def _replace_log(self) -> None:
-        """Begin a new log: the embedded broker keeps nothing, and positions in the ledger belong to one log."""
+        """Start all services again on a new log: the embedded broker stores nothing, and the ledger's positions belong to one log."""
         self._tell("the Kafka broker has ended and its log with it; starting all services again on a new one")
         if self.services is not None:
             await self.services.stop()
@@ -115,16 +115,16 @@ class LocalStack:
         await self._services_ready()
         self._tell("all services are ready again")
 
-    def _look(self) -> None:
-        for kept in self._kept:
-            if line := kept.look():
+    def _supervise(self) -> None:
+        for supervisor in self._supervisors:
+            if line := supervisor.tick():
                 self._tell(line)
-                self._note_processes()
+                self._save_processes()
         for name, follower in self._followers.items():
-            for line in follower.serious():
+            for line in follower.warnings():
                 self._tell(f"{name}: {line}")
-            set_aside(self.logs / f"{name}.log", MAX_BYTES)
+            rotate(self.logs / f"{name}.log", MAX_BYTES)
 
-    def _note_processes(self) -> None:
+    def _save_processes(self) -> None:
         services = [] if self.services is None else [process.pid for process in self.services]
-        remember(self._folder, [pid for pid in (self.broker.pid, *services) if pid is not None])
+        save_processes(self._folder, [pid for pid in (self.broker.pid, *services) if pid is not None])
