@@ -14,7 +14,7 @@ from chaos.stories import BOTH, Answer, Asked, Story
 from contracts.runs import events as e
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
-from testkit.runs import commands as asking
+from testkit.runs import commands
 from testkit.runs.specification import Story as Deciding
 from testkit.runs.specification import given
 
@@ -25,10 +25,10 @@ def a_good_case() -> Case:
     """Return a run that was approved twice, and whose person was told so."""
     story = Story(0, "token", "session")
     start = story.begin()
-    deciding = given(asking.start({"prompt": story.prompt}, allowed_steps=BOTH))
+    deciding = given(commands.start({"prompt": story.prompt}, allowed_steps=BOTH))
     start.answer = Answer(201, view_of(deciding))
     story.run_id = str(deciding.now.run_id)
-    for answer in (asking.prepared(), asking.executed()):
+    for answer in (commands.prepared(), commands.executed()):
         deciding = deciding.given(answer)
         deciding = approved(story, deciding)
     story.state = "completed"
@@ -40,7 +40,7 @@ def approved(story: Story, deciding: Deciding) -> Deciding:
     checkpoint = view_of(deciding)["checkpoint"]
     story.seen.add(checkpoint["checkpoint_id"])
     (asked,) = story.decide(checkpoint)
-    deciding = deciding.given(asking.approve(comment=asked.key, actor=asked.actor))
+    deciding = deciding.given(commands.approve(comment=asked.key, actor=asked.actor))
     asked.channel = "http"
     asked.answer = Answer(200, view_of(deciding))
     return deciding
@@ -163,8 +163,8 @@ def test_each_law_notices_its_breach(breach: Callable[[Case], Case], law: Any) -
 
 def test_a_call_again_is_no_breach_when_a_person_said_so() -> None:
     """Where nobody can know whether a call happened, a person decides, and the call may be made once more."""
-    deciding = asking.calling(allowed_steps=BOTH[:1]).given(
-        asking.lease_ends(), asking.lease_ends(), asking.retry(reason="key")
+    deciding = commands.calling(allowed_steps=BOTH[:1]).given(
+        commands.lease_ends(), commands.lease_ends(), commands.retry(reason="key")
     )
     case = Case(Story(0, "token", "session"), deciding.history, calls=2)
     assert not list(laws.called(case))

@@ -11,13 +11,12 @@ from contracts.runs.config import Step
 from contracts.runs.event_effects import EFFECTS, State
 from contracts.runs.event_header import EventHeader, Facts
 from contracts.runs.events import EVENT_KINDS, CheckpointOpened
-from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
+from testkit.messages.golden import sample_events
 from testkit.runs.commands import at_payload_review
-from testkit.runs.samples import samples
 
 OPENED = CheckpointOpened.kind
-EVENTS = {kind: event for kind, event in samples().items() if isinstance(event, RunEvent)}
+EVENTS = sample_events()
 SOUND = json.loads(EVENTS[OPENED].to_bytes())
 
 

@@ -16,9 +16,8 @@ from contracts.runs.outcomes import parse_outcome
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import project
 from orchestrator.runs import evolve
-from testkit.runs import golden
+from testkit.messages import golden
 from testkit.runs.commands import at_payload_review
-from testkit.runs.samples import samples
 
 LATER: dict[str, Any] = {
     "kind": "run-forked.v1",
@@ -66,22 +65,12 @@ def test_an_event_of_an_unknown_kind_moves_the_version_and_nothing_else() -> Non
     assert view == story.now.view.model_copy(update=moved)
 
 
-@pytest.mark.parametrize("kind", sorted(samples()))
+@pytest.mark.parametrize("kind", golden.PARSERS)
 def test_members_that_are_not_known_are_ignored(kind: str) -> None:
     """A member that a later version adds breaks no reader of today, at any level."""
     body = json.loads(golden.read(golden.FOLDER / f"{kind}.json"))
     grown = _grown(body)
-    parse = {"accepted.v1": parse_outcome, "refused.v1": parse_outcome}.get(kind) or _parser(kind)
-    assert parse(_bytes(grown)) == samples()[kind]
-
-
-def _parser(kind: str) -> Any:
-    if kind in EVENT_KINDS:
-        return RunEvent.parse
-    if kind in ("prepare.v1", "execute.v1"):
-        return parse_order
-    alone = ("capabilities", "partial-output.v1", "stop-call.v1")
-    return type(samples()[kind]).model_validate_json if kind in alone else parse_command
+    assert golden.PARSERS[kind](_bytes(grown)) == golden.sample(kind)
 
 
 MODELS = (

@@ -15,8 +15,8 @@ from contracts.runs.outcomes import Accepted, Outcome, Refused
 from notifier.errors import BrokerUnavailable
 from notifier.protocol.approvals import decide, read_response, to_command
 from notifier.protocol.messages import ApprovalResult, MessageInvalid
+from testkit.messages.strategies import nested
 from testkit.runs.commands import at_payload_review
-from testkit.runs.strategies import nested
 
 RUN_ID, CHECKPOINT_ID = uuid4(), uuid4()
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -15,10 +15,10 @@ from contracts.runs.views import RunView, State, project
 from notifier.hub.frames import frames_of, frames_with_request
 from notifier.hub.run_states import read_checkpoint
 from notifier.protocol.messages import ApprovalRequest, StatusUpdate
+from testkit.messages.strategies import json_objects
 from testkit.runs.commands import approve, at_error_review, at_payload_review, calling, completed, executed, time_is_up
 from testkit.runs.pushed_events import headers_in, moved
 from testkit.runs.specification import Story
-from testkit.runs.strategies import json_objects
 
 STORIES = [
     at_payload_review().given(approve(), executed(), approve()),

@@ -20,7 +20,7 @@ from contracts.runs.config import HitlConfig, Step
 from contracts.runs.requests import RunRequest
 from orchestrator.runs import fold
 from orchestrator.runs.state import OrderKind
-from testkit.runs import strategies as anything
+from testkit.messages import strategies
 from testkit.runs.commands import again, approve, edit, executed, failed, prepared, reject, resume, retry
 from testkit.runs.specification import RUN_ID, Ask, Outcome, Story, given
 
@@ -46,11 +46,11 @@ class AnySequence(RuleBasedStateMachine):
     story: Story
 
     @initialize(
-        config=anything.configs,
-        parameters=anything.json_objects,
-        moves=st.lists(anything.moves, max_size=8),
+        config=strategies.configs,
+        parameters=strategies.json_objects,
+        moves=st.lists(strategies.moves, max_size=8),
     )
-    def started(self, config: HitlConfig, parameters: dict[str, Any], moves: list[anything.Move]) -> None:
+    def started(self, config: HitlConfig, parameters: dict[str, Any], moves: list[strategies.Move]) -> None:
         """Begin in any state, so that stray commands meet every state."""
         request = RunRequest(prompt="p", parameters=parameters, hitl_config=config)
         start = Ask(c.StartRun, lambda _: {"request": request})
@@ -67,8 +67,8 @@ class AnySequence(RuleBasedStateMachine):
 
     # ---- the sender that the run waits for
 
-    @rule(moves=st.lists(anything.moves, min_size=1, max_size=3))
-    def it_goes_on(self, moves: list[anything.Move]) -> None:
+    @rule(moves=st.lists(strategies.moves, min_size=1, max_size=3))
+    def it_goes_on(self, moves: list[strategies.Move]) -> None:
         """Let the awaited sender answer: a worker, a person, the clock."""
         for move in moves:
             ask = _awaited(self.story, move)
@@ -109,9 +109,9 @@ class AnySequence(RuleBasedStateMachine):
         version=st.integers(1, 12),
         attempt=st.integers(1, 4),
         kind=st.sampled_from(ANSWERS),
-        preparation=anything.preparations,
-        execution=anything.executions,
-        failure=anything.failures,
+        preparation=strategies.preparations,
+        execution=strategies.executions,
+        failure=strategies.failures,
     )
     def a_worker_says_something_astray(
         self, version: int, attempt: int, kind: type[c.Command], **facts: Preparation | Execution | Failure
@@ -136,8 +136,8 @@ class AnySequence(RuleBasedStateMachine):
     @precondition(_has_call_to_stop)
     @rule(
         kind=st.sampled_from([kind for kind in ANSWERS if kind is not c.RecordPreparation]),
-        execution=anything.executions,
-        failure=anything.failures,
+        execution=strategies.executions,
+        failure=strategies.failures,
     )
     def the_call_of_a_cancelled_run_is_heard_of(self, kind: type[c.Command], **facts: Execution | Failure) -> None:
         """Let the worker stop it, answer it, or report before the order to stop arrives."""
@@ -152,7 +152,7 @@ class AnySequence(RuleBasedStateMachine):
         kind=st.sampled_from(PEOPLE),
         named=st.sampled_from(["none", "open", "open", "earlier", "elsewhere"]),
         sha=st.sampled_from(["none", "right", "right", "wrong"]),
-        edits=anything.edits,
+        edits=strategies.edits,
         version=st.just(None) | st.integers(1, 12),
     )
     def decided(self, kind: type[c.Command], named: str, sha: str, edits: dict[str, Any], version: int | None) -> None:
@@ -246,7 +246,7 @@ def _due(story: Story) -> Ask:
     return again(story.due)
 
 
-def _awaited(story: Story, move: anything.Move) -> Ask | None:
+def _awaited(story: Story, move: strategies.Move) -> Ask | None:
     """Return the command that the run waits for, or None if it waits for none."""
     view, attempt = story.now.view, story.now.attempt
     if view.paused:

@@ -14,7 +14,7 @@ from contracts.providers.signals import Finding, Signals
 from contracts.runs import events as e
 from contracts.runs.config import HitlConfig, OnError, OnTimeout, Policy, ReviewStep, Step
 from orchestrator.runs import Pass, Pause, review
-from testkit.runs import strategies as anything
+from testkit.messages import strategies
 from testkit.runs.commands import (
     GOOD,
     PAYLOAD,
@@ -54,7 +54,7 @@ def _forced_at(step: Step, **hitl: Any) -> Story:
 
 
 @pytest.mark.parametrize("step", CHECKED)
-@whatever(config=anything.configs, signals=anything.signals, invalid=st.booleans())
+@whatever(config=strategies.configs, signals=strategies.signals, invalid=st.booleans())
 def test_a_forced_finding_stops_its_step_whatever_the_run_configured(
     step: Step, config: HitlConfig, signals: Signals, *, invalid: bool
 ) -> None:
@@ -67,7 +67,7 @@ def test_a_forced_finding_stops_its_step_whatever_the_run_configured(
     assert verdict.reasons[1:] == (without.reasons if isinstance(without, Pause) else ())
 
 
-@whatever(config=anything.configs, signals=anything.signals)
+@whatever(config=strategies.configs, signals=strategies.signals)
 def test_a_finding_about_a_payload_does_not_stop_what_comes_before_it(config: HitlConfig, signals: Signals) -> None:
     """The information review is about the intent, and stays as it would be without the finding."""
     found = signals.model_copy(update={"findings": (FORCED,)})

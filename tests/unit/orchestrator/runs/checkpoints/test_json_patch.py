@@ -9,7 +9,7 @@ from hypothesis import example, given
 
 from contracts.json_values import digest
 from orchestrator.runs.checkpoints.json_patch import diff, merge_patch
-from testkit.runs.strategies import json_objects, json_values
+from testkit.messages.strategies import json_objects, json_values
 
 RFC_7396 = [
     ({"a": "b"}, {"a": "c"}, {"a": "c"}),

@@ -1,6 +1,6 @@
-"""Strategies: any configuration, any facts from a worker, any edit.
+"""Hypothesis strategies: any configuration, any facts from a worker, any edit.
 
-Small by choice, so that collisions are likely, and more often sound than not, so that runs get far.
+Small by choice, so that collisions are likely; more often valid than not, so that runs get far.
 """
 
 from __future__ import annotations
@@ -12,15 +12,20 @@ from hypothesis import strategies as st
 
 from contracts.json_values import MAX_DEPTH, JsonObject
 from contracts.providers.call import Execution, Failure, Issue, Preparation, Severity, catalog_schema
-from contracts.providers.capabilities import Capabilities
-from contracts.providers.routing import Candidate, Routing
-from contracts.providers.signals import Finding, Reason, Signals
+from contracts.providers.signals import Finding, Signals
 from contracts.runs.config import HitlConfig, OnError, OnTimeout, OnUncertain, Policy, ReviewStep, ReviewThresholds
+from contracts.runs.events import RunPrepared
+from testkit.messages.golden import sample_events
 from testkit.runs.commands import PAYLOAD, PAYLOAD_SCHEMA
+
+_prepared = sample_events()["run-prepared.v1"].data
+assert isinstance(_prepared, RunPrepared)
+_PREPARATION = _prepared.preparation
+assert _PREPARATION.capabilities is not None
 
 
 def nested(levels: int) -> JsonObject:
-    """Return an object in an object, `levels` deep."""
+    """Return an object nested `levels` deep."""
     value: Any = {}
     for _ in range(levels - 1):
         value = {"x": value}
@@ -38,7 +43,7 @@ json_objects: st.SearchStrategy[JsonObject] = (
     | st.just({})
     | st.just(nested(MAX_DEPTH))
 )
-"""Objects that collide in their names; now and then one as deep as any may be."""
+"""Objects whose names collide; now and then one at the largest depth."""
 
 edits = json_objects | st.sampled_from([{"provider": "openai"}, {"prompt": "changed"}, {"text": "changed"}, {"x": 1}])
 
@@ -101,18 +106,8 @@ preparations = st.builds(
     estimate=costs,
     signals=signals,
     safe_to_repeat=st.booleans(),
-    capabilities=st.none()
-    | st.just(Capabilities(provider="sandbox", operations=("text",), default_operation="text", rate_limit=nested(60))),
-    routing=st.none()
-    | st.just(
-        Routing(
-            route="cheap",
-            rule=1,
-            reason=Reason(code="cheapest", message="it costs least"),
-            considered=(),
-            others=(Candidate(provider="openai"),),
-        )
-    ),
+    capabilities=st.none() | st.just(_PREPARATION.capabilities.model_copy(update={"rate_limit": nested(60)})),
+    routing=st.none() | st.just(_PREPARATION.routing),
     intent_schema=st.none() | st.sampled_from([catalog_schema(["sandbox", "openai"]), {}, {"type": "object"}]),
 )
 
@@ -141,7 +136,7 @@ failures = st.builds(
 
 
 class Move(NamedTuple):
-    """What somebody who is awaited may say: which of it counts depends on who that is."""
+    """The next answer of the person, worker or clock that a run waits for; which member counts depends on which of them."""
 
     how: str
     preparation: Preparation

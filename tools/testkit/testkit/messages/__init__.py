@@ -1,0 +1,1 @@
+"""Messages for tests: the golden file of each kind, and strategies for any content."""
