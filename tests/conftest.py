@@ -3,7 +3,7 @@
 pytest_plugins = [
     "testkit.postgres.servers",
     "testkit.kafka.servers",
-    "testkit.processes.mortal",
+    "testkit.processes.restartable",
     "testkit.stack.vendors",
     "testkit.stack.services",
 ]

@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx
 
 from testkit.stack.services import Stack
-from testkit.stack.user import WAIT_SECONDS, User, Watching, until
+from testkit.stack.user import WAIT_SECONDS, User, WatchSocket, until
 
 SLOWLY = {"stream": True, "fault": "slow", "delay_seconds": 1}
 FOR_LONG = {**SLOWLY, "delay_seconds": 120}
@@ -40,7 +40,7 @@ def joined(pieces: list[dict[str, Any]]) -> str:
     return text
 
 
-def heard_in(socket: Watching) -> list[dict[str, Any]]:
+def heard_in(socket: WatchSocket) -> list[dict[str, Any]]:
     """Return the pieces of text that were heard so far."""
     return [message for message in socket.seen if message["type"] == "HITL_PARTIAL_OUTPUT"]
 

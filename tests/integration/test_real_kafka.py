@@ -1,4 +1,4 @@
-"""The ladder to a real Kafka, and what every suite relies on once it stands there."""
+"""The provision of a real Kafka, and the properties of it that every suite relies on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from local_stack.wait import until
 from messaging.admin import ensure_topics, log_identity
 from messaging.producer import Producer
 from messaging.records import Outgoing
-from testkit.kafka.ladder import Rung
+from testkit.kafka.provision import ProvisionedKafka
 from testkit.kafka.servers import Kafka
 
 ROOT = Path(__file__).parents[2]
@@ -95,10 +95,10 @@ class Member:
                 await self.consumer.commit()
 
 
-async def test_the_ladder_leads_to_a_real_kafka_with_all_topics(kafka_rung: Rung) -> None:
+async def test_a_real_kafka_is_provisioned_with_all_topics(real_kafka: ProvisionedKafka) -> None:
     """What is called real is no mock, whichever rung it stands on, and has every topic of the contracts."""
-    assert not (await log_identity(kafka_rung.bootstrap)).startswith("mockCluster")
-    async with producing(kafka_rung.bootstrap) as producer:
+    assert not (await log_identity(real_kafka.bootstrap)).startswith("mockCluster")
+    async with producing(real_kafka.bootstrap) as producer:
         for topic in all_topics():
             assert len(await producer.partitions(topic.name)) == topic.partitions
 
@@ -181,7 +181,7 @@ async def run_without_any_rung(settings: Mapping[str, str]) -> tuple[int, str]:
         "KAFKA_BOOTSTRAP_SERVERS": "",
     }
     environment = {**os.environ, "CI": "", **nothing, **settings}
-    only = f"{__file__}::{test_the_ladder_leads_to_a_real_kafka_with_all_topics.__name__}"
+    only = f"{__file__}::{test_a_real_kafka_is_provisioned_with_all_topics.__name__}"
     running = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", only),
         cwd=ROOT,

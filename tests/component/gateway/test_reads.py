@@ -17,7 +17,7 @@ from contracts.topics import EVENTS
 from messaging.producer import Producer
 from messaging.records import Outgoing
 from testkit.kafka.topic_records import records_of
-from testkit.runs.histories import appending_at, history_of, view_of
+from testkit.runs.histories import history_of, postgres_append, view_of
 from testkit.stack.services import Stack
 from testkit.stack.user import User, until
 
@@ -114,7 +114,7 @@ async def test_a_run_that_was_recorded_and_published_is_read_and_listed(
     """The read model knows the record and `run.events`, and nothing else; an event that does not come is in the record."""
     run_id, session = uuid4(), uuid4().hex
     events = history_of(FINISHED, run_id, session_id=session)
-    await appending_at(site.database_url)(events)
+    await postgres_append(site.database_url)(events)
     await publish(producer, run_id, *events[:2], *events[3:])
     assert await ada.view(str(run_id), len(events)) == view_of(events).model_dump(mode="json")
     assert [event["version"] for event in await ada.history(str(run_id))] == list(range(1, len(events) + 1))
@@ -140,7 +140,7 @@ async def test_malformed_records_become_dead_letters_beside_a_batch_that_lives(
     events = history_of(FINISHED, run_id)
     nul = history_of(FINISHED, uuid4(), session_id=f"{mark}\x00")[0]
     bad = [f"not json {mark}".encode(), json.dumps({"kind": mark}).encode(), nul]
-    await appending_at(site.database_url)(events)
+    await postgres_append(site.database_url)(events)
     await publish(producer, run_id, events[0], *bad, *events[1:])
     assert (await ada.view(str(run_id), len(events)))["state"] == "completed"
 

@@ -21,7 +21,7 @@ from gateway.ports import Away
 from gateway.projection.rows import Changes, project_batch
 from local_stack.postgres.server import Postgres
 from testkit.runs.commands import approve
-from testkit.runs.histories import Feed, appending_at, history_of
+from testkit.runs.histories import Feed, history_of, postgres_append
 from testkit.runs.specification import Story
 
 
@@ -148,7 +148,7 @@ async def test_decisions_are_rows_of_their_own(tables: PostgresTables, postgres_
 async def test_text_that_only_json_can_hold_is_read(tables: PostgresTables, postgres_url: str) -> None:
     """A null character in a comment: PostgreSQL's text refuses it, the JSON around it does not."""
     story = WAITING.given(approve(comment="nul \x00 and \u2028"))
-    feed = Feed(tables, appending_at(postgres_url))
+    feed = Feed(tables, postgres_append(postgres_url))
     await feed.give(*history_of(story, uuid4()))
     ((record, at),) = await rows(
         postgres_url, "select record::text, at from views.hitl_step_events where kind = 'checkpoint-approved.v1'"
@@ -176,7 +176,7 @@ async def test_two_writers_at_once_end_with_the_newest_of_each_run(postgres_url:
     def events(story: Story) -> list[bytes]:
         return [item for run_id in run_ids for item in history_of(story, run_id)]
 
-    append = appending_at(postgres_url)
+    append = postgres_append(postgres_url)
     for _ in range(10):
         await asyncio.gather(Feed(ahead, append).give(*events(FINISHED)), Feed(behind, append).give(*events(WAITING)))
         found = await rows(postgres_url, "select state, count(*) from views.hitl_runs group by 1")
@@ -190,7 +190,7 @@ async def test_two_writers_at_once_end_with_the_newest_of_each_run(postgres_url:
 async def test_a_rebuild_makes_the_very_tables_that_are_there(tables: PostgresTables, postgres_url: str) -> None:
     """Rows, what waits and decisions, folded from the record, are what was there; damage is mended."""
     woven = [item for story in (WAITING, FINISHED, RETRIED) for item in history_of(story, uuid4())]
-    feed = Feed(tables, appending_at(postgres_url))
+    feed = Feed(tables, postgres_append(postgres_url))
     await feed.give_all([woven[start : start + 4] for start in range(0, len(woven), 4)])
     queries = [
         "select run_id, tenant, version, state, session_id, user_id, created_at, updated_at, ended from views.hitl_runs order by 1",
@@ -209,7 +209,7 @@ async def test_readers_see_the_old_tables_until_a_rebuild_is_done(tables: Postgr
     """And a writer that came meanwhile goes on behind it."""
     run_id = uuid4()
     events = history_of(FINISHED, run_id)
-    feed = Feed(tables, appending_at(postgres_url))
+    feed = Feed(tables, postgres_append(postgres_url))
     await feed.give(*events[:5])
     seen: list[list[tuple[object, ...]]] = []
     looking = "select version from views.hitl_runs"
@@ -239,7 +239,7 @@ async def test_the_tables_come_back_with_the_server(private_postgres: Postgres) 
     tables, database = PostgresTables(url), Database(url)
     await database.start()
     events = history_of(WAITING, run_id)
-    append = appending_at(url)
+    append = postgres_append(url)
     await append(events)
     await Feed(tables).deliver(*events[:2])
     assert not database.is_away

@@ -19,7 +19,7 @@ from gateway.adapters.postgres.writer import PostgresTables, ensure_schema
 from gateway.ports import Page, Place, Tables, Views
 from gateway.testing.memory import MemoryTables
 from testkit.runs.commands import approve, cancel, executed
-from testkit.runs.histories import Append, Feed, appending_at, appending_to, history_of, view_of
+from testkit.runs.histories import Append, Feed, history_of, memory_append, postgres_append, view_of
 from testkit.runs.specification import Story
 
 
@@ -41,12 +41,12 @@ async def store(request: pytest.FixtureRequest, postgres_url: str) -> AsyncItera
     """Give an empty read model, in memory and in PostgreSQL."""
     if request.param == "memory":
         memory = MemoryTables()
-        yield Store(memory, memory, appending_to(memory))
+        yield Store(memory, memory, memory_append(memory))
         return
     await ensure_schema(postgres_url)
     tables, database = PostgresTables(postgres_url), Database(postgres_url)
     await database.start()
-    yield Store(tables, PostgresViews(database), appending_at(postgres_url))
+    yield Store(tables, PostgresViews(database), postgres_append(postgres_url))
     await tables.close()
     await database.stop()
 

@@ -24,16 +24,16 @@ from testkit.runs.command_records import cancel
 from testkit.stack.orchestrators import Listener
 
 
-async def test_kafka_away_is_said_in_time_and_over_when_it_is_back(mortal_kafka: RealKafka) -> None:
+async def test_kafka_away_is_said_in_time_and_over_when_it_is_back(restartable_kafka: RealKafka) -> None:
     """An asker is told within its wait; what was taken arrives in the end, what could not be taken is said; then all works again."""
-    producer = Producer(mortal_kafka.bootstrap, "test", give_up_seconds=1)
-    broker = create_broker(mortal_kafka.bootstrap, "test")
+    producer = Producer(restartable_kafka.bootstrap, "test", give_up_seconds=1)
+    broker = create_broker(restartable_kafka.bootstrap, "test")
     desk = Desk(broker, producer, 25)
     await producer.start()
     await broker.start()
     await desk.listening()
     await asyncio.gather(*await producer.send_all(answer(cancel(uuid4()), desk)))
-    mortal_kafka.kill()
+    restartable_kafka.kill()
     try:
         async with asyncio.timeout(5):
             asked = await asyncio.gather(*(desk.ask(cancel(uuid4()), 0.5) for _ in range(5)), return_exceptions=True)
@@ -41,7 +41,7 @@ async def test_kafka_away_is_said_in_time_and_over_when_it_is_back(mortal_kafka:
         sending = [asyncio.create_task(producer.send(*answer(cancel(uuid4()), desk))) for _ in range(5)]
         await asyncio.wait(sending, timeout=20, return_when=asyncio.FIRST_EXCEPTION)
     finally:
-        await mortal_kafka.start()
+        await restartable_kafka.start()
     ended = await asyncio.wait_for(asyncio.gather(*sending, return_exceptions=True), 20)
     assert None in ended, "what was taken arrives"
     assert all(isinstance(error, KafkaError) for error in ended if error is not None)
@@ -55,20 +55,20 @@ async def test_kafka_away_is_said_in_time_and_over_when_it_is_back(mortal_kafka:
     await producer.stop()
 
 
-async def test_whoever_waited_for_a_broker_that_hung_is_served_when_it_goes_on(mortal_kafka: RealKafka) -> None:
+async def test_whoever_waited_for_a_broker_that_hung_is_served_when_it_goes_on(restartable_kafka: RealKafka) -> None:
     """Its connections stay open and nobody answers; then everybody's record arrives, once and in order, however many waited."""
-    producer = Producer(mortal_kafka.bootstrap, "test", give_up_seconds=30)
+    producer = Producer(restartable_kafka.bootstrap, "test", give_up_seconds=30)
     await producer.start()
-    async with Listener(mortal_kafka.bootstrap, COMMANDS.dead) as listener:
+    async with Listener(restartable_kafka.bootstrap, COMMANDS.dead) as listener:
         await producer.send(numbered(-1))
-        mortal_kafka.pause()
+        restartable_kafka.pause()
         try:
             sending = [asyncio.create_task(producer.send(numbered(number))) for number in range(100)]
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(4):
                     await asyncio.gather(*map(asyncio.shield, sending))
         finally:
-            mortal_kafka.resume()
+            restartable_kafka.resume()
         await asyncio.wait_for(asyncio.gather(*sending), 20)
         await until(lambda: len(listener.heard) >= 101, 10, "all records arrive")
     assert [record.value for record in listener.heard] == [b"%d" % number for number in range(-1, 100)]

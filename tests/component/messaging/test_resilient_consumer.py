@@ -116,33 +116,35 @@ async def test_what_a_careless_broker_took_is_set_aside(embedded_bootstrap: str,
     assert REGISTRY.get_sample_value("sayso_unreadable_batches_total", labels) == 2
 
 
-async def test_damage_on_a_brokers_disk_stops_nobody(mortal_kafka: RealKafka) -> None:
+async def test_damage_on_a_brokers_disk_stops_nobody(restartable_kafka: RealKafka) -> None:
     """A byte of a stored batch turns into another: that batch is set aside, what lies before and behind it is read."""
-    topic = await fresh_topic(mortal_kafka.bootstrap, 1)
+    topic = await fresh_topic(restartable_kafka.bootstrap, 1)
     for number in range(3):
         batch = batch_of([Given(b"k", b"value-%d-%d" % (number, place)) for place in range(4)])
-        await write_batch(mortal_kafka.bootstrap, topic.name, 0, batch)
-    await mortal_kafka.stop()
-    damage(mortal_kafka.folder / "data" / f"{topic.name}-0", b"value-1-2")
-    await mortal_kafka.start()
-    records = (await read(mortal_kafka.bootstrap, topic, "group", 9))[0]
+        await write_batch(restartable_kafka.bootstrap, topic.name, 0, batch)
+    await restartable_kafka.stop()
+    damage(restartable_kafka.folder / "data" / f"{topic.name}-0", b"value-1-2")
+    await restartable_kafka.start()
+    records = (await read(restartable_kafka.bootstrap, topic, "group", 9))[0]
     assert [record.offset for record in records] == [0, 1, 2, 3, 4, 8, 9, 10, 11]
     assert [record.offset for record in records if record.key is None] == [4]
     assert dict(records[4].headers)[UNREADABLE].startswith(b"CorruptRecordException")
 
 
 async def test_twenty_commands_around_a_strange_record_are_decided_once(
-    mortal_kafka: RealKafka, mortal_url: str, tmp_path: Path
+    restartable_kafka: RealKafka, restartable_url: str, tmp_path: Path
 ) -> None:
     """The orchestrator goes on, and makes a dead letter of what is no command."""
-    orchestrator = Orchestrator(tmp_path, mortal_kafka.bootstrap, mortal_url)
-    commands, producer = [start() for _ in range(20)], Producer(mortal_kafka.bootstrap, "test")
+    orchestrator = Orchestrator(tmp_path, restartable_kafka.bootstrap, restartable_url)
+    commands, producer = [start() for _ in range(20)], Producer(restartable_kafka.bootstrap, "test")
     stray = uuid4().hex.encode()
-    async with Listener(mortal_kafka.bootstrap, EVENTS.name) as listener:
+    async with Listener(restartable_kafka.bootstrap, EVENTS.name) as listener:
         await producer.start()
         await asyncio.gather(*await producer.send_all(map(outgoing, commands[:10])))
         for partition in range(COMMANDS.partitions):
-            await write_batch(mortal_kafka.bootstrap, COMMANDS.name, partition, batch_of([Given(b"k", stray, [ODD])]))
+            await write_batch(
+                restartable_kafka.bootstrap, COMMANDS.name, partition, batch_of([Given(b"k", stray, [ODD])])
+            )
         await asyncio.gather(*await producer.send_all(map(outgoing, commands[10:])))
         await producer.stop()
         wanted = {command.run_id for command in commands}
@@ -153,7 +155,9 @@ async def test_twenty_commands_around_a_strange_record_are_decided_once(
         finally:
             await orchestrator.process.stop(10)
     assert sorted(run for run in runs(listener) if run in wanted) == sorted(wanted)
-    letters = [letter for letter in await records_of(mortal_kafka.bootstrap, COMMANDS.dead) if letter.value == stray]
+    letters = [
+        letter for letter in await records_of(restartable_kafka.bootstrap, COMMANDS.dead) if letter.value == stray
+    ]
     assert sorted(dict(letter.headers)["source-partition"] for letter in letters) == [b"0", b"1", b"2", b"3"]
     assert all(dict(letter.headers)["trac\\xff"] == b"\x00" for letter in letters)
     assert "Traceback" not in orchestrator.said

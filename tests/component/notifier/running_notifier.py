@@ -30,7 +30,7 @@ from notifier.service import Adapters
 from notifier.testing.gateway import MemoryGateway
 from notifier.testing.log import MemoryLog, MemoryTopics
 from orchestrator.intake.command_batch import outcome_records
-from testkit.stack.user import Watching, until
+from testkit.stack.user import WatchSocket, until
 
 
 @contextlib.asynccontextmanager
@@ -51,7 +51,7 @@ async def serving(app: Starlette, **config: Any) -> AsyncIterator[str]:
         await running
 
 
-class RawWatching(Watching):
+class RawWatching(WatchSocket):
     """A connection that can send any frame."""
 
     async def send(self, message: str | bytes) -> None:
@@ -259,7 +259,7 @@ def updates(messages: Sequence[dict[str, Any]], run_id: object) -> list[int]:
     return [m["version"] for m in messages if m["type"] == "HITL_STATUS_UPDATE" and m["run_id"] == str(run_id)]
 
 
-async def through(watching: Watching, event: RunEvent) -> list[dict[str, Any]]:
+async def through(watching: WatchSocket, event: RunEvent) -> list[dict[str, Any]]:
     """Read up to an event; return all messages of this connection."""
     await watching.until("HITL_STATUS_UPDATE", run_id=str(event.run_id), version=event.version)
     return watching.seen

@@ -15,7 +15,7 @@ from contracts.runs.commands import ApproveCheckpoint, Command, EditCheckpoint
 from contracts.runs.outcomes import Accepted, Outcome, Refused
 from testkit.runs.commands import at_payload_review
 from testkit.runs.pushed_events import moved
-from testkit.stack.user import Watching
+from testkit.stack.user import WatchSocket
 
 WAITING = at_payload_review()
 
@@ -38,7 +38,7 @@ def refuse(command: Command) -> Outcome:
     )
 
 
-async def say(watching: Watching, run_id: UUID, **members: Any) -> dict[str, Any]:
+async def say(watching: WatchSocket, run_id: UUID, **members: Any) -> dict[str, Any]:
     """Send a decision and return its result."""
     message = {"type": "HITL_APPROVAL_RESPONSE", "request_id": uuid4().hex, "run_id": str(run_id), "action": "approve"}
     message |= members

@@ -13,7 +13,7 @@ from local_stack.wait import until
 from messaging.errors import KafkaError
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.ports import LedgerAway
-from testkit.postgres.unreliable import Cable, WaveringLedger, dump
+from testkit.postgres.unreliable import TcpProxy, UnreliableLedger, dump
 from testkit.runs.command_records import Log, Record, approve, executed, prepared, start
 
 from .conftest import LOG, MakeLedger, MakeOwner, Owner
@@ -54,12 +54,12 @@ async def test_a_batch_is_held_while_the_ledger_is_away(
     call: str, make_owner: MakeOwner, make_ledger: MakeLedger, ledger_url: str
 ) -> None:
     """Whatever call fails, nothing is published until the ledger is back, and then everything once."""
-    wavering = WaveringLedger(make_ledger())
-    wavering.away(call, times=3)
-    owner = make_owner(wavering)
+    unreliable = UnreliableLedger(make_ledger())
+    unreliable.fail(call, times=3)
+    owner = make_owner(unreliable)
     _, batch = story()
     taking = asyncio.create_task(owner.intake.on_records(batch))
-    await until(lambda: wavering.calls.count(call) >= 3, 10, "the call was tried again")
+    await until(lambda: unreliable.calls.count(call) >= 3, 10, "the call was tried again")
     assert owner.publisher.sent == []
     await taking
     sent = owner.publisher.take()
@@ -78,10 +78,10 @@ async def test_a_commit_whose_answer_is_lost_is_not_decided_again(
     make_owner: MakeOwner, make_ledger: MakeLedger, ledger_url: str
 ) -> None:
     """The batch was written though the ledger seemed away: it is published from there, once, and nothing is written twice."""
-    wavering = WaveringLedger(make_ledger())
-    wavering.loses_the_answer_of("transact")
+    unreliable = UnreliableLedger(make_ledger())
+    unreliable.lose_answer("transact")
     _, batch = story()
-    sent = await make_owner(wavering).take(batch)
+    sent = await make_owner(unreliable).take(batch)
     held = await dump(ledger_url)
     assert len(held["events"]) == len(sent.events()) == 6
     assert (await make_owner().take(batch)).as_bytes() == sent.as_bytes()
@@ -92,14 +92,14 @@ async def test_an_answer_that_is_lost_after_the_commit_is_fetched_again(
     make_owner: MakeOwner, make_ledger: MakeLedger
 ) -> None:
     """The ledger goes away between the commit and reading what an earlier command was answered: nothing is missing."""
-    wavering = WaveringLedger(make_ledger())
-    owner, log, run_id = make_owner(wavering), Log(), uuid4()
+    unreliable = UnreliableLedger(make_ledger())
+    owner, log, run_id = make_owner(unreliable), Log(), uuid4()
     once = start(run_id, reply_to=0)
     await owner.take(log.write(once))
-    wavering.calls.clear()
+    unreliable.calls.clear()
     taking = asyncio.create_task(owner.intake.on_records(log.write(prepared(run_id), once)))
-    await until(lambda: "transact" in wavering.calls, 10, "the batch is being written")
-    wavering.away("load", times=1)
+    await until(lambda: "transact" in unreliable.calls, 10, "the batch is being written")
+    unreliable.fail("load", times=1)
     await taking
     sent = owner.publisher.take()
     assert sent.kinds()[-2:] == ["run-prepared.v1", "checkpoint-opened.v1"]
@@ -111,17 +111,17 @@ async def test_a_connection_that_breaks_under_a_batch_costs_nothing(
     said: bytes, make_owner: MakeOwner, ledger_url: str
 ) -> None:
     """Cut in the middle of the transaction or of its commit, the batch is written once and published once."""
-    cable = Cable(ledger_url)
-    await cable.plug()
-    ledger = PostgresLedger(cable.url, LOG)
+    proxy = TcpProxy(ledger_url)
+    await proxy.open()
+    ledger = PostgresLedger(proxy.url, LOG)
     owner = make_owner(ledger)
     log, batch = story()
-    cable.cut_after(said)
+    proxy.cut_after(said)
     sent = await owner.take(batch)
     assert len((await dump(ledger_url))["events"]) == len(sent.events()) == 6
     assert len((await owner.take(log.write(start()))).events()) == 1
     await ledger.close()
-    await cable.unplug()
+    await proxy.close()
 
 
 async def test_owners_that_take_turns_on_a_partition_write_nothing_twice(

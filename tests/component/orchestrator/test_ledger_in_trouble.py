@@ -13,7 +13,7 @@ from local_stack.postgres.server import Postgres
 from local_stack.wait import until
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.ports import Batch, Fenced, LedgerAway, Move
-from testkit.postgres.unreliable import Cable, dump
+from testkit.postgres.unreliable import TcpProxy, dump
 
 from .conftest import LOG
 
@@ -52,12 +52,12 @@ async def test_every_call_says_that_the_server_is_away_and_the_same_object_recov
 @pytest.mark.parametrize("arrives", [False, True])
 async def test_a_write_whose_answer_is_cut_off_is_whole_or_absent(*, arrives: bool, ledger_url: str) -> None:
     """The connection breaks in the middle of a transaction, or behind it: LedgerAway, and all of it was written or nothing."""
-    cable, run_id = Cable(ledger_url), uuid4()
-    await cable.plug()
-    far = PostgresLedger(cable.url, LOG)
+    proxy, run_id = TcpProxy(ledger_url), uuid4()
+    await proxy.open()
+    far = PostgresLedger(proxy.url, LOG)
     await far.positions([0])
     said = b"INSERT INTO ledger.deadlines"
-    (cable.cut_after if arrives else cable.cut_within)(said)
+    (proxy.cut_after if arrives else proxy.cut_within)(said)
     with pytest.raises(LedgerAway):
         await far.transact(Batch([Move(0, 0, 1)], [recorded(run_id, 1)], [refusal(run_id)], [due(run_id, NOW)]))
 
@@ -71,7 +71,7 @@ async def test_a_write_whose_answer_is_cut_off_is_whole_or_absent(*, arrives: bo
     with pytest.raises(Fenced):
         await far.transact(Batch([Move(0, 0 if arrives else 9, 9)]))
     await far.close()
-    await cable.unplug()
+    await proxy.close()
 
 
 async def test_a_ledger_is_closed_under_a_statement_that_does_not_come_back(

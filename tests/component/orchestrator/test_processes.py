@@ -26,7 +26,7 @@ from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.intake.intake import Intake
 from testkit.kafka.memory_publisher import MemoryPublisher
 from testkit.postgres.unreliable import execute
-from testkit.processes import mortal
+from testkit.processes import restartable
 from testkit.runs.command_records import Log, outgoing, prepared, start
 from testkit.stack.orchestrators import Listener, Orchestrator, loading, under_load
 
@@ -35,13 +35,13 @@ MakeOrchestrator = Callable[..., Orchestrator]
 
 @pytest_asyncio.fixture
 async def make_orchestrator(
-    mortal_kafka: RealKafka, mortal_url: str, tmp_path: Path
+    restartable_kafka: RealKafka, restartable_url: str, tmp_path: Path
 ) -> AsyncIterator[MakeOrchestrator]:
     """Make orchestrators of one group on one database; those that still run are stopped in order."""
     made: list[Orchestrator] = []
 
     def make(**settings: str) -> Orchestrator:
-        made.append(Orchestrator(tmp_path, mortal_kafka.bootstrap, mortal_url, settings))
+        made.append(Orchestrator(tmp_path, restartable_kafka.bootstrap, restartable_url, settings))
         return made[-1]
 
     yield make
@@ -50,12 +50,12 @@ async def make_orchestrator(
 
 
 async def test_partitions_change_hands_under_load(
-    make_orchestrator: MakeOrchestrator, mortal_kafka: RealKafka, mortal_url: str
+    make_orchestrator: MakeOrchestrator, restartable_kafka: RealKafka, restartable_url: str
 ) -> None:
     """One of two is stopped and ends with 0, a third joins, the second is killed: every command has exactly one effect."""
     one, two, three = (make_orchestrator() for _ in range(3))
     await asyncio.gather(one.start(), two.start())
-    async with under_load(mortal_kafka.bootstrap, mortal_url) as load:
+    async with under_load(restartable_kafka.bootstrap, restartable_url) as load:
         await load.more()
         one.ask_to_stop()
         assert await one.ends() == 0
@@ -70,25 +70,28 @@ async def test_partitions_change_hands_under_load(
 
 
 async def test_what_comes_back_is_used_again_and_time_runs_on(
-    make_orchestrator: MakeOrchestrator, mortal_kafka: RealKafka, mortal_postgres: Postgres, mortal_url: str
+    make_orchestrator: MakeOrchestrator,
+    restartable_kafka: RealKafka,
+    restartable_postgres: Postgres,
+    restartable_url: str,
 ) -> None:
     """PostgreSQL and Kafka are killed under load; the same process goes on with both, and its clock too."""
     orchestrator = make_orchestrator()
     await orchestrator.start()
-    async with under_load(mortal_kafka.bootstrap, mortal_url) as load:
+    async with under_load(restartable_kafka.bootstrap, restartable_url) as load:
         await load.more()
-        mortal_postgres.kill()
+        restartable_postgres.kill()
         await until(lambda: orchestrator.health(503), 10, "it says that it is not ready")
-        await mortal_postgres.start()
+        await restartable_postgres.start()
         await orchestrator.ready()
-        mortal_kafka.kill()
+        restartable_kafka.kill()
         await until(lambda: orchestrator.health(503), 10, "it says that it is not ready")
-        await mortal_kafka.start()
+        await restartable_kafka.start()
         await orchestrator.ready()
     expiring, leased = uuid4(), uuid4()
-    async with Listener(mortal_kafka.bootstrap, EVENTS.name, WORK.name) as listener:
+    async with Listener(restartable_kafka.bootstrap, EVENTS.name, WORK.name) as listener:
         await send(
-            mortal_kafka.bootstrap,
+            restartable_kafka.bootstrap,
             start(expiring, hitl={"timeout_seconds": 0.2, "on_timeout": "fail"}),
             prepared(expiring),
             start(leased, hitl={"lease_seconds": 1}),
@@ -103,54 +106,57 @@ async def test_what_comes_back_is_used_again_and_time_runs_on(
 
 
 async def test_another_log_is_not_mistaken_for_ours_and_a_new_one_gets_what_is_awaited(
-    make_orchestrator: MakeOrchestrator, mortal_kafka: RealKafka, mortal_url: str
+    make_orchestrator: MakeOrchestrator, restartable_kafka: RealKafka, restartable_url: str
 ) -> None:
     """A position beyond the log's end stops the start with one line and touches nothing. Under a new name the log is told what
     open runs await, and the commands that lay in it are taken. A ledger that breaks ends the process with 1.
     """  # noqa: D205 - one story
-    await at_position(mortal_url, await log_identity(mortal_kafka.bootstrap), 1_000_000)
+    await at_position(restartable_url, await log_identity(restartable_kafka.bootstrap), 1_000_000)
     waiting, fresh = uuid4(), [uuid4() for _ in range(12)]
-    published = await decided_before(mortal_url, waiting)
-    await send(mortal_kafka.bootstrap, *map(start, fresh))
-    before = await committed(mortal_kafka.bootstrap)
+    published = await decided_before(restartable_url, waiting)
+    await send(restartable_kafka.bootstrap, *map(start, fresh))
+    before = await committed(restartable_kafka.bootstrap)
     wrong = make_orchestrator()
     wrong.process.start()
     assert await wrong.ends(20) == 1
     assert wrong.said.count("SAYSO_LOG_ID") == 1
     assert "Traceback" not in wrong.said
-    assert await committed(mortal_kafka.bootstrap) == before
+    assert await committed(restartable_kafka.bootstrap) == before
     renamed = make_orchestrator(SAYSO_LOG_ID="another")
-    async with Listener(mortal_kafka.bootstrap, EVENTS.name, WORK.name) as listener:
+    async with Listener(restartable_kafka.bootstrap, EVENTS.name, WORK.name) as listener:
         await renamed.start()
         await until(lambda: all(kinds(listener, run_id) for run_id in fresh), 10, "the commands are taken")
         await until(lambda: attempts(listener, waiting) == [1], 10, "the order is given again")
     again = [record.value for record in listener.on(EVENTS.name) if RunEvent.parse(record.value).run_id == waiting]
     assert again == published
-    await execute(mortal_url, "DROP TABLE ledger.refusals")
-    await send(mortal_kafka.bootstrap, start())
+    await execute(restartable_url, "DROP TABLE ledger.refusals")
+    await send(restartable_kafka.bootstrap, start())
     assert await renamed.ends() == 1
     assert "ending" in renamed.said
 
 
 async def test_neither_a_stop_nor_a_start_depends_on_who_is_away(
-    make_orchestrator: MakeOrchestrator, mortal_kafka: RealKafka, mortal_postgres: Postgres, mortal_url: str
+    make_orchestrator: MakeOrchestrator,
+    restartable_kafka: RealKafka,
+    restartable_postgres: Postgres,
+    restartable_url: str,
 ) -> None:
     """SIGTERM under load ends with 0 in time when Kafka and PostgreSQL hang, and when they are dead. A process that starts then
     says what it waits for, begins when they come, and ends with 0 when told to, at any time.
     """  # noqa: D205 - one story
     hanging, orphaned, waiting, beginning = (make_orchestrator() for _ in range(4))
     await asyncio.gather(hanging.start(), orphaned.start())
-    async with loading(mortal_kafka.bootstrap) as load:
+    async with loading(restartable_kafka.bootstrap) as load:
         await load.more()
-        mortal_kafka.pause()
-        mortal.pause(mortal_postgres)
+        restartable_kafka.pause()
+        restartable.pause(restartable_postgres)
         try:
             hanging.ask_to_stop()
             assert await hanging.ends() == 0
         finally:
-            mortal.resume(mortal_postgres)
-            mortal_postgres.kill()
-            mortal_kafka.kill()
+            restartable.resume(restartable_postgres)
+            restartable_postgres.kill()
+            restartable_kafka.kill()
         try:
             for starting in (waiting, beginning):
                 starting.process.start()
@@ -159,11 +165,13 @@ async def test_neither_a_stop_nor_a_start_depends_on_who_is_away(
             await until(lambda: says(waiting, "to=Kafka") and says(beginning, "to=Kafka"), 20, "they wait for Kafka")
             waiting.ask_to_stop()
             assert await waiting.ends() == 0
-            await mortal_kafka.start()
+            await restartable_kafka.start()
             await until(lambda: says(beginning, "to=PostgreSQL"), 20, "it waits for PostgreSQL")
         finally:
-            await asyncio.gather(mortal_postgres.start(), *([] if mortal_kafka.alive else [mortal_kafka.start()]))
-    await until(lambda: is_there(mortal_url, "ledger.intake"), 20, "it begins")
+            await asyncio.gather(
+                restartable_postgres.start(), *([] if restartable_kafka.alive else [restartable_kafka.start()])
+            )
+    await until(lambda: is_there(restartable_url, "ledger.intake"), 20, "it begins")
     beginning.ask_to_stop()
     assert await beginning.ends() == 0
     assert "Traceback" not in hanging.said + orphaned.said + waiting.said + beginning.said

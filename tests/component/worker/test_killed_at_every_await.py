@@ -27,7 +27,7 @@ from fake_vendors.openai import FakeOpenAI
 from fake_vendors.replicate import FakeReplicate
 from fake_vendors.replicate_models import version_of
 from provider_worker.providers.sandbox import SandboxProvider
-from testkit.processes.dying_worker import Life, carry_out
+from testkit.processes.killed_worker import WorkerRun, carry_out
 from testkit.runs.commands import again, approve, back_off_ends, lease_ends, prepared, retry, start
 from testkit.runs.specification import Story
 from unit.worker.workbench import Bench
@@ -141,9 +141,9 @@ def calling(vendor: Vendor, prompt: str) -> Story:
     return Story(at=datetime.now(UTC)).given(asked, prepared(**facts, payload_schema={}), approve())
 
 
-async def after(story: Story, life: Life) -> Story:
+async def after(story: Story, life: WorkerRun) -> Story:
     """Return the run after what a worker said, and after its silence where it was killed; what is doubted then, another worker answers."""
-    for said in life.said:
+    for said in life.answers:
         story = story.given(again(c.parse_command(said)))
     if life.killed:
         story = story.given(lease_ends())

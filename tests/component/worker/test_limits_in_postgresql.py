@@ -17,7 +17,7 @@ from provider_worker.adapters.postgres.reservations import PostgresBookings
 from provider_worker.ports import StorageUnavailable
 from provider_worker.rate_limits.gcra import AHEAD, BURST_SECONDS, LEASE_SECONDS, TOKEN_SECONDS, Pace, pace_of
 from provider_worker.rate_limits.reservations import Account, Booked, Rule
-from testkit.processes.place_holder import hold_and_die
+from testkit.processes.killed_reservation import reserve_until_killed
 
 HOLDERS = ("ann", "bob", "cleo")
 
@@ -117,7 +117,7 @@ async def test_accounts_know_nothing_of_each_other(pool: Pool) -> None:
 async def test_the_places_of_a_killed_worker_are_free_when_its_lease_has_run_out(postgres_url: str, pool: Pool) -> None:
     """SIGKILL lets it say nothing; until the lease's end its calls may still be running."""
     rule, bookings = Rule("acme", places=3), PostgresBookings(pool)
-    assert await hold_and_die(postgres_url, rule, calls=4) == 3
+    assert await reserve_until_killed(postgres_url, rule, calls=4) == 3
     assert await _given(bookings, rule, 0) == 0
     bookings.turned = datetime.now(UTC) + timedelta(seconds=LEASE_SECONDS + 1)
     assert await _given(bookings, rule, 0) == 1

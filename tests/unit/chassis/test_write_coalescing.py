@@ -9,37 +9,37 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from chassis.write_coalescing import ENOUGH, JoiningHttp, JoiningTransport
-from testkit.stack.memory_transport import Wire, turn
+from testkit.memory_transport import MemoryTransport, loop_turn
 
 
 async def test_what_is_written_in_one_turn_leaves_in_one_write() -> None:
     """The frames of a burst are one packet."""
-    wire = Wire()
+    wire = MemoryTransport()
     joining = JoiningTransport(wire, asyncio.get_running_loop())
     for frame in (b"a", b"b", b"c"):
         joining.write(frame)
     assert wire.writes == []
-    await turn()
+    await loop_turn()
     assert wire.writes == [b"abc"]
     joining.write(b"d")
-    await turn()
+    await loop_turn()
     assert wire.writes == [b"abc", b"d"]
 
 
 async def test_much_is_not_held_back() -> None:
     """So that a client that reads too slowly is noticed while it is written to."""
-    wire = Wire()
+    wire = MemoryTransport()
     joining = JoiningTransport(wire, asyncio.get_running_loop())
     joining.write(b"a")
     joining.write(b"b" * ENOUGH)
     assert wire.writes == [b"a" + b"b" * ENOUGH]
-    await turn()
+    await loop_turn()
     assert len(wire.writes) == 1
 
 
 async def test_what_is_held_leaves_before_the_end() -> None:
     """A goodbye is written before the connection is closed."""
-    wire = Wire()
+    wire = MemoryTransport()
     joining = JoiningTransport(wire, asyncio.get_running_loop())
     joining.write(b"goodbye")
     joining.close()
@@ -48,7 +48,7 @@ async def test_what_is_held_leaves_before_the_end() -> None:
 
 async def test_everything_else_is_the_transports() -> None:
     """The protocol above sees no difference."""
-    wire = Wire()
+    wire = MemoryTransport()
     joining = JoiningTransport(wire, asyncio.get_running_loop())
     assert joining.is_closing() is False
     joining.abort()
@@ -64,14 +64,14 @@ async def test_an_answer_is_one_write() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"body"})
 
-    wire = Wire()
+    wire = MemoryTransport()
     config = uvicorn.Config(answer, interface="asgi3", log_config=None, server_header=False)
     protocol = JoiningHttp(config, ServerState(), {})
     protocol.connection_made(wire)
     for count in (1, 2):
         protocol.data_received(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
-        await turn()
-        await turn()
+        await loop_turn()
+        await loop_turn()
         assert wire.writes == [b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody"] * count
     protocol.shutdown()
     assert wire.ended == ["closed"]

@@ -6,7 +6,7 @@ import pytest
 
 from contracts.providers.capabilities import Capabilities
 from gateway.catalog import Catalog, NothingAnnounced, StillAnnouncing
-from testkit.runs.histories import Letters, Record
+from testkit.runs.histories import DeadLetters, Record
 
 
 def offer(provider: str, *tool_names: str) -> bytes:
@@ -15,9 +15,9 @@ def offer(provider: str, *tool_names: str) -> bytes:
     return offered.model_dump_json().encode()
 
 
-async def catalog_of(*values: tuple[bytes, bytes | None]) -> tuple[Catalog, Letters]:
+async def catalog_of(*values: tuple[bytes, bytes | None]) -> tuple[Catalog, DeadLetters]:
     """Return a catalog that has read these records, and the dead letters it wrote."""
-    letters = Letters()
+    letters = DeadLetters()
     catalog = Catalog(letters.send_all)
     await catalog.on_records([Record(value, key=key, topic="provider.catalog") for key, value in values])
     return catalog, letters
@@ -55,7 +55,7 @@ async def test_the_newest_word_of_a_provider_counts() -> None:
 
 async def test_while_the_announcements_come_in_an_unknown_name_may_be_among_them() -> None:
     """Each names all that its worker announces: who has read one of two cannot say yet that there is no other."""
-    catalog = Catalog(Letters().send_all)
+    catalog = Catalog(DeadLetters().send_all)
     header = [("providers", b"a,b")]
     await catalog.on_records([Record(offer("a"), key=b"a", topic="provider.catalog", headers=header)])
     with pytest.raises(StillAnnouncing):

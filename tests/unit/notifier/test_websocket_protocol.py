@@ -15,14 +15,14 @@ from websockets.frames import Frame
 from websockets.uri import parse_uri
 
 from notifier.edges.websocket_protocol import TEXTS, CoalescingWebSocket
-from testkit.stack.memory_transport import Wire, turn
+from testkit.memory_transport import MemoryTransport, loop_turn
 
 
 class Line:
     """A served connection and its client; the test carries the bytes between them."""
 
     def __init__(self) -> None:
-        self.wire = Wire()
+        self.wire = MemoryTransport()
         config = uvicorn.Config(self.application, interface="asgi3", ws_per_message_deflate=False, log_config=None)
         self.protocol = CoalescingWebSocket(config, ServerState(), {})
         self.client = ClientProtocol(parse_uri("ws://there/ws"))
@@ -53,7 +53,7 @@ class Line:
 
     async def hear(self) -> list[bytes]:
         """Let the client have what the server wrote; return the messages."""
-        await turn()
+        await loop_turn()
         for data in self.wire.writes:
             self.client.receive_data(data)
         self.wire.writes.clear()
@@ -67,14 +67,14 @@ async def line() -> AsyncIterator[Line]:
     await line.begin()
     yield line
     line.ended.set()
-    await turn()
+    await loop_turn()
 
 
 async def test_many_texts_leave_in_one_write_each_a_message(line: Line) -> None:
     """Of any length, in order."""
     texts = [b"x" * length for length in (0, 1, 125, 126, 65_535, 65_536)] + ["\u201cé".encode()]
     await line.scope["extensions"][TEXTS](texts)
-    await turn()
+    await loop_turn()
     assert len(line.wire.writes) == 1
     assert await line.hear() == texts
 

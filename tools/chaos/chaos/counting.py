@@ -23,7 +23,7 @@ from contracts.topics import EVENTS
 from local_stack.wait import until
 from messaging.resilient_consumer import LenientConsumer
 from testkit.kafka.topic_records import records_of
-from testkit.runs.histories import appending_at
+from testkit.runs.histories import postgres_append
 
 SETTLE_SECONDS = 60.0
 """How long people wait for their answers and ends once the fault is over; the longest wait of the system is a lease."""
@@ -130,7 +130,7 @@ async def views_differ(stage: Stage, wanted: Mapping[UUID, int]) -> list[str]:
     recorded, published = await _recorded(stage), await _published(stage)
     url = await stage.postgres.create_database(SCRATCH)
     try:
-        await appending_at(url)([published[key] for key in sorted(published) if key in recorded])
+        await postgres_append(url)([published[key] for key in sorted(published) if key in recorded])
         await _rebuild(stage, url)
         live, made = await _dump(stage.database_url), await _dump(url)
     finally:

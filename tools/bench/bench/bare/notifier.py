@@ -18,7 +18,7 @@ _VERSION = b'"version":'
 _DATA = b',"data":'
 
 
-class Watching(asyncio.Protocol):
+class WatchSocket(asyncio.Protocol):
     """One watcher's line. After the handshake nothing it says matters."""
 
     def __init__(self, watchers: set[asyncio.Transport]) -> None:
@@ -69,7 +69,7 @@ def _frame(text: bytes) -> bytes:
 async def main() -> None:
     """Push whatever happens."""
     settings, watchers = Settings.read(), set[asyncio.Transport]()
-    await asyncio.get_running_loop().create_server(lambda: Watching(watchers), LOOPBACK, settings.notifier_port)
+    await asyncio.get_running_loop().create_server(lambda: WatchSocket(watchers), LOOPBACK, settings.notifier_port)
     async for records in batches(settings.kafka, EVENTS):
         due = b"".join(map(messages, records))
         for watcher in watchers:

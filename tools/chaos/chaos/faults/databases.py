@@ -11,7 +11,7 @@ import asyncpg
 from chaos.faults import Fault
 from chaos.load import Load
 from chaos.stage import Stage
-from testkit.processes import mortal
+from testkit.processes import restartable
 
 AWAY_SECONDS = 4.0
 MOST_CONNECTIONS = 200
@@ -42,9 +42,9 @@ async def killed_at_once(stage: Stage, load: Load) -> None:
 
 async def hung(stage: Stage, load: Load) -> None:
     """Let PostgreSQL stand still with all its processes."""
-    mortal.pause(stage.postgres)
+    restartable.pause(stage.postgres)
     await asyncio.sleep(AWAY_SECONDS)  # how long it hangs
-    mortal.resume(stage.postgres)
+    restartable.resume(stage.postgres)
     await load.begun_before_end()
 
 

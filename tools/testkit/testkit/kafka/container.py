@@ -27,7 +27,7 @@ _DATA = "/opt/kafka-data"
 def kafka_container() -> Iterator[str]:
     """Run a broker in a container and yield its address. It listens a little later. Raises Unavailable."""
     _prepare()
-    # Inside and outside the port is the same, so that the broker can tell clients its address before it starts.
+    # The port is the same inside and outside, so that the broker's advertised address is known before it starts.
     port = free_port()
     properties = properties_of(f"0.0.0.0:{port}", f"{LOOPBACK}:{port}", _CONTROLLER, _DATA)
     container = (
@@ -48,8 +48,8 @@ def kafka_container() -> Iterator[str]:
 
 
 def _prepare() -> None:
-    """See that Docker answers and has the image, and remove what interrupted tests left. Raises Unavailable."""
-    # The library's own cleaner is one more image to pull.
+    """Check Docker and its image, and remove containers of interrupted tests. Raises Unavailable."""
+    # The library's own reaper is one more image to pull.
     testcontainers_config.ryuk_disabled = True
     try:
         _refuse_dead_socket()
@@ -59,13 +59,13 @@ def _prepare() -> None:
     with contextlib.closing(client):
         if not client.images.list(name=IMAGE):
             raise Unavailable(f"Docker has no image {IMAGE}: make images")
-        for left in client.containers.list(all=True, filters={"label": _OWNER}):
-            if not psutil.pid_exists(int(left.labels[_OWNER])):
-                left.remove(force=True)
+        for container in client.containers.list(all=True, filters={"label": _OWNER}):
+            if not psutil.pid_exists(int(container.labels[_OWNER])):
+                container.remove(force=True)
 
 
 def _refuse_dead_socket() -> None:
-    """Connect once before Docker's client does: it leaves its socket open when nobody answers. Raises OSError."""
+    """Connect once before Docker's client does: it leaks its socket when Docker does not answer. Raises OSError."""
     scheme, _, path = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").partition("://")
     if scheme == "unix":
         with socket.socket(socket.AF_UNIX) as trying:

@@ -1,4 +1,4 @@
-"""A publisher in memory: what was handed over, in order, and acknowledgements that come when the test says so."""
+"""A publisher in memory: keeps the records in order, and acknowledges them when the test says so."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from messaging.records import Outgoing
 
 
 class MemoryPublisher:
-    """The `Publisher` port. Records arrive at once, unless `held`; then when `release` is called."""
+    """The `Publisher` port. Acknowledges at once; while `held`, at each `release`."""
 
     def __init__(self) -> None:
         self.sent: list[Outgoing] = []
@@ -61,7 +61,7 @@ class MemoryPublisher:
 
 
 def read(records: Iterable[ConsumerRecord]) -> Publications:
-    """Return records that were read from Kafka as what was sent."""
+    """Return records read from Kafka as publications."""
     return Publications([Outgoing(r.topic, r.key, r.value, r.headers, r.partition) for r in records])
 
 
@@ -72,7 +72,7 @@ class Publications:
         self.sent = sent
 
     def __len__(self) -> int:
-        """Say how many records there are."""
+        """Return the number of records."""
         return len(self.sent)
 
     def on(self, topic: str) -> list[Outgoing]:

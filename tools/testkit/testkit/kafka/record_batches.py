@@ -1,4 +1,4 @@
-"""Record batches encoded by hand, as no client would write them, and a way to put them into a topic."""
+"""Record batches encoded by hand, as no client would write them, and a producer of such batches."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def record_of(given: Given, delta: int) -> bytes:
 
 
 def damaged(batch: bytes) -> bytes:
-    """Return a batch whose last byte is another than its checksum knows."""
+    """Return the batch with its last byte changed, so that its checksum fails."""
     return batch[:-1] + bytes([batch[-1] ^ 0xFF])
 
 
 async def write_batch(bootstrap: str, topic: str, partition: int, batch: bytes) -> None:
-    """Have a broker append a batch as it is. Raises KafkaError when it does not take such a batch."""
+    """Let the broker append a batch unchanged. Raises KafkaError when it refuses the batch."""
     client = AIOKafkaClient(bootstrap_servers=bootstrap)
     await client.bootstrap()
     try:

@@ -1,11 +1,11 @@
-"""Kafka for tests: a real one by the ladder below, and the embedded one, each in a process of its own.
+"""Kafka for tests: a real one, and the embedded one, each in a process of its own.
 
 - `kafka_bootstrap`: the address of the session's real Kafka, topics made.
 - `embedded_bootstrap`: the address of the session's embedded broker, topics made.
 - `any_kafka`: one after the other, for suites that must hold on both (ids `embedded` and `real`).
-- `private_kafka`: an Apache Kafka of one's own, to stop, kill, pause and start again; `private_embedded` its embedded twin.
+- `private_kafka`: an Apache Kafka of the test's own, to stop, kill, pause and start again; `private_embedded` its embedded twin.
 
-The ladder: a given `KAFKA_BOOTSTRAP_SERVERS`; testcontainers where Docker answers and has the image of `make images`;
+The real one is the first of: a given `KAFKA_BOOTSTRAP_SERVERS`; testcontainers where Docker answers and has the image of `make images`;
 Java with the artifacts of `deploy/apache_kafka/pom.xml`. Without any, tests that need it are skipped; with `CI=true` they fail.
 """
 
@@ -23,34 +23,36 @@ from apache_kafka.artifacts import Unavailable
 from apache_kafka.broker import RealKafka
 from local_stack.broker.embedded import FETCH_WAIT_MS, EmbeddedBroker
 from messaging.admin import ensure_topics
-from testkit.kafka.ladder import Rung, climb
+from testkit.kafka.provision import ProvisionedKafka, provisioned_kafka
 
 _used = pytest.StashKey[str]()
 
 
 @dataclass(frozen=True)
 class Kafka:
-    """A Kafka to test on, and what its readers need to know about it."""
+    """A Kafka to test on, with the settings that its consumers need."""
 
     bootstrap: str
     embedded: bool
     log_id: str | None
-    """The log's name where the cluster cannot be trusted to have one: hand it to services as `SAYSO_LOG_ID`."""
+    """The log's name on an embedded broker, for `SAYSO_LOG_ID`; None where the cluster has an id of its own."""
 
     @property
     def fetch_wait_ms(self) -> int:
-        """How long a fetch should wait here."""
+        """The fetch wait for this Kafka."""
         return FETCH_WAIT_MS if self.embedded else 500
 
 
 @pytest_asyncio.fixture(scope="session")
-async def kafka_rung(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rung]:
-    """Give the session's real Kafka and which rung of the ladder it stands on."""
+async def real_kafka(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ProvisionedKafka]:
+    """Give the session's real Kafka."""
     try:
-        async with climb(tmp_path_factory.mktemp("kafka")) as rung:
-            pytestconfig.stash[_used] = rung.line
-            await ensure_topics(rung.bootstrap)
-            yield rung
+        async with provisioned_kafka(tmp_path_factory.mktemp("kafka")) as kafka:
+            pytestconfig.stash[_used] = kafka.line
+            await ensure_topics(kafka.bootstrap)
+            yield kafka
     except Unavailable as missing:
         pytestconfig.stash[_used] = f"real Kafka: none ({missing})"
         if os.environ.get("CI") == "true":
@@ -59,9 +61,9 @@ async def kafka_rung(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture(scope="session")
-def kafka_bootstrap(kafka_rung: Rung) -> str:
+def kafka_bootstrap(real_kafka: ProvisionedKafka) -> str:
     """Give the address of a real Kafka that has all topics."""
-    return kafka_rung.bootstrap
+    return real_kafka.bootstrap
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -89,13 +91,13 @@ def any_kafka(request: pytest.FixtureRequest) -> Kafka:
 
 
 @pytest_asyncio.fixture
-async def private_kafka(kafka_rung: Rung, tmp_path: Path) -> AsyncIterator[RealKafka]:
+async def private_kafka(real_kafka: ProvisionedKafka, tmp_path: Path) -> AsyncIterator[RealKafka]:
     """Run an Apache Kafka by Java that the test may stop, kill, pause and start again: same address, same data."""
     kafka = RealKafka(tmp_path / "kafka")
     try:
         await kafka.start()
     except Unavailable as missing:
-        pytest.skip(f"Apache Kafka cannot be run here: {missing}; the session's is {kafka_rung.line}")
+        pytest.skip(f"Apache Kafka cannot be run here: {missing}; the session's is {real_kafka.line}")
     await ensure_topics(kafka.bootstrap)
     yield kafka
     await kafka.stop()
@@ -103,7 +105,7 @@ async def private_kafka(kafka_rung: Rung, tmp_path: Path) -> AsyncIterator[RealK
 
 @pytest_asyncio.fixture
 async def private_embedded(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
-    """Run an embedded broker of the test's own; started again it is empty and elsewhere."""
+    """Run an embedded broker of the test's own; started again, it is empty and has another address."""
     broker = EmbeddedBroker(tmp_path / "embedded")
     await broker.start()
     yield broker

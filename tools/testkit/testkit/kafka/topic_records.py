@@ -1,4 +1,4 @@
-"""Everything that a topic holds, for tests that look at Kafka as an outside reader does."""
+"""All records of a topic, read as an outside consumer reads them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 async def records_of(
     bootstrap: str, topic: str, consumer_type: type[AIOKafkaConsumer] = AIOKafkaConsumer
 ) -> list[ConsumerRecord]:
-    """Return all records of a topic, partition by partition; the library's own consumer stops at one that it cannot read."""
+    """Return all records of a topic, partition by partition; aiokafka's own consumer stops at a record that it cannot read."""
     consumer = consumer_type(
         topic, bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=25
     )

@@ -1,8 +1,8 @@
-"""A real PostgreSQL 18 for tests, with fsync on. One server a session, a fresh database where one is asked for.
+"""A real PostgreSQL 18 for tests, with fsync on: one server a session, a new database for each test or module.
 
-- `postgres_server`: the session's server, shared by everybody. Never stop it.
+- `postgres_server`: the session's server, shared by all tests. Never stop it.
 - `postgres_url`: the URL of an empty database, new for each test; `module_postgres_url` the same for each module.
-- `private_postgres`: a server of one's own, to stop, kill and start again on the same data and URL.
+- `private_postgres`: a server of the test's own, to stop, kill and start again on the same data and URL.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ async def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 
 @pytest_asyncio.fixture
 async def postgres_url(postgres_server: Postgres) -> AsyncIterator[str]:
-    """Give the URL of a database that nobody used before."""
+    """Give the URL of a new database."""
     async with fresh_database(postgres_server) as url:
         yield url
 
@@ -59,7 +59,7 @@ async def running(folder: Path) -> AsyncIterator[Postgres]:
 
 @contextlib.asynccontextmanager
 async def fresh_database(server: Postgres, template: str = "template1") -> AsyncIterator[str]:
-    """Make a database as a copy of `template`; drop it in the end, whoever is still connected."""
+    """Create a database as a copy of `template`; drop it and end its connections afterwards."""
     name = f"test_{secrets.token_hex(6)}"
     yield await server.create_database(name, template)
     await server.drop_database(name)

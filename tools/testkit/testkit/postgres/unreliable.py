@@ -1,4 +1,4 @@
-"""Ledgers in trouble: one that is away on demand, a cable to PostgreSQL that can be cut, and what its tables hold."""
+"""Failures of the ledger: an unreliable one, a TCP proxy that cuts connections to PostgreSQL, and the tables' rows."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ TABLES = {
     "intake": "log_id, partition",
     "deadlines": "run_id",
 }
-"""What the ledger holds, and an order to read it in; `events` are the lines of `decisions`."""
+"""The ledger's tables, and the order to read each in; `events` are the lines of `decisions`."""
 
 
-class WaveringLedger:
-    """A ledger that is away as often as it is told, before a call reaches it or after it has taken effect."""
+class UnreliableLedger:
+    """A ledger whose calls fail on demand, before they reach it or after they took effect."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -32,60 +32,60 @@ class WaveringLedger:
         self._after: dict[str, int] = {}
         self.calls: list[str] = []
 
-    def away(self, call: str, times: int) -> None:
+    def fail(self, call: str, times: int) -> None:
         """Let the next calls fail without effect."""
         self._before[call] = times
 
-    def loses_the_answer_of(self, call: str) -> None:
-        """Let the next call take effect and fail all the same."""
+    def lose_answer(self, call: str) -> None:
+        """Let the next call take effect and then fail."""
         self._after[call] = 1
 
     async def transact(self, batch: Batch) -> None:
         """Write as the ledger does."""
-        async with self._wavering("transact"):
+        async with self._unreliable("transact"):
             await self._ledger.transact(batch)
 
     async def load(self, run_ids: Iterable[UUID]) -> Known:
         """Load as the ledger does."""
-        async with self._wavering("load"):
+        async with self._unreliable("load"):
             return await self._ledger.load(run_ids)
 
     async def positions(self, partitions: Iterable[int]) -> dict[int, int]:
         """Return positions as the ledger does."""
-        async with self._wavering("positions"):
+        async with self._unreliable("positions"):
             return await self._ledger.positions(partitions)
 
     @contextlib.asynccontextmanager
-    async def _wavering(self, call: str) -> AsyncIterator[None]:
+    async def _unreliable(self, call: str) -> AsyncIterator[None]:
         self.calls.append(call)
         if self._before.get(call, 0):
             self._before[call] -= 1
-            raise LedgerAway("away on demand")
+            raise LedgerAway("unavailable on demand")
         yield
         if self._after.pop(call, 0):
             raise LedgerAway("the answer was lost")
 
 
-class Cable:
-    """A TCP connection to PostgreSQL that can be cut: now, or when the client has said something."""
+class TcpProxy:
+    """A TCP proxy to PostgreSQL that can cut its connections: at once, or when the client has sent certain bytes."""
 
     def __init__(self, url: str) -> None:
-        self._there = urlsplit(url)
+        self._server_url = urlsplit(url)
         self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
         self._server: asyncio.Server | None = None
         self._cut_after: bytes | None = None
         self._cut_within: bytes | None = None
         self.url = ""
 
-    async def plug(self) -> None:
-        """Listen on a port of loopback; `url` leads through it."""
+    async def open(self) -> None:
+        """Listen on a port of loopback; `url` is the database through the proxy."""
         self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
         port = self._server.sockets[0].getsockname()[1]
-        there = self._there
+        there = self._server_url
         self.url = urlunsplit(there._replace(netloc=f"{there.username}:{there.password}@127.0.0.1:{port}"))
 
-    async def unplug(self) -> None:
-        """Cut and listen no more."""
+    async def close(self) -> None:
+        """Cut every connection and stop listening."""
         assert self._server is not None
         self._server.close()
         self.cut()
@@ -98,25 +98,27 @@ class Cable:
                 writer.transport.abort()
 
     def cut_after(self, said: bytes) -> None:
-        """Cut once the server has answered what follows `said`; the client gets no answer."""
+        """Cut once the server has answered the bytes that follow `said`; the client gets no answer."""
         self._cut_after = said
 
     def cut_within(self, said: bytes) -> None:
-        """Cut when the client says `said`; the server hears nothing behind it."""
+        """Cut when the client sends `said`; the server gets none of the bytes behind it."""
         self._cut_within = said
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_connection(self._there.hostname, self._there.port)
-        pair = (writer, there_writer)
+        server_reader, server_writer = await asyncio.open_connection(self._server_url.hostname, self._server_url.port)
+        pair = (writer, server_writer)
         self._pairs.add(pair)
         doomed = asyncio.Event()
         with contextlib.suppress(ConnectionError):
-            await asyncio.gather(self._forth(reader, there_writer, doomed), self._back(there_reader, writer, doomed))
+            await asyncio.gather(
+                self._forward(reader, server_writer, doomed), self._back(server_reader, writer, doomed)
+            )
         self._pairs.discard(pair)
         for end in pair:
             end.transport.abort()
 
-    async def _forth(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, doomed: asyncio.Event) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, doomed: asyncio.Event) -> None:
         while data := await reader.read(65536):
             if self._cut_within is not None and (at := data.find(self._cut_within)) >= 0:
                 writer.write(data[: at + len(self._cut_within)])
@@ -140,7 +142,7 @@ class Cable:
 
 
 async def dump(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Return everything the ledger's tables hold."""
+    """Return all rows of the ledger's tables."""
     connection = await asyncpg.connect(url)
     try:
         return {
@@ -152,7 +154,7 @@ async def dump(url: str) -> dict[str, list[tuple[Any, ...]]]:
 
 
 async def execute(url: str, statement: str, *values: Any) -> None:
-    """Do something to the database behind the ledger's back."""
+    """Execute a statement on a connection of its own."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(statement, *values)

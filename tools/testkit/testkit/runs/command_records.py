@@ -1,4 +1,4 @@
-"""Commands as records of `run.commands`, for tests of what takes them in: who says what, and a log in memory to say it on."""
+"""Commands as records of `run.commands`, and a log in memory, for tests of the intake."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from contracts.topics import COMMANDS
 from messaging.records import Outgoing
 
 CONFIG: dict[str, Any] = {"policy": "require_human", "allowed_steps": ["payload_review"], "lease_seconds": 3600}
-"""One review, and no lease that ends while a test looks elsewhere."""
+"""One review, and a lease that outlasts every test."""
 
 
 def _about(run_id: UUID | None = None) -> dict[str, Any]:

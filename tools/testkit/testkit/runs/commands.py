@@ -1,4 +1,4 @@
-"""What is asked of a run in specifications, and the stories that many of them begin with."""
+"""The commands of specifications, and the stories that many specifications begin with."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def start(request: dict[str, Any] | None = None, **hitl: Any) -> Ask:
 
 
 def again(command: c.AnyCommand | None) -> Ask:
-    """Say a command that was said before, taken in now; the clock's never before their time."""
+    """Send a command a second time, taken in now; a command of the clock not before its time."""
     assert command is not None, "there is no such command"
 
     def same(story: Story) -> dict[str, Any]:
@@ -128,22 +128,22 @@ def executed(**facts: Any) -> Ask:
 
 
 def failed(code: str = "provider_error", **facts: Any) -> Ask:
-    """Say that the work in hand failed; nothing mends it unless `facts` say so."""
+    """Answer that the work in hand failed; not retryable unless `facts` say so."""
     return _from_worker(c.RecordFailure, failure=Failure(**{"code": code, "message": "it broke", **facts}))
 
 
 def extend_lease() -> Ask:
-    """Say that the worker is still at it."""
+    """Extend the lease of the work in hand."""
     return _from_worker(c.ExtendLease)
 
 
 def note_call(provider_call_id: str = "prediction-7") -> Ask:
-    """Say by which id the provider can be asked about the call in hand."""
+    """Note the provider's id of the call in hand."""
     return _from_worker(c.NoteCall, provider_call_id=provider_call_id)
 
 
 def stopped(**facts: Any) -> Ask:
-    """Say that the call was ended, as the run's end asked."""
+    """Answer that the call was stopped, as the run's end ordered."""
     return _from_worker(c.RecordStop, **{"ending": Ending.STOPPED, **facts})
 
 
@@ -168,17 +168,17 @@ def issue(**facts: Any) -> Issue:
 
 
 def lease_ends() -> Ask:
-    """Say what the clock says when the lease of the work in hand ends."""
+    """Expire the lease of the work in hand."""
     return _falls_due(c.ExpireLease)
 
 
 def back_off_ends() -> Ask:
-    """Say what the clock says when the next attempt is due."""
+    """Order the next attempt when it is due."""
     return _falls_due(c.RetryWork)
 
 
 def time_is_up() -> Ask:
-    """Say what the clock says when nobody decided in time."""
+    """Expire the checkpoint that was not decided in time."""
     return _falls_due(c.ExpireCheckpoint)
 
 
@@ -195,27 +195,27 @@ def _falls_due(kind: type[c.Command]) -> Ask:
 
 
 def at_information_review(**hitl: Any) -> Story:
-    """Return a run that waits for a person before anything is built."""
+    """Return a run that waits at its information review."""
     return given(start(**hitl), prepared())
 
 
 def at_payload_review(**hitl: Any) -> Story:
-    """Return a run that waits for a person to look at its payload; later reviews are switched on too."""
+    """Return a run that waits at its payload review; its response review is switched on too."""
     return given(start(**{"allowed_steps": ("payload_review", "response_review"), **hitl}), prepared())
 
 
 def at_response_review(**hitl: Any) -> Story:
-    """Return a run that waits for a person to look at its response."""
+    """Return a run that waits at its response review."""
     return given(start(**{"allowed_steps": ("response_review",), **hitl}), prepared(), executed())
 
 
 def at_error_review(**hitl: Any) -> Story:
-    """Return a run whose call failed for good and waits for a person."""
+    """Return a run that waits at its error review."""
     return calling(**hitl).given(failed())
 
 
 def calling(**hitl: Any) -> Story:
-    """Return a run whose call is in a worker's hands, its payload approved by a person."""
+    """Return a run whose call is ordered, its payload approved by a person."""
     story = at_payload_review(**hitl).given(approve())
     assert story.attempt.kind is OrderKind.CALL
     return story

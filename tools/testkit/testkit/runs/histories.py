@@ -1,4 +1,4 @@
-"""Histories as the read model gets them: events of real stories, under ids of one's own, the record and what carries them."""
+"""Histories for tests of the read model: events of specifications under ids of their own, the ledger, and a feed of records."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from testkit.runs.specification import Story
 
 
 def history_of(story: Story, run_id: UUID | None = None, **members: Any) -> list[bytes]:
-    """Return the events of a story as they were recorded, told of another run, with checkpoints of its own, if one is named."""
+    """Return the stored events of a story; with `run_id`, as those of another run with checkpoints of its own."""
     return [_moved(event.model_copy(update=members), run_id).to_bytes() for event in story.history]
 
 
@@ -41,15 +41,15 @@ def view_of(records: Iterable[bytes]) -> RunView:
 
 
 Append = Callable[[Sequence[bytes]], Awaitable[None]]
-"""Writes events into the record, as the orchestrator does before it publishes them; what is there stays."""
+"""Writes events into the ledger, as the orchestrator does before it publishes them; stored events stay."""
 
 _APPEND = """
 INSERT INTO ledger.decisions (run_id, version, events) SELECT * FROM unnest($1::uuid[], $2::int4[], $3::bytea[])
 ON CONFLICT DO NOTHING"""
 
 
-def appending_to(tables: MemoryTables) -> Append:
-    """Return what writes the record under a read model in memory."""
+def memory_append(tables: MemoryTables) -> Append:
+    """Return the `Append` of a read model in memory."""
 
     async def append(values: Sequence[bytes]) -> None:
         for value in values:
@@ -58,8 +58,8 @@ def appending_to(tables: MemoryTables) -> Append:
     return append
 
 
-def appending_at(url: str) -> Append:
-    """Return what writes the record in a database."""
+def postgres_append(url: str) -> Append:
+    """Return the `Append` of a database."""
 
     async def append(values: Sequence[bytes]) -> None:
         connection = await asyncpg.connect(url)
@@ -77,7 +77,7 @@ def appending_at(url: str) -> Append:
 
 
 def _decisions(told: Sequence[tuple[EventHeader, bytes]]) -> Iterator[tuple[UUID, int, bytes]]:
-    # What one command caused follows on itself; a test may leave some of it out.
+    # Events of one command are consecutive; a test may leave some of them out.
     def caused_by(at: tuple[int, tuple[EventHeader, bytes]]) -> tuple[UUID, str | None, int]:
         place, (header, value) = at
         return header.run_uuid, json.loads(value).get("cause"), header.version - place
@@ -87,8 +87,8 @@ def _decisions(told: Sequence[tuple[EventHeader, bytes]]) -> Iterator[tuple[UUID
         yield headers[0].run_uuid, headers[0].version, decision_of(records)
 
 
-async def nowhere(values: Sequence[bytes]) -> None:
-    """Record nothing: what is published was never written."""
+async def no_append(values: Sequence[bytes]) -> None:
+    """Write nothing: the events are published and not stored."""
 
 
 def _moved(event: RunEvent, run_id: UUID | None) -> RunEvent:
@@ -112,27 +112,27 @@ class Record:
     headers: Sequence[tuple[str, bytes]] = ()
 
 
-class Letters:
-    """Where dead letters go."""
+class DeadLetters:
+    """Collects dead letters."""
 
     def __init__(self) -> None:
         self.sent: list[Outgoing] = []
 
     async def send_all(self, letters: Sequence[Outgoing]) -> list[asyncio.Future[Any]]:
-        """Take letters; they have arrived."""
+        """Take letters, acknowledged at once."""
         self.sent += letters
         return []
 
 
 class Feed:
-    """A projector, the records it was given, and what became of them. Records are numbered as they are fed.
+    """A projector with its input: numbers the records, commits their offsets, collects dead letters and failures.
 
-    What it is given stands in the record before, as `append` writes it.
+    `append` stores the events in the ledger before the projector gets them.
     """
 
     def __init__(self, tables: Tables, append: Append | None = None) -> None:
-        self._append = append or (appending_to(tables) if isinstance(tables, MemoryTables) else nowhere)
-        self._letters = Letters()
+        self._append = append or (memory_append(tables) if isinstance(tables, MemoryTables) else no_append)
+        self._letters = DeadLetters()
         self.committed: dict[int, int] = {}
         self.failures: list[BaseException] = []
         self.arrivals = Arrivals()
@@ -148,23 +148,23 @@ class Feed:
         return self._letters.sent
 
     async def give(self, *values: bytes | None) -> None:
-        """Let the projector take in one batch, and commit what it has confirmed."""
+        """Store a batch, project it, and commit its confirmed offsets."""
         await self._append([value for value in values if value is not None and value.startswith(b"{")])
         await self.deliver(*values)
 
     async def deliver(self, *values: bytes | None) -> None:
-        """Let the projector take in one batch that was recorded before, or never."""
+        """Project a batch without storing it first."""
         records = [Record(value, self._offset + number) for number, value in enumerate(values)]
         self._offset += len(records)
-        following = asyncio.create_task(self._confirming.follow())
+        confirming = asyncio.create_task(self._confirming.follow())
         try:
             await self.projector.on_records(records)
             await self._confirming.settle()
         finally:
-            following.cancel()
+            confirming.cancel()
 
     async def give_all(self, batches: Iterable[Sequence[bytes]]) -> None:
-        """Let the projector take in batches one after the other."""
+        """Store and project batches one after the other."""
         for batch in batches:
             await self.give(*batch)
 

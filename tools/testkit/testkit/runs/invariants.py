@@ -1,4 +1,4 @@
-"""What must be true of every run after every command, whatever was asked. Used by specifications and properties alike."""
+"""The invariants of every run after every command, for specifications and property tests."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def carry(run: Run | None, view: RunView | None, events: Sequence[RunEvent]) -> 
 
 
 def check_run(run: Run, view: RunView) -> None:
-    """Hold a run to the states that have a meaning, and its view to what everybody sees."""
+    """Check that a run's state has a meaning, and that its view is the one that clients read."""
     assert view == run.view, "the read model shows what the orchestrator answers"
     answer = Accepted(command_id=UUID(int=0), run_id=run.run_id, view=view)
     assert parse_outcome(answer.model_dump_json().encode()) == answer, "the asker can read the answer"
@@ -61,7 +61,7 @@ def check_run(run: Run, view: RunView) -> None:
 
 
 def _check_waiting(run: Run) -> None:
-    """Expect a run that goes on to wait for exactly one: a person, a worker, the next attempt."""
+    """Check that a run that goes on waits for exactly one of: a person, a worker, the next attempt."""
     view, attempt = run.view, run.attempt
     worker = attempt is not None and attempt.lease_until is not None
     retry = attempt is not None and attempt.retry_at is not None
@@ -77,12 +77,12 @@ def _check_waiting(run: Run) -> None:
     if not view.paused and not view.is_over and view.checkpoint is None and attempt is not None:
         assert view.state is (State.CREATED if attempt.kind is OrderKind.PREPARE else State.API_CALL)
     if run.stopping is not None:
-        assert view.state in {State.CANCELLED, State.COMPLETED}, "only a call that nobody waits for is to stop"
+        assert view.state in {State.CANCELLED, State.COMPLETED}, "only a call whose answer is not awaited is to stop"
     _check_deadline(run, worker=worker or run.stopping is not None, other=any(waits) and not view.paused)
 
 
 def _check_deadline(run: Run, *, worker: bool, other: bool) -> None:
-    """Expect the clock to know the one time that the run waits for, and nothing when there is none."""
+    """Check that the deadline is the one time that the run waits for, and none when it waits for none."""
     due = deadline(run)
     assert (due is not None) == (worker or other)
     match due:
@@ -99,13 +99,13 @@ def _check_deadline(run: Run, *, worker: bool, other: bool) -> None:
 
 
 def deadline(run: Run) -> c.FromClock | None:
-    """Return what the clock is told about a run as it stands."""
+    """Return the command of the run's deadline, None without one."""
     (message,) = [m for m in react(e.RunPaused(), run) if isinstance(m, Deadline)]
     return command_of(run.run_id, message.due) if message.due else None
 
 
 def _check_actions(view: RunView) -> None:
-    """Expect what is offered to a person to follow from the checkpoint that is open."""
+    """Check that the pending actions follow from the open checkpoint."""
     checkpoint = view.checkpoint
     if checkpoint is None or view.paused:
         assert not {"approve", "edit", "reject"} & set(view.pending_actions)
@@ -120,7 +120,7 @@ def _check_actions(view: RunView) -> None:
 
 
 def check_history(history: Sequence[RunEvent], run: Run) -> None:
-    """Expect versions without gaps, one call at a time, and orders with what was approved."""
+    """Check versions without gaps, one call at a time, and orders with the approved payload."""
     assert [event.version for event in history] == list(range(1, len(history) + 1))
     assert {(event.run_id, event.tenant) for event in history} == {(run.run_id, run.tenant)}
     unanswered: set[tuple[str, int]] = set()
@@ -149,7 +149,7 @@ def check_history(history: Sequence[RunEvent], run: Run) -> None:
 
 
 def _check_forced(history: Sequence[RunEvent]) -> None:
-    """Expect a person's answer to whatever a check or a budget has forced, before anything follows from what it looked at."""
+    """Check that a person decides each review that a check or a budget forced, before its subject is used."""
     forced: set[Step] = set()
     over = False
     for event in history:
@@ -168,16 +168,16 @@ def _check_forced(history: Sequence[RunEvent]) -> None:
             case e.RunRetried():
                 forced.discard(Step.RESPONSE_REVIEW)
             case e.PreparationOrdered():
-                # What was looked at is no more; the next preparation is looked at too.
+                # The checked payload is discarded; the next preparation is checked again.
                 forced.discard(Step.PAYLOAD_REVIEW)
             case e.StepPassed(step=step):
                 assert step not in forced, "policy does not pass what a check has forced"
             case e.CallOrdered() | e.RunCompleted():
-                assert not forced, "nobody but a person lets a run go on that a check has stopped"
+                assert not forced, "only a person lets a run go on that a check has stopped"
 
 
 def _check_orders(history: Sequence[RunEvent], run: Run, approved: str | None) -> None:
-    """Expect one order for what is awaited, with the approved bytes, however often the history is published again."""
+    """Check that work in hand has one order with the approved bytes, however often the history is published again."""
     said = [m for event in history for m in react(event.data, run) if not isinstance(m, Deadline)]
     orders = [m for m in said if not isinstance(m, StopCall)]
     _check_stops([m for m in said if isinstance(m, StopCall)], run)
@@ -197,7 +197,7 @@ def _check_orders(history: Sequence[RunEvent], run: Run, approved: str | None) -
 
 
 def _check_stops(stops: Sequence[StopCall], run: Run) -> None:
-    """Expect the call of a cancelled run, and nothing else, to be told to stop until it has ended."""
+    """Check that exactly the call of a cancelled run is ordered to stop, until it has ended."""
     assert bool(stops) == (run.stopping is not None)
     for stop in stops:
         assert run.stopping is not None
@@ -205,7 +205,7 @@ def _check_stops(stops: Sequence[StopCall], run: Run) -> None:
 
 
 def check_refusal(command: c.AnyCommand, refusal: Refusal) -> None:
-    """Hold a refusal to be an answer that outsiders know, and that fits through their wire."""
+    """Check that a refusal has a code of the API and survives its bytes."""
     assert refusal.code in API_CODES
     answer = Refused(
         command_id=command.command_id,

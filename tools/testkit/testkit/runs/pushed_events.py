@@ -1,4 +1,4 @@
-"""What the notifier's tests share: real stories as records, notifications for the hub, and one who listens to it."""
+"""Records, notifications and clients for tests of the notifier's hub."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Record:
 def moved(story: Story, run_id: UUID | None = None, **members: Any) -> list[RunEvent]:
     """Return the events of a story as those of another run, with other members of the envelope.
 
-    Checkpoints get ids of their own as well: no two runs share one, and readers rely on it.
+    Checkpoints get new ids too, since no two runs share one.
     """
     changes = {"run_id": run_id or uuid4(), **members}
     values = [event.model_copy(update=changes).to_bytes() for event in story.history]
@@ -47,7 +47,7 @@ def moved(story: Story, run_id: UUID | None = None, **members: Any) -> list[RunE
 
 
 def headers_in(events: Sequence[RunEvent]) -> list[tuple[EventHeader, bytes]]:
-    """Return events as the feed reads them, each with its record's value."""
+    """Return the events' headers as the feed reads them, each with its record's value."""
     return [(EventHeader.parse(value), value) for value in (event.to_bytes() for event in events)]
 
 
@@ -58,7 +58,7 @@ def values_of(story: Story, run_id: UUID | None = None, **members: Any) -> list[
 
 @dataclass(frozen=True)
 class Watched:
-    """A run that hub tests publish about: who it belongs to, and where its records go."""
+    """A run in hub tests: its owner, and the partition of its records."""
 
     run_id: str = field(default_factory=lambda: str(uuid4()))
     user_id: str | None = "ann"
@@ -73,14 +73,14 @@ BOB = Watched(user_id="bob", session_id="s1")
 
 
 class Talker:
-    """Publishes on a hub as a feed would: the offsets of each partition in turn, the cursors as the hub gives them."""
+    """Publishes on a hub as a feed does: consecutive offsets in each partition, the hub's cursors."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.versions: dict[str, int] = defaultdict(int)
 
     def publish(self, run: Watched, times: int = 1, *, over: bool = False, size: int = 0) -> None:
-        """Publish the next versions of a run, and wake whom it concerns."""
+        """Publish the next versions of a run, and wake the clients concerned."""
         for _ in range(times):
             self.versions[run.run_id] += 1
             self.hub.publish(self.notification(run, self.versions[run.run_id], over=over, size=size))
@@ -106,12 +106,12 @@ class Talker:
 
 
 def events_in(taken: Sequence[Notification | Transient]) -> list[Notification]:
-    """Return what has a place in the log, of all that a client took."""
+    """Return the notifications that have an offset, of those that a client took."""
     return [one for one in taken if isinstance(one, Notification)]
 
 
 class Listener:
-    """A client of a hub, and what it heard."""
+    """A client of a hub, with the notifications that it took."""
 
     def __init__(self, hub: Hub, **filters: Any) -> None:
         self.hub = hub

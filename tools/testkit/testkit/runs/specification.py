@@ -1,7 +1,7 @@
-"""Given, when, then for the run's core: given what was asked before, when this is asked, then these events, or a refusal.
+"""Given, when, then for the core of the run: given earlier commands, when this command, then these events or a refusal.
 
-A history is made by deciding real commands as the intake would, never forged. Every command and every event passes
-through the bytes it travels as, and every step is held to `testkit.runs.invariants`.
+A history is made by deciding real commands as the intake does, never forged. Every command and event passes through its
+bytes, and every step is held to `testkit.runs.invariants`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MORNING = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Ask:
-    """A command about to be said: what it says may depend on how the run stands then."""
+    """A command yet to be made: its members may depend on the run's state at that time."""
 
     kind: type[c.Command]
     about: Callable[[Story], dict[str, Any]]
@@ -51,7 +51,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Story:
-    """A run and all that led to it. `view` is the read model's, folded from the bytes alone."""
+    """A run with its history. `view` is the read model's, folded from the bytes alone."""
 
     run: Run | None = None
     history: tuple[RunEvent, ...] = ()
@@ -59,7 +59,7 @@ class Story:
     at: datetime = MORNING
     asked: int = 0
     checked: bool = True
-    """Whether the run is held to the invariants; not so where a test gives it a state that no command leads to."""
+    """Whether the run is held to the invariants; False where a test forges a state that no command leads to."""
 
     @property
     def now(self) -> Run:
@@ -81,7 +81,7 @@ class Story:
 
     @property
     def due(self) -> c.FromClock | None:
-        """What the run waits for of the clock, as the ledger keeps it."""
+        """The command that the run's deadline sends, as the ledger stores it."""
         deadlines = [message for message in self.reactions() if isinstance(message, Deadline)]
         due = deadlines[-1].due if deadlines else None
         return command_of(self.now.run_id, due) if due else None
@@ -99,7 +99,7 @@ class Story:
         return [message for message in self.reactions(since=since) if isinstance(message, StopCall)]
 
     def later(self, seconds: float) -> Story:
-        """Return the same story some time after."""
+        """Return the same story `seconds` later."""
         return replace(self, at=self.at + timedelta(seconds=seconds))
 
     def given(self, *asks: Ask) -> Story:
@@ -139,7 +139,7 @@ def given(*asks: Ask) -> Story:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command came to."""
+    """The result of a command: its events, or a refusal."""
 
     story: Story
     command: c.AnyCommand
@@ -162,7 +162,7 @@ class Outcome:
 
     @property
     def details(self) -> dict[str, Any]:
-        """What a refusal says beside its code."""
+        """The refusal's details."""
         assert self.refusal is not None, f"accepted: {[record.kind for record in self.events]}"
         return self.refusal.details
 

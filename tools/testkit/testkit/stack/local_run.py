@@ -1,4 +1,4 @@
-"""`make run` as a process: started in a folder of its own on free ports, read, signalled, and looked at from outside."""
+"""`make run` as a process: in a folder of its own, on free ports, with its terminal read."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 @contextlib.asynccontextmanager
 async def local_run(folder: Path, settings: Mapping[str, str] | None = None) -> AsyncIterator[LocalRun]:
-    """Run a local stack; end it and whatever it left when the block ends."""
+    """Run a local stack; end it and its processes afterwards."""
     run = LocalRun(folder, settings)
     try:
         yield run

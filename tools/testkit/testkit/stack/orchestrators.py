@@ -1,4 +1,4 @@
-"""Orchestrators as processes, the load they are put under, and whether each command had exactly one effect."""
+"""Orchestrators as processes, a load of commands for them, and the check that each command had exactly one effect."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Orchestrator:
 
     @property
     def said(self) -> str:
-        """What it wrote so far."""
+        """Its log."""
         return self.process.program.log.read_text()
 
     async def start(self) -> None:
@@ -87,7 +87,7 @@ class Orchestrator:
 
 
 class Listener:
-    """Hears everything on some topics from now on, whatever becomes of Kafka meanwhile."""
+    """Reads all new records of some topics, also through Kafka's restarts."""
 
     def __init__(self, bootstrap: str, *topics: str) -> None:
         self._bootstrap = bootstrap
@@ -95,7 +95,7 @@ class Listener:
         self.heard: list[ConsumerRecord] = []
 
     async def __aenter__(self) -> Self:
-        """Listen."""
+        """Start to read at each partition's end."""
         self._consumer = AIOKafkaConsumer(
             *self._topics, bootstrap_servers=self._bootstrap, enable_auto_commit=False, fetch_max_wait_ms=50
         )
@@ -112,7 +112,7 @@ class Listener:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        """Listen no more."""
+        """Stop reading."""
         self._listening.cancel()
         await asyncio.wait([self._listening])
         await self._consumer.stop()
@@ -122,12 +122,12 @@ class Listener:
             self.heard.append(record)
 
     def on(self, topic: str) -> list[ConsumerRecord]:
-        """Return what was heard on a topic."""
+        """Return the records of a topic."""
         return [record for record in self.heard if record.topic == topic]
 
 
 class Load:
-    """Starts runs, each also approved too early and started a second time by the same command, until it is told to stop."""
+    """Starts runs until `stop`. Each is also approved too early, and started a second time by the same command."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
@@ -155,7 +155,7 @@ class Load:
         await until(lambda: len(self.started) >= seen + count, WAIT_SECONDS, "there is load")
 
     def stop(self) -> None:
-        """Let the load end after what it is at."""
+        """Let the load end after its current batch."""
         self._stopping = True
 
 

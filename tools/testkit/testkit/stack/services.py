@@ -1,6 +1,6 @@
 """The four services as real processes on free ports, for end-to-end tests, once on each Kafka (ids `embedded` and `real`).
 
-Tests share the `stack`: start runs of your own, look at nobody else's. One that kills or pauses a service restarts it.
+Tests share the `stack`: each starts runs of its own and looks at these alone. A test that kills or pauses a service restarts it.
 `private_stack` is a stack of the test's own on the embedded broker, with a PostgreSQL that it may stop.
 """
 
@@ -55,15 +55,15 @@ class Stack:
         return self.services.addresses.http(service)
 
     def kill(self, service: str) -> None:
-        """End a service without a word, as a crash would."""
+        """Kill a service, as a crash would."""
         self.services[service].kill()
 
     def pause(self, service: str) -> None:
-        """Let a service hang."""
+        """Suspend a service."""
         self.services[service].pause()
 
     def resume(self, service: str) -> None:
-        """Let it go on."""
+        """Resume it."""
         self.services[service].resume()
 
     async def restart(self, service: str) -> None:

@@ -1,4 +1,4 @@
-"""A user of the product, as the end-to-end tests play one: REST and WebSocket, nothing else."""
+"""A user of the product for tests: REST and WebSocket, nothing else."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
 WAIT_SECONDS = 60.0
-"""How long a condition may take to come true before the test says what it saw instead."""
+"""How long a condition may take before the test fails with the last state it saw."""
 
 _T = TypeVar("_T")
 
 
 class User:
-    """Starts runs, decides checkpoints, reads what became of them."""
+    """Starts runs, decides checkpoints, reads views and histories."""
 
     def __init__(self, gateway_url: str, ws_url: str, name: str = "ann") -> None:
         self.http = httpx.AsyncClient(base_url=gateway_url, timeout=40)
@@ -40,7 +40,7 @@ class User:
         return dict(answer.json())
 
     async def until(self, run_id: str, *states: str, paused: bool = False) -> dict[str, Any]:
-        """Wait until a run waits for somebody in one of `states`, or is over in it."""
+        """Wait until a run has a checkpoint in one of `states`, or has ended in it."""
 
         async def look() -> dict[str, Any] | None:
             answer = await self.http.get(f"/hitl/runs/{run_id}")
@@ -74,13 +74,13 @@ class User:
         """Read the kinds of a run's events, without their version suffix."""
         return [event["kind"].removesuffix(".v1") for event in await self.history(run_id)]
 
-    def watch(self, **query: str) -> Watching:
+    def watch(self, **query: str) -> WatchSocket:
         """Watch over the WebSocket."""
-        return Watching(self.ws_url, query)
+        return WatchSocket(self.ws_url, query)
 
 
-class Watching:
-    """One WebSocket connection, as an async context."""
+class WatchSocket:
+    """One WebSocket connection, as an async context manager."""
 
     def __init__(self, url: str, query: dict[str, str]) -> None:
         self._url = str(httpx.URL(url, params=query)) if query else url
@@ -105,7 +105,7 @@ class Watching:
         return message
 
     async def until(self, kind: str, **members: Any) -> dict[str, Any]:
-        """Return the first message of a type whose members are as given, and that was not returned before."""
+        """Return the first message of a type with these members that was not returned before."""
         looked = 0
         while True:
             for number, message in enumerate(self.seen[looked:], looked):
@@ -136,7 +136,7 @@ class Watching:
 
 
 async def until(look: Callable[[], Awaitable[_T | None]], explain: Callable[[], Awaitable[Any]] | None = None) -> _T:
-    """Return what `look` finds as soon as it finds something."""
+    """Return the first result of `look` that is not None."""
     try:
         async with asyncio.timeout(WAIT_SECONDS):
             while True:

@@ -1,4 +1,4 @@
-"""The fake vendors that the worker of a stack calls: real servers on loopback, the ones that ship."""
+"""The fake vendors that a stack's worker calls: servers on loopback, from `tools/fake_vendors`."""
 
 from __future__ import annotations
 

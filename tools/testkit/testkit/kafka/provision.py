@@ -1,4 +1,4 @@
-"""The ladder to a real Kafka: given, by testcontainers, or by Maven and Java. The first rung that holds is taken."""
+"""Provision of a real Kafka: a given one, one by testcontainers, one by Maven and Java. The first that works is used."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from local_stack.wait import until
 
 
 @dataclass(frozen=True)
-class Rung:
-    """The real Kafka that was found. `line` says where it is and how it came about."""
+class ProvisionedKafka:
+    """A real Kafka. `line` says where it is and how it was provisioned."""
 
     bootstrap: str
     line: str
 
 
 @contextlib.asynccontextmanager
-async def climb(folder: Path) -> AsyncIterator[Rung]:
-    """Yield the first real Kafka that the ladder offers. Raises Unavailable with the reason of every rung."""
-    rungs: tuple[Callable[[Path], AbstractAsyncContextManager[Rung]], ...] = (given, by_container, by_java)
+async def provisioned_kafka(folder: Path) -> AsyncIterator[ProvisionedKafka]:
+    """Yield the first real Kafka that can be provisioned. Raises Unavailable with the reason of every way."""
+    ways: tuple[Callable[[Path], AbstractAsyncContextManager[ProvisionedKafka]], ...] = (given, by_container, by_java)
     reasons = []
-    async with contextlib.AsyncExitStack() as standing:
-        for rung in rungs:
+    async with contextlib.AsyncExitStack() as stack:
+        for way in ways:
             try:
-                found = await standing.enter_async_context(rung(folder))
+                found = await stack.enter_async_context(way(folder))
             except Unavailable as reason:
                 reasons.append(str(reason))
                 continue
@@ -40,31 +40,33 @@ async def climb(folder: Path) -> AsyncIterator[Rung]:
 
 
 @contextlib.asynccontextmanager
-async def given(_: Path) -> AsyncIterator[Rung]:
-    """Take the Kafka at KAFKA_BOOTSTRAP_SERVERS. One that is named and does not answer is no reason to look elsewhere."""
+async def given(_: Path) -> AsyncIterator[ProvisionedKafka]:
+    """Use the Kafka at KAFKA_BOOTSTRAP_SERVERS. Raises TimeoutError, and no Unavailable, when it is set and does not answer."""
     bootstrap = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "")
     if not bootstrap:
         raise Unavailable("KAFKA_BOOTSTRAP_SERVERS is not set")
     await until(lambda: answers(bootstrap), START_SECONDS, f"Kafka answers at {bootstrap}")
-    yield Rung(bootstrap, f"real Kafka: given at {bootstrap}")
+    yield ProvisionedKafka(bootstrap, f"real Kafka: given at {bootstrap}")
 
 
 @contextlib.asynccontextmanager
-async def by_container(_: Path) -> AsyncIterator[Rung]:
+async def by_container(_: Path) -> AsyncIterator[ProvisionedKafka]:
     """Run Apache Kafka in a container."""
     from testkit.kafka.container import kafka_container  # noqa: PLC0415 - Docker's client is slow to import
 
     with kafka_container() as bootstrap:
         await until(lambda: answers(bootstrap), START_SECONDS, "Apache Kafka answers in its container")
-        yield Rung(bootstrap, f"real Kafka: Apache Kafka by testcontainers at {bootstrap}")
+        yield ProvisionedKafka(bootstrap, f"real Kafka: Apache Kafka by testcontainers at {bootstrap}")
 
 
 @contextlib.asynccontextmanager
-async def by_java(folder: Path) -> AsyncIterator[Rung]:
+async def by_java(folder: Path) -> AsyncIterator[ProvisionedKafka]:
     """Run Apache Kafka by Java from Maven's artifacts."""
     kafka = RealKafka(folder)
     await kafka.start()
     try:
-        yield Rung(kafka.bootstrap, f"real Kafka: Apache Kafka {version()} by Maven and Java at {kafka.bootstrap}")
+        yield ProvisionedKafka(
+            kafka.bootstrap, f"real Kafka: Apache Kafka {version()} by Maven and Java at {kafka.bootstrap}"
+        )
     finally:
         await kafka.stop()

@@ -1,12 +1,12 @@
-"""A connection without a network: a transport that keeps what is written to it."""
+"""An asyncio transport in memory, for tests of writers."""
 
 from __future__ import annotations
 
 import asyncio
 
 
-class Wire(asyncio.Transport):
-    """A transport that keeps each write."""
+class MemoryTransport(asyncio.Transport):
+    """Keeps each write and each end."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -14,7 +14,7 @@ class Wire(asyncio.Transport):
         self.ended: list[str] = []
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Keep it."""
+        """Keep the write."""
         self.writes.append(bytes(data))
 
     def close(self) -> None:
@@ -26,12 +26,12 @@ class Wire(asyncio.Transport):
         self.ended.append("cut")
 
     def is_closing(self) -> bool:
-        """Say whether it was ended."""
+        """Tell whether it was closed."""
         return bool(self.ended)
 
 
-async def turn() -> None:
-    """Let the loop turn once."""
-    turned = asyncio.Event()
-    asyncio.get_running_loop().call_soon(turned.set)
-    await turned.wait()
+async def loop_turn() -> None:
+    """Let the event loop run one iteration."""
+    done = asyncio.Event()
+    asyncio.get_running_loop().call_soon(done.set)
+    await done.wait()

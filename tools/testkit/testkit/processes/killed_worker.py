@@ -1,6 +1,6 @@
-"""A worker in a process of its own that carries out one order, and may die at any moment on its way.
+"""A worker in a process of its own that executes one order and is killed at a chosen await.
 
-What it says reaches the test at once, byte for byte, as it would reach Kafka; what it had not said yet dies with it.
+Each record that it sends reaches the test at once, byte for byte, as it would reach Kafka; the rest is lost with it.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from provider_worker.testing.memory import MemoryClaims, MemoryShelves
 
 PLACE = "call.awaiting"
 SOON = Pace(first=0.001, longest=0.01)
-"""What a fake begins ends when it is looked at: nobody need wait for that."""
+"""A fake vendor's job has ended at the first poll, so polls need not be far apart."""
 VENDORS = ("openai", "anthropic", "huggingface", "replicate")
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
     [
-        # The server of forks knows installed packages alone, not the folder of tests.
+        # The fork server can import installed packages, not the folder of tests.
         "provider_worker.orders.consumer",
         "provider_worker.testing.memory",
         *(f"provider_worker.providers.{vendor}.connection" for vendor in VENDORS),
@@ -47,42 +47,42 @@ _forks.set_forkserver_preload(
 
 
 @dataclass(frozen=True)
-class Life:
-    """What a worker said before it ended, and whether it was killed."""
+class WorkerRun:
+    """The answers that a worker sent before it ended, and whether it was killed."""
 
-    said: Sequence[bytes]
+    answers: Sequence[bytes]
     killed: bool
 
 
-async def carry_out(order: ExecuteOrder, settings: Mapping[str, str], kill_at: int | None = None) -> Life:
-    """Let a worker carry out `order`, and kill it the `kill_at`th time that the provider waits for anything."""
+async def carry_out(order: ExecuteOrder, settings: Mapping[str, str], kill_at: int | None = None) -> WorkerRun:
+    """Let a worker execute `order`, and kill it at its provider's await number `kill_at`."""
     return await asyncio.to_thread(_carry_out, order.model_dump_json().encode(), dict(settings), kill_at)
 
 
-def _carry_out(order: bytes, settings: dict[str, str], kill_at: int | None) -> Life:
-    ear, mouth = _forks.Pipe(duplex=False)
-    process = _forks.Process(target=_work, args=(order, settings, kill_at, mouth), daemon=True)
+def _carry_out(order: bytes, settings: dict[str, str], kill_at: int | None) -> WorkerRun:
+    receiver, sender = _forks.Pipe(duplex=False)
+    process = _forks.Process(target=_work, args=(order, settings, kill_at, sender), daemon=True)
     process.start()
-    mouth.close()
-    said = []
+    sender.close()
+    answers = []
     try:
-        while ear.poll(60):
-            said.append(ear.recv_bytes())
+        while receiver.poll(60):
+            answers.append(receiver.recv_bytes())
     except EOFError:
         pass
     process.join(60)
     assert process.exitcode in (0, -signal.SIGKILL), f"the worker ended with {process.exitcode}"
-    return Life(said, process.exitcode != 0)
+    return WorkerRun(answers, process.exitcode != 0)
 
 
-class _Mouth:
-    """Implements `ports.Post`."""
+class _PipePublisher:
+    """The worker's port for sending, on a pipe to the test."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def send(self, record: Outgoing) -> None:
-        if record.topic != COMMANDS.name:  # watchers hear the rest, the run does not
+        if record.topic != COMMANDS.name:  # the other topics are read by watchers, not by the run
             return
         self._connection.send_bytes(record.value or b"")
 
@@ -100,10 +100,10 @@ class _Record:
     headers: Sequence[tuple[str, bytes]] = ()
 
 
-def _work(order: bytes, settings: dict[str, str], kill_at: int | None, mouth: Connection) -> None:
+def _work(order: bytes, settings: dict[str, str], kill_at: int | None, sender: Connection) -> None:
     waits = 0
 
-    def reached(place: str) -> None:
+    def on_failpoint(place: str) -> None:
         nonlocal waits
         waits += place == PLACE
         if waits == kill_at:
@@ -112,7 +112,12 @@ def _work(order: bytes, settings: dict[str, str], kill_at: int | None, mouth: Co
     async def work() -> None:
         registry = _registry(Settings(_env_file=None, **settings))  # type: ignore[arg-type]
         means = Means(
-            registry, MemoryClaims(), MemoryShelves(), _Mouth(mouth), Sanitizer([]), failpoints=Failpoints(reached)
+            registry,
+            MemoryClaims(),
+            MemoryShelves(),
+            _PipePublisher(sender),
+            Sanitizer([]),
+            failpoints=Failpoints(on_failpoint),
         )
         worker = Worker(means, confirm=_confirm, on_broken=_break, most=1)
         await worker.on_records([_Record(order)])

@@ -1,6 +1,6 @@
-"""A Kafka and a PostgreSQL that a whole module may kill, pause and start again, one test after the other.
+"""A Kafka and a PostgreSQL that tests may kill, pause and start again. Each test leaves them running.
 
-A test leaves them running. `mortal_url` is an empty database, new for each test.
+`restartable_url` is an empty database, new for each test.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from testkit.postgres.servers import fresh_database, running
 
 
 @pytest_asyncio.fixture(scope="session")
-async def mortal_kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RealKafka]:
+async def restartable_kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RealKafka]:
     """Run an Apache Kafka with all topics."""
-    kafka = RealKafka(tmp_path_factory.mktemp("mortal-kafka"))
+    kafka = RealKafka(tmp_path_factory.mktemp("restartable-kafka"))
     try:
         await kafka.start()
     except Unavailable as missing:
@@ -36,26 +36,26 @@ async def mortal_kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
 
 
 @pytest_asyncio.fixture(scope="session")
-async def mortal_postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Postgres]:
+async def restartable_postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Postgres]:
     """Run a PostgreSQL."""
-    async with running(tmp_path_factory.mktemp("mortal-postgres")) as server:
+    async with running(tmp_path_factory.mktemp("restartable-postgres")) as server:
         yield server
 
 
 @pytest_asyncio.fixture
-async def mortal_url(mortal_postgres: Postgres) -> AsyncIterator[str]:
-    """Give the URL of a database that nobody used before, on the PostgreSQL that may be killed."""
-    async with fresh_database(mortal_postgres) as url:
+async def restartable_url(restartable_postgres: Postgres) -> AsyncIterator[str]:
+    """Give the URL of a new database on the PostgreSQL that may be killed."""
+    async with fresh_database(restartable_postgres) as url:
         yield url
 
 
 def pause(server: Postgres) -> None:
-    """Let a server hang with all its processes: connections stay open and nobody answers."""
+    """Suspend a server with all its processes: connections stay open and get no answer."""
     _signal(server, signal.SIGSTOP)
 
 
 def resume(server: Postgres) -> None:
-    """Let it go on."""
+    """Resume it."""
     _signal(server, signal.SIGCONT)
 
 
