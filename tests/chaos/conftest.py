@@ -1,4 +1,4 @@
-"""The stage that a group of faults shares, and the table that is written."""
+"""The stage that a group of faults shares, and the table of results."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest_asyncio
 
 from apache_kafka.artifacts import Unavailable
 from chaos import results
-from chaos.counting import Count
 from chaos.faults import Fault
-from chaos.faults.all import NAMES
-from chaos.stage import RATE, Stage, real_stage
+from chaos.faults.groups import NAMES
+from chaos.system.stage import RATE, Stage, real_stage
+from chaos.verdict.count import Count
 
 _lines = pytest.StashKey[dict[str, str]]()
 _stages: list[Stage] = []
@@ -23,20 +23,20 @@ _stages: list[Stage] = []
 
 @pytest_asyncio.fixture(scope="session")
 async def group(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    """Give the stage of a group of faults, by the group's name: new for each, and standing until its last fault is done."""
-    async with _standing(tmp_path_factory.mktemp(request.param)) as stage:
+    """Give the stage of a group of faults, by the group's name, until its last fault is over."""
+    async with _running_stage(tmp_path_factory.mktemp(request.param)) as stage:
         yield stage
 
 
 @pytest_asyncio.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     """Give a stage of the test's own."""
-    async with _standing(tmp_path) as standing:
-        yield standing
+    async with _running_stage(tmp_path) as running:
+        yield running
 
 
 @contextlib.asynccontextmanager
-async def _standing(folder: Path) -> AsyncIterator[Stage]:
+async def _running_stage(folder: Path) -> AsyncIterator[Stage]:
     try:
         async with real_stage(folder) as stage:
             _stages.append(stage)
@@ -50,7 +50,7 @@ async def _standing(folder: Path) -> AsyncIterator[Stage]:
 
 @pytest.fixture
 def note(pytestconfig: pytest.Config) -> results.Note:
-    """Give what a count is noted with, for the table."""
+    """Give the function that writes a count into the table."""
     lines = pytestconfig.stash.setdefault(_lines, {})
 
     def take(fault: Fault, count: Count) -> None:
@@ -71,6 +71,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Show the lines of the table that are new."""
+    """Show the new lines of the table."""
     if lines := config.stash.get(_lines, None):
         terminalreporter.write_line("\n".join([results.TITLES, *lines.values()]))

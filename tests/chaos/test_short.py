@@ -1,16 +1,17 @@
-"""What `make test` does of the faults: one load, and while it lasts every service dies once, and Kafka too."""
+"""The faults of `make test`: under one load, every service is killed once, and Kafka too."""
 
 from __future__ import annotations
 
 import pytest
 
-from chaos.counting import count
-from chaos.faults import brokers, places, processes
-from chaos.stage import Stage
+from chaos.faults.backends import brokers
+from chaos.faults.services import failpoints, processes
+from chaos.system.stage import Stage
+from chaos.verdict.count import count
 
 FAULTS = [
-    places.killed_at("intake.appended"),
-    places.killed_at("work.called"),
+    failpoints.killed_at("intake.appended"),
+    failpoints.killed_at("work.called"),
     processes.killed("gateway"),
     processes.killed("notifier"),
     brokers.KILLED,
@@ -18,12 +19,12 @@ FAULTS = [
 
 
 @pytest.mark.timeout(240)
-async def test_whoever_dies_nothing_is_lost_and_nothing_happens_twice(stage: Stage) -> None:
+async def test_whichever_process_is_killed_nothing_is_lost_and_nothing_happens_twice(stage: Stage) -> None:
     """Orchestrator, worker, gateway, notifier and Kafka are killed one after the other under load; no law is broken."""
     load = stage.load()
     async with load:
         for fault in FAULTS:
-            await fault.do(stage, load)
+            await fault.inject(stage, load)
     counted = await count(stage, load)
     assert counted.runs > 50
     assert counted.decisions > counted.runs

@@ -8,48 +8,47 @@ from typing import Any
 
 import pytest
 
-from chaos import laws
-from chaos.laws import Case
-from chaos.stories import BOTH, Answer, Asked, Story
+from chaos.clients.stories import BOTH, Answer, Request, RunStory
+from chaos.verdict import laws
+from chaos.verdict.laws import Case
 from contracts.runs import events as e
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
 from testkit.runs import commands
-from testkit.runs.specification import Story as Deciding
-from testkit.runs.specification import given
+from testkit.runs.specification import Story, given
 
 LAWS = (laws.ended, laws.once, laws.gapless, laws.answers, laws.seen, laws.called)
 
 
 def a_good_case() -> Case:
     """Return a run that was approved twice, and whose person was told so."""
-    story = Story(0, "token", "session")
+    story = RunStory(0, "token", "session")
     start = story.begin()
-    deciding = given(commands.start({"prompt": story.prompt}, allowed_steps=BOTH))
-    start.answer = Answer(201, view_of(deciding))
-    story.run_id = str(deciding.now.run_id)
+    core = given(commands.start({"prompt": story.prompt}, allowed_steps=BOTH))
+    start.answer = Answer(201, view_of(core))
+    story.run_id = str(core.now.run_id)
     for answer in (commands.prepared(), commands.executed()):
-        deciding = deciding.given(answer)
-        deciding = approved(story, deciding)
+        core = core.given(answer)
+        core = approved(story, core)
     story.state = "completed"
-    return Case(story, deciding.history, calls=1)
+    return Case(story, core.history, calls=1)
 
 
-def approved(story: Story, deciding: Deciding) -> Deciding:
+def approved(story: RunStory, core: Story) -> Story:
     """Let the story's person approve what waits, and be told."""
-    checkpoint = view_of(deciding)["checkpoint"]
+    checkpoint = view_of(core)["checkpoint"]
     story.seen.add(checkpoint["checkpoint_id"])
     (asked,) = story.decide(checkpoint)
-    deciding = deciding.given(commands.approve(comment=asked.key, actor=asked.actor))
+    core = core.given(commands.approve(comment=asked.key, actor=asked.actor))
     asked.channel = "http"
-    asked.answer = Answer(200, view_of(deciding))
-    return deciding
+    asked.answer = Answer(200, view_of(core))
+    return core
 
 
-def view_of(deciding: Deciding) -> dict[str, Any]:
+def view_of(core: Story) -> dict[str, Any]:
     """Return the view as an answer holds it."""
     view: RunView | None = None
-    for event in deciding.history:
+    for event in core.history:
         view = project(view, event)
     assert view is not None
     return view.model_dump(mode="json")
@@ -163,10 +162,10 @@ def test_each_law_notices_its_breach(breach: Callable[[Case], Case], law: Any) -
 
 def test_a_call_again_is_no_breach_when_a_person_said_so() -> None:
     """Where nobody can know whether a call happened, a person decides, and the call may be made once more."""
-    deciding = commands.calling(allowed_steps=BOTH[:1]).given(
+    core = commands.calling(allowed_steps=BOTH[:1]).given(
         commands.lease_ends(), commands.lease_ends(), commands.retry(reason="key")
     )
-    case = Case(Story(0, "token", "session"), deciding.history, calls=2)
+    case = Case(RunStory(0, "token", "session"), core.history, calls=2)
     assert not list(laws.called(case))
     assert list(laws.called(replace(case, calls=3)))
 
@@ -180,5 +179,5 @@ def _decision(history: Sequence[RunEvent]) -> RunEvent:
     return next(event for event in history if isinstance(event.data, e.CheckpointApproved))
 
 
-def _last(case: Case) -> Asked:
+def _last(case: Case) -> Request:
     return case.story.asked[-1]

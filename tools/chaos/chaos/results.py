@@ -1,4 +1,4 @@
-"""The table of what was done and what was counted, in `RESULTS.md`: one line a fault. Lines of faults that were not done stay."""
+"""The table in `RESULTS.md`: one line a fault. Lines of faults that did not run stay."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from pathlib import Path
 import psutil
 
 from apache_kafka.artifacts import version
-from chaos.counting import Count
 from chaos.faults import Fault
-from chaos.laws import LAWS
+from chaos.verdict.count import Count
+from chaos.verdict.laws import LAWS
 
 Note = Callable[[Fault, Count], None]
-"""Takes down a count for the table."""
+"""Writes a count into the table."""
 
 RESULTS = Path(__file__).parents[1] / "RESULTS.md"
 
-_HEAD = """# What faults did
+_HEAD = """# Faults under load
 
-Made by `make chaos` on {machine}, Apache Kafka {kafka} and PostgreSQL 18 with fsync on. While people start {rate:g} runs a second,
-watch them over WebSockets and decide them over HTTP and WebSockets, one thing after another is done to the system; then
-everything that they were told is held against the ledger, the read model, a read model made from nothing, and the provider's
-own count of its calls.
+Made by `make chaos` on {machine}, Apache Kafka {kafka} and PostgreSQL 18 with fsync on. Clients start {rate:g} runs a second,
+watch them over WebSockets and decide them over HTTP and WebSockets while one fault after another is injected. Then every
+answer that they got is held against the ledger, the read model, a read model rebuilt from the topic, and the provider's own
+count of its calls.
 
-Each law is a column, and what stands in it is how often it was broken:
+Each law is a column with the number of its breaches:
 
 {laws}
 
-*refused* are decisions that were to be refused and were; *asked again* are requests repeated after a 503, a 202, a lost
-connection or no answer; *said to retry* are calls of which nobody can know whether they happened, where a person said to call
-again; *stall* is the longest time in which nothing took effect, *wait* the longest in which one person was told nothing.
+*refused*: decisions that had to be refused; *asked again*: requests repeated after a 503, a 202, a lost connection or no
+answer; *said to retry*: uncertain calls that a person repeated; *stall*: the longest time without an accepted request;
+*wait*: the longest time that one client got neither an answer nor a push.
 
 """
 _COLUMNS = ("fault", "runs", "decisions", "refused", "asked again", "said to retry", *LAWS, "stall, s", "wait, s")
@@ -50,7 +50,7 @@ def line(name: str, count: Count) -> str:
 
 
 def write(lines: dict[str, str], order: Iterable[str], rate: float) -> None:
-    """Put lines into the table, by the names of their faults and in their order."""
+    """Write lines into the table, by fault name, in the given order."""
     old = RESULTS.read_text().splitlines() if RESULTS.exists() else []
     held = {text.split(" | ")[0].removeprefix("| "): text for text in old if text.startswith("| ")}
     held |= lines

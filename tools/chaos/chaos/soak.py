@@ -20,23 +20,24 @@ from pathlib import Path
 import psutil
 
 from apache_kafka.artifacts import version
-from chaos.counting import SETTLE_SECONDS, versions_of, views_differ
-from chaos.load import Load
-from chaos.stage import RATE, Stage, real_stage
+from chaos.clients.load import Load
+from chaos.system.stage import RATE, Stage, real_stage
+from chaos.verdict.count import SETTLE_SECONDS
+from chaos.verdict.views import versions_of, views_differ
 
 SOAK = Path(__file__).parents[1] / "SOAK.md"
 SAMPLE_SECONDS = 10.0
 SHIFT_SECONDS = 60.0
-"""People work in shifts, so that nobody has to remember half an hour."""
+"""The load is replaced every minute, so that no client remembers half an hour."""
 
 WARM_UP = 0.1
-"""The part of the samples that is passed over: caches fill, connections are made."""
+"""The part of the samples that is skipped while caches fill and connections open."""
 
 _HEAD = """# A long time under load
 
 Made by `make soak` ({minutes:g} minutes) on {cores} cores and {memory} GB, Apache Kafka {kafka} and PostgreSQL 18 with fsync on,
-at {rate:g} runs a second: {runs:,} runs, of which {wrong} did not end as they were decided; the read model differs from one made
-from nothing in {differs} rows.
+at {rate:g} runs a second: {runs:,} runs, of which {wrong} did not end as they were decided; the read model differs from one rebuilt
+from the topic in {differs} rows.
 
 Start, middle and end are medians of a tenth of the samples, taken every {every:g} s after a tenth of the time. The slope is
 that of the straight line through the second half.
@@ -48,7 +49,7 @@ that of the straight line through the second half.
 
 @dataclass(frozen=True)
 class Sample:
-    """What a service holds at a moment."""
+    """The resources of a service at one time."""
 
     at: float
     memory: float
@@ -59,7 +60,7 @@ class Sample:
 
 
 def sample(stage: Stage, service: str) -> Sample:
-    """Look at a service's process."""
+    """Take a sample of a service's process."""
     process = psutil.Process(stage.fleet[service].process.pid)
     to_database = [
         open_
@@ -79,8 +80,8 @@ async def soak(minutes: float, folder: Path) -> str:
         while (left := until - time.monotonic()) > 0:
             load = stage.load()
             async with load:
-                await asyncio.sleep(min(SHIFT_SECONDS, left))  # how long a shift is
-            shifts.append(asyncio.create_task(_go_home(load)))
+                await asyncio.sleep(min(SHIFT_SECONDS, left))  # the length of a shift
+            shifts.append(asyncio.create_task(_settle(load)))
         loads = await asyncio.gather(*shifts)
         sampling.cancel()
         differs = await views_differ(stage, await versions_of(stage))
@@ -120,7 +121,7 @@ async def _sample(stage: Stage, samples: defaultdict[str, list[Sample]]) -> None
         await asyncio.sleep(SAMPLE_SECONDS)
 
 
-async def _go_home(load: Load) -> Load:
+async def _settle(load: Load) -> Load:
     await load.settle(SETTLE_SECONDS)
     for story in load.stories:
         story.asked.clear()
@@ -128,7 +129,7 @@ async def _go_home(load: Load) -> Load:
 
 
 def main() -> None:
-    """Soak, print, write."""
+    """Run the load, print the table and write it."""
     parser = argparse.ArgumentParser(description="Steady load for a long time.")
     parser.add_argument("--minutes", type=float, default=30)
     minutes = parser.parse_args().minutes

@@ -1,17 +1,17 @@
-"""What is done to a stage while people work on it: one function each, and the list of them all by name."""
+"""Faults: what is injected into a stage while clients work on it. `groups` lists them all by name."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from chaos.load import Load
-from chaos.stage import Stage
+from chaos.clients.load import Load
+from chaos.system.stage import Stage
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault by the name it has in the table. `do` returns when it is over, and leaves everything standing."""
+    """A fault by its name in the table. `inject` returns when the fault is over and everything runs again."""
 
     name: str
-    do: Callable[[Stage, Load], Awaitable[None]]
+    inject: Callable[[Stage, Load], Awaitable[None]]

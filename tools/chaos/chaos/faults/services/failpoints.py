@@ -1,12 +1,12 @@
-"""Death at a chosen place, by failpoint."""
+"""Services killed at a failpoint."""
 
 from __future__ import annotations
 
 import signal
 
+from chaos.clients.load import Load
 from chaos.faults import Fault
-from chaos.load import Load
-from chaos.stage import Stage
+from chaos.system.stage import Stage
 from local_stack.wait import until
 
 PLACES = {
@@ -21,14 +21,14 @@ PLACES = {
 }
 
 PASSING = 15
-"""It dies at this passing: in the midst of work."""
+"""The pass at which the failpoint kills: after work has begun."""
 
 
 def killed_at(place: str) -> Fault:
-    """Let a service die at `place`."""
+    """Kill a service at the failpoint `place`."""
     service, where = PLACES[place]
 
-    async def do(stage: Stage, load: Load) -> None:
+    async def inject(stage: Stage, load: Load) -> None:
         instance = stage.fleet[service]
         await stage.fleet.stop_one(instance)
         before = len(instance.ended)
@@ -36,9 +36,9 @@ def killed_at(place: str) -> Fault:
         await until(lambda: len(instance.ended) > before, 60, f"it dies at {place}")
         assert instance.ended[-1] == -signal.SIGKILL
         await stage.fleet.ready_one(instance)
-        await load.begun_before_end()
+        await load.runs_in_progress_end()
 
-    return Fault(f"{service}: dies {where}", do)
+    return Fault(f"{service}: dies {where}", inject)
 
 
 FAULTS = [*map(killed_at, PLACES)]

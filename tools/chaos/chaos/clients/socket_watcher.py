@@ -1,6 +1,6 @@
-"""A reviewer at a WebSocket: comes back with the cursor after whatever happens, and passes on what is shown.
+"""A reviewer at a WebSocket: reconnects with its cursor, and passes each pushed message on to its run.
 
-What is shown twice is passed on once. After a snapshot, what ended meanwhile has to be looked up: `looks` is told to each run.
+Duplicates are passed on once. After a snapshot each run is told to look up its state, since its end may have been missed.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
-from chaos.asking import AGAIN_SECONDS, ANSWER_SECONDS, Urls
-from chaos.stories import Answer, Asked
+from chaos.clients.http_client import AGAIN_SECONDS, ANSWER_SECONDS, Urls
+from chaos.clients.stories import Answer, Request
 
 _ENDS = {"run-completed.v1": "completed", "run-failed.v1": "failed", "run-cancelled.v1": "cancelled"}
 _LATE = ("pending", "unavailable")
 
 
 @dataclass(frozen=True)
-class News:
-    """Something that a run's person should know: a request, an end, or that it is time to look for oneself."""
+class Notice:
+    """A message for a run: a request for a decision, its end, or that its state must be looked up."""
 
     what: Literal["request", "over", "look"]
     checkpoint: Mapping[str, Any] | None = None
@@ -47,10 +47,10 @@ class Watcher:
         self.cursor: str | None = None
         self.connections = 0
         self.snapshots = 0
-        self.news: defaultdict[str, asyncio.Queue[News]] = defaultdict(asyncio.Queue)
+        self.news: defaultdict[str, asyncio.Queue[Notice]] = defaultdict(asyncio.Queue)
 
     async def run(self) -> None:
-        """Watch for ever."""
+        """Watch until cancelled."""
         for turn in itertools.count():
             urls = self._sockets()
             query = {"session_id": self._session, **({"cursor": self.cursor} if self.cursor else {})}
@@ -65,8 +65,8 @@ class Watcher:
             self._connected.clear()
             await asyncio.sleep(AGAIN_SECONDS[1])
 
-    async def ask(self, asked: Asked, run_id: str) -> Answer:
-        """Decide over the socket; return the truth about it, however long it takes."""
+    async def ask(self, asked: Request, run_id: str) -> Answer:
+        """Decide over the socket; return the final answer, however long it takes."""
         said = {"type": "HITL_APPROVAL_RESPONSE", "request_id": asked.key, "run_id": run_id, "action": asked.action}
         for pause in itertools.chain(AGAIN_SECONDS, itertools.repeat(AGAIN_SECONDS[-1])):
             await self._connected.wait()
@@ -91,22 +91,22 @@ class Watcher:
             case "HITL_STATUS_UPDATE":
                 state = _ENDS.get(message["event"]["kind"])
                 if state is not None:
-                    self.news[message["run_id"]].put_nowait(News("over", state=state))
+                    self.news[message["run_id"]].put_nowait(Notice("over", state=state))
             case "SNAPSHOT":
                 self.snapshots += 1
                 for view in message["approvals"]:
                     self._show(view["run_id"], view["checkpoint"])
                 for queue in self.news.values():
-                    queue.put_nowait(News("look"))
+                    queue.put_nowait(Notice("look"))
             case "HITL_APPROVAL_RESULT":
                 waiting = self._waiting.get(message["request_id"])
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message)
             case "ERROR":
-                raise AssertionError(f"the notifier did not understand: {message}")
+                raise AssertionError(f"the notifier answered an error: {message}")
         self.cursor = message.get("cursor", self.cursor)
 
     def _show(self, run_id: str, checkpoint: Mapping[str, Any]) -> None:
         if (run_id, checkpoint["checkpoint_id"]) not in self._shown:
             self._shown.add((run_id, checkpoint["checkpoint_id"]))
-            self.news[run_id].put_nowait(News("request", checkpoint))
+            self.news[run_id].put_nowait(Notice("request", checkpoint))

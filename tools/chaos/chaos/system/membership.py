@@ -1,4 +1,4 @@
-"""Who shares what, as Kafka's own coordinator sees it."""
+"""Members of consumer groups, as Kafka's coordinator reports them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from local_stack.wait import until
 
 SECONDS = 40.0
-"""A member that says nothing for 10 s is taken to be gone; a rebalance waits for those who are there."""
+"""More than the session timeout of 10 s and a rebalance."""
 
 
-async def shared_by(bootstrap: str, group: str, members: int) -> None:
-    """Return when a group is settled among so many members."""
+async def group_settled(bootstrap: str, group: str, members: int) -> None:
+    """Return when a group is stable with `members` members."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
 

@@ -1,21 +1,21 @@
-"""Clocks that jump by an hour, while processes run: the services' and the database's, as when a machine's clock is set."""
+"""Clocks that jump by an hour while processes run: the services' and the database's, as when a machine's clock is set."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from chaos.clients.load import Load
+from chaos.clients.stories import HITL
 from chaos.faults import Fault
-from chaos.load import Load
-from chaos.stage import Stage
-from chaos.stories import HITL
+from chaos.system.stage import Stage
 from contracts.runs.run_event import RunEvent
 from testkit.stack.user import User
 
 HOUR = 3600
 
-# Names are looked up in `public` before the system's own: the database's clock goes wrong for what services ask it,
-# and for nothing else. Connections that are open keep to the old one, so they are broken off.
-_TURN = [
+# With this search path, `now()` of the services is the function in `public`; the server's own clock stays right. Open
+# connections keep the old path, so they are ended.
+_CLOCK_FUNCTION = [
     "CREATE TABLE IF NOT EXISTS public.clock (wrong_by double precision NOT NULL)",
     "INSERT INTO public.clock SELECT 0 WHERE NOT EXISTS (SELECT FROM public.clock)",
     """CREATE OR REPLACE FUNCTION public.now() RETURNS timestamptz LANGUAGE sql STABLE AS
@@ -26,7 +26,7 @@ _TURN = [
 
 
 async def forward_and_back(stage: Stage, load: Load) -> None:
-    """Set the clock an hour ahead in the midst of work, and back. What waited for half an hour falls due at once."""
+    """Set the clock an hour ahead under load, and back. A deadline of half an hour falls due at once."""
     await _prepare(stage, load)
     user = User(stage.fleet.gateways()[0], stage.fleet.sockets()[0])
     async with user.http:
@@ -40,7 +40,7 @@ async def forward_and_back(stage: Stage, load: Load) -> None:
 
 
 async def back_and_forward(stage: Stage, load: Load) -> None:
-    """Set the clock an hour back in the midst of work, and right again."""
+    """Set the clock an hour back under load, and right again."""
     await _prepare(stage, load)
     await _set(stage, -HOUR)
     await _work(stage, load, -HOUR)
@@ -49,30 +49,30 @@ async def back_and_forward(stage: Stage, load: Load) -> None:
 
 
 async def _work(stage: Stage, load: Load, wrong_by: int) -> None:
-    """Let work go on under a clock, and see that it is the one by which runs are recorded."""
-    await load.begun_before_end()
+    """Let runs go on under a clock, and check that events carry its time."""
+    await load.runs_in_progress_end()
     await load.more(20)
     async with stage.sql() as sql:
         last = RunEvent.parse(
             await sql.fetchval("SELECT record FROM ledger.events ORDER BY position DESC, version DESC LIMIT 1")
         )
-    begun_anew = abs((last.at - datetime.now(UTC)).total_seconds() - wrong_by) < HOUR / 2
-    assert begun_anew, f"recorded at {last.at}"
+    on_the_clock = abs((last.at - datetime.now(UTC)).total_seconds() - wrong_by) < HOUR / 2
+    assert on_the_clock, f"recorded at {last.at}"
 
 
 async def _prepare(stage: Stage, load: Load) -> None:
     async with stage.sql() as sql:
-        for statement in _TURN:
+        for statement in _CLOCK_FUNCTION:
             await sql.execute(statement)
-    await load.begun_before_end()
+    await load.runs_in_progress_end()
 
 
 async def _set(stage: Stage, seconds: int) -> None:
     async with stage.sql() as sql:
         await sql.execute("UPDATE public.clock SET wrong_by = $1", float(seconds))
-    writing = stage.clock.with_suffix(".new")
-    writing.write_text(str(seconds))
-    writing.rename(stage.clock)
+    new = stage.clock.with_suffix(".new")
+    new.write_text(str(seconds))
+    new.rename(stage.clock)
 
 
 FAULTS = [

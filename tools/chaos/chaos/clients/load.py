@@ -1,4 +1,4 @@
-"""People at work: runs are started at a steady rate, seen by their watchers and decided, whatever is done to the services."""
+"""The load: runs are started at a steady rate, watched and decided, through any fault."""
 
 from __future__ import annotations
 
@@ -8,112 +8,112 @@ import time
 from types import TracebackType
 from typing import Self
 
-from chaos.asking import Asking, Urls
-from chaos.laws import longest
-from chaos.stories import Answer, Asked, Story
-from chaos.watching import News, Watcher
+from chaos.clients.http_client import HttpClient, Urls
+from chaos.clients.socket_watcher import Notice, Watcher
+from chaos.clients.stories import Answer, Request, RunStory
+from chaos.verdict.laws import longest
 from local_stack.wait import until
 
 SESSIONS = 4
 AGAIN = 5
-"""Every so many decisions, the answer is asked for once more: it has to be the same."""
+"""Every so many decisions, the request is sent once more: the answer must be the same."""
 
 
 class Load:
-    """Starts `rate` runs a second, as an async context; leaving it ends the starting, `settle` waits for what was begun."""
+    """Starts `rate` runs a second inside an async context; `settle` waits for the runs in progress."""
 
     def __init__(self, gateways: Urls, sockets: Urls, rate: float) -> None:
-        self._asking = Asking(gateways)
+        self._http = HttpClient(gateways)
         self._pause = 1 / rate
         self._name = secrets.token_hex(4)
         self.watchers = [Watcher(sockets, f"{self._name}-{number}") for number in range(SESSIONS)]
-        self.stories: list[Story] = []
-        self.over: list[Story] = []
+        self.stories: list[RunStory] = []
+        self.over: list[RunStory] = []
         self.progress: list[float] = []
-        """When each answer came that says that something took effect."""
+        """The times of answers that accepted a request."""
         self.unequal: list[str] = []
-        """Answers that were another when they were asked for again."""
+        """Answers that differed when the request was repeated."""
         self.repeated = 0
-        """How often an answer was asked for once more without need."""
+        """How many requests were repeated although answered."""
         self.padding = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._lives: set[asyncio.Task[None]] = set()
+        self._runs: set[asyncio.Task[None]] = set()
         self.failure: BaseException | None = None
 
     async def __aenter__(self) -> Self:
-        """Begin."""
+        """Start the watchers and the runs."""
         self.progress.append(time.monotonic())
         self._tasks = [asyncio.create_task(watcher.run()) for watcher in self.watchers]
-        self._starting = asyncio.create_task(self._start())
+        self._starter = asyncio.create_task(self._start())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        """Start no more runs; what was begun goes on until `end`."""
-        self._starting.cancel()
+        """Start no more runs; those in progress go on until `end`."""
+        self._starter.cancel()
         if error is not None:
             await self.end()
 
     async def more(self, count: int, seconds: float = 90) -> None:
-        """Return when so many more runs have come to their end."""
+        """Return when `count` more runs have ended."""
         seen = len(self.over)
         await until(lambda: len(self.over) >= seen + count, seconds, f"{count} more runs end")
 
-    async def begun_before_end(self, seconds: float = 90) -> None:
-        """Return when every run that was begun before now has come to its end."""
+    async def runs_in_progress_end(self, seconds: float = 90) -> None:
+        """Return when every run started before now has ended."""
         begun = list(self.stories)
-        await until(lambda: all(story.state for story in begun), seconds, "what was begun before ends")
+        await until(lambda: all(story.state for story in begun), seconds, "the runs in progress end")
 
     async def settle(self, seconds: float) -> None:
-        """Wait until everybody has their answers, and at most so long; then everybody goes home."""
-        if self._lives:
-            await asyncio.wait(self._lives, timeout=seconds)
+        """Wait for all answers, at most `seconds`; then end all clients."""
+        if self._runs:
+            await asyncio.wait(self._runs, timeout=seconds)
         await self.end()
 
     async def end(self) -> None:
-        """Send everybody home."""
-        everybody = (*self._tasks, *self._lives)
-        for task in everybody:
+        """End all clients."""
+        tasks = (*self._tasks, *self._runs)
+        for task in tasks:
             task.cancel()
-        ended = await asyncio.gather(*everybody, return_exceptions=True)
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
         self.failure = self.failure or next((error for error in ended if isinstance(error, Exception)), None)
-        await self._asking.close()
+        await self._http.close()
 
-    def be_rude(self) -> None:
-        """Let every request be hung up on once before it is asked in earnest."""
-        self._asking.rude = True
+    def hang_up_on_requests(self) -> None:
+        """Break off every request once before it is sent in full."""
+        self._http.hangs_up = True
 
     @property
     def longest_stall(self) -> float:
-        """The longest time in seconds in which nothing that was asked for took effect."""
+        """The longest time in seconds between two accepted requests."""
         return longest(self.progress)
 
     @property
     def longest_wait(self) -> float:
-        """The longest time in seconds in which one person was told nothing."""
+        """The longest time in seconds that one client waited for an answer or a push."""
         return max((longest(story.moments) for story in self.stories), default=0)
 
     async def _start(self) -> None:
         while True:
             number = len(self.stories)
             watcher = self.watchers[number % SESSIONS]
-            story = Story(number, f"{self._name}-{number}", f"{self._name}-{number % SESSIONS}", self.padding)
+            story = RunStory(number, f"{self._name}-{number}", f"{self._name}-{number % SESSIONS}", self.padding)
             self.stories.append(story)
-            life = asyncio.create_task(self._live(story, watcher))
-            self._lives.add(life)
-            life.add_done_callback(self._lived)
+            run = asyncio.create_task(self._drive(story, watcher))
+            self._runs.add(run)
+            run.add_done_callback(self._on_run_end)
             await asyncio.sleep(self._pause)
 
-    def _lived(self, life: asyncio.Task[None]) -> None:
-        self._lives.discard(life)
-        if not life.cancelled() and (error := life.exception()) is not None:
+    def _on_run_end(self, run: asyncio.Task[None]) -> None:
+        self._runs.discard(run)
+        if not run.cancelled() and (error := run.exception()) is not None:
             self.failure = self.failure or error
 
-    async def _live(self, story: Story, watcher: Watcher) -> None:
+    async def _drive(self, story: RunStory, watcher: Watcher) -> None:
         start = story.begin()
         story.note()
-        start.answer = await self._asking.ask(start, "/hitl/runs")
+        start.answer = await self._http.ask(start, "/hitl/runs")
         story.note()
         if not start.answer.accepted:
             return
@@ -125,7 +125,7 @@ class Load:
             await self._react(story, run_id, news, watcher)
         self.over.append(story)
 
-    async def _react(self, story: Story, run_id: str, news: News, watcher: Watcher) -> None:
+    async def _react(self, story: RunStory, run_id: str, news: Notice, watcher: Watcher) -> None:
         match news.what:
             case "request":
                 assert news.checkpoint is not None
@@ -136,11 +136,11 @@ class Load:
             case "over":
                 story.state = news.state
             case "look":
-                view = await self._asking.read(f"/hitl/runs/{run_id}")
+                view = await self._http.read(f"/hitl/runs/{run_id}")
                 if view is not None and view["state"] in ("completed", "failed", "cancelled"):
                     story.state = view["state"]
 
-    async def _decide(self, asked: Asked, run_id: str, watcher: Watcher) -> None:
+    async def _decide(self, asked: Request, run_id: str, watcher: Watcher) -> None:
         asked.answer = await self._once(asked, run_id, watcher)
         if asked.answer.accepted:
             self.progress.append(asked.answer.at)
@@ -150,7 +150,7 @@ class Load:
             if (again.status, again.body) != (asked.answer.status, asked.answer.body):
                 self.unequal.append(f"{asked.key}: {asked.answer} and then {again}")
 
-    async def _once(self, asked: Asked, run_id: str, watcher: Watcher) -> Answer:
+    async def _once(self, asked: Request, run_id: str, watcher: Watcher) -> Answer:
         if asked.channel == "socket":
             return await watcher.ask(asked, run_id)
-        return await self._asking.ask(asked, f"/hitl/runs/{run_id}/{asked.action}")
+        return await self._http.ask(asked, f"/hitl/runs/{run_id}/{asked.action}")

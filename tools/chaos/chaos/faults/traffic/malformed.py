@@ -1,4 +1,4 @@
-"""Records that are no messages, among those that are: each becomes a dead letter and takes nothing from its neighbours."""
+"""Malformed records among good ones: each becomes a dead letter, and its neighbours are processed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from chaos.clients.load import Load
 from chaos.faults import Fault
-from chaos.load import Load
-from chaos.stage import Stage
+from chaos.system.stage import Stage
 from contracts.runs.commands import StartRun
 from contracts.runs.requests import RunRequest
 from contracts.topics import COMMANDS, EVENTS, WORK, Topic
@@ -23,7 +23,7 @@ ROUNDS = 2
 _DEEP = b"[" * 200_000 + b"]" * 200_000
 _HUGE = json.dumps({"kind": "start-run.v1", "prompt": "x" * 600_000}).encode()
 
-STRANGE = [
+MALFORMED = [
     Given(b"k", b"\xff\xfe is no JSON"),
     Given(b"k", b""),
     Given(None, None),
@@ -38,7 +38,7 @@ STRANGE = [
 
 
 async def among_good_ones(stage: Stage, load: Load) -> None:
-    """Write every kind of strange record to every partition that services share, again and again."""
+    """Write every kind of malformed record to every partition of three topics, twice."""
     before = {topic.name: await _ends(stage.bootstrap, topic) for topic in (COMMANDS, WORK, EVENTS)}
     for _ in range(ROUNDS):
         for topic in (COMMANDS, WORK, EVENTS):
@@ -47,12 +47,12 @@ async def among_good_ones(stage: Stage, load: Load) -> None:
         await load.more(5)
     for topic in (COMMANDS, WORK, EVENTS):
         await until(lambda: _all_dead(stage.bootstrap, topic, before[topic.name]), 30, f"{topic.dead} has them all")  # noqa: B023 - awaited here
-    await load.begun_before_end()
+    await load.runs_in_progress_end()
 
 
 async def _write(bootstrap: str, topic: Topic, partition: int) -> None:
-    strange = STRANGE if topic is not COMMANDS else [*STRANGE, _under_another_key()]
-    for given in strange:
+    malformed = MALFORMED if topic is not COMMANDS else [*MALFORMED, _under_another_key()]
+    for given in malformed:
         await write_batch(bootstrap, topic.name, partition, batch_of([given]))
 
 
@@ -63,15 +63,15 @@ def _under_another_key() -> Given:
 
 
 async def _all_dead(bootstrap: str, topic: Topic, before: dict[int, int]) -> bool:
-    """Tell whether the dead letters hold each strange record that was written since."""
-    strange = len(STRANGE) + (topic is COMMANDS)
+    """Tell whether the dead letters hold each malformed record written since."""
+    malformed = len(MALFORMED) + (topic is COMMANDS)
     letters = {
         (headers[b"source-partition"], headers[b"source-offset"])
         for record in await records_of(bootstrap, topic.dead)
         if (headers := {name.encode(): value for name, value in record.headers})
         and int(headers[b"source-offset"]) >= before[int(headers[b"source-partition"])]
     }
-    return len(letters) == ROUNDS * strange * topic.partitions
+    return len(letters) == ROUNDS * malformed * topic.partitions
 
 
 async def _ends(bootstrap: str, topic: Topic) -> dict[int, int]:

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from chaos.faults import (
-    Fault,
-    brokers,
-    clients,
-    clocks,
-    databases,
-    deliveries,
-    everything,
-    instances,
-    malformed,
-    places,
-    processes,
-    refusals,
-)
+from chaos.faults import Fault
+from chaos.faults.backends import brokers, clocks, databases
+from chaos.faults.services import failpoints, instances, processes, whole_stack
+from chaos.faults.traffic import clients, deliveries, malformed, refusals
 
 GROUPS: Mapping[str, Sequence[Fault]] = {
     "processes": processes.FAULTS,
-    "places": places.FAULTS,
+    "places": failpoints.FAULTS,
     "instances": instances.FAULTS,
     "kafka": brokers.FAULTS,
     "postgres": databases.FAULTS,
@@ -30,4 +20,4 @@ GROUPS: Mapping[str, Sequence[Fault]] = {
     "clients": clients.FAULTS,
 }
 
-NAMES = [fault.name for group in GROUPS.values() for fault in group] + [everything.NAME]
+NAMES = [fault.name for group in GROUPS.values() for fault in group] + [whole_stack.NAME]

@@ -1,4 +1,4 @@
-"""The laws, one function each: what a story, its history in the ledger and the provider's count must say. Pure; each returns breaches."""
+"""The laws, one function each, over a story, its history in the ledger and the provider's calls. Pure; each yields breaches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from chaos.stories import Asked, Story
+from chaos.clients.stories import Request, RunStory
 from contracts.runs import events as e
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
@@ -30,29 +30,29 @@ _DECIDED = (e.CheckpointApproved, e.CheckpointEdited, e.CheckpointRejected, e.Ru
 
 @dataclass(frozen=True)
 class Case:
-    """One run: what people did and were told, what the ledger holds, how often the provider was called with its prompt."""
+    """One run: its clients' requests and answers, its history, and how often the provider was called with its prompt."""
 
-    story: Story
+    story: RunStory
     history: Sequence[RunEvent]
     calls: int
 
 
 def ended(case: Case) -> Iterator[str]:
-    """Expect a run that somebody was told of to be over, the way it was decided."""
+    """Check that a started run has ended, in the state that was decided."""
     story = case.story
     start = story.start
     if start.answer is None:
-        yield f"{story.token}: nobody could say whether it was started, asked {start.sent} times"
+        yield f"{story.token}: no answer says whether it was started, sent {start.sent} times"
         return
     view = _view(case.history)
     if view is None or view.state.value != story.ends:
-        yield f"{story.token} {story.run_id}: is {view.state if view else 'nowhere'} and not {story.ends}"
+        yield f"{story.token} {story.run_id}: is {view.state if view else 'missing'} and not {story.ends}"
     if story.state != story.ends:
         yield f"{story.token} {story.run_id}: its watcher was told {story.state} and not {story.ends}"
 
 
 def once(case: Case) -> Iterator[str]:
-    """Expect one effect of each decision that was accepted, none of the others, and nobody else's."""
+    """Check one effect of each accepted decision, and none of any other."""
     traces = [trace for event in case.history if (trace := _trace(event)) is not None]
     for asked in case.story.asked:
         effects = traces.count(asked.key) if asked.action != "start" else _starts(case)
@@ -60,11 +60,11 @@ def once(case: Case) -> Iterator[str]:
         if effects != wanted:
             yield f"{asked.key}: {effects} effects and not {wanted}"
     known = {asked.key for asked in case.story.asked}
-    yield from (f"{case.story.token}: {trace} was decided by nobody" for trace in traces if trace not in known)
+    yield from (f"{case.story.token}: {trace} was not decided by a client" for trace in traces if trace not in known)
 
 
 def gapless(case: Case) -> Iterator[str]:
-    """Expect versions without gaps, and a history that folds to a run which keeps the core's own laws."""
+    """Check versions without gaps, and the core's invariants on the folded run."""
     versions = [event.version for event in case.history]
     if versions != list(range(1, len(versions) + 1)):
         yield f"{case.story.token}: versions {versions}"
@@ -80,11 +80,11 @@ def gapless(case: Case) -> Iterator[str]:
 
 
 def answers(case: Case) -> Iterator[str]:
-    """Expect each request to have been answered, as was to be expected, and as the ledger has it."""
+    """Check that each request has its expected answer, and that the ledger agrees."""
     for asked in case.story.asked:
         answer = asked.answer
         if answer is None:
-            yield f"{asked.key}: no answer, asked {asked.sent} times; last was {asked.said[-1:]}"
+            yield f"{asked.key}: no answer, sent {asked.sent} times; last was {asked.said[-1:]}"
         elif asked.expected != "accepted":
             if answer.accepted or answer.body.get("code") != asked.expected:
                 yield f"{asked.key}: {answer} and not {asked.expected}"
@@ -96,14 +96,14 @@ def answers(case: Case) -> Iterator[str]:
 
 
 def seen(case: Case) -> Iterator[str]:
-    """Expect the watcher to have been shown every checkpoint that was opened."""
+    """Check that every opened checkpoint was pushed to the watcher."""
     for event in case.history:
         if isinstance(event.data, e.CheckpointOpened) and str(event.data.checkpoint_id) not in case.story.seen:
-            yield f"{case.story.token}: {event.data.step} was not shown"
+            yield f"{case.story.token}: {event.data.step} was not pushed"
 
 
 def called(case: Case) -> Iterator[str]:
-    """Expect one call for what was approved, and one more at most each time that a person said to try again."""
+    """Check one call for the approved payload, and at most one more for each retry by a person."""
     retries = sum(
         isinstance(event.data, e.RunRetried) and _was_called(case.history[:index])
         for index, event in enumerate(case.history)
@@ -122,14 +122,14 @@ def longest(moments: Sequence[float]) -> float:
 
 
 def retries_of(case: Case) -> int:
-    """Return how often a person said to try again."""
+    """Return the number of retries by a person."""
     return sum(asked.action == "retry" for asked in case.story.asked)
 
 
-def _agrees(asked: Asked, said: dict[str, Any], history: Sequence[RunEvent]) -> Iterator[str]:
+def _agrees(asked: Request, said: dict[str, Any], history: Sequence[RunEvent]) -> Iterator[str]:
     then = _view(history[: said["version"]])
     if then is None or said["version"] > len(history):
-        yield f"{asked.key}: was told of version {said['version']}, which is not there"
+        yield f"{asked.key}: was told version {said['version']}, which does not exist"
     elif asked.channel == "http" and then.model_dump(mode="json") != said:
         yield f"{asked.key}: was told {said}; the ledger has {then.model_dump(mode='json')}"
     elif asked.channel == "socket" and then.state.value != said["state"]:

@@ -1,4 +1,4 @@
-"""Clients that behave badly: they hang up in the middle of a request, or connect and never read."""
+"""Bad clients: they hang up in the middle of a request, or connect and never read."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import json
 import socket
 from urllib.parse import urlsplit
 
-from chaos.stories import Asked
+from chaos.clients.stories import Request
 
 
-async def hang_up(url: str, path: str, asked: Asked, turn: int) -> None:
-    """Send a request and break off: within its head, within its body, or just before the answer."""
+async def hang_up(url: str, path: str, asked: Request, turn: int) -> None:
+    """Send a request and break off: within its head, within its body, or before the answer."""
     body = json.dumps(asked.body).encode()
     place = urlsplit(url)
     head = (
@@ -29,16 +29,16 @@ async def hang_up(url: str, path: str, asked: Asked, turn: int) -> None:
 
 
 async def connect_and_never_read(url: str, query: str) -> socket.socket:
-    """Open a WebSocket with the smallest of buffers, and leave it at that. The caller closes it."""
+    """Open a WebSocket with the smallest receive buffer, and read nothing. The caller closes it."""
     place = urlsplit(url)
-    deaf = socket.socket()
-    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-    deaf.settimeout(0)
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    client.settimeout(0)
     loop = asyncio.get_running_loop()
-    await loop.sock_connect(deaf, (place.hostname, place.port))
+    await loop.sock_connect(client, (place.hostname, place.port))
     handshake = (
         f"GET {place.path}?{query} HTTP/1.1\r\nHost: {place.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     )
-    await loop.sock_sendall(deaf, handshake.encode())
-    return deaf
+    await loop.sock_sendall(client, handshake.encode())
+    return client

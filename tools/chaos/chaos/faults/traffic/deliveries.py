@@ -1,4 +1,4 @@
-"""Records that come twice, late and in another order: what Kafka, a retrying producer or an operator may do to a topic."""
+"""Records delivered twice, late and in another order, as Kafka, a retrying producer or an operator may do."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 
 from aiokafka import ConsumerRecord
 
+from chaos.clients.load import Load
 from chaos.faults import Fault
-from chaos.load import Load
-from chaos.stage import Stage
+from chaos.system.stage import Stage
 from contracts.topics import COMMANDS, EVENTS, OUTCOMES, WORK
 from messaging.producer import Producer
 from messaging.records import Outgoing
@@ -24,35 +24,35 @@ Order = Callable[[Sequence[ConsumerRecord]], Sequence[ConsumerRecord]]
 
 
 async def twice_at_once(stage: Stage, load: Load) -> None:
-    """Write every record of every topic once more as soon as it is there."""
+    """Write every record of every topic a second time at once."""
     async with Listener(stage.bootstrap, *TOPICS) as listener:
         read = 0
         ends = asyncio.get_running_loop().time() + SECONDS
         while asyncio.get_running_loop().time() < ends:
             fresh, read = listener.heard[read:], len(listener.heard)
             await write_again(stage.bootstrap, fresh)
-            await asyncio.sleep(0.05)  # how late the copies are
+            await asyncio.sleep(0.05)  # the delay of the copies
     assert read > len(load.over)
-    await load.begun_before_end()
+    await load.runs_in_progress_end()
 
 
 def late(name: str, order: Order) -> Fault:
-    """Write everything that was written within some seconds once more, when its runs are over."""
+    """Write a series of records a second time, after their runs have ended."""
 
-    async def do(stage: Stage, load: Load) -> None:
+    async def inject(stage: Stage, load: Load) -> None:
         async with Listener(stage.bootstrap, *TOPICS) as listener:
             await load.more(40)
-            await load.begun_before_end()
+            await load.runs_in_progress_end()
             heard = list(listener.heard)
-        # Some of it is about runs that are over, some about runs in the midst of things.
+        # Some records are of runs that have ended, some of runs in progress.
         await write_again(stage.bootstrap, order(heard))
-        await load.begun_before_end()
+        await load.runs_in_progress_end()
 
-    return Fault(name, do)
+    return Fault(name, inject)
 
 
 async def write_again(bootstrap: str, records: Sequence[ConsumerRecord]) -> None:
-    """Write copies of records where the originals are; copies of copies are not made."""
+    """Write copies of records to the same partitions; copies are not copied again."""
     producer = Producer(bootstrap, "chaos")
     await producer.start()
     try:
@@ -68,7 +68,7 @@ async def write_again(bootstrap: str, records: Sequence[ConsumerRecord]) -> None
 
 
 def _shuffled(records: Sequence[ConsumerRecord]) -> Sequence[ConsumerRecord]:
-    return random.Random(4).sample(records, len(records))  # noqa: S311 - the same disorder each time
+    return random.Random(4).sample(records, len(records))  # noqa: S311 - the same order each time
 
 
 FAULTS = [

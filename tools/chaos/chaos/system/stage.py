@@ -1,4 +1,4 @@
-"""Where faults are done: an Apache Kafka, a PostgreSQL with fsync, the services, and a provider that counts its calls."""
+"""The stage of an experiment: an Apache Kafka, a PostgreSQL with fsync, the services, and a provider that counts its calls."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import asyncpg
 import httpx
 
 from apache_kafka.broker import RealKafka
-from chaos.fleet import Fleet
-from chaos.load import Load
+from chaos.clients.load import Load
+from chaos.system.fleet import Fleet
 from chassis import failpoints
 from local_stack.broker.embedded import FETCH_WAIT_MS, EmbeddedBroker
 from local_stack.ports import LOOPBACK, free_ports
@@ -24,7 +24,7 @@ from local_stack.wait import until
 from messaging.admin import ensure_topics
 
 RATE = 8.0
-"""Runs a second: what two cores do beside Kafka, and everything else that runs here, without a queue building up."""
+"""Runs a second that two cores sustain without a growing queue, Kafka and clients included."""
 
 DATABASE = "sayso"
 
@@ -48,7 +48,7 @@ class Provider:
         await self._process.stop()
 
     async def calls(self) -> Counter[str]:
-        """Return how often each prompt was called with."""
+        """Return the number of calls with each prompt."""
         async with httpx.AsyncClient(trust_env=False) as http:
             return Counter((await http.get(f"{self.url}/_prompts")).json())
 
@@ -68,7 +68,7 @@ class Stage:
     kafka: RealKafka | None
     folder: Path
     clock: Path
-    """Holds the seconds by which the services' clock goes wrong."""
+    """The file with the offset of the services' clock in seconds."""
 
     @property
     def bootstrap(self) -> str:
@@ -81,7 +81,7 @@ class Stage:
         return self.postgres.url(DATABASE)
 
     def load(self, rate: float = RATE) -> Load:
-        """Return people who are about to work on it."""
+        """Return a load for it, not started yet."""
         return Load(self.fleet.gateways, self.fleet.sockets, rate)
 
     @contextlib.asynccontextmanager
@@ -96,7 +96,7 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def real_stage(folder: Path) -> AsyncIterator[Stage]:
-    """Run everything on an Apache Kafka of its own. Raises Unavailable where there is none to be had."""
+    """Run everything on an Apache Kafka of its own. Raises Unavailable where Kafka cannot be run."""
     kafka = RealKafka(folder / "kafka")
     try:
         await kafka.start()
@@ -120,7 +120,7 @@ async def embedded_stage(folder: Path) -> AsyncIterator[tuple[Stage, EmbeddedBro
 
 
 def settings_of(broker: EmbeddedBroker) -> dict[str, str]:
-    """Return what services must know of an embedded broker, which is another at each start."""
+    """Return the services' settings for an embedded broker, which are new at each start."""
     return {
         "KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap,
         "SAYSO_LOG_ID": broker.log_id,

@@ -1,4 +1,4 @@
-"""Clients that never read, that come all at once, and that hang up."""
+"""Clients that never read, that connect all at once, and that hang up."""
 
 from __future__ import annotations
 
@@ -12,65 +12,65 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
-from chaos.asking import AGAIN_SECONDS
+from chaos.clients.bad_clients import connect_and_never_read
+from chaos.clients.http_client import AGAIN_SECONDS
+from chaos.clients.load import Load
 from chaos.faults import Fault
-from chaos.load import Load
-from chaos.rudeness import connect_and_never_read
-from chaos.stage import Stage
+from chaos.system.stage import Stage
 from local_stack.wait import until
 
-DEAF, CROWD = 5, 1000
+SILENT, CROWD = 5, 1000
 PADDING = 40_000
-"""Characters more in every prompt, so that a queue of megabytes fills within seconds."""
+"""Characters added to every prompt, so that a queue of megabytes fills within seconds."""
 
 
 async def never_read(stage: Stage, load: Load) -> None:
-    """Connect to the notifier and read nothing, until it has let go of all who do."""
-    deaf: list[socket.socket] = []
+    """Connect to the notifier and read nothing, until it has disconnected every such client."""
+    clients: list[socket.socket] = []
     url = stage.fleet.sockets()[0]
     try:
-        deaf += [await connect_and_never_read(url, "") for _ in range(DEAF)]
+        clients += [await connect_and_never_read(url, "") for _ in range(SILENT)]
         load.padding = PADDING
 
-        async def let_go() -> bool:
-            return await _dropped(stage) >= DEAF
+        async def disconnected() -> bool:
+            return await _dropped(stage) >= SILENT
 
-        await until(let_go, 60, "who never reads is let go of")
+        await until(disconnected, 60, "clients that never read are disconnected")
     finally:
         load.padding = 0
-        for one in deaf:
-            one.close()
-    await load.begun_before_end()
+        for client in clients:
+            client.close()
+    await load.runs_in_progress_end()
 
 
 async def a_thousand(stage: Stage, load: Load) -> None:
-    """Connect a thousand watchers at once. Each is shown how things stand, and they stay for a while."""
+    """Connect a thousand watchers at once. Each gets a snapshot and stays for a while."""
     leave, shown = asyncio.Event(), [0]
     crowd = [asyncio.create_task(_watch(stage.fleet.sockets()[0], leave, shown)) for _ in range(CROWD)]
     try:
-        await until(lambda: shown[0] == CROWD, 60, f"{CROWD} are shown how things stand")
+        await until(lambda: shown[0] == CROWD, 60, f"{CROWD} have a snapshot")
         await load.more(20)
     finally:
         leave.set()
         await asyncio.gather(*crowd)
-    await load.begun_before_end()
+    await load.runs_in_progress_end()
 
 
 async def hang_up(stage: Stage, load: Load) -> None:
-    """Hang up on every request in its middle, then ask it in earnest."""
-    load.be_rude()
+    """Break off every request in its middle, then send it in full."""
+    load.hang_up_on_requests()
     await load.more(60)
     async with httpx.AsyncClient(base_url=stage.fleet.gateways()[0], trust_env=False) as http:
         assert (await http.get("/health/ready")).is_success
 
 
 async def _watch(url: str, leave: asyncio.Event, shown: list[int]) -> None:
-    """Be shown a snapshot, however often one has to ask, and leave with the others."""
+    """Connect until a snapshot comes, and leave with the others."""
     greeted = False
     while not leave.is_set():
         with contextlib.suppress(ConnectionClosed, InvalidHandshake, InvalidMessage, OSError, TimeoutError):
-            async with connect(f"{url}?session_id=crowd", max_size=None, open_timeout=30) as window:
-                message = json.loads(await window.recv())
+            async with connect(f"{url}?session_id=crowd", max_size=None, open_timeout=30) as socket_:
+                message = json.loads(await socket_.recv())
                 assert message["type"] == "SNAPSHOT"
                 shown[0] += not greeted
                 greeted = True
@@ -80,13 +80,13 @@ async def _watch(url: str, leave: asyncio.Event, shown: list[int]) -> None:
 
 async def _dropped(stage: Stage) -> float:
     async with httpx.AsyncClient(trust_env=False) as http:
-        said = (await http.get(f"{stage.fleet['notifier'].url}/metrics")).text
-    samples = [sample for family in text_string_to_metric_families(said) for sample in family.samples]
+        metrics = (await http.get(f"{stage.fleet['notifier'].url}/metrics")).text
+    samples = [sample for family in text_string_to_metric_families(metrics) for sample in family.samples]
     return sum(s.value for s in samples if s.name.endswith("dropped_total") and s.labels["why"] == "too_slow")
 
 
 FAULTS = [
-    Fault(f"clients: {DEAF} at the notifier that never read", never_read),
+    Fault(f"clients: {SILENT} at the notifier that never read", never_read),
     Fault(f"clients: {CROWD:,} connect to the notifier at once", a_thousand),
     Fault("clients: every request is hung up on once, in its middle", hang_up),
 ]

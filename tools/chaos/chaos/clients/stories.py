@@ -1,4 +1,4 @@
-"""What one person wants of one run, and every answer they got. Plain data; nobody is asked here."""
+"""One run as its client sees it: the requests to make, and every answer. Plain data, no I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HITL = {
     "lease_seconds": 3,
     "max_attempts": 20,
 }
-"""Work that is lost with its worker is noticed within seconds; whether a call happened is asked of a person."""
+"""Short leases, so that a lost worker is noticed within seconds; a person decides whether to repeat an uncertain call."""
 
 BOTH = ["payload_review", "response_review"]
 
@@ -22,7 +22,7 @@ Action = Literal["start", "approve", "edit", "reject", "retry"]
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer, as it came: `status` is HTTP's, over the socket 200 or 409."""
+    """One answer; `status` is that of HTTP, over the socket 200 or 409."""
 
     status: int
     body: dict[str, Any]
@@ -30,18 +30,18 @@ class Answer:
 
     @property
     def accepted(self) -> bool:
-        """Whether it says that the request took effect."""
+        """True if the request took effect."""
         return self.status in (200, 201)
 
     @property
     def is_final(self) -> bool:
-        """Whether it is the truth; otherwise one asks again: it is late, or something is away."""
+        """True if it is final; otherwise the request is sent again: it is late, or a service is unavailable."""
         return self.status not in (202, 500, 502, 503, 504)
 
 
 @dataclass
-class Asked:
-    """One request, however often it was sent. `key` stands in everything that it leaves: comments, reasons, the prompt."""
+class Request:
+    """One request, however often it was sent. `key` is in every trace that it leaves: comments, reasons, the prompt."""
 
     key: str
     action: Action
@@ -50,7 +50,7 @@ class Asked:
     body: dict[str, Any]
     checkpoint_id: str | None = None
     expected: str = "accepted"
-    """Or the code of the refusal that is asked for on purpose."""
+    """Or the code of the refusal that the request provokes."""
     answer: Answer | None = None
     said: list[Answer] = field(default_factory=list)
     sent: int = 0
@@ -58,43 +58,43 @@ class Asked:
 
 
 @dataclass
-class Story:
+class RunStory:
     """One run."""
 
     number: int
     token: str
     session: str
     padding: int = 0
-    """Characters that its prompt has more than it needs."""
+    """Spaces added to its prompt."""
     run_id: str | None = None
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[Request] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
-    """The checkpoints that its watcher was shown."""
+    """The checkpoints that were pushed to its watcher."""
     state: str | None = None
-    """How it ended, as its watcher was told."""
+    """Its final state, as pushed to its watcher."""
     moments: list[float] = field(default_factory=list)
-    """When its person began, and was told something."""
+    """The times of its start, answers and pushes."""
 
     def note(self) -> None:
-        """Note that its person was told something now."""
+        """Note an answer or a push now."""
         self.moments.append(time.monotonic())
 
     @property
-    def start(self) -> Asked:
+    def start(self) -> Request:
         """The request that started it."""
         return self.asked[0]
 
     @property
     def prompt(self) -> str:
-        """What the provider is asked; no other run asks it."""
+        """Its prompt, which no other run has."""
         return self.token + " " * self.padding
 
     @property
     def ends(self) -> str:
-        """How it is to end."""
+        """The state that its decisions lead to."""
         return "failed" if self.number % 10 == 6 else "completed"
 
-    def begin(self) -> Asked:
+    def begin(self) -> Request:
         """Return the request that starts it."""
         steps = BOTH[:1] if self.number % 10 == 9 else BOTH
         body = {
@@ -108,8 +108,8 @@ class Story:
         }
         return self._ask("start", "start", "http", "client", body)
 
-    def decide(self, checkpoint: dict[str, Any]) -> list[Asked]:
-        """Return what is said about a checkpoint, in order: mostly one decision, sometimes others that are to be refused."""
+    def decide(self, checkpoint: dict[str, Any]) -> list[Request]:
+        """Return the decisions about a checkpoint, in order: mostly one, sometimes others that must be refused."""
         step, number = checkpoint["step"], self.number % 10
         if step == "error_review":
             name = f"retry-{checkpoint['checkpoint_id'][:8]}"
@@ -124,14 +124,16 @@ class Story:
         second.expected = "checkpoint_already_decided"
         return [stale, decision, second]
 
-    def _decision(self, step: str, checkpoint: dict[str, Any]) -> Asked:
+    def _decision(self, step: str, checkpoint: dict[str, Any]) -> Request:
         if step == "response_review" and self.ends == "failed":
             return self._about("no", "reject", "ann", checkpoint, {"reason": "wrong"})
         if step == "payload_review" and self.number % 10 == 8:
             return self._about("so", "edit", "ann", checkpoint, {"edits": {"temperature": 0.5}})
         return self._about("yes", "approve", "ann", checkpoint, {})
 
-    def _about(self, name: str, action: Action, actor: str, checkpoint: dict[str, Any], more: dict[str, Any]) -> Asked:
+    def _about(
+        self, name: str, action: Action, actor: str, checkpoint: dict[str, Any], more: dict[str, Any]
+    ) -> Request:
         name = f"{name}-{checkpoint['checkpoint_id'][:8]}"
         channel: Channel = "socket" if (self.number // 2 + len(self.asked)) % 2 else "http"
         body = {
@@ -151,8 +153,8 @@ class Story:
         actor: str,
         body: dict[str, Any],
         checkpoint: dict[str, Any] | None = None,
-    ) -> Asked:
+    ) -> Request:
         about = checkpoint["checkpoint_id"] if checkpoint else None
-        asked = Asked(f"{self.token}:{name}", action, channel, actor, body, about)
+        asked = Request(f"{self.token}:{name}", action, channel, actor, body, about)
         self.asked.append(asked)
         return asked

@@ -1,4 +1,4 @@
-"""A refused command that is delivered again when it would be allowed: refused again, never accepted."""
+"""Refused commands delivered again when they would be allowed: refused again, never accepted."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 from aiokafka import ConsumerRecord
 
+from chaos.clients.load import Load
+from chaos.clients.stories import HITL
 from chaos.faults import Fault
-from chaos.faults.deliveries import write_again
-from chaos.load import Load
-from chaos.stage import Stage
-from chaos.stories import HITL
+from chaos.faults.traffic.deliveries import write_again
+from chaos.system.stage import Stage
 from contracts.runs.commands import ApproveCheckpoint, ResumeRun, parse_command
 from contracts.topics import COMMANDS
 from local_stack.wait import until
@@ -23,11 +23,11 @@ RUNS = 8
 
 
 async def delivered_again(stage: Stage, load: Load) -> None:
-    """Have commands refused, move their runs to where they would be allowed, and deliver them again."""
+    """Provoke refusals, move the runs on to where the commands would be allowed, and deliver them again."""
     user = User(stage.fleet.gateways()[0], stage.fleet.sockets()[0])
     async with user.http, Listener(stage.bootstrap, COMMANDS.name) as listener:
         await asyncio.gather(*(_one(stage, user, listener) for _ in range(RUNS)))
-    await load.begun_before_end()
+    await load.runs_in_progress_end()
 
 
 async def _one(stage: Stage, user: User, listener: Listener) -> None:
@@ -46,17 +46,17 @@ async def _one(stage: Stage, user: User, listener: Listener) -> None:
 
 
 async def _again(stage: Stage, listener: Listener, run_id: str, kind: type[Any]) -> None:
-    """Deliver the run's first command of a kind again; return when it is decided."""
+    """Deliver the run's first command of a kind again; return when its offset is decided."""
 
-    def heard() -> list[ConsumerRecord]:
+    def commands_of_kind() -> list[ConsumerRecord]:
         commands = [record for record in listener.heard if record.key == run_id.encode()]
         return [record for record in commands if isinstance(parse_command(record.value), kind)]
 
-    await until(lambda: bool(heard()), 20, "the command is heard")
-    before = len(heard())
-    await write_again(stage.bootstrap, heard()[:1])
-    await until(lambda: len(heard()) > before, 20, "the copy is heard")
-    copy = heard()[-1]
+    await until(lambda: bool(commands_of_kind()), 20, "the command is read")
+    before = len(commands_of_kind())
+    await write_again(stage.bootstrap, commands_of_kind()[:1])
+    await until(lambda: len(commands_of_kind()) > before, 20, "the copy is read")
+    copy = commands_of_kind()[-1]
 
     async def decided() -> bool:
         async with stage.sql() as sql:
@@ -67,7 +67,7 @@ async def _again(stage: Stage, listener: Listener, run_id: str, kind: type[Any])
 
 
 async def _view(user: User, run_id: str) -> dict[str, Any]:
-    """Read what the orchestrator says, which is ahead of the read model: an action that is always refused tells the version."""
+    """Read the view at the orchestrator's version: the refusal of `retry` waits for the commands before it."""
     answer: httpx.Response = await user.post(run_id, "retry")
     assert answer.status_code == 409
     history = await user.history(run_id)

@@ -1,19 +1,19 @@
-"""The whole embedded stack dies at once, its broker's log and all, and is started again on what PostgreSQL kept."""
+"""The whole embedded stack killed at once, its broker's log included, and restarted on PostgreSQL's data."""
 
 from __future__ import annotations
 
+from chaos.clients.load import Load
 from chaos.faults import Fault
-from chaos.load import Load
-from chaos.stage import Stage, settings_of
+from chaos.system.stage import Stage, settings_of
 from local_stack.broker.embedded import EmbeddedBroker
 
 NAME = "embedded stack: killed at once with its broker, twice"
 
 
 def killed_at_once(broker: EmbeddedBroker) -> Fault:
-    """Kill broker, PostgreSQL and services at the same moment, and start all of them again. Twice."""
+    """Kill broker, PostgreSQL and services at once, and start all of them again, twice."""
 
-    async def do(stage: Stage, load: Load) -> None:
+    async def inject(stage: Stage, load: Load) -> None:
         for _ in range(2):
             stage.fleet.kill()
             broker.kill()
@@ -21,6 +21,6 @@ def killed_at_once(broker: EmbeddedBroker) -> Fault:
             await stage.postgres.start()
             await broker.start()
             await stage.fleet.start_again(settings_of(broker))
-            await load.begun_before_end()
+            await load.runs_in_progress_end()
 
-    return Fault(NAME, do)
+    return Fault(NAME, inject)

@@ -1,46 +1,46 @@
-"""Services that die, hang, or are stopped in order."""
+"""Services killed, suspended, or restarted in order."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 
+from chaos.clients.load import Load
 from chaos.faults import Fault
-from chaos.load import Load
-from chaos.stage import Stage
+from chaos.system.stage import Stage
 from local_stack.services import MODULES
 from local_stack.wait import until
 
 HANG_SECONDS = 5.0
-"""Longer than a lease, a ping of the watchers and the gateway's wait for an outcome."""
+"""Longer than a lease, a watcher's ping and the gateway's wait for an outcome."""
 
 
 def killed(service: str) -> Fault:
-    """Kill a service with SIGKILL: it is started again by whoever keeps it."""
+    """Kill a service with SIGKILL; the fleet restarts it."""
 
-    async def do(stage: Stage, load: Load) -> None:
+    async def inject(stage: Stage, load: Load) -> None:
         instance = stage.fleet[service]
         before = len(instance.ended)
         instance.process.kill()
-        await until(lambda: len(instance.ended) > before, 5, "it is started again")
+        await until(lambda: len(instance.ended) > before, 5, "it is restarted")
         assert instance.ended[-1] == -signal.SIGKILL
         await stage.fleet.ready_one(instance)
-        await load.begun_before_end()
+        await load.runs_in_progress_end()
 
-    return Fault(f"{service}: SIGKILL", do)
+    return Fault(f"{service}: SIGKILL", inject)
 
 
 def hung(service: str) -> Fault:
-    """Let a service stand still, and go on."""
+    """Suspend a service, and resume it."""
 
-    async def do(stage: Stage, load: Load) -> None:
+    async def inject(stage: Stage, load: Load) -> None:
         process = stage.fleet[service].process
         process.pause()
-        await asyncio.sleep(HANG_SECONDS)  # how long it hangs
+        await asyncio.sleep(HANG_SECONDS)  # the outage
         process.resume()
-        await load.begun_before_end()
+        await load.runs_in_progress_end()
 
-    return Fault(f"{service}: SIGSTOP for {HANG_SECONDS:g} s, SIGCONT", do)
+    return Fault(f"{service}: SIGSTOP for {HANG_SECONDS:g} s, SIGCONT", inject)
 
 
 async def roll(stage: Stage, load: Load) -> None:

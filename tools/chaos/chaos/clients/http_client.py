@@ -1,4 +1,4 @@
-"""A client that asks over HTTP until it knows: again after 503, 202, timeouts and lost connections, with the same key."""
+"""An HTTP client that retries with the same Idempotency-Key after 503, 202, timeouts and lost connections."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 import httpx
 
-from chaos.rudeness import hang_up
-from chaos.stories import Answer, Asked
+from chaos.clients.bad_clients import hang_up
+from chaos.clients.stories import Answer, Request
 
 ANSWER_SECONDS = 15.0
-"""How long one answer is waited for; the gateway promises to say something within its own wait."""
+"""The timeout of one answer; longer than the gateway's own wait."""
 
 AGAIN_SECONDS = (0.1, 0.25, 0.5, 1.0)
 """Pauses between tries; the last one repeats."""
 
 Urls = Callable[[], Sequence[str]]
-"""The gateways or notifiers that stand at the moment, as a load balancer knows them."""
+"""The current gateways or notifiers, as a load balancer knows them."""
 
 
-class Asking:
-    """Asks any of the gateways. `rude` hangs up on each request once, somewhere in its middle, before it is asked in earnest."""
+class HttpClient:
+    """Sends requests to any of the gateways. With `hangs_up`, each request is broken off once before it is sent in full."""
 
     def __init__(self, gateways: Urls) -> None:
         self._gateways = gateways
@@ -31,16 +31,16 @@ class Asking:
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=2), limits=httpx.Limits(max_connections=200), trust_env=False
         )
-        self.rude = False
+        self.hangs_up = False
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         await self._http.aclose()
 
-    async def ask(self, asked: Asked, path: str) -> Answer:
-        """Return the truth about `asked`, however long it takes."""
+    async def ask(self, asked: Request, path: str) -> Answer:
+        """Return the final answer to `asked`, however long it takes."""
         for pause in itertools.chain(AGAIN_SECONDS, itertools.repeat(AGAIN_SECONDS[-1])):
-            if self.rude:
+            if self.hangs_up:
                 await hang_up(self._gateway(), path, asked, next(self._turn))
             answer = await self._once("POST", path, asked.body, {"Idempotency-Key": asked.key})
             asked.sent += 1
@@ -52,7 +52,7 @@ class Asking:
         raise AssertionError("unreachable")
 
     async def read(self, path: str) -> dict[str, Any] | None:
-        """Return what stands at `path`, or None when there is nothing, however long it takes to be told."""
+        """Return the JSON at `path`, or None if there is none, however long it takes."""
         while True:
             answer = await self._once("GET", path)
             if answer is not None and answer.is_final:

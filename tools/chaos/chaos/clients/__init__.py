@@ -1,0 +1,1 @@
+"""Clients under a fault: runs as stories, the HTTP client, the WebSocket watcher, and the load that they make."""

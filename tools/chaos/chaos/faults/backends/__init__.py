@@ -1,0 +1,1 @@
+"""Faults of Kafka, PostgreSQL and the clocks."""

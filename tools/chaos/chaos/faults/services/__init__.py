@@ -1,0 +1,1 @@
+"""Faults of the services: killed, suspended, scaled, killed at a failpoint."""
