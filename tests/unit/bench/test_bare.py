@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from pydantic_core import to_json
 
-from bench.bare.deciding import Decider, Decision, new_id
+from bench.bare.decider import Commit, Decider, new_id
 from bench.bare.steps import Step
 from bench.bare.template import make_steps
 from contracts.providers.orders import parse_order
@@ -24,10 +24,10 @@ async def steps() -> list[Step]:
     return await make_steps()
 
 
-def decided(steps: list[Step]) -> list[Decision]:
+def decided(steps: list[Step]) -> list[Commit]:
     """Take one run through all its steps, approving what is shown."""
     decider, run_id = Decider(steps), new_id()
-    checkpoint, decisions = dict[str, str](), list[Decision]()
+    checkpoint, decisions = dict[str, str](), list[Commit]()
     for step in steps:
         is_approval = "checkpoint_id" in step.command
         command = {**step.command, "run_id": run_id, **(checkpoint if is_approval else {})}
@@ -38,7 +38,7 @@ def decided(steps: list[Step]) -> list[Decision]:
     return decisions
 
 
-def events_of(decision: Decision) -> list[RunEvent]:
+def events_of(decision: Commit) -> list[RunEvent]:
     """Read a decision's events as the product does."""
     return [RunEvent.parse(value) for _, value in decision.events]
 

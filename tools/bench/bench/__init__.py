@@ -1,1 +1,1 @@
-"""The benchmark: the public path on real Kafka and PostgreSQL, beside a floor in plain asyncpg and the bare hops. No speed fails it."""
+"""The benchmark: the public path on real Kafka and PostgreSQL, beside a floor and the bare hops. See `tools/bench/README.md`."""

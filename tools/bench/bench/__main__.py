@@ -13,10 +13,12 @@ from pathlib import Path
 import asyncpg
 
 from apache_kafka.artifacts import Unavailable, version
-from bench.bare.world import bare_world
-from bench.cases import QUICK, Sizes, measure_floor, run_all, run_bare
+from bench.bare.system import running_bare_system
+from bench.cases import measure_floor, run_all, run_bare
+from bench.interpreter import interpreter
 from bench.report import page
-from bench.world import world
+from bench.results import QUICK, Sizes
+from bench.system.system import running_system
 
 RESULTS = Path(__file__).parents[1] / "RESULTS.md"
 
@@ -50,8 +52,9 @@ async def _measure(folder: Path, sizes: Sizes, *, quick: bool) -> str:
     def say(what: str) -> None:
         print(f"{time.monotonic() - began:6.0f} s  {what}", file=sys.stderr, flush=True)
 
+    say(interpreter())
     say("starting PostgreSQL, Apache Kafka and the services")
-    async with world(folder) as running:
+    async with running_system(folder) as running:
         say("the floor")
         before = await measure_floor(running.postgres.url(), sizes)
         results = await run_all(running, sizes, say)
@@ -59,7 +62,7 @@ async def _measure(folder: Path, sizes: Sizes, *, quick: bool) -> str:
         results.floors = [before, await measure_floor(running.postgres.url(), sizes)]
         postgres = await _postgres_version(running.postgres.url())
     say("starting the bare hops; everything else has ended")
-    async with bare_world(folder / "bare") as hops:
+    async with running_bare_system(folder / "bare") as hops:
         bare = await run_bare(hops, sizes, say)
     command = "make bench QUICK=1" if quick else "make bench"
     return page(results, bare, command, f"Apache Kafka {version()}", postgres)

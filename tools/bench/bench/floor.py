@@ -1,4 +1,4 @@
-"""The floor: the least durable work for the same runs, in plain asyncpg. No broker, no rules, no HTTP, nobody watching.
+"""The floor: the least durable work for the same runs, in plain asyncpg. No broker, no rules, no HTTP, no watcher.
 
 Three transactions a run, 8 events of 500 bytes, one connection for each of the concurrent runs, fsync on.
 """

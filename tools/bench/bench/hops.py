@@ -1,4 +1,4 @@
-"""What one decision crosses on its way to the next request, each measured alone: hops over Kafka, commits, HTTP, WebSocket."""
+"""The hops of one decision on its way to the next request, each measured alone: Kafka, commits, HTTP, WebSocket."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from uuid import uuid4
 
 import asyncpg
 
-from bench.connection import Connection
-from bench.watcher import Watcher
-from bench.world import World
+from bench.driver.connection import Connection
+from bench.driver.watcher import Watcher
+from bench.system.system import System
 from contracts.topics import HOUR, Topic
 from messaging.admin import ensure_topics
 from messaging.consumer import create_broker, subscribe_group
 from messaging.producer import Producer
 from messaging.records import Outgoing, RawRecord
 
-TOPIC = Topic("bench.hops", 1, HOUR, "nothing of worth")
+TOPIC = Topic("bench.hops", 1, HOUR, "records of the benchmark")
 TIMES = 300
 _WARM_UP = 100
 
@@ -39,21 +39,21 @@ class Hops:
 
     @property
     def total(self) -> float:
-        """What one decision crosses in all."""
+        """The sum over one decision."""
         return sum(float(getattr(self, name)) * times for name, times in CROSSED.items())
 
 
-async def measure(world: World) -> Hops:
-    """Measure every kind of hop on a world that is idle."""
+async def measure_hops(system: System) -> Hops:
+    """Measure every kind of hop on an idle system."""
     return Hops(
-        kafka=await _kafka(world.kafka.bootstrap),
-        commit=await _commit(world.database_url),
-        http=await _http(world.gateway_url),
-        websocket=await _websocket(world.ws_url),
+        kafka=await _kafka(system.kafka.bootstrap),
+        commit=await _commit(system.database_url),
+        http=await _http(system.gateway_url),
+        websocket=await _websocket(system.ws_url),
     )
 
 
-async def _often(once: Callable[[], Awaitable[object]]) -> float:
+async def _median(once: Callable[[], Awaitable[object]]) -> float:
     took: list[float] = []
     for _ in range(_WARM_UP + TIMES):
         began = time.perf_counter()
@@ -80,7 +80,7 @@ async def _kafka(bootstrap: str) -> float:
     await producer.start()
     await broker.start()
     try:
-        return await _often(hop)
+        return await _median(hop)
     finally:
         await broker.stop()
         await producer.stop()
@@ -92,17 +92,17 @@ async def _commit(url: str) -> float:
     try:
         await connection.execute("CREATE TABLE IF NOT EXISTS bench_commits (run_id uuid, version int, record bytea)")
         insert = await connection.prepare("INSERT INTO bench_commits VALUES ($1, 1, $2), ($1, 2, $2)")
-        return await _often(lambda: insert.fetch(uuid4(), b"x" * 500))
+        return await _median(lambda: insert.fetch(uuid4(), b"x" * 500))
     finally:
         await connection.execute("DROP TABLE IF EXISTS bench_commits")
         await connection.close()
 
 
 async def _http(url: str) -> float:
-    """Ask the gateway whether it lives."""
+    """Ask the gateway for its liveness."""
     connection = Connection(url)
     try:
-        return await _often(lambda: connection.get("/health/live"))
+        return await _median(lambda: connection.get("/health/live"))
     finally:
         connection.close()
 
@@ -111,6 +111,6 @@ async def _websocket(url: str) -> float:
     """Send a PING and read the PONG."""
     watcher = await Watcher.open(f"{url}?run_id={uuid4()}")
     try:
-        return await _often(watcher.echo)
+        return await _median(watcher.echo)
     finally:
         watcher.close()

@@ -1,32 +1,33 @@
-"""Results as a page that a person reads: each figure beside its target, then everything that was measured."""
+"""The results as a page in Markdown: each figure beside its target, then all measurements."""
 
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench.cases import MANY, Loaded, Results
+from bench.cases import MANY
 from bench.hops import CROSSED
+from bench.interpreter import interpreter
+from bench.results import Loaded, Results
 
 OURS = ("gateway", "orchestrator", "provider-worker", "notifier")
 _KB, _MB = 1024, 1024 * 1024
 _BARE = (
     "Four small processes (`tools/bench/bench/bare`) that pass records of the same contents over the same hops, after the same warm-up. They leave"
-    " out all else: rules, digests, leases, deadlines, consumer groups and offsets, lists, metrics. It is the least that the hops cost here."
+    " out all else: rules, digests, leases, deadlines, consumer groups and offsets, lists, metrics. They show the least that the hops cost here."
 )
 
 
 def page(results: Results, bare: Results, command: str, kafka: str, postgres: str) -> str:
-    """Return the page, in Markdown. `bare` is what the bare hops did."""
+    """Return the page. `bare` are the results of the bare hops."""
     many, one = results.many, results.one
     assert many is not None
     assert one is not None
     parts = [
         "# Benchmark\n",
         f"`{command}`, on {_machine()}; {kafka}, {postgres}, fsync on.\n",
-        "Everything runs on this one machine, the load driver too. Machines differ, and so do their days: what counts are ratios within one call.\n",
+        "Everything runs on this one machine, the load driver too. Machines differ, and one machine from day to day: compare ratios within one call.\n",
         "## Targets\n",
         _table(("figure", "target", "measured"), _targets(results)),
         "\n## Latency, in milliseconds\n",
@@ -40,7 +41,7 @@ def page(results: Results, bare: Results, command: str, kafka: str, postgres: st
         _table(("case", "runs/s", "share of the floor", "decision to next request p50 ms"), _more(results, many)),
         f"\n{_asides(results)}\n",
         "\n## Rows after all cases\n",
-        "A reader that quietly stopped would look like a speed-up.\n",
+        "A consumer that silently stopped would look like a speed-up.\n",
         _table(("table", "rows"), [(name, f"{count:,}") for name, count in sorted(results.rows.items())]),
     ]
     return "\n".join(parts) + "\n"
@@ -88,12 +89,12 @@ def _figures(results: Results) -> list[tuple[str, str, float]]:
     many, one = results.many, results.one
     assert many is not None
     assert one is not None
-    felt = many.timings.next_request
+    latency = many.timings.next_request
     return [
         (f"completed runs/s, {MANY} reviewers", ",.0f", many.timings.rate),
         ("decision to next request visible, 1 reviewer, p50, ms", ".1f", _percentile(one.next_request, 50)),
-        (f"the same, {MANY} reviewers, p50, ms", ".1f", _percentile(felt, 50)),
-        (f"the same, {MANY} reviewers, p99, ms", ".1f", _percentile(felt, 99)),
+        (f"the same, {MANY} reviewers, p50, ms", ".1f", _percentile(latency, 50)),
+        (f"the same, {MANY} reviewers, p99, ms", ".1f", _percentile(latency, 99)),
         ("CPU per run, services and PostgreSQL, ms", ".2f", _cpu(many)),
         ("CPU per run, the load driver, the same code in both, ms", ".2f", many.cpu_ms["driver"]),
         ("WAL per run, kB", ".1f", many.per_run(lambda reading: reading.wal_bytes) / _KB),
@@ -125,8 +126,13 @@ def _more(results: Results, many: Loaded) -> Iterable[tuple[str, ...]]:
     cases += [(f"{count} orchestrators", loaded) for count, loaded in results.orchestrators.items()]
     for title, loaded in cases:
         if loaded is not None:
-            rate, felt = loaded.timings.rate, _percentile(loaded.timings.next_request, 50)
-            yield (f"{title}, {loaded.stored:,} stored", f"{rate:,.0f}", f"{rate / results.floor:.3f}", f"{felt:.1f}")
+            rate, latency = loaded.timings.rate, _percentile(loaded.timings.next_request, 50)
+            yield (
+                f"{title}, {loaded.stored:,} stored",
+                f"{rate:,.0f}",
+                f"{rate / results.floor:.3f}",
+                f"{latency:.1f}",
+            )
 
 
 def _asides(results: Results) -> str:
@@ -136,19 +142,19 @@ def _asides(results: Results) -> str:
     crossed = ", ".join(
         f"{times:g} times {name} {1000 * getattr(hops, name):.2f} ms" for name, times in CROSSED.items()
     )
-    said = [
+    lines = [
         f"A decision crosses {crossed}.",
         f"Kafka bytes a run: {many.per_run(lambda reading: reading.kafka_bytes) / _KB:.1f} kB.",
         f"The floor, before and after: {' and '.join(f'{rate:,.0f}' for rate in results.floors)} runs/s.",
     ]
     if results.waiting is not None:
         started, decided = results.waiting
-        said.append(f"Runs all left waiting, then all decided: {started:.1f} s and {decided:.1f} s.")
+        lines.append(f"Runs all left waiting, then all decided: {started:.1f} s and {decided:.1f} s.")
     if results.backlog_seconds is not None:
-        said.append(
+        lines.append(
             f"The backlog of start commands was decided {results.backlog_seconds:.1f} s after the orchestrator's start began."
         )
-    return "\n".join(f"- {line}" for line in said)
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _cpu(loaded: Loaded) -> float:
@@ -169,4 +175,4 @@ def _table(head: tuple[str, ...], body: Iterable[tuple[str, ...]]) -> str:
 def _machine() -> str:
     memory = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal"))
     gigabytes = round(int(memory.split()[1]) / _KB / _KB)
-    return f"{os.cpu_count()} cores, {gigabytes} GiB, Python {platform.python_version()}"
+    return f"{os.cpu_count()} cores, {gigabytes} GiB, {interpreter()}"

@@ -1,9 +1,9 @@
-"""The bare hops: what the product's path costs at the least on this machine. Four small processes and a driver's reviewers.
+"""The bare hops: the least that the product's path costs on this machine. Four small processes under the same load driver.
 
-They do the same hops as the product: REST in, a command over Kafka, one transaction of the ledger a batch, work to a worker and
-back (with the commit of its claims), events to a read model and to a watcher's WebSocket, the outcome back to HTTP. Their
-records have the product's contents, which its own core and sandbox make once, before anything is measured.
+They take the product's hops: REST in, a command over Kafka, one transaction a batch, an order to a worker and back (with
+the commit of its claim), events to a read model and to a watcher's WebSocket, the outcome back to HTTP. Their records have
+the product's contents, which its core and sandbox make once, before the measurement.
 
-They leave out everything else: rules, refusals, digests, leases, deadlines, policies, consumer groups and offsets, metrics,
-histories beyond the ledger, lists and their indexes. They lose runs when one of them ends. It is a lower bound, and no design.
+They leave out all else: rules, refusals, digests, leases, deadlines, policies, consumer groups and offsets, metrics,
+histories beyond the ledger, lists with their indexes. They lose runs when a process ends: a lower bound, not a design.
 """

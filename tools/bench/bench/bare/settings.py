@@ -1,4 +1,4 @@
-"""What each of the four processes is told, through its environment."""
+"""The settings of the four bare processes, through their environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the others are, and where the steps of a run are written."""
+    """Addresses, and the file with the steps of a run."""
 
     kafka: str
     database: str
@@ -20,7 +20,7 @@ class Settings:
 
     @classmethod
     def read(cls) -> Self:
-        """Read the environment that `environment()` of another process made."""
+        """Read the environment that `environment()` made."""
         return cls(
             environ["BARE_KAFKA"],
             environ["BARE_DATABASE"],
@@ -30,7 +30,7 @@ class Settings:
         )
 
     def environment(self) -> dict[str, str]:
-        """Return what a process is to be started with."""
+        """Return the environment of a process."""
         return {
             "BARE_KAFKA": self.kafka,
             "BARE_DATABASE": self.database,

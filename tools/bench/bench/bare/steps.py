@@ -1,4 +1,4 @@
-"""The one course that every run takes: five commands, and what follows from each. Knows nothing of how it was made."""
+"""The steps of every bare run: five commands, each with its events, order and outcome, as templates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REPLY_TO = 0
 
 @dataclass(frozen=True)
 class Step:
-    """A command, and what follows: events, perhaps an order to the worker, perhaps an answer to whoever asked."""
+    """A command with its events, its order to the worker and its outcome, if any."""
 
     command: Json
     events: Sequence[Json]
@@ -28,16 +28,16 @@ class Step:
     outcome: Json | None
 
 
-def filled(template: Json, said: Json) -> Json:
-    """Return `template` with what `said` has under the same names."""
-    return {name: said.get(name, value) for name, value in template.items()}
+def filled(template: Json, members: Json) -> Json:
+    """Return `template` with the members of the same names."""
+    return {name: members.get(name, value) for name, value in template.items()}
 
 
 def write(steps: Sequence[Step], path: Path) -> None:
-    """Write steps for other processes."""
+    """Write steps for the bare processes."""
     path.write_bytes(to_json([asdict(step) for step in steps]))
 
 
 def read(path: Path) -> list[Step]:
-    """Read what `write` wrote."""
-    return [Step(**said) for said in from_json(path.read_bytes())]
+    """Read the steps that `write` wrote."""
+    return [Step(**step) for step in from_json(path.read_bytes())]

@@ -1,11 +1,11 @@
-"""The steps of a run as the product takes them, so that records have its contents and sizes. Not for the measured processes."""
+"""Makes the steps with the product's core and sandbox, so that records have its contents and sizes. Runs before the measurement."""
 
 from __future__ import annotations
 
 from pydantic_core import from_json
 
 from bench.bare.steps import REPLY_TO, Json, Step
-from bench.reviewers import START
+from bench.driver.reviewers import START
 from contracts.message import Message
 from contracts.providers.orders import ExecuteOrder, PrepareOrder
 from contracts.runs.commands import StartRun
@@ -25,7 +25,7 @@ _APPROVE = approve_as_seen(reply_to=REPLY_TO)
 
 
 async def make_steps() -> list[Step]:
-    """Take one run from its start to its end through the product's core, and write down each step."""
+    """Take one run from start to end through the product's core; return its steps."""
     story, steps = Story(), list[Step]()
     ask: Ask | None = _START
     while ask is not None:
@@ -50,7 +50,7 @@ async def make_steps() -> list[Step]:
 
 
 async def _work(order: Message) -> Ask:
-    """Carry an order out as the worker does, by its sandbox."""
+    """Execute an order as the worker does, with its sandbox."""
     sandbox, shelves, sanitizer = SandboxProvider(), MemoryShelves(), Sanitizer([])
     match order:
         case PrepareOrder():

@@ -1,4 +1,4 @@
-"""One WebSocket that sees everything, for all reviewers: when each request came, and when each run was over."""
+"""One WebSocket for all reviewers: the time of each approval request and of each run's end."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _VERSION = b'"version":'
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Something that was waited for: when it came (`time.perf_counter`), and what it said."""
+class Arrival:
+    """A message: when it came (`time.perf_counter`), and its content."""
 
     at: float
-    said: Any
+    content: Any
 
 
 class Watcher(asyncio.Protocol):
-    """Reads server frames itself, unmasked and whole: a general client would cost the measured machine more."""
+    """Parses server frames itself, unmasked and unfragmented: a general client would cost the measured machine more."""
 
     def __init__(self, authority: str) -> None:
         self._authority = authority
@@ -37,45 +37,45 @@ class Watcher(asyncio.Protocol):
         self._open = False
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._requests: defaultdict[str, asyncio.Queue[Seen]] = defaultdict(asyncio.Queue)
-        self._over: defaultdict[str, asyncio.Future[Seen]] = defaultdict(asyncio.get_running_loop().create_future)
+        self._requests: defaultdict[str, asyncio.Queue[Arrival]] = defaultdict(asyncio.Queue)
+        self._over: defaultdict[str, asyncio.Future[Arrival]] = defaultdict(asyncio.get_running_loop().create_future)
         self._pong: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport
 
     @classmethod
     async def open(cls, url: str) -> Self:
-        """Connect to `ws://host:port/path` and return once the snapshot came."""
+        """Connect to `ws://host:port/path` and return once the snapshot has come."""
         authority, _, path = url.removeprefix("ws://").partition("/")
         host, _, port = authority.rpartition(":")
         loop = asyncio.get_running_loop()
         _, watcher = await loop.create_connection(lambda: cls(authority), host, int(port))
-        watcher._shake_hands(f"/{path}")
+        watcher._send_handshake(f"/{path}")
         await asyncio.wait((watcher.ready, watcher.lost), return_when=asyncio.FIRST_COMPLETED)
         return watcher
 
-    async def request(self, run_id: str) -> Seen:
-        """Wait for the next approval request of a run; `said` is its checkpoint."""
+    async def request(self, run_id: str) -> Arrival:
+        """Wait for the next approval request of a run; `content` is its checkpoint."""
         return await self._requests[run_id].get()
 
-    async def over(self, run_id: str) -> Seen:
-        """Wait for a run's completion; `said` is its last version. Forgets the run."""
-        seen = await self._over[run_id]
+    async def over(self, run_id: str) -> Arrival:
+        """Wait for a run's completion; `content` is its last version. Forgets the run."""
+        arrival = await self._over[run_id]
         self._over.pop(run_id)
         self._requests.pop(run_id, None)
-        return seen
+        return arrival
 
     async def echo(self) -> None:
-        """Ask for a PONG and wait for it."""
+        """Send a PING and wait for the PONG."""
         self._pong = asyncio.get_running_loop().create_future()
         self._transport.write(_masked(b'{"type":"PING"}'))
         await self._pong
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self.lost.cancel()
         self._transport.close()
 
-    def _shake_hands(self, path: str) -> None:
+    def _send_handshake(self, path: str) -> None:
         key = base64.b64encode(os.urandom(16)).decode()
         self._transport.write(
             f"GET {path} HTTP/1.1\r\nHost: {self._authority}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -83,18 +83,18 @@ class Watcher(asyncio.Protocol):
         )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the line."""
+        """Keep the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits on `lost`."""
+        """Fail `lost`."""
         error = exc or ConnectionResetError("the notifier hung up")
         if not self.lost.done():
             self.lost.set_exception(error)
 
     def data_received(self, data: bytes) -> None:
-        """Take every whole frame."""
+        """Process every complete frame."""
         self._received += data
         if not self._open:
             end = self._received.find(b"\r\n\r\n")
@@ -117,13 +117,13 @@ class Watcher(asyncio.Protocol):
 
     def _take(self, text: bytes, now: float) -> None:
         if text.startswith(_REQUEST):
-            said = from_json(text)
-            self._requests[said["run_id"]].put_nowait(Seen(now, said["checkpoint"]))
+            message = from_json(text)
+            self._requests[message["run_id"]].put_nowait(Arrival(now, message["checkpoint"]))
         elif _OVER in text:
             at = text.index(_RUN_ID) + len(_RUN_ID)
             version = text.index(_VERSION, at) + len(_VERSION)
-            seen = Seen(now, int(text[version : text.index(b",", version)]))
-            self._over[text[at : at + 36].decode()].set_result(seen)
+            arrival = Arrival(now, int(text[version : text.index(b",", version)]))
+            self._over[text[at : at + 36].decode()].set_result(arrival)
         elif not self.ready.done():
             self.ready.set_result(None)
         elif self._pong is not None and not self._pong.done() and text.startswith(_ECHO):
@@ -135,7 +135,7 @@ def _masked(text: bytes) -> bytes:
 
 
 def _frame(received: bytearray, at: int) -> tuple[int, int, int] | None:
-    """Return a frame's opcode, where its payload starts and where it ends; None while it is not whole."""
+    """Return a frame's opcode, where its payload starts and where it ends; None while it is incomplete."""
     if len(received) < at + 2:
         return None
     length, start = received[at + 1] & 0x7F, at + 2

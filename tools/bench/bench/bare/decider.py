@@ -1,4 +1,4 @@
-"""What follows from a command: the next step of the one course, filled in. Does no I/O and refuses nothing."""
+"""The next step of a run after a command, filled in from a template. No I/O, no refusals."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class _Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What is stored and sent. `version` is that of the first event; each event comes with its headers."""
+class Commit:
+    """The events, order and outcome of one command. `version` is that of the first event; each event has its headers."""
 
     run_id: str
     version: int
@@ -32,14 +32,14 @@ class Decision:
 
 
 class Decider:
-    """Keeps the runs that are not over, in memory alone."""
+    """Keeps the runs in progress, in memory alone."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = steps
         self._runs: dict[str, _Run] = {}
 
-    def decide(self, command: Json, now: str) -> Decision:
-        """Take the run's next step. Raises AssertionError when another command was due, or another checkpoint."""
+    def decide(self, command: Json, now: str) -> Commit:
+        """Take the run's next step. Raises AssertionError when another command or checkpoint was due."""
         run_id = command["run_id"]
         run = self._runs.setdefault(run_id, _Run(0, 0, "", now))
         step, version = self._steps[run.step], run.version + 1
@@ -56,7 +56,7 @@ class Decider:
         events = [_event(event, said, version + place) for place, event in enumerate(step.events)]
         order = step.order and to_json(filled(step.order, {**said, "kind": step.order["kind"]}))
         outcome = step.outcome and to_json(_outcome(step.outcome, command, run, now))
-        return Decision(run_id, version, events, order or None, outcome or None)
+        return Commit(run_id, version, events, order or None, outcome or None)
 
 
 def new_id() -> str:

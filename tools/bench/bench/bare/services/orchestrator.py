@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import asyncpg
 from pydantic_core import from_json
 
-from bench.bare.deciding import Decider, Decision
+from bench.bare.decider import Commit, Decider
+from bench.bare.kafka import Sender, batches, partition_of, run
 from bench.bare.settings import Settings
 from bench.bare.steps import IS_JSON, Json, read
-from bench.bare.wire import Sender, batches, partition_of, run
 from contracts.ledger_schema import decision_of
 from contracts.topics import COMMANDS, EVENTS, OUTCOMES, WORK
 
@@ -19,7 +19,7 @@ INSERT INTO ledger.decisions (run_id, version, events) SELECT * FROM unnest($1::
 
 
 async def main() -> None:
-    """Decide whatever comes."""
+    """Decide every command."""
     settings = Settings.read()
     decider, sender = Decider(read(settings.steps)), Sender(settings.kafka)
     insert = await (await asyncpg.connect(settings.database)).prepare(_INSERT)
@@ -37,7 +37,7 @@ async def main() -> None:
             _send(sender, command, decision)
 
 
-def _send(sender: Sender, command: Json, decision: Decision) -> None:
+def _send(sender: Sender, command: Json, decision: Commit) -> None:
     key, partition = decision.run_id.encode(), partition_of(decision.run_id)
     for headers, value in decision.events:
         sender.send(EVENTS, partition, key, value, headers)

@@ -1,4 +1,4 @@
-"""What is measured: the four services as processes, on an Apache Kafka and a PostgreSQL of their own, fsync on."""
+"""The measured system: the four services as processes, on an Apache Kafka and a PostgreSQL of their own, fsync on."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import httpx
 import psutil
 
 from apache_kafka.broker import RealKafka
-from bench.gauges import Gauges
-from bench.ground import ground
+from bench.system.gauges import Gauges
+from bench.system.servers import running_servers
 from local_stack.ports import LOOPBACK, free_port, free_ports
 from local_stack.postgres.server import Postgres
 from local_stack.processes.process import Process, Program
@@ -26,8 +26,8 @@ DATABASE = "sayso"
 
 
 @dataclass
-class World:
-    """A running set of services and what is under them."""
+class System:
+    """The running services with their servers."""
 
     services: Services
     kafka: RealKafka
@@ -38,12 +38,12 @@ class World:
 
     @property
     def gateway_url(self) -> str:
-        """Where REST answers."""
+        """The URL of REST."""
         return self.services.addresses.http("gateway")
 
     @property
     def ws_url(self) -> str:
-        """Where watchers connect."""
+        """The URL of the WebSocket."""
         return self.services.addresses.websocket()
 
     @property
@@ -52,13 +52,13 @@ class World:
         return self.postgres.url(DATABASE)
 
     def gauges(self) -> Gauges:
-        """Return gauges for everything that runs now, and for the load driver, which is this process."""
+        """Return gauges for all processes that run now, the load driver (this process) included."""
         pids = {name: [_pid(self.services[name])] for name in MODULES}
         pids["orchestrator"] += [_pid(process) for process in self.more]
         pids |= {"postgres": [self.postgres.pid or 0], "kafka": [self.kafka.pid or 0], "driver": [psutil.Process().pid]}
         return Gauges(pids, self.database_url, self.kafka.folder / "data")
 
-    async def have_orchestrators(self, count: int) -> None:
+    async def scale_orchestrators(self, count: int) -> None:
         """Start or stop orchestrators until `count` run and share the partitions."""
         while len(self.more) + 1 > count:
             await self.more.pop().stop()
@@ -83,9 +83,9 @@ async def _answers(client: httpx.AsyncClient, port: int) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path) -> AsyncIterator[World]:
-    """Start everything on empty data, and end it."""
-    async with ground(folder) as (postgres, kafka):
+async def running_system(folder: Path) -> AsyncIterator[System]:
+    """Start everything on empty data, and stop it at the end."""
+    async with running_servers(folder) as (postgres, kafka):
         environment = {
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
             "DATABASE_URL": await postgres.create_database(DATABASE),
@@ -93,7 +93,7 @@ async def world(folder: Path) -> AsyncIterator[World]:
         }
         addresses = Addresses(LOOPBACK, dict(zip(MODULES, free_ports(len(MODULES)), strict=True)))
         services = Services(addresses, environment, folder / "services")
-        running = World(services, kafka, postgres, environment, folder)
+        running = System(services, kafka, postgres, environment, folder)
         try:
             services.start()
             await services.ready()

@@ -1,4 +1,4 @@
-"""What the work cost: CPU and memory of each process, commits and WAL of PostgreSQL, bytes of Kafka, rows of every table."""
+"""Gauges of cost: CPU and memory of each process, commits and WAL of PostgreSQL, bytes of Kafka, rows of every table."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import asyncpg
 import psutil
 
 _STATISTICS_SECONDS = 1.2
-"""PostgreSQL's processes report what they counted once a second."""
+"""PostgreSQL's processes report their counters once a second."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How the gauges stood at one moment. CPU is in seconds since each process began."""
+    """One reading. `cpu` is seconds since each process started."""
 
     cpu: Mapping[str, float]
     commits: int
@@ -28,14 +28,14 @@ class Reading:
 
 @dataclass(frozen=True)
 class Gauges:
-    """Reads what the processes named in `pids` have used so far."""
+    """Reads the resources that the processes in `pids` have used so far."""
 
     pids: Mapping[str, list[int]]
     database_url: str
     kafka_data: Path
 
     async def read(self) -> Reading:
-        """Read all gauges. Waits until PostgreSQL's own counters have settled."""
+        """Read all gauges, once PostgreSQL's counters have settled."""
         cpu = {name: sum(map(_cpu_seconds, pids)) for name, pids in self.pids.items()}
         connection = await asyncpg.connect(self.database_url)
         try:
@@ -52,7 +52,7 @@ class Gauges:
 
 
 async def rows(database_url: str) -> dict[str, int]:
-    """Count the rows of every table of ours: a reader that quietly stopped looks like a speed-up."""
+    """Count the rows of all our tables: a consumer that silently stopped would look like a speed-up."""
     connection = await asyncpg.connect(database_url)
     try:
         names = await connection.fetch(
@@ -68,8 +68,8 @@ def _cpu_seconds(pid: int) -> float:
     used = process.cpu_times()
     total = used.user + used.system
     if pid == os.getpid():
-        return float(total)  # everything else is its child
-    # A child that has ended is counted with its parent, one that lives is not.
+        return float(total)  # all other processes are its children
+    # The parent's times include children that ended, not those that run.
     total += used.children_user + used.children_system
     for child in process.children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):

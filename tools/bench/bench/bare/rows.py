@@ -1,4 +1,4 @@
-"""What runs must have left in the database. A reader that quietly stopped would look like a speed-up."""
+"""The rows that runs must leave in the database: a consumer that silently stopped would look like a speed-up."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _COUNTED = {
 
 
 class RowsDisagree(Exception):
-    """The rows are not those of the runs that were seen to complete: something was lost, or a reader has stopped."""
+    """The rows are not those of the completed runs: a record was lost, or a consumer has stopped."""
 
 
 async def check_rows(database: str, course: Sequence[Step], runs: int) -> None:
-    """Wait until all rows of `runs` completed runs are there. Raises RowsDisagree when they do not come, or others do."""
+    """Wait for exactly the rows of `runs` completed runs. Raises RowsDisagree."""
     events = sum(len(step.events) for step in course)
     expected = {"decisions": len(course) * runs, "events": events * runs, "claims": runs}
     expected |= {"runs": runs, "completed": runs, "pending": 0}
@@ -40,6 +40,6 @@ async def check_rows(database: str, course: Sequence[Step], runs: int) -> None:
     try:
         await until(agree, _SETTLE_SECONDS, "the rows of all runs")
     except TimeoutError:
-        raise RowsDisagree(f"{runs} runs leave {expected}, and there are {found}") from None
+        raise RowsDisagree(f"{runs} runs leave {expected}, found {found}") from None
     finally:
         await connection.close()

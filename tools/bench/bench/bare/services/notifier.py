@@ -1,4 +1,4 @@
-"""The bare notifier: every event to every watcher, cut out of the bytes that came, all that is due in one write."""
+"""The bare notifier: every event to every watcher, sliced from its record, a batch in one write."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import base64
 import hashlib
 from typing import Any, cast
 
+from bench.bare.kafka import batches, run
 from bench.bare.settings import Settings
-from bench.bare.wire import batches, run
 from contracts.topics import EVENTS
 from local_stack.ports import LOOPBACK
 
@@ -18,24 +18,24 @@ _VERSION = b'"version":'
 _DATA = b',"data":'
 
 
-class WatchSocket(asyncio.Protocol):
-    """One watcher's line. After the handshake nothing it says matters."""
+class WatcherConnection(asyncio.Protocol):
+    """One watcher. After the handshake its messages are ignored."""
 
     def __init__(self, watchers: set[asyncio.Transport]) -> None:
         self._watchers = watchers
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the line."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's have a base of their own
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports have a base of their own
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the line."""
+        """Forget the watcher."""
         del exc
         self._watchers.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        """Shake hands (RFC 6455), and show that there is nothing to catch up with."""
+        """Answer the handshake (RFC 6455) and send an empty snapshot."""
         if self._transport in self._watchers:
             return
         at = data.lower().index(_KEY) + len(_KEY)
@@ -46,7 +46,7 @@ class WatchSocket(asyncio.Protocol):
 
 
 def messages(record: Any) -> bytes:
-    """Return the status update about an event, and behind it the request to decide if it opened a checkpoint."""
+    """Return the status update of an event, followed by the approval request if it opened a checkpoint."""
     value, kind = record.value, record.headers[0][1]
     begins = value.index(_VERSION) + len(_VERSION)
     version, data = value[begins : value.index(b",", begins)], value[value.index(_DATA) + len(_DATA) : -1]
@@ -67,9 +67,11 @@ def _frame(text: bytes) -> bytes:
 
 
 async def main() -> None:
-    """Push whatever happens."""
+    """Push every event."""
     settings, watchers = Settings.read(), set[asyncio.Transport]()
-    await asyncio.get_running_loop().create_server(lambda: WatchSocket(watchers), LOOPBACK, settings.notifier_port)
+    await asyncio.get_running_loop().create_server(
+        lambda: WatcherConnection(watchers), LOOPBACK, settings.notifier_port
+    )
     async for records in batches(settings.kafka, EVENTS):
         due = b"".join(map(messages, records))
         for watcher in watchers:

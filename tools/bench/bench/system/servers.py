@@ -1,4 +1,4 @@
-"""What every measured world stands on: an Apache Kafka and a PostgreSQL of its own, fsync on, empty. Knows no service."""
+"""The servers under every measured system: a new Apache Kafka and a new PostgreSQL, fsync on. Knows no service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local_stack.postgres.server import Postgres
 from messaging.admin import ensure_topics
 
 
-class Ground(NamedTuple):
+class Servers(NamedTuple):
     """Running servers; Kafka has every topic."""
 
     postgres: Postgres
@@ -20,14 +20,14 @@ class Ground(NamedTuple):
 
 
 @asynccontextmanager
-async def ground(folder: Path) -> AsyncIterator[Ground]:
-    """Start both with their data in `folder`, and end them, whatever happens within."""
+async def running_servers(folder: Path) -> AsyncIterator[Servers]:
+    """Start both with their data in `folder`, and stop them at the end."""
     postgres, kafka = Postgres(folder), RealKafka(folder / "kafka", java_options=LONG_LIFE)
     await postgres.start()
     try:
         await kafka.start()
         await ensure_topics(kafka.bootstrap)
-        yield Ground(postgres, kafka)
+        yield Servers(postgres, kafka)
     finally:
         await kafka.stop()
         await postgres.stop()

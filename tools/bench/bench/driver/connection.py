@@ -1,4 +1,4 @@
-"""A load driver's HTTP: one kept connection a reviewer, one request at a time. It must cost less than what it measures."""
+"""The load driver's HTTP connection: kept open, one request at a time. It must cost less than the measured services."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _LENGTH = b"content-length:"
 
 
 class Unexpected(Exception):
-    """The gateway answered with something else than what the work needs."""
+    """The gateway gave another answer than the work needs."""
 
 
 class Connection(asyncio.Protocol):
-    """One connection to the gateway; made again when the gateway hung up while nothing was asked."""
+    """One connection to the gateway; reopened when the gateway closed it between requests."""
 
     def __init__(self, url: str) -> None:
         self._host = url.removeprefix("http://")
@@ -25,7 +25,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     async def get(self, path: str) -> dict[str, Any]:
-        """Return what `path` shows. Raises Unexpected."""
+        """Return the JSON at `path`. Raises Unexpected."""
         return await self._ask(f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode(), 200)
 
     async def post(self, path: str, body: Any, status: int = 200) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class Connection(asyncio.Protocol):
         return await self._ask(head.encode() + content, status)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._transport is not None:
             self._transport.close()
 
@@ -55,12 +55,12 @@ class Connection(asyncio.Protocol):
         return dict(from_json(content))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the line."""
+        """Keep the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer the request once its whole body is here."""
+        """Resolve the request once its whole body is received."""
         self._received += data
         end = self._received.find(_END)
         if end < 0:
@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
             self._answer.set_result((int(head[9:12]), content))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Fail the request that waits."""
+        """Fail the request in progress."""
         self._transport, self._received = None, b""
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(exc or ConnectionResetError("the gateway hung up"))

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.connection import Connection, Unexpected
-from bench.watcher import Watcher
+from bench.driver.connection import Connection, Unexpected
+from bench.driver.watcher import Watcher
 
 START = {
     "prompt": "a red bicycle in the rain",
@@ -22,7 +22,7 @@ START = {
 
 @dataclass
 class Timings:
-    """What reviewers felt, in seconds, one figure a run."""
+    """The latencies that reviewers saw, in seconds, one figure a run."""
 
     first_request: list[float] = field(default_factory=list)
     next_request: list[float] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Timings:
 
     @property
     def runs(self) -> int:
-        """How many runs were completed and read."""
+        """The number of completed runs."""
         return len(self.completed)
 
     @property
@@ -41,7 +41,7 @@ class Timings:
 
 
 class Reviewers:
-    """So many people who each take one run after another, with a connection each and one watcher for all."""
+    """Reviewers who each take one run after another, with a connection each and one watcher for all."""
 
     def __init__(self, connections: list[Connection], watcher: Watcher) -> None:
         self.connections = connections
@@ -54,33 +54,33 @@ class Reviewers:
         return cls([Connection(gateway_url) for _ in range(count)], watcher)
 
     def close(self) -> None:
-        """Hang up all lines."""
+        """Close all connections."""
         self.watcher.close()
         for connection in self.connections:
             connection.close()
 
     async def work(self, runs: int) -> Timings:
-        """Carry `runs` runs through, all reviewers at once."""
+        """Complete `runs` runs, all reviewers at once."""
         timings, left = Timings(), iter(range(runs))
         began = time.perf_counter()
-        turns = asyncio.gather(*(self._take_turns(connection, left, timings) for connection in self.connections))
-        await asyncio.wait((turns, self.watcher.lost), return_when=asyncio.FIRST_COMPLETED)
-        await (turns if turns.done() else self.watcher.lost)
+        work = asyncio.gather(*(self._take_runs(connection, left, timings) for connection in self.connections))
+        await asyncio.wait((work, self.watcher.lost), return_when=asyncio.FIRST_COMPLETED)
+        await (work if work.done() else self.watcher.lost)
         timings.seconds = time.perf_counter() - began
         return timings
 
-    async def _take_turns(self, connection: Connection, left: Iterator[int], timings: Timings) -> None:
+    async def _take_runs(self, connection: Connection, left: Iterator[int], timings: Timings) -> None:
         for _ in left:
             run_id, request = await self.start(connection, timings)
             await self.finish(connection, run_id, request, timings)
 
     async def start(self, connection: Connection, timings: Timings) -> tuple[str, Any]:
-        """Start a run and wait until its first checkpoint is seen."""
+        """Start a run and wait for its first checkpoint."""
         began = time.perf_counter()
         run_id = (await connection.post("/hitl/runs", START, 201))["run_id"]
         first = await self.watcher.request(run_id)
         timings.first_request.append(first.at - began)
-        return run_id, first.said
+        return run_id, first.content
 
     async def finish(self, connection: Connection, run_id: str, checkpoint: Any, timings: Timings) -> None:
         """Approve both checkpoints of a started run and read its result."""
@@ -89,10 +89,10 @@ class Reviewers:
         following = await self.watcher.request(run_id)
         timings.next_request.append(following.at - began)
         began = time.perf_counter()
-        await _approve(connection, run_id, following.said)
+        await _approve(connection, run_id, following.content)
         over = await self.watcher.over(run_id)
         timings.completed.append(over.at - began)
-        view = await connection.get(f"/hitl/runs/{run_id}?min_version={over.said}")
+        view = await connection.get(f"/hitl/runs/{run_id}?min_version={over.content}")
         if view["state"] != "completed" or not view["result"]:
             raise Unexpected(f"run {run_id} is {view['state']} after its completion was announced")
 

@@ -1,4 +1,4 @@
-"""The bare gateway: three routes, each command's outcome back to whoever waits for it, and the read model beside."""
+"""The bare gateway: three routes, the outcome of each command, and the read model."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from bench.bare.deciding import new_id
-from bench.bare.projection import project
+from bench.bare.decider import new_id
+from bench.bare.kafka import Sender, batches, partition_of, run
+from bench.bare.services.projection import project
 from bench.bare.settings import Settings
 from bench.bare.steps import REPLY_TO, Json, filled, read
-from bench.bare.wire import Sender, batches, partition_of, run
 from contracts.topics import COMMANDS, OUTCOMES
 from local_stack.ports import LOOPBACK
 from local_stack.wait import together
@@ -46,7 +46,7 @@ class Approve(BaseModel):
 
 
 class Gateway:
-    """Keeps who waits, and the last answer about each run until its result is read."""
+    """Keeps the waiting requests, and each run's last view until its result is read."""
 
     def __init__(self, sender: Sender, start: Json, approve: Json) -> None:
         self._sender = sender
@@ -56,23 +56,23 @@ class Gateway:
         self._views: dict[str, bytes] = {}
 
     async def start(self, request: Request) -> Response:
-        """Start a run; what its request leaves open stands in the template."""
+        """Start a run; the template fills in the rest of its request."""
         body = Start.model_validate_json(await request.body())
         asked = {**self._start["request"], "prompt": body.prompt, "provider": body.provider}
         return await self._ask(self._start, {"run_id": new_id(), "request": asked}, 201)
 
     async def approve(self, request: Request) -> Response:
-        """Approve what waits."""
+        """Approve the open checkpoint."""
         body = Approve.model_validate_json(await request.body())
         said = {"run_id": request.path_params["run_id"], **body.model_dump()}
         return await self._ask(self._approve, said, 200)
 
     async def result(self, request: Request) -> Response:
-        """Show the last answer about a run, once."""
+        """Return a run's last view, once."""
         return Response(self._views.pop(request.path_params["run_id"]), media_type="application/json")
 
     async def answer(self, kafka: str) -> None:
-        """Give each outcome to whoever waits for it."""
+        """Resolve each waiting request with its outcome."""
         async for records in batches(kafka, OUTCOMES, [REPLY_TO]):
             for record in records:
                 self._waiting.pop(record.headers[0][1]).set_result(record.value)
@@ -88,7 +88,7 @@ class Gateway:
 
 
 async def main() -> None:
-    """Serve until something ends."""
+    """Serve until a part fails."""
     settings = Settings.read()
     steps, sender = read(settings.steps), Sender(settings.kafka)
     approve = next(step.command for step in steps if step.command["kind"] == "approve-checkpoint.v1")

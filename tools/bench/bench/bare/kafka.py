@@ -1,4 +1,4 @@
-"""Kafka and the process around it, for all four: plain aiokafka, as few requests as the records allow, and no guarantees."""
+"""Kafka for the four bare processes, and their main function: plain aiokafka, as few requests as possible, no guarantees."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from contracts.topics import COMMANDS, EVENTS, MAX_RECORD_BYTES, OUTCOMES, PARTI
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a process until it fails. An error that nobody awaits ends it too: the bench must not wait for it in vain."""
-    # As the services do: what lives from here on stays.
+    """Run a process until it fails. An unawaited error ends it too, so that the bench does not wait for it."""
+    # As the services do: objects made so far are permanent.
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)
@@ -40,7 +40,7 @@ def partition_of(run_id: str) -> int:
 
 
 async def batches(kafka: str, topic: Topic, partitions: Sequence[int] = range(PARTITIONS)) -> AsyncIterator[list[Any]]:
-    """Read a topic from its beginning, for ever; each batch is what had come by then."""
+    """Read a topic from its beginning without end; a batch has all records received so far."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=500
     )
@@ -53,7 +53,7 @@ async def batches(kafka: str, topic: Topic, partitions: Sequence[int] = range(PA
 
 
 class Sender:
-    """Sends records, in order on each partition. Nobody waits for their arrival; one that fails ends the process."""
+    """Sends records in order on each partition, unawaited; a failed send ends the process."""
 
     def __init__(self, kafka: str) -> None:
         self._producer = AIOKafkaProducer(
@@ -62,24 +62,24 @@ class Sender:
             max_batch_size=128 * 1024,
             max_request_size=MAX_RECORD_BYTES,
         )
-        self._lanes: dict[tuple[str, int], _Lane] = {}
+        self._partitions: dict[tuple[str, int], _PartitionSender] = {}
 
     async def start(self) -> None:
         """Connect."""
         await self._producer.start()
         for topic in (COMMANDS, EVENTS, WORK, OUTCOMES):
-            await self._producer.partitions_for(topic.name)  # a lane sends without looking for its partition's leader
+            await self._producer.partitions_for(topic.name)  # partition senders do not look up their leader
 
     def send(self, topic: Topic, partition: int, key: bytes, value: bytes, headers: Headers = IS_JSON) -> None:
-        """Hand a record over."""
+        """Send a record."""
         place = (topic.name, partition)
-        if place not in self._lanes:
-            self._lanes[place] = _Lane(self._producer, TopicPartition(*place))
-        self._lanes[place].add((key, value, headers))
+        if place not in self._partitions:
+            self._partitions[place] = _PartitionSender(self._producer, TopicPartition(*place))
+        self._partitions[place].add((key, value, headers))
 
 
-class _Lane:
-    """One partition: what is handed over while a batch is on its way goes with the next one."""
+class _PartitionSender:
+    """One partition: records that come while a batch is in flight go with the next one."""
 
     def __init__(self, producer: AIOKafkaProducer, place: TopicPartition) -> None:
         self._producer = producer
@@ -91,20 +91,20 @@ class _Lane:
         self._waiting.append(record)
         if not self._busy:
             self._busy = True
-            asyncio.get_running_loop().call_soon(self._go)
+            asyncio.get_running_loop().call_soon(self._send)
 
-    def _go(self) -> None:
+    def _send(self) -> None:
         batch, taken = self._producer.create_batch(), 0
         for key, value, headers in self._waiting:
             if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
                 break
             taken += 1
         del self._waiting[:taken]
-        # Past the library's own `send_batch`, which costs a task and four futures.
-        self._producer._message_accumulator._append_batch(batch, self._place).future.add_done_callback(self._arrived)
+        # Not by the library's `send_batch`, which costs a task and four futures.
+        self._producer._message_accumulator._append_batch(batch, self._place).future.add_done_callback(self._on_sent)
 
-    def _arrived(self, sent: asyncio.Future[Any]) -> None:
+    def _on_sent(self, sent: asyncio.Future[Any]) -> None:
         sent.result()
         self._busy = bool(self._waiting)
         if self._busy:
-            self._go()
+            self._send()

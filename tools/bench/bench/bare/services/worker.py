@@ -1,4 +1,4 @@
-"""The bare worker: an order in, its claim committed if it is a call, an answer out that was made long before."""
+"""The bare worker: an order in, its claim committed if it is a call, a prepared answer out."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from itertools import pairwise
 import asyncpg
 from pydantic_core import from_json, to_json
 
-from bench.bare.deciding import new_id
+from bench.bare.decider import new_id
+from bench.bare.kafka import Sender, batches, partition_of, run
 from bench.bare.settings import Settings
 from bench.bare.steps import Json, filled, read
-from bench.bare.wire import Sender, batches, partition_of, run
 from contracts.topics import COMMANDS, WORK
 
 TABLE = """
@@ -26,7 +26,7 @@ ON CONFLICT DO NOTHING RETURNING work_id"""
 
 
 async def main() -> None:
-    """Answer whatever is ordered."""
+    """Answer every order."""
     settings = Settings.read()
     answers = {order.order["kind"]: after.command for order, after in pairwise(read(settings.steps)) if order.order}
     sender = Sender(settings.kafka)

@@ -1,6 +1,6 @@
-"""Three fake vendors in one process that note when each call begins and ends. Their calls take a while, as real ones do.
+"""Three fake vendors in one process that record when each call begins and ends. A call takes CALL_SECONDS.
 
-`GET /_noted` tells it all, in seconds of the machine's steady clock: `[[began, ended, tokens], ...]`.
+`GET /_calls` answers `[[began, ended, tokens], ...]`, in seconds of the monotonic clock.
 """
 
 from __future__ import annotations
@@ -23,38 +23,38 @@ CALL_SECONDS = 1.0
 _NOT_YET = 1e9
 
 
-class Noting:
-    """A fake vendor with a notebook."""
+class RecordingVendor:
+    """A fake vendor that records its calls."""
 
     def __init__(self, vendor: ASGIApp) -> None:
         self._vendor = vendor
-        self._noted: list[list[float]] = []
+        self._calls: list[list[float]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Note a call, or tell of all."""
+        """Record a call, or answer with all."""
         if scope["type"] != "http" or scope["method"] != "POST":
-            tells = scope.get("path") == "/_noted"
-            answer: Response = JSONResponse(self._noted) if tells else Response(status_code=404)
+            is_calls = scope.get("path") == "/_calls"
+            answer: Response = JSONResponse(self._calls) if is_calls else Response(status_code=404)
             return await (answer if scope["type"] == "http" else self._vendor)(scope, receive, send)
-        noted = [time.monotonic(), _NOT_YET, 0.0]
-        self._noted.append(noted)
-        said: list[bytes] = []
+        call = [time.monotonic(), _NOT_YET, 0.0]
+        self._calls.append(call)
+        bodies: list[bytes] = []
 
-        async def note(message: Message) -> None:
-            said.append(message.get("body", b""))
+        async def record(message: Message) -> None:
+            bodies.append(message.get("body", b""))
             await send(message)
 
         await asyncio.sleep(CALL_SECONDS)
         try:
-            await self._vendor(scope, receive, note)
+            await self._vendor(scope, receive, record)
         finally:
-            noted[1] = time.monotonic()
-        noted[2] = float(_tokens(b"".join(said)))
+            call[1] = time.monotonic()
+        call[2] = float(_tokens(b"".join(bodies)))
         return None
 
 
 def _tokens(body: bytes) -> int:
-    """Return the tokens that an answer speaks of: in its JSON, or in one of its events."""
+    """Return the tokens in an answer's usage: in its JSON, or in one of its events."""
     found = 0
     for line in [body, *body.splitlines()]:
         try:
@@ -70,7 +70,7 @@ async def serve(ports: list[int]) -> None:
     """Serve OpenAI, Anthropic and HuggingFace on loopback until a signal."""
     vendors: list[Any] = [FakeOpenAI(), FakeAnthropic(), FakeHuggingFace()]
     configs = [
-        uvicorn.Config(Noting(vendor.app()), port=port, log_level="warning", lifespan="off")
+        uvicorn.Config(RecordingVendor(vendor.app()), port=port, log_level="warning", lifespan="off")
         for vendor, port in zip(vendors, ports, strict=True)
     ]
     await asyncio.gather(*(uvicorn.Server(config).serve() for config in configs))

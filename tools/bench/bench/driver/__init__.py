@@ -1,0 +1,1 @@
+"""The load driver: reviewers, their HTTP connections and the watcher."""

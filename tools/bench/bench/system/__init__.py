@@ -1,0 +1,1 @@
+"""The measured system: servers, services, gauges."""
