@@ -1,4 +1,4 @@
-"""The interpreter that a benchmark measured: its build decides up to a third of the figures."""
+"""The interpreter that a benchmark measured, since figures of different builds do not compare."""
 
 from __future__ import annotations
 

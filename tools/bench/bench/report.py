@@ -27,7 +27,7 @@ def page(results: Results, bare: Results, command: str, kafka: str, postgres: st
     parts = [
         "# Benchmark\n",
         f"`{command}`, on {_machine()}; {kafka}, {postgres}, fsync on.\n",
-        "Everything runs on this one machine, the load driver too. Machines differ, and one machine from day to day: compare ratios within one call.\n",
+        "Everything runs on this one machine, the load driver too. Machines differ, and days: compare ratios within one call.\n",
         "## Targets\n",
         _table(("figure", "target", "measured"), _targets(results)),
         "\n## Latency, in milliseconds\n",
