@@ -1,4 +1,4 @@
-"""Fixtures of every suite live in `testkit`; here they are only made known."""
+"""Makes the fixtures of `testkit` known to every suite."""
 
 pytest_plugins = [
     "testkit.postgres.servers",

@@ -1,7 +1,6 @@
-"""Runs the steps of `make test`, all of them, in two lanes side by side, and says in the end how each went.
+"""Runs all steps of `make test` in two sequences side by side, and lists the result of each at the end.
 
-Much of what the tests do is waiting: for groups to settle, servers to start, deadlines to pass. A step's output is shown
-whole when it ends; what runs at the moment is said as it begins.
+Tests mostly wait: for groups to settle, servers to start, deadlines to pass. A step's output is shown when it ends.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ import threading
 import time
 from dataclasses import dataclass
 
-LANES = (("lint", "component", "faults"), ("unit", "integration", "e2e"))
+SEQUENCES = (("lint", "component", "faults"), ("unit", "integration", "e2e"))
 
-_talking = threading.Lock()
+_terminal = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a step went, and how many seconds it took."""
+    """The result of a step, and its seconds."""
 
     step: str
     failed: bool
@@ -30,7 +29,7 @@ class Ended:
 
 
 def run(step: str) -> Ended:
-    """Run `make <step>`, then show what it said."""
+    """Run `make <step>`, then show its output."""
     began = time.monotonic()
     _say(f"--- {step} begins")
     made = subprocess.run(  # noqa: S603 - our own targets
@@ -47,14 +46,14 @@ def run(step: str) -> Ended:
 
 
 def main() -> int:
-    """Run all lanes. Return 0 when all went well."""
+    """Run all sequences. Return 0 when no step failed."""
     began = time.monotonic()
     ended: list[Ended] = []
 
-    def walk(lane: tuple[str, ...]) -> None:
-        ended.extend(run(step) for step in lane)
+    def run_steps(steps: tuple[str, ...]) -> None:
+        ended.extend(run(step) for step in steps)
 
-    threads = [threading.Thread(target=walk, args=[lane]) for lane in LANES]
+    threads = [threading.Thread(target=run_steps, args=[steps]) for steps in SEQUENCES]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -65,7 +64,7 @@ def main() -> int:
 
 
 def _say(text: str) -> None:
-    with _talking:
+    with _terminal:
         print(text, flush=True)  # noqa: T201 - a program of the terminal
 
 

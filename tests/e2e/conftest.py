@@ -1,4 +1,4 @@
-"""The people of the end-to-end tests."""
+"""The users of the end-to-end tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from testkit.stack.user import User
 
 @pytest_asyncio.fixture(scope="session")
 async def ann(stack: Stack) -> AsyncIterator[User]:
-    """Somebody who starts runs and decides them."""
+    """Make a user who starts runs and decides them."""
     user = User(stack.gateway_url, stack.ws_url, "ann")
     async with user.http:
         yield user
@@ -20,7 +20,7 @@ async def ann(stack: Stack) -> AsyncIterator[User]:
 
 @pytest_asyncio.fixture(scope="session")
 async def bob(stack: Stack) -> AsyncIterator[User]:
-    """Somebody else."""
+    """Make a second user."""
     user = User(stack.gateway_url, stack.ws_url, "bob")
     async with user.http:
         yield user

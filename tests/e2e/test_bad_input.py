@@ -1,4 +1,4 @@
-"""What bad input gets: a problem document with the code and the field, nothing recorded, the service alive."""
+"""Bad input is answered with a problem document that names code and field; no event is stored, the service stays up."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ async def test_an_edit_that_breaks_the_schema_records_nothing(ann: User) -> None
 
 
 async def test_a_page_of_another_host_can_neither_start_nor_approve(ann: User) -> None:
-    """Browsers send both without asking anybody, as long as the body is called nothing."""
+    """Browsers send both without a preflight request, as long as no content type is given."""
     run_id = (await ann.start(hitl=TWO))["run_id"]
     before = await ann.until(run_id, "payload_review")
     foreign = {"Origin": "https://evil.example"}

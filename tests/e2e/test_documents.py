@@ -1,4 +1,4 @@
-"""The AsyncAPI document describes what is really on Kafka."""
+"""The AsyncAPI document describes the records that are on Kafka."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ async def test_runs_and_approvals_are_listed_filtered_and_paged(ann: User) -> No
 
 
 async def test_a_decided_checkpoint_waits_no_longer(ann: User) -> None:
-    """What `GET /hitl/approvals` lists is what waits."""
+    """`GET /hitl/approvals` lists the open checkpoints."""
     session = uuid4().hex
     run_id = (await ann.start(hitl={**TWO, "allowed_steps": ["payload_review"]}, session_id=session))["run_id"]
     view = await ann.until(run_id, "payload_review")
@@ -95,7 +95,7 @@ async def test_the_providers_say_what_they_offer(ann: User) -> None:
 
 
 async def test_the_openapi_document_has_every_route_with_examples(ann: User) -> None:
-    """What is documented is what is there."""
+    """The documented routes are the served ones."""
     document = (await ann.http.get("/openapi.json")).json()
     decisions = [f"/hitl/runs/{{run_id}}/{action}" for action in ("approve", "edit", "reject")]
     controls = [f"/hitl/runs/{{run_id}}/{action}" for action in ("pause", "resume", "cancel", "retry")]

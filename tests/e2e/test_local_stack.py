@@ -1,4 +1,4 @@
-"""`make run`: ready with a sample run, mends itself, finds its data again, leaves nothing behind."""
+"""`make run`: ready with a sample run, restarts its parts, keeps its data, leaves no process behind."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def test_postgresql_that_dies_is_started_again_on_its_data(local: LocalRun
 
 
 async def test_a_broker_that_dies_is_replaced_and_the_run_can_be_decided(local: LocalRun) -> None:
-    """The embedded broker's log is no loss, since the ledger is the truth; and the command that the terminal shows works."""
+    """The embedded broker's log is no loss, since the ledger has all events; and the terminal's command decides the run."""
     local.part("broker.embedded").kill()
     await local.says("starting all services again on a new one")
     await local.says("all services are ready again")
@@ -109,7 +109,7 @@ async def test_make_demo_streams_from_the_server_that_openai_base_url_names(
 
 
 async def test_make_demo_without_a_stack_is_one_clear_line() -> None:
-    """Who forgot to start the stack is told so."""
+    """The line says how to start the stack."""
     code, said = await run_demo({"SAYSO_GATEWAY_PORT": str(free_port())})
     assert code == 1
     assert "start one with: make run" in said
@@ -143,7 +143,7 @@ async def test_nothing_outlives_a_stack_and_the_next_one_finds_its_data(tmp_path
 
 
 async def test_ctrl_c_while_it_starts_stops_it_too(tmp_path: Path) -> None:
-    """Nobody has to wait for a start to end it."""
+    """A start can be interrupted."""
     async with local_run(tmp_path) as run:
         await run.says("starting orchestrator")
         processes = run.everything()
@@ -152,7 +152,7 @@ async def test_ctrl_c_while_it_starts_stops_it_too(tmp_path: Path) -> None:
 
 
 async def test_sigterm_stops_it_like_ctrl_c(tmp_path: Path) -> None:
-    """A supervisor above it, or `kill`, is heard."""
+    """A supervisor above it, or `kill`, can stop it."""
     async with local_run(tmp_path) as run:
         await run.says("starting PostgreSQL")
         run.process.send_signal(signal.SIGTERM)
@@ -172,7 +172,7 @@ async def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
 
 
 async def test_a_misspelt_setting_is_one_clear_line(tmp_path: Path) -> None:
-    """A setting that nobody reads is never ignored."""
+    """An unknown setting stops the start."""
     async with local_run(tmp_path, {"SAYSO_GATEWAY_PROT": "1"}) as run:
         assert await run.ends() == 1
         assert run.output.startswith("sayso: SAYSO_GATEWAY_PROT: no such setting")
@@ -180,14 +180,14 @@ async def test_a_misspelt_setting_is_one_clear_line(tmp_path: Path) -> None:
 
 
 async def test_a_setting_of_the_first_name_says_its_new_name(tmp_path: Path) -> None:
-    """Who comes from Countersign is told what to write, and nothing was started."""
+    """The line names the new setting, and nothing was started."""
     async with local_run(tmp_path, {"COUNTERSIGN_LOG_LEVEL": "debug"}) as run:
         assert await run.ends() == 1
         assert run.output.splitlines() == ["sayso: COUNTERSIGN_LOG_LEVEL: this setting is called SAYSO_LOG_LEVEL now"]
 
 
 async def test_a_service_that_cannot_start_shows_its_last_words(tmp_path: Path) -> None:
-    """Nobody has to look for the log of a failed start."""
+    """The terminal shows the end of the log of a failed start."""
     (tmp_path / "gateway.py").write_text("raise SystemExit('no luck today')")
     async with local_run(tmp_path, {"PYTHONPATH": str(tmp_path)}) as run:
         assert await run.ends(seconds=60) == 1

@@ -1,4 +1,4 @@
-"""Services, PostgreSQL and Kafka go away and return; nothing is lost, nobody restarts anything."""
+"""Services, PostgreSQL and Kafka become unavailable and return: no run is lost, and no service needs a restart."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_postgresql_away_is_a_503_and_all_recovers_by_itself(
 async def test_kafka_away_is_a_503_within_the_wait_and_all_recovers_by_itself(
     private_real_stack: Stack, private_kafka: RealKafka
 ) -> None:
-    """A write says so; reads go on; when Kafka is back the run that waited goes on, and nobody restarted anything."""
+    """Writes answer so and reads go on; when Kafka is back the waiting run goes on, without a restart of a service."""
     dan = User(private_real_stack.gateway_url, private_real_stack.ws_url, "dan")
     run_id = (await dan.start(hitl=TWO))["run_id"]
     view = await dan.until(run_id, "payload_review")

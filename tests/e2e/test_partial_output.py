@@ -1,4 +1,4 @@
-"""A call is heard while it runs, on WebSocket and SSE, and ends with its run."""
+"""A call's output is streamed while it runs, on WebSocket and SSE, and a cancelled run stops its call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sandbox with its faults, and OpenAI through its SDK, as runs meet them."""
+"""Runs on the sandbox with its faults, and on OpenAI through its SDK."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_a_slow_call_keeps_its_lease(ann: User) -> None:
 
 
 async def test_an_unanswered_call_that_costs_nothing_is_made_again(ann: User) -> None:
-    """The sandbox is safe to repeat, so an uncertain end is tried again and asks nobody."""
+    """The sandbox is safe to repeat, so an uncertain call is retried without a review."""
     run_id = (await ann.start(parameters={"fault": "timeout", "fault_attempts": 1}))["run_id"]
     await ann.until(run_id, "completed")
 

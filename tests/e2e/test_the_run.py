@@ -1,4 +1,4 @@
-"""The run, through its stages, reviews, policies, decisions and time limits, as users meet them."""
+"""The run from start to end: stages, reviews, policies, decisions and time limits."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_a_change_at_information_review_prepares_again(ann: User) -> None:
 
 
 async def test_an_unknown_provider_at_information_review_names_the_field(ann: User) -> None:
-    """What a person changes is validated again."""
+    """An edit is validated."""
     run_id = (await ann.start(hitl=ALL))["run_id"]
     information = await ann.until(run_id, "information_review")
     refused = await ann.decide(information, "edit", edits={"provider": "nobody"})
@@ -93,7 +93,7 @@ async def test_a_rejected_run_fails_with_the_reason_and_can_be_tried_again(ann: 
     assert again["checkpoint"]["checkpoint_id"] != payload["checkpoint"]["checkpoint_id"]
 
 
-async def test_auto_runs_through_without_anybody(ann: User) -> None:
+async def test_auto_completes_without_a_review(ann: User) -> None:
     """Nobody is asked, and the history says why."""
     run_id = (await ann.start(hitl={"policy": "auto"}))["run_id"]
     done = await ann.until(run_id, "completed")
@@ -143,14 +143,14 @@ async def test_too_many_changes_to_the_payload_stop_for_a_person(ann: User) -> N
     assert "payload_changes_above_max" in [reason["code"] for reason in payload["checkpoint"]["reasons"]]
 
 
-async def test_a_run_within_its_thresholds_asks_nobody(ann: User) -> None:
-    """Nothing crossed, nobody asked."""
+async def test_a_run_within_its_thresholds_has_no_review(ann: User) -> None:
+    """No threshold is crossed, so no checkpoint opens."""
     run_id = (await ann.start(hitl={"policy": "auto_with_thresholds"}))["run_id"]
     assert (await ann.until(run_id, "completed"))["last_approval"] is None
 
 
 async def test_pause_holds_a_run_and_resume_lets_it_go_on(ann: User) -> None:
-    """While paused nobody can decide; afterwards the same checkpoint is open."""
+    """A paused run cannot be decided; afterwards the same checkpoint is open."""
     run_id = (await ann.start(hitl=TWO))["run_id"]
     payload = await ann.until(run_id, "payload_review")
     paused = (await ann.post(run_id, "pause", reason="lunch")).json()

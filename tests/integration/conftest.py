@@ -1,4 +1,4 @@
-"""Services with what outsiders add to them: a provider and a check, each installed as anybody would."""
+"""Services with packages of outsiders: a provider and a check, installed by pip."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ROUTES = {
 
 
 def install(package: Path, folder: Path) -> None:
-    """Install a package into a folder of its own, as pip does it for anybody."""
+    """Install a package into a folder with pip."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target"]
     subprocess.run([*command, folder, package], check=True, capture_output=True)  # noqa: S603 - our own example
 
@@ -73,7 +73,7 @@ async def extended_stack(
 
 @pytest_asyncio.fixture(scope="session")
 async def cleo(extended_stack: Stack) -> AsyncIterator[User]:
-    """Somebody who starts runs there and decides them."""
+    """Make a user of the extended stack."""
     user = User(extended_stack.gateway_url, extended_stack.ws_url, "cleo")
     async with user.http:
         yield user

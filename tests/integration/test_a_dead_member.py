@@ -1,4 +1,4 @@
-"""A member of a consumer group that died is missed by its group for a while, and by nobody else."""
+"""A dead member of the gateways' consumer group delays the read model, and no request."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ async def join():
 
 asyncio.run(join())
 """
-"""One that may be silent for five minutes before it counts as gone."""
+"""A member with a session timeout of five minutes."""
 
 
 @pytest_asyncio.fixture
 async def dead_member(private_real_stack: Stack) -> AsyncIterator[None]:
-    """Let somebody die in the gateways' group while no gateway runs."""
+    """Kill a member of the gateways' group while no gateway runs."""
     await private_real_stack.services["gateway"].stop()
     member = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _MEMBER, private_real_stack.kafka.bootstrap), stdout=asyncio.subprocess.PIPE

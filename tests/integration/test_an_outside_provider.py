@@ -1,4 +1,4 @@
-"""A provider is one file and one entry point. A package that nobody here knows of is installed, and runs use it."""
+"""A provider is one file and one entry point: a package from outside is installed, and runs use it."""
 
 from __future__ import annotations
 

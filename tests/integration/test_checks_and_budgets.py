@@ -1,4 +1,4 @@
-"""Through the public surface: checks and budgets stop runs that nobody would have looked at, and a person lets them go on."""
+"""Checks and budgets stop runs that policy would have passed, and a person lets them go on."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ async def test_a_package_adds_a_check(cleo: User) -> None:
     assert (await cleo.kinds(started["run_id"])).count("checkpoint-opened") == 1
 
 
-async def test_a_response_is_checked_before_anybody_sees_it(cleo: User) -> None:
-    """What came back is looked at too: the sandbox repeats what it was asked."""
+async def test_a_response_is_checked_before_its_review(cleo: User) -> None:
+    """Answers are checked too: the sandbox repeats its prompt."""
     started = await cleo.start(prompt=f"repeat {AWS_KEY}", hitl={"checks": ["secrets"]})
     await cleo.decide(await cleo.until(started["run_id"], "payload_review"), "approve")
     asked = await cleo.until(started["run_id"], "response_review")
@@ -62,7 +62,7 @@ async def test_what_moderation_flags_is_judged_by_the_policy_where_the_operator_
     assert state == "completed" or _reasons(view) == ["safety_flagged"]
 
 
-async def test_a_check_that_nobody_offers_fails_the_run_with_its_place(cleo: User) -> None:
+async def test_an_unknown_check_fails_the_run_with_its_place(cleo: User) -> None:
     """A run does not go on without what it counts on; the choices are named."""
     started = await cleo.start(hitl={"checks": ["virus"]})
     error = (await cleo.until(started["run_id"], "failed"))["error"]
@@ -101,7 +101,7 @@ async def test_of_runs_at_once_as_many_fit_as_their_user_can_pay(cleo: User) -> 
 
 
 async def test_silence_does_not_approve_what_goes_beyond_a_budget(cleo: User) -> None:
-    """A run that approves itself by timeout has no way around the gate, and calls nobody."""
+    """A timeout that approves cannot pass the gate, and no call is made."""
     hitl = {"budget": "0.001", "timeout_seconds": 0.1, "on_timeout": "approve"}
     started = await cleo.start(hitl=hitl)
     assert (await cleo.until(started["run_id"], "failed"))["error"]["code"] == "checkpoint_timeout"

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: a real server that keeps its promises through stops, crashes and owners that vanish."""
+"""The embedded PostgreSQL: a real server that keeps its data through stops, crashes and the death of its owner."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_both_drivers_take_the_same_url_and_fsync_is_on(postgres_url: str)
 
 
 async def test_every_test_gets_a_database_of_its_own(postgres_url: str, module_postgres_url: str) -> None:
-    """What one test writes no other sees."""
+    """Databases of tests are separate."""
     await execute(postgres_url, "CREATE TABLE only_here (id int)")
     tables = "SELECT 1 FROM pg_tables WHERE tablename = 'only_here'"
     assert len(await execute(postgres_url, tables)) == 1
@@ -76,7 +76,7 @@ async def test_stopped_or_crashed_it_starts_again_with_its_data_at_its_url(
     assert (await execute(url, "SELECT answer FROM kept"))[0]["answer"] == 42
 
 
-async def test_a_crash_leaves_nobody_who_still_commits(private_postgres: Postgres) -> None:
+async def test_no_connection_commits_after_a_crash(private_postgres: Postgres) -> None:
     """With the server go those who serve its connections: also one that is in the middle of a statement."""
     serving = await asyncpg.connect(private_postgres.url())
     backend = psutil.Process(serving.get_server_pid())

@@ -96,7 +96,7 @@ class Member:
 
 
 async def test_a_real_kafka_is_provisioned_with_all_topics(real_kafka: ProvisionedKafka) -> None:
-    """What is called real is no mock, whichever rung it stands on, and has every topic of the contracts."""
+    """A real Kafka is no mock, however it was provisioned, and has every topic of the contracts."""
     assert not (await log_identity(real_kafka.bootstrap)).startswith("mockCluster")
     async with producing(real_kafka.bootstrap) as producer:
         for topic in all_topics():
@@ -132,7 +132,7 @@ async def test_two_consumers_of_a_group_share_a_topic_and_one_hands_over_to_the_
 
 
 async def test_a_broker_that_was_killed_comes_back_at_its_address_with_its_data(private_kafka: RealKafka) -> None:
-    """What was acknowledged before a crash of Kafka is there after it, for the same clients."""
+    """Acknowledged records survive a crash of Kafka, for the same clients."""
     topic, cluster = await new_topic(private_kafka.bootstrap), await log_identity(private_kafka.bootstrap)
     await send(private_kafka.bootstrap, topic, range(100))
     private_kafka.kill()
@@ -173,7 +173,7 @@ async def test_the_embedded_broker_begins_an_empty_log_with_a_new_name_at_every_
     assert sorted(member.read) == list(range(10, 20))
 
 
-async def run_without_any_rung(settings: Mapping[str, str]) -> tuple[int, str]:
+async def run_without_any_kafka(settings: Mapping[str, str]) -> tuple[int, str]:
     """Run the first test above where there is no Kafka, no Docker and no Java; return the exit code and what it said."""
     nothing = {
         "PATH": str(Path(sys.executable).parent),
@@ -196,14 +196,14 @@ async def run_without_any_rung(settings: Mapping[str, str]) -> tuple[int, str]:
 
 async def test_without_any_real_kafka_its_tests_are_skipped_with_the_reasons() -> None:
     """A machine without Kafka, Docker and Java can still run everything else, and sees what is missing."""
-    code, said = await run_without_any_rung({})
+    code, said = await run_without_any_kafka({})
     assert code == pytest.ExitCode.OK, said
     assert "1 skipped" in said
     assert "KAFKA_BOOTSTRAP_SERVERS is not set; Docker does not answer; no java on this machine" in said
 
 
 async def test_in_ci_a_missing_real_kafka_fails_the_run() -> None:
-    """In CI nobody reads what was skipped."""
-    code, said = await run_without_any_rung({"CI": "true"})
+    """In CI a skip would go unnoticed."""
+    code, said = await run_without_any_kafka({"CI": "true"})
     assert code == pytest.ExitCode.TESTS_FAILED, said
     assert "CI=true, and there is no real Kafka" in said

@@ -1,4 +1,4 @@
-"""Through the public surface: a route chooses, falls back, and tells why in the history."""
+"""A route chooses, falls back, and records its reasons in the history."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_a_route_is_asked_for_like_a_model_and_says_what_it_chose(cleo: Us
 
 
 async def test_a_provider_that_fails_is_left_for_the_next_and_the_history_says_why(cleo: User) -> None:
-    """The first answers 500; nobody waits for it, and the run completes elsewhere."""
+    """The first provider answers 500, and the run completes on the second."""
     started = await cleo.start(provider="router", model="steady", operation="text")
     view = await cleo.until(started["run_id"], "completed")
     assert (view["provider"], view["model"]) == ("sandbox", "sandbox-1")

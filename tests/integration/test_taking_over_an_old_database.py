@@ -44,7 +44,7 @@ WHERE run_id <> '{expired}' AND kind <> 'expire-lease.v1';
 """Retention, deadlines and budgets count from now, as if the dump were new; but leases and one review have run out."""
 
 BUDGETS = json.dumps({"period": "year", "user": {"ben": "0.003"}})
-"""What is spent already leaves no room for a second call of `ben`."""
+"""The stored spending leaves no room for a second call of `ben`."""
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -90,7 +90,7 @@ async def execute(url: str, statements: str) -> None:
 
 @pytest.mark.parametrize("name", AT_REST)
 async def test_a_history_is_equal_to_the_field(ann: User, name: str) -> None:
-    """What happened stays as it was recorded, and nothing is added by the new version."""
+    """Stored events stay as they were, and the new version adds none."""
     assert await ann.history(RUNS[name]["run_id"]) == RUNS[name]["history"]
 
 
@@ -111,7 +111,7 @@ async def test_what_was_due_happens(ann: User, name: str, state: str) -> None:
 
 @pytest.mark.parametrize("name", REQUESTS)
 async def test_the_same_idempotency_key_gets_its_first_answer_again(ann: User, name: str) -> None:
-    """A client that repeats a request after the change of version is told what it was told before."""
+    """A client that repeats a request after the change of version gets the answer of the old version."""
     request = REQUESTS[name]
     answer = await ann.http.post(request["path"], json=request["body"], headers=request["headers"])
     assert answer.status_code == request["status"], answer.text
@@ -129,7 +129,7 @@ async def test_an_artifact_is_the_same_bytes(ann: User) -> None:
 
 @pytest.mark.parametrize("step", ["information_review", "payload_review", "response_review"])
 async def test_a_waiting_review_can_be_approved_and_its_run_completes(ann: User, step: str) -> None:
-    """A person decides what the old version asked for."""
+    """A person decides a checkpoint that the old version opened."""
     run_id = RUNS[f"waiting at {step}"]["run_id"]
     asked = await ann.view(run_id)
     assert (await ann.decide(asked, "approve")).status_code == 200
