@@ -54,10 +54,10 @@ unit component integration e2e: $(READY_TO_TEST) ## Run the tests of one kind
 faults: $(READY_TO_TEST) ## Kill every service and Kafka once under load: the short form of chaos
 	@$(PYTHON) -m pytest -q tests/chaos/test_short.py
 
-chaos: $(READY_TO_TEST) ## Do every fault under load, 20 minutes long, and write tools/chaos/RESULTS.md
+chaos: $(READY_TO_TEST) ## Inject every fault under load, 20 minutes long; writes tools/chaos/RESULTS.md
 	@$(PYTHON) -m pytest -q tests/chaos/test_faults.py
 
-soak: $(READY_TO_TEST) ## Load for MINUTES (30), and see what memory does; writes tools/chaos/SOAK.md
+soak: $(READY_TO_TEST) ## Steady load for MINUTES (30), with the memory of each service; writes tools/chaos/SOAK.md
 	@$(PYTHON) -m chaos.soak --minutes $(or $(MINUTES),30)
 
 bench: $(READY_TO_TEST) ## Measure speed and cost beside a floor in plain asyncpg and the bare hops; writes tools/bench/RESULTS.md; QUICK=1 for less

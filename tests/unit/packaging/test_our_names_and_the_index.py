@@ -1,4 +1,4 @@
-"""Names of our packages are never looked up in an index: nothing of ours is published, and somebody else may have the name."""
+"""Names of our packages are never looked up in an index: none of ours is published, and a stranger may own the name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OURS = {tomllib.loads(path.read_text())["project"]["name"]: path.parent for path
 
 
 class Index:
-    """A package index that has nothing, and remembers what it was asked for."""
+    """A package index without packages that records its requests."""
 
     def __init__(self) -> None:
         asked: list[str] = []
@@ -36,7 +36,7 @@ class Index:
                 self.send_error(404)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self.asked = asked
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -81,12 +81,12 @@ def test_set_up_asks_no_index_for_our_names(index: Index) -> None:
 def test_the_index_of_the_test_is_asked_where_nothing_forbids_it(index: Index) -> None:
     """The stand-in really is what pip would ask: the test above can fail."""
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--dry-run", "--retries", "0", "sayso-of-nobody"],
+        [sys.executable, "-m", "pip", "install", "--dry-run", "--retries", "0", "sayso-unpublished"],
         env={**os.environ, "PIP_INDEX_URL": index.url},
         capture_output=True,
         check=False,
     )
-    assert any("sayso-of-nobody" in path for path in index.asked)
+    assert any("sayso-unpublished" in path for path in index.asked)
 
 
 @pytest.mark.parametrize("pins", ["requirements.txt", "requirements-dev.txt"])
