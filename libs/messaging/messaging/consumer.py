@@ -1,7 +1,7 @@
-"""Reading topics through FastStream: batches of raw records, acknowledged by hand.
+"""Readers of topics, declared on a FastStream broker: batches of raw records, acknowledged by hand.
 
-FastStream's defaults acknowledge before the handler runs and parse each value and header first; here the handler gets
-the records as they came, so that a malformed one is its business and never stops the batch around it.
+FastStream's defaults acknowledge before the handler runs, and parse each value and header first. Here the handler gets
+the records as they came: a malformed one is its business and never stops the batch around it.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as TopicAndPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, TopicPartition
-from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from contracts.topics import Topic
+from messaging.aiokafka_internals import BatchSubscriber, ConsumerBroker, take_batches_by_call
+from messaging.client.resilient_consumer import ALL_PARTITIONS, ANY_PARTITION, ResilientConsumer
 from messaging.records import RawRecord
-from messaging.resilient_consumer import LenientBroker
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ MAX_BATCH = 500
 """Records a handler gets at once, at most."""
 
 EMPTY_POLL_MS = 5
-"""FastStream sleeps this long after a poll that found nothing, which is once in a while (see `reading`)."""
+"""FastStream sleeps this long after a poll that found nothing, which is once a second at most (see `ResilientConsumer.getmany`)."""
 
 SESSION_MS = 6_000
 """How long a member may be silent before its partitions go to others: what a crash costs. Brokers allow no less by default."""
@@ -41,8 +42,8 @@ OnRevoked = Callable[[set[int]], Awaitable[None]]
 BatchHandler = Callable[[Sequence[RawRecord]], Awaitable[None]]
 
 
-class Ending(Protocol):
-    """What ends the process; `failure` is why it already does."""
+class Supervisor(Protocol):
+    """Ends the process; `failure` is why it already does."""
 
     failure: BaseException | None
 
@@ -52,7 +53,8 @@ class Ending(Protocol):
 
 def create_broker(bootstrap: str, client_id: str) -> KafkaBroker:
     """Make a FastStream broker that hands raw records to its handlers. Nothing connects before `start`."""
-    return LenientBroker(
+    return ConsumerBroker(
+        ResilientConsumer,
         bootstrap,
         client_id=client_id,
         allow_auto_create_topics=False,
@@ -64,7 +66,7 @@ def create_broker(bootstrap: str, client_id: str) -> KafkaBroker:
     )
 
 
-def guarded(handler: BatchHandler, process: Ending) -> BatchHandler:
+def fail_fast(handler: BatchHandler, process: Supervisor) -> BatchHandler:
     """Let a batch that could not be handled end the process, and hand over no other: FastStream would log it and read on."""
 
     async def take(records: Sequence[RawRecord]) -> None:
@@ -103,26 +105,39 @@ def subscribe_group(
         fetch_max_wait_ms=fetch_wait_ms,
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.MANUAL,
-        listener=listener or (_Revoked(on_revoked) if on_revoked else None),
+        listener=listener or (_RevocationListener(on_revoked) if on_revoked else None),
         session_timeout_ms=session_timeout_ms,
         heartbeat_interval_ms=session_timeout_ms // 4,
         description=topic.holds,
     )
-    return _handing_over(subscriber, handler)
+    return take_batches_by_call(subscriber, handler)
 
 
-def subscribe_partitions(
+def subscribe_broadcast(
+    broker: KafkaBroker, topic: Topic, handler: BatchHandler, *, fetch_wait_ms: int, from_beginning: bool = False
+) -> BatchSubscriber:
+    """Read all partitions that `topic` has at the start, outside any group: from now on, or from the beginning."""
+    return _subscribe_partition(broker, topic, ALL_PARTITIONS, handler, fetch_wait_ms, from_beginning=from_beginning)
+
+
+def subscribe_any_partition(
+    broker: KafkaBroker, topic: Topic, handler: BatchHandler, *, fetch_wait_ms: int
+) -> BatchSubscriber:
+    """Read one partition of those that `topic` has at the start, from now on: `partitions_of` says which."""
+    return _subscribe_partition(broker, topic, ANY_PARTITION, handler, fetch_wait_ms, from_beginning=False)
+
+
+def _subscribe_partition(
     broker: KafkaBroker,
     topic: Topic,
-    partitions: Sequence[int],
+    partition: int,
     handler: BatchHandler,
-    *,
     fetch_wait_ms: int,
-    from_beginning: bool = False,
+    *,
+    from_beginning: bool,
 ) -> BatchSubscriber:
-    """Read `partitions` alone, outside any group: from now on, or from the beginning."""
     subscriber = broker.subscriber(
-        partitions=[TopicPartition(topic.name, partition, declare=False) for partition in partitions],
+        partitions=[TopicPartition(topic.name, partition, declare=False)],
         batch=True,
         max_records=MAX_BATCH,
         batch_timeout_ms=EMPTY_POLL_MS,
@@ -131,27 +146,19 @@ def subscribe_partitions(
         ack_policy=AckPolicy.MANUAL,
         description=topic.holds,
     )
-    return _handing_over(subscriber, handler)
+    return take_batches_by_call(subscriber, handler)
 
 
-def _handing_over(subscriber: BatchSubscriber, handler: BatchHandler) -> BatchSubscriber:
-    """Let `subscriber` hand batches over by a call: none of what FastStream would carry them through is used here.
+def partitions_of(subscriber: BatchSubscriber) -> list[int]:
+    """Return the partitions that a started subscriber reads now."""
+    return sorted(place.partition for place in _started(subscriber).assignment())
 
-    Its context scopes, middlewares, parsers and responses were about 3% of a service's CPU, at more than 140 Python calls a batch.
-    """
-    subscriber(handler)
 
-    async def consume_one(records: Sequence[RawRecord]) -> None:
-        if not subscriber.running:
-            return
-        with subscriber.lock:  # a stop waits for it, for a while
-            try:
-                await handler(records)
-            except Exception:
-                _log.exception("a batch of %s could not be handled", records[0].topic)
-
-    subscriber.consume_one = consume_one  # type: ignore[assignment, method-assign]
-    return subscriber
+async def wait_for_positions(subscriber: BatchSubscriber) -> None:
+    """Return once a started subscriber knows its position in each partition, so that no later record escapes it."""
+    consumer = _started(subscriber)
+    for place in consumer.assignment():
+        await consumer.position(place)
 
 
 async def commit_offsets(subscriber: BatchSubscriber, topic: Topic, offsets: Mapping[int, int]) -> None:
@@ -168,38 +175,40 @@ async def commit_offsets(subscriber: BatchSubscriber, topic: Topic, offsets: Map
 
 async def end_offsets(subscriber: BatchSubscriber, topic: Topic, partitions: Iterable[int]) -> dict[int, int]:
     """Return the offset after the last record of each partition."""
-    assert subscriber.consumer is not None, "the broker starts first"
-    ends = await subscriber.consumer.end_offsets([TopicAndPartition(topic.name, partition) for partition in partitions])
+    places = [TopicAndPartition(topic.name, partition) for partition in partitions]
+    ends = await _started(subscriber).end_offsets(places)
     return {place.partition: offset for place, offset in ends.items()}
 
 
-class Stretch(NamedTuple):
-    """A piece of a partition: from `begin` up to, and without, `end`."""
+class OffsetRange(NamedTuple):
+    """A part of a partition: from `begin` up to, and without, `end`."""
 
     begin: int
     end: int
 
 
-async def skip_to_last(
-    subscriber: BatchSubscriber, topic: Topic, partitions: Iterable[int], most: int
-) -> dict[int, Stretch]:
-    """Let a reader that began at the beginning go on at the last `most` records of each partition; return which they are.
+async def seek_to_last(subscriber: BatchSubscriber, most: int) -> dict[int, OffsetRange]:
+    """Let a reader that began at the beginning go on at the last `most` records of each of its partitions; return these.
 
     The reader is at work already: its handler may get some of the records before them, and after those nothing but them.
     """
-    consumer = subscriber.consumer
-    assert consumer is not None, "the broker starts first"
-    places = [TopicAndPartition(topic.name, partition) for partition in partitions]
+    consumer = _started(subscriber)
+    places = consumer.assignment()
     begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-    stretches = {place: Stretch(max(begins[place], ends[place] - most), ends[place]) for place in places}
-    for place, stretch in stretches.items():
+    ranges = {place: OffsetRange(max(begins[place], ends[place] - most), ends[place]) for place in places}
+    for place, wanted in ranges.items():
         # Nothing may be awaited between looking and seeking, and a reader is never sent back: it would skip what it has.
-        if await consumer.position(place) < stretch.begin:
-            consumer.seek(place, stretch.begin)
-    return {place.partition: stretch for place, stretch in stretches.items()}
+        if await consumer.position(place) < wanted.begin:
+            consumer.seek(place, wanted.begin)
+    return {place.partition: wanted for place, wanted in ranges.items()}
 
 
-class _Revoked(ConsumerRebalanceListener):
+def _started(subscriber: BatchSubscriber) -> AIOKafkaConsumer:
+    assert subscriber.consumer is not None, "the broker starts first"
+    return subscriber.consumer
+
+
+class _RevocationListener(ConsumerRebalanceListener):
     def __init__(self, tell: OnRevoked) -> None:
         self._tell = tell
 

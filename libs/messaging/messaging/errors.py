@@ -1,5 +1,24 @@
-"""What can go wrong between a service and Kafka, by one name."""
+"""What can go wrong between a service and Kafka.
+
+    MessagingError
+    ├── BrokerUnavailable
+    └── RecordTooLarge (a KafkaError too)
+
+`KafkaError` is the client library's own base: connections, timeouts, refusals by the broker.
+"""
 
 from aiokafka.errors import KafkaError
 
-__all__ = ["KafkaError"]
+__all__ = ["BrokerUnavailable", "KafkaError", "MessagingError", "RecordTooLarge"]
+
+
+class MessagingError(Exception):
+    """A record could not be handed over."""
+
+
+class BrokerUnavailable(MessagingError):
+    """Kafka did not take the command in time."""
+
+
+class RecordTooLarge(MessagingError, KafkaError):
+    """A record is larger than topics take."""

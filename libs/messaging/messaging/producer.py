@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -10,24 +11,23 @@ from functools import lru_cache
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aiokafka.partitioner import murmur2
 
 from contracts.topics import MAX_RECORD_BYTES
-from messaging.partition_sender import Lane
+from messaging.aiokafka_internals import limit_requests
+from messaging.client.partition_sender import PartitionSender
+from messaging.errors import RecordTooLarge
 from messaging.records import Outgoing
 
 ANSWER_SECONDS = 15.0
-"""How long a broker's answer is awaited. Then the connection is made anew and the request sent again, to whoever leads now."""
+"""How long a broker's answer is awaited. Then the connection is made anew and the request sent again, to the present leader."""
 
 STOP_SECONDS = 2.0
-"""How long a stop waits for what is on its way; who handed it over was not told that it has arrived."""
+"""How long a stop waits for records in flight; their callers were not told that they have arrived."""
 
 _Place = tuple[str, int]
 
-
-class RecordTooLarge(KafkaError):
-    """A record is larger than topics take."""
+_log = logging.getLogger(__name__)
 
 
 class Producer:
@@ -43,14 +43,13 @@ class Producer:
             "request_timeout_ms": int(give_up_seconds * 1000),
         }
         self._answer_ms = int(min(give_up_seconds, ANSWER_SECONDS) * 1000)
-        self._lanes: dict[_Place, Lane] = {}
+        self._senders: dict[_Place, PartitionSender] = {}
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
         """Connect. Raises KafkaConnectionError when no broker answers."""
         self._producer = AIOKafkaProducer(**self._settings)
-        # The library has one setting for both: a broker that hangs would keep its records from the next one until they expire.
-        self._producer.client._request_timeout_ms = self._answer_ms  # noqa: SLF001
+        limit_requests(self._producer, self._answer_ms)
         try:
             await self._producer.start()
         except BaseException:
@@ -58,10 +57,10 @@ class Producer:
             raise
 
     async def stop(self) -> None:
-        """Send what was handed over, if Kafka takes it within seconds, and disconnect."""
+        """Wait, for seconds at most, until Kafka has the records in flight; then disconnect."""
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
-                await asyncio.gather(*(lane.settle() for lane in self._lanes.values()))
+                await asyncio.gather(*(sender.settle() for sender in self._senders.values()))
         if self._producer is not None:
             await self._producer.stop()
 
@@ -71,45 +70,57 @@ class Producer:
             await sent
 
     async def send_all(self, records: Iterable[Outgoing]) -> list[asyncio.Future[None]]:
-        """Hand records over in order; the futures end when all replicas have them. Raises RecordTooLarge before any is sent."""
+        """Hand records over in order; the futures end when all replicas have them. Raises RecordTooLarge before any is sent.
+
+        A record that names a partition which its topic does not have is dropped.
+        """
         partitions: dict[str, list[int]] = {}
         grouped: dict[_Place, list[Outgoing]] = {}
         for record in records:
-            if _least_bytes(record) > MAX_RECORD_BYTES:
+            if _size(record) > MAX_RECORD_BYTES:
                 raise RecordTooLarge(
-                    f"a record for {record.topic} of {_least_bytes(record)} bytes; the most is {MAX_RECORD_BYTES}"
+                    f"a record for {record.topic} of {_size(record)} bytes; the most is {MAX_RECORD_BYTES}"
                 )
             if record.topic not in partitions:
                 partitions[record.topic] = await self.partitions(record.topic)
+            if record.partition is not None and record.partition not in partitions[record.topic]:
+                partitions[record.topic] = await self._refreshed_partitions(record.topic)
+                if record.partition not in partitions[record.topic]:
+                    # An answer goes where its asker said that it waits; no asker can wait there.
+                    _log.warning("a record for %s[%d] is dropped: no such partition", record.topic, record.partition)
+                    continue
             grouped.setdefault((record.topic, _partition(record, partitions[record.topic])), []).append(record)
-        return [self._lane(place).add(group) for place, group in grouped.items()]
+        return [self._sender(place).add(group) for place, group in grouped.items()]
 
-    def _lane(self, place: _Place) -> Lane:
-        lane = self._lanes.get(place)
-        if lane is None:
+    def _sender(self, place: _Place) -> PartitionSender:
+        sender = self._senders.get(place)
+        if sender is None:
             assert self._producer is not None, "start() comes first"
-            lane = self._lanes[place] = Lane(self._producer, place)
-        return lane
+            sender = self._senders[place] = PartitionSender(self._producer, place)
+        return sender
 
     async def partitions(self, topic: str) -> list[int]:
         """Return the partitions of a topic; on the embedded broker, asking creates it."""
         assert self._producer is not None, "start() comes first"
         return sorted(await self._producer.partitions_for(topic))
 
+    async def _refreshed_partitions(self, topic: str) -> list[int]:
+        assert self._producer is not None, "start() comes first"
+        await self._producer.client.force_metadata_update()
+        return await self.partitions(topic)
+
 
 _FRAME_BYTES = 128
 """A batch's own header and a record's lengths, at most, beside the bytes of its parts."""
 
 
-def _least_bytes(record: Outgoing) -> int:
+def _size(record: Outgoing) -> int:
     held = sum(len(name) * 4 + len(value or b"") for name, value in record.headers)
     return len(record.key or b"") + len(record.value or b"") + held + _FRAME_BYTES
 
 
 def _partition(record: Outgoing, partitions: Sequence[int]) -> int:
     if record.partition is not None:
-        if record.partition not in partitions:
-            raise UnknownTopicOrPartitionError(f"{record.topic}[{record.partition}]")
         return record.partition
     if record.key is None:
         return random.choice(partitions)  # noqa: S311 - a choice, not a secret

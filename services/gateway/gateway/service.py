@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 import structlog
 
@@ -23,11 +22,11 @@ from gateway.read_model.follower import Following
 from gateway.read_model.partial_output import Partials
 from gateway.read_model.projector import Projector
 from gateway.read_model.waiters import Arrivals
-from messaging.consumer import commit_offsets, create_broker, end_offsets, subscribe_group, subscribe_partitions
+from messaging.consumer import commit_offsets, create_broker, end_offsets, subscribe_broadcast, subscribe_group
 from messaging.errors import KafkaError
-from messaging.offset_committer import Confirming
+from messaging.offset_committer import OffsetCommitter
 from messaging.producer import Producer
-from messaging.request_reply import Desk
+from messaging.request_reply import RequestReply
 
 GROUP = "gateway-views"
 LEAVE_SECONDS = 3.0
@@ -52,16 +51,23 @@ class Running:
         self._arrivals = Arrivals()
         self._partials = Partials(self._arrivals)
         self.following = Following(self.views, self._arrivals)
-        self._desk = Desk(self._broker, self._producer, settings.fetch_wait_ms)
+        self._desk = RequestReply(self._broker, self._producer, settings.fetch_wait_ms)
         self.outcomes = Outcomes(self._desk, self.database, self._arrivals.recent, settings.outcome_wait_seconds)
-        self._confirming = Confirming(self._commit)
+        self._confirming = OffsetCommitter(self._commit)
         self._projector = Projector(
             self._tables, self._arrivals, self._producer.send_all, self._confirming, background.fail
         )
         self._events = subscribe_group(
             self._projecting, EVENTS, self._projector.on_records, group=GROUP, fetch_wait_ms=settings.fetch_wait_ms
         )
-        self._announcements: Any = None
+        self._announcements = subscribe_broadcast(
+            self._broker,
+            CATALOG,
+            self.catalog.on_records,
+            fetch_wait_ms=settings.fetch_wait_ms,
+            from_beginning=True,
+        )
+        subscribe_broadcast(self._broker, PARTIALS, self._partials.on_records, fetch_wait_ms=settings.fetch_wait_ms)
         self.database.prepare += [lambda: ensure_schema(url), self._ensure_artifacts]
 
     async def start(self) -> None:
@@ -95,25 +101,10 @@ class Running:
 
     async def _connect(self) -> None:
         await patiently("Kafka", self._producer.start, KafkaError)
-        self._announcements = subscribe_partitions(
-            self._broker,
-            CATALOG,
-            await self._producer.partitions(CATALOG.name),
-            self.catalog.on_records,
-            fetch_wait_ms=self._settings.fetch_wait_ms,
-            from_beginning=True,
-        )
-        subscribe_partitions(
-            self._broker,
-            PARTIALS,
-            range(PARTIALS.partitions),
-            self._partials.on_records,
-            fetch_wait_ms=self._settings.fetch_wait_ms,
-        )
         await patiently("Kafka", self._broker.start, KafkaError)
-        await self._desk.listening()
-        self._background.start(self._confirming.follow(), "confirming")
-        self._background.start(self._confirming.commit_now_and_then(), "committing")
+        await self._desk.ready()
+        self._background.start(self._confirming.track(), "confirming")
+        self._background.start(self._confirming.commit_periodically(), "committing")
         self.outcomes.listening = True
         _log.info("taking requests")
         # Who joins a group waits until a member that died is taken for gone. Requests need not wait for that.

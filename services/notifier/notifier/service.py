@@ -10,7 +10,7 @@ from chassis.background import Background
 from chassis.failpoints import load_failpoints
 from chassis.settings import Settings
 from contracts.topics import EVENTS
-from messaging.consumer import guarded
+from messaging.consumer import fail_fast
 from notifier.adapters.gateway import HttpGateway
 from notifier.adapters.kafka import KafkaLog
 from notifier.feed.events import EventFeed
@@ -45,12 +45,13 @@ class NotifierService:
         self.check_log = self._log.check
         self.hub = Hub(EVENTS.partitions, bounds)
         self.feed = EventFeed(self.hub, RunStates(), self.gateway, self.now)
-        self._on_events = guarded(self.feed.on_records, background)
-        self._on_partial_output = guarded(PartialOutputFeed(self.hub).on_records, background)
+        self._on_events = fail_fast(self.feed.on_records, background)
+        self._on_partial_output = fail_fast(PartialOutputFeed(self.hub).on_records, background)
 
     async def run(self) -> None:
         """Connect and begin to read; return once clients can be served."""
         self.hub.log_id = await self._log.connect()
+        self.hub.cover(await self._log.partitions())
         self.feed.start(await self._log.read(self._on_events, self._on_partial_output))
         await self.feed.caught_up.wait()
         _log.info("serving clients", log=self.hub.log_id)

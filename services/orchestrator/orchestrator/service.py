@@ -14,9 +14,9 @@ from chassis.retry import patiently
 from chassis.settings import Settings
 from contracts.topics import COMMANDS
 from messaging.admin import log_identity
-from messaging.consumer import commit_offsets, create_broker, end_offsets, guarded, subscribe_group
+from messaging.consumer import commit_offsets, create_broker, end_offsets, fail_fast, subscribe_group
 from messaging.errors import KafkaError
-from messaging.offset_committer import Confirming
+from messaging.offset_committer import OffsetCommitter
 from messaging.producer import Producer
 from messaging.records import RawRecord
 from orchestrator.adapters.postgres.ledger import PostgresLedger
@@ -53,12 +53,12 @@ class Running:
         self._subscriber = subscribe_group(
             self._broker,
             COMMANDS,
-            guarded(self._on_records, background),
+            fail_fast(self._on_records, background),
             group=GROUP,
             fetch_wait_ms=settings.fetch_wait_ms,
             on_revoked=self._on_revoked,
         )
-        self._confirming = Confirming(self._commit)
+        self._confirming = OffsetCommitter(self._commit)
         self._ledger: PostgresLedger | None = None
         self._intake: Intake | None = None
         self._clock_ledger: PostgresLedger | None = None
@@ -78,8 +78,8 @@ class Running:
         await patiently("PostgreSQL", self._republish, LedgerAway, KafkaError)
         failing = self._failpoints
         self._intake = Intake(self._ledger, self._producer, self._confirming, failing.now, failing.reached)
-        self._background.start(self._confirming.follow(), "confirming")
-        self._background.start(self._confirming.commit_now_and_then(), "committing")
+        self._background.start(self._confirming.track(), "confirming")
+        self._background.start(self._confirming.commit_periodically(), "committing")
         await patiently("Kafka", self._broker.start, KafkaError)
         try:
             await self._check_log()

@@ -18,12 +18,12 @@ from messaging.consumer import (
     commit_offsets,
     create_broker,
     end_offsets,
-    guarded,
+    fail_fast,
+    subscribe_broadcast,
     subscribe_group,
-    subscribe_partitions,
 )
 from messaging.errors import KafkaError
-from messaging.offset_committer import Confirming
+from messaging.offset_committer import OffsetCommitter
 from messaging.producer import Producer
 from messaging.records import RawRecord
 from provider_worker.adapters.postgres.artifacts import PostgresShelves
@@ -72,22 +72,21 @@ class Running:
         self._subscriber = subscribe_group(
             self._broker,
             WORK,
-            guarded(self._on_records, background),
+            fail_fast(self._on_records, background),
             group=GROUP,
             fetch_wait_ms=settings.fetch_wait_ms,
         )
-        subscribe_partitions(
+        subscribe_broadcast(
             self._broker,
             STOPS,
-            range(STOPS.partitions),
-            guarded(self._on_stops, background),
+            fail_fast(self._on_stops, background),
             fetch_wait_ms=settings.fetch_wait_ms,
             from_beginning=True,
         )
         self._rules = rules_of(settings.limits, registry)
         refuse_unknown(settings.routes, registry)
         self._circuits = Circuits(Terms(settings.circuit_failures, settings.circuit_seconds))
-        self._confirming = Confirming(self._commit)
+        self._confirming = OffsetCommitter(self._commit)
         self._pool: Pool | None = None
         self._worker: Worker | None = None
         self._stopping: Stopping | None = None
@@ -112,13 +111,13 @@ class Running:
         )
         self._worker = Worker(
             means,
-            confirm=self._confirming.hand,
+            confirm=self._confirming.add,
             on_broken=self._background.fail,
             most=self._settings.worker_concurrency,
         )
         self._stopping = Stopping(self._registry, self._worker.carrying.calls, self._background.fail)
-        self._background.start(self._confirming.follow(), "offsets")
-        self._background.start(self._confirming.commit_now_and_then(), "commits")
+        self._background.start(self._confirming.track(), "offsets")
+        self._background.start(self._confirming.commit_periodically(), "commits")
         routes = self._worker.carrying.preparing.router.capabilities()
         catalog = announce_for_ever(self._registry, self._outbox, self._sanitizer, self._circuits, routes)
         self._background.start(catalog, "catalog")

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from messaging.consumer import create_broker
 from messaging.producer import Producer
-from messaging.request_reply import Desk
+from messaging.request_reply import RequestReply
 from testkit.kafka.servers import Kafka
 
 MakeProducer = Callable[..., Awaitable[Producer]]
@@ -36,32 +36,31 @@ async def producer(make_producer: MakeProducer) -> Producer:
     return await make_producer()
 
 
-MakeDesk = Callable[..., Awaitable[Desk]]
+MakeRequestReply = Callable[..., Awaitable[RequestReply]]
 
 
 @pytest_asyncio.fixture
-async def make_desk(any_kafka: Kafka, producer: Producer) -> AsyncIterator[MakeDesk]:
-    """Make desks that listen; `beside` another they share its partition."""
+async def make_request_reply(any_kafka: Kafka, producer: Producer) -> AsyncIterator[MakeRequestReply]:
+    """Make askers that listen; `beside` another they share its partition."""
     async with AsyncExitStack() as stack:
 
-        async def make(beside: Desk | None = None) -> Desk:
+        async def make(beside: RequestReply | None = None) -> RequestReply:
             while True:
                 broker = create_broker(any_kafka.bootstrap, "test")
-                desk = Desk(broker, producer, any_kafka.fetch_wait_ms)
-                if beside is None or desk.partition == beside.partition:
-                    break
-            await broker.start()
-            stack.push_async_callback(broker.stop)
-            await desk.listening()
-            return desk
+                asker = RequestReply(broker, producer, any_kafka.fetch_wait_ms)
+                await broker.start()
+                stack.push_async_callback(broker.stop)
+                await asker.ready()
+                if beside is None or asker.partition == beside.partition:
+                    return asker
 
         yield make
 
 
 @pytest_asyncio.fixture
-async def desk(make_desk: MakeDesk) -> Desk:
-    """Give a desk."""
-    return await make_desk()
+async def asker(make_request_reply: MakeRequestReply) -> RequestReply:
+    """Give a asker."""
+    return await make_request_reply()
 
 
 class Reader:

@@ -15,10 +15,10 @@ from contracts.runs.outcomes import Refused
 from contracts.topics import COMMANDS
 from local_stack.wait import until
 from messaging.consumer import create_broker
-from messaging.errors import KafkaError
+from messaging.errors import BrokerUnavailable, KafkaError
 from messaging.producer import Producer
 from messaging.records import Outgoing
-from messaging.request_reply import Desk, Unavailable
+from messaging.request_reply import RequestReply
 from orchestrator.intake.command_batch import outcome_records
 from testkit.runs.command_records import cancel
 from testkit.stack.orchestrators import Listener
@@ -28,17 +28,17 @@ async def test_kafka_away_is_said_in_time_and_over_when_it_is_back(restartable_k
     """An asker is told within its wait; what was taken arrives in the end, what could not be taken is said; then all works again."""
     producer = Producer(restartable_kafka.bootstrap, "test", give_up_seconds=1)
     broker = create_broker(restartable_kafka.bootstrap, "test")
-    desk = Desk(broker, producer, 25)
+    asker = RequestReply(broker, producer, 25)
     await producer.start()
     await broker.start()
-    await desk.listening()
-    await asyncio.gather(*await producer.send_all(answer(cancel(uuid4()), desk)))
+    await asker.ready()
+    await asyncio.gather(*await producer.send_all(answer(cancel(uuid4()), asker)))
     restartable_kafka.kill()
     try:
         async with asyncio.timeout(5):
-            asked = await asyncio.gather(*(desk.ask(cancel(uuid4()), 0.5) for _ in range(5)), return_exceptions=True)
-        assert [type(error) for error in asked] == [Unavailable] * 5
-        sending = [asyncio.create_task(producer.send(*answer(cancel(uuid4()), desk))) for _ in range(5)]
+            asked = await asyncio.gather(*(asker.ask(cancel(uuid4()), 0.5) for _ in range(5)), return_exceptions=True)
+        assert [type(error) for error in asked] == [BrokerUnavailable] * 5
+        sending = [asyncio.create_task(producer.send(*answer(cancel(uuid4()), asker))) for _ in range(5)]
         await asyncio.wait(sending, timeout=20, return_when=asyncio.FIRST_EXCEPTION)
     finally:
         await restartable_kafka.start()
@@ -46,10 +46,10 @@ async def test_kafka_away_is_said_in_time_and_over_when_it_is_back(restartable_k
     assert None in ended, "what was taken arrives"
     assert all(isinstance(error, KafkaError) for error in ended if error is not None)
     for _ in range(3):
-        await until(lambda: is_sent(producer, answer(cancel(uuid4()), desk)), 20, "a record is sent")
+        await until(lambda: is_sent(producer, answer(cancel(uuid4()), asker)), 20, "a record is sent")
     command = cancel(uuid4())
-    asking = asyncio.create_task(desk.ask(command, 20))
-    await until(lambda: is_sent(producer, answer(command, desk)), 20, "the answer is sent")
+    asking = asyncio.create_task(asker.ask(command, 20))
+    await until(lambda: is_sent(producer, answer(command, asker)), 20, "the answer is sent")
     assert isinstance(await asking, Refused)
     await broker.stop()
     await producer.stop()
@@ -80,9 +80,9 @@ def numbered(number: int) -> Outgoing:
     return Outgoing(COMMANDS.dead, b"k", b"%d" % number, [], 0)
 
 
-def answer(command: Command, desk: Desk) -> list[Outgoing]:
+def answer(command: Command, asker: RequestReply) -> list[Outgoing]:
     """Return the outcome of a command as the orchestrator sends it."""
-    asked = parse_command(command.model_copy(update={"reply_to": desk.partition}).model_dump_json().encode())
+    asked = parse_command(command.model_copy(update={"reply_to": asker.partition}).model_dump_json().encode())
     said = Refused(command_id=command.command_id, run_id=command.run_id, code="not_allowed", message="no")
     return list(outcome_records(asked, said))
 

@@ -13,7 +13,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from contracts.topics import COMMANDS, MAX_RECORD_BYTES, all_topics
 from messaging.admin import ensure_topics, log_identity
 from messaging.dead_letters import dead_letter
-from messaging.producer import Producer, RecordTooLarge
+from messaging.errors import RecordTooLarge
+from messaging.producer import Producer
 from messaging.records import Outgoing
 from testkit.kafka.record_batches import Given, batch_of, write_batch
 from testkit.kafka.servers import Kafka

@@ -18,9 +18,9 @@ from contracts.runs.run_event import RunEvent
 from contracts.topics import COMMANDS, EVENTS, HOUR, Topic
 from local_stack.wait import until
 from messaging.admin import ensure_topics
-from messaging.consumer import BatchHandler, create_broker, subscribe_group, subscribe_partitions
+from messaging.client.record_salvage import UNREADABLE
+from messaging.consumer import BatchHandler, create_broker, subscribe_broadcast, subscribe_group
 from messaging.producer import Producer
-from messaging.record_salvage import UNREADABLE
 from messaging.records import RawRecord
 from testkit.kafka.record_batches import Given, batch_of, damaged, record_of, write_batch
 from testkit.kafka.servers import Kafka
@@ -35,8 +35,8 @@ READERS: dict[str, Callable[[KafkaBroker, Topic, BatchHandler], object]] = {
     "group": lambda broker, topic, handler: subscribe_group(
         broker, topic, handler, group=str(uuid4()), fetch_wait_ms=25
     ),
-    "partitions": lambda broker, topic, handler: subscribe_partitions(
-        broker, topic, range(topic.partitions), handler, fetch_wait_ms=25, from_beginning=True
+    "broadcast": lambda broker, topic, handler: subscribe_broadcast(
+        broker, topic, handler, fetch_wait_ms=25, from_beginning=True
     ),
 }
 

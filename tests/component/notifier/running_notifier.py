@@ -20,7 +20,7 @@ from contracts.runs.commands import Command, parse_command
 from contracts.runs.outcomes import Outcome
 from contracts.runs.run_event import RunEvent
 from contracts.topics import COMMANDS, EVENTS, PARTIALS
-from messaging.consumer import create_broker, subscribe_partitions
+from messaging.consumer import create_broker, subscribe_broadcast, wait_for_positions
 from messaging.producer import Producer
 from messaging.records import Outgoing, RawRecord
 from notifier.app import create_app
@@ -227,13 +227,9 @@ async def kafka_backend(bootstrap: str) -> AsyncIterator[KafkaBackend]:
             KafkaBackend(bootstrap, f"http://{address}", producer, gateway),
             create_broker(bootstrap, "core"),
         )
-        subscriber = subscribe_partitions(
-            broker, COMMANDS, range(COMMANDS.partitions), backend.on_commands, fetch_wait_ms=25
-        )
+        subscriber = subscribe_broadcast(broker, COMMANDS, backend.on_commands, fetch_wait_ms=25)
         await broker.start()
-        assert subscriber.consumer is not None
-        for partition in subscriber.consumer.assignment():
-            await subscriber.consumer.position(partition)
+        await wait_for_positions(subscriber)
         yield backend
         await broker.stop()
     await producer.stop()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 import pytest_asyncio
 
-from messaging.offset_committer import Confirming
+from messaging.offset_committer import OffsetCommitter
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.intake.intake import Intake
 from orchestrator.ports import Ledger
@@ -61,9 +61,9 @@ class Owner:
         self.ledger = ledger
         self.publisher = MemoryPublisher()
         self.committed: list[Mapping[int, int]] = []
-        self.confirming = Confirming(self._commit)
+        self.confirming = OffsetCommitter(self._commit)
         self.intake = Intake(ledger, self.publisher, self.confirming, lambda: datetime.now(UTC))
-        self.following = asyncio.create_task(self.confirming.follow())
+        self.following = asyncio.create_task(self.confirming.track())
 
     async def take(self, records: Sequence[Record]) -> Publications:
         """Take in one batch; return what it published."""

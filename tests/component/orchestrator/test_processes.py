@@ -20,7 +20,7 @@ from contracts.topics import COMMANDS, EVENTS, WORK
 from local_stack.postgres.server import Postgres
 from local_stack.wait import until
 from messaging.admin import log_identity
-from messaging.offset_committer import Confirming
+from messaging.offset_committer import OffsetCommitter
 from messaging.producer import Producer
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.intake.intake import Intake
@@ -238,7 +238,7 @@ async def decided_before(url: str, run_id: UUID) -> list[bytes | None]:
     async def commit(offsets: Mapping[int, int]) -> None:
         """Confirm nothing: the log is gone."""
 
-    intake = Intake(ledger, publisher, Confirming(commit), lambda: datetime.now(UTC))
+    intake = Intake(ledger, publisher, OffsetCommitter(commit), lambda: datetime.now(UTC))
     await intake.on_records(Log().write(start(run_id)))
     await ledger.close()
     return [record.value for record in publisher.take().on(EVENTS.name)]

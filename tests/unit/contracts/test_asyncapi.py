@@ -46,7 +46,7 @@ def test_every_golden_record_is_valid_under_its_schema() -> None:
 
 
 def test_its_readers_are_the_services_that_subscribe() -> None:
-    """Who reads what is read off the services' own calls; a desk reads outcomes."""
+    """Who reads what is read off the services' own calls; request and reply reads outcomes."""
     found: dict[str, set[str]] = {}
     for service in (ROOT / "services").iterdir():
         for source in service.rglob("*.py"):
@@ -58,8 +58,8 @@ def test_its_readers_are_the_services_that_subscribe() -> None:
 
 def _subscribed(node: ast.AST) -> list[str]:
     match node:
-        case ast.Call(func=ast.Name(id="subscribe_group" | "subscribe_partitions"), args=args):
+        case ast.Call(func=ast.Name(id="subscribe_group" | "subscribe_broadcast"), args=args):
             return [arg.id for arg in args if isinstance(arg, ast.Name) and arg.id.isupper()]
-        case ast.Call(func=ast.Name(id="Desk")):
+        case ast.Call(func=ast.Name(id="RequestReply")):
             return ["OUTCOMES"]
     return []

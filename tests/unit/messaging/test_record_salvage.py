@@ -7,7 +7,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging.record_salvage import UNREADABLE, Salvage, salvage
+from messaging.client.record_salvage import UNREADABLE, Salvage, salvage
 from testkit.kafka.record_batches import CODECS, Given, batch_of, damaged, record_of, sealed
 
 PLACE = TopicPartition("t", 3)

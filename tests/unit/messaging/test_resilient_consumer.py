@@ -154,7 +154,6 @@ def test_what_is_no_message_is_refused_and_nothing_else_happens(body: bytes) -> 
         {"request_sha256": "A" * 64},
         {"subject_sha256": "short"},
         {"checkpoint_id": "1"},
-        {"reply_to": 4},
         {"reply_to": -1},
         {"comment": "x" * 20_001},
         {"run_id": None},

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from contracts.providers.call import Failure
 from contracts.providers.orders import Order
 from contracts.runs.commands import RecordFailure
-from messaging.offset_committer import Handed
+from messaging.offset_committer import SentBatch
 from provider_worker.orders.consumer import Worker
 from provider_worker.orders.order_handler import Means
 from provider_worker.providers.base import Answer, Audit, Call, ProviderError
@@ -99,7 +99,7 @@ class Bench:
         self.workers.append(worker)
         return turns, worker
 
-    async def _confirm(self, handed: Handed) -> None:
+    async def _confirm(self, handed: SentBatch) -> None:
         self.taken.append(handed.offsets)
 
     async def take(self, *orders: Order, worker: Worker | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from contracts.providers.orders import Order
 from contracts.topics import WORK
-from messaging.offset_committer import Handed
+from messaging.offset_committer import SentBatch
 from provider_worker.orders.consumer import Worker
 from provider_worker.orders.order_handler import Means
 from provider_worker.providers.base import Answer, Audit, Call
@@ -113,7 +113,7 @@ class Bench:
         )
         return Worker(means, confirm=self._confirm, on_broken=self.broken.append, most=self.most)
 
-    async def _confirm(self, handed: Handed) -> None:
+    async def _confirm(self, handed: SentBatch) -> None:
         self.taken.append(handed.offsets)
 
     async def take(self, *orders: Order | bytes, worker: Worker | None = None) -> None:

@@ -11,7 +11,6 @@ from contracts.json_values import JsonObject
 from contracts.message import ID_NAMESPACE, Identifier, Message, Sha256, Text, Timestamp
 from contracts.providers.call import Ending, Execution, Failure, Preparation, Spent
 from contracts.runs.requests import RunRequest
-from contracts.topics import OUTCOMES
 
 _NAMESPACE = uuid5(NAMESPACE_URL, f"{ID_NAMESPACE}:command")
 
@@ -38,7 +37,7 @@ class Command(Message):
     actor: Identifier = SYSTEM
     request_sha256: Sha256 | None = None
     expected_version: int | None = None
-    reply_to: Annotated[int, Field(ge=0, lt=OUTCOMES.partitions)] | None = None
+    reply_to: Annotated[int, Field(ge=0)] | None = None
 
 
 class StartRun(Command):

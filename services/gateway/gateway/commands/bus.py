@@ -15,7 +15,8 @@ from gateway.metrics import seconds_to
 from gateway.ports import Run
 from gateway.projection.view import run_of
 from gateway.read_model.answer_cache import Recent
-from messaging.request_reply import Desk, Unavailable
+from messaging.errors import BrokerUnavailable
+from messaging.request_reply import RequestReply
 
 _log = structlog.get_logger(__name__)
 
@@ -23,7 +24,7 @@ _log = structlog.get_logger(__name__)
 class Outcomes:
     """Asks the orchestrator, and waits for a bounded time."""
 
-    def __init__(self, desk: Desk, database: Database, recent: Recent, wait_seconds: float) -> None:
+    def __init__(self, desk: RequestReply, database: Database, recent: Recent, wait_seconds: float) -> None:
         self._desk = desk
         self._recent = recent
         self._database = database
@@ -31,17 +32,17 @@ class Outcomes:
         self.listening = False
 
     async def ask(self, command: Command) -> Response:
-        """Send `command` and answer with the run's view, or 202 when the outcome is late. Raises Problem, Unavailable.
+        """Send `command` and answer with the run's view, or 202 when the outcome is late. Raises Problem, BrokerUnavailable.
 
         Nothing is sent while PostgreSQL is known to be away: the orchestrator could not decide.
         """
         await self._database.check()
         if not self.listening:
-            raise Unavailable("not connected yet")
+            raise BrokerUnavailable("not connected yet")
         began = time.perf_counter()
         try:
             outcome = await self._desk.ask(command, self._wait_seconds)
-        except Unavailable as error:
+        except BrokerUnavailable as error:
             _log.warning("Kafka does not take a command", run_id=str(command.run_id), reason=str(error))
             raise
         seconds_to(outcome.kind if outcome else "late").observe(time.perf_counter() - began)

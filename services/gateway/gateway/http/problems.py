@@ -18,7 +18,7 @@ from contracts.runs.outcomes import Refused
 from gateway.catalog import NothingAnnounced
 from gateway.http.issues import issues_of_parameters
 from gateway.ports import Away
-from messaging.request_reply import Unavailable
+from messaging.errors import BrokerUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:sayso:problem:{}"
@@ -117,7 +117,7 @@ async def on_problem(request: Request, error: Exception) -> Response:
 
 async def on_away(request: Request, error: Exception) -> Response:
     """Answer that something the request needs is not there."""
-    reason = {Away: "the database does not answer", Unavailable: "Kafka does not take commands"}.get(type(error))
+    reason = {Away: "the database does not answer", BrokerUnavailable: "Kafka does not take commands"}.get(type(error))
     return document(unavailable(reason or str(error)), request.url.path)
 
 
@@ -159,7 +159,7 @@ async def on_bug(request: Request, _: Exception) -> Response:
 HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
     Problem: on_problem,
     Away: on_away,
-    Unavailable: on_away,
+    BrokerUnavailable: on_away,
     NothingAnnounced: on_away,
     RequestValidationError: on_parameters,
     HTTPException: on_http_exception,

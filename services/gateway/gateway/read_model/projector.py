@@ -27,7 +27,7 @@ from gateway.ports import Away, SendAll, Tables, Unfit
 from gateway.projection.rows import Changes, Known, Standing, project_batch
 from gateway.read_model.waiters import Arrivals
 from messaging.dead_letters import dead_letter
-from messaging.offset_committer import Confirming, Handed
+from messaging.offset_committer import OffsetCommitter, SentBatch
 from messaging.records import Outgoing, RawRecord
 
 MOST_STANDINGS = 10_000
@@ -63,7 +63,7 @@ class Projector:
         tables: Tables,
         arrivals: Arrivals,
         send_all: SendAll,
-        confirming: Confirming,
+        confirming: OffsetCommitter,
         fail: Callable[[BaseException], None],
     ) -> None:
         self._tables = tables
@@ -87,7 +87,7 @@ class Projector:
             taken, letters = _parsed(records)
             letters += await self._write(taken)
             sends = await self._send_all(letters)
-            await self._confirming.hand(Handed(_next_offsets(records), sends))
+            await self._confirming.add(SentBatch(_next_offsets(records), sends))
             await self._pause(max(0.0, began + PACE_SECONDS[len(records) >= MANY] - time.monotonic()))
         except Closed:
             return

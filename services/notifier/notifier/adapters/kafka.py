@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from chassis.retry import patiently
@@ -12,10 +12,12 @@ from contracts.runs.commands import Decide
 from contracts.runs.outcomes import Outcome
 from contracts.topics import EVENTS, PARTIALS
 from messaging.admin import log_identity
-from messaging.consumer import create_broker, end_offsets, skip_to_last, subscribe_partitions
+from messaging.consumer import create_broker, end_offsets, seek_to_last, subscribe_broadcast
+from messaging.errors import BrokerUnavailable as CommandNotTaken
 from messaging.errors import KafkaError
 from messaging.producer import Producer
-from messaging.request_reply import Desk, Unavailable
+from messaging.records import RawRecord
+from messaging.request_reply import RequestReply
 from notifier.errors import BrokerUnavailable
 from notifier.ports import OnRecords
 
@@ -32,8 +34,14 @@ class KafkaLog:
         self._settings = settings
         self._broker = create_broker(settings.kafka_bootstrap_servers, "notifier")
         self._producer = Producer(settings.kafka_bootstrap_servers, "notifier")
-        self._desk = Desk(self._broker, self._producer, settings.fetch_wait_ms)
-        self._newest_offset: Callable[[], Awaitable[object]] | None = None
+        wait = settings.fetch_wait_ms
+        self._requests = RequestReply(self._broker, self._producer, wait)
+        self._events = subscribe_broadcast(
+            self._broker, EVENTS, self._take_events, fetch_wait_ms=wait, from_beginning=True
+        )
+        subscribe_broadcast(self._broker, PARTIALS, self._take_partial_output, fetch_wait_ms=wait)
+        self._on_events: OnRecords | None = None
+        self._on_partial_output: OnRecords | None = None
 
     async def connect(self) -> str:
         """Connect, as often as it takes; return the identity of the log."""
@@ -42,31 +50,30 @@ class KafkaLog:
             return self._settings.log_id
         return await patiently("Kafka", lambda: log_identity(self._settings.kafka_bootstrap_servers), KafkaError)
 
+    async def partitions(self) -> int:
+        """Return how many partitions `run.events` has."""
+        return len(await patiently("Kafka", lambda: self._producer.partitions(EVENTS.name), KafkaError))
+
     async def read(self, on_events: OnRecords, on_partial_output: OnRecords) -> Mapping[int, range]:
         """Begin to hand over records; return the offsets of `run.events` to be read before clients are served, by partition."""
-        wait, partitions = self._settings.fetch_wait_ms, range(EVENTS.partitions)
-        events = subscribe_partitions(
-            self._broker, EVENTS, partitions, on_events, fetch_wait_ms=wait, from_beginning=True
-        )
-        subscribe_partitions(self._broker, PARTIALS, range(PARTIALS.partitions), on_partial_output, fetch_wait_ms=wait)
+        self._on_events, self._on_partial_output = on_events, on_partial_output
         await patiently("Kafka", self._broker.start, KafkaError)
-        self._newest_offset = lambda: end_offsets(events, EVENTS, [0])
-        await self._desk.listening()
-        last = await patiently("Kafka", lambda: skip_to_last(events, EVENTS, partitions, LAST_RECORDS), KafkaError)
-        return {partition: range(stretch.begin, stretch.end) for partition, stretch in last.items()}
+        await self._requests.ready()
+        last = await patiently("Kafka", lambda: seek_to_last(self._events, LAST_RECORDS), KafkaError)
+        return {partition: range(offsets.begin, offsets.end) for partition, offsets in last.items()}
 
     async def ask(self, command: Decide) -> Outcome | None:
         """Send a command and return its outcome, or None when that is late. Raises BrokerUnavailable."""
         try:
-            return await self._desk.ask(command, self._settings.outcome_wait_seconds)
-        except Unavailable as error:
+            return await self._requests.ask(command, self._settings.outcome_wait_seconds)
+        except CommandNotTaken as error:
             raise BrokerUnavailable(str(error)) from error
 
     async def check(self) -> None:
         """Return if the log can be read."""
-        if self._newest_offset is None:
+        if self._events.consumer is None:
             raise BrokerUnavailable("starting")
-        await self._newest_offset()
+        await end_offsets(self._events, EVENTS, [0])
 
     async def close(self) -> None:
         """Disconnect."""
@@ -74,3 +81,11 @@ class KafkaLog:
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._producer.stop()
+
+    async def _take_events(self, records: Sequence[RawRecord]) -> None:
+        assert self._on_events is not None, "read() starts the broker"
+        await self._on_events(records)
+
+    async def _take_partial_output(self, records: Sequence[RawRecord]) -> None:
+        assert self._on_partial_output is not None, "read() starts the broker"
+        await self._on_partial_output(records)

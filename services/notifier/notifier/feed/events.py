@@ -51,12 +51,11 @@ class EventFeed:
         self._now = now
         self._ends: Mapping[int, int] | None = None
         self._failed_at: datetime | None = None
-        for partition in range(len(hub.positions)):
-            metrics.POSITION.labels(str(partition)).set_function(partial(hub.position, partition))
 
     def start(self, first: Mapping[int, range]) -> None:
         """Skip to the first of these offsets; the feed has caught up once it has read them all."""
         for partition, offsets in first.items():
+            metrics.POSITION.labels(str(partition)).set_function(partial(self._hub.position, partition))
             if self._hub.position(partition) < offsets.start:
                 self._hub.skip_to(partition, offsets.start)
         self._ends = {partition: offsets.stop for partition, offsets in first.items()}

@@ -20,9 +20,13 @@ class Hub:
     def __init__(self, partitions: int, bounds: HubBounds | None = None) -> None:
         self.log_id = ""
         self.bounds = bounds or HubBounds()
-        self._buffer = EventBuffer(partitions, self.bounds.buffer_count, self.bounds.buffer_size)
+        self.cover(partitions)
         self._clients: dict[str, dict[object, dict[Client, None]]] = {kind: {} for kind in _KINDS}
         self._to_wake: dict[Client, None] = {}
+
+    def cover(self, partitions: int) -> None:
+        """Hold events of so many partitions. Call it before the first is published."""
+        self._buffer = EventBuffer(partitions, self.bounds.buffer_count, self.bounds.buffer_size)
 
     # What the feed calls.
 

@@ -20,7 +20,7 @@ from prometheus_client import Counter, Histogram
 from chassis.failpoints import Reached, nothing
 from contracts.runs.commands import AnyCommand, StartRun
 from contracts.topics import COMMANDS
-from messaging.offset_committer import Confirming, Handed
+from messaging.offset_committer import OffsetCommitter, SentBatch
 from messaging.records import Outgoing, RawRecord
 from orchestrator.intake.command_batch import Decisions, Taken, accepted_before, dead, outcome_records, read, recall
 from orchestrator.intake.run_cache import Kept, Runs
@@ -46,7 +46,7 @@ class Intake:
         self,
         ledger: Ledger,
         producer: Publisher,
-        confirming: Confirming,
+        confirming: OffsetCommitter,
         now: Callable[[], datetime],
         reached: Reached = nothing,
     ) -> None:
@@ -70,7 +70,7 @@ class Intake:
             self._reached("intake.decided")
             sends = await self._producer.send_all(outgoing)
             self._reached("intake.handed-over")
-            await self._confirming.hand(Handed(_next_offsets(batch), sends))
+            await self._confirming.add(SentBatch(_next_offsets(batch), sends))
 
     async def leave(self) -> None:
         """Stop relying on what is known of runs: partitions go to another owner. Waits for the batch at hand to arrive."""

@@ -15,7 +15,7 @@ import structlog
 
 from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
 from messaging.dead_letters import dead_letter
-from messaging.offset_committer import Handed
+from messaging.offset_committer import SentBatch
 from messaging.records import RawRecord
 from provider_worker import metrics
 from provider_worker.messages.orders import Seen, key_of, label, provider_of, read_order
@@ -34,7 +34,7 @@ class Worker:
         self,
         means: Means,
         *,
-        confirm: Callable[[Handed], Awaitable[None]],
+        confirm: Callable[[SentBatch], Awaitable[None]],
         on_broken: Callable[[BaseException], None],
         most: int,
     ) -> None:
@@ -63,7 +63,7 @@ class Worker:
             batch = [waiting.popleft() for _ in range(min(room, len(waiting)))]
             if self._stopping or not await self._begin(await self._read(batch)):
                 return
-            await self._confirm(Handed({record.partition: record.offset + 1 for record in batch}, ()))
+            await self._confirm(SentBatch({record.partition: record.offset + 1 for record in batch}, ()))
 
     async def stop(self, grace: float) -> None:
         """Take nothing more; give what runs `grace` seconds, then leave it to its lease. Places are others' when this returns."""

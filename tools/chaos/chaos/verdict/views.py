@@ -16,7 +16,7 @@ from chaos.system.stage import Stage
 from contracts.runs.event_header import EventHeader
 from contracts.topics import EVENTS
 from local_stack.wait import until
-from messaging.resilient_consumer import LenientConsumer
+from messaging.client.resilient_consumer import ResilientConsumer
 from testkit.kafka.topic_records import records_of
 from testkit.runs.histories import postgres_append
 
@@ -80,7 +80,7 @@ async def _stored(stage: Stage) -> _Records:
 async def _published(stage: Stage) -> _Records:
     """Read the topic from its beginning; skip malformed records and duplicates."""
     found: _Records = {}
-    for record in await records_of(stage.bootstrap, EVENTS.name, LenientConsumer):
+    for record in await records_of(stage.bootstrap, EVENTS.name, ResilientConsumer):
         with contextlib.suppress(ValueError):
             header = EventHeader.parse(record.value or b"")
             found.setdefault((header.run_uuid, header.version), record.value)

@@ -18,7 +18,7 @@ from chassis.failpoints import Failpoints
 from chassis.settings import Settings
 from contracts.providers.orders import ExecuteOrder
 from contracts.topics import COMMANDS, WORK
-from messaging.offset_committer import Handed
+from messaging.offset_committer import SentBatch
 from messaging.records import Outgoing
 from provider_worker.orders.consumer import Worker
 from provider_worker.orders.order_handler import Means
@@ -135,7 +135,7 @@ def _registry(settings: Settings) -> Registry:
     return load_providers(settings)
 
 
-async def _confirm(_: Handed) -> None:
+async def _confirm(_: SentBatch) -> None:
     return
 
 

@@ -21,7 +21,7 @@ from gateway.ports import Tables
 from gateway.read_model.projector import Projector
 from gateway.read_model.waiters import Arrivals
 from gateway.testing.memory import MemoryTables
-from messaging.offset_committer import Confirming
+from messaging.offset_committer import OffsetCommitter
 from messaging.records import Outgoing
 from testkit.runs.specification import Story
 
@@ -136,7 +136,7 @@ class Feed:
         self.committed: dict[int, int] = {}
         self.failures: list[BaseException] = []
         self.arrivals = Arrivals()
-        self._confirming = Confirming(self._commit)
+        self._confirming = OffsetCommitter(self._commit)
         self.projector = Projector(
             tables, self.arrivals, self._letters.send_all, self._confirming, self.failures.append
         )
@@ -156,7 +156,7 @@ class Feed:
         """Project a batch without storing it first."""
         records = [Record(value, self._offset + number) for number, value in enumerate(values)]
         self._offset += len(records)
-        confirming = asyncio.create_task(self._confirming.follow())
+        confirming = asyncio.create_task(self._confirming.track())
         try:
             await self.projector.on_records(records)
             await self._confirming.settle()

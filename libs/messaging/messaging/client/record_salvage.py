@@ -1,8 +1,8 @@
-"""Records out of fetched bytes that the client library gives up on. Pure: asks nobody, keeps nothing.
+"""Records out of fetched bytes that the client library cannot read. Pure: no I/O, no state.
 
 The library reads header names as strict UTF-8 and raises for a whole partition when a batch is damaged. Here each record
-is read by itself; what cannot be read is set aside as a record without key, its bytes as the value and the reason in the
-header `unreadable`, so that whoever handles it makes a dead letter of it, as of any other malformed record.
+is read by itself. One that cannot be read is set aside: a record without key, its bytes as the value, the reason in the
+header `unreadable`. Its handler makes a dead letter of it, as of any other malformed record.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
-from aiokafka.record.default_records import DefaultRecordBatch
-from aiokafka.record.util import decode_varint_py as decode_varint
+
+from messaging.aiokafka_internals import DefaultRecordBatch, decode_varint
 
 UNREADABLE = "unreadable"
 """Header of a record that was set aside; its value says why."""
@@ -31,14 +31,14 @@ _UNPACK: dict[int, Callable[[bytes], bytes]] = {
 
 
 class Salvage(NamedTuple):
-    """What was got out of a batch, and the offset behind it."""
+    """The records out of a batch, and the offset behind it."""
 
     records: list[ConsumerRecord]
     after: int
 
 
 def salvage(place: TopicPartition, fetched: bytes, position: int, end: int, error: Exception) -> Salvage:
-    """Return what is left from `position` on of the batch that raised `error`. `end` is the partition's."""
+    """Return the records from `position` on of the batch that raised `error`. `end` is the partition's end offset."""
     batches = list(_batches(fetched))
     for number, (base, body) in enumerate(batches):
         intact = _intact(body)

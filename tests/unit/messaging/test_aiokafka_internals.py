@@ -1,0 +1,99 @@
+"""Names of aiokafka and FastStream that their documents do not promise: when an upgrade moves one, this fails before all else."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
+from aiokafka.record.default_records import DefaultRecordBatch
+from aiokafka.record.memory_records import MemoryRecords
+from faststream._internal.endpoint.subscriber.usecase import SubscriberUsecase
+from faststream.kafka import KafkaBroker
+from faststream.kafka.configs import KafkaBrokerConfig
+from faststream.kafka.subscriber.usecase import LogicSubscriber
+
+from messaging.aiokafka_internals import WRITTEN_FOR
+
+MOVED = "moved: mend messaging/aiokafka_internals.py, which alone uses it, and run the component tests of messaging"
+
+
+@pytest.mark.parametrize("library", WRITTEN_FOR)
+def test_the_installed_versions_are_those_that_it_was_written_for(library: str) -> None:
+    """Names can stay and mean something else: another version is looked through before it is allowed here."""
+    installed = version(library)
+    assert installed.startswith(f"{WRITTEN_FOR[library]}."), (
+        f"{library} {installed} is installed, messaging/aiokafka_internals.py was written for {WRITTEN_FOR[library]}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "names"),
+    [
+        (AIOKafkaProducer.__init__, {"_message_accumulator", "client"}),
+        (AIOKafkaClient.__init__, {"_request_timeout_ms"}),
+        (MessageAccumulator.__init__, {"_exception", "_closed"}),
+        (MessageBatch.__init__, {"future"}),
+        (AIOKafkaConsumer.start, {"_fetcher"}),
+        (Fetcher.__init__, {"_client", "_records"}),
+        (FetchResult.__init__, {"_partition_records"}),
+        (PartitionRecords.__init__, {"_records", "_records_iterator", "next_fetch_offset"}),
+        (KafkaBroker._connect, {"config", "broker_config", "builder"}),
+        (SubscriberUsecase.__init__, {"running", "lock"}),
+        (LogicSubscriber._run_consume_loop, {"consume_one"}),
+    ],
+    ids=lambda value: getattr(value, "__qualname__", ""),
+)
+def test_attributes_are_where_they_were(function: Callable[..., Any], names: set[str]) -> None:
+    """They are read and set from outside; a new name would be set beside the old one, without an error."""
+    gone = names - set(function.__code__.co_names) - set(function.__code__.co_varnames)
+    assert not gone, f"{function.__qualname__} knows no {', '.join(sorted(gone))} any more; {MOVED}"
+
+
+@pytest.mark.parametrize(
+    ("function", "parameters"),
+    [
+        (MessageAccumulator._append_batch, ["self", "builder", "tp"]),
+        (AIOKafkaClient.send, ["self", "node_id", "request", "group"]),
+        (AIOKafkaConsumer.getmany, ["self", "partitions", "timeout_ms", "max_records"]),
+        (AIOKafkaConsumer.assign, ["self", "partitions"]),
+        (LogicSubscriber.consume_one, ["self", "msg"]),
+    ],
+    ids=lambda value: getattr(value, "__qualname__", ""),
+)
+def test_functions_take_what_they_took(function: Callable[..., Any], parameters: list[str]) -> None:
+    """They are called, or replaced."""
+    found = list(inspect.signature(function).parameters)
+    assert found == parameters, f"{function.__qualname__} takes {found}; {MOVED}"
+
+
+@pytest.mark.parametrize(
+    ("owner", "names"),
+    [
+        (BatchBuilder, {"append"}),
+        (MemoryRecords, {"has_next", "next_batch"}),
+        (
+            DefaultRecordBatch,
+            {"validate_crc", "is_control_batch", "next_offset", "base_offset", "compression_type", "timestamp_type"},
+        ),
+    ],
+    ids=lambda value: getattr(value, "__qualname__", ""),
+)
+def test_classes_offer_what_they_offered(owner: type, names: set[str]) -> None:
+    """Records are read with them past the library's own iteration."""
+    gone = {name for name in names if not hasattr(owner, name)}
+    assert not gone, f"{owner.__qualname__} has no {', '.join(sorted(gone))} any more; {MOVED}"
+
+
+def test_consumers_are_still_made_by_a_builder_in_the_brokers_settings() -> None:
+    """It is replaced, so that subscribers read with a consumer of ours."""
+    assert "builder" in {field.name for field in fields(KafkaBrokerConfig)}, (
+        f"KafkaBrokerConfig has no builder; {MOVED}"
+    )
