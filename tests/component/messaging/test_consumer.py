@@ -9,9 +9,20 @@ from uuid import uuid4
 import confluent_kafka
 import pytest
 
-from contracts.topics import COMMANDS
+from contracts.topics import COMMANDS, HOUR, Topic
 from local_stack.wait import until
-from messaging.consumer import commit_offsets, create_broker, end_offsets, subscribe_group
+from messaging.admin import ensure_topics
+from messaging.consumer import (
+    OffsetRange,
+    commit_offsets,
+    create_broker,
+    end_offsets,
+    partitions_of,
+    seek_to_last,
+    subscribe_any_partition,
+    subscribe_broadcast,
+    subscribe_group,
+)
 from messaging.records import RawRecord
 
 
@@ -81,6 +92,39 @@ async def test_only_what_is_committed_is_not_read_again(kafka_bootstrap: str) ->
     await until(lambda: len(new(second, ends)) == 2, 20, "the rest arrives again")
     assert [record.value for record in new(second, ends)] == [b"1", b"2"]
     await broker.stop()
+
+
+async def test_a_broadcast_reader_reads_all_partitions_that_there_are(kafka_bootstrap: str) -> None:
+    """No number of ours decides how many: a topic with seven is read as a whole, from its beginning, each record once."""
+    topic = Topic(f"seven-{uuid4()}", 7, HOUR, "more partitions than topics have by default")
+    await ensure_topics(kafka_bootstrap, topics=[topic])
+    writer = confluent_kafka.Producer({"bootstrap.servers": kafka_bootstrap})
+    for partition in range(7):
+        writer.produce(topic.name, value=b"%d" % partition, partition=partition)
+    await asyncio.to_thread(writer.flush, 10)
+    taken, broker = Taken(), create_broker(kafka_bootstrap, "test")
+    subscriber = subscribe_broadcast(broker, topic, taken.on_records, fetch_wait_ms=25, from_beginning=True)
+    await broker.start()
+    assert partitions_of(subscriber) == list(range(7))
+    await until(lambda: len(taken.records) >= 7, 20, "all records arrive")
+    ranges = await seek_to_last(subscriber, 10)
+    await broker.stop()
+    assert sorted(record.value or b"" for record in taken.records) == [b"%d" % partition for partition in range(7)]
+    assert ranges == dict.fromkeys(range(7), OffsetRange(0, 1))
+
+
+async def test_readers_of_any_partition_spread_over_all(kafka_bootstrap: str) -> None:
+    """Each reads one of those that the topic has, and is told which; beyond the first four as well."""
+    topic = Topic(f"seven-{uuid4()}", 7, HOUR, "more partitions than topics have by default")
+    await ensure_topics(kafka_bootstrap, topics=[topic])
+    broker = create_broker(kafka_bootstrap, "test")
+    readers = [subscribe_any_partition(broker, topic, Taken().on_records, fetch_wait_ms=25) for _ in range(40)]
+    await broker.start()
+    chosen = [partition for reader in readers for partition in partitions_of(reader)]
+    await broker.stop()
+    assert len(chosen) == len(readers)
+    assert set(chosen) <= set(range(7))
+    assert set(chosen) & {4, 5, 6}
 
 
 def new(taken: Taken, ends: dict[int, int]) -> list[RawRecord]:

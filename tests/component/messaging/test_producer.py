@@ -100,6 +100,16 @@ MURMUR2 = {b"21": 0, b"foobar": 2, b"a-little-bit-long-string": 0}
 """Places among four partitions by the hash of the Java client: -973932308, -790332482, -985981536, without their sign."""
 
 
+async def test_an_answer_to_a_partition_that_is_not_there_is_dropped(
+    producer: Producer, make_reader: MakeReader
+) -> None:
+    """A command can name any partition for its answer: nobody waits there, and the records beside it arrive."""
+    reader = await make_reader(TOPIC, 0)
+    sends = await producer.send_all([outgoing(b"lost", partition=10**12), outgoing(b"beside")])
+    await asyncio.gather(*sends)
+    assert [record.value for record in await reader.read(1)] == [b"beside"]
+
+
 async def test_topics_are_made_once_and_left_as_they_are(any_kafka: Kafka, producer: Producer) -> None:
     """Making them again changes nothing; every topic has its partitions."""
     await ensure_topics(any_kafka.bootstrap)
