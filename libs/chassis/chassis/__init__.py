@@ -1,1 +1,1 @@
-"""What every service stands on: settings, logs, health and metrics, a clean start and stop. Knows nothing of runs."""
+"""The common parts of every service: settings, logs, health and metrics, migrations, start and stop. Knows nothing of runs."""

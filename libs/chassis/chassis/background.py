@@ -1,4 +1,4 @@
-"""Tasks beside a service. One that fails ends the process."""
+"""Background tasks of a service. One that fails ends the process."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ _log = structlog.get_logger(__name__)
 
 
 class Background:
-    """Tasks that belong to a service. One that fails ends the process: there is no half-working state to reason about."""
+    """The background tasks of a service, and why its process ends. There is no half-working state to reason about."""
 
     def __init__(self, on_failure: Callable[[], None] | None = None) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_failure = on_failure or (lambda: signal.raise_signal(signal.SIGTERM))
-        self._stopping: list[Callable[[], None]] = []
+        self._on_stop: list[Callable[[], None]] = []
         self.failure: BaseException | None = None
 
     def on_stop(self, call: Callable[[], None]) -> None:
-        """Let `call` be called when a stop is asked for, before open requests are waited for: endless ones end by it."""
-        self._stopping.append(call)
+        """Call `call` when a stop is requested, before the server waits for open requests: endless streams end by it."""
+        self._on_stop.append(call)
 
-    def stopping(self) -> None:
-        """Tell that a stop is asked for."""
-        for call in self._stopping:
+    def begin_stop(self) -> None:
+        """Run what was registered by `on_stop`."""
+        for call in self._on_stop:
             call()
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Run `work` beside the service until `stop`."""
+        """Run `work` until it ends or `stop` is called."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

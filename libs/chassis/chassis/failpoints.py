@@ -1,8 +1,8 @@
-"""Places at which a test lets this process die, and a clock that it may turn. Nothing for users, hence in no table of settings.
+"""Failpoints: named places at which a test kills or stops this process, and a clock that a test may turn. Not a setting for users.
 
-`SAYSO_FAILPOINTS="intake.appended=kill@7,clock=skew.txt"`: killed at the seventh passing of `intake.appended`
-(`stop@7`: stopped), and a clock that goes wrong by the seconds that stand in the file. Unset, a place is a call of an
-empty function, and the clock is the machine's own. Never named by code that decides: time comes to it with a command.
+`SAYSO_FAILPOINTS="intake.appended=kill@7,clock=skew.txt"`: the process is killed at the seventh passing of `intake.appended`
+(`stop@7`: stopped), and its clock is wrong by the seconds in the file. Unset, a failpoint is a call of an empty function
+and the clock is the machine's own. Code that decides never names either: time comes to it with a command.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 VARIABLE = "SAYSO_FAILPOINTS"
 
 Reached = Callable[[str], None]
-"""Told that a place is reached."""
+"""Called with the name of each failpoint that is passed."""
 
 Now = Callable[[], datetime]
 
@@ -32,7 +32,7 @@ _PLACE = re.compile(r"([a-z.-]+)=(kill|stop)(?:@([1-9]\d*))?")
 
 
 def nothing(_: str) -> None:
-    """Pass a place at which nothing was asked for."""
+    """Pass a failpoint that is not set."""
 
 
 def utc_now() -> datetime:
@@ -42,7 +42,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Failpoints:
-    """What a test asked for: `reached` stands at the places, `now` in place of the clock."""
+    """The failpoints of a process: code calls `reached` at each of them, and `now` in place of a clock."""
 
     reached: Reached = nothing
     now: Now = utc_now
@@ -52,7 +52,7 @@ OFF = Failpoints()
 
 
 def each_await(work: Coroutine[Any, Any, _T], place: str, reached: Reached) -> Awaitable[_T]:
-    """Return `work`, which reaches `place` each time that it waits for anything. Where nothing was asked for, it is `work` itself."""
+    """Return `work`, which passes the failpoint `place` at each await. Without failpoints it is `work` itself."""
     return work if reached is nothing else _stepwise(work, place, reached)
 
 
@@ -68,12 +68,12 @@ def _stepwise(work: Coroutine[Any, Any, _T], place: str, reached: Reached) -> Ge
         reached(place)
         try:
             proceed = partial(work.send, (yield awaited))
-        except BaseException as error:  # it is thrown into what waits, whatever it is
+        except BaseException as error:  # any error is thrown into the coroutine that waits
             proceed = partial(work.throw, error)
 
 
 def load_failpoints(environment: Mapping[str, str] = os.environ) -> Failpoints:
-    """Read what is asked for, once. Ends the process with one line when it is malformed."""
+    """Read the failpoints, once. Ends the process with one line when they are malformed."""
     places: dict[str, _Place] = {}
     now = utc_now
     for asked in filter(None, environment.get(VARIABLE, "").split(",")):

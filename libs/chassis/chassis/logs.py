@@ -20,28 +20,28 @@ QUIET = (
     "uvicorn.access",
     "uvicorn.error",
 )
-"""Libraries whose news below a warning interests nobody who runs the product."""
+"""Libraries that are logged from a warning on."""
 
 SILENT = ("sayso.faststream",)
-"""Warns at each start that topics are not made by it, which is as we want it."""
+"""Loggers that warn of our own choices: FastStream, at each start, that it does not create topics."""
 
-SPARED_SECONDS = 10.0
-"""While Kafka is away, its client says the same dozens of times a second."""
+REPEAT_SECONDS = 10.0
+"""While Kafka is unavailable, its client logs the same message dozens of times a second."""
 
 
-class Sparing(logging.Filter):
-    """Lets a library's message pass once in a while, whatever its arguments."""
+class RepeatFilter(logging.Filter):
+    """Lets each message of a library pass once in REPEAT_SECONDS, whatever its arguments."""
 
     def __init__(self) -> None:
         super().__init__()
         self._passed: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Say whether `record` is news."""
-        said = (record.name, str(record.msg))
-        if record.created - self._passed.get(said, 0) < SPARED_SECONDS:
+        """Return whether `record` passes."""
+        message = (record.name, str(record.msg))
+        if record.created - self._passed.get(message, 0) < REPEAT_SECONDS:
             return False
-        self._passed[said] = record.created
+        self._passed[message] = record.created
         return True
 
 
@@ -56,7 +56,7 @@ def configure_logs(service: str, level: str, form: str) -> None:
         lambda _, __, event: {"service": service, **event},
     ]
     as_json = form == "json"
-    # Tracebacks without the variables of their frames: those hold passwords, and what people wrote.
+    # Tracebacks without the variables of their frames: those hold passwords, and texts that people wrote.
     plain = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer() if as_json else plain
     bare = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
@@ -64,8 +64,8 @@ def configure_logs(service: str, level: str, form: str) -> None:
     rendering: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tracebacks, renderer]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=rendering))
-    sparing = Sparing()
-    handler.addFilter(lambda record: not record.name.startswith("aiokafka") or sparing.filter(record))
+    repeats = RepeatFilter()
+    handler.addFilter(lambda record: not record.name.startswith("aiokafka") or repeats.filter(record))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -1,7 +1,7 @@
-"""Whose pages a service serves: those of the host that is asked, and those it is told of. No sockets here.
+"""Origins: the pages that may write to a service, those of its own host and those that a setting names. No sockets here.
 
-Browsers ask nobody before they open a socket or post a body that has no type: any page that somebody looks at could decide
-in their place, on a service that trusts whoever reaches it.
+Browsers open a socket, or post a body that has no type, for any page without asking the service first. On a service that trusts
+everybody who reaches it, any page that a person looks at could decide in that person's place.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ORIGIN = re.compile(r"https?://[^\s/,?#@]+")
 
 
 def is_welcome(headers: Mapping[str, str], others: Collection[str] = ()) -> bool:
-    """Say whether a request comes from no page at all, from one of the host that it asks (ports may differ), or of `others`."""
+    """Return whether a request comes from no page, from a page of the host that it asks (ports may differ), or of `others`."""
     origin = headers.get("origin")
     if origin is None or origin.lower() in others:
         return True

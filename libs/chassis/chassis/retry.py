@@ -1,4 +1,8 @@
-"""Waiting at a start for what a service needs: patient, and said once when it begins and once when it is over."""
+"""Waiting at a start for a service that this one needs. Logs once when the wait begins and once when it ends.
+
+`stamina` 26.1 was tried in its place. It logs and counts every retry through hooks of the whole process, which each start
+would have to silence, and the function was no shorter.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +12,25 @@ from typing import TypeVar
 
 import structlog
 
-AGAIN_SECONDS = 0.5
+INTERVAL_SECONDS = 0.5
 
 _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
 
 
-async def patiently(needed: str, attempt: Callable[[], Awaitable[_T]], *away: type[Exception]) -> _T:
-    """Do what needs a connection, again and again until there is one; errors that are none of `away` are raised."""
-    waited_out: tuple[type[Exception], ...] = (ConnectionError, *away)
+async def patiently(needed: str, attempt: Callable[[], Awaitable[_T]], *unavailable: type[Exception]) -> _T:
+    """Repeat `attempt` until it succeeds, without end. Raises errors other than ConnectionError and `unavailable` at once."""
+    retried: tuple[type[Exception], ...] = (ConnectionError, *unavailable)
     waiting = False
     while True:
         try:
-            done = await attempt()
-        except waited_out as error:
+            result = await attempt()
+        except retried as error:
             if not waiting:
                 _log.warning("waiting for a connection", to=needed, reason=str(error) or type(error).__name__)
             waiting = True
         else:
             if waiting:
                 _log.info("there is a connection", to=needed)
-            return done
-        await asyncio.sleep(AGAIN_SECONDS)
+            return result
+        await asyncio.sleep(INTERVAL_SECONDS)

@@ -1,4 +1,4 @@
-"""Running a service as a process: one application, a clean stop, an honest exit code."""
+"""The process of a service: one application on one port, a clean stop, an exit code that says whether it failed."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from chassis.logs import configure_logs
 from chassis.settings import Settings, SettingsError, exit_with, load_settings
 
 STOP_SECONDS = 8
-"""How long open requests may take to end once a stop was asked for."""
+"""How long open requests may take to end once a stop is requested."""
 
 _log = structlog.get_logger(__name__)
 
 
 class _Server(uvicorn.Server):
-    """Tells the service of its stop before it waits for what is open."""
+    """Announces the stop to the service before it waits for open requests."""
 
     background: Background | None = None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self.background is not None:
-            self.background.stopping()
+            self.background.begin_stop()
         await super().shutdown(sockets)
 
 
@@ -44,7 +44,7 @@ def serve(
 ) -> None:
     """Run `service` until SIGINT or SIGTERM. Exits with 1 and one line when it cannot start or a background task failed.
 
-    `websocket` and `http` are the protocols of its connections, if uvicorn's own are not enough.
+    `websocket` and `http` replace uvicorn's own protocol classes.
     """
     try:
         settings = load_settings()
@@ -68,11 +68,11 @@ def serve(
         ws_per_message_deflate=False,  # compressing costs half as much again as all else that pushing a message costs
         server_header=False,
     )
-    # What lives from here on was made by wiring and stays: collections need not walk it, nor come often.
+    # All that wiring made stays until the end: collections need not walk it, nor come often.
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)
-    _log.warning("authentication is off: whoever reaches this address decides", address=f"{settings.host}:{port}")
+    _log.warning("authentication is off: everybody who reaches this address decides", address=f"{settings.host}:{port}")
     server = _Server(config)
     server.background = background = getattr(app.state, "background", None)
     for asked in (signal.SIGINT, signal.SIGTERM):
@@ -84,7 +84,7 @@ def serve(
 
 
 def _end(*_: object) -> NoReturn:
-    # Uvicorn raises the signal that it stopped for once more in the end; a stop that was asked for is no failure.
+    # Uvicorn raises its stop signal once more in the end; a requested stop is no failure.
     raise SystemExit(0)
 
 

@@ -1,6 +1,6 @@
-"""How answers leave: what is written to a connection in one turn of the loop goes in one write. Knows nothing of what is written.
+"""Write coalescing: what is written to a connection in one turn of the event loop goes out in one write.
 
-Each write is a call of the system, which costs as much as making the answer; a head and its body are one.
+Each write is a system call, which costs as much as making the answer; a head and its body are one. Knows nothing of what is written.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-ENOUGH = 64 * 1024
+FLUSH_BYTES = 64 * 1024
 """Bytes that are written without waiting for more: asyncio's own mark for a client that reads too slowly."""
 
 
-class JoiningTransport:
-    """Stands before a transport, and hands on in one piece what it was given in one turn of the loop."""
+class CoalescingTransport:
+    """Stands before a transport, and writes in one piece what it was given in one turn of the loop."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self.is_closing = transport.is_closing
-        self._held: list[bytes] = []
+        self._buffered: list[bytes] = []
         self._size = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -29,28 +29,28 @@ class JoiningTransport:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Write with whatever else is written in this turn."""
-        if not self._held:
+        """Write together with whatever else is written in this turn."""
+        if not self._buffered:
             self._loop.call_soon(self._flush)
-        self._held.append(data)
+        self._buffered.append(data)
         self._size += len(data)
-        if self._size >= ENOUGH:
+        if self._size >= FLUSH_BYTES:
             self._flush()
 
     def close(self) -> None:
-        """Write what is held and close; a peer may take its time to read it."""
+        """Write the buffer and close; a peer may take its time to read it."""
         self._flush()
         self._transport.close()
 
     def _flush(self) -> None:
-        held, self._held, self._size = self._held, [], 0
-        if held and not self.is_closing():
-            self._transport.writelines(held)
+        buffered, self._buffered, self._size = self._buffered, [], 0
+        if buffered and not self.is_closing():
+            self._transport.writelines(buffered)
 
 
-class JoiningHttp(HttpToolsProtocol):
-    """Uvicorn's protocol on a joining transport."""
+class CoalescingHttp(HttpToolsProtocol):
+    """Uvicorn's HTTP protocol on a coalescing transport."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin, on the transport's stand-in."""
-        super().connection_made(cast("asyncio.Transport", JoiningTransport(transport, self.loop)))
+        """Begin, on the coalescing transport."""
+        super().connection_made(cast("asyncio.Transport", CoalescingTransport(transport, self.loop)))

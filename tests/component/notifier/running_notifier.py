@@ -46,7 +46,7 @@ async def serving(app: Starlette, **config: Any) -> AsyncIterator[str]:
         yield f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         if (background := getattr(app.state, "background", None)) is not None:
-            background.stopping()
+            background.begin_stop()
         server.should_exit = True
         await running
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from chassis import retry as waiting
+from chassis.retry import patiently
 
 
-class Away(Exception):
+class Unavailable(Exception):
     """Not there yet."""
 
 
@@ -27,24 +27,24 @@ class Needed:
 
 async def test_waiting_is_said_when_it_begins_and_when_it_is_over() -> None:
     """However often it is tried between; an error without words is named."""
-    needed = Needed(Away(), ConnectionRefusedError("no"), Away("still"))
+    needed = Needed(Unavailable(), ConnectionRefusedError("no"), Unavailable("still"))
     with capture_logs() as said:
-        assert await waiting.patiently("Kafka", needed.connect, Away) == "connected"
+        assert await patiently("Kafka", needed.connect, Unavailable) == "connected"
     assert [(line["event"], line["to"]) for line in said] == [
         ("waiting for a connection", "Kafka"),
         ("there is a connection", "Kafka"),
     ]
-    assert said[0]["reason"] == "Away"
+    assert said[0]["reason"] == "Unavailable"
 
 
 async def test_nothing_is_said_when_there_is_nothing_to_wait_for() -> None:
     """A start without trouble is quiet."""
     with capture_logs() as said:
-        assert await waiting.patiently("Kafka", Needed().connect, Away) == "connected"
+        assert await patiently("Kafka", Needed().connect, Unavailable) == "connected"
     assert said == []
 
 
 async def test_an_error_that_waiting_does_not_mend_is_raised() -> None:
-    """Only what says that somebody is away is waited out."""
+    """Only a service that is unavailable is waited for."""
     with pytest.raises(ValueError, match="misspelt"):
-        await waiting.patiently("Kafka", Needed(Away(), ValueError("misspelt")).connect, Away)
+        await patiently("Kafka", Needed(Unavailable(), ValueError("misspelt")).connect, Unavailable)

@@ -8,20 +8,20 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from chassis.write_coalescing import ENOUGH, JoiningHttp, JoiningTransport
+from chassis.write_coalescing import FLUSH_BYTES, CoalescingHttp, CoalescingTransport
 from testkit.memory_transport import MemoryTransport, loop_turn
 
 
 async def test_what_is_written_in_one_turn_leaves_in_one_write() -> None:
     """The frames of a burst are one packet."""
     wire = MemoryTransport()
-    joining = JoiningTransport(wire, asyncio.get_running_loop())
+    coalescing = CoalescingTransport(wire, asyncio.get_running_loop())
     for frame in (b"a", b"b", b"c"):
-        joining.write(frame)
+        coalescing.write(frame)
     assert wire.writes == []
     await loop_turn()
     assert wire.writes == [b"abc"]
-    joining.write(b"d")
+    coalescing.write(b"d")
     await loop_turn()
     assert wire.writes == [b"abc", b"d"]
 
@@ -29,10 +29,10 @@ async def test_what_is_written_in_one_turn_leaves_in_one_write() -> None:
 async def test_much_is_not_held_back() -> None:
     """So that a client that reads too slowly is noticed while it is written to."""
     wire = MemoryTransport()
-    joining = JoiningTransport(wire, asyncio.get_running_loop())
-    joining.write(b"a")
-    joining.write(b"b" * ENOUGH)
-    assert wire.writes == [b"a" + b"b" * ENOUGH]
+    coalescing = CoalescingTransport(wire, asyncio.get_running_loop())
+    coalescing.write(b"a")
+    coalescing.write(b"b" * FLUSH_BYTES)
+    assert wire.writes == [b"a" + b"b" * FLUSH_BYTES]
     await loop_turn()
     assert len(wire.writes) == 1
 
@@ -40,20 +40,20 @@ async def test_much_is_not_held_back() -> None:
 async def test_what_is_held_leaves_before_the_end() -> None:
     """A goodbye is written before the connection is closed."""
     wire = MemoryTransport()
-    joining = JoiningTransport(wire, asyncio.get_running_loop())
-    joining.write(b"goodbye")
-    joining.close()
+    coalescing = CoalescingTransport(wire, asyncio.get_running_loop())
+    coalescing.write(b"goodbye")
+    coalescing.close()
     assert (wire.writes, wire.ended) == ([b"goodbye"], ["closed"])
 
 
 async def test_everything_else_is_the_transports() -> None:
     """The protocol above sees no difference."""
     wire = MemoryTransport()
-    joining = JoiningTransport(wire, asyncio.get_running_loop())
-    assert joining.is_closing() is False
-    joining.abort()
+    coalescing = CoalescingTransport(wire, asyncio.get_running_loop())
+    assert coalescing.is_closing() is False
+    coalescing.abort()
     assert wire.ended == ["cut"]
-    assert joining.is_closing() is True
+    assert coalescing.is_closing() is True
 
 
 async def test_an_answer_is_one_write() -> None:
@@ -66,7 +66,7 @@ async def test_an_answer_is_one_write() -> None:
 
     wire = MemoryTransport()
     config = uvicorn.Config(answer, interface="asgi3", log_config=None, server_header=False)
-    protocol = JoiningHttp(config, ServerState(), {})
+    protocol = CoalescingHttp(config, ServerState(), {})
     protocol.connection_made(wire)
     for count in (1, 2):
         protocol.data_received(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")

@@ -14,7 +14,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
 
-from chassis.write_coalescing import JoiningTransport
+from chassis.write_coalescing import CoalescingTransport
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
@@ -28,7 +28,7 @@ LINGER_SECONDS = 10.0
 """How long a closed connection may take to read the last bytes; then it is aborted."""
 
 
-class LingeringTransport(JoiningTransport):
+class LingeringTransport(CoalescingTransport):
     """A coalescing transport whose close takes at most LINGER_SECONDS."""
 
     def close(self) -> None:
