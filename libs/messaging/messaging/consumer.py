@@ -51,9 +51,12 @@ class Supervisor(Protocol):
         """End the process because of `error`."""
 
 
-def create_broker(bootstrap: str, client_id: str) -> KafkaBroker:
-    """Make a FastStream broker that hands raw records to its handlers. Nothing connects before `start`."""
-    return ConsumerBroker(
+def create_broker(bootstrap: str, client_id: str, writes: Iterable[Topic] = ()) -> KafkaBroker:
+    """Make a FastStream broker that hands raw records to its handlers. Nothing connects before `start`.
+
+    `writes` are the topics that the process writes, declared for the document that FastStream makes of the broker.
+    """
+    broker = ConsumerBroker(
         ResilientConsumer,
         bootstrap,
         client_id=client_id,
@@ -64,6 +67,9 @@ def create_broker(bootstrap: str, client_id: str) -> KafkaBroker:
         logger=logging.getLogger("sayso.faststream"),
         log_level=logging.DEBUG,
     )
+    for topic in writes:
+        broker.publisher(topic.name, description=topic.holds)
+    return broker
 
 
 def fail_fast(handler: BatchHandler, process: Supervisor) -> BatchHandler:
@@ -108,6 +114,7 @@ def subscribe_group(
         listener=listener or (_RevocationListener(on_revoked) if on_revoked else None),
         session_timeout_ms=session_timeout_ms,
         heartbeat_interval_ms=session_timeout_ms // 4,
+        title=topic.name,
         description=topic.holds,
     )
     return take_batches_by_call(subscriber, handler)
@@ -144,6 +151,7 @@ def _subscribe_partition(
         fetch_max_wait_ms=fetch_wait_ms,
         auto_offset_reset="earliest" if from_beginning else "latest",
         ack_policy=AckPolicy.MANUAL,
+        title=topic.name,
         description=topic.holds,
     )
     return take_batches_by_call(subscriber, handler)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 _JSON = [("content-type", b"application/json")]
 
@@ -18,7 +18,6 @@ class Outgoing(NamedTuple):
     partition: int | None = None
 
 
-@runtime_checkable  # FastStream makes a validator of every handler's signature, used or not
 class RawRecord(Protocol):
     """One record as Kafka holds it."""
 

@@ -12,7 +12,7 @@ from artifacts.store import ArtifactStore
 from chassis.background import Background
 from chassis.retry import patiently
 from chassis.settings import Settings
-from contracts.topics import CATALOG, EVENTS, PARTIALS
+from contracts.topics import CATALOG, COMMANDS, EVENTS, PARTIALS
 from gateway.adapters.postgres.pool import Database
 from gateway.adapters.postgres.reader import PostgresViews
 from gateway.adapters.postgres.writer import PostgresTables, ensure_schema
@@ -41,7 +41,7 @@ class Running:
         bootstrap, url = settings.kafka_bootstrap_servers, settings.database_url.get_secret_value()
         self._settings = settings
         self._background = background
-        self._broker = create_broker(bootstrap, "gateway")
+        self._broker = create_broker(bootstrap, "gateway", writes=[COMMANDS])
         self._projecting = create_broker(bootstrap, "gateway")
         self._producer = Producer(bootstrap, "gateway")
         self._tables = PostgresTables(url)

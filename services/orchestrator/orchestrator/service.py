@@ -12,7 +12,7 @@ from chassis.background import Background
 from chassis.failpoints import load_failpoints
 from chassis.retry import patiently
 from chassis.settings import Settings
-from contracts.topics import COMMANDS
+from contracts.topics import COMMANDS, EVENTS, OUTCOMES, STOPS, WORK
 from messaging.admin import log_identity
 from messaging.consumer import commit_offsets, create_broker, end_offsets, fail_fast, subscribe_group
 from messaging.errors import KafkaError
@@ -48,7 +48,7 @@ class Running:
         self._background = background
         self._failpoints = load_failpoints()
         bootstrap = settings.kafka_bootstrap_servers
-        self._broker = create_broker(bootstrap, "orchestrator")
+        self._broker = create_broker(bootstrap, "orchestrator", writes=[COMMANDS, EVENTS, OUTCOMES, STOPS, WORK])
         self._producer = Producer(bootstrap, "orchestrator", GIVE_UP_SECONDS)
         self._subscriber = subscribe_group(
             self._broker,

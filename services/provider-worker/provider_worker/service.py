@@ -13,7 +13,7 @@ from chassis.background import Background
 from chassis.failpoints import load_failpoints
 from chassis.retry import patiently
 from chassis.settings import Settings
-from contracts.topics import STOPS, WORK
+from contracts.topics import CATALOG, COMMANDS, PARTIALS, STOPS, WORK
 from messaging.consumer import (
     commit_offsets,
     create_broker,
@@ -68,7 +68,9 @@ class Running:
         self._sanitizer = Sanitizer([*registry.secrets, *checks.secrets, *_secrets_of(settings)])
         self._producer = Producer(settings.kafka_bootstrap_servers, "provider-worker")
         self._outbox = Outbox(self._producer)
-        self._broker = create_broker(settings.kafka_bootstrap_servers, "provider-worker")
+        self._broker = create_broker(
+            settings.kafka_bootstrap_servers, "provider-worker", writes=[CATALOG, COMMANDS, PARTIALS]
+        )
         self._subscriber = subscribe_group(
             self._broker,
             WORK,

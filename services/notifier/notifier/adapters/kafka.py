@@ -10,7 +10,7 @@ from chassis.retry import patiently
 from chassis.settings import Settings
 from contracts.runs.commands import Decide
 from contracts.runs.outcomes import Outcome
-from contracts.topics import EVENTS, PARTIALS
+from contracts.topics import COMMANDS, EVENTS, PARTIALS
 from messaging.admin import log_identity
 from messaging.consumer import create_broker, end_offsets, seek_to_last, subscribe_broadcast
 from messaging.errors import BrokerUnavailable as CommandNotTaken
@@ -32,7 +32,7 @@ class KafkaLog:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._broker = create_broker(settings.kafka_bootstrap_servers, "notifier")
+        self._broker = create_broker(settings.kafka_bootstrap_servers, "notifier", writes=[COMMANDS])
         self._producer = Producer(settings.kafka_bootstrap_servers, "notifier")
         wait = settings.fetch_wait_ms
         self._requests = RequestReply(self._broker, self._producer, wait)
