@@ -1,4 +1,7 @@
-"""The content-addressed store. It keeps bytes and says what they are; who may read them is the caller's business."""
+"""The content-addressed store of artifacts: bytes, kept once a tenant under their hash. Whether a person may read them is the caller's to check.
+
+`chassis.migrations.migrate(url, "artifacts", "artifacts.migrations")` makes its tables.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,11 @@ import asyncio
 import hashlib
 import re
 from dataclasses import dataclass
+from importlib import resources
 
 import asyncpg
 
-from artifacts import queries
+from chassis.named_queries import named_queries
 
 _REF = re.compile(r"artifact:sha256:([0-9a-f]{64})")
 
@@ -22,7 +26,7 @@ class MalformedRef(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """What the store knows about bytes it holds. `size` is in bytes."""
+    """An artifact without its bytes. `size` is in bytes."""
 
     sha256: str
     size: int
@@ -30,7 +34,7 @@ class Artifact:
 
     @property
     def ref(self) -> str:
-        """The name under which payloads, events and results speak of it."""
+        """The name that stands for it in payloads, events and results."""
         return f"artifact:sha256:{self.sha256}"
 
 
@@ -43,41 +47,44 @@ def parse_ref(ref: str) -> str:
 
 
 class ArtifactStore:
-    """Artifacts of all tenants, each seen by its own tenant alone."""
+    """Artifacts of all tenants; every query is bound to one of them."""
 
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
+        self._sql = named_queries(__package__)
 
     async def ensure_schema(self) -> None:
-        """Make the tables that are missing. Any number of services may do so at once."""
+        """Make the tables as the first migration does, for services that do not call `migrate` yet."""
+        first = resources.files(__package__).joinpath("migrations", "0001_artifacts.sql").read_text()
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(queries.LOCK)
-            await connection.execute(queries.SCHEMA)
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtext('sayso.migrations'))")
+            await connection.execute("CREATE SCHEMA IF NOT EXISTS artifacts")
+            await connection.execute(first)
 
     async def put(self, tenant: str, body: bytes, media_type: str, session_id: str | None = None) -> Artifact:
-        """Keep `body` and return what it is called, linked to the session that brought it.
+        """Keep `body` and return its artifact, linked to the session that brought it.
 
         The same bytes again are the same artifact, with the media type they were first given.
         """
         sha256 = await asyncio.to_thread(_sha256, body)
         async with self._pool.acquire() as connection, connection.transaction():
-            known_as = await connection.fetchval(queries.MEDIA_TYPE, tenant, sha256)
-            if known_as is None:
-                await connection.execute(queries.INSERT, tenant, sha256, len(body), media_type, body)
+            kept_as = await connection.fetchval(self._sql["media-type"], tenant, sha256)
+            if kept_as is None:
+                await connection.execute(self._sql["insert"], tenant, sha256, len(body), media_type, body)
                 # Another writer may have been first, with another media type.
-                known_as = await connection.fetchval(queries.MEDIA_TYPE, tenant, sha256)
+                kept_as = await connection.fetchval(self._sql["media-type"], tenant, sha256)
             if session_id is not None:
-                await connection.execute(queries.LINK, tenant, session_id, sha256)
-        return Artifact(sha256, len(body), known_as)
+                await connection.execute(self._sql["link"], tenant, session_id, sha256)
+        return Artifact(sha256, len(body), kept_as)
 
     async def find(self, tenant: str, sha256: str) -> Artifact | None:
-        """Return what an artifact of this tenant is, without its bytes, or None."""
-        row = await self._pool.fetchrow(queries.FIND, tenant, sha256)
+        """Return an artifact of this tenant without its bytes, or None."""
+        row = await self._pool.fetchrow(self._sql["find"], tenant, sha256)
         return None if row is None else Artifact(sha256, row["size"], row["media_type"])
 
     async def get(self, tenant: str, sha256: str) -> tuple[Artifact, bytes] | None:
         """Return an artifact of this tenant with its bytes, or None."""
-        row = await self._pool.fetchrow(queries.READ, tenant, sha256)
+        row = await self._pool.fetchrow(self._sql["read"], tenant, sha256)
         return None if row is None else (Artifact(sha256, row["size"], row["media_type"]), row["body"])
 
 

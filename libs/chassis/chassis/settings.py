@@ -59,9 +59,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path(".sayso"), alias="SAYSO_DATA_DIR", description="Where the local stack keeps its data.")
     host: str = Field("127.0.0.1", alias="SAYSO_HOST", description="Address every service listens on.")
     gateway_port: int = Field(8000, alias="SAYSO_GATEWAY_PORT", ge=0, le=65535, description="Port of REST.")
-    notifier_port: int = Field(
-        8001, alias="SAYSO_NOTIFIER_PORT", ge=0, le=65535, description="Port of the WebSocket."
-    )
+    notifier_port: int = Field(8001, alias="SAYSO_NOTIFIER_PORT", ge=0, le=65535, description="Port of the WebSocket.")
     orchestrator_port: int = Field(
         8002, alias="SAYSO_ORCHESTRATOR_PORT", ge=0, le=65535, description="Port of health and metrics."
     )

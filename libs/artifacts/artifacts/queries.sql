@@ -1,0 +1,23 @@
+-- Every query of the artifact store. Each is bound to one tenant.
+
+-- name: media-type
+-- The media type of an artifact, or nothing when the tenant has none such.
+SELECT media_type FROM artifacts.blobs WHERE tenant = $1 AND sha256 = $2;
+
+-- name: find
+-- An artifact without its bytes.
+SELECT size, media_type FROM artifacts.blobs WHERE tenant = $1 AND sha256 = $2;
+
+-- name: read
+-- An artifact with its bytes.
+SELECT size, media_type, body FROM artifacts.blobs WHERE tenant = $1 AND sha256 = $2;
+
+-- name: insert
+-- Keep bytes that are not there yet; the same bytes again are the same row.
+INSERT INTO artifacts.blobs (tenant, sha256, size, media_type, body) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (tenant, sha256) DO NOTHING;
+
+-- name: link
+-- Remember which session brought an artifact.
+INSERT INTO artifacts.sessions (tenant, session_id, sha256) VALUES ($1, $2, $3)
+ON CONFLICT (tenant, session_id, sha256) DO NOTHING;
