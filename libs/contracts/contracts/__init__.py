@@ -1,4 +1,4 @@
-"""What the services of Sayso say to each other and to the outside.
+"""The contracts of Sayso: messages between the services and to the outside, topic names, and the fold of events to a run's view.
 
-Models, topic names and the one fold that turns events into the run's view. No behaviour that decides anything, and no I/O (`messaging` aside).
+Pure, and Pydantic beneath it: no I/O, no client of anything, and no behaviour that decides.
 """

@@ -1,4 +1,4 @@
-"""The AsyncAPI document: every topic, who writes and reads it, and the schema of every message, made of the contracts."""
+"""The AsyncAPI document, made of the contracts: every topic, its writers and readers, and the schema of every message."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WRITERS: Mapping[Topic, tuple[str, ...]] = {
     PARTIALS: ("provider-worker",),
     STOPS: ("orchestrator",),
 }
-"""Which services write a topic."""
+"""The services that write a topic."""
 
 READERS: Mapping[Topic, tuple[str, ...]] = {
     COMMANDS: ("orchestrator",),
@@ -50,7 +50,7 @@ READERS: Mapping[Topic, tuple[str, ...]] = {
     PARTIALS: ("gateway", "notifier"),
     STOPS: ("provider-worker",),
 }
-"""Which services read a topic. Outsiders read `run.events`."""
+"""The services that read a topic. Outsiders read `run.events`."""
 
 _REF = "#/components/schemas/{model}"
 
@@ -65,7 +65,7 @@ def document() -> dict[str, Any]:
             "version": VERSION,
             "description": (
                 "Analysts read `run.events`: in order per run, at least once; skip a (run_id, version) that you have seen, "
-                "and ignore kinds and members that you do not know. The other topics carry the services' own talk."
+                "and ignore kinds and members that you do not know. The other topics are internal to the services."
             ),
         },
         "defaultContentType": "application/json",

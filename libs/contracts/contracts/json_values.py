@@ -1,4 +1,4 @@
-"""JSON that every reader can hold (RFC 7493), its canonical form (RFC 8785), and its digest."""
+"""Interoperable JSON (RFC 7493), its canonical form (RFC 8785), and its digest."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check_json(value: Any) -> Any:
 
 
 def _is_sound(value: Any, depth: int) -> bool:
-    # Every value that comes in passes here, member by member: by exact type, the commonest first, and without its path.
+    # Every value from outside passes here, member by member: by exact type, the commonest first, and without its path.
     if depth > MAX_DEPTH:
         return False
     kind = type(value)
@@ -114,7 +114,7 @@ JsonObject = Annotated[dict[str, Any], AfterValidator(check_json)]
 """A JSON object with interoperable members."""
 
 ComposedObject = dict[str, Any]
-"""A JSON object that we put together of values which were checked as they came in: it may nest a little deeper than they."""
+"""A JSON object that we compose of values which were checked on their way in; it may nest a little deeper than they do."""
 
 
 def canonical_json(value: Any) -> bytes:
@@ -128,9 +128,9 @@ _write_simple = json.JSONEncoder(ensure_ascii=False, check_circular=False, sort_
 
 
 def _is_simple(value: Any) -> bool:
-    """Say whether Python's own writer, which is in C, writes `value` canonically too.
+    """Return whether Python's own writer, which is in C, writes `value` canonically too.
 
-    Numbers with a fraction it writes otherwise, and member names beyond ASCII it may sort otherwise.
+    It writes numbers with a fraction otherwise, and may sort member names beyond ASCII otherwise.
     """
     kind = type(value)
     if kind is dict:
@@ -146,5 +146,5 @@ def _is_simple(value: Any) -> bool:
 
 
 def digest(value: Any) -> str:
-    """Return the SHA-256 of a JSON value's canonical form, in lower-case hex: what an approval is bound to."""
+    """Return the SHA-256 of a JSON value's canonical form, in lower-case hex. An approval is bound to it."""
     return hashlib.sha256(canonical_json(value)).hexdigest()

@@ -1,4 +1,4 @@
-"""The ground every contract stands on: a frozen model, and the identifiers and texts that outsiders give."""
+"""The base of every contract: a frozen model, and the identifiers and texts that outsiders give."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ class Message(BaseModel):
 
     @classmethod
     def of(cls, **members: Any) -> Self:
-        """Return a message of members that are as good as validated, all of them given: a constructor at a third of its price."""
+        """Return a message of all its members, which are not validated again: a constructor at a third of its price."""
         made = cls.__new__(cls)
         _become(made, members, set(members))
         return made
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
-        """Return a copy with other values, which are as good as validated: `model_copy`, at a third of its price."""
+        """Return a copy with other values, which are not validated again: `model_copy`, at a third of its price."""
         copy = self.__class__.__new__(self.__class__)
         given = self.__pydantic_fields_set__
-        # Most have been given all their members long ago: they share one set, which nobody changes.
+        # Most messages have all members set: they share one set, which is never changed.
         _become(copy, {**self.__dict__, **changes}, given if given.issuperset(changes) else given.union(changes))
         return copy
 

@@ -1,4 +1,4 @@
-"""Every topic, its key, partitions and retention. Names stand here and nowhere else."""
+"""Every topic with its key, partitions and retention. Topic names stand here and nowhere else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ MAX_EVENT_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic as it is created. `retention_ms` None keeps the latest record of each key (compaction)."""
+    """A topic as it is created. `retention_ms` None keeps the latest record of each key (compaction).
+
+    `partitions` is for its creation alone: a topic may have more by now, so readers and writers ask Kafka.
+    """
 
     name: str
     partitions: int
@@ -25,12 +28,12 @@ class Topic:
 
     @property
     def dead(self) -> str:
-        """The name of the topic that malformed records of this one go to."""
+        """The name of its topic of dead letters."""
         return f"{self.name}.dead"
 
 
 PARTITIONS = 4
-"""Default partitions of a topic; also what the embedded broker gives a topic when it is first named."""
+"""Partitions of a new topic; the embedded broker gives as many to a topic that is first named."""
 
 COMMANDS = Topic("run.commands", PARTITIONS, 7 * DAY, "everything that can be asked of a run, keyed by run")
 EVENTS = Topic("run.events", PARTITIONS, 30 * DAY, "what happened: one record an event, keyed by run")
@@ -39,7 +42,7 @@ OUTCOMES = Topic("run.outcomes", PARTITIONS, HOUR, "accepted or refused, by comm
 CATALOG = Topic("provider.catalog", PARTITIONS, None, "what the providers offer, keyed by provider")
 
 ALL_PROVIDERS = "providers"
-"""The header of an announcement that names all which its worker makes at once, with commas between."""
+"""The header of an announcement that names all providers that its worker announces at once, with commas between."""
 
 PARTIALS = Topic(
     "run.partials", PARTITIONS, HOUR, "what running calls have said so far, keyed by run; pieces may be lost"

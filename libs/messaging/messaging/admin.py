@@ -1,4 +1,4 @@
-"""Creating topics, and telling one log from another."""
+"""Administration: topics are created, and the log is named."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from contracts.topics import MAX_RECORD_BYTES, Topic, all_topics
 from messaging.producer import Producer
 
-ENOUGH_FOR_TWO = 3
-"""Replicas of which two can be asked to have each record while one is away."""
+QUORUM_REPLICAS = 3
+"""Replicas from which on two must have each record: one of three may be unavailable."""
 
 
 async def ensure_topics(bootstrap: str, *, replication: int = 1, topics: Iterable[Topic] = ()) -> None:
@@ -24,7 +24,7 @@ async def ensure_topics(bootstrap: str, *, replication: int = 1, topics: Iterabl
     await admin.start()
     try:
         if await _is_embedded(admin):
-            return await _name(bootstrap, wanted)
+            return await _create_by_name(bootstrap, wanted)
         answer = await admin.create_topics([_new(topic, replication) for topic in wanted])
         for name, code, *_ in answer.topic_errors:
             if code and for_code(code) is not TopicAlreadyExistsError:
@@ -49,7 +49,7 @@ def _new(topic: Topic, replication: int) -> NewTopic:
         configs["cleanup.policy"] = "compact"
     else:
         configs["retention.ms"] = str(topic.retention_ms)
-    if replication >= ENOUGH_FOR_TWO:
+    if replication >= QUORUM_REPLICAS:
         # Acknowledged by one machine alone, a record would be lost with its power.
         configs["min.insync.replicas"] = "2"
     return NewTopic(topic.name, topic.partitions, replication, topic_configs=configs)
@@ -59,7 +59,7 @@ async def _is_embedded(admin: AIOKafkaAdminClient) -> bool:
     return str((await admin.describe_cluster())["cluster_id"]).startswith("mockCluster")
 
 
-async def _name(bootstrap: str, topics: Iterable[Topic]) -> None:
+async def _create_by_name(bootstrap: str, topics: Iterable[Topic]) -> None:
     producer = Producer(bootstrap, "topics")
     await producer.start()
     try:

@@ -1,4 +1,4 @@
-"""Malformed records on their way to `<topic>.dead`, with the reason beside them."""
+"""Dead letters: malformed records for `<topic>.dead`, with the reason in their headers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEAD_BYTES = MAX_RECORD_BYTES - 32 * 1024
 def dead_letter(record: RawRecord, error: Exception) -> Outgoing:
     """Wrap a malformed record for `<topic>.dead`: its bytes as they came, the reason and its place in headers.
 
-    One that is too large with these keeps the beginning of its value alone, and says how much it was.
+    Of a record that is too large with these, only the beginning of its value is kept, and its size in a header.
     """
     reason = explain(error) if isinstance(error, ValidationError) else str(error)
     key, value, headers = record.key, record.value, list(record.headers)

@@ -1,1 +1,1 @@
-"""What services say about providers: what can be called, what is called, what came back."""
+"""The contracts about providers: capabilities, orders, calls and their results."""

@@ -1,4 +1,4 @@
-"""One call of a provider: what is to be called, what was prepared, what came back, what went wrong."""
+"""One call of a provider: its intent, preparation, execution and failure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Severity(StrEnum):
 
 
 class Issue(Message):
-    """One thing that is wrong with a payload or an edit, and how to mend it.
+    """A fault of a payload or an edit, and its fix.
 
     `path` is a JSON Pointer (RFC 6901) into the subject; `suggested_fix` a merge patch (RFC 7396) on the whole subject.
     """
@@ -55,7 +55,7 @@ Budget = Annotated[Decimal, Field(gt=0, max_digits=18, decimal_places=6)]
 
 
 class CallIntent(Message):
-    """What an application wants called: the subject of the information review."""
+    """The call that an application asks for: the subject of the information review."""
 
     provider: str
     model: str | None = None
@@ -87,7 +87,7 @@ class Preparation(Message):
 
 
 class Execution(Message):
-    """The facts that an `execute` order is answered with: what came back, cleaned and scored."""
+    """The facts that an `execute` order is answered with: the provider's answer, cleaned and scored."""
 
     raw: Json = None
     response: JsonObject
@@ -112,7 +112,7 @@ class Failure(Message):
 
 
 class Spent(Message):
-    """What a call that was stopped had used by then. None and empty mean not known; `estimated` that it was counted here, not there."""
+    """The usage and cost of a call that was stopped. None and empty mean not known; `estimated`: counted by us, not by the provider."""
 
     usage: JsonObject = Field(default_factory=dict)
     cost: Decimal | None = None
@@ -121,7 +121,7 @@ class Spent(Message):
 
 
 class Ending(StrEnum):
-    """How a call ended that nobody waits for any more."""
+    """How a call ended after its run was over."""
 
     STOPPED = "stopped"
     NOT_BEGUN = "not_begun"

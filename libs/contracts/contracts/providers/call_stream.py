@@ -1,4 +1,4 @@
-"""What is said of a call while it runs: partial output, for people who watch, and the wish that it stop. None of it is stored."""
+"""Messages about a running call: its partial output for watchers, and the order to stop it. None of them is stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _AboutCall(Message):
 class PartialOutput(_AboutCall):
     """A piece of the text that a call has produced so far. `offset` counts the characters before it.
 
-    Pieces may be lost: whoever sees a gap waits for the answer, which is an event.
+    Pieces may be lost: a reader that sees a gap waits for the answer, which is an event.
     """
 
     kind: Literal["partial-output.v1"] = "partial-output.v1"
@@ -36,7 +36,7 @@ class PartialOutput(_AboutCall):
 
 
 class PushedPartialOutput(Message):
-    """A piece of what a running call says, as watchers get it, over WebSocket and SSE."""
+    """A piece of partial output as watchers get it, over WebSocket and SSE."""
 
     type: Literal["HITL_PARTIAL_OUTPUT"] = "HITL_PARTIAL_OUTPUT"
     run_id: UUID
@@ -47,7 +47,7 @@ class PushedPartialOutput(Message):
 
 
 class StopCall(_AboutCall):
-    """The run is over: whoever makes this call ends it, and says what was spent.
+    """The run is over: the worker that makes this call ends it, and reports its cost.
 
     `provider_call_id` is the provider's id of it where one was noted; then the provider is asked to stop even if no worker runs it.
     """

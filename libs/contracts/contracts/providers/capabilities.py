@@ -1,4 +1,4 @@
-"""What a provider offers: announced on `provider.catalog`, shown at information review and on `GET /providers`."""
+"""The capabilities of providers: announced on `provider.catalog`, shown at information review and on `GET /providers`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ModelInfo(Message):
 
 
 class Capabilities(Message):
-    """What a provider offers: announced on `provider.catalog`, shown at information review and on `GET /providers`."""
+    """The models and operations that a provider offers."""
 
     provider: str
     description: str = ""

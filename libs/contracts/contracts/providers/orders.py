@@ -54,7 +54,8 @@ class ExecuteOrder(_Order):
         None, description="The provider's id of this very call, which an earlier attempt made: ask about it."
     )
     doubted: bool = Field(
-        default=False, description="It was ordered before: begin it only if nobody has, and else say that it is lost."
+        default=False,
+        description="It was ordered before: begin it only if no worker has, and else report that it is lost.",
     )
     over_budget_approved: bool = Field(
         default=False, exclude_if=not_, description="A person was shown that this exceeds a budget, and approved."

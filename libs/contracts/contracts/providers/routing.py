@@ -1,4 +1,4 @@
-"""What a route chose, among what, and why: facts of a preparation whose intent left the choice to the router."""
+"""The choice of a route, its candidates and its reasons: facts of a preparation whose intent left the choice to the router."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Candidate(Message):
 
 
 class Considered(Candidate):
-    """A candidate that was looked at, and why it was chosen or was not."""
+    """A candidate, and the reason why it was chosen or not."""
 
     estimate: Decimal | None = None
     reason: Reason

@@ -1,4 +1,4 @@
-"""What was measured and found of a preparation or a response, and the words in which reasons are given."""
+"""Signals of a preparation or a response: measurements and findings, and the reasons that policy gives."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ COST_CHECK = "cost"
 
 
 class Finding(Message):
-    """What a check found in a payload or a response. `force` asks for a person whatever the run's policy says.
+    """A finding of a check in a payload or a response. `force` asks for a person whatever the run's policy says.
 
-    `data` says where and how much, and never repeats what was found.
+    `data` says where and how much, and never repeats the text that was found.
     """
 
     check: str
@@ -29,7 +29,7 @@ class Finding(Message):
 
 
 class Signals(Message):
-    """What a provider measured about a preparation or a response, and what checks found. None means it was not measured.
+    """A provider's measurements of a preparation or a response, and the findings of checks. None means not measured.
 
     The flags of the findings are among `safety_flags`.
     """

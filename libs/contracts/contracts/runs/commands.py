@@ -1,4 +1,4 @@
-"""Everything that can be asked of a run. A command carries its own id, time and actor, so that deciding needs no clock and no randomness."""
+"""The commands of a run. A command carries its own id, time and actor, so that deciding needs no clock and no randomness."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from contracts.runs.requests import RunRequest
 _NAMESPACE = uuid5(NAMESPACE_URL, f"{ID_NAMESPACE}:command")
 
 SYSTEM = "system"
-"""The actor of what no person asked for."""
+"""The actor of a command that no person gave."""
 
 
 def command_id(*names: object) -> UUID:
-    """Derive a command's id from what it is about, so that saying it again is the same command."""
+    """Derive a command's id from its subject, so that the same command again has the same id."""
     return uuid5(_NAMESPACE, "\x1f".join(map(str, names)))
 
 
 class Command(Message):
-    """What every command says.
+    """The members of every command.
 
     `request_sha256` is the digest of an idempotent request's body; `expected_version` comes from `If-Match`;
     `reply_to` is the partition of `run.outcomes` on which the asker waits.
@@ -107,20 +107,20 @@ class RecordFailure(_AboutWork):
 
 
 class ExtendLease(_AboutWork):
-    """The worker is alive and still at it: the lease runs anew from `at`."""
+    """The worker is alive and still at work: the lease runs anew from `at`."""
 
     kind: Literal["extend-lease.v1"] = "extend-lease.v1"
 
 
 class NoteCall(_AboutWork):
-    """The provider has taken the call, and can be asked about it by this id: the next attempt asks, and makes no other."""
+    """The provider accepted the call, and can be asked about it by this id: the next attempt asks, and makes no other call."""
 
     kind: Literal["note-call.v1"] = "note-call.v1"
     provider_call_id: Identifier
 
 
 class RecordStop(_AboutWork):
-    """A call that went on though its run was over has ended."""
+    """A call that went on after its run was over has ended."""
 
     kind: Literal["record-stop.v1"] = "record-stop.v1"
     ending: Ending

@@ -30,7 +30,7 @@ class ReviewStep(StrEnum):
 
 
 class Policy(StrEnum):
-    """Who looks: nobody, a person at every allowed step, or a person where a threshold is crossed."""
+    """Whether a person looks: never, at every allowed step, or where a threshold is crossed."""
 
     AUTO = "auto"
     REQUIRE_HUMAN = "require_human"
@@ -38,7 +38,7 @@ class Policy(StrEnum):
 
 
 class OnTimeout(StrEnum):
-    """What happens when nobody decides in time."""
+    """What happens when no person decides in time."""
 
     FAIL = "fail"
     CANCEL = "cancel"
@@ -47,7 +47,7 @@ class OnTimeout(StrEnum):
 
 
 class OnError(StrEnum):
-    """What happens when retries are exhausted or an error is one that no retry mends."""
+    """What happens when retries are exhausted or cannot help."""
 
     REVIEW = "review"
     FAIL = "fail"
@@ -98,11 +98,11 @@ class HitlConfig(Message):
     )
 
     def errors_go_to(self) -> OnError:
-        """Say where a final error goes when the run did not choose."""
+        """Return where a final error goes, also when the run did not choose."""
         if self.on_error is not None:
             return self.on_error
         return OnError.FAIL if self.policy is Policy.AUTO else OnError.REVIEW
 
     def allows(self, step: Step) -> bool:
-        """Say whether `step` may stop the run at all."""
+        """Return whether `step` may stop the run at all."""
         return not self.allowed_steps or step.value in self.allowed_steps

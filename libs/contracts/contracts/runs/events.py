@@ -1,4 +1,4 @@
-"""What happened to a run. Stored and published as the same bytes; each kind is stable, and grows by adding only."""
+"""The events of a run. Stored and published as the same bytes; each kind is stable, and grows by adding only."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class LeaseExtended(_Ordered):
 
 
 class CallDoubted(_Ordered):
-    """No worker said anything of the call: it is ordered once more, and only begun by a worker that knows that nobody has."""
+    """No worker reported on the call: it is ordered once more, and begun only by a worker that finds no claim on it."""
 
     kind = "call-doubted.v1"
 
@@ -64,7 +64,7 @@ class _Answered(Event):
 
 
 class CallNoted(_Answered):
-    """The provider took the call, and can be asked about it by this id."""
+    """The provider accepted the call, and can be asked about it by this id."""
 
     kind = "call-noted.v1"
     provider_call_id: str
@@ -91,7 +91,7 @@ class CallFailed(_Answered):
 
 
 class CallStopped(_Answered):
-    """A call that went on though its run was over has ended, and what it cost as far as that is known."""
+    """A call that went on after its run was over has ended; `spent` is its cost as far as that is known."""
 
     kind = "call-stopped.v1"
     ending: Ending
@@ -101,7 +101,7 @@ class CallStopped(_Answered):
 
 
 class RouteFellBack(Event):
-    """What the route had chosen was not up to the call, for this reason; another candidate is prepared."""
+    """The route's candidate could not carry the call, for this reason; another candidate is prepared."""
 
     kind = "route-fell-back.v1"
     failed: Candidate
@@ -126,7 +126,7 @@ class Change(Message):
 
 
 class PayloadFixed(Event):
-    """Policy mended what the provider said can be mended without a person."""
+    """Policy applied the fixes that need no person."""
 
     kind = "payload-fixed.v1"
     payload: ComposedObject
@@ -192,7 +192,7 @@ class CheckpointExpired(Event):
 
 
 class CheckpointEscalated(Event):
-    """Nobody decided in time; the request goes out once more, to everybody."""
+    """No person decided in time; the request goes out once more, to all reviewers."""
 
     kind = "checkpoint-escalated.v1"
     checkpoint_id: UUID

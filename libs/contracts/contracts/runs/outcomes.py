@@ -1,4 +1,4 @@
-"""What became of a command: accepted with the run's view, or refused with the reason."""
+"""The outcome of a command: accepted with the run's view, or refused with the reason."""
 
 from __future__ import annotations
 

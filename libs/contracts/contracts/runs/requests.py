@@ -35,7 +35,7 @@ class RunRequest(Message):
     tool: JsonObject | None = Field(None, description="The agent tool that asked, as it described itself.")
 
     def intent(self) -> CallIntent:
-        """Return what is to be called, without who asked and how it is reviewed."""
+        """Return the call alone, without its caller and its review."""
         return CallIntent.of(
             provider=self.provider,
             model=self.model,
@@ -113,7 +113,7 @@ class WrappedRunInput(Message):
 
 
 class _Decision(Message):
-    """What every decision on a checkpoint may say. `subject_sha256` binds it to the bytes that were seen."""
+    """The members of every decision on a checkpoint. `subject_sha256` binds it to the bytes that were seen."""
 
     checkpoint_id: UUID | None = None
     subject_sha256: Sha256 | None = None
@@ -123,7 +123,7 @@ class _Decision(Message):
 
 
 class ApproveBody(_Decision):
-    """Approve what the open checkpoint shows."""
+    """Approve the subject of the open checkpoint."""
 
 
 class EditBody(_Decision):
@@ -133,7 +133,7 @@ class EditBody(_Decision):
 
 
 class RejectBody(_Decision):
-    """Refuse what the open checkpoint shows."""
+    """Reject the subject of the open checkpoint."""
 
     reason: Text | None = None
 

@@ -46,7 +46,7 @@ class RunEvent(Message):
         return to_json(self)
 
     def headers(self) -> list[tuple[str, bytes]]:
-        """Return what readers filter by, so that nobody parses a value to skip it."""
+        """Return the headers that readers filter by, so that no value is parsed to be skipped."""
         return [
             ("kind", self.kind.encode()),
             ("tenant", self.tenant.encode()),

@@ -24,7 +24,7 @@ __all__ = ["TERMINAL", "Approval", "Checkpoint", "RunView", "State", "approval_o
 
 
 class Checkpoint(Message):
-    """What waits for a person. `subject_sha256` is the SHA-256 of the subject's canonical JSON (RFC 8785)."""
+    """A checkpoint that waits for a person. `subject_sha256` is the SHA-256 of the subject's canonical JSON (RFC 8785)."""
 
     checkpoint_id: UUID
     step: Step
@@ -42,7 +42,7 @@ class Checkpoint(Message):
 
 
 class Approval(Message):
-    """A decision on a checkpoint: who, what, when, why, and on which bytes."""
+    """A decision on a checkpoint: its actor, action, time and reason, and the digest of the bytes that were decided on."""
 
     checkpoint_id: UUID
     step: Step
@@ -82,7 +82,7 @@ class RunView(Message):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more happens by itself."""
+        """Whether nothing more happens without a person."""
         return self.state in TERMINAL
 
 
