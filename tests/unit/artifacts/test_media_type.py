@@ -1,10 +1,10 @@
-"""Media types of uploads: what the bytes say, what the client says, what a browser may show."""
+"""Media types of files: proved by the first bytes, declared by the client, fit to be shown by a browser."""
 
 from __future__ import annotations
 
 import pytest
 
-from gateway.http.media import may_be_shown, media_type_of
+from artifacts.media_type import detected_image, may_be_shown, media_type_of
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,14 @@ from gateway.http.media import may_be_shown, media_type_of
         (b"\xff\xd8\xff\xe0", None, "image/jpeg"),
         (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp", "image/webp"),
         (b"\x00\x00\x00\x18ftypmp42", None, "video/mp4"),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", None, "audio/wav"),
+        (b"RIFF\x00\x00\x00\x00AVI LIST", "video/x-msvideo", "video/x-msvideo"),
+        (b"GIF87a", None, "image/gif"),
+        (b"GIF89a....", None, "image/gif"),
+        (b"OggS\x00", None, "audio/ogg"),
+        (b"ID3\x03", None, "audio/mpeg"),
+        (b"\x1f\x8b\x08", None, "application/gzip"),
+        (b"BM hello", "text/plain", "text/plain"),
         (b"%PDF-1.7", "application/pdf", "application/pdf"),
         (b"PK\x03\x04", None, "application/zip"),
         (b"PK\x03\x04", "application/vnd.oasis.opendocument.text", "application/vnd.oasis.opendocument.text"),
@@ -42,3 +50,21 @@ def test_what_can_run_is_never_shown(media_type: str) -> None:
 def test_images_are_shown() -> None:
     """A reviewer sees what was drawn."""
     assert may_be_shown("image/png")
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        (b"\x89PNG\r\n\x1a\n....", "image/png"),
+        (b"\xff\xd8\xff\xe0", "image/jpeg"),
+        (b"GIF89a....", "image/gif"),
+        (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp"),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", None),
+        (b"%PDF-1.7", None),
+        (b"<svg/>", None),
+        (b"", None),
+    ],
+)
+def test_an_image_that_browsers_show_is_told_by_its_bytes(body: bytes, media_type: str | None) -> None:
+    """Whatever a server declares: an answer's file is shown to a reviewer."""
+    assert detected_image(body) == media_type
