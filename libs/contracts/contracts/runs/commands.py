@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import Field, TypeAdapter
@@ -156,7 +156,3 @@ _COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(Annotated[AnyCommand, Field(disc
 def parse_command(body: bytes) -> AnyCommand:
     """Read one record of `run.commands`. Raises pydantic.ValidationError."""
     return _COMMAND.validate_json(body)
-
-
-DECISIONS: dict[str, type[Any]] = {"approve": ApproveCheckpoint, "edit": EditCheckpoint, "reject": RejectCheckpoint}
-CONTROLS: dict[str, type[Any]] = {"pause": PauseRun, "resume": ResumeRun, "cancel": CancelRun, "retry": RetryRun}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 from uuid import UUID
 
 from contracts.runs.commands import (
@@ -23,7 +23,8 @@ from contracts.runs.requests import ApprovalResponse, ApproveBody, ControlBody, 
 ANONYMOUS = "anonymous"
 """The actor where neither the body nor the connection names one."""
 
-Action = Literal["approve", "edit", "reject", "pause", "resume", "cancel", "retry"]
+Decision = Literal["approve", "edit", "reject"]
+Action = Literal[Decision, "pause", "resume", "cancel", "retry"]
 Body = ApproveBody | EditBody | RejectBody | ControlBody
 
 BODIES: Mapping[Action, type[Body]] = {
@@ -37,7 +38,12 @@ BODIES: Mapping[Action, type[Body]] = {
 }
 """Everything that a person can ask of a run, with the body that says it."""
 
-_CONTROLS: Mapping[Action, type[Control]] = {"pause": PauseRun, "resume": ResumeRun, "cancel": CancelRun, "retry": RetryRun}
+_CONTROLS: Mapping[Action, type[Control]] = {
+    "pause": PauseRun,
+    "resume": ResumeRun,
+    "cancel": CancelRun,
+    "retry": RetryRun,
+}
 
 
 class CommandHead(NamedTuple):
@@ -50,6 +56,14 @@ class CommandHead(NamedTuple):
     tenant: str = "default"
     request_sha256: str | None = None
     expected_version: int | None = None
+
+
+@overload
+def command_of(action: Decision, body: Body, head: CommandHead) -> Decide: ...
+
+
+@overload
+def command_of(action: Action, body: Body, head: CommandHead) -> Decide | Control: ...
 
 
 def command_of(action: Action, body: Body, head: CommandHead) -> Decide | Control:

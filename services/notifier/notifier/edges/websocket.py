@@ -7,8 +7,8 @@ from collections.abc import Collection
 from starlette.websockets import WebSocket
 
 from chassis.origins import is_welcome
+from chassis.problems import problem_response
 from notifier import metrics
-from notifier.edges.problems import problem
 from notifier.edges.websocket_connection import ConnectionContext, WebSocketConnection
 from notifier.protocol.messages import MessageInvalid
 from notifier.protocol.subscription import read_subscription
@@ -26,12 +26,14 @@ class WebSocketEdge:
         path = websocket.url.path
         if not is_welcome(websocket.headers, self._origins):
             detail = f"a page of {websocket.headers['origin']} may not connect to this host; see SAYSO_ORIGINS"
-            await websocket.send_denial_response(problem("forbidden", detail, path))
+            await websocket.send_denial_response(problem_response("forbidden", detail, path))
             return
         try:
             subscription = read_subscription(websocket.query_params)
         except MessageInvalid as error:
-            await websocket.send_denial_response(problem("validation_failed", str(error), path, error.faults))
+            issues = [fault.model_dump() for fault in error.faults]
+            refusal = problem_response("validation_failed", str(error), path, {"issues": issues})
+            await websocket.send_denial_response(refusal)
             return
         await websocket.accept()
         with metrics.CLIENTS.labels("websocket").track_inprogress():

@@ -6,20 +6,17 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
-from contracts.json_pointer import inside, pointer
+from chassis.problems import issues_of
 from contracts.json_values import digest
-from contracts.runs.commands import DECISIONS, Decide, command_id
+from contracts.runs.commands import Decide, command_id
+from contracts.runs.decisions import ANONYMOUS, CommandHead, command_of
 from contracts.runs.outcomes import Accepted, Outcome, Refused
 from contracts.runs.requests import ApprovalResponse
 from notifier import metrics
 from notifier.errors import BrokerUnavailable
 from notifier.ports import Ask
 from notifier.protocol.messages import Fault, MessageInvalid
-
-ANONYMOUS = "anonymous"
-"""The actor of a decision without one, while authentication is off."""
 
 _DEFAULTS: dict[str, Any] = {"edits": {}, "reason": None}
 _OWN = {"approve": frozenset[str](), "edit": frozenset({"edits"}), "reject": frozenset({"reason"})}
@@ -30,7 +27,7 @@ def read_response(text: str) -> ApprovalResponse:
     try:
         response = ApprovalResponse.model_validate_json(text, strict=True, extra="forbid")
     except ValidationError as error:
-        raise MessageInvalid(*faults_of(error)) from None
+        raise invalid_message(error) from None
     # A reviewer whose edits were ignored would believe them made.
     own = _OWN[response.action]
     strange = [name for name in ("edits", "reason") if getattr(response, name) != _DEFAULTS[name] and name not in own]
@@ -49,21 +46,14 @@ def read_response(text: str) -> ApprovalResponse:
 def to_command(response: ApprovalResponse, user_id: str | None, at: datetime) -> Decide:
     """Return the command that a response stands for: the same response by the same person is the same command."""
     actor = response.actor or user_id or ANONYMOUS
-    said = response.model_dump(mode="json", exclude_unset=True)
-    own = {name: getattr(response, name) for name in _OWN[response.action]}
-    command: Decide = DECISIONS[response.action](
+    head = CommandHead(
         command_id=command_id("socket", response.run_id, response.checkpoint_id or "", response.request_id, actor),
         run_id=response.run_id,
         at=at,
         actor=actor,
-        request_sha256=digest(said),
-        checkpoint_id=response.checkpoint_id,
-        subject_sha256=response.subject_sha256,
-        comment=response.comment,
-        message=response.message,
-        **own,
+        request_sha256=digest(response.model_dump(mode="json", exclude_unset=True)),
     )
-    return command
+    return command_of(response.action, response, head)
 
 
 async def decide(response: ApprovalResponse, command: Decide, ask: Ask) -> dict[str, Any]:
@@ -92,11 +82,6 @@ def _result_of(outcome: Outcome | None) -> dict[str, Any]:
             assert_never(outcome)
 
 
-def faults_of(error: ValidationError) -> list[Fault]:
-    """Return what is wrong, each with its place, and without what was sent."""
-    return [_fault(found) for found in error.errors(include_url=False, include_input=False)]
-
-
-def _fault(found: ErrorDetails) -> Fault:
-    deeper, message = inside(found)
-    return Fault(path=pointer(found["loc"]) + deeper, code=found["type"], message=message)
+def invalid_message(error: ValidationError) -> MessageInvalid:
+    """Return the refusal of a message that does not validate, with each fault at its place."""
+    return MessageInvalid(*map(Fault.model_validate, issues_of(error)))

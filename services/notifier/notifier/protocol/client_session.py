@@ -15,7 +15,7 @@ from contracts.message import Message
 from contracts.runs.requests import ApprovalResponse
 from notifier.errors import ClientGone
 from notifier.ports import Ask, Now
-from notifier.protocol.approvals import decide, faults_of, read_response, to_command
+from notifier.protocol.approvals import decide, invalid_message, read_response, to_command
 from notifier.protocol.messages import Auth, AuthOk, ErrorMessage, Fault, MessageInvalid, Ping, Pong
 
 MAX_DECISIONS = 16
@@ -108,4 +108,4 @@ def _validate(message: type[Message], text: str) -> None:
     try:
         message.model_validate_json(text, strict=True, extra="forbid")
     except ValidationError as error:
-        raise MessageInvalid(*faults_of(error)) from None
+        raise invalid_message(error) from None

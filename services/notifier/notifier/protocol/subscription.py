@@ -9,8 +9,7 @@ from pydantic import ValidationError
 
 from contracts.message import Identifier, Message
 from notifier.hub.client import Filters
-from notifier.protocol.approvals import faults_of
-from notifier.protocol.messages import MessageInvalid
+from notifier.protocol.approvals import invalid_message
 
 
 class Subscription(Message):
@@ -33,4 +32,4 @@ def read_subscription(query: Mapping[str, str]) -> Subscription:
     try:
         return Subscription.model_validate({name: value for name, value in query.items() if value}, extra="forbid")
     except ValidationError as error:
-        raise MessageInvalid(*faults_of(error)) from None
+        raise invalid_message(error) from None
