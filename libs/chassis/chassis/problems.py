@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -12,6 +12,8 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+
+from contracts.json_pointer import inside, pointer
 
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:sayso:problem:{}"
@@ -81,11 +83,6 @@ def issue(path: str, code: str, message: str, **members: Any) -> Issue:
     return {"path": path, "code": code, "message": message, **members}
 
 
-def pointer(places: Iterable[str | int]) -> str:
-    """Write a JSON Pointer (RFC 6901)."""
-    return "".join(f"/{str(place).replace('~', '~0').replace('/', '~1')}" for place in places)
-
-
 def issues_of(error: ValidationError, body: Any = _UNKNOWN) -> list[Issue]:
     """Return the issues of a body, each at its member, without the values that were sent.
 
@@ -97,12 +94,8 @@ def issues_of(error: ValidationError, body: Any = _UNKNOWN) -> list[Issue]:
 
 def _issue(detail: ErrorDetails, body: Any) -> Issue:
     places: Sequence[str | int] = detail["loc"] if body is _UNKNOWN else _members(detail["loc"], body)
-    path, message = pointer(places), detail["msg"]
-    if detail["type"] == "json_value":
-        # The value is plain JSON to Pydantic; the check that refused it says where inside.
-        inside = str(detail["ctx"]["path"])
-        path, message = path + ("" if inside == "/" else inside), message.removeprefix(f"{inside}: ")
-    return issue(path, detail["type"], message)
+    deeper, message = inside(detail)
+    return issue(pointer(places) + deeper, detail["type"], message)
 
 
 def _members(places: Sequence[str | int], body: Any) -> list[str | int]:

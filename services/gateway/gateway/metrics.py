@@ -1,4 +1,4 @@
-"""What the gateway counts, for `/metrics`, and the layer around all routes that counts requests."""
+"""The gateway's metrics, and the layer that counts requests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PROJECTION_SECONDS = Histogram(
 
 @cache
 def requests_of(method: str, route: str, status: int) -> Counter:
-    """Return the counter of one route's answers. Looking it up by its labels costs more than to count."""
+    """Return the counter of one route's answers. Kept: a look-up by labels costs more than the count."""
     return REQUESTS.labels(method, route, status)
 
 
@@ -40,8 +40,8 @@ def seconds_to(outcome: str) -> Histogram:
     return OUTCOME_SECONDS.labels(outcome)
 
 
-class CountRequests:
-    """Counts each request with the path of its route, never the path that was asked for."""
+class RequestCounter:
+    """Counts each request under its route's path, never under the path that was asked for."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

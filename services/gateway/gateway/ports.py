@@ -1,4 +1,4 @@
-"""What the gateway needs from outside: a store for its read model, with a writing and a reading side, and a way to send."""
+"""What the gateway needs from outside: PostgreSQL as a read model and a file store, Kafka as commands out and records in, the time."""
 
 from __future__ import annotations
 
@@ -8,49 +8,44 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from gateway.projection.rows import Changes, Known
-from messaging.records import Outgoing
+from artifacts.store import Artifact
+from contracts.runs.commands import Command
+from contracts.runs.outcomes import Outcome
+from gateway.projection.rows import Changes, LoadedRun
+from gateway.projection.view import RenderedView
+from messaging.offset_committer import OffsetCommitter
+from messaging.records import Outgoing, RawRecord
 
-
-class Away(Exception):
-    """The database does not answer, or cannot now."""
-
-
-class Unfit(Exception):
-    """The database refuses these values, and always will."""
-
+Now = Callable[[], datetime]
 
 SendAll = Callable[[Sequence[Outgoing]], Awaitable[Sequence[asyncio.Future[Any]]]]
-"""Hands records to Kafka in order; the futures end when it has them."""
+"""Hands records to Kafka in order; each future ends when Kafka has acknowledged its record."""
+
+OnRecords = Callable[[Sequence[RawRecord]], Awaitable[None]]
 
 
 class Tables(Protocol):
-    """The writing side."""
+    """The writing side of the read model. Every method raises DatabaseUnavailable."""
 
-    async def load(self, run_ids: Iterable[UUID]) -> dict[UUID, Known]:
-        """Return what is known of each of these runs. Raises Away."""
+    async def load(self, run_ids: Iterable[UUID]) -> dict[UUID, LoadedRun]:
+        """Return these runs, each with its whole history behind its row."""
 
     async def write(self, changes: Changes) -> set[UUID]:
-        """Write a batch at once. Return the runs that were not moved, for they are not as the batch found them: load, fold again.
+        """Write a batch in one transaction; return the runs whose stored row is not the one the change was folded on.
 
-        Raises Away, Unfit.
+        Nothing is written for those: load and fold them again. Raises ValuesRefused.
         """
 
-
-class Run(NamedTuple):
-    """A run as it is shown; the view is JSON."""
-
-    version: int
-    state: str
-    view: bytes
+    async def close(self) -> None:
+        """Disconnect; a batch under way is rolled back."""
 
 
 class StepEvent(NamedTuple):
-    """An event as it is recorded, in JSON."""
+    """An event as it is stored, in JSON."""
 
     version: int
     kind: str
-    record: bytes
+    json: bytes
 
 
 class Place(NamedTuple):
@@ -68,13 +63,13 @@ class Page(NamedTuple):
 
 
 class Views(Protocol):
-    """The reading side, bound to a tenant. Every method raises Away."""
+    """The reading side of the read model, bound to a tenant. Every method raises DatabaseUnavailable."""
 
-    async def run(self, tenant: str, run_id: UUID) -> Run | None:
+    async def run(self, tenant: str, run_id: UUID) -> RenderedView | None:
         """Return one run, or None."""
 
     async def history(self, tenant: str, run_id: UUID, after: int, limit: int) -> list[StepEvent]:
-        """Return events of a run behind the version `after`, in order, as far as its row has come."""
+        """Return events of a run behind the version `after`, in order, up to the version of its row."""
 
     async def runs(
         self,
@@ -99,4 +94,80 @@ class Views(Protocol):
         group: str | None = None,
         session_id: str | None = None,
     ) -> Page:
-        """Return a page of the runs with a checkpoint that waits, oldest checkpoint first."""
+        """Return a page of the runs with an open checkpoint, oldest checkpoint first."""
+
+
+class Artifacts(Protocol):
+    """Files by the hash of their content, each seen by its own tenant alone. Every method raises DatabaseUnavailable."""
+
+    async def put(self, tenant: str, body: bytes, media_type: str, session_id: str | None = None) -> Artifact:
+        """Keep a file, linked to the session that brought it. The same bytes again are the same artifact."""
+
+    async def get(self, tenant: str, sha256: str) -> tuple[Artifact, bytes] | None:
+        """Return a file with its bytes, or None."""
+
+
+class Database(Protocol):
+    """Whether PostgreSQL answers. It is pinged, so that no request waits for a server that hangs."""
+
+    @property
+    def is_unavailable(self) -> bool:
+        """Whether the last ping failed, or none has been made."""
+
+    async def start(self) -> None:
+        """Connect and ping once. An unavailable database is no reason not to start."""
+
+    async def watch(self) -> None:
+        """Ping for ever."""
+
+    async def check(self) -> None:
+        """Raise DatabaseUnavailable unless the last ping was answered."""
+
+    async def stop(self) -> None:
+        """Disconnect."""
+
+
+class Readers(NamedTuple):
+    """Who takes the records of each topic that the gateway reads."""
+
+    events: OnRecords
+    catalog: OnRecords
+    partial_output: OnRecords
+
+
+class Broker(Protocol):
+    """Kafka: commands out and their outcomes back, records in. One a process."""
+
+    committer: OffsetCommitter
+
+    async def send_all(self, records: Sequence[Outgoing]) -> Sequence[asyncio.Future[Any]]:
+        """Hand records over in order; each future ends when its record is acknowledged."""
+
+    async def ask(self, command: Command, wait_seconds: float) -> Outcome | None:
+        """Send a command and return its outcome, or None when that is late.
+
+        Raises messaging.errors.BrokerUnavailable when Kafka does not take the command.
+        """
+
+    async def connect(self, readers: Readers) -> None:
+        """Return once commands can be sent and no outcome will be missed; waits for Kafka without end. Events come after `join`."""
+
+    async def join(self) -> None:
+        """Begin to read `run.events` in the group of all gateways. Waits until a member that died is removed from it."""
+
+    async def check(self) -> None:
+        """Raise unless Kafka answers and outcomes are read."""
+
+    async def stop(self) -> None:
+        """Commit the offsets of what was written, and disconnect."""
+
+
+class Adapters(NamedTuple):
+    """Everything outside the gateway: PostgreSQL and Kafka in production, memory in tests."""
+
+    database: Database
+    tables: Tables
+    views: Views
+    artifacts: Artifacts
+    broker: Broker
+    now: Now

@@ -162,7 +162,9 @@ async def is_ready(url: str) -> bool | None:
         return None
 
 
-async def test_a_gateway_starts_while_postgresql_is_away(stack: Stack, postgres: Postgres, tmp_path: Path) -> None:
+async def test_a_gateway_starts_while_postgresql_is_unavailable(
+    stack: Stack, postgres: Postgres, tmp_path: Path
+) -> None:
     """It lives, says that it is not ready, and makes its tables when the database comes."""
     fresh = await postgres.create_database("fresh")
     await postgres.stop()
@@ -218,7 +220,7 @@ async def test_two_gateways_share_the_work_and_one_takes_over(stack: Stack, tmp_
 
 
 async def test_an_open_stream_does_not_keep_a_gateway_from_ending(stack: Stack, tmp_path: Path) -> None:
-    """A stop ends streams and waits in order, long before anybody would lose patience."""
+    """A stop ends streams and pending in order, long before anybody would lose patience."""
     process, address = another_gateway(stack, tmp_path)
     process.start()
     try:

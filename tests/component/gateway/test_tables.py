@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import datetime
+from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
 import pytest
 import pytest_asyncio
 
-from component.gateway.stories import FINISHED, RETRIED, TENANT, WAITING
-from contracts.ledger_schema import record_sql
+from component.gateway.stories import FINISHED, RETRIED, TENANT, WAITING, make_ledger, make_schemas
 from contracts.runs.run_event import RunEvent
-from gateway.adapters.postgres.pool import Database
+from gateway.adapters.postgres.pool import PostgresDatabase
 from gateway.adapters.postgres.reader import PostgresViews
-from gateway.adapters.postgres.writer import PostgresTables, ensure_schema
-from gateway.ports import Away
+from gateway.adapters.postgres.schema import prepare_schemas
+from gateway.adapters.postgres.writer import PostgresTables
+from gateway.errors import DatabaseUnavailable, LedgerMissing
 from gateway.projection.rows import Changes, project_batch
 from local_stack.postgres.server import Postgres
 from testkit.runs.commands import approve
 from testkit.runs.histories import Feed, history_of, postgres_append
 from testkit.runs.specification import Story
+from testkit.stack.user import until
 
 
 @pytest_asyncio.fixture
 async def tables(postgres_url: str) -> AsyncIterator[PostgresTables]:
     """Give empty tables in PostgreSQL."""
-    await ensure_schema(postgres_url)
+    await make_schemas(postgres_url)
     tables = PostgresTables(postgres_url)
     yield tables
     await tables.close()
@@ -46,16 +48,46 @@ async def rows(url: str, query: str) -> list[tuple[object, ...]]:
         await connection.close()
 
 
-async def make_record(url: str) -> None:
-    """Make the record as the orchestrator does at its start."""
-    await rows(url, record_sql())
+async def answers(database: PostgresDatabase) -> bool | None:
+    """Tell whether the last ping was answered."""
+    return None if database.is_unavailable else True
+
+
+async def is_silent(database: PostgresDatabase) -> bool | None:
+    """Tell whether the last ping failed."""
+    return True if database.is_unavailable else None
 
 
 async def test_many_gateways_may_make_the_schema_at_once(postgres_url: str) -> None:
     """Each finds it made, by itself or by another."""
-    await asyncio.gather(*(ensure_schema(postgres_url) for _ in range(8)))
+    await make_ledger(postgres_url)
+    await asyncio.gather(*(prepare_schemas(postgres_url) for _ in range(8)))
     tables = await rows(postgres_url, "select tablename from pg_tables where schemaname = 'views' order by 1")
-    assert tables == [("hitl_approvals",), ("hitl_pending_approvals",), ("hitl_runs",)]
+    assert tables == [("hitl_approvals",), ("hitl_pending_approvals",), ("hitl_runs",), ("schema_version",)]
+
+
+async def test_without_the_ledger_nothing_is_made(postgres_url: str) -> None:
+    """The orchestrator owns it: the gateway waits until it is there, in its present form."""
+    with pytest.raises(LedgerMissing):
+        await prepare_schemas(postgres_url)
+    await rows(postgres_url, _OLD_LEDGER)
+    with pytest.raises(LedgerMissing):
+        await prepare_schemas(postgres_url)
+    assert await rows(postgres_url, "SELECT nspname FROM pg_namespace WHERE nspname IN ('views', 'artifacts')") == []
+
+
+async def test_a_gateway_waits_for_the_ledger_and_goes_on_by_itself(postgres_url: str) -> None:
+    """It is not ready and says why; once the orchestrator has made the ledger, the next ping prepares the schemas."""
+    database = PostgresDatabase(postgres_url, prepare_schemas)
+    await database.start()
+    with pytest.raises(LedgerMissing, match="the orchestrator makes it"):
+        await database.check()
+    await make_ledger(postgres_url)
+    watching = asyncio.create_task(database.watch())
+    await until(lambda: answers(database))
+    assert await database.fetch("SELECT * FROM views.hitl_runs") == []
+    watching.cancel()
+    await database.stop()
 
 
 async def test_the_schema_of_version_0_1_is_taken_over(postgres_url: str) -> None:
@@ -68,21 +100,38 @@ async def test_the_schema_of_version_0_1_is_taken_over(postgres_url: str) -> Non
             postgres_url,
             f"insert into views.hitl_runs (run_id, tenant, version, folded_on, state, created_at, updated_at, view) values {old}",  # noqa: S608
         )
-    await ensure_schema(postgres_url)
-    await ensure_schema(postgres_url)
+    await make_schemas(postgres_url)
+    await prepare_schemas(postgres_url)
     found = await rows(postgres_url, "select run_id, ended from views.hitl_runs order by ended")
     assert found == [(run_ids[0], "completed"), (run_ids[1], None)]
     assert await rows(postgres_url, "select * from views.hitl_step_events") == []
 
 
-@pytest.mark.parametrize("first", [ensure_schema, make_record])
-@pytest.mark.parametrize("read_model", ["a table of its own", "a view of the record"])
-async def test_a_record_with_a_row_for_each_event_is_taken_over(
-    first: Callable[[str], Awaitable[None]], read_model: str, postgres_url: str
-) -> None:
-    """Whichever service starts first, and whatever the read model kept: events are read as before, and through the same view."""
+async def test_the_schema_from_before_migrations_is_taken_over(postgres_url: str) -> None:
+    """Its rows stay as they are, and the projector goes on from them."""
+    await make_ledger(postgres_url)
+    await rows(postgres_url, Path(__file__).with_name("schema_before_migrations.sql").read_text())
     run_id = uuid4()
-    await rows(postgres_url, _OLD_RECORD)
+    append, events = postgres_append(postgres_url), history_of(FINISHED, run_id)
+    tables = PostgresTables(postgres_url)
+    await Feed(tables, append).give(*events[:3])
+    queries = ("SELECT * FROM views.hitl_runs", "SELECT * FROM views.hitl_pending_approvals")
+    before = [await rows(postgres_url, query) for query in queries]
+    assert [len(found) for found in before] == [1, 1]
+    await prepare_schemas(postgres_url)
+    assert [await rows(postgres_url, query) for query in queries] == before
+    assert await rows(postgres_url, "SELECT version_num FROM views.schema_version") == [("0001",)]
+    await Feed(tables, append).give(*events[3:])
+    assert await rows(postgres_url, "SELECT version, ended FROM views.hitl_runs") == [(len(events), "completed")]
+    assert len(await rows(postgres_url, "SELECT FROM views.hitl_step_events")) == len(events)
+    await tables.close()
+
+
+@pytest.mark.parametrize("read_model", ["a table of its own", "a view of the ledger"])
+async def test_a_ledger_with_a_row_for_each_event_is_taken_over(read_model: str, postgres_url: str) -> None:
+    """Whatever the read model kept: events are read as before, and through the same view."""
+    run_id = uuid4()
+    await rows(postgres_url, _OLD_LEDGER)
     await rows(postgres_url, _OLD_SCHEMA if read_model == "a table of its own" else _OLD_VIEW)
     events = history_of(WAITING, run_id)
     connection = await asyncpg.connect(postgres_url)
@@ -91,8 +140,7 @@ async def test_a_record_with_a_row_for_each_event_is_taken_over(
         await connection.execute(insert, run_id, version, event)
     await connection.close()
     for _ in range(2):
-        await first(postgres_url)
-        await ensure_schema(postgres_url)
+        await make_schemas(postgres_url)
     kinds = [(version, RunEvent.parse(event).kind) for version, event in enumerate(events, start=1)]
     for view in ("views.hitl_step_events", "ledger.events"):
         assert await rows(postgres_url, f"select version, kind from {view} order by version") == kinds  # noqa: S608
@@ -101,7 +149,7 @@ async def test_a_record_with_a_row_for_each_event_is_taken_over(
     await tables.close()
 
 
-_OLD_RECORD = """
+_OLD_LEDGER = """
 create schema ledger;
 create table ledger.events (
     run_id uuid not null, version integer not null, kind text not null, record bytea not null,
@@ -169,7 +217,7 @@ async def test_a_value_that_no_column_takes_is_a_dead_letter(tables: PostgresTab
 
 async def test_two_writers_at_once_end_with_the_newest_of_each_run(postgres_url: str) -> None:
     """Two gateways that both hold a partition for a moment: no lost update, no deadlock, nothing pending that is decided."""
-    await ensure_schema(postgres_url)
+    await make_schemas(postgres_url)
     run_ids = [uuid4() for _ in range(20)]
     ahead, behind = PostgresTables(postgres_url), PostgresTables(postgres_url)
 
@@ -188,7 +236,7 @@ async def test_two_writers_at_once_end_with_the_newest_of_each_run(postgres_url:
 
 
 async def test_a_rebuild_makes_the_very_tables_that_are_there(tables: PostgresTables, postgres_url: str) -> None:
-    """Rows, what waits and decisions, folded from the record, are what was there; damage is mended."""
+    """Rows, what pending and decisions, folded from the record, are what was there; damage is mended."""
     woven = [item for story in (WAITING, FINISHED, RETRIED) for item in history_of(story, uuid4())]
     feed = Feed(tables, postgres_append(postgres_url))
     await feed.give_all([woven[start : start + 4] for start in range(0, len(woven), 4)])
@@ -233,28 +281,27 @@ async def _remake(url: str, fold: object) -> None:
 
 
 async def test_the_tables_come_back_with_the_server(private_postgres: Postgres) -> None:
-    """A connection that broke is Away, then made anew; nobody has to restart anything."""
+    """A connection that broke is DatabaseUnavailable, then made anew; nobody has to restart anything."""
     url, run_id = private_postgres.url(), uuid4()
-    await ensure_schema(url)
-    tables, database = PostgresTables(url), Database(url)
+    await make_schemas(url)
+    tables, database = PostgresTables(url), PostgresDatabase(url, prepare_schemas)
     await database.start()
     events = history_of(WAITING, run_id)
     append = postgres_append(url)
     await append(events)
     await Feed(tables).deliver(*events[:2])
-    assert not database.is_away
+    assert not database.is_unavailable
     await private_postgres.stop()
-    with pytest.raises(Away):
+    with pytest.raises(DatabaseUnavailable):
         await tables.load([run_id])
-    with pytest.raises(Away):
+    with pytest.raises(DatabaseUnavailable):
         await PostgresViews(database).run(TENANT, run_id)
     watching = asyncio.create_task(database.watch())
-    while not database.is_away:  # noqa: ASYNC110 - the pinger tells nobody of an end
-        await asyncio.sleep(0.01)
+    await until(lambda: is_silent(database))
     giving = asyncio.create_task(Feed(tables).deliver(*events[2:]))
     await private_postgres.start()
     await giving
-    await database.wait_until_here(30)
+    await until(lambda: answers(database))
     assert await rows(url, "select version from views.hitl_runs") == [(len(events),)]
     run = await PostgresViews(database).run(TENANT, run_id)
     assert run is not None

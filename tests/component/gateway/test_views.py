@@ -1,4 +1,4 @@
-"""What the read model shows of runs, histories and what waits: the same in memory and in PostgreSQL."""
+"""What the read model shows of runs, histories and what pending: the same in memory and in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
-from component.gateway.stories import FINISHED, TENANT, WAITING
+from component.gateway.stories import FINISHED, TENANT, WAITING, make_ledger
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView
-from gateway.adapters.postgres.pool import Database
+from gateway.adapters.postgres.pool import PostgresDatabase
 from gateway.adapters.postgres.reader import PostgresViews
-from gateway.adapters.postgres.writer import PostgresTables, ensure_schema
+from gateway.adapters.postgres.schema import prepare_schemas
+from gateway.adapters.postgres.writer import PostgresTables
 from gateway.ports import Page, Place, Tables, Views
 from gateway.testing.memory import MemoryTables
 from testkit.runs.commands import approve, cancel, executed
@@ -43,8 +44,8 @@ async def store(request: pytest.FixtureRequest, postgres_url: str) -> AsyncItera
         memory = MemoryTables()
         yield Store(memory, memory, memory_append(memory))
         return
-    await ensure_schema(postgres_url)
-    tables, database = PostgresTables(postgres_url), Database(postgres_url)
+    await make_ledger(postgres_url)
+    tables, database = PostgresTables(postgres_url), PostgresDatabase(postgres_url, prepare_schemas)
     await database.start()
     yield Store(tables, PostgresViews(database), postgres_append(postgres_url))
     await tables.close()
@@ -69,7 +70,7 @@ async def test_a_run_is_read_as_it_was_folded(store: Store) -> None:
     run = await store.views.run(TENANT, run_id)
     assert run is not None
     view = view_of(history_of(WAITING, run_id))
-    assert RunView.model_validate_json(run.view) == view
+    assert RunView.model_validate_json(run.json) == view
     assert (run.version, run.state) == (view.version, "payload_review")
     assert await store.views.run("another", run_id) is None
     assert await store.views.run(TENANT, uuid4()) is None
@@ -80,7 +81,7 @@ async def test_a_history_is_every_event_in_order_as_it_came(store: Store) -> Non
     run_id = uuid4()
     await fill(store, (FINISHED, run_id))
     records = history_of(FINISHED, run_id)
-    assert [event.record for event in await store.views.history(TENANT, run_id, 0, 100)] == records
+    assert [event.json for event in await store.views.history(TENANT, run_id, 0, 100)] == records
     assert [event.version for event in await store.views.history(TENANT, run_id, 2, 3)] == [3, 4, 5]
     assert await store.views.history("another", run_id, 0, 100) == []
 
@@ -93,10 +94,10 @@ async def test_what_is_read_and_what_is_listed_agree(store: Store) -> None:
     view = view_of(history_of(WAITING, run_id))
     run = await store.views.run(TENANT, run_id)
     assert run is not None
-    assert RunView.model_validate_json(run.view) == view
+    assert RunView.model_validate_json(run.json) == view
     assert len(await store.views.history(TENANT, run_id, 0, 100)) == view.version
     (listed,) = (await store.views.runs(TENANT, 10, state="payload_review")).views
-    assert listed == run.view
+    assert listed == run.json
 
 
 async def test_a_row_may_stand_within_a_decision(store: Store) -> None:
@@ -108,9 +109,9 @@ async def test_a_row_may_stand_within_a_decision(store: Store) -> None:
     view = view_of(events[:-1])
     run = await store.views.run(TENANT, run_id)
     assert run is not None
-    assert RunView.model_validate_json(run.view) == view
-    assert list((await store.views.runs(TENANT, 10)).views) == [run.view]
-    assert [event.record for event in await store.views.history(TENANT, run_id, 0, 100)] == events[:-1]
+    assert RunView.model_validate_json(run.json) == view
+    assert list((await store.views.runs(TENANT, 10)).views) == [run.json]
+    assert [event.json for event in await store.views.history(TENANT, run_id, 0, 100)] == events[:-1]
     await store.feed().deliver(events[-1])
     assert ids(await store.views.pending(TENANT, 10)) == [run_id]
 
@@ -137,9 +138,9 @@ async def test_another_checkpoint_takes_the_place_of_the_one_decided(store: Stor
     run_id = uuid4()
     await fill(store, (WAITING, run_id), (WAITING.given(approve(), executed()), run_id))
     page = await store.views.pending(TENANT, 10)
-    waits = RunView.model_validate_json(page.views[0]).checkpoint
-    assert waits is not None
-    assert (len(page.views), waits.step.value) == (1, "response_review")
+    pending = RunView.model_validate_json(page.views[0]).checkpoint
+    assert pending is not None
+    assert (len(page.views), pending.step.value) == (1, "response_review")
     assert ids(await store.views.pending(TENANT, 10, step="response_review")) == [run_id]
     assert ids(await store.views.pending(TENANT, 10, step="payload_review")) == []
 

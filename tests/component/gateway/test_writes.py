@@ -15,7 +15,7 @@ from testkit.stack.user import User
 
 
 async def waiting(user: User) -> dict[str, Any]:
-    """Return the view of a new run that waits at its payload."""
+    """Return the view of a new run that pending at its payload."""
     return await user.until((await user.start(hitl=PAYLOAD))["run_id"], "payload_review")
 
 

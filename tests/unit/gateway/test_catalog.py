@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from contracts.providers.capabilities import Capabilities
-from gateway.catalog import Catalog, NothingAnnounced, StillAnnouncing
+from gateway.catalog import Catalog
+from gateway.errors import CatalogIncomplete, NoProviders
 from testkit.runs.histories import DeadLetters, Record
 
 
@@ -58,7 +59,7 @@ async def test_while_the_announcements_come_in_an_unknown_name_may_be_among_them
     catalog = Catalog(DeadLetters().send_all)
     header = [("providers", b"a,b")]
     await catalog.on_records([Record(offer("a"), key=b"a", topic="provider.catalog", headers=header)])
-    with pytest.raises(StillAnnouncing):
+    with pytest.raises(CatalogIncomplete):
         catalog.check_complete()
     await catalog.on_records([Record(offer("b"), key=b"b", topic="provider.catalog", headers=header)])
     catalog.check_complete()
@@ -76,7 +77,7 @@ async def test_an_announcement_that_says_nothing_is_a_dead_letter() -> None:
 async def test_an_empty_catalog_is_not_ready() -> None:
     """Nothing can be started before some worker has announced itself."""
     catalog, _ = await catalog_of()
-    with pytest.raises(NothingAnnounced):
+    with pytest.raises(NoProviders):
         await catalog.check()
     catalog, _ = await catalog_of((b"a", offer("a")))
     await catalog.check()

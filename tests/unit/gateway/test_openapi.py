@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chassis.settings import Settings
-from gateway.api.decisions import BODIES
+from contracts.runs.decisions import BODIES, Action
 from gateway.api.examples import ACTIONS, STARTS
 from gateway.app import create_app
 from gateway.http.models import read_model, read_start
@@ -88,7 +88,7 @@ def test_the_examples_of_a_start_are_taken(name: str) -> None:
 
 
 @pytest.mark.parametrize("action", BODIES)
-def test_the_example_of_an_action_is_taken(action: str) -> None:
+def test_the_example_of_an_action_is_taken(action: Action) -> None:
     """And so for each decision."""
     body = ACTIONS[action].body
     read_model(BODIES[action], json.dumps(body).encode(), body)

@@ -52,15 +52,15 @@ async def test_a_malformed_record_becomes_a_dead_letter_and_harms_no_other() -> 
     assert feed.committed == {0: 4}
 
 
-async def test_a_batch_is_held_while_the_database_is_away() -> None:
+async def test_a_batch_is_held_while_the_database_is_unavailable() -> None:
     """Nothing is skipped and no offset moves; when the database returns, the batch is written."""
     tables = Asked(times=3)
-    tables.away = True
+    tables.unavailable = True
     feed = Feed(tables)
     giving = asyncio.create_task(feed.give(*EVENTS))
     await tables.asked.wait()
     assert (version_of(tables), feed.committed) == (0, {})
-    tables.away = False
+    tables.unavailable = False
     await giving
     assert (version_of(tables), feed.committed) == (len(EVENTS), {0: len(EVENTS)})
 
@@ -68,20 +68,20 @@ async def test_a_batch_is_held_while_the_database_is_away() -> None:
 async def test_a_held_batch_is_let_go_when_the_process_stops() -> None:
     """A stop does not wait for the database; the batch is read again at the next start, for no offset moved."""
     tables = Asked(times=1)
-    tables.away = True
+    tables.unavailable = True
     feed = Feed(tables)
     giving = asyncio.create_task(feed.give(*EVENTS))
     await tables.asked.wait()
     feed.projector.close()
     await giving
-    tables.away = False
+    tables.unavailable = False
     await feed.give(*EVENTS)
     assert (version_of(tables), feed.committed, feed.failures) == (0, {}, [])
 
 
 async def test_an_event_that_the_database_refuses_becomes_a_dead_letter() -> None:
     """One value that no column takes does not hold up the batch, and harms no other run."""
-    tables = MemoryTables(refuses=lambda standing: standing.run_id == RUN_ID)
+    tables = MemoryTables(refuses=lambda row: row.run_id == RUN_ID)
     feed, other = Feed(tables), uuid4()
     await feed.give(*EVENTS[:2], *history_of(FINISHED, other))
     assert [letter.value for letter in feed.letters] == EVENTS[:2]
@@ -115,11 +115,11 @@ async def test_a_batch_that_comes_again_changes_nothing() -> None:
     """From its beginning, as after a start: also the first event of a run that is over."""
     tables = MemoryTables()
     await Feed(tables).give(*EVENTS)
-    rows, decisions = dict(tables.rows), dict(tables.decisions)
+    rows, decisions = dict(tables.rows), dict(tables.approvals)
     feed = Feed(tables)
     await feed.give(*EVENTS[:5])
     await feed.give(*EVENTS)
-    assert (tables.rows, tables.decisions, feed.failures) == (rows, decisions, [])
+    assert (tables.rows, tables.approvals, feed.failures) == (rows, decisions, [])
 
 
 @pytest.mark.parametrize("size", [1, 2, 100])
@@ -160,8 +160,8 @@ async def test_an_error_of_ours_ends_the_process_and_moves_no_offset() -> None:
 async def test_who_waits_for_a_run_is_woken_by_its_events() -> None:
     """A reader that asks for a version does not wait for the next look."""
     feed = Feed(MemoryTables())
-    with feed.arrivals.of(RUN_ID) as arrival:
-        waiting = asyncio.create_task(arrival.reach(1, 60))
+    with feed.waiters.of(RUN_ID) as waiter:
+        waiting = asyncio.create_task(waiter.reach(1, 60))
         await feed.give(EVENTS[0])
         await waiting
 
@@ -175,4 +175,4 @@ async def test_many_runs_and_batches_end_as_all_events_folded_from_nothing() -> 
     await Feed(live).give_all(woven[start : start + 7] for start in range(0, len(woven), 7))
     await Feed(rebuilt).give_all(histories)
     assert live.rows.keys() == set(runs)
-    assert (live.rows, live.decisions) == (rebuilt.rows, rebuilt.decisions)
+    assert (live.rows, live.approvals) == (rebuilt.rows, rebuilt.approvals)

@@ -1,1 +1,1 @@
-"""PostgreSQL for the gateway. The only package here that names asyncpg."""
+"""PostgreSQL and Kafka behind the gateway's ports."""

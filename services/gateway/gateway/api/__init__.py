@@ -1,1 +1,1 @@
-"""The routes. They translate between HTTP and the rest of the gateway, and know no SQL and no Kafka."""
+"""The routes: what each takes, asks and answers, and how OpenAPI describes it."""

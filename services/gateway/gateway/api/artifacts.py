@@ -1,4 +1,4 @@
-"""Files in and out, by the hash of their content. Served so that nothing uploaded here runs in anybody's browser."""
+"""Files in and out, by the hash of their content. They are served so that no browser runs what was uploaded."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-from artifacts.store import Artifact, ArtifactStore
+from artifacts.media_type import may_be_shown, media_type_of
+from artifacts.store import Artifact
+from chassis.problems import issue
 from contracts.message import Identifier
-from gateway.adapters.postgres.pool import Database
 from gateway.http import headers
 from gateway.http.body import check_length, too_large
-from gateway.http.issues import issue
-from gateway.http.media import may_be_shown, media_type_of
 from gateway.http.parameters import NoParameters, Parameters
 from gateway.http.problem_schemas import problems
 from gateway.http.problems import Problem, invalid
+from gateway.ports import Artifacts
 
 UPLOAD_SECONDS = 300.0
 """How long a client may take to send a file."""
@@ -31,7 +31,7 @@ AT_ONCE = 4
 """Files held in memory at a time; others wait on disk."""
 
 OVERHEAD_BYTES = 16 * 1024
-"""What the form around a file may add to its size."""
+"""The most that the form around a file adds to its size."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SAFE = {
@@ -48,7 +48,7 @@ _FORM = {
 
 
 class Upload(Parameters):
-    """Whose file it is."""
+    """The session that brings a file."""
 
     session_id: Identifier | None = None
 
@@ -61,54 +61,58 @@ class Stored(BaseModel):
     media_type: str
 
 
-def storing(database: Database, limit: int) -> APIRouter:
-    """Return the routes for files of at most `limit` bytes."""
-    router = APIRouter(tags=["artifacts"])
-    in_memory = asyncio.Semaphore(AT_ONCE)
+class ArtifactEndpoints:
+    """The endpoints for files of at most `limit` bytes."""
 
-    @router.post(
-        "/hitl/artifacts",
-        summary="Keep a file",
-        status_code=201,
-        response_model=Stored,
-        responses=problems(
-            "forbidden", "payload_too_large", "unsupported_media_type", "validation_failed", "unavailable"
-        ),
-        openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
-    )
-    async def keep(request: Request, upload: Annotated[Upload, Query()]) -> Response:
+    def __init__(self, artifacts: Artifacts, limit: int) -> None:
+        self._artifacts = artifacts
+        self._limit = limit
+        self._in_memory = asyncio.Semaphore(AT_ONCE)
+
+    async def keep(self, request: Request, upload: Annotated[Upload, Query()]) -> Response:
         """Keep the form's field `file`. The same bytes again are the same artifact."""
-        check_length(request, limit + OVERHEAD_BYTES)
-        form = await _form(request, limit + OVERHEAD_BYTES)
+        check_length(request, self._limit + OVERHEAD_BYTES)
+        form = await _form(request, self._limit + OVERHEAD_BYTES)
         try:
-            file = _file(form, limit)
-            async with in_memory:
+            file = _file(form, self._limit)
+            async with self._in_memory:
                 body = await file.read()
                 media_type = media_type_of(body, file.content_type)
-                with database.asking():
-                    store = ArtifactStore(database.pool)
-                    artifact = await store.put(headers.TENANT, body, media_type, upload.session_id)
+                artifact = await self._artifacts.put(headers.TENANT, body, media_type, upload.session_id)
         finally:
             await form.close()
         stored = {"artifact": artifact.ref, "size": artifact.size, "media_type": artifact.media_type}
         return JSONResponse(stored, 201, {"Location": f"/hitl/artifacts/{artifact.sha256}"})
 
-    @router.get(
-        "/hitl/artifacts/{sha256}",
-        summary="Fetch a file",
-        response_class=Response,
-        responses={200: {"content": {"*/*": {}}}, **problems("artifact_not_found", "validation_failed", "unavailable")},
-    )
-    async def fetch(request: Request, sha256: str, _: Annotated[NoParameters, Query()]) -> Response:
+    async def fetch(self, request: Request, sha256: str, _: Annotated[NoParameters, Query()]) -> Response:
         """Return the bytes, with the media type they were stored with. They never change: keep them as long as you like."""
-        found = None
-        if _SHA256.fullmatch(sha256):
-            with database.asking():
-                found = await ArtifactStore(database.pool).get(headers.TENANT, sha256)
+        found = await self._artifacts.get(headers.TENANT, sha256) if _SHA256.fullmatch(sha256) else None
         if found is None:
             raise Problem("artifact_not_found", f"there is no artifact {sha256}")
         return _served(request, *found)
 
+
+def artifacts_router(artifacts: Artifacts, limit: int) -> APIRouter:
+    """Return the routes for files of at most `limit` bytes."""
+    router, endpoints = APIRouter(tags=["artifacts"]), ArtifactEndpoints(artifacts, limit)
+    refusals = ("forbidden", "payload_too_large", "unsupported_media_type", "validation_failed", "unavailable")
+    router.add_api_route(
+        "/hitl/artifacts",
+        endpoints.keep,
+        methods=["POST"],
+        summary="Keep a file",
+        status_code=201,
+        response_model=Stored,
+        responses=problems(*refusals),
+        openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
+    )
+    router.add_api_route(
+        "/hitl/artifacts/{sha256}",
+        endpoints.fetch,
+        summary="Fetch a file",
+        response_class=Response,
+        responses={200: {"content": {"*/*": {}}}, **problems("artifact_not_found", "validation_failed", "unavailable")},
+    )
     return router
 
 
@@ -123,7 +127,7 @@ def _served(request: Request, artifact: Artifact, body: bytes) -> Response:
 
 
 async def _form(request: Request, limit: int) -> FormData:
-    """Return the form that is sent, its file on disk. Raises Problem when it is too large, too slow or none."""
+    """Return the form, its file on disk. Raises Problem when it is too large, too slow or not a form."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Problem("unsupported_media_type", "send the file as multipart/form-data, in the field `file`")
     counted = Request(request.scope, _counting(request.receive, limit))
@@ -151,7 +155,7 @@ def _counting(receive: Receive, limit: int) -> Receive:
 
 
 def _file(form: FormData, limit: int) -> UploadFile:
-    """Return the form's one file. Raises Problem naming the field that is wrong."""
+    """Return the form's one file. Raises Problem with an issue for each wrong field."""
     issues: list[dict[str, Any]] = [
         issue(f"/{name}", "extra_forbidden", "there is no such field") for name in form if name != "file"
     ]

@@ -1,53 +1,37 @@
-"""Starting runs and deciding on them. Plain Starlette routes: on this path FastAPI's own handling costs as much as all the rest."""
+"""Writes to runs: starting one, deciding on one, steering one. Each becomes a command, and the command's outcome the answer."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from http import HTTPStatus
+from typing import Any, assert_never
 
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Match, Route
-from starlette.types import Scope
+from starlette.responses import JSONResponse, Response
 
+from chassis.problems import issue
 from contracts.json_values import digest
-from contracts.runs.commands import CONTROLS, DECISIONS, StartRun
-from contracts.runs.requests import ApproveBody, ControlBody, EditBody, RejectBody
+from contracts.runs.commands import Command, StartRun
+from contracts.runs.decisions import ANONYMOUS, BODIES, Action, CommandHead, command_of
+from contracts.runs.outcomes import Refused
 from gateway.catalog import Catalog
-from gateway.commands.bus import Outcomes
+from gateway.commands.bus import CommandBus, CommandOutcome, Late
 from gateway.http import headers
 from gateway.http.body import read_json
 from gateway.http.fast_path import Endpoint
-from gateway.http.issues import issue
 from gateway.http.models import Start, read_model, read_start
-from gateway.http.problems import Problem, invalid
-
-START_PATHS = ("/hitl/runs", "/hitl/run")
-BODIES: dict[str, type[ApproveBody | EditBody | RejectBody | ControlBody]] = {
-    "approve": ApproveBody,
-    "edit": EditBody,
-    "reject": RejectBody,
-    **dict.fromkeys(CONTROLS, ControlBody),
-}
-"""What is posted to each action of a run."""
+from gateway.http.problems import Problem, invalid, refused, unavailable
+from gateway.ports import Now
+from gateway.projection.view import RenderedView
 
 
-class Writes:
-    """Makes a command of each request, and the answer of what became of it."""
+class RunWrites:
+    """The endpoints that write."""
 
-    def __init__(self, outcomes: Outcomes, catalog: Catalog, max_body_bytes: int) -> None:
-        self._outcomes = outcomes
+    def __init__(self, bus: CommandBus, catalog: Catalog, now: Now, max_body_bytes: int) -> None:
+        self._bus = bus
         self._catalog = catalog
+        self._now = now
         self._max_body_bytes = max_body_bytes
-
-    def endpoints(self) -> dict[tuple[str, str], Endpoint]:
-        """Return the endpoints by method and path."""
-        starting = {("POST", path): self.start for path in START_PATHS}
-        return starting | {("POST", f"/hitl/runs/{{run_id}}/{action}"): self._deciding(action) for action in BODIES}
-
-    def routes(self) -> list[Route]:
-        """Return the routes, for the front of the application's own."""
-        return [_Write(path, endpoint, methods=[method]) for (method, path), endpoint in self.endpoints().items()]
 
     async def start(self, request: Request) -> Response:
         """Start a run."""
@@ -61,15 +45,16 @@ class Writes:
             command_id=headers.new_command_id("start", key),
             run_id=headers.new_run_id(key),
             tenant=headers.TENANT,
-            at=datetime.now(UTC),
-            actor=headers.ANONYMOUS,
+            at=self._now(),
+            actor=ANONYMOUS,
             request_sha256=_digest("start", raw, key),
             request=start.request.changed({"provider": await self._provider(start)}),
         )
-        return await self._outcomes.ask(command)
+        return _answer(await self._bus.ask(command), command, 201)
 
-    def _deciding(self, action: str) -> Endpoint:
-        command_type, body_type = (DECISIONS | CONTROLS)[action], BODIES[action]
+    def action(self, action: Action) -> Endpoint:
+        """Return the endpoint of one action on a run."""
+        body_type = BODIES[action]
 
         async def act(request: Request) -> Response:
             headers.check_parameters(request)
@@ -77,37 +62,58 @@ class Writes:
             expected = headers.expected_version(request)
             body, raw = await read_json(request, self._max_body_bytes)
             said = read_model(body_type, body, raw)
-            command = command_type(
+            head = CommandHead(
                 command_id=headers.new_command_id(run_id, key),
                 run_id=run_id,
                 tenant=headers.TENANT,
-                at=datetime.now(UTC),
+                at=self._now(),
+                actor=said.actor or ANONYMOUS,
                 request_sha256=_digest(action, raw, key),
                 expected_version=expected,
-                **{**vars(said), "actor": said.actor or headers.ANONYMOUS},
             )
-            return await self._outcomes.ask(command)
+            command = command_of(action, said, head)
+            return _answer(await self._bus.ask(command), command, 200)
 
         return act
 
     async def _provider(self, start: Start) -> str:
+        """Return the name of the provider that a start asks for, by its name or a tool's. Raises Problem, NoProviders."""
         await self._catalog.check()
         offer = self._catalog.find(start.request.provider)
         if offer is None:
             self._catalog.check_complete()
             known = ", ".join(offer.provider for offer in self._catalog.all())
-            said = f"there is no provider {start.request.provider!r}; known are {known}"
-            raise invalid([issue(start.provider_at, "provider_unknown", said)])
+            message = f"there is no provider {start.request.provider!r}; known are {known}"
+            raise invalid([issue(start.provider_at, "provider_unknown", message)])
         return offer.provider
-
-
-class _Write(Route):
-    """Says which route was taken, as FastAPI's own do."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        match, child_scope = super().matches(scope)
-        return match, {**child_scope, "route": self}
 
 
 def _digest(action: str, raw: Any, key: str | None) -> str | None:
     return None if key is None else digest({"route": action, "body": raw})
+
+
+def _answer(outcome: CommandOutcome, command: Command, status: int) -> Response:
+    """Return the answer to a command; `status` is that of an accepted one, and 201 says where the run is. Raises Problem."""
+    match outcome:
+        case RenderedView(version=version, json=view):
+            location = {"Location": _location(command)} if status == HTTPStatus.CREATED else {}
+            return Response(view, status, {"ETag": f'"{version}"', **location}, "application/json")
+        case Refused():
+            raise refused(outcome)
+        case Late():
+            return _late(outcome, command)
+        case _:
+            assert_never(outcome)
+
+
+def _late(late: Late, command: Command) -> Response:
+    """Return 202, or raise 503 when the outcome is late because of the database: then it cannot be said to come soon."""
+    ids = {"run_id": str(command.run_id), "command_id": str(command.command_id)}
+    if late.database_is_unavailable:
+        raise unavailable("the database does not answer; the command is kept and carried out when it returns", **ids)
+    body = {**ids, "state": "accepted", "detail": "the outcome is late; the command is kept and carried out"}
+    return JSONResponse(body, 202, {"Location": _location(command)})
+
+
+def _location(command: Command) -> str:
+    return f"/hitl/runs/{command.run_id}"

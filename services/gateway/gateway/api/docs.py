@@ -1,4 +1,4 @@
-"""Where a newcomer looks first, and the description of the Kafka side. OpenAPI is the framework's own."""
+"""The front page, which leads to the documentation, and the AsyncAPI document. OpenAPI's page is FastAPI's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from contracts.asyncapi import document
 
 
-def documenting() -> APIRouter:
+def docs_router() -> APIRouter:
     """Return the routes that only describe."""
     router = APIRouter(include_in_schema=False)
     asyncapi = JSONResponse(document())

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class Example(NamedTuple):
-    """What an action does, in a line, and a body for it."""
+    """A summary of an action, and a body for it."""
 
     summary: str
     body: dict[str, Any]

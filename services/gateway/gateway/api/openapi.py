@@ -1,16 +1,18 @@
-"""The OpenAPI document, with what FastAPI cannot see: the writes, which are plain Starlette routes, and the problem documents."""
+"""The parts of the OpenAPI document that FastAPI does not make: the operations of the hot routes, and their schemas."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from contracts.runs.decisions import BODIES, Action
 from contracts.runs.requests import RunInput, RunRequest, WrappedRunInput
 from contracts.runs.views import RunView
-from gateway.api.decisions import BODIES, START_PATHS
 from gateway.api.examples import ACTIONS, STARTS
-from gateway.http.fast_path import FrontedApi
+from gateway.http.parameters import AtVersion
 from gateway.http.problem_schemas import ProblemDocument, problems
 
 DESCRIPTION = """
@@ -28,6 +30,9 @@ TAGS = [
     {"name": "providers", "description": "What can be called."},
 ]
 
+Operation = Mapping[str, Any]
+
+_STARTS = (RunRequest, WrappedRunInput, RunInput)
 _STARTS = (RunRequest, WrappedRunInput, RunInput)
 _KEY = {
     "name": "Idempotency-Key",
@@ -53,28 +58,8 @@ _COMMON = (
 _DECIDING = ("run_not_found", "checkpoint_already_decided", "checkpoint_mismatch", "subject_changed", "not_allowed")
 
 
-class DescribedApi(FrontedApi):
-    """A FastAPI application whose document tells of the writes too."""
-
-    def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document, made once."""
-        if self.openapi_schema is None:
-            document = super().openapi()
-            document["components"]["schemas"] = {**_schemas(), **document["components"]["schemas"]}
-            for path, item in _paths().items():
-                document["paths"].setdefault(path, {}).update(item)
-            self.openapi_schema = document
-        return self.openapi_schema
-
-
-def _paths() -> dict[str, dict[str, Any]]:
-    paths = {path: {"post": _starting(path)} for path in START_PATHS}
-    for action in BODIES:
-        paths[f"/hitl/runs/{{run_id}}/{action}"] = {"post": _acting(action)}
-    return paths
-
-
-def _starting(path: str) -> dict[str, Any]:
+def start_operation(path: str) -> Operation:
+    """Describe the start of a run."""
     return {
         "tags": ["runs"],
         "summary": "Start a run",
@@ -86,7 +71,8 @@ def _starting(path: str) -> dict[str, Any]:
     }
 
 
-def _acting(action: str) -> dict[str, Any]:
+def action_operation(action: Action) -> Operation:
+    """Describe an action on a run."""
     example = ACTIONS[action]
     return {
         "tags": ["decisions"],
@@ -98,18 +84,60 @@ def _acting(action: str) -> dict[str, Any]:
     }
 
 
+def read_operation(description: str) -> Operation:
+    """Describe the read of a run, as FastAPI does for the other reads."""
+    run_id = {"name": "run_id", "in": "path", "required": True, "schema": {"type": "string", "title": "Run Id"}}
+    refusals = problems("run_not_found", "validation_failed", "unavailable")
+    return {
+        "tags": ["runs"],
+        "summary": "Read a run",
+        "description": description,
+        "operationId": "read_run_hitl_runs__run_id__get",
+        "parameters": [run_id, *_query(AtVersion)],
+        "responses": {
+            "200": {"description": "Successful Response", "content": _json(_ref(RunView))},
+            **{str(code): response for code, response in refusals.items()},
+        },
+    }
+
+
+def described(document: dict[str, Any], operations: Iterable[tuple[str, str, Operation]]) -> dict[str, Any]:
+    """Return FastAPI's document with these operations, by method and path, and the schemas they name."""
+    paths, schemas = document["paths"], document["components"]["schemas"]
+    for method, path, operation in operations:
+        paths[path] = {**paths.get(path, {}), method.lower(): operation}
+    return {**document, "components": {**document["components"], "schemas": {**_schemas(), **schemas}}}
+
+
+def _query(model: type[BaseModel]) -> list[dict[str, Any]]:
+    properties: dict[str, dict[str, Any]] = model.model_json_schema()["properties"]
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": schema["description"],
+            "schema": {key: value for key, value in schema.items() if key != "default"},
+        }
+        for name, schema in properties.items()
+    ]
+
+
 def _body(schema: dict[str, Any], examples: dict[str, Any], *, required: bool) -> dict[str, Any]:
     return {"required": required, "content": {"application/json": {"schema": schema, "examples": examples}}}
 
 
-def _responses(status: str, further: dict[int | str, dict[str, Any]]) -> dict[str, Any]:
-    view = {"application/json": {"schema": _ref(RunView)}}
+def _responses(status: str, refusals: dict[int | str, dict[str, Any]]) -> dict[str, Any]:
     late = {"type": "object", "properties": {"run_id": {"type": "string"}, "command_id": {"type": "string"}}}
     return {
-        status: {"description": "The run's view", "content": view},
-        "202": {"description": "Accepted; the outcome is late", "content": {"application/json": {"schema": late}}},
-        **{str(code): response for code, response in further.items()},
+        status: {"description": "The run's view", "content": _json(_ref(RunView))},
+        "202": {"description": "Accepted; the outcome is late", "content": _json(late)},
+        **{str(code): response for code, response in refusals.items()},
     }
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
 
 
 def _ref(model: type) -> dict[str, str]:
@@ -118,14 +146,12 @@ def _ref(model: type) -> dict[str, str]:
 
 def _schemas() -> dict[str, Any]:
     template = "#/components/schemas/{model}"
-    bodies = {*_STARTS, *BODIES.values()}
-    taken = models_json_schema(
-        [(m, "validation") for m in sorted(bodies, key=lambda m: m.__name__)], ref_template=template
-    )
-    given = models_json_schema([(ProblemDocument, "serialization")], ref_template=template)
-    # Contracts ignore what they do not know; this door does not.
-    closed = {name: _closed(schema) for name, schema in taken[1]["$defs"].items()}
-    return {**closed, **given[1]["$defs"]}
+    bodies = sorted({*_STARTS, *BODIES.values()}, key=lambda model: model.__name__)
+    _, requests = models_json_schema([(model, "validation") for model in bodies], ref_template=template)
+    _, answers = models_json_schema([(ProblemDocument, "serialization")], ref_template=template)
+    # Contracts ignore unknown members; bodies over HTTP may have none.
+    closed = {name: _closed(schema) for name, schema in requests["$defs"].items()}
+    return {**closed, **answers["$defs"]}
 
 
 def _closed(schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What can be called: the providers that have announced themselves, and their capabilities."""
+"""The providers that workers have announced, and their capabilities."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Providers(BaseModel):
     items: list[Capabilities]
 
 
-def offering(catalog: Catalog) -> APIRouter:
-    """Return the routes that say what can be called."""
+def providers_router(catalog: Catalog) -> APIRouter:
+    """Return the routes that read the catalog."""
     router = APIRouter(tags=["providers"])
 
     @router.get(

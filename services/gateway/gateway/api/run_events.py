@@ -1,30 +1,35 @@
-"""A run's events, pushed as they come (Server-Sent Events). The notifier pushes to many; this serves who follows one run."""
+"""`GET /hitl/runs/{id}/events`: a run's events as Server-Sent Events, from any version on. The only stream of this path.
+
+`sse-starlette` would decode each stored event, split it into lines and send it alone. Here the bytes go out as they are stored,
+all due frames in one write; the follower gives the heartbeat, and Starlette ends the body when the client leaves.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
+from chassis.problems import issue
 from contracts.providers.call_stream import PartialOutput, PushedPartialOutput
 from gateway.http import headers
-from gateway.http.issues import issue
 from gateway.http.parameters import NoParameters
 from gateway.http.problem_schemas import problems
 from gateway.http.problems import invalid
 from gateway.ports import StepEvent
-from gateway.read_model.follower import Following
+from gateway.read_model.follower import Follower
 
 _VERSION = re.compile(r"[0-9]{1,18}")
 _PARTIAL = PushedPartialOutput.model_fields["type"].default.encode()
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_HEARTBEAT = b": still here\n\n"
 
 
-def pushing(following: Following) -> APIRouter:
+def run_events_router(follower: Follower) -> APIRouter:
     """Return the route that streams."""
     router = APIRouter()
 
@@ -51,28 +56,29 @@ def pushing(following: Following) -> APIRouter:
         """
         found_id = headers.run_id_of(request)
         after = _version(last_event_id)
-        if await following.settled(headers.TENANT, found_id) is None:
+        if await follower.settled(headers.TENANT, found_id) is None:
             raise headers.run_not_found(run_id)
-        return StreamingResponse(_frames(following, found_id, after), headers=_HEADERS, media_type="text/event-stream")
+        return StreamingResponse(_body(follower, found_id, after), headers=_HEADERS, media_type="text/event-stream")
 
     return router
 
 
-async def _frames(following: Following, run_id: UUID, after: int) -> AsyncIterator[bytes]:
-    async for events in following.events(headers.TENANT, run_id, after):
-        yield b"".join(map(_frame, events)) or b": still here\n\n"
+async def _body(follower: Follower, run_id: UUID, after: int) -> AsyncIterator[bytes]:
+    async for due in follower.events(headers.TENANT, run_id, after):
+        yield frames(due) or _HEARTBEAT
 
 
-def _frame(news: StepEvent | PartialOutput) -> bytes:
-    if isinstance(news, PartialOutput):
-        # Of a type of its own, so that a client which reads events alone hears none of it.
-        return b"event: %b\ndata: %b\n\n" % (_PARTIAL, news.to_push())
-    return _event_frame(news)
+def frames(due: Sequence[StepEvent | PartialOutput]) -> bytes:
+    """Write events and pieces of text as frames: an event with its version as the id, a piece under an event type of its own.
 
-
-def _event_frame(event: StepEvent) -> bytes:
-    # JSON as it is stored has no line breaks, and the kind is in it.
-    return b"id: %d\ndata: %s\n\n" % (event.version, event.record)
+    A piece has no id, so that a reconnecting client goes on from an event. Neither holds a line break: both are compact JSON.
+    """
+    return b"".join(
+        b"id: %d\ndata: %b\n\n" % (each.version, each.json)
+        if isinstance(each, StepEvent)
+        else b"event: %b\ndata: %b\n\n" % (_PARTIAL, each.to_push())
+        for each in due
+    )
 
 
 def _version(last_event_id: str | None) -> int:

@@ -1,8 +1,8 @@
-"""Reading runs, their histories and what waits for a person."""
+"""Reads: a run, lists of runs, histories, and the checkpoints that wait for a person."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -13,14 +13,11 @@ from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView
 from gateway.http import headers
 from gateway.http.cursors import write_cursor
-from gateway.http.fast_path import Endpoint
-from gateway.http.parameters import ApprovalFilters, AtVersion, HistoryRange, RunFilters
+from gateway.http.parameters import ApprovalFilters, AtVersion, HistoryRange, RunFilters, read_parameters
 from gateway.http.problem_schemas import problems
 from gateway.http.problems import unavailable
-from gateway.ports import Page, Run, Views
-from gateway.read_model.follower import Following
-
-RUN_PATH = "/hitl/runs/{run_id}"
+from gateway.ports import Page, Views
+from gateway.read_model.follower import Follower
 
 
 class RunPage(BaseModel):
@@ -37,32 +34,33 @@ class History(BaseModel):
     next_after: int | None
 
 
-def reading(views: Views, following: Following, wait_seconds: float) -> APIRouter:
-    """Return the routes that read."""
-    router, read = APIRouter(), run_reader(following, wait_seconds)
+class RunReads:
+    """The endpoints that read."""
 
-    @router.get(
-        RUN_PATH,
-        tags=["runs"],
-        summary="Read a run",
-        response_model=RunView,
-        responses=problems("run_not_found", "validation_failed", "unavailable"),
-    )
-    async def read_run(run_id: str, at: Annotated[AtVersion, Query()]) -> Response:
+    def __init__(self, views: Views, follower: Follower, wait_seconds: float) -> None:
+        self._views = views
+        self._follower = follower
+        self._wait_seconds = wait_seconds
+
+    async def read_run(self, request: Request) -> Response:
         """Return the run's view. With `min_version` the answer waits until the read model has come that far, or is 503."""
-        return await read(run_id, at.min_version or 0)
+        version = read_parameters(AtVersion, request).min_version or 0
+        run_id = headers.run_id_of(request)
+        if version:
+            run = await self._follower.reached(headers.TENANT, run_id, version, self._wait_seconds)
+        else:
+            run = await self._follower.settled(headers.TENANT, run_id)
+        if run is None:
+            raise headers.run_not_found(request.path_params["run_id"])
+        if run.version < version:
+            behind = f"the read model has reached version {run.version} of this run, not {version}"
+            raise unavailable(behind, version=run.version)
+        return Response(run.json, headers={"ETag": f'"{run.version}"'}, media_type="application/json")
 
-    @router.get(
-        "/hitl/runs",
-        tags=["runs"],
-        summary="List runs",
-        response_model=RunPage,
-        responses=problems("validation_failed", "unavailable"),
-    )
-    async def list_runs(filters: Annotated[RunFilters, Query()]) -> Response:
+    async def list_runs(self, filters: Annotated[RunFilters, Query()]) -> Response:
         """Return runs, newest first."""
         return _page(
-            await views.runs(
+            await self._views.runs(
                 headers.TENANT,
                 filters.limit,
                 filters.place(),
@@ -72,35 +70,21 @@ def reading(views: Views, following: Following, wait_seconds: float) -> APIRoute
             )
         )
 
-    @router.get(
-        "/hitl/runs/{run_id}/history",
-        tags=["runs"],
-        summary="Read all that happened to a run",
-        response_model=History,
-        responses=problems("run_not_found", "validation_failed", "unavailable"),
-    )
-    async def read_history(request: Request, run_id: str, part: Annotated[HistoryRange, Query()]) -> Response:
+    async def read_history(self, request: Request, run_id: str, part: Annotated[HistoryRange, Query()]) -> Response:
         """Return every event in order, with the members that `run.events` has. A long history is read on with `after`."""
         found_id = headers.run_id_of(request)
-        await following.settle(headers.TENANT, found_id)
-        events = await views.history(headers.TENANT, found_id, part.after, part.limit + 1)
-        if not events and await views.run(headers.TENANT, found_id) is None:
+        await self._follower.settle(headers.TENANT, found_id)
+        events = await self._views.history(headers.TENANT, found_id, part.after, part.limit + 1)
+        if not events and await self._views.run(headers.TENANT, found_id) is None:
             raise headers.run_not_found(run_id)
         shown = events[: part.limit]
         more = str(shown[-1].version) if len(events) > part.limit else "null"
-        return _json(b'{"items":[%s],"next_after":%s}' % (_joined(e.record for e in shown), more.encode()))
+        return _json(b'{"items":[%s],"next_after":%s}' % (_joined(e.json for e in shown), more.encode()))
 
-    @router.get(
-        "/hitl/approvals",
-        tags=["approvals"],
-        summary="List what waits for a person",
-        response_model=RunPage,
-        responses=problems("validation_failed", "unavailable"),
-    )
-    async def list_approvals(filters: Annotated[ApprovalFilters, Query()]) -> Response:
+    async def list_approvals(self, filters: Annotated[ApprovalFilters, Query()]) -> Response:
         """Return runs with a checkpoint that waits for a decision, the longest waiting first. Each item is the run's view."""
         return _page(
-            await views.pending(
+            await self._views.pending(
                 headers.TENANT,
                 filters.limit,
                 filters.place(),
@@ -111,36 +95,35 @@ def reading(views: Views, following: Following, wait_seconds: float) -> APIRoute
             )
         )
 
+
+def runs_router(reads: RunReads) -> APIRouter:
+    """Return the routes that read, but for `read_run`, which is a hot route."""
+    router = APIRouter()
+    router.add_api_route(
+        "/hitl/runs",
+        reads.list_runs,
+        tags=["runs"],
+        summary="List runs",
+        response_model=RunPage,
+        responses=problems("validation_failed", "unavailable"),
+    )
+    router.add_api_route(
+        "/hitl/runs/{run_id}/history",
+        reads.read_history,
+        tags=["runs"],
+        summary="Read all that happened to a run",
+        response_model=History,
+        responses=problems("run_not_found", "validation_failed", "unavailable"),
+    )
+    router.add_api_route(
+        "/hitl/approvals",
+        reads.list_approvals,
+        tags=["approvals"],
+        summary="List what waits for a person",
+        response_model=RunPage,
+        responses=problems("validation_failed", "unavailable"),
+    )
     return router
-
-
-def reading_at_once(following: Following, wait_seconds: float) -> dict[tuple[str, str], Endpoint]:
-    """Return the endpoint that reads one run, for requests whose query is known to be valid."""
-    read = run_reader(following, wait_seconds)
-
-    async def read_run(request: Request) -> Response:
-        return await read(request.path_params["run_id"], int(request.query_params.get("min_version", 0)))
-
-    return {("GET", RUN_PATH): read_run}
-
-
-def run_reader(following: Following, wait_seconds: float) -> Callable[[str, int], Awaitable[Response]]:
-    """Return what reads a run as it is, or with a version above 0, once it has come so far."""
-
-    async def read(named: str, version: int) -> Response:
-        run_id = headers.run_id_named(named)
-        if version:
-            run = await following.reached(headers.TENANT, run_id, version, wait_seconds)
-        else:
-            run = await following.settled(headers.TENANT, run_id)
-        if run is None:
-            raise headers.run_not_found(named)
-        if run.version < version:
-            behind = f"the read model has reached version {run.version} of this run, not {version}"
-            raise unavailable(behind, version=run.version)
-        return _json(run.view, run)
-
-    return read
 
 
 def _page(page: Page) -> Response:
@@ -153,5 +136,5 @@ def _joined(texts: Iterable[bytes]) -> bytes:
     return b",".join(texts)
 
 
-def _json(body: bytes, run: Run | None = None) -> Response:
-    return Response(body, headers={"ETag": f'"{run.version}"'} if run else None, media_type="application/json")
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")

@@ -1,1 +1,1 @@
-"""Commands out, outcomes back."""
+"""Commands to the orchestrator, and their outcomes."""

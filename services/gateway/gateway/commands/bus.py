@@ -1,83 +1,60 @@
-"""Commands out, outcomes back, answers made of them. Knows neither routes nor bodies."""
+"""Commands out, outcomes back. Knows neither routes nor bodies, and makes no HTTP answers."""
 
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 import structlog
-from starlette.responses import JSONResponse, Response
 
-from contracts.runs.commands import Command, StartRun
+from contracts.runs.commands import Command
 from contracts.runs.outcomes import Accepted, Refused
-from gateway.adapters.postgres.pool import Database
-from gateway.http.problems import refused, unavailable
 from gateway.metrics import seconds_to
-from gateway.ports import Run
-from gateway.projection.view import run_of
-from gateway.read_model.answer_cache import Recent
+from gateway.ports import Broker, Database
+from gateway.projection.view import RenderedView, render
+from gateway.read_model.answer_cache import AnswerCache
 from messaging.errors import BrokerUnavailable
-from messaging.request_reply import RequestReply
 
 _log = structlog.get_logger(__name__)
 
 
-class Outcomes:
-    """Asks the orchestrator, and waits for a bounded time."""
+class Late(NamedTuple):
+    """The outcome did not come in time. The command is kept in Kafka and carried out later."""
 
-    def __init__(self, desk: RequestReply, database: Database, recent: Recent, wait_seconds: float) -> None:
-        self._desk = desk
-        self._recent = recent
+    database_is_unavailable: bool
+
+
+CommandOutcome = RenderedView | Refused | Late
+
+
+class CommandBus:
+    """Sends commands to the orchestrator and waits for their outcomes, `wait_seconds` at most."""
+
+    def __init__(self, broker: Broker, database: Database, answers: AnswerCache, wait_seconds: float) -> None:
+        self._broker = broker
         self._database = database
+        self._answers = answers
         self._wait_seconds = wait_seconds
-        self.listening = False
 
-    async def ask(self, command: Command) -> Response:
-        """Send `command` and answer with the run's view, or 202 when the outcome is late. Raises Problem, BrokerUnavailable.
+    async def ask(self, command: Command) -> CommandOutcome:
+        """Send `command` and return what became of it: the run's view, the refusal, or that the outcome is late.
 
-        Nothing is sent while PostgreSQL is known to be away: the orchestrator could not decide.
+        Raises BrokerUnavailable when Kafka does not take it, DatabaseUnavailable before anything is sent: the orchestrator could not decide.
         """
         await self._database.check()
-        if not self.listening:
-            raise BrokerUnavailable("not connected yet")
         began = time.perf_counter()
         try:
-            outcome = await self._desk.ask(command, self._wait_seconds)
+            outcome = await self._broker.ask(command, self._wait_seconds)
         except BrokerUnavailable as error:
             _log.warning("Kafka does not take a command", run_id=str(command.run_id), reason=str(error))
             raise
         seconds_to(outcome.kind if outcome else "late").observe(time.perf_counter() - began)
         match outcome:
             case Accepted(view=view):
-                run = run_of(view)
-                self._recent.answered(command.tenant, command.run_id, run)
-                return _answer(run, command)
+                rendered = render(view)
+                self._answers.answered(command.tenant, command.run_id, rendered)
+                return rendered
             case Refused():
-                raise refused(outcome)
+                return outcome
             case None:
-                return self._late(command)
-
-    def _late(self, command: Command) -> Response:
-        if self._database.is_away:
-            raise unavailable(
-                "the database went away; the command is kept and carried out when it returns",
-                run_id=str(command.run_id),
-                command_id=str(command.command_id),
-            )
-        body = {
-            "run_id": str(command.run_id),
-            "command_id": str(command.command_id),
-            "state": "accepted",
-            "detail": "the outcome is late; the command is kept and carried out",
-        }
-        return JSONResponse(body, 202, {"Location": _location(command)})
-
-
-def _answer(run: Run, command: Command) -> Response:
-    headers = {"ETag": f'"{run.version}"'}
-    if isinstance(command, StartRun):
-        return Response(run.view, 201, {**headers, "Location": _location(command)}, "application/json")
-    return Response(run.view, 200, headers, "application/json")
-
-
-def _location(command: Command) -> str:
-    return f"/hitl/runs/{command.run_id}"
+                return Late(self._database.is_unavailable)

@@ -1,1 +1,1 @@
-"""HTTP without routes: bodies, problem documents, headers, cursors."""
+"""HTTP without routes: bodies, parameters, headers, cursors, problems, and the layers before the router."""

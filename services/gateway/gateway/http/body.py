@@ -1,4 +1,4 @@
-"""What a body must be before anything reads it: not too large, not too slow, JSON by its type, UTF-8, not too deep, no member twice.
+"""Checks on a request's body before any model reads it: size, time, media type, UTF-8, depth, duplicate members.
 
 Knows no routes and no models.
 """
@@ -12,9 +12,10 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
+from chassis.problems import issue
 from contracts.json_pointer import pointer
 from contracts.json_values import MAX_DEPTH
-from gateway.http.issues import issue
+from gateway.errors import GatewayError
 from gateway.http.problems import Problem, invalid
 
 BODY_SECONDS = 30.0
@@ -22,7 +23,7 @@ BODY_SECONDS = 30.0
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body, of at most `limit` bytes. Raises Problem without having read a larger one, or when it does not come."""
+    """Return the body, of at most `limit` bytes. Raises Problem for a larger one, which is not read on, and for one that does not come."""
     check_length(request, limit)
     chunks: list[bytes] = []
     size = 0
@@ -49,7 +50,7 @@ async def _next_chunk(request: Request) -> tuple[bytes, bool]:
 
 
 def check_length(request: Request, limit: int) -> None:
-    """Raise Problem if the body says of itself that it is larger than `limit` bytes."""
+    """Raise Problem if Content-Length is above `limit` bytes."""
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length) > limit:
         raise too_large(limit)
@@ -61,14 +62,14 @@ def too_large(limit: int) -> Problem:
 
 
 async def read_json(request: Request, limit: int) -> tuple[bytes, Any]:
-    """Return the body as it came and as JSON; an empty one counts as an object without members. Raises Problem."""
+    """Return the body as bytes and as JSON; an empty one counts as `{}`. Raises Problem."""
     check_media_type(request)
     body = await read_body(request, limit)
     return (body, parse_json(body)) if body else (b"{}", {})
 
 
 def check_media_type(request: Request) -> None:
-    """Raise Problem unless the body is called JSON, or called nothing."""
+    """Raise Problem unless Content-Type is JSON or missing."""
     media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if media_type != "application/json" and not (
         media_type.startswith("application/") and media_type.endswith("+json")
@@ -77,9 +78,9 @@ def check_media_type(request: Request) -> None:
 
 
 def parse_json(body: bytes) -> Any:
-    """Return `body` as JSON that every reader understands alike (RFC 7493). Raises Problem naming what is not.
+    """Parse JSON that every reader understands alike (RFC 7493). Raises Problem with the issue.
 
-    Numbers may still be NaN and texts hold lone surrogates: whoever validates the members knows their names.
+    NaN and lone surrogates pass: the models refuse them, and can name their member.
     """
     check_depth(body)
     try:
@@ -89,13 +90,13 @@ def parse_json(body: bytes) -> Any:
     except DuplicateMember as error:
         raise invalid([issue("", "json_duplicate", f"an object has two members {error}")]) from None
     except json.JSONDecodeError as error:
-        said = f"not JSON: {error.msg} at line {error.lineno} column {error.colno}"
-        raise invalid([issue("", "json_invalid", said)]) from None
+        message = f"not JSON: {error.msg} at line {error.lineno} column {error.colno}"
+        raise invalid([issue("", "json_invalid", message)]) from None
     except ValueError as error:
         raise invalid([issue("", "json_invalid", f"not JSON: {error}")]) from None
 
 
-class DuplicateMember(ValueError):
+class DuplicateMember(GatewayError, ValueError):
     """An object has two members of one name, and readers differ on which they take."""
 
 
@@ -108,15 +109,15 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_members)
-"""Kept: `json.loads` makes one for each text, at the price of reading a short one."""
+"""Kept: with a hook, `json.loads` makes a decoder for each text, which costs as much as to parse a short one."""
 
 
 def _read(text: str) -> Any:
-    # Of a byte order mark `json.loads` says what it is.
+    # `json.loads` names a byte order mark in its error.
     return json.loads(text) if text.startswith("\ufeff") else _DECODER.decode(text)
 
 
-# Possessive, so that a text of nothing but quotes and backslashes costs no more than any other.
+# Possessive quantifiers: without backtracking, a text of quotes and backslashes costs no more than any other.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _TOKEN = re.compile(rb'(?P<string>"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))|[\[\]{}:]', re.DOTALL)
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -124,7 +125,7 @@ _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def check_depth(body: bytes) -> None:
-    """Raise Problem if arrays and objects are nested deeper than any reader can stand. Costs one linear scan at most."""
+    """Raise Problem if arrays and objects are nested deeper than MAX_DEPTH. Costs one linear scan at most."""
     if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
         return
     depth = 0
@@ -135,7 +136,7 @@ def check_depth(body: bytes) -> None:
 
 
 def _deep_member(body: bytes) -> str:
-    """Return the pointer of the outermost member that is too deep."""
+    """Return the JSON Pointer of the outermost member that is too deep."""
     depth, member, last = 0, "", b""
     for token in _TOKEN.finditer(body):
         text = token[0]

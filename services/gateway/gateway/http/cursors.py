@@ -1,4 +1,4 @@
-"""Opaque cursors: where a page ended, in a form that nobody is tempted to build. Knows no tables."""
+"""Opaque cursors: where a page ended, encoded so that clients do not build them. Knows no tables."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import binascii
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from gateway.errors import GatewayError
 from gateway.ports import Place
 
 
-class MalformedCursor(ValueError):
+class MalformedCursor(GatewayError, ValueError):
     """This is no cursor that a page ended with."""
 
 

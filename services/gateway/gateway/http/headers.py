@@ -1,4 +1,4 @@
-"""What a request says about itself beside its body: who asks, whose data, which version, which key. Decides nothing."""
+"""The facts of a request beside its body: run, tenant, expected version, idempotency key, and the ids derived from them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 from starlette.requests import Request
 
+from chassis.problems import issue
 from contracts.json_pointer import pointer
 from contracts.message import ID_NAMESPACE
 from contracts.runs.commands import command_id
-from gateway.http.issues import issue
 from gateway.http.problems import Problem, invalid
 
 TENANT = "default"
-"""The tenant of everybody while nobody has to say who they are."""
-
-ANONYMOUS = "anonymous"
-"""The actor where the body names none."""
+"""The tenant of every request while authentication is off."""
 
 MOST_KEY_CHARACTERS = 200
 
@@ -28,12 +25,8 @@ _VERSION = re.compile(r'"(\d{1,18})"')
 
 
 def run_id_of(request: Request) -> UUID:
-    """Return the run that the path names. What is no run's id names no run. Raises Problem."""
-    return run_id_named(request.path_params["run_id"])
-
-
-def run_id_named(named: str) -> UUID:
-    """Return the run of that name. Raises Problem."""
+    """Return the run that the path names. Raises Problem, 404 too where the name is no UUID."""
+    named = request.path_params["run_id"]
     try:
         return UUID(named)
     except ValueError:
@@ -41,7 +34,7 @@ def run_id_named(named: str) -> UUID:
 
 
 def run_not_found(run_id: UUID | str) -> Problem:
-    """Return the problem of a run that is not there."""
+    """Return the problem of a run that does not exist."""
     return Problem("run_not_found", f"there is no run {run_id}")
 
 
@@ -55,7 +48,7 @@ def check_parameters(request: Request) -> None:
 
 
 def idempotency_key(request: Request) -> str | None:
-    """Return the key under which this request always gets the same answer. Raises Problem."""
+    """Return the Idempotency-Key, or None. Raises Problem."""
     key = request.headers.get("idempotency-key")
     if key is not None and not (0 < len(key) <= MOST_KEY_CHARACTERS and key.isprintable()):
         message = f"a key has 1 to {MOST_KEY_CHARACTERS} printable characters"
@@ -64,7 +57,7 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def expected_version(request: Request) -> int | None:
-    """Return the version that the run must still have. Raises Problem."""
+    """Return the version that If-Match names, or None for any. Raises Problem."""
     expected = request.headers.get("if-match", "*").strip()
     if expected == "*":
         return None
@@ -76,10 +69,10 @@ def expected_version(request: Request) -> int | None:
 
 
 def new_run_id(key: str | None) -> UUID:
-    """Return the id of a run to start: the same for the same key."""
+    """Return the id of a run to start: derived from the key, random without one."""
     return uuid4() if key is None else uuid5(_RUNS, f"{TENANT}\x1f{key}")
 
 
 def new_command_id(about: UUID | str, key: str | None) -> UUID:
-    """Return a command's id: the same for the same key on the same run."""
+    """Return a command's id: derived from the key and the run, random without a key."""
     return uuid4() if key is None else command_id("http", TENANT, about, key)

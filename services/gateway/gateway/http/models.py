@@ -1,4 +1,4 @@
-"""From JSON to the models of a request: strict, members it does not know forbidden, each issue at its member. Sends nothing."""
+"""From JSON to the models of a request: strict types, unknown members refused, each issue at its member. Sends nothing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
+from chassis.problems import Issue, issue, issues_of
 from contracts.json_pointer import pointer
 from contracts.json_values import check_json
 from contracts.runs.requests import RunInput, RunRequest, WrappedRunInput
-from gateway.http.issues import Issue, issue, issues_of_body
 from gateway.http.problems import invalid
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -26,15 +26,15 @@ class Start(NamedTuple):
 
 
 def read_model(model: type[_Model], body: bytes, raw: Any) -> _Model:
-    """Return `body` as a model; `raw` is the same as plain JSON. Raises Problem."""
+    """Return `body` as a model; `raw` is the same body, parsed. Raises Problem."""
     try:
         return model.model_validate_json(body, strict=True, extra="forbid")
     except ValidationError as error:
-        raise invalid(_unreadable(error, raw) or issues_of_body(error, raw)) from None
+        raise invalid(_unreadable(error, raw) or issues_of(error, raw)) from None
 
 
 def read_start(body: bytes, raw: Any) -> Start:
-    """Return the request that any of the three shapes of a start says. Raises Problem naming members of the shape that was meant."""
+    """Return the request of any of the three shapes of a start. Raises Problem in the terms of the shape that was meant."""
     shape = shape_of(raw)
     if shape is RunRequest:
         return Start(read_model(RunRequest, body, raw), "/provider")
@@ -46,7 +46,7 @@ def read_start(body: bytes, raw: Any) -> Start:
 
 
 def shape_of(raw: Any) -> type[RunRequest | WrappedRunInput | RunInput]:
-    """Say which shape a body was meant to have, by its members."""
+    """Return the shape that a body was meant to have, by its members."""
     members = raw.keys() if isinstance(raw, dict) else set()
     if "run_input" in members:
         return WrappedRunInput
@@ -58,15 +58,15 @@ def _start(shape: WrappedRunInput | RunInput, run_input: RunInput, at: str) -> S
     try:
         return Start(shape.to_request(), tool)
     except ValidationError as error:
-        # The tool's data becomes the call's; what is wrong with the call is wrong there.
-        told = {"provider": tool, "model": f"{tool}/data/name", "parameters": f"{tool}/data/example_input"}
+        # The call is made of the tool's data: an issue of the call is reported there.
+        places = {"provider": tool, "model": f"{tool}/data/name", "parameters": f"{tool}/data/example_input"}
         raise invalid(
-            [issue(told.get(str(e["loc"][0]), f"{at}/{e['loc'][0]}"), e["type"], e["msg"]) for e in error.errors()]
+            [issue(places.get(str(e["loc"][0]), f"{at}/{e['loc'][0]}"), e["type"], e["msg"]) for e in error.errors()]
         ) from None
 
 
 def _unreadable(error: ValidationError, raw: Any) -> list[Issue]:
-    """Return the issue of a body that Python reads as JSON and the stricter parser does not, at its member."""
+    """Return the issue of a body that Python's parser takes and Pydantic's stricter one does not, at its member."""
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] != "json_invalid":
         return []
@@ -74,5 +74,5 @@ def _unreadable(error: ValidationError, raw: Any) -> list[Issue]:
         check_json(raw)
     except PydanticCustomError as found:
         path = str((found.context or {}).get("path", ""))
-        return [issue("" if path == "/" else path, "json_value", found.message().removeprefix(f"{path}: "))]
+        return [issue(path, "json_value", found.message().removeprefix(f"{path}: "))]
     return [issue("", "json_invalid", first["msg"])]

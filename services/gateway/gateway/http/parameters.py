@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
+from starlette.requests import Request
 
 from contracts.message import Identifier
 from contracts.runs.config import Step
 from contracts.runs.views import State
 from gateway.http.cursors import MalformedCursor, read_cursor
+from gateway.http.problems import invalid_parameters
 from gateway.ports import Place
 
 MAX_VERSION = 2**63 - 1
@@ -77,3 +79,16 @@ class HistoryRange(Parameters):
 
     after: Annotated[int, Field(ge=0, le=MAX_VERSION)] = Field(0, description="The last version that was read.")
     limit: Annotated[int, Field(ge=1, le=1000)] = 500
+
+
+_Parameters = TypeVar("_Parameters", bound=Parameters)
+
+
+def read_parameters(model: type[_Parameters], request: Request) -> _Parameters:
+    """Return the request's query as a model, where FastAPI does not do it. Raises Problem."""
+    query = dict(request.query_params) if request.scope["query_string"] else {}
+    try:
+        return model.model_validate(query)
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_input=False)
+        raise invalid_parameters([{**each, "loc": ("query", *each["loc"])} for each in errors]) from None

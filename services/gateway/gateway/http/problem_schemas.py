@@ -1,4 +1,4 @@
-"""Problem documents as OpenAPI sees them: by status, with the codes that may stand in them."""
+"""Problem documents in the OpenAPI document: by status, with the codes of each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from gateway.http.problems import MEDIA_TYPE, STATUS
+from chassis.problems import MEDIA_TYPE
+from gateway.http.problems import STATUS
 
 
 class ProblemIssue(BaseModel):

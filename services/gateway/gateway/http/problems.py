@@ -1,10 +1,8 @@
-"""Problem documents (RFC 9457), and the one place where codes become HTTP statuses."""
+"""Errors as problem documents (RFC 9457). The only place where the product's codes get an HTTP status."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -14,22 +12,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match
 
+from chassis.problems import STATUS as STATUS_OF_EDGES
+from chassis.problems import Issue, issue, problem_response
+from contracts.json_pointer import pointer
 from contracts.runs.outcomes import Refused
-from gateway.catalog import NothingAnnounced
-from gateway.http.issues import issues_of_parameters
-from gateway.ports import Away
+from gateway.errors import DatabaseUnavailable, GatewayError, NoProviders
 from messaging.errors import BrokerUnavailable
 
-MEDIA_TYPE = "application/problem+json"
-TYPE = "urn:sayso:problem:{}"
-
-STATUS = {
+STATUS = STATUS_OF_EDGES | {
     "run_not_found": 404,
     "artifact_not_found": 404,
     "provider_not_found": 404,
-    "not_found": 404,
-    "method_not_allowed": 405,
-    "request_timeout": 408,
     "run_already_exists": 409,
     "checkpoint_already_decided": 409,
     "checkpoint_mismatch": 409,
@@ -37,25 +30,16 @@ STATUS = {
     "not_allowed": 409,
     "newer_history": 409,
     "precondition_failed": 412,
-    "payload_too_large": 413,
-    "unsupported_media_type": 415,
-    "validation_failed": 422,
     "idempotency_key_reused": 422,
-    "unauthorized": 401,
-    "forbidden": 403,
-    "rate_limited": 429,
-    "internal_error": 500,
-    "unavailable": 503,
 }
-"""Every code a caller can meet. A refusal that is not listed is a conflict with the run's state."""
+"""The status of every code that a caller can meet. A refusal with another code is a conflict with the run's state: 409."""
 
-_OWN_MEMBERS = frozenset({"type", "title", "status", "detail", "code", "instance"})
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 _log = structlog.get_logger(__name__)
 
 
-class Problem(Exception):
+class Problem(GatewayError):
     """The request gets this answer. `members` are further members of the document."""
 
     def __init__(
@@ -72,16 +56,23 @@ class Problem(Exception):
         self.headers = headers
 
 
-def invalid(issues: Sequence[Mapping[str, Any]]) -> Problem:
-    """Return the problem of a request that does not validate, named by its first issue."""
+def invalid(issues: Sequence[Issue]) -> Problem:
+    """Return the problem of a request that does not validate. Its detail is the first issue."""
     first = issues[0]
     more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
     return Problem("validation_failed", f"{first['path'] or '/'}: {first['message']}{more}", {"issues": list(issues)})
 
 
+def invalid_parameters(errors: Sequence[Mapping[str, Any]]) -> Problem:
+    """Return the problem of query, header and path parameters. Pydantic's first place says which of these."""
+    return invalid(
+        [issue(pointer(error["loc"][1:]), error["type"], error["msg"], **{"in": error["loc"][0]}) for error in errors]
+    )
+
+
 def unavailable(detail: str, **members: Any) -> Problem:
-    """Return the problem of a request that a working system would have answered."""
-    return Problem("unavailable", detail, members, {"Retry-After": "1"})
+    """Return the problem of a request that cannot be served now and may be sent again."""
+    return Problem("unavailable", detail, members)
 
 
 def refused(outcome: Refused) -> Problem:
@@ -92,21 +83,9 @@ def refused(outcome: Refused) -> Problem:
 
 
 def document(problem: Problem, instance: str) -> Response:
-    """Write a problem document about the resource `instance`."""
+    """Write the document of a problem with the resource `instance`."""
     status = STATUS.get(problem.code, 409)
-    members = {name: value for name, value in problem.members.items() if name not in _OWN_MEMBERS}
-    body = {
-        "type": TYPE.format(problem.code),
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": problem.detail,
-        "code": problem.code,
-        "instance": instance,
-        **members,
-    }
-    # What was asked for may hold text that UTF-8 cannot; the answer may not.
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
-    return Response(text, status, problem.headers, MEDIA_TYPE)
+    return problem_response(problem.code, problem.detail, instance, problem.members, problem.headers, status=status)
 
 
 async def on_problem(request: Request, error: Exception) -> Response:
@@ -115,20 +94,26 @@ async def on_problem(request: Request, error: Exception) -> Response:
     return document(error, request.url.path)
 
 
-async def on_away(request: Request, error: Exception) -> Response:
-    """Answer that something the request needs is not there."""
-    reason = {Away: "the database does not answer", BrokerUnavailable: "Kafka does not take commands"}.get(type(error))
-    return document(unavailable(reason or str(error)), request.url.path)
+async def on_unavailable(request: Request, error: Exception) -> Response:
+    """Answer that the database, Kafka or every provider is unavailable."""
+    match error:
+        case DatabaseUnavailable():
+            reason = "the database does not answer"
+        case BrokerUnavailable():
+            reason = "Kafka does not take commands"
+        case _:
+            reason = str(error)
+    return document(unavailable(reason), request.url.path)
 
 
 async def on_parameters(request: Request, error: Exception) -> Response:
-    """Answer that parameters do not validate, and which."""
+    """Answer which parameters do not validate."""
     assert isinstance(error, RequestValidationError)
-    return document(invalid(issues_of_parameters(error.errors())), request.url.path)
+    return document(invalid_parameters(error.errors()), request.url.path)
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Answer what the router answers: no such path, no such method."""
+    """Answer that the router knows no such path or no such method."""
     assert isinstance(error, HTTPException)
     path = request.url.path
     match error.status_code:
@@ -136,18 +121,14 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
             return document(Problem("not_found", f"there is nothing at {path}"), path)
         case 405:
             allowed = ", ".join(_allowed(request))
-            return document(
-                Problem(
-                    "method_not_allowed", f"{path} takes {allowed}, not {request.method}", headers={"Allow": allowed}
-                ),
-                path,
-            )
+            detail = f"{path} takes {allowed}, not {request.method}"
+            return document(Problem("method_not_allowed", detail, headers={"Allow": allowed}), path)
         case _:
-            return document(invalid([{"path": "", "code": "malformed", "message": str(error.detail)}]), path)
+            return document(invalid([issue("", "malformed", str(error.detail))]), path)
 
 
 async def on_disconnect(_: Request, __: Exception) -> Response:
-    """Answer nobody: the client hung up while it was sending."""
+    """Return an answer that is never read: the client hung up while it was sending."""
     return Response(status_code=400)
 
 
@@ -158,9 +139,9 @@ async def on_bug(request: Request, _: Exception) -> Response:
 
 HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
     Problem: on_problem,
-    Away: on_away,
-    BrokerUnavailable: on_away,
-    NothingAnnounced: on_away,
+    DatabaseUnavailable: on_unavailable,
+    BrokerUnavailable: on_unavailable,
+    NoProviders: on_unavailable,
     RequestValidationError: on_parameters,
     HTTPException: on_http_exception,
     ClientDisconnect: on_disconnect,

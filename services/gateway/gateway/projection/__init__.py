@@ -1,1 +1,1 @@
-"""What an event changes in the read model. Pure."""
+"""The folds of the read model: rows for lists, views for reads. Pure."""

@@ -1,7 +1,7 @@
-"""The read model's fold: a batch of events in, what changes in the tables out. Pure: knows no Kafka, no PostgreSQL and no clock.
+"""The read model's fold: a batch of events in, the changed rows out. Pure: knows no Kafka, no PostgreSQL and no clock.
 
-A row stands on an unbroken stretch of events, 1 to its version. Events at or below the version are skipped, so that any
-batch can come again. Where one is missing, the record has it: what is published was written there before.
+A row is folded from an unbroken sequence of events, 1 to its version. Events at or below the version are skipped, so a batch may
+come again. A missing event is in the ledger: events are appended there before they are published.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contracts.runs.event_effects import State
 from contracts.runs.event_header import EventHeader
 
 
-class Waiting(NamedTuple):
+class PendingCheckpoint(NamedTuple):
     """A checkpoint that waits for a person."""
 
     checkpoint_id: UUID
@@ -27,8 +27,8 @@ class Waiting(NamedTuple):
     expires_at: datetime
 
 
-class Standing(NamedTuple):
-    """How a run stands at a version: its row."""
+class RunRow(NamedTuple):
+    """The row of a run, at a version."""
 
     run_id: UUID
     tenant: str
@@ -38,11 +38,11 @@ class Standing(NamedTuple):
     user_id: str | None
     created_at: datetime
     updated_at: datetime
-    waits: Waiting | None = None
+    pending: PendingCheckpoint | None = None
 
     @classmethod
     def first(cls, header: EventHeader) -> Self:
-        """Return how a run stands after its first event."""
+        """Return the row after the first event."""
         return cls(
             header.run_uuid,
             header.tenant,
@@ -52,40 +52,40 @@ class Standing(NamedTuple):
             header.user_id,
             header.moment,
             header.moment,
-            _waits(None, header),
+            _pending(None, header),
         )
 
     def after(self, header: EventHeader) -> Self:
-        """Return how the run stands after its next event."""
+        """Return the row after the next event."""
         return self._replace(
             version=header.version,
             state=header.state_after(self.state),
             updated_at=header.moment,
-            waits=_waits(self.waits, header),
+            pending=_pending(self.pending, header),
         )
 
 
-class Moved(NamedTuple):
-    """A run that a batch moved on, and how it was found: what is stored must still be that."""
+class RunChange(NamedTuple):
+    """The row that a batch makes of `found`. It is written only where the table still holds `found`."""
 
-    found: Standing | None
-    standing: Standing
-
-    @property
-    def closed(self) -> Waiting | None:
-        """The checkpoint that waited before and waits no longer."""
-        waited, waits = self.found.waits if self.found else None, self.standing.waits
-        return None if waited is None or (waits and waits.checkpoint_id == waited.checkpoint_id) else waited
+    found: RunRow | None
+    row: RunRow
 
     @property
-    def opened(self) -> Waiting | None:
-        """The checkpoint that waits now, if it did not wait just so before."""
-        waited, waits = self.found.waits if self.found else None, self.standing.waits
-        return None if waits == waited else waits
+    def closed(self) -> PendingCheckpoint | None:
+        """The checkpoint that waits no longer."""
+        waited, pending = self.found.pending if self.found else None, self.row.pending
+        return None if waited is None or (pending and pending.checkpoint_id == waited.checkpoint_id) else waited
+
+    @property
+    def opened(self) -> PendingCheckpoint | None:
+        """The checkpoint that waits now, if it is new or changed."""
+        waited, pending = self.found.pending if self.found else None, self.row.pending
+        return None if pending == waited else pending
 
 
-class Decision(NamedTuple):
-    """A decision that a batch recorded, in its place."""
+class ApprovalRow(NamedTuple):
+    """The row of a decision by a person."""
 
     run_id: UUID
     version: int
@@ -98,74 +98,74 @@ class Decision(NamedTuple):
     subject_sha256: str
 
 
-class Known(NamedTuple):
-    """What is known of a run before a batch: how it stands, and the events that the record holds beyond."""
+class LoadedRun(NamedTuple):
+    """A run before a batch: its row, and the events in the ledger behind the row's version."""
 
-    standing: Standing | None = None
+    row: RunRow | None = None
     beyond: tuple[EventHeader, ...] = ()
 
 
 @dataclass(slots=True)
 class Changes:
-    """What a batch changes in the tables. `gaps` are the runs whose next event is not there, and the version that is missing."""
+    """What a batch changes in the tables. `gaps` maps a run whose next event is missing to the missing version; `news` counts new events."""
 
-    moved: dict[UUID, Moved] = field(default_factory=dict)
-    decisions: list[Decision] = field(default_factory=list)
+    moved: dict[UUID, RunChange] = field(default_factory=dict)
+    approvals: list[ApprovalRow] = field(default_factory=list)
     gaps: dict[UUID, int] = field(default_factory=dict)
     news: int = 0
 
 
-def known_at(version: int, history: Iterable[EventHeader]) -> Known:
-    """Return what is known of a run whose row is at `version`, of its whole history."""
-    standing, beyond = None, []
+def loaded_at(version: int, history: Iterable[EventHeader]) -> LoadedRun:
+    """Fold a whole history into the row at `version` and the events behind it."""
+    row, beyond = None, []
     for header in history:
         if header.version > version:
             beyond.append(header)
         else:
-            standing = standing.after(header) if standing else Standing.first(header)
-    return Known(standing, tuple(beyond))
+            row = row.after(header) if row else RunRow.first(header)
+    return LoadedRun(row, tuple(beyond))
 
 
-def project_batch(known: Mapping[UUID, Known], batch: Sequence[EventHeader]) -> Changes:
-    """Fold `batch` onto what is known of its runs. Runs that are not known begin with nothing."""
-    arrived: dict[UUID, list[EventHeader]] = {run_id: [*known[run_id].beyond] for run_id in known}
+def project_batch(loaded: Mapping[UUID, LoadedRun], batch: Sequence[EventHeader]) -> Changes:
+    """Fold `batch` onto the loaded runs. A run that is not among them begins with nothing."""
+    arrived: dict[UUID, list[EventHeader]] = {run_id: [*loaded[run_id].beyond] for run_id in loaded}
     for header in batch:
         arrived.setdefault(header.run_uuid, []).append(header)
     changes = Changes()
     for run_id, headers in arrived.items():
-        _project_run(known.get(run_id, _NOTHING).standing, headers, changes)
+        _project_run(loaded.get(run_id, _NOTHING).row, headers, changes)
     return changes
 
 
-_NOTHING = Known()
+_NOTHING = LoadedRun()
 
 
-def _project_run(found: Standing | None, headers: list[EventHeader], changes: Changes) -> None:
-    standing = found
+def _project_run(found: RunRow | None, headers: list[EventHeader], changes: Changes) -> None:
+    row = found
     for header in sorted(headers, key=_version):
-        reached = standing.version if standing else 0
+        reached = row.version if row else 0
         if header.version <= reached:
             continue
         if header.version > reached + 1:
             changes.gaps[header.run_uuid] = reached + 1
             break
         changes.news += 1
-        if decision := _decision(standing, header):
-            changes.decisions.append(decision)
-        standing = standing.after(header) if standing else Standing.first(header)
-    if standing is not None and standing is not found:
-        changes.moved[standing.run_id] = Moved(found, standing)
+        if approval := _approval(row, header):
+            changes.approvals.append(approval)
+        row = row.after(header) if row else RunRow.first(header)
+    if row is not None and row is not found:
+        changes.moved[row.run_id] = RunChange(found, row)
 
 
 def _version(header: EventHeader) -> int:
     return header.version
 
 
-def _waits(waited: Waiting | None, header: EventHeader) -> Waiting | None:
+def _pending(waited: PendingCheckpoint | None, header: EventHeader) -> PendingCheckpoint | None:
     effect, facts = header.effect, header.data
     if effect.opens:
         place = facts["checkpoint_id"], facts["step"], facts["subject_sha256"]
-        return Waiting(*place, header.moment, facts["expires_at"])
+        return PendingCheckpoint(*place, header.moment, facts["expires_at"])
     if waited is None or effect.closes:
         return None
     if effect.prolongs and (expires_at := facts.get("expires_at")) is not None:
@@ -173,14 +173,14 @@ def _waits(waited: Waiting | None, header: EventHeader) -> Waiting | None:
     return waited
 
 
-def _decision(standing: Standing | None, header: EventHeader) -> Decision | None:
+def _approval(row: RunRow | None, header: EventHeader) -> ApprovalRow | None:
     action, facts = header.effect.action, header.data
     if action is None or facts.get("checkpoint_id") is None:
         return None
     if action == "retry":  # it names no step: only an error review offers it
-        waited = standing.waits if standing else None
+        waited = row.pending if row else None
         step, seen = Step.ERROR_REVIEW, waited.subject_sha256 if waited else ""
     else:
         step, seen = facts["step"], facts["subject_sha256"]
     place = header.run_uuid, header.version, facts["checkpoint_id"], header.tenant
-    return Decision(*place, step, action, header.actor, header.moment, seen)
+    return ApprovalRow(*place, step, action, header.actor, header.moment, seen)

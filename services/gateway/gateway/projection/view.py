@@ -1,22 +1,30 @@
-"""A run's view, folded of its events when somebody asks for it. The same fold as the orchestrator's, so the same view."""
+"""A run's view, folded from its events when it is read. The fold is the contracts', so the orchestrator's view is the same."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
-from gateway.ports import Run
 
 
-def fold(records: Iterable[bytes]) -> RunView | None:
-    """Return the view of a history from its first event on, or None of nothing."""
+class RenderedView(NamedTuple):
+    """A run's view as JSON, with the two members that answers need apart."""
+
+    version: int
+    state: str
+    json: bytes
+
+
+def fold(events: Iterable[bytes]) -> RunView | None:
+    """Return the view of a history from its first event on, or None of an empty one."""
     view = None
-    for record in records:
-        view = project(view, RunEvent.parse(record))
+    for event in events:
+        view = project(view, RunEvent.parse(event))
     return view
 
 
-def run_of(view: RunView) -> Run:
-    """Return a run as it is shown."""
-    return Run(view.version, view.state.value, view.model_dump_json().encode())
+def render(view: RunView) -> RenderedView:
+    """Write a view as JSON."""
+    return RenderedView(view.version, view.state.value, view.model_dump_json().encode())

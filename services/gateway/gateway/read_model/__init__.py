@@ -1,1 +1,1 @@
-"""The read model at work: kept, rebuilt, waited for."""
+"""The read model at work: projected, followed, waited for, and what was answered a moment ago."""

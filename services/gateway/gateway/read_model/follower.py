@@ -1,13 +1,13 @@
 """Following a run as the read model moves on: until a version is reached, or event by event. Knows no HTTP.
 
-The projection of this process wakes who waits at once; another gateway may project the run's partition, so we also look
-now and then.
+The projection of this process wakes its waiters. Another gateway may project the run's partition, so the tables are also read at
+an interval.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -22,20 +22,22 @@ from contracts.runs.events import (
     RunCompleted,
 )
 from contracts.runs.views import State
-from gateway.ports import Away, Run, StepEvent, Views
-from gateway.read_model.waiters import Arrival, Arrivals
+from gateway.errors import DatabaseUnavailable
+from gateway.ports import StepEvent, Views
+from gateway.projection.view import RenderedView
+from gateway.read_model.waiters import Waiter, Waiters
 
 LOOK_SECONDS = 0.1
-"""Between looks while a request waits for a version."""
+"""Between reads of the tables while a request waits for a version."""
 
 FOLLOW_SECONDS = 0.5
-"""Between looks for a stream of events, which may be many and last long."""
+"""Between reads of the tables for a stream: streams may be many and last long."""
 
 SETTLE_SECONDS = 1.0
-"""How long a read waits for what its gateway has just answered: whoever was told of a run finds it."""
+"""How long a read without a version waits for the version that this gateway has just answered: a new run is found."""
 
 LINGER_SECONDS = 30.0
-"""How long a stream waits, once its run was cancelled in the middle of a call, to be told what that had cost."""
+"""How long a stream stays open after a run was cancelled during a call: the event with the call's cost is still to come."""
 
 HEARTBEAT_SECONDS = 15.0
 PAGE = 100
@@ -44,101 +46,107 @@ _OVER = (State.COMPLETED, State.CANCELLED)
 """A failed run can still be retried."""
 
 _LAST_KINDS = (RunCompleted.kind, RunCancelled.kind)
-_BEGINNING = (CallOrdered.kind, CallDoubted.kind)
-_ENDING = (CallSucceeded.kind, CallFailed.kind, CallStopped.kind)
+_CALL_BEGINS = (CallOrdered.kind, CallDoubted.kind)
+_CALL_ENDS = (CallSucceeded.kind, CallFailed.kind, CallStopped.kind)
 
 
 @dataclass(slots=True)
-class _Heard:
-    """What a stream has told of its run: whether it is over, and whether a call went on then, whose end is still to be told."""
+class _StreamState:
+    """The state of a run as far as a stream has sent it: whether it is over, and whether a call was running then."""
 
-    over: bool = False
-    is_nothing: bool = True
-    _calls: bool = False
-    _until: float = 0.0
+    clock: Callable[[], float]
+    is_over: bool = False
+    is_empty: bool = True
+    _is_calling: bool = False
+    _linger_until: float = 0.0
 
-    def take(self, events: Sequence[StepEvent]) -> None:
-        """Learn from what was told."""
-        self.is_nothing = False
+    def sent(self, events: Sequence[StepEvent]) -> None:
+        """Learn from events that were sent."""
+        self.is_empty = False
         for event in events:
-            self._calls = event.kind in _BEGINNING or (self._calls and event.kind not in _ENDING)
+            self._is_calling = event.kind in _CALL_BEGINS or (self._is_calling and event.kind not in _CALL_ENDS)
             if event.kind in _LAST_KINDS:
-                self.over, self._until = True, time.monotonic() + LINGER_SECONDS
+                self.is_over, self._linger_until = True, self.clock() + LINGER_SECONDS
 
     @property
-    def is_all(self) -> bool:
-        """Whether nothing more is expected."""
-        return self.over and not (self._calls and time.monotonic() < self._until)
+    def is_complete(self) -> bool:
+        """Whether no further event is expected."""
+        return self.is_over and not (self._is_calling and self.clock() < self._linger_until)
 
 
-class Following:
-    """Waits for runs."""
+class Follower:
+    """Waits for runs, on behalf of requests and streams."""
 
-    def __init__(self, views: Views, arrivals: Arrivals) -> None:
+    def __init__(self, views: Views, waiters: Waiters, clock: Callable[[], float] = time.monotonic) -> None:
         self._views = views
-        self._arrivals = arrivals
+        self._waiters = waiters
+        self._clock = clock
         self._closed = False
 
     def close(self) -> None:
-        """End all streams and waits: the process is about to stop, and clients come back to another."""
+        """End all streams and waits: the process is about to stop, and clients reconnect to another."""
         self._closed = True
-        self._arrivals.wake_all()
+        self._waiters.wake_all()
 
-    async def reached(self, tenant: str, run_id: UUID, version: int, seconds: float) -> Run | None:
-        """Return the run once it has `version` or more, or as it is after `seconds`. Raises Away."""
-        until, recent = time.monotonic() + seconds, self._arrivals.recent
-        with self._arrivals.of(run_id) as arrival:
+    async def reached(self, tenant: str, run_id: UUID, version: int, seconds: float) -> RenderedView | None:
+        """Return the run at `version` or beyond, or as it is after `seconds`. Raises DatabaseUnavailable."""
+        until, answers = self._clock() + seconds, self._waiters.answers
+        with self._waiters.of(run_id) as waiter:
             while True:
-                left = until - time.monotonic()
+                left = until - self._clock()
                 ended = self._closed or left <= 0
-                run = recent.run(tenant, run_id, version) if version else None
-                if run is None and (ended or not recent.is_behind(tenant, run_id, version)):
+                run = answers.run(tenant, run_id, version) if version else None
+                if run is None and (ended or not answers.is_behind(tenant, run_id, version)):
                     run = await self._views.run(tenant, run_id)
                 if ended or (run is not None and run.version >= version):
                     return run
-                await arrival.reach(version, min(LOOK_SECONDS, left))
+                await waiter.reach(version, min(LOOK_SECONDS, left))
 
-    async def settled(self, tenant: str, run_id: UUID) -> Run | None:
-        """Return the run as it is; where this gateway answered for it a moment ago, once the read model has that too, if that is soon."""
-        version = self._arrivals.recent.version(tenant, run_id)
+    async def settled(self, tenant: str, run_id: UUID) -> RenderedView | None:
+        """Return the run as it is, after waiting up to SETTLE_SECONDS for a version that this gateway has just answered."""
+        version = self._waiters.answers.version(tenant, run_id)
         return await self.reached(tenant, run_id, version, SETTLE_SECONDS if version else 0)
 
     async def settle(self, tenant: str, run_id: UUID) -> None:
-        """Wait like `settled`, and read nothing."""
-        if self._arrivals.recent.version(tenant, run_id):
+        """Wait like `settled`, and read nothing where there is nothing to wait for."""
+        if self._waiters.answers.version(tenant, run_id):
             await self.settled(tenant, run_id)
 
     async def events(self, tenant: str, run_id: UUID, after: int) -> AsyncIterator[Sequence[StepEvent | PartialOutput]]:
         """Yield the events behind the version `after`, and new ones as they come, until the run and its call are over.
 
-        In between come pieces of what its call says. Yields nothing but an empty list when nothing has come for a while. An outage of
-        PostgreSQL is waited out.
+        Pieces of the running call's text come in between. An empty list is a heartbeat. An outage of PostgreSQL is waited out.
         """
-        silent_since, heard = time.monotonic(), _Heard()
-        with self._arrivals.of(run_id) as arrival:
+        quiet_since, state = self._clock(), _StreamState(self._clock)
+        with self._waiters.of(run_id) as waiter:
             while not self._closed:
-                try:
-                    events = await self._views.history(tenant, run_id, after, PAGE)
-                    if heard.is_nothing and not events:
-                        run = await self._views.run(tenant, run_id)
-                        heard.over = run is not None and run.state in _OVER
-                except Away:
-                    events = []
-                if events or time.monotonic() - silent_since >= HEARTBEAT_SECONDS:
+                events = await self._next(tenant, run_id, after, state)
+                if events or self._clock() - quiet_since >= HEARTBEAT_SECONDS:
                     yield events
-                    silent_since = time.monotonic()
+                    quiet_since = self._clock()
                 if events:
                     after = events[-1].version
-                    heard.take(events)
-                elif heard.is_all:
+                    state.sent(events)
+                elif state.is_complete:
                     return
                 else:
-                    async for said in self._listen(arrival, after + 1):
-                        yield said
-                        silent_since = time.monotonic()
+                    async for pieces in self._pieces(waiter, after + 1):
+                        yield pieces
+                        quiet_since = self._clock()
 
-    async def _listen(self, arrival: Arrival, version: int) -> AsyncIterator[Sequence[PartialOutput]]:
-        """Yield what a call says until there is reason to look: the run has come to `version`, or time is up."""
-        until = time.monotonic() + FOLLOW_SECONDS
-        while not self._closed and not await arrival.reach(version, until - time.monotonic(), listening=True):
-            yield arrival.take()
+    async def _next(self, tenant: str, run_id: UUID, after: int, state: _StreamState) -> list[StepEvent]:
+        """Read the next events. Where a stream begins behind the last one, learn from the run's state that it is over."""
+        try:
+            events = await self._views.history(tenant, run_id, after, PAGE)
+            if state.is_empty and not events:
+                run = await self._views.run(tenant, run_id)
+                state.is_over = run is not None and run.state in _OVER
+        except DatabaseUnavailable:
+            return []
+        return events
+
+    async def _pieces(self, waiter: Waiter, version: int) -> AsyncIterator[Sequence[PartialOutput]]:
+        """Yield pieces of text until the run has reached `version` or it is time to read the tables."""
+        until = self._clock() + FOLLOW_SECONDS
+        while not self._closed and not await waiter.reach(version, until - self._clock(), or_pieces=True):
+            yield waiter.take()

@@ -1,4 +1,4 @@
-"""Who waits for a run to move on, woken by the projection of this process. Another gateway's projection wakes nobody here."""
+"""Waiters for a run's next version, woken by the projection of this process. Another gateway's projection wakes none of them."""
 
 from __future__ import annotations
 
@@ -9,94 +9,94 @@ from collections.abc import Iterator, Mapping
 from uuid import UUID
 
 from contracts.providers.call_stream import PartialOutput
-from gateway.read_model.answer_cache import Recent
+from gateway.read_model.answer_cache import AnswerCache
 
-MOST_SAID = 100
-"""Pieces of partial output that one waiter may leave untaken."""
+MOST_PIECES = 100
+"""Pieces of partial output that a waiter keeps; the oldest go first."""
 
 _ANY = 2**63
 """Beyond every version."""
 
 
-class Arrival:
-    """One waiter's bell."""
+class Waiter:
+    """One wait for one run."""
 
     def __init__(self) -> None:
         self._version = 0
-        self._said: deque[PartialOutput] = deque(maxlen=MOST_SAID)
-        self._rung = asyncio.Event()
+        self._pieces: deque[PartialOutput] = deque(maxlen=MOST_PIECES)
+        self._woken = asyncio.Event()
 
-    def ring(self, version: int) -> None:
-        """Tell the waiter that the run has come to `version`."""
+    def wake(self, version: int) -> None:
+        """Tell the waiter that the run has reached `version`."""
         self._version = max(self._version, version)
-        self._rung.set()
+        self._woken.set()
 
-    def tell(self, partial: PartialOutput) -> None:
-        """Let the waiter have a piece of what a call of the run says. Who does not take them gets the newest."""
-        self._said.append(partial)
-        self._rung.set()
+    def hear(self, partial: PartialOutput) -> None:
+        """Give the waiter a piece of a call's text."""
+        self._pieces.append(partial)
+        self._woken.set()
 
     def take(self) -> list[PartialOutput]:
-        """Take what was said since the last call."""
-        said = list(self._said)
-        self._said.clear()
-        return said
+        """Take the pieces that came since the last call."""
+        pieces = list(self._pieces)
+        self._pieces.clear()
+        return pieces
 
-    async def reach(self, version: int, seconds: float, *, listening: bool = False) -> bool:
-        """Return when the run was said, since the last call, to have come to `version`, or after `seconds`.
+    async def reach(self, version: int, seconds: float, *, or_pieces: bool = False) -> bool:
+        """Return True when the run has reached `version` since the last call, or after `seconds`.
 
-        False when it did neither: something is there to take. That alone ends no wait unless it is `listening`.
+        With `or_pieces`, return False as soon as pieces can be taken.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._version < version:
-                    if listening and self._said:
+                    if or_pieces and self._pieces:
                         return False
-                    self._rung.clear()
-                    await self._rung.wait()
+                    self._woken.clear()
+                    await self._woken.wait()
         self._version = 0
         return True
 
 
-class Arrivals:
-    """Bells by run, and what was answered lately."""
+class Waiters:
+    """All waiters by run, and the cache of answers, which moves on with them."""
 
     def __init__(self) -> None:
-        self.recent = Recent()
-        self._waiting: dict[UUID, set[Arrival]] = {}
+        self.answers = AnswerCache()
+        self._by_run: dict[UUID, set[Waiter]] = {}
 
     @contextlib.contextmanager
-    def of(self, run_id: UUID) -> Iterator[Arrival]:
-        """Listen for a run. Begin before looking where it stands, so that no move is missed in between."""
-        arrival = Arrival()
-        self._waiting.setdefault(run_id, set()).add(arrival)
+    def of(self, run_id: UUID) -> Iterator[Waiter]:
+        """Wait for a run. Enter before reading its version, so that no move is missed in between."""
+        waiter = Waiter()
+        self._by_run.setdefault(run_id, set()).add(waiter)
         try:
-            yield arrival
+            yield waiter
         finally:
-            waiting = self._waiting[run_id]
-            waiting.discard(arrival)
-            if not waiting:
-                del self._waiting[run_id]
+            waiters = self._by_run[run_id]
+            waiters.discard(waiter)
+            if not waiters:
+                del self._by_run[run_id]
+
+    def has(self, run_id: UUID) -> bool:
+        """Return whether anything waits for the run."""
+        return run_id in self._by_run
 
     def moved(self, versions: Mapping[UUID, int]) -> None:
-        """Wake who waits for any of these runs to come so far."""
-        self.recent.moved(versions)
-        if self._waiting:
+        """Wake the waiters of runs that have reached these versions."""
+        self.answers.moved(versions)
+        if self._by_run:
             for run_id, version in versions.items():
-                for arrival in self._waiting.get(run_id, ()):
-                    arrival.ring(version)
+                for waiter in self._by_run.get(run_id, ()):
+                    waiter.wake(version)
 
-    def is_awaited(self, run_id: UUID) -> bool:
-        """Say whether anybody here waits for a run."""
-        return run_id in self._waiting
-
-    def said(self, partial: PartialOutput) -> None:
-        """Let who waits for its run have a piece of what a call says."""
-        for arrival in self._waiting.get(partial.run_id, ()):
-            arrival.tell(partial)
+    def heard(self, partial: PartialOutput) -> None:
+        """Give a piece of a call's text to the waiters of its run."""
+        for waiter in self._by_run.get(partial.run_id, ()):
+            waiter.hear(partial)
 
     def wake_all(self) -> None:
-        """Wake everybody, wherever their runs are."""
-        for waiting in self._waiting.values():
-            for arrival in waiting:
-                arrival.ring(_ANY)
+        """Wake every waiter, whatever it waits for."""
+        for waiters in self._by_run.values():
+            for waiter in waiters:
+                waiter.wake(_ANY)

@@ -1,1 +1,1 @@
-"""Ports in memory, for tests and for wiring without PostgreSQL."""
+"""Every port of the gateway in memory: the same wiring runs without PostgreSQL and Kafka."""

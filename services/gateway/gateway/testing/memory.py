@@ -1,4 +1,4 @@
-"""A read model in memory: the same promises as the tables in PostgreSQL, and an outage at will."""
+"""A read model in memory: the same promises as the tables in PostgreSQL, and outages at will."""
 
 from __future__ import annotations
 
@@ -6,52 +6,54 @@ from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from contracts.runs.event_header import EventHeader
-from gateway.ports import Away, Page, Place, Run, StepEvent, Unfit
-from gateway.projection.rows import Changes, Decision, Known, Standing, known_at
-from gateway.projection.view import fold, run_of
+from gateway.errors import DatabaseUnavailable, ValuesRefused
+from gateway.ports import Page, Place, StepEvent
+from gateway.projection.rows import ApprovalRow, Changes, LoadedRun, RunRow, loaded_at
+from gateway.projection.view import RenderedView, fold, render
 
 
 class MemoryTables:
-    """Both sides of a read model, and the record under it. `refuses` says which rows the store cannot hold."""
+    """Both sides of a read model, and the ledger under it. `refuses` says which rows the store cannot hold."""
 
-    def __init__(self, refuses: Callable[[Standing], bool] = lambda _: False) -> None:
+    def __init__(self, refuses: Callable[[RunRow], bool] = lambda _: False) -> None:
         self._refuses = refuses
-        self.away = False
-        self.record: dict[UUID, dict[int, bytes]] = {}
-        self.rows: dict[UUID, Standing] = {}
-        self.decisions: dict[tuple[UUID, int], Decision] = {}
+        self.unavailable = False
+        self.ledger: dict[UUID, dict[int, bytes]] = {}
+        self.rows: dict[UUID, RunRow] = {}
+        self.approvals: dict[tuple[UUID, int], ApprovalRow] = {}
 
     def append(self, value: bytes) -> None:
-        """Write an event into the record, as the orchestrator does before it publishes it."""
+        """Append an event to the ledger, as the orchestrator does before it publishes it."""
         header = EventHeader.parse(value)
-        self.record.setdefault(header.run_uuid, {}).setdefault(header.version, value)
+        self.ledger.setdefault(header.run_uuid, {}).setdefault(header.version, value)
 
-    async def load(self, run_ids: Iterable[UUID]) -> dict[UUID, Known]:
-        """Return what is known of each of these runs."""
+    async def load(self, run_ids: Iterable[UUID]) -> dict[UUID, LoadedRun]:
+        """Return these runs, each with its whole history behind its row."""
         self._answer()
         return {
-            run_id: known_at(self._reached(run_id), map(EventHeader.parse, self._history(run_id))) for run_id in run_ids
+            run_id: loaded_at(self._reached(run_id), map(EventHeader.parse, self._history(run_id)))
+            for run_id in run_ids
         }
 
     async def write(self, changes: Changes) -> set[UUID]:
-        """Write a batch; return the runs that are not as it found them."""
+        """Write a batch; return the runs whose stored row is not the one the change was folded on."""
         self._answer()
-        if any(self._refuses(moved.standing) for moved in changes.moved.values()):
-            raise Unfit("a row that this store cannot hold")
+        if any(self._refuses(moved.row) for moved in changes.moved.values()):
+            raise ValuesRefused("a row that this store cannot hold")
         other = {
             run_id
             for run_id, moved in changes.moved.items()
             if self._reached(run_id) != (moved.found.version if moved.found else 0)
         }
-        self.rows |= {run_id: moved.standing for run_id, moved in changes.moved.items() if run_id not in other}
-        for decision in changes.decisions:
-            self.decisions.setdefault((decision.run_id, decision.version), decision)
+        self.rows |= {run_id: moved.row for run_id, moved in changes.moved.items() if run_id not in other}
+        for approval in changes.approvals:
+            self.approvals.setdefault((approval.run_id, approval.version), approval)
         return other
 
-    async def run(self, tenant: str, run_id: UUID) -> Run | None:
+    async def run(self, tenant: str, run_id: UUID) -> RenderedView | None:
         """Return one run, or None."""
-        view = fold(event.record for event in await self.history(tenant, run_id, 0))
-        return run_of(view) if view else None
+        view = fold(event.json for event in await self.history(tenant, run_id, 0))
+        return render(view) if view else None
 
     async def history(self, tenant: str, run_id: UUID, after: int, limit: int | None = None) -> list[StepEvent]:
         """Return events of a run behind `after`, as far as its row has come."""
@@ -59,8 +61,8 @@ class MemoryTables:
         row = self.rows.get(run_id)
         if row is None or row.tenant != tenant:
             return []
-        told = [(EventHeader.parse(value), value) for value in self._history(run_id)]
-        found = [StepEvent(header.version, header.kind, value) for header, value in told]
+        parsed = [(EventHeader.parse(value), value) for value in self._history(run_id)]
+        found = [StepEvent(header.version, header.kind, value) for header, value in parsed]
         return [event for event in found if after < event.version <= row.version][:limit]
 
     async def runs(
@@ -97,32 +99,35 @@ class MemoryTables:
         group: str | None = None,
         session_id: str | None = None,
     ) -> Page:
-        """Return a page of the runs with a checkpoint that waits, oldest checkpoint first."""
+        """Return a page of the runs with an open checkpoint, oldest checkpoint first."""
         self._answer()
         found = {
-            Place(row.waits.opened_at, row.waits.checkpoint_id): row
+            Place(row.pending.opened_at, row.pending.checkpoint_id): row
             for row in self.rows.values()
-            if row.waits is not None
+            if row.pending is not None
             and row.tenant == tenant
-            and step in (None, row.waits.step)
+            and step in (None, row.pending.step)
             and assignee is None
             and group is None
             and session_id in (None, row.session_id)
-            and (after is None or (row.waits.opened_at, row.waits.checkpoint_id) > after)
+            and (after is None or (row.pending.opened_at, row.pending.checkpoint_id) > after)
         }
         return self._page(found, sorted(found), limit)
 
+    async def close(self) -> None:
+        """Disconnect from nothing."""
+
     def _answer(self) -> None:
-        if self.away:
-            raise Away("gone")
+        if self.unavailable:
+            raise DatabaseUnavailable("gone")
 
     def _reached(self, run_id: UUID) -> int:
         return self.rows[run_id].version if run_id in self.rows else 0
 
     def _history(self, run_id: UUID) -> list[bytes]:
-        return [value for _, value in sorted(self.record.get(run_id, {}).items())]
+        return [value for _, value in sorted(self.ledger.get(run_id, {}).items())]
 
-    def _page(self, found: dict[Place, Standing], order: list[Place], limit: int) -> Page:
+    def _page(self, found: dict[Place, RunRow], order: list[Place], limit: int) -> Page:
         shown = order[:limit]
         folded = [fold(self._history(found[place].run_id)[: found[place].version]) for place in shown]
-        return Page([run_of(view).view for view in folded if view], shown[-1] if len(order) > limit else None)
+        return Page([render(view).json for view in folded if view], shown[-1] if len(order) > limit else None)

@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 
 import asyncpg
 
+from chassis.failpoints import utc_now
 from contracts.ledger_schema import decision_of, record_sql
 from contracts.runs.event_header import EventHeader
 from contracts.runs.run_event import RunEvent
@@ -19,7 +20,7 @@ from contracts.runs.views import RunView, project
 from contracts.topics import EVENTS
 from gateway.ports import Tables
 from gateway.read_model.projector import Projector
-from gateway.read_model.waiters import Arrivals
+from gateway.read_model.waiters import Waiters
 from gateway.testing.memory import MemoryTables
 from messaging.offset_committer import OffsetCommitter
 from messaging.records import Outgoing
@@ -135,10 +136,10 @@ class Feed:
         self._letters = DeadLetters()
         self.committed: dict[int, int] = {}
         self.failures: list[BaseException] = []
-        self.arrivals = Arrivals()
+        self.waiters = Waiters()
         self._confirming = OffsetCommitter(self._commit)
         self.projector = Projector(
-            tables, self.arrivals, self._letters.send_all, self._confirming, self.failures.append
+            tables, self.waiters, self._letters.send_all, self._confirming, self.failures.append, utc_now
         )
         self._offset = 0
 

@@ -1,1 +1,1 @@
-"""The read model on PostgreSQL."""
+"""The read model and the file store in PostgreSQL."""

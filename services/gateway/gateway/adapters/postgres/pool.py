@@ -1,4 +1,4 @@
-"""One PostgreSQL for the gateway: a small pool for reads, connections of their own for loops, and whether it answers.
+"""One PostgreSQL for the gateway: a small pool for reads, and pings that tell at any moment whether it answers.
 
 Knows nothing of what is stored.
 """
@@ -6,40 +6,39 @@ Knows nothing of what is stored.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import asyncpg
 import structlog
 
-from gateway.ports import Away, Unfit
+from gateway.adapters.postgres.connections import ANSWER_SECONDS, QUERY_SECONDS, DedicatedConnection, driver_errors
+from gateway.errors import DatabaseUnavailable, LedgerMissing
 
 POOL_SIZE = 8
 PING_SECONDS = 1.0
-ANSWER_SECONDS = 2.0
-"""A server that is silent for longer counts as away."""
-QUERY_SECONDS = 10.0
 
 _SILENT = "PostgreSQL does not answer"
 _log = structlog.get_logger(__name__)
 
 
-class Database:
-    """Knows at any moment whether PostgreSQL answers. `prepare` makes the tables, whenever it begins to or a query failed."""
+class PostgresDatabase:
+    """The pool and the pings. `prepare` brings the schemas up to date, each time that the server answers anew or a query failed."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, prepare: Callable[[str], Awaitable[None]]) -> None:
         self._url = url
+        self._prepare = prepare
         self._pool: asyncpg.Pool | None = None
-        self._pings = Dedicated(url, ANSWER_SECONDS)
+        self._pings = DedicatedConnection(url, ANSWER_SECONDS)
         self._doubted = asyncio.Event()
-        self._answering = asyncio.Event()
-        self.prepare: list[Callable[[], Awaitable[None]]] = []
+        self._outage: type[DatabaseUnavailable] | None = DatabaseUnavailable
+        self._logged: type[DatabaseUnavailable] | None = None
 
     @property
-    def is_away(self) -> bool:
+    def is_unavailable(self) -> bool:
         """Whether the last ping failed, or none has been made."""
-        return not self._answering.is_set()
+        return self._outage is not None
 
     @property
     def pool(self) -> asyncpg.Pool:
@@ -48,7 +47,7 @@ class Database:
         return self._pool
 
     async def start(self) -> None:
-        """Look once. A database that is away is no reason not to start."""
+        """Connect and ping once. An unavailable database is no reason not to start."""
         self._pool = asyncpg.create_pool(
             self._url,
             min_size=0,
@@ -61,15 +60,15 @@ class Database:
         await self._ping()
 
     async def stop(self) -> None:
-        """Close all connections of the pool."""
+        """Close all connections."""
         await self._pings.close()
         if self._pool is not None:
             self._pool.terminate()
 
     async def watch(self) -> None:
-        """Ping for ever: each second, and at once when a query was not answered."""
+        """Ping for ever: each second, and at once after a query that was not answered."""
         while True:
-            with contextlib.suppress(TimeoutError):
+            with suppress(TimeoutError):
                 async with asyncio.timeout(PING_SECONDS):
                     await self._doubted.wait()
             doubted = self._doubted.is_set()
@@ -77,107 +76,49 @@ class Database:
             await self._ping(doubted=doubted)
 
     async def check(self) -> None:
-        """Raise Away unless the last ping was answered."""
-        if self.is_away:
-            raise Away(_SILENT)
+        """Raise DatabaseUnavailable unless the last ping was answered."""
+        self._check()
 
-    async def wait_until_here(self, seconds: float) -> None:
-        """Return when PostgreSQL answers, or after `seconds`."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._answering.wait()
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Turn the driver's errors into the gateway's; after DatabaseUnavailable, ping at once.
 
-    @contextlib.contextmanager
-    def asking(self) -> Iterator[None]:
-        """Raise Away in place of the driver's many ways to say so, and look at once whether it is true.
-
-        Where it is known, nothing is tried: nobody waits for a server that hangs.
+        Raises DatabaseUnavailable before anything is tried while the last ping failed: no request waits for a server that hangs.
         """
-        if self.is_away:
-            raise Away(_SILENT)
+        self._check()
         try:
-            with translated():
+            with driver_errors():
                 yield
-        except Away:
+        except DatabaseUnavailable:
             self._doubted.set()
             raise
 
     async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
-        """Return the rows of a query. Raises Away, Unfit."""
-        with self.asking():
+        """Return the rows of a query. Raises DatabaseUnavailable, ValuesRefused."""
+        with self.guard():
             return list(await self.pool.fetch(query, *values))
+
+    def _check(self) -> None:
+        if self._outage is not None:
+            raise self._outage(LedgerMissing.__doc__ if self._outage is LedgerMissing else _SILENT)
 
     async def _ping(self, *, doubted: bool = False) -> None:
         try:
-            with translated():
+            with driver_errors():
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    await (await self._pings.connection()).fetchval("select 1")
-                if self.is_away or doubted:
-                    for make_tables in self.prepare:
-                        await make_tables()
-        except Away as error:
-            if not self.is_away:
-                _log.warning("PostgreSQL is away", reason=str(error))
-            self._answering.clear()
+                    await (await self._pings.get()).fetchval("SELECT 1")
+                if self.is_unavailable or doubted:
+                    await self._prepare(self._url)
+        except DatabaseUnavailable as error:
+            self._outage = type(error)
+            if self._logged is not self._outage:
+                waiting = self._outage is LedgerMissing
+                _log.warning("waiting for the ledger" if waiting else _SILENT, reason=str(error))
         else:
-            if self.is_away:
+            self._outage = None
+            if self._logged is not None:
                 _log.info("PostgreSQL answers")
-            self._answering.set()
-
-
-class Dedicated:
-    """A connection that belongs to one loop, and comes back by itself. A pool would send a reset after each use."""
-
-    def __init__(self, url: str, query_seconds: float = QUERY_SECONDS) -> None:
-        self._url = url
-        self._query_seconds = query_seconds
-        self._connection: asyncpg.Connection | None = None
-
-    async def connection(self) -> asyncpg.Connection:
-        """Return the connection, made anew if it was lost. Raises what the driver raises."""
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(
-                self._url, timeout=ANSWER_SECONDS, command_timeout=self._query_seconds
-            )
-        return self._connection
-
-    async def close(self) -> None:
-        """Leave. What was under way is rolled back."""
-        if self._connection is not None:
-            self._connection.terminate()
-
-
-@contextlib.contextmanager
-def translated() -> Iterator[None]:
-    """Turn the driver's errors into the two that matter here. Others are bugs, and pass."""
-    try:
-        yield
-    except _UNFIT as error:
-        raise Unfit(str(error)) from error
-    except _AWAY as error:
-        # The driver's own refusal of a value is both of these.
-        if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
-            raise Unfit(str(error)) from error
-        raise Away(str(error) or type(error).__name__) from error
-
-
-_UNFIT = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, asyncpg.IntegrityConstraintViolationError)
-_AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    # The server answers again, and the tables are about to be made.
-    asyncpg.UndefinedTableError,
-    asyncpg.InvalidSchemaNameError,
-)
+        self._logged = self._outage
 
 
 async def _nothing_to_reset(_: Any) -> None:

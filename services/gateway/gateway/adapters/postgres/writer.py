@@ -1,4 +1,4 @@
-"""The writing side of the read model: what the projection says goes into the tables, all of a batch or nothing. Folds nothing."""
+"""The writing side of the read model: writes a batch of changes into the tables in one transaction. Folds nothing."""
 
 from __future__ import annotations
 
@@ -11,84 +11,71 @@ from uuid import UUID
 
 import asyncpg
 
-from contracts.ledger_schema import events_of, record_sql
+from chassis.named_queries import named_queries
+from contracts.ledger_schema import events_of
 from contracts.runs.event_header import EventHeader
-from gateway.adapters.postgres.pool import Dedicated, translated
-from gateway.adapters.postgres.reader import named_queries
-from gateway.ports import Away
-from gateway.projection.rows import Changes, Known, Moved, Standing, Waiting, known_at
+from gateway.adapters.postgres.connections import DedicatedConnection, driver_errors
+from gateway.errors import DatabaseUnavailable
+from gateway.projection.rows import Changes, LoadedRun, PendingCheckpoint, RunChange, RunRow, loaded_at
 
-REMAKE_BATCH = 500
+REBUILD_BATCH = 500
 
-Fold = Callable[[Mapping[UUID, Known], Sequence[EventHeader]], Changes]
-
-
-async def ensure_schema(url: str) -> None:
-    """Make the tables that are missing. Any number of gateways may do so at once. Raises Away."""
-    sql, line = named_queries(), Dedicated(url)
-    try:
-        async with _using(line) as connection, connection.transaction():
-            if not await connection.fetchval(sql["schema-is-made"]):
-                await connection.execute(sql["lock-schema"])
-                await connection.execute(record_sql())
-                await connection.execute(sql["schema"])
-    finally:
-        await line.close()
+Fold = Callable[[Mapping[UUID, LoadedRun], Sequence[EventHeader]], Changes]
 
 
 class PostgresTables:
-    """Writes on a connection of its own, which comes back by itself. Every method raises Away when PostgreSQL does not answer."""
+    """Writes on a dedicated connection. Every method raises DatabaseUnavailable when PostgreSQL does not answer."""
 
     def __init__(self, url: str) -> None:
-        self._sql = named_queries()
-        self._line = Dedicated(url)
+        self._sql = named_queries(__package__)
+        self._connection = DedicatedConnection(url)
 
     async def close(self) -> None:
-        """Leave. A batch under way is rolled back."""
-        await self._line.close()
+        """Disconnect. A batch under way is rolled back."""
+        await self._connection.close()
 
-    async def load(self, run_ids: Iterable[UUID]) -> dict[UUID, Known]:
-        """Return what is known of each of these runs."""
-        async with _using(self._line) as connection:
+    async def load(self, run_ids: Iterable[UUID]) -> dict[UUID, LoadedRun]:
+        """Return these runs, each with its whole history behind its row."""
+        async with _using(self._connection) as connection:
             rows = await connection.fetch(self._sql["load"], list(run_ids))
-        return {run_id: _known(list(found)) for run_id, found in groupby(rows, itemgetter("run_id"))}
+        return {run_id: _loaded(list(found)) for run_id, found in groupby(rows, itemgetter("run_id"))}
 
     async def write(self, changes: Changes) -> set[UUID]:
-        """Write a batch at once; return the runs that are not as it found them. Raises Unfit."""
-        async with _using(self._line) as connection:
+        """Write a batch; return the runs whose stored row is not the one the change was folded on. Raises ValuesRefused."""
+        async with _using(self._connection) as connection:
             return await self._write(connection, changes)
 
     async def remake(self, fold: Fold) -> int:
-        """Fold the whole record anew; return how many events. Readers see the old tables until all is done, writers wait."""
-        count, known = 0, dict[UUID, Known]()
-        async with _using(self._line) as connection, connection.transaction():
+        """Fold the whole ledger anew; return the number of events. Readers see the old tables until the end, writers wait."""
+        count, loaded = 0, dict[UUID, LoadedRun]()
+        async with _using(self._connection) as connection, connection.transaction():
             await connection.execute(self._sql["lock-runs"])
             await connection.execute(self._sql["clear"])
-            async for batch in self._recorded(connection):
-                changes = fold(known, batch)
+            async for batch in self._history(connection):
+                changes = fold(loaded, batch)
                 await self._write(connection, changes)
                 last = batch[-1].run_uuid
-                known = {last: Known(changes.moved[last].standing)} if last in changes.moved else {}
+                loaded = {last: LoadedRun(changes.moved[last].row)} if last in changes.moved else {}
                 count += len(batch)
         return count
 
     async def _write(self, connection: asyncpg.Connection, changes: Changes) -> set[UUID]:
-        # In the order of their ids, so that two writers never wait for each other crosswise.
+        # In the order of their ids: two writers lock rows in the same order, so there is no deadlock.
         moved = [changes.moved[run_id] for run_id in sorted(changes.moved)]
         written = await connection.fetch(
             self._sql["write"],
             *_columns(map(_run_row, moved), 9),
-            *_columns(changes.decisions, 9),
+            *_columns(changes.approvals, 9),
             [waited.checkpoint_id for each in moved if (waited := each.closed)],
-            *_columns([_opened_row(each.standing, waits) for each in moved if (waits := each.opened)], 8),
+            *_columns([_opened_row(each.row, pending) for each in moved if (pending := each.opened)], 8),
         )
         return changes.moved.keys() - {row["run_id"] for row in written}
 
-    async def _recorded(self, connection: asyncpg.Connection) -> AsyncIterator[list[EventHeader]]:
+    async def _history(self, connection: asyncpg.Connection) -> AsyncIterator[list[EventHeader]]:
         batch: list[EventHeader] = []
-        async for row in connection.cursor(self._sql["all-decisions"], prefetch=REMAKE_BATCH):
+        async for row in connection.cursor(self._sql["all-commits"], prefetch=REBUILD_BATCH):
             batch += map(EventHeader.parse, events_of(row["events"]))
-            if len(batch) >= REMAKE_BATCH:
+            if len(batch) >= REBUILD_BATCH:
                 yield batch
                 batch = []
         if batch:
@@ -100,46 +87,46 @@ def _columns(rows: Iterable[tuple[Any, ...]], count: int) -> list[list[Any]]:
 
 
 @asynccontextmanager
-async def _using(line: Dedicated) -> AsyncIterator[asyncpg.Connection]:
+async def _using(dedicated: DedicatedConnection) -> AsyncIterator[asyncpg.Connection]:
     try:
-        with translated():
-            yield await line.connection()
-    except Away:
-        # What state the connection is in, nobody knows.
-        await line.close()
+        with driver_errors():
+            yield await dedicated.get()
+    except DatabaseUnavailable:
+        # The state of the connection is unknown.
+        await dedicated.close()
         raise
 
 
-def _known(rows: Sequence[asyncpg.Record]) -> Known:
-    decided = [row["events"] for row in rows if row["events"] is not None]
-    return known_at(
-        rows[0]["reached"], [EventHeader.parse(event) for decision in decided for event in events_of(decision)]
+def _loaded(rows: Sequence[asyncpg.Record]) -> LoadedRun:
+    commits = [row["events"] for row in rows if row["events"] is not None]
+    return loaded_at(
+        rows[0]["reached"], [EventHeader.parse(event) for commit in commits for event in events_of(commit)]
     )
 
 
-def _run_row(moved: Moved) -> tuple[Any, ...]:
-    standing = moved.standing
+def _run_row(moved: RunChange) -> tuple[Any, ...]:
+    row = moved.row
     return (
-        standing.run_id,
-        standing.tenant,
-        standing.version,
+        row.run_id,
+        row.tenant,
+        row.version,
         moved.found.version if moved.found else 0,
-        standing.state,
-        standing.session_id,
-        standing.user_id,
-        standing.created_at,
-        standing.updated_at,
+        row.state,
+        row.session_id,
+        row.user_id,
+        row.created_at,
+        row.updated_at,
     )
 
 
-def _opened_row(standing: Standing, waits: Waiting) -> tuple[Any, ...]:
+def _opened_row(row: RunRow, pending: PendingCheckpoint) -> tuple[Any, ...]:
     return (
-        waits.checkpoint_id,
-        standing.run_id,
-        standing.tenant,
-        waits.step,
-        standing.session_id,
-        standing.user_id,
-        waits.opened_at,
-        waits.expires_at,
+        pending.checkpoint_id,
+        row.run_id,
+        row.tenant,
+        pending.step,
+        row.session_id,
+        row.user_id,
+        pending.opened_at,
+        pending.expires_at,
     )

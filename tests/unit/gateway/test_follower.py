@@ -1,4 +1,4 @@
-"""Following a run over a read model in memory: until a version is reached, and event by event."""
+"""Follower a run over a read model in memory: until a version is reached, and event by event."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 
 from contracts.providers.call_stream import PartialOutput
 from gateway.ports import StepEvent
-from gateway.projection.view import run_of
-from gateway.read_model.follower import Following
-from gateway.read_model.partial_output import Partials
-from gateway.read_model.waiters import MOST_SAID
+from gateway.projection.view import render
+from gateway.read_model.follower import Follower
+from gateway.read_model.partial_output import PartialOutputReader
+from gateway.read_model.waiters import MOST_PIECES
 from gateway.testing.memory import MemoryTables
 from testkit.runs.commands import approve, at_payload_review, calling, cancel, executed, extend_lease, stopped
 from testkit.runs.histories import Feed, history_of, view_of
@@ -23,11 +23,11 @@ EVENTS = history_of(at_payload_review().given(approve(), executed(), approve()),
 CANCELLED = history_of(at_payload_review().given(cancel()), RUN_ID)
 
 
-def watched() -> tuple[MemoryTables, Feed, Following]:
+def watched() -> tuple[MemoryTables, Feed, Follower]:
     """Return a read model, what fills it, and who follows it."""
     tables = MemoryTables()
     feed = Feed(tables)
-    return tables, feed, Following(tables, feed.arrivals)
+    return tables, feed, Follower(tables, feed.waiters)
 
 
 def versions(told: Sequence[StepEvent | PartialOutput]) -> list[int]:
@@ -105,7 +105,7 @@ async def test_a_run_that_was_just_answered_is_found() -> None:
     """Whoever was told of it a moment ago waits for the read model, and not in vain."""
     _, feed, following = watched()
     assert await following.settled(TENANT, RUN_ID) is None
-    feed.arrivals.recent.answered(TENANT, RUN_ID, run_of(view_of(EVENTS[:2])))
+    feed.waiters.answers.answered(TENANT, RUN_ID, render(view_of(EVENTS[:2])))
     reading = asyncio.create_task(following.settled(TENANT, RUN_ID))
     await asyncio.sleep(0)
     await feed.give(*EVENTS[:2])
@@ -129,10 +129,10 @@ async def test_an_outage_is_waited_out() -> None:
     await feed.give(EVENTS[0])
     stream = following.events(TENANT, RUN_ID, after=0)
     assert versions(await anext(stream)) == [1]
-    tables.away = True
+    tables.unavailable = True
     waiting = asyncio.ensure_future(anext(stream))
     await asyncio.sleep(0)
-    tables.away = False
+    tables.unavailable = False
     await feed.give(EVENTS[1])
     assert versions(await waiting) == [2]
 
@@ -170,7 +170,7 @@ def record(partial: PartialOutput) -> SimpleNamespace:
 async def test_what_a_call_says_comes_between_the_events() -> None:
     """To who follows its run; another run's is not heard, and what cannot be read is passed over."""
     _, feed, following = watched()
-    partials = Partials(feed.arrivals)
+    partials = PartialOutputReader(feed.waiters)
     await feed.give(*EVENTS[:2])
     stream = following.events(TENANT, RUN_ID, after=0)
     assert len(await anext(stream)) == 2
@@ -189,11 +189,13 @@ async def test_what_a_call_says_comes_between_the_events() -> None:
 async def test_who_takes_nothing_gets_the_newest_pieces() -> None:
     """Memory stays bounded while a client is slow; the offsets show the gap."""
     _, feed, _ = watched()
-    with feed.arrivals.of(RUN_ID) as arrival:
-        await Partials(feed.arrivals).on_records([record(piece(RUN_ID, "x", n)) for n in range(MOST_SAID + 5)])
-        said = arrival.take()
-    assert [one.offset for one in said] == list(range(5, MOST_SAID + 5))
-    assert not feed.arrivals.is_awaited(RUN_ID)
+    with feed.waiters.of(RUN_ID) as waiter:
+        await PartialOutputReader(feed.waiters).on_records(
+            [record(piece(RUN_ID, "x", n)) for n in range(MOST_PIECES + 5)]
+        )
+        said = waiter.take()
+    assert [one.offset for one in said] == list(range(5, MOST_PIECES + 5))
+    assert not feed.waiters.has(RUN_ID)
 
 
 async def test_a_wait_for_a_version_hears_no_talk() -> None:
@@ -201,7 +203,7 @@ async def test_a_wait_for_a_version_hears_no_talk() -> None:
     _, feed, following = watched()
     waiting = asyncio.create_task(following.reached(TENANT, RUN_ID, 1, seconds=60))
     await asyncio.sleep(0)
-    await Partials(feed.arrivals).on_records([record(piece(RUN_ID, "It is "))])
+    await PartialOutputReader(feed.waiters).on_records([record(piece(RUN_ID, "It is "))])
     await feed.give(EVENTS[0])
     run = await waiting
     assert run is not None

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.ports import Away, Run
-from gateway.projection.view import run_of
-from gateway.read_model.answer_cache import FRESH_SECONDS, Recent
-from gateway.read_model.follower import Following
+from gateway.errors import DatabaseUnavailable
+from gateway.projection.view import RenderedView, render
+from gateway.read_model.answer_cache import FRESH_SECONDS, AnswerCache
+from gateway.read_model.follower import Follower
 from gateway.testing.memory import MemoryTables
 from testkit.runs.commands import at_payload_review
 from testkit.runs.histories import Feed, history_of, view_of
@@ -20,9 +20,9 @@ RUN_ID = uuid4()
 EVENTS = history_of(at_payload_review(), RUN_ID)
 
 
-def at(events: int) -> Run:
+def at(events: int) -> RenderedView:
     """Return the run as it is answered after so many events."""
-    return run_of(view_of(EVENTS[:events]))
+    return render(view_of(EVENTS[:events]))
 
 
 class Clock:
@@ -35,9 +35,9 @@ class Clock:
         return self.now
 
 
-def recent_at(answered: int, reached: int, clock: Clock | None = None) -> Recent:
+def recent_at(answered: int, reached: int, clock: Clock | None = None) -> AnswerCache:
     """Return what is kept of an answer, with the read model at a version."""
-    recent = Recent(clock or Clock())
+    recent = AnswerCache(clock or Clock())
     recent.answered(TENANT, RUN_ID, at(answered))
     recent.moved({RUN_ID: reached, uuid4(): 9})
     return recent
@@ -97,12 +97,12 @@ async def test_a_version_that_was_just_answered_is_read_without_the_database() -
     """A read that names none is the database's."""
     tables = MemoryTables()
     feed = Feed(tables)
-    following = Following(tables, feed.arrivals)
-    feed.arrivals.recent.answered(TENANT, RUN_ID, at(2))
+    following = Follower(tables, feed.waiters)
+    feed.waiters.answers.answered(TENANT, RUN_ID, at(2))
     await feed.give(*EVENTS[:2])
-    tables.away = True
+    tables.unavailable = True
     assert await following.reached(TENANT, RUN_ID, 2, seconds=0) == at(2)
-    with pytest.raises(Away):
+    with pytest.raises(DatabaseUnavailable):
         await following.reached(TENANT, RUN_ID, 0, seconds=0)
 
 
@@ -110,13 +110,13 @@ async def test_an_answer_that_is_on_its_way_is_waited_for_without_asking() -> No
     """It comes with the projection of this process, and at the latest from the tables when the time is up."""
     tables = MemoryTables()
     feed = Feed(tables)
-    following = Following(tables, feed.arrivals)
-    feed.arrivals.recent.answered(TENANT, RUN_ID, at(1))
+    following = Follower(tables, feed.waiters)
+    feed.waiters.answers.answered(TENANT, RUN_ID, at(1))
     await feed.give(EVENTS[0])
-    feed.arrivals.recent.answered(TENANT, RUN_ID, at(2))
-    tables.away = True
+    feed.waiters.answers.answered(TENANT, RUN_ID, at(2))
+    tables.unavailable = True
     waiting = asyncio.create_task(following.reached(TENANT, RUN_ID, 2, seconds=60))
     await asyncio.sleep(0)
-    tables.away = False
+    tables.unavailable = False
     await feed.give(EVENTS[1])
     assert await waiting == at(2)

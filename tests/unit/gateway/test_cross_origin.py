@@ -7,7 +7,7 @@ import pytest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.http.cross_origin import OwnPages
+from gateway.http.cross_origin import CrossOriginGuard
 
 FOREIGN = {"origin": "https://evil.example"}
 
@@ -20,7 +20,7 @@ async def behind(scope: Scope, receive: Receive, send: Send) -> None:
 def client(*others: str) -> httpx.AsyncClient:
     """Return a client of a service at sign.example."""
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(OwnPages(behind, others)), base_url="http://sign.example:8000"
+        transport=httpx.ASGITransport(CrossOriginGuard(behind, others)), base_url="http://sign.example:8000"
     )
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from contracts.runs.event_header import EventHeader
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
-from gateway.projection.rows import Changes, Known, Standing, Waiting, known_at, project_batch
+from gateway.projection.rows import Changes, LoadedRun, PendingCheckpoint, RunRow, loaded_at, project_batch
 from testkit.runs.commands import (
     approve,
     at_error_review,
@@ -38,27 +38,27 @@ EVENTS = [EventHeader.parse(record) for record in RECORDS]
 RUN_ID = EVENTS[0].run_uuid
 
 
-def after(events: int, *, recorded: int = 0) -> dict[UUID, Known]:
+def after(events: int, *, recorded: int = 0) -> dict[UUID, LoadedRun]:
     """Return what is known of the run whose row has so many events, and whose record so many."""
-    return {RUN_ID: known_at(events, EVENTS[: max(events, recorded)])}
+    return {RUN_ID: loaded_at(events, EVENTS[: max(events, recorded)])}
 
 
 def then(changes: Changes, *, version: int | None, gap: int | None = None) -> None:
     """Expect the run moved to a version or not at all, and a version missing or none."""
     moved = changes.moved.get(RUN_ID)
-    assert (moved.standing.version if moved else None, changes.gaps.get(RUN_ID)) == (version, gap)
+    assert (moved.row.version if moved else None, changes.gaps.get(RUN_ID)) == (version, gap)
 
 
-def row_of(view: RunView, tenant: str) -> Standing:
+def row_of(view: RunView, tenant: str) -> RunRow:
     """Return the row that belongs to a view."""
     open_ = view.checkpoint
-    waits = (
+    pending = (
         None
         if open_ is None
-        else Waiting(open_.checkpoint_id, open_.step, open_.subject_sha256, open_.opened_at, open_.expires_at)
+        else PendingCheckpoint(open_.checkpoint_id, open_.step, open_.subject_sha256, open_.opened_at, open_.expires_at)
     )
     times = view.created_at, view.updated_at
-    return Standing(view.run_id, tenant, view.version, view.state, view.session_id, view.user_id, *times, waits)
+    return RunRow(view.run_id, tenant, view.version, view.state, view.session_id, view.user_id, *times, pending)
 
 
 STORIES = {
@@ -66,7 +66,7 @@ STORIES = {
     "rejected": at_payload_review().given(reject(reason="no")),
     "retried": at_error_review().given(retry()),
     "waits": at_payload_review(),
-    "waits after an error": at_error_review(),
+    "pending after an error": at_error_review(),
     "cancelled": at_payload_review().given(cancel()),
     "paused": at_payload_review().given(pause()),
     "resumed": at_payload_review().given(pause()).later(60).given(resume()),
@@ -77,28 +77,26 @@ STORIES = {
 def test_a_row_says_what_the_view_says(story: Story) -> None:
     """At each version of a run: its state, its checkpoint and its times are those of the contracts' fold."""
     view: RunView | None = None
-    known: dict[UUID, Known] = {}
+    known: dict[UUID, LoadedRun] = {}
     for record in history_of(story):
         event = RunEvent.parse(record)
         view = project(view, event)
-        standing = project_batch(known, [EventHeader.parse(record)]).moved[event.run_id].standing
-        assert standing == row_of(view, event.tenant)
-        known = {event.run_id: Known(standing)}
+        row = project_batch(known, [EventHeader.parse(record)]).moved[event.run_id].row
+        assert row == row_of(view, event.tenant)
+        known = {event.run_id: LoadedRun(row)}
 
 
 def test_a_checkpoint_that_is_offered_anew_ends_later() -> None:
     """Escalated or resumed, its row changes; decided, it goes."""
     offered = at_payload_review(on_timeout="escalate")
-    waited, waits = (
-        project_batch({}, [EventHeader.parse(record) for record in history_of(story, RUN_ID)])
-        .moved[RUN_ID]
-        .standing.waits
+    waited, pending = (
+        project_batch({}, [EventHeader.parse(record) for record in history_of(story, RUN_ID)]).moved[RUN_ID].row.pending
         for story in (offered, offered.given(time_is_up()))
     )
     assert waited is not None
-    assert waits is not None
-    assert waits.checkpoint_id == waited.checkpoint_id
-    assert waits.expires_at > waited.expires_at
+    assert pending is not None
+    assert pending.checkpoint_id == waited.checkpoint_id
+    assert pending.expires_at > waited.expires_at
     moved = project_batch(after(3), EVENTS[3:]).moved[RUN_ID]
     assert moved.closed is not None
     assert moved.opened is None
@@ -145,7 +143,7 @@ def test_a_gap_in_one_run_holds_up_no_other() -> None:
     """Given nothing, when one run comes whole and another broken, then the first is folded whole."""
     other = uuid4()
     changes = project_batch({}, [EVENTS[1], *(EventHeader.parse(record) for record in history_of(FINISHED, other))])
-    assert changes.moved[other].standing.version == len(EVENTS)
+    assert changes.moved[other].row.version == len(EVENTS)
     assert changes.gaps == {RUN_ID: 1}
 
 
@@ -162,7 +160,7 @@ def test_a_gap_in_one_run_holds_up_no_other() -> None:
 def test_each_decision_is_recorded_in_its_place(story: Story, actions: list[str]) -> None:
     """Given nothing, when a history comes, then its decisions are told as the view tells its last one."""
     records = history_of(story)
-    decisions = project_batch({}, [EventHeader.parse(record) for record in records]).decisions
+    decisions = project_batch({}, [EventHeader.parse(record) for record in records]).approvals
     assert [decision.action for decision in decisions] == actions
     for decision in decisions:
         approval = view_of(records[: decision.version]).last_approval
@@ -178,37 +176,37 @@ def test_a_kind_that_is_not_known_is_an_event_like_any_other() -> None:
     told = {**json.loads(RECORDS[3]), "kind": "run-blessed.v1", "data": facts}
     changes = project_batch(after(3), [EventHeader.parse(json.dumps(told).encode())])
     then(changes, version=4)
-    before = after(3)[RUN_ID].standing
+    before = after(3)[RUN_ID].row
     assert before is not None
-    standing = changes.moved[RUN_ID].standing
-    assert (standing.state, standing.waits) == (before.state, before.waits)
+    row = changes.moved[RUN_ID].row
+    assert (row.state, row.pending) == (before.state, before.pending)
 
 
 @over(st.data())
 def test_any_way_of_cutting_and_repeating_a_history_ends_in_the_same_row(data: st.DataObject) -> None:
     """Whatever the batches, and however often a stretch comes again, the row ends as the fold of all events from nothing."""
-    known, reached = {RUN_ID: Known()}, 0
+    known, reached = {RUN_ID: LoadedRun()}, 0
     while reached < len(EVENTS):
         start = data.draw(st.integers(0, reached))
         end = data.draw(st.integers(reached + 1, len(EVENTS)))
         changes = project_batch(known, EVENTS[start:end])
         assert not changes.gaps
-        known = {RUN_ID: Known(changes.moved[RUN_ID].standing)}
+        known = {RUN_ID: LoadedRun(changes.moved[RUN_ID].row)}
         reached = end
-    assert known[RUN_ID].standing == row_of(view_of(RECORDS), EVENTS[0].tenant)
+    assert known[RUN_ID].row == row_of(view_of(RECORDS), EVENTS[0].tenant)
 
 
 @over(st.permutations(range(len(EVENTS))))
 def test_in_any_order_each_row_on_the_way_is_an_unbroken_fold(order: Sequence[int]) -> None:
     """Events in any order, one a batch, beside a record that has those before: no row ever skips one."""
-    standing: Standing | None = None
+    row: RunRow | None = None
     for index in order:
-        known = Known(standing, tuple(EVENTS[:index]))
+        known = LoadedRun(row, tuple(EVENTS[:index]))
         changes = project_batch({RUN_ID: known}, [EVENTS[index]])
         assert not changes.gaps
         if moved := changes.moved.get(RUN_ID):
-            standing = moved.standing
-            assert standing == row_of(view_of(RECORDS[: standing.version]), EVENTS[0].tenant)
-    assert standing is not None
-    assert standing.version == len(EVENTS)
-    assert isinstance(standing.updated_at, datetime)
+            row = moved.row
+            assert row == row_of(view_of(RECORDS[: row.version]), EVENTS[0].tenant)
+    assert row is not None
+    assert row.version == len(EVENTS)
+    assert isinstance(row.updated_at, datetime)

@@ -1,0 +1,79 @@
+"""Kafka behind the gateway's port. Requests and projection have a broker each: joining the group may take seconds, commands need not wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chassis.retry import patiently
+from contracts.runs.commands import Command
+from contracts.runs.outcomes import Outcome
+from contracts.topics import CATALOG, COMMANDS, EVENTS, PARTIALS
+from gateway.ports import Readers
+from messaging.consumer import commit_offsets, create_broker, end_offsets, subscribe_broadcast, subscribe_group
+from messaging.errors import BrokerUnavailable, KafkaError
+from messaging.offset_committer import OffsetCommitter
+from messaging.producer import Producer
+from messaging.records import Outgoing
+from messaging.request_reply import RequestReply
+
+GROUP = "gateway-views"
+
+
+class KafkaBroker:
+    """The connections of one gateway."""
+
+    def __init__(self, bootstrap: str, fetch_wait_ms: int) -> None:
+        self._fetch_wait_ms = fetch_wait_ms
+        self._requests = create_broker(bootstrap, "gateway", writes=[COMMANDS])
+        self._projection = create_broker(bootstrap, "gateway")
+        self._producer = Producer(bootstrap, "gateway")
+        self._request_reply = RequestReply(self._requests, self._producer, fetch_wait_ms)
+        self.committer = OffsetCommitter(self._commit)
+        self._catalog: Any = None
+        self._events: Any = None
+        self._is_connected = False
+
+    async def send_all(self, records: Sequence[Outgoing]) -> Sequence[asyncio.Future[Any]]:
+        """Hand records over in order; each future ends when its record is acknowledged."""
+        return await self._producer.send_all(records)
+
+    async def ask(self, command: Command, wait_seconds: float) -> Outcome | None:
+        """Send a command and return its outcome, or None when that is late. Raises BrokerUnavailable."""
+        if not self._is_connected:
+            raise BrokerUnavailable("not connected yet")
+        return await self._request_reply.ask(command, wait_seconds)
+
+    async def connect(self, readers: Readers) -> None:
+        """Return once commands can be sent and no outcome will be missed; waits for Kafka without end. Events come after `join`."""
+        wait = self._fetch_wait_ms
+        self._events = subscribe_group(self._projection, EVENTS, readers.events, group=GROUP, fetch_wait_ms=wait)
+        self._catalog = subscribe_broadcast(
+            self._requests, CATALOG, readers.catalog, fetch_wait_ms=wait, from_beginning=True
+        )
+        subscribe_broadcast(self._requests, PARTIALS, readers.partial_output, fetch_wait_ms=wait)
+        await patiently("Kafka", self._producer.start, KafkaError)
+        await patiently("Kafka", self._requests.start, KafkaError)
+        await self._request_reply.ready()
+        self._is_connected = True
+
+    async def join(self) -> None:
+        """Begin to read `run.events` in the group of all gateways. Waits until a member that died is removed from it."""
+        await patiently("Kafka", self._projection.start, KafkaError)
+
+    async def check(self) -> None:
+        """Raise unless Kafka answers and outcomes are read."""
+        if not self._is_connected:
+            raise ConnectionError("not connected yet")
+        await end_offsets(self._catalog, CATALOG, [0])
+
+    async def stop(self) -> None:
+        """Commit the offsets of what was written, and disconnect."""
+        await self.committer.settle()
+        await self._projection.stop()
+        await self._requests.stop()
+        await self._producer.stop()
+
+    async def _commit(self, offsets: Mapping[int, int]) -> None:
+        await commit_offsets(self._events, EVENTS, offsets)

@@ -1,0 +1,23 @@
+"""The file store in PostgreSQL, with the gateway's errors."""
+
+from __future__ import annotations
+
+from artifacts.store import Artifact, ArtifactStore
+from gateway.adapters.postgres.pool import PostgresDatabase
+
+
+class PostgresArtifacts:
+    """Files in the database's pool. Every method raises DatabaseUnavailable."""
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
+
+    async def put(self, tenant: str, body: bytes, media_type: str, session_id: str | None = None) -> Artifact:
+        """Keep a file, linked to the session that brought it."""
+        with self._database.guard():
+            return await ArtifactStore(self._database.pool).put(tenant, body, media_type, session_id)
+
+    async def get(self, tenant: str, sha256: str) -> tuple[Artifact, bytes] | None:
+        """Return a file with its bytes, or None."""
+        with self._database.guard():
+            return await ArtifactStore(self._database.pool).get(tenant, sha256)

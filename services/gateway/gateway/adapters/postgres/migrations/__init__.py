@@ -1,0 +1,1 @@
+"""The migrations of the schema `views`, each a numbered file."""
