@@ -17,7 +17,9 @@ import pytest_asyncio
 
 from apache_kafka.broker import RealKafka
 from component.gateway.over_http import PAYLOAD
+from component.gateway.stories import make_ledger
 from contracts.topics import COMMANDS
+from gateway.errors import LedgerMissing
 from local_stack.ports import LOOPBACK, free_port
 from local_stack.postgres.server import Postgres
 from local_stack.processes.process import Process, Program
@@ -165,7 +167,7 @@ async def is_ready(url: str) -> bool | None:
 async def test_a_gateway_starts_while_postgresql_is_unavailable(
     stack: Stack, postgres: Postgres, tmp_path: Path
 ) -> None:
-    """It lives, says that it is not ready, and makes its tables when the database comes."""
+    """It lives, says that it is not ready, and makes its tables once the database answers and the orchestrator has made the ledger."""
     fresh = await postgres.create_database("fresh")
     await postgres.stop()
     process, address = another_gateway(stack, tmp_path, DATABASE_URL=fresh)
@@ -183,6 +185,11 @@ async def test_a_gateway_starts_while_postgresql_is_unavailable(
             assert (await client.get("/health/ready")).status_code == 503
             assert is_unavailable(await client.get("/hitl/runs"))
             await postgres.start()
+            await becomes(
+                lambda: client.get("/health/ready"),
+                lambda answer: answer.json()["checks"]["postgresql"] == LedgerMissing.__doc__,
+            )
+            await make_ledger(fresh)
             await becomes(lambda: client.get("/hitl/runs"), lambda answer: answer.status_code == 200)
     finally:
         await process.stop()

@@ -145,8 +145,7 @@ class MemoryBroker:
         self.committed |= offsets
 
 
-def memory_adapters(decide: Decide, tables: MemoryTables | None = None, now: Now = utc_now) -> Adapters:
-    """Return adapters in memory; commands are answered by `decide`."""
-    tables = tables or MemoryTables()
+def memory_adapters(broker: MemoryBroker, tables: MemoryTables, now: Now = utc_now) -> Adapters:
+    """Return adapters in memory around a broker and tables of the test's own."""
     database = MemoryDatabase(tables)
-    return Adapters(database, tables, tables, MemoryArtifacts(database), MemoryBroker(decide), now)
+    return Adapters(database, tables, tables, MemoryArtifacts(database), broker, now)
