@@ -1,4 +1,4 @@
-"""PostgreSQL or Kafka away, gateways that come and go: what is answered meanwhile, and that all recovers by itself."""
+"""PostgreSQL or Kafka unavailable, gateways started and killed: the answers meanwhile, and the recovery without restarts."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def with_own_kafka(private_kafka: RealKafka, postgres_url: str, tmp_path: 
 
 
 def is_unavailable(answer: httpx.Response) -> bool:
-    """Tell whether an answer is the problem of something that is away."""
+    """Return whether an answer is the problem `unavailable`."""
     return (answer.status_code, answer.json().get("code")) == (503, "unavailable")
 
 
@@ -88,7 +88,7 @@ async def commands_of(stack: Stack, run_id: str) -> list[bytes]:
     return [record.value for record in records if record.key == run_id.encode() and record.value]
 
 
-async def test_postgresql_away_is_503_and_nothing_is_sent(stack: Stack, postgres: Postgres) -> None:
+async def test_postgresql_unavailable_is_503_and_nothing_is_sent(stack: Stack, postgres: Postgres) -> None:
     """Writes, reads, uploads and readiness say so at once; when it returns all goes on, with the same processes."""
     async with user_of(stack) as ada:
         before = await ada.until((await ada.start(hitl=PAYLOAD))["run_id"], "payload_review")
@@ -274,7 +274,7 @@ async def test_the_read_model_is_made_again_by_one_command(stack: Stack) -> None
         await ada.until(before["run_id"], "completed")
 
 
-async def test_kafka_away_is_503_within_the_wait(with_own_kafka: Stack, private_kafka: RealKafka) -> None:
+async def test_kafka_unavailable_is_503_within_the_wait(with_own_kafka: Stack, private_kafka: RealKafka) -> None:
     """Writes are refused, reads go on; when Kafka returns so do writes, with the same processes and no decision lost."""
     stack = with_own_kafka
     async with user_of(stack) as ada:

@@ -124,7 +124,7 @@ async def test_a_run_that_is_over_is_told_and_the_stream_ends() -> None:
 
 
 async def test_an_outage_is_waited_out() -> None:
-    """A stream does not break because the database is away for a moment."""
+    """A stream does not break because the database is unavailable for a moment."""
     tables, feed, following = watched()
     await feed.give(EVENTS[0])
     stream = following.events(TENANT, RUN_ID, after=0)

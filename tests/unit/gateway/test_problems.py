@@ -81,7 +81,7 @@ def test_a_request_that_does_not_validate_is_named_by_its_first_issue() -> None:
     assert invalid(issues).detail == "/a: wrong (and 1 more)"
 
 
-def test_what_is_away_says_when_to_come_back() -> None:
+def test_what_is_unavailable_says_when_to_come_back() -> None:
     """503 carries Retry-After."""
     answer = document(unavailable("gone"), "/")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")

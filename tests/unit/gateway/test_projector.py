@@ -90,7 +90,7 @@ async def test_an_event_that_the_database_refuses_becomes_a_dead_letter() -> Non
 
 
 async def test_what_another_gateway_projected_meanwhile_is_no_gap() -> None:
-    """A partition that went away and came back: what is kept in memory is behind, and the tables correct it."""
+    """A partition was lost and assigned again: the cache of rows is stale, and the tables correct it."""
     tables = MemoryTables()
     here, there = Feed(tables), Feed(tables)
     await here.give(*EVENTS[:3])

@@ -13,21 +13,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 import structlog
-from pydantic import ValidationError
 
-from contracts.message import explain
 from contracts.runs.event_effects import State
 from contracts.runs.event_header import EventHeader
 from gateway import metrics
 from gateway.errors import DatabaseUnavailable, GatewayError, ValuesRefused
 from gateway.ports import Now, SendAll, Tables
 from gateway.projection.rows import Changes, LoadedRun, RunRow, project_batch
+from gateway.read_model.event_records import ParsedRecord, dead_event, next_offsets, parse_events
 from gateway.read_model.waiters import Waiters
-from messaging.dead_letters import dead_letter
 from messaging.offset_committer import OffsetCommitter, SentBatch
 from messaging.records import Outgoing, RawRecord
 
@@ -47,13 +44,6 @@ AGAIN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
 _OVER = (State.COMPLETED, State.CANCELLED)
 
 _log = structlog.get_logger(__name__)
-
-
-class ParsedRecord(NamedTuple):
-    """A record and the header of its event."""
-
-    record: RawRecord
-    header: EventHeader
 
 
 class Projector:
@@ -87,10 +77,10 @@ class Projector:
             return
         began = time.monotonic()
         try:
-            parsed, letters = _parsed(records)
+            parsed, letters = parse_events(records)
             letters += await self._write(parsed)
             sends = await self._send_all(letters)
-            await self._committer.add(SentBatch(_next_offsets(records), sends))
+            await self._committer.add(SentBatch(next_offsets(records), sends))
             await self._pause(max(0.0, began + PACE_SECONDS[len(records) >= MANY] - time.monotonic()))
         except ProjectorClosed:
             return
@@ -108,7 +98,7 @@ class Projector:
             await self._hold([item.header for item in parsed])
         except ValuesRefused as error:
             if len(parsed) == 1:
-                return [_dead(parsed[0].record, error)]
+                return [dead_event(parsed[0].record, error)]
         else:
             return []
         return [letter for item in parsed for letter in await self._write([item])]
@@ -166,32 +156,6 @@ class Projector:
 
 class ProjectorClosed(GatewayError):
     """The process is about to stop."""
-
-
-def _parsed(records: Sequence[RawRecord]) -> tuple[list[ParsedRecord], list[Outgoing]]:
-    parsed: list[ParsedRecord] = []
-    letters: list[Outgoing] = []
-    for record in records:
-        try:
-            parsed.append(ParsedRecord(record, EventHeader.parse_with_facts(record.value or b"")))
-        except ValueError as error:
-            letters.append(_dead(record, error))
-    return parsed, letters
-
-
-def _dead(record: RawRecord, error: Exception) -> Outgoing:
-    metrics.DEAD.labels(record.topic).inc()
-    _log.warning(
-        "not an event",
-        partition=record.partition,
-        offset=record.offset,
-        reason=explain(error) if isinstance(error, ValidationError) else str(error),
-    )
-    return dead_letter(record, error)
-
-
-def _next_offsets(records: Sequence[RawRecord]) -> dict[int, int]:
-    return {record.partition: record.offset + 1 for record in records}
 
 
 def _report(gaps: Mapping[UUID, int]) -> None:

@@ -32,7 +32,7 @@ class MemoryDatabase:
 
     @property
     def is_unavailable(self) -> bool:
-        """Whether the test took the tables away."""
+        """Whether the test made the tables fail."""
         return self._tables.unavailable
 
     async def start(self) -> None:
