@@ -33,7 +33,7 @@ async def site(
 
 @pytest_asyncio.fixture(scope="module")
 async def ada(site: Stack) -> AsyncIterator[User]:
-    """Give somebody who starts runs and decides them."""
+    """Give a person who starts runs and decides them."""
     user = User(site.gateway_url, site.ws_url, "ada")
     async with user.http:
         yield user

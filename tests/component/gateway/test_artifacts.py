@@ -18,7 +18,7 @@ async def upload(user: User, body: bytes, media_type: str, **query: str) -> http
 
 
 async def test_a_file_comes_back_as_it_was_and_is_kept_once(ada: User) -> None:
-    """By the hash of its content, for ever: whoever has it need not fetch it again."""
+    """By the hash of its content, for ever: a client that has it need not fetch it again."""
     body = b"\x89PNG\r\n\x1a\n" + uuid4().bytes
     answers = [await upload(ada, body, "application/octet-stream", session_id="s1") for _ in range(2)]
     sha256 = hashlib.sha256(body).hexdigest()
@@ -35,7 +35,7 @@ async def test_a_file_comes_back_as_it_was_and_is_kept_once(ada: User) -> None:
 
 @pytest.mark.parametrize("media_type", ["text/html", "image/svg+xml", "application/octet-stream"])
 async def test_a_file_that_could_act_is_downloaded_and_never_shown(ada: User, media_type: str) -> None:
-    """No sniffing, no scripts, no frame: what somebody uploads runs in nobody's browser."""
+    """No sniffing, no scripts, no frame: no browser runs an uploaded file."""
     stored = await upload(ada, f"<svg onload='alert(1)'>{uuid4()}</svg>".encode(), media_type)
     read = await ada.http.get(stored.headers["location"])
     assert read.headers["content-type"].partition(";")[0] == media_type

@@ -34,7 +34,7 @@ SHORT = {"SAYSO_OUTCOME_WAIT_SECONDS": "2"}
 
 @asynccontextmanager
 async def user_of(stack: Stack) -> AsyncIterator[User]:
-    """Give somebody who uses the stack."""
+    """Give a user of the stack."""
     user = User(stack.gateway_url, stack.ws_url, "ada")
     async with user.http:
         yield user
@@ -119,7 +119,7 @@ async def test_postgresql_unavailable_is_503_and_nothing_is_sent(stack: Stack, p
 
 
 async def test_a_command_on_its_way_when_postgresql_goes_is_503_and_kept(stack: Stack, postgres: Postgres) -> None:
-    """Not 202: nobody knows when. It says which command it was, and carries it out when the database returns."""
+    """Not 202: the time is unknown. The answer names the command, which is carried out when the database returns."""
     async with user_of(stack) as ada:
         before = await ada.until((await ada.start(hitl=PAYLOAD))["run_id"], "payload_review")
         sent = len(await commands_of(stack, before["run_id"]))
@@ -227,7 +227,7 @@ async def test_two_gateways_share_the_work_and_one_takes_over(stack: Stack, tmp_
 
 
 async def test_an_open_stream_does_not_keep_a_gateway_from_ending(stack: Stack, tmp_path: Path) -> None:
-    """A stop ends streams and pending in order, long before anybody would lose patience."""
+    """A stop ends streams and waits in order, long before a supervisor would lose patience."""
     process, address = another_gateway(stack, tmp_path)
     process.start()
     try:

@@ -122,8 +122,8 @@ async def test_a_run_that_was_recorded_and_published_is_read_and_listed(
     assert found.json()["items"] == [await ada.view(str(run_id))]
 
 
-async def test_a_run_that_was_only_published_is_nobodys(ada: User, producer: Producer) -> None:
-    """Whoever can write to the topic cannot make one up, and holds up no other."""
+async def test_a_run_that_was_only_published_is_not_shown(ada: User, producer: Producer) -> None:
+    """A writer to the topic cannot invent a run, and delays no other."""
     run_id, session = uuid4(), uuid4().hex
     await publish(producer, run_id, *history_of(FINISHED, run_id, session_id=session))
     known = await ada.until((await ada.start(hitl=PAYLOAD, session_id=session))["run_id"], "payload_review")

@@ -216,7 +216,7 @@ async def test_a_value_that_no_column_takes_is_a_dead_letter(tables: PostgresTab
 
 
 async def test_two_writers_at_once_end_with_the_newest_of_each_run(postgres_url: str) -> None:
-    """Two gateways that both hold a partition for a moment: no lost update, no deadlock, nothing pending that is decided."""
+    """Two gateways that both hold a partition for a moment: no lost update, no deadlock, no decided checkpoint in the list."""
     await make_schemas(postgres_url)
     run_ids = [uuid4() for _ in range(20)]
     ahead, behind = PostgresTables(postgres_url), PostgresTables(postgres_url)
@@ -236,7 +236,7 @@ async def test_two_writers_at_once_end_with_the_newest_of_each_run(postgres_url:
 
 
 async def test_a_rebuild_makes_the_very_tables_that_are_there(tables: PostgresTables, postgres_url: str) -> None:
-    """Rows, what pending and decisions, folded from the record, are what was there; damage is mended."""
+    """Rows, open checkpoints and decisions are the same, folded from the ledger; damage is mended."""
     woven = [item for story in (WAITING, FINISHED, RETRIED) for item in history_of(story, uuid4())]
     feed = Feed(tables, postgres_append(postgres_url))
     await feed.give_all([woven[start : start + 4] for start in range(0, len(woven), 4)])
@@ -281,7 +281,7 @@ async def _remake(url: str, fold: object) -> None:
 
 
 async def test_the_tables_come_back_with_the_server(private_postgres: Postgres) -> None:
-    """A connection that broke is DatabaseUnavailable, then made anew; nobody has to restart anything."""
+    """A broken connection is DatabaseUnavailable, then made anew; no process restarts."""
     url, run_id = private_postgres.url(), uuid4()
     await make_schemas(url)
     tables, database = PostgresTables(url), PostgresDatabase(url, prepare_schemas)

@@ -1,4 +1,4 @@
-"""What the read model shows of runs, histories and what pending: the same in memory and in PostgreSQL."""
+"""The views of the read model: runs, histories and open checkpoints, the same in memory and in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -116,8 +116,8 @@ async def test_a_row_may_stand_within_a_decision(store: Store) -> None:
     assert ids(await store.views.pending(TENANT, 10)) == [run_id]
 
 
-async def test_what_was_never_recorded_is_nobodys_run(store: Store) -> None:
-    """Whoever can write to the topic cannot make one up."""
+async def test_a_run_that_was_never_recorded_is_not_shown(store: Store) -> None:
+    """A writer to the topic cannot invent a run."""
     await store.feed().deliver(*history_of(WAITING, uuid4()))
     await fill(store, (WAITING, run_id := uuid4()))
     assert ids(await store.views.runs(TENANT, 10)) == [run_id]
@@ -125,7 +125,7 @@ async def test_what_was_never_recorded_is_nobodys_run(store: Store) -> None:
 
 
 async def test_what_waits_is_listed_until_it_is_decided(store: Store) -> None:
-    """A checkpoint is there from its opening to its decision, whoever ends it."""
+    """A checkpoint is listed from its opening to its end, by a decision or otherwise."""
     run_id, other = uuid4(), uuid4()
     await fill(store, (WAITING, run_id), (WAITING, other))
     assert set(ids(await store.views.pending(TENANT, 10))) == {run_id, other}

@@ -15,7 +15,7 @@ from testkit.stack.user import User
 
 
 async def waiting(user: User) -> dict[str, Any]:
-    """Return the view of a new run that pending at its payload."""
+    """Return the view of a new run with an open payload review."""
     return await user.until((await user.start(hitl=PAYLOAD))["run_id"], "payload_review")
 
 
@@ -63,7 +63,7 @@ async def test_pause_and_resume_and_retry(ada: User) -> None:
 
 
 async def test_no_body_is_needed_to_approve(ada: User) -> None:
-    """Neither a body nor a type; the actor is nobody in particular."""
+    """Neither a body nor a type; the actor is anonymous."""
     run_id = (await waiting(ada))["run_id"]
     answer = await ada.http.post(f"/hitl/runs/{run_id}/approve")
     assert (answer.status_code, answer.json()["last_approval"]["actor"]) == (200, "anonymous")
@@ -131,7 +131,7 @@ async def test_the_same_key_and_body_always_get_the_same_answer(ada: User) -> No
 
 
 async def test_a_key_that_is_sent_many_times_at_once_starts_one_run(ada: User) -> None:
-    """Impatient clients and retrying proxies: all are told of the same run, and whoever says something else is refused."""
+    """Impatient clients and retrying proxies: all are told of the same run, and a request with another body is refused."""
     headers = {"Idempotency-Key": f"key {uuid4()}"}
     posts = [ada.http.post("/hitl/runs", json={"prompt": "once"}, headers=headers) for _ in range(10)]
     same = asyncio.gather(*posts)
@@ -261,6 +261,6 @@ async def test_another_content_type_is_refused(ada: User) -> None:
 
 
 async def test_a_parameter_that_a_write_does_not_know_is_named(ada: User) -> None:
-    """Not ignored: somebody meant something by it."""
+    """It is not ignored: the client meant something by it."""
     answer = await ada.http.post("/hitl/runs?dry_run=1", json={"prompt": "x"})
     assert problem(answer, 422, "validation_failed")["issues"][0]["path"] == "/dry_run"

@@ -159,6 +159,6 @@ def test_any_json_is_read_as_it_was_written(value: Any, ascii_only: bool) -> Non
 
 
 def test_a_byte_order_mark_is_named() -> None:
-    """Whoever sends one cannot see it."""
+    """Its sender cannot see it."""
     with pytest.raises(Problem, match="BOM"):
         parse_json(b"\xef\xbb\xbf{}")

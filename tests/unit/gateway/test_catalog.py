@@ -37,7 +37,7 @@ async def test_a_provider_is_found_by_its_name_and_by_its_tools_names() -> None:
 
 
 async def test_a_providers_own_name_comes_before_anybodys_tool() -> None:
-    """Nobody takes another's name by calling a tool so."""
+    """No provider takes another's name by giving it to a tool."""
     catalog, _ = await catalog_of((b"a", offer("a", "b")), (b"b", offer("b")))
     found = catalog.find("b")
     assert found is not None

@@ -1,4 +1,4 @@
-"""Which writes are taken: those of programs and of our own pages. Browsers send some writes without asking anybody."""
+"""Writes are taken from programs and from our own pages. Browsers send some writes without a preflight request."""
 
 from __future__ import annotations
 

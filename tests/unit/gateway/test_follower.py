@@ -24,7 +24,7 @@ CANCELLED = history_of(at_payload_review().given(cancel()), RUN_ID)
 
 
 def watched() -> tuple[MemoryTables, Feed, Follower]:
-    """Return a read model, what fills it, and who follows it."""
+    """Return a read model, what fills it, and a follower."""
     tables = MemoryTables()
     feed = Feed(tables)
     return tables, feed, Follower(tables, feed.waiters)
@@ -37,17 +37,17 @@ def versions(told: Sequence[StepEvent | PartialOutput]) -> list[int]:
 
 async def test_a_version_that_is_there_is_returned_at_once() -> None:
     """Nothing is waited for."""
-    _, feed, following = watched()
+    _, feed, follower = watched()
     await feed.give(*EVENTS[:3])
-    run = await following.reached(TENANT, RUN_ID, 3, seconds=0)
+    run = await follower.reached(TENANT, RUN_ID, 3, seconds=0)
     assert run is not None
     assert run.version == 3
 
 
 async def test_a_version_that_is_not_there_yet_is_waited_for() -> None:
     """The run need not even exist when the wait begins."""
-    _, feed, following = watched()
-    waiting = asyncio.create_task(following.reached(TENANT, RUN_ID, 3, seconds=60))
+    _, feed, follower = watched()
+    waiting = asyncio.create_task(follower.reached(TENANT, RUN_ID, 3, seconds=60))
     await feed.give(*EVENTS[:2])
     await feed.give(EVENTS[2])
     run = await waiting
@@ -56,9 +56,9 @@ async def test_a_version_that_is_not_there_yet_is_waited_for() -> None:
 
 
 async def test_a_version_that_another_gateway_projects_is_found_too() -> None:
-    """Nobody rings here; looking now and then is enough."""
-    tables, _, following = watched()
-    waiting = asyncio.create_task(following.reached(TENANT, RUN_ID, 3, seconds=60))
+    """No waiter is woken here: the tables are read at an interval."""
+    tables, _, follower = watched()
+    waiting = asyncio.create_task(follower.reached(TENANT, RUN_ID, 3, seconds=60))
     await Feed(tables).give(*EVENTS[:3])
     run = await waiting
     assert run is not None
@@ -66,22 +66,22 @@ async def test_a_version_that_another_gateway_projects_is_found_too() -> None:
 
 
 async def test_when_the_time_is_up_the_run_is_returned_as_it_is() -> None:
-    """Whoever asked says what that means."""
-    _, feed, following = watched()
-    assert await following.reached(TENANT, RUN_ID, 1, seconds=0) is None
+    """The caller decides what that means."""
+    _, feed, follower = watched()
+    assert await follower.reached(TENANT, RUN_ID, 1, seconds=0) is None
     await feed.give(EVENTS[0])
-    run = await following.reached(TENANT, RUN_ID, 9, seconds=0)
+    run = await follower.reached(TENANT, RUN_ID, 9, seconds=0)
     assert run is not None
     assert run.version == 1
-    assert await following.reached("another tenant", RUN_ID, 1, seconds=0) is None
+    assert await follower.reached("another tenant", RUN_ID, 1, seconds=0) is None
 
 
 async def test_events_come_from_the_past_and_go_on_until_the_run_is_over() -> None:
     """Each once, in order, from behind the version that was seen last."""
-    _, feed, following = watched()
+    _, feed, follower = watched()
     await feed.give(*EVENTS[:3])
     seen: list[int] = []
-    async for events in following.events(TENANT, RUN_ID, after=1):
+    async for events in follower.events(TENANT, RUN_ID, after=1):
         seen += versions(events)
         if seen[-1] < len(EVENTS):
             await feed.give(*EVENTS[seen[-1] : seen[-1] + 2])
@@ -90,11 +90,11 @@ async def test_events_come_from_the_past_and_go_on_until_the_run_is_over() -> No
 
 async def test_a_run_that_is_cancelled_in_mid_call_is_followed_until_that_has_ended() -> None:
     """What the call had cost is told after the run's end."""
-    _, feed, following = watched()
+    _, feed, follower = watched()
     cancelled = history_of(calling().given(cancel(), extend_lease(), stopped()), RUN_ID)
     seen: list[str] = []
     await feed.give(*cancelled[:-2])
-    async for events in following.events(TENANT, RUN_ID, after=0):
+    async for events in follower.events(TENANT, RUN_ID, after=0):
         seen += [event.kind for event in events if isinstance(event, StepEvent)]
         if seen[-1] != "call-stopped.v1":
             await feed.give(*cancelled[len(seen) : len(seen) + 1])
@@ -102,11 +102,11 @@ async def test_a_run_that_is_cancelled_in_mid_call_is_followed_until_that_has_en
 
 
 async def test_a_run_that_was_just_answered_is_found() -> None:
-    """Whoever was told of it a moment ago waits for the read model, and not in vain."""
-    _, feed, following = watched()
-    assert await following.settled(TENANT, RUN_ID) is None
+    """A client that was told of it a moment ago waits for the read model and finds it."""
+    _, feed, follower = watched()
+    assert await follower.settled(TENANT, RUN_ID) is None
     feed.waiters.answers.answered(TENANT, RUN_ID, render(view_of(EVENTS[:2])))
-    reading = asyncio.create_task(following.settled(TENANT, RUN_ID))
+    reading = asyncio.create_task(follower.settled(TENANT, RUN_ID))
     await asyncio.sleep(0)
     await feed.give(*EVENTS[:2])
     run = await reading
@@ -116,18 +116,18 @@ async def test_a_run_that_was_just_answered_is_found() -> None:
 
 async def test_a_run_that_is_over_is_told_and_the_stream_ends() -> None:
     """Who returns with the last version gets nothing and is not kept."""
-    _, feed, following = watched()
+    _, feed, follower = watched()
     await feed.give(*CANCELLED)
-    assert [len(events) async for events in following.events(TENANT, RUN_ID, after=0)] == [len(CANCELLED)]
-    assert [events async for events in following.events(TENANT, RUN_ID, after=len(CANCELLED))] == []
-    assert [events async for events in following.events(TENANT, RUN_ID, after=99)] == []
+    assert [len(events) async for events in follower.events(TENANT, RUN_ID, after=0)] == [len(CANCELLED)]
+    assert [events async for events in follower.events(TENANT, RUN_ID, after=len(CANCELLED))] == []
+    assert [events async for events in follower.events(TENANT, RUN_ID, after=99)] == []
 
 
 async def test_an_outage_is_waited_out() -> None:
     """A stream does not break because the database is unavailable for a moment."""
-    tables, feed, following = watched()
+    tables, feed, follower = watched()
     await feed.give(EVENTS[0])
-    stream = following.events(TENANT, RUN_ID, after=0)
+    stream = follower.events(TENANT, RUN_ID, after=0)
     assert versions(await anext(stream)) == [1]
     tables.unavailable = True
     waiting = asyncio.ensure_future(anext(stream))
@@ -138,15 +138,15 @@ async def test_an_outage_is_waited_out() -> None:
 
 
 async def test_a_stop_ends_streams_and_waits() -> None:
-    """Nobody keeps the process from ending."""
-    _, feed, following = watched()
+    """No open stream keeps the process from ending."""
+    _, feed, follower = watched()
     await feed.give(EVENTS[0])
-    stream = following.events(TENANT, RUN_ID, after=0)
+    stream = follower.events(TENANT, RUN_ID, after=0)
     await anext(stream)
     streaming = asyncio.create_task(_rest(stream))
-    waiting = asyncio.create_task(following.reached(TENANT, RUN_ID, 9, seconds=600))
+    waiting = asyncio.create_task(follower.reached(TENANT, RUN_ID, 9, seconds=600))
     await asyncio.sleep(0)
-    following.close()
+    follower.close()
     assert await streaming == []
     run = await waiting
     assert run is not None
@@ -169,10 +169,10 @@ def record(partial: PartialOutput) -> SimpleNamespace:
 
 async def test_what_a_call_says_comes_between_the_events() -> None:
     """To who follows its run; another run's is not heard, and what cannot be read is passed over."""
-    _, feed, following = watched()
+    _, feed, follower = watched()
     partials = PartialOutputReader(feed.waiters)
     await feed.give(*EVENTS[:2])
-    stream = following.events(TENANT, RUN_ID, after=0)
+    stream = follower.events(TENANT, RUN_ID, after=0)
     assert len(await anext(stream)) == 2
     waiting = asyncio.ensure_future(anext(stream))
     await asyncio.sleep(0)
@@ -200,8 +200,8 @@ async def test_who_takes_nothing_gets_the_newest_pieces() -> None:
 
 async def test_a_wait_for_a_version_hears_no_talk() -> None:
     """It ends with the version, however much is said meanwhile."""
-    _, feed, following = watched()
-    waiting = asyncio.create_task(following.reached(TENANT, RUN_ID, 1, seconds=60))
+    _, feed, follower = watched()
+    waiting = asyncio.create_task(follower.reached(TENANT, RUN_ID, 1, seconds=60))
     await asyncio.sleep(0)
     await PartialOutputReader(feed.waiters).on_records([record(piece(RUN_ID, "It is "))])
     await feed.give(EVENTS[0])

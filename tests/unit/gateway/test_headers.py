@@ -19,7 +19,7 @@ def request_with(query: bytes = b"", run_id: str = "", **headers: str) -> Reques
 
 
 def test_the_same_key_means_the_same_run_and_command() -> None:
-    """A request that is sent again, by whoever, to whichever gateway, is the same command."""
+    """A request that is sent again, to any gateway, is the same command."""
     assert caller.new_run_id("k") == caller.new_run_id("k") != caller.new_run_id("l")
     run_id = uuid4()
     assert caller.new_command_id(run_id, "k") == caller.new_command_id(run_id, "k")
@@ -41,7 +41,7 @@ def test_a_printable_key_is_taken(key: str) -> None:
 
 @pytest.mark.parametrize("key", ["", "a" * 201, "tab\there", "\x7f"])
 def test_another_key_is_refused_and_named(key: str) -> None:
-    """The header is named, so that nobody searches the body."""
+    """The issue names the header, so that no client searches its body."""
     with pytest.raises(Problem) as caught:
         caller.idempotency_key(request_with(idempotency_key=key))
     assert caught.value.members["issues"][0]["path"] == "/Idempotency-Key"

@@ -155,7 +155,7 @@ def test_an_attachment_that_is_neither_is_told_so_at_its_place() -> None:
     ids=["surrogate", "surrogate inside", "NaN", "infinity", "too large", "NaN seconds", "NaN threshold"],
 )
 def test_values_that_json_cannot_carry_are_named(body: bytes, path: str) -> None:
-    """Python reads them; nobody else has to."""
+    """Python reads them; other readers need not."""
     assert paths(body) == [path]
 
 

@@ -82,7 +82,7 @@ def test_bodies_say_that_they_take_no_other_members(document: dict[str, Any]) ->
 
 @pytest.mark.parametrize("name", STARTS)
 def test_the_examples_of_a_start_are_taken(name: str) -> None:
-    """Whoever tries one from the page gets a run."""
+    """A reader who tries one from the page gets a run."""
     body = STARTS[name]["value"]
     assert read_start(json.dumps(body).encode(), body).request.provider == "sandbox"
 

@@ -1,4 +1,4 @@
-"""The read model's fold: given what is known of runs, when a batch comes, then these changes."""
+"""The read model's fold: given loaded runs, when a batch comes, then these changes."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ EVENTS = [EventHeader.parse(record) for record in RECORDS]
 RUN_ID = EVENTS[0].run_uuid
 
 
-def after(events: int, *, recorded: int = 0) -> dict[UUID, LoadedRun]:
-    """Return what is known of the run whose row has so many events, and whose record so many."""
-    return {RUN_ID: loaded_at(events, EVENTS[: max(events, recorded)])}
+def after(events: int, *, in_ledger: int = 0) -> dict[UUID, LoadedRun]:
+    """Return the run as loaded, with so many events in its row and so many in the ledger."""
+    return {RUN_ID: loaded_at(events, EVENTS[: max(events, in_ledger)])}
 
 
 def then(changes: Changes, *, version: int | None, gap: int | None = None) -> None:
@@ -77,13 +77,13 @@ STORIES = {
 def test_a_row_says_what_the_view_says(story: Story) -> None:
     """At each version of a run: its state, its checkpoint and its times are those of the contracts' fold."""
     view: RunView | None = None
-    known: dict[UUID, LoadedRun] = {}
+    loaded: dict[UUID, LoadedRun] = {}
     for record in history_of(story):
         event = RunEvent.parse(record)
         view = project(view, event)
-        row = project_batch(known, [EventHeader.parse(record)]).moved[event.run_id].row
+        row = project_batch(loaded, [EventHeader.parse(record)]).moved[event.run_id].row
         assert row == row_of(view, event.tenant)
-        known = {event.run_id: LoadedRun(row)}
+        loaded = {event.run_id: LoadedRun(row)}
 
 
 def test_a_checkpoint_that_is_offered_anew_ends_later() -> None:
@@ -103,7 +103,7 @@ def test_a_checkpoint_that_is_offered_anew_ends_later() -> None:
 
 
 def test_a_batch_goes_on_where_the_row_stands() -> None:
-    """Given three events, when two more come, then the row is at five, and says on which it was folded."""
+    """Given three events, when two more come, then the row is at five, and names the row it was folded on."""
     changes = project_batch(after(3), EVENTS[3:5])
     then(changes, version=5)
     found = changes.moved[RUN_ID].found
@@ -136,7 +136,7 @@ def test_a_batch_is_folded_up_to_its_gap() -> None:
 
 def test_the_record_fills_a_gap() -> None:
     """Given 2 events and a record of 4, when the fifth comes, then all are folded."""
-    then(project_batch(after(2, recorded=4), [EVENTS[4]]), version=5)
+    then(project_batch(after(2, in_ledger=4), [EVENTS[4]]), version=5)
 
 
 def test_a_gap_in_one_run_holds_up_no_other() -> None:
@@ -158,16 +158,22 @@ def test_a_gap_in_one_run_holds_up_no_other() -> None:
     ids=["approved twice", "rejected", "retried", "cancelled"],
 )
 def test_each_decision_is_recorded_in_its_place(story: Story, actions: list[str]) -> None:
-    """Given nothing, when a history comes, then its decisions are told as the view tells its last one."""
+    """Given nothing, when a history comes, then its approval rows say what the view says of the last one."""
     records = history_of(story)
-    decisions = project_batch({}, [EventHeader.parse(record) for record in records]).approvals
-    assert [decision.action for decision in decisions] == actions
-    for decision in decisions:
-        approval = view_of(records[: decision.version]).last_approval
+    approvals = project_batch({}, [EventHeader.parse(record) for record in records]).approvals
+    assert [approval_row.action for approval_row in approvals] == actions
+    for approval_row in approvals:
+        approval = view_of(records[: approval_row.version]).last_approval
         assert approval is not None
         told = approval.checkpoint_id, approval.step, approval.action, approval.actor, approval.at
-        assert (decision.checkpoint_id, decision.step, decision.action, decision.actor, decision.at) == told
-        assert decision.subject_sha256 == approval.subject_sha256
+        assert (
+            approval_row.checkpoint_id,
+            approval_row.step,
+            approval_row.action,
+            approval_row.actor,
+            approval_row.at,
+        ) == told
+        assert approval_row.subject_sha256 == approval.subject_sha256
 
 
 def test_a_kind_that_is_not_known_is_an_event_like_any_other() -> None:
@@ -184,25 +190,25 @@ def test_a_kind_that_is_not_known_is_an_event_like_any_other() -> None:
 
 @over(st.data())
 def test_any_way_of_cutting_and_repeating_a_history_ends_in_the_same_row(data: st.DataObject) -> None:
-    """Whatever the batches, and however often a stretch comes again, the row ends as the fold of all events from nothing."""
-    known, reached = {RUN_ID: LoadedRun()}, 0
+    """Whatever the batches, and however often events come again, the row ends as the fold of all events from nothing."""
+    loaded, reached = {RUN_ID: LoadedRun()}, 0
     while reached < len(EVENTS):
         start = data.draw(st.integers(0, reached))
         end = data.draw(st.integers(reached + 1, len(EVENTS)))
-        changes = project_batch(known, EVENTS[start:end])
+        changes = project_batch(loaded, EVENTS[start:end])
         assert not changes.gaps
-        known = {RUN_ID: LoadedRun(changes.moved[RUN_ID].row)}
+        loaded = {RUN_ID: LoadedRun(changes.moved[RUN_ID].row)}
         reached = end
-    assert known[RUN_ID].row == row_of(view_of(RECORDS), EVENTS[0].tenant)
+    assert loaded[RUN_ID].row == row_of(view_of(RECORDS), EVENTS[0].tenant)
 
 
 @over(st.permutations(range(len(EVENTS))))
 def test_in_any_order_each_row_on_the_way_is_an_unbroken_fold(order: Sequence[int]) -> None:
-    """Events in any order, one a batch, beside a record that has those before: no row ever skips one."""
+    """Events in any order, one a batch, beside a ledger that has those before: no row ever skips one."""
     row: RunRow | None = None
     for index in order:
-        known = LoadedRun(row, tuple(EVENTS[:index]))
-        changes = project_batch({RUN_ID: known}, [EVENTS[index]])
+        loaded = LoadedRun(row, tuple(EVENTS[:index]))
+        changes = project_batch({RUN_ID: loaded}, [EVENTS[index]])
         assert not changes.gaps
         if moved := changes.moved.get(RUN_ID):
             row = moved.row
