@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chaos.clients.load import longest_gap
 from chaos.clients.stories import BOTH, Answer, Request, RunStory
 from chaos.verdict import laws
 from chaos.verdict.laws import Case
@@ -172,7 +173,7 @@ def test_a_call_again_is_no_breach_when_a_person_said_so() -> None:
 
 def test_a_stall_is_the_longest_time_between_two_effects() -> None:
     """It is what a person would call an outage."""
-    assert laws.longest([1.0, 2.0, 7.5, 8.0]) == 5.5
+    assert longest_gap([1.0, 2.0, 7.5, 8.0]) == 5.5
 
 
 def _decision(history: Sequence[RunEvent]) -> RunEvent:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Sequence
+from itertools import pairwise
 from types import TracebackType
 from typing import Self
 
 from chaos.clients.http_client import HttpClient, Urls
 from chaos.clients.socket_watcher import Notice, Watcher
 from chaos.clients.stories import Answer, Request, RunStory
-from chaos.verdict.laws import longest
 from local_stack.wait import until
 
 SESSIONS = 4
@@ -87,12 +88,12 @@ class Load:
     @property
     def longest_stall(self) -> float:
         """The longest time in seconds between two accepted requests."""
-        return longest(self.progress)
+        return longest_gap(self.progress)
 
     @property
     def longest_wait(self) -> float:
         """The longest time in seconds that one client waited for an answer or a push."""
-        return max((longest(story.moments) for story in self.stories), default=0)
+        return max((longest_gap(story.moments) for story in self.stories), default=0)
 
     async def _start(self) -> None:
         while True:
@@ -154,3 +155,8 @@ class Load:
         if asked.channel == "socket":
             return await watcher.ask(asked, run_id)
         return await self._http.ask(asked, f"/hitl/runs/{run_id}/{asked.action}")
+
+
+def longest_gap(moments: Sequence[float]) -> float:
+    """Return the longest time between a moment and the next."""
+    return max((after - before for before, after in pairwise(moments)), default=0.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from chaos.clients.stories import Request, RunStory
@@ -114,11 +113,6 @@ def called(case: Case) -> Iterator[str]:
         yield f"{case.story.token}: {case.calls} calls for {int(approved)} approval and {retries} retries"
     if succeeded > case.calls or succeeded > 1:
         yield f"{case.story.token}: {succeeded} answers to {case.calls} calls"
-
-
-def longest(moments: Sequence[float]) -> float:
-    """Return the longest time between a moment and the next."""
-    return max((after - before for before, after in pairwise(moments)), default=0.0)
 
 
 def retries_of(case: Case) -> int:
