@@ -7,7 +7,8 @@ import pytest
 from contracts.providers.capabilities import Capabilities
 from gateway.catalog import Catalog
 from gateway.errors import CatalogIncomplete, NoProviders
-from testkit.runs.histories import DeadLetters, Record
+from testkit.kafka.records import Record
+from testkit.runs.histories import DeadLetters
 
 
 def offer(provider: str, *tool_names: str) -> bytes:

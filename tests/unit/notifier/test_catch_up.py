@@ -12,17 +12,17 @@ from notifier.hub.client import Filters
 from notifier.hub.hub import Hub
 from notifier.ports import Snapshot
 from notifier.testing.gateway import MemoryGateway
-from testkit.runs.pushed_events import Talker, Watched, events_in, hub_of
+from testkit.runs.pushed_events import HubPublisher, WatchedRun, events_in, hub_of
 
-ANN = Watched()
+ANN = WatchedRun()
 
 
 class ReadModel(MemoryGateway):
     """Shows one snapshot after the other, the last one again and again; `meanwhile` events come while it is asked."""
 
-    def __init__(self, talker: Talker, *snapshots: Snapshot, meanwhile: int = 0) -> None:
+    def __init__(self, publisher: HubPublisher, *snapshots: Snapshot, meanwhile: int = 0) -> None:
         super().__init__()
-        self._talker = talker
+        self._talker = publisher
         self._snapshots = snapshots
         self._meanwhile = meanwhile
 
@@ -39,11 +39,11 @@ def showing(version: int | None = None, *, truncated: bool = False) -> Snapshot:
     return Snapshot.of([view] if version else [], truncated=truncated)
 
 
-def five_versions_on(hub: Hub) -> Talker:
-    """Return a talker that has published five versions to a hub that holds two."""
-    talker = Talker(hub)
-    talker.publish(ANN, times=5)
-    return talker
+def five_versions_on(hub: Hub) -> HubPublisher:
+    """Return a publisher that has published five versions to a hub that holds two."""
+    publisher = HubPublisher(hub)
+    publisher.publish(ANN, times=5)
+    return publisher
 
 
 async def test_the_snapshot_is_taken_again_until_the_read_model_is_far_enough() -> None:
@@ -84,8 +84,8 @@ async def test_a_client_whose_every_snapshot_is_too_old_is_refused() -> None:
 async def test_a_run_that_is_watched_by_its_id_arrives_though_it_is_over() -> None:
     """The snapshot shows nothing of it, so all of its events follow."""
     hub = hub_of()
-    talker = Talker(hub)
-    talker.publish(ANN)
-    talker.publish(ANN, over=True)
-    client, _, _ = await catch_up(hub, Filters(run_id=ANN.run_id), lambda: None, ReadModel(talker, showing()))
+    publisher = HubPublisher(hub)
+    publisher.publish(ANN)
+    publisher.publish(ANN, over=True)
+    client, _, _ = await catch_up(hub, Filters(run_id=ANN.run_id), lambda: None, ReadModel(publisher, showing()))
     assert [one.version for one in events_in(client.take())] == [1, 2]

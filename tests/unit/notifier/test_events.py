@@ -17,8 +17,9 @@ from notifier.hub.client import DisconnectReason
 from notifier.hub.hub import Hub
 from notifier.hub.run_states import RunStates
 from notifier.testing.gateway import MemoryGateway
+from testkit.kafka.records import Record
 from testkit.runs.commands import approve, at_error_review, at_payload_review, executed, pause, resume, time_is_up
-from testkit.runs.pushed_events import Listener, Record, hub_of, values_of
+from testkit.runs.pushed_events import Listener, hub_of, values_of
 
 WAITING = at_payload_review()
 FINISHED = WAITING.given(approve(), executed(), approve())

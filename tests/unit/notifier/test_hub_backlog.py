@@ -6,7 +6,7 @@ import pytest
 
 from notifier.errors import SnapshotTooOld
 from notifier.hub.cursor import Cursor, encode
-from testkit.runs.pushed_events import ANN, ANN_TOO, BOB, Listener, Talker, Watched, hub_of
+from testkit.runs.pushed_events import ANN, ANN_ELSEWHERE, BOB, HubPublisher, Listener, WatchedRun, hub_of
 
 # ---- returning with a cursor
 
@@ -14,27 +14,27 @@ from testkit.runs.pushed_events import ANN, ANN_TOO, BOB, Listener, Talker, Watc
 def test_a_client_that_returns_gets_the_missed_events_and_no_others() -> None:
     """No event before its cursor is repeated; new ones follow."""
     hub = hub_of()
-    talker, first = Talker(hub), Listener(hub, user_id="ann").live()
-    talker.publish(ANN, times=2)
+    publisher, first = HubPublisher(hub), Listener(hub, user_id="ann").live()
+    publisher.publish(ANN, times=2)
     first.listen()
     hub.leave(first.client)
-    talker.publish(ANN)
-    talker.publish(BOB)
+    publisher.publish(ANN)
+    publisher.publish(BOB)
     returned = Listener(hub, user_id="ann")
     assert hub.resume(returned.client, first.cursor)
-    talker.publish(ANN_TOO)
-    assert returned.listen() == [(ANN.run_id, 3), (ANN_TOO.run_id, 1)]
+    publisher.publish(ANN_ELSEWHERE)
+    assert returned.listen() == [(ANN.run_id, 3), (ANN_ELSEWHERE.run_id, 1)]
 
 
 def test_a_cursor_is_good_on_an_instance_that_read_the_partitions_in_another_order() -> None:
     """A cursor names a place in the log, not in an instance."""
     here, there = hub_of(2), hub_of(2)
-    zero, one = Watched(partition=0), Watched(partition=1)
-    talker, listener = Talker(here), Listener(here).live()
-    talker.publish(one)
-    talker.publish(zero)
+    zero, one = WatchedRun(partition=0), WatchedRun(partition=1)
+    publisher, listener = HubPublisher(here), Listener(here).live()
+    publisher.publish(one)
+    publisher.publish(zero)
     listener.listen(most=1)
-    other = Talker(there)
+    other = HubPublisher(there)
     other.publish(zero)
     other.publish(one)
     returned = Listener(there)
@@ -46,9 +46,9 @@ def test_a_cursor_from_an_instance_that_is_further_misses_nothing() -> None:
     """The instance that is behind continues from its own position."""
     ahead, behind = hub_of(), hub_of()
     listener = Listener(ahead).live()
-    Talker(ahead).publish(ANN, times=3)
+    HubPublisher(ahead).publish(ANN, times=3)
     listener.listen()
-    late = Talker(behind)
+    late = HubPublisher(behind)
     late.publish(ANN)
     returned = Listener(behind)
     assert behind.resume(returned.client, listener.cursor)
@@ -59,32 +59,32 @@ def test_a_cursor_from_an_instance_that_is_further_misses_nothing() -> None:
 def test_a_cursor_before_the_event_buffer_needs_a_snapshot() -> None:
     """The hub says so and leaves no event out."""
     hub = hub_of(buffer_count=3)
-    talker, listener = Talker(hub), Listener(hub).live()
-    talker.publish(ANN)
+    publisher, listener = HubPublisher(hub), Listener(hub).live()
+    publisher.publish(ANN)
     listener.listen()
-    talker.publish(ANN, times=3)
+    publisher.publish(ANN, times=3)
     assert hub.resume(Listener(hub).client, listener.cursor)
-    talker.publish(ANN)
+    publisher.publish(ANN)
     assert not hub.resume(Listener(hub).client, listener.cursor)
 
 
 def test_the_event_buffer_is_bounded_by_size_too() -> None:
     """Large events evict more of the old ones."""
     hub = hub_of(buffer_size=5_000)
-    talker, listener = Talker(hub), Listener(hub).live()
-    talker.publish(ANN)
+    publisher, listener = HubPublisher(hub), Listener(hub).live()
+    publisher.publish(ANN)
     listener.listen()
-    talker.publish(ANN, size=4_000)
+    publisher.publish(ANN, size=4_000)
     assert hub.resume(Listener(hub).client, listener.cursor)
-    talker.publish(ANN, size=4_000)
+    publisher.publish(ANN, size=4_000)
     assert not hub.resume(Listener(hub).client, listener.cursor)
 
 
 def test_an_event_larger_than_the_event_buffer_still_arrives() -> None:
     """It is not buffered, and nothing else is different."""
     hub = hub_of(buffer_size=100)
-    talker, listener = Talker(hub), Listener(hub).live()
-    talker.publish(ANN, size=1_000)
+    publisher, listener = HubPublisher(hub), Listener(hub).live()
+    publisher.publish(ANN, size=1_000)
     assert listener.listen() == [(ANN.run_id, 1)]
     assert hub.resume(Listener(hub).client, listener.cursor)
 
@@ -100,8 +100,8 @@ def test_a_cursor_of_another_log_and_a_damaged_one_need_a_snapshot(cursor: str) 
 def test_a_cursor_with_fewer_partitions_reads_the_new_ones_from_the_beginning() -> None:
     """Partitions can be added to a topic."""
     hub = hub_of(2)
-    new = Watched(partition=1)
-    Talker(hub).publish(new)
+    new = WatchedRun(partition=1)
+    HubPublisher(hub).publish(new)
     returned = Listener(hub)
     assert hub.resume(returned.client, encode(Cursor("log", (0,))))
     assert returned.listen() == [(new.run_id, 1)]
@@ -111,8 +111,8 @@ def test_a_skipped_record_moves_the_cursor_on() -> None:
     """A malformed record is not read again at each return."""
     hub = hub_of()
     hub.advance(0, 5)
-    talker, listener = Talker(hub), Listener(hub).live()
-    talker.publish(ANN)
+    publisher, listener = HubPublisher(hub), Listener(hub).live()
+    publisher.publish(ANN)
     listener.listen()
     assert listener.heard[0].offset == 5
     assert hub.resume(Listener(hub).client, hub.cursor_at(0, 0))
@@ -124,21 +124,21 @@ def test_a_skipped_record_moves_the_cursor_on() -> None:
 def test_events_that_come_while_a_snapshot_is_taken_follow_it() -> None:
     """A client joins before its snapshot is taken."""
     hub = hub_of()
-    talker = Talker(hub)
-    talker.publish(ANN, times=2)
+    publisher = HubPublisher(hub)
+    publisher.publish(ANN, times=2)
     listener = Listener(hub)
-    talker.publish(ANN)
+    publisher.publish(ANN)
     hub.follow(listener.client, {ANN.run_id: 2})
-    talker.publish(ANN)
+    publisher.publish(ANN)
     assert listener.listen() == [(ANN.run_id, 3), (ANN.run_id, 4)]
 
 
 def test_events_that_the_read_model_did_not_have_follow_the_snapshot() -> None:
     """It lags behind the log: it may miss events from before the join."""
     hub = hub_of()
-    talker = Talker(hub)
-    talker.publish(ANN, times=5)
-    talker.publish(BOB, times=2)
+    publisher = HubPublisher(hub)
+    publisher.publish(ANN, times=5)
+    publisher.publish(BOB, times=2)
     listener = Listener(hub)
     hub.follow(listener.client, {ANN.run_id: 3})
     assert listener.listen() == [(ANN.run_id, 4), (ANN.run_id, 5), (BOB.run_id, 1), (BOB.run_id, 2)]
@@ -147,18 +147,18 @@ def test_events_that_the_read_model_did_not_have_follow_the_snapshot() -> None:
 def test_events_that_the_snapshot_shows_are_not_repeated() -> None:
     """The read model can be ahead of this instance as well."""
     hub = hub_of()
-    talker, listener = Talker(hub), Listener(hub)
+    publisher, listener = HubPublisher(hub), Listener(hub)
     hub.follow(listener.client, {ANN.run_id: 2})
-    talker.publish(ANN, times=3)
+    publisher.publish(ANN, times=3)
     assert listener.listen() == [(ANN.run_id, 3)]
 
 
 def test_runs_that_were_over_before_the_join_are_left_out() -> None:
     """The snapshot leaves them out, and so does the backlog."""
     hub = hub_of()
-    talker = Talker(hub)
-    talker.publish(ANN)
-    talker.publish(ANN, over=True)
+    publisher = HubPublisher(hub)
+    publisher.publish(ANN)
+    publisher.publish(ANN, over=True)
     listener = Listener(hub)
     hub.follow(listener.client, {})
     assert listener.listen() == []
@@ -167,9 +167,9 @@ def test_runs_that_were_over_before_the_join_are_left_out() -> None:
 def test_a_run_that_the_snapshot_shows_as_open_arrives_to_its_end() -> None:
     """It was over before the client joined, and the read model lagged."""
     hub = hub_of()
-    talker = Talker(hub)
-    talker.publish(ANN)
-    talker.publish(ANN, over=True)
+    publisher = HubPublisher(hub)
+    publisher.publish(ANN)
+    publisher.publish(ANN, over=True)
     listener = Listener(hub)
     hub.follow(listener.client, {ANN.run_id: 1})
     assert listener.listen() == [(ANN.run_id, 2)]
@@ -178,10 +178,10 @@ def test_a_run_that_the_snapshot_shows_as_open_arrives_to_its_end() -> None:
 def test_the_snapshots_cursor_leads_to_the_events_after_the_snapshot() -> None:
     """A client that is cut off right after its snapshot gets the events that the read model did not have."""
     hub = hub_of(2)
-    other = Watched(partition=1)
-    talker = Talker(hub)
-    talker.publish(ANN, times=3)
-    talker.publish(other, times=2)
+    other = WatchedRun(partition=1)
+    publisher = HubPublisher(hub)
+    publisher.publish(ANN, times=3)
+    publisher.publish(other, times=2)
     listener = Listener(hub)
     cursor = hub.follow(listener.client, {ANN.run_id: 2, other.run_id: 2})
     returned = Listener(hub)
@@ -192,8 +192,8 @@ def test_the_snapshots_cursor_leads_to_the_events_after_the_snapshot() -> None:
 def test_a_snapshot_that_took_longer_than_the_event_buffer_holds_is_refused() -> None:
     """It is taken again: events since the join were evicted."""
     hub = hub_of(buffer_count=3)
-    talker, listener = Talker(hub), Listener(hub)
-    talker.publish(ANN, times=4)
+    publisher, listener = HubPublisher(hub), Listener(hub)
+    publisher.publish(ANN, times=4)
     with pytest.raises(SnapshotTooOld):
         hub.follow(listener.client, {})
 
@@ -201,8 +201,8 @@ def test_a_snapshot_that_took_longer_than_the_event_buffer_holds_is_refused() ->
 def test_a_snapshot_that_does_not_reach_the_event_buffer_is_refused() -> None:
     """The read model is too far behind: events between it and the buffer are in neither."""
     hub = hub_of(buffer_count=2)
-    talker = Talker(hub)
-    talker.publish(ANN, times=5)
+    publisher = HubPublisher(hub)
+    publisher.publish(ANN, times=5)
     for shown in ({ANN.run_id: 2}, {}):
         with pytest.raises(SnapshotTooOld):
             hub.follow(Listener(hub).client, shown)
@@ -212,10 +212,10 @@ def test_a_snapshot_that_does_not_reach_the_event_buffer_is_refused() -> None:
 def test_a_partial_snapshot_may_leave_open_runs_out() -> None:
     """Their next events follow all the same."""
     hub = hub_of(buffer_count=2)
-    talker, listener = Talker(hub), Listener(hub)
-    talker.publish(ANN, times=2)
+    publisher, listener = HubPublisher(hub), Listener(hub)
+    publisher.publish(ANN, times=2)
     listener = Listener(hub)
-    talker.publish(ANN, times=2)
+    publisher.publish(ANN, times=2)
     hub.follow(listener.client, {}, partial=True)
     assert listener.listen() == [(ANN.run_id, 3), (ANN.run_id, 4)]
 
@@ -223,10 +223,10 @@ def test_a_partial_snapshot_may_leave_open_runs_out() -> None:
 def test_a_long_backlog_does_not_make_a_client_a_slow_one() -> None:
     """The bounds of the queue count new events alone."""
     hub = hub_of(queue_count=2)
-    talker = Talker(hub)
-    talker.publish(ANN, times=10)
+    publisher = HubPublisher(hub)
+    publisher.publish(ANN, times=10)
     listener = Listener(hub)
     hub.follow(listener.client, {})
-    talker.publish(ANN, times=2)
+    publisher.publish(ANN, times=2)
     assert listener.client.disconnected is None
     assert [version for _, version in listener.listen()] == list(range(1, 13))

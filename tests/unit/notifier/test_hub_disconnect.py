@@ -6,15 +6,15 @@ import pytest
 
 from notifier.errors import SnapshotTooOld
 from notifier.hub.client import DisconnectReason
-from testkit.runs.pushed_events import ANN, Listener, Talker, hub_of
+from testkit.runs.pushed_events import ANN, HubPublisher, Listener, hub_of
 
 
 def test_a_slow_client_is_disconnected_and_the_others_get_everything() -> None:
     """Its queue is bounded in number."""
     hub = hub_of(queue_count=3)
-    talker, slow, quick = Talker(hub), Listener(hub).live(), Listener(hub).live()
+    publisher, slow, quick = HubPublisher(hub), Listener(hub).live(), Listener(hub).live()
     for _ in range(4):
-        talker.publish(ANN)
+        publisher.publish(ANN)
         quick.listen()
     assert slow.client.disconnected is DisconnectReason.TOO_SLOW
     assert slow.listen() == []
@@ -25,19 +25,19 @@ def test_a_slow_client_is_disconnected_and_the_others_get_everything() -> None:
 def test_a_queue_is_bounded_in_size_too() -> None:
     """A few large events are as much as many small ones."""
     hub = hub_of(queue_size=3_000)
-    talker, slow = Talker(hub), Listener(hub).live()
-    talker.publish(ANN, size=1_000, times=2)
+    publisher, slow = HubPublisher(hub), Listener(hub).live()
+    publisher.publish(ANN, size=1_000, times=2)
     assert slow.client.disconnected is None
-    talker.publish(ANN, size=1_000)
+    publisher.publish(ANN, size=1_000)
     assert slow.client.disconnected is DisconnectReason.TOO_SLOW
 
 
 def test_taking_makes_room() -> None:
     """A client that keeps reading gets any amount."""
     hub = hub_of(queue_count=3, queue_size=10_000)
-    talker, listener = Talker(hub), Listener(hub).live()
+    publisher, listener = HubPublisher(hub), Listener(hub).live()
     for _ in range(50):
-        talker.publish(ANN, times=3, size=1_000)
+        publisher.publish(ANN, times=3, size=1_000)
         listener.listen()
     assert len(listener.heard) == 150
     assert listener.client.disconnected is None
@@ -46,22 +46,22 @@ def test_taking_makes_room() -> None:
 def test_a_disconnected_client_is_woken_once_more_and_gets_nothing() -> None:
     """Its edge closes the connection."""
     hub = hub_of(queue_count=1)
-    talker, slow = Talker(hub), Listener(hub).live()
-    talker.publish(ANN)
+    publisher, slow = HubPublisher(hub), Listener(hub).live()
+    publisher.publish(ANN)
     woken = slow.woken
-    talker.publish(ANN)
+    publisher.publish(ANN)
     assert slow.woken == woken + 1
-    talker.publish(ANN)
+    publisher.publish(ANN)
     assert slow.woken == woken + 1
 
 
 def test_a_disconnected_client_that_returns_misses_nothing() -> None:
     """Its cursor is the one of the last message that it took."""
     hub = hub_of(queue_count=2)
-    talker, slow = Talker(hub), Listener(hub).live()
-    talker.publish(ANN)
+    publisher, slow = HubPublisher(hub), Listener(hub).live()
+    publisher.publish(ANN)
     slow.listen()
-    talker.publish(ANN, times=3)
+    publisher.publish(ANN, times=3)
     assert slow.client.disconnected is DisconnectReason.TOO_SLOW
     returned = Listener(hub)
     assert hub.resume(returned.client, slow.cursor)
@@ -71,8 +71,8 @@ def test_a_disconnected_client_that_returns_misses_nothing() -> None:
 def test_lost_records_disconnect_every_client() -> None:
     """Their events are unknown: each client returns, and its cursor needs a snapshot."""
     hub = hub_of()
-    talker, listener = Talker(hub), Listener(hub).live()
-    talker.publish(ANN)
+    publisher, listener = HubPublisher(hub), Listener(hub).live()
+    publisher.publish(ANN)
     listener.listen()
     joining = Listener(hub)
     hub.skip_to(0, 9)

@@ -9,13 +9,14 @@ from contracts.providers.call_stream import PartialOutput
 from contracts.topics import PARTIALS
 from notifier.feed.partial_output import PartialOutputFeed
 from notifier.hub.event_buffer import Transient
-from testkit.runs.pushed_events import Listener, Record, Talker, Watched, hub_of
+from testkit.kafka.records import Record
+from testkit.runs.pushed_events import HubPublisher, Listener, WatchedRun, hub_of
 
-ANN = Watched(user_id="ann", session_id="s1")
-BOB = Watched(user_id="bob", session_id="s1")
+ANN = WatchedRun(user_id="ann", session_id="s1")
+BOB = WatchedRun(user_id="bob", session_id="s1")
 
 
-def piece(run: Watched, text: str, offset: int = 0) -> Record:
+def piece(run: WatchedRun, text: str, offset: int = 0) -> Record:
     """Return a piece of a running call's text, as it comes from Kafka."""
     partial = PartialOutput(
         run_id=UUID(run.run_id),
@@ -67,9 +68,9 @@ async def test_a_piece_names_its_run_its_work_and_its_place() -> None:
 async def test_it_is_not_repeated() -> None:
     """A client that returns with a cursor gets the events; the answer is one of them."""
     hub = hub_of()
-    talker = Talker(hub)
+    publisher = HubPublisher(hub)
     cursor = hub.cursor_at(0, 0)
-    talker.publish(ANN)
+    publisher.publish(ANN)
     await PartialOutputFeed(hub).on_records([piece(ANN, "It is ")])
     returned = Listener(hub)
     assert hub.resume(returned.client, cursor)
@@ -79,20 +80,20 @@ async def test_it_is_not_repeated() -> None:
 async def test_it_keeps_its_place_among_the_events() -> None:
     """A piece that was published before the answer arrives before it."""
     hub = hub_of()
-    listener, talker = Listener(hub).live(), Talker(hub)
-    talker.publish(ANN)
+    listener, publisher = Listener(hub).live(), HubPublisher(hub)
+    publisher.publish(ANN)
     await PartialOutputFeed(hub).on_records([piece(ANN, "It is ")])
-    talker.publish(ANN)
+    publisher.publish(ANN)
     assert [type(one).__name__ for one in listener.client.take()] == ["Notification", "Transient", "Notification"]
 
 
 async def test_a_slow_client_misses_pieces_and_no_event() -> None:
     """Partial output disconnects no client."""
     hub = hub_of()
-    listener, talker = Listener(hub).live(), Talker(hub)
+    listener, publisher = Listener(hub).live(), HubPublisher(hub)
     most = hub.bounds.transient_count
     await PartialOutputFeed(hub).on_records([piece(ANN, str(n), n) for n in range(most + 50)])
-    talker.publish(ANN)
+    publisher.publish(ANN)
     taken = listener.client.take()
     assert listener.client.disconnected is None
     assert len(taken) == most + 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 from uuid import UUID, uuid5
@@ -17,13 +16,13 @@ from contracts.ledger_schema import decision_of, record_sql
 from contracts.runs.event_header import EventHeader
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
-from contracts.topics import EVENTS
 from gateway.ports import Tables
 from gateway.read_model.projector import Projector
 from gateway.read_model.waiters import Waiters
 from gateway.testing.memory import MemoryTables
 from messaging.offset_committer import OffsetCommitter
 from messaging.records import Outgoing
+from testkit.kafka.records import Record
 from testkit.runs.specification import Story
 
 
@@ -99,18 +98,6 @@ def _moved(event: RunEvent, run_id: UUID | None) -> RunEvent:
     if checkpoint_id is not None:
         data = data.model_copy(update={"checkpoint_id": uuid5(run_id, str(checkpoint_id))})
     return event.model_copy(update={"run_id": run_id, "data": data})
-
-
-@dataclass
-class Record:
-    """A record as Kafka holds it."""
-
-    value: bytes | None
-    offset: int = 0
-    partition: int = 0
-    topic: str = EVENTS.name
-    key: bytes | None = None
-    headers: Sequence[tuple[str, bytes]] = ()
 
 
 class DeadLetters:

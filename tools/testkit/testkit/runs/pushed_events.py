@@ -12,23 +12,10 @@ from uuid import UUID, uuid4, uuid5
 from contracts.runs.event_header import EventHeader
 from contracts.runs.events import CheckpointOpened
 from contracts.runs.run_event import RunEvent
-from contracts.topics import EVENTS
 from notifier.hub.client import Client, Filters, HubBounds
 from notifier.hub.event_buffer import Frame, Notification, Transient, bytes_of
 from notifier.hub.hub import Hub
 from testkit.runs.specification import Story
-
-
-@dataclass
-class Record:
-    """A record as Kafka holds it."""
-
-    value: bytes | None
-    offset: int = 0
-    partition: int = 0
-    topic: str = EVENTS.name
-    key: bytes | None = None
-    headers: Sequence[tuple[str, bytes]] = ()
 
 
 def moved(story: Story, run_id: UUID | None = None, **members: Any) -> list[RunEvent]:
@@ -57,7 +44,7 @@ def values_of(story: Story, run_id: UUID | None = None, **members: Any) -> list[
 
 
 @dataclass(frozen=True)
-class Watched:
+class WatchedRun:
     """A run in hub tests: its owner, and the partition of its records."""
 
     run_id: str = field(default_factory=lambda: str(uuid4()))
@@ -67,26 +54,26 @@ class Watched:
     partition: int = 0
 
 
-ANN = Watched(user_id="ann", session_id="s1")
-ANN_TOO = Watched(user_id="ann", session_id="s2")
-BOB = Watched(user_id="bob", session_id="s1")
+ANN = WatchedRun(user_id="ann", session_id="s1")
+ANN_ELSEWHERE = WatchedRun(user_id="ann", session_id="s2")
+BOB = WatchedRun(user_id="bob", session_id="s1")
 
 
-class Talker:
+class HubPublisher:
     """Publishes on a hub as a feed does: consecutive offsets in each partition, the hub's cursors."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.versions: dict[str, int] = defaultdict(int)
 
-    def publish(self, run: Watched, times: int = 1, *, over: bool = False, size: int = 0) -> None:
+    def publish(self, run: WatchedRun, times: int = 1, *, over: bool = False, size: int = 0) -> None:
         """Publish the next versions of a run, and wake the clients concerned."""
         for _ in range(times):
             self.versions[run.run_id] += 1
             self.hub.publish(self.notification(run, self.versions[run.run_id], over=over, size=size))
         self.hub.wake_clients()
 
-    def notification(self, run: Watched, version: int, *, over: bool = False, size: int = 0) -> Notification:
+    def notification(self, run: WatchedRun, version: int, *, over: bool = False, size: int = 0) -> Notification:
         """Return the notification of one version of a run at the hub's place."""
         offset = self.hub.position(run.partition)
         text = {"cursor": self.hub.cursor_at(run.partition, offset + 1), "version": version, "pad": "x" * size}
