@@ -26,14 +26,14 @@ install() {
     requirements=$1
     shift
     echo "set-up: installing $requirements"
-    # pip knows of indexes and certificates that uv was not told of.
-    # Compiled once here, and not by five processes at once at the first start.
+    # pip has indexes and certificates of its configuration that uv does not read.
+    # Compiled once here, and not by five processes at the first start.
     .venv/bin/uv pip install --quiet --compile-bytecode --python "$python" -r "$requirements" || $pip install -r "$requirements"
     for package; do
         set -- "$@" --editable "./$package"
         shift
     done
-    # Our own packages stand in no index, where somebody else may have their names: by path alone, and no index is asked.
+    # Our own packages are in no index, where a stranger may own their names: installed by path alone, without an index.
     $pip install --no-deps --no-index --no-build-isolation "$@"
 }
 

@@ -1,4 +1,4 @@
-"""Ports on loopback: finding free ones, noticing those in use."""
+"""Ports on loopback: free ones, and those in use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_ports(count: int) -> list[int]:
-    """Return `count` different ports that nobody listens on now."""
+    """Return `count` different ports that are free now."""
     taken = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
     ports = [server.getsockname()[1] for server in taken]
     for server in taken:
@@ -17,7 +17,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
+    """Return a port that is free now."""
     return free_ports(1)[0]
 
 

@@ -17,7 +17,7 @@ TWO = {"policy": "require_human", "allowed_steps": ["payload_review", "response_
 
 @pytest_asyncio.fixture
 async def cal(private_stack: Stack) -> AsyncIterator[User]:
-    """Somebody on a stack of the test's own."""
+    """Make a user on a stack of the test's own."""
     user = User(private_stack.gateway_url, private_stack.ws_url, "cal")
     async with user.http:
         yield user

@@ -94,7 +94,7 @@ async def test_a_rejected_run_fails_with_the_reason_and_can_be_tried_again(ann: 
 
 
 async def test_auto_completes_without_a_review(ann: User) -> None:
-    """Nobody is asked, and the history says why."""
+    """No checkpoint opens, and the history has the reasons."""
     run_id = (await ann.start(hitl={"policy": "auto"}))["run_id"]
     done = await ann.until(run_id, "completed")
     assert done["result"]["text"]

@@ -39,10 +39,10 @@ def approved(story: RunStory, core: Story) -> Story:
     """Let the story's person approve what waits, and be told."""
     checkpoint = view_of(core)["checkpoint"]
     story.seen.add(checkpoint["checkpoint_id"])
-    (asked,) = story.decide(checkpoint)
-    core = core.given(commands.approve(comment=asked.key, actor=asked.actor))
-    asked.channel = "http"
-    asked.answer = Answer(200, view_of(core))
+    (request,) = story.decide(checkpoint)
+    core = core.given(commands.approve(comment=request.key, actor=request.actor))
+    request.channel = "http"
+    request.answer = Answer(200, view_of(core))
     return core
 
 
@@ -78,21 +78,21 @@ def decided_twice(case: Case) -> Case:
 
 
 def decided_by_nobody(case: Case) -> Case:
-    """Let a decision take effect that nobody made."""
+    """Add the effect of a decision that no client made."""
     decision = _decision(case.history)
     strange = decision.model_copy(update={"data": decision.data.model_copy(update={"comment": "who?"})})
     return replace(case, history=[event if event is not decision else strange for event in case.history])
 
 
 def refused_and_done(case: Case) -> Case:
-    """Tell somebody that a decision was refused, though it took effect."""
+    """Answer that a decision was refused, though it took effect."""
     _last(case).expected = "subject_changed"
     _last(case).answer = Answer(409, {"code": "subject_changed"})
     return case
 
 
 def accepted_and_not_done(case: Case) -> Case:
-    """Tell somebody that a decision was accepted of which nothing is there."""
+    """Answer that a decision was accepted, though it left no event."""
     decision = _decision(case.history)
     return replace(case, history=[event for event in case.history if event is not decision])
 
@@ -103,7 +103,7 @@ def with_a_gap(case: Case) -> Case:
 
 
 def other_values(case: Case) -> Case:
-    """Tell somebody something else than the ledger holds."""
+    """Answer with another view than the ledger's."""
     answer = _last(case).answer
     assert answer is not None
     _last(case).answer = replace(answer, body={**answer.body, "updated_at": "2026-01-01T00:00:00Z"})
@@ -111,14 +111,14 @@ def other_values(case: Case) -> Case:
 
 
 def never_answered(case: Case) -> Case:
-    """Leave somebody without an answer."""
+    """Leave a request without an answer."""
     _last(case).answer = None
     return case
 
 
 def failed_inside(case: Case) -> Case:
     """Answer with 500 on the way."""
-    _last(case).said.append(Answer(500, {}))
+    _last(case).answers.append(Answer(500, {}))
     return case
 
 
@@ -162,7 +162,7 @@ def test_each_law_notices_its_breach(breach: Callable[[Case], Case], law: Any) -
 
 
 def test_a_call_again_is_no_breach_when_a_person_said_so() -> None:
-    """Where nobody can know whether a call happened, a person decides, and the call may be made once more."""
+    """When the outcome of a call is unknown, a person may repeat it."""
     core = commands.calling(allowed_steps=BOTH[:1]).given(
         commands.lease_ends(), commands.lease_ends(), commands.retry(reason="key")
     )
@@ -181,4 +181,4 @@ def _decision(history: Sequence[RunEvent]) -> RunEvent:
 
 
 def _last(case: Case) -> Request:
-    return case.story.asked[-1]
+    return case.story.requests[-1]

@@ -124,7 +124,7 @@ async def _sample(stage: Stage, samples: defaultdict[str, list[Sample]]) -> None
 async def _settle(load: Load) -> Load:
     await load.settle(SETTLE_SECONDS)
     for story in load.stories:
-        story.asked.clear()
+        story.requests.clear()
     return load
 
 

@@ -1,1 +1,1 @@
-"""What the tests stand on: servers, stacks, users, specifications and samples."""
+"""The tools of the tests: servers, stacks, users, specifications, golden files. See `tools/testkit/README.md`."""

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 from chaos.clients.stories import Request
 
 
-async def hang_up(url: str, path: str, asked: Request, turn: int) -> None:
+async def hang_up(url: str, path: str, request: Request, turn: int) -> None:
     """Send a request and break off: within its head, within its body, or before the answer."""
-    body = json.dumps(asked.body).encode()
+    body = json.dumps(request.body).encode()
     place = urlsplit(url)
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\nIdempotency-Key: {asked.key}\r\n\r\n"
+        f"Content-Length: {len(body)}\r\nIdempotency-Key: {request.key}\r\n\r\n"
     ).encode()
     whole = head + body
     sent = (whole[: len(head) // 2], whole[: len(head) + len(body) // 2], whole)[turn % 3]

@@ -37,15 +37,15 @@ class HttpClient:
         """Close all connections."""
         await self._http.aclose()
 
-    async def ask(self, asked: Request, path: str) -> Answer:
-        """Return the final answer to `asked`, however long it takes."""
+    async def ask(self, request: Request, path: str) -> Answer:
+        """Return the final answer to `request`, however long it takes."""
         for pause in itertools.chain(AGAIN_SECONDS, itertools.repeat(AGAIN_SECONDS[-1])):
             if self.hangs_up:
-                await hang_up(self._gateway(), path, asked, next(self._turn))
-            answer = await self._once("POST", path, asked.body, {"Idempotency-Key": asked.key})
-            asked.sent += 1
+                await hang_up(self._gateway(), path, request, next(self._turn))
+            answer = await self._once("POST", path, request.body, {"Idempotency-Key": request.key})
+            request.sent += 1
             if answer is not None:
-                asked.said.append(answer)
+                request.answers.append(answer)
                 if answer.is_final:
                     return answer
             await asyncio.sleep(pause)
@@ -67,7 +67,7 @@ class HttpClient:
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> Answer | None:
         try:
-            said = await self._http.request(method, self._gateway() + path, json=body, headers=headers)
-            return Answer(said.status_code, dict(said.json()))
+            response = await self._http.request(method, self._gateway() + path, json=body, headers=headers)
+            return Answer(response.status_code, dict(response.json()))
         except httpx.TransportError:
             return None

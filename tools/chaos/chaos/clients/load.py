@@ -131,8 +131,8 @@ class Load:
             case "request":
                 assert news.checkpoint is not None
                 story.seen.add(news.checkpoint["checkpoint_id"])
-                for asked in story.decide(dict(news.checkpoint)):
-                    await self._decide(asked, run_id, watcher)
+                for request in story.decide(dict(news.checkpoint)):
+                    await self._decide(request, run_id, watcher)
                     story.note()
             case "over":
                 story.state = news.state
@@ -141,20 +141,20 @@ class Load:
                 if view is not None and view["state"] in ("completed", "failed", "cancelled"):
                     story.state = view["state"]
 
-    async def _decide(self, asked: Request, run_id: str, watcher: Watcher) -> None:
-        asked.answer = await self._once(asked, run_id, watcher)
-        if asked.answer.accepted:
-            self.progress.append(asked.answer.at)
+    async def _decide(self, request: Request, run_id: str, watcher: Watcher) -> None:
+        request.answer = await self._once(request, run_id, watcher)
+        if request.answer.accepted:
+            self.progress.append(request.answer.at)
         if len(self.over) % AGAIN == 0:
             self.repeated += 1
-            again = await self._once(asked, run_id, watcher)
-            if (again.status, again.body) != (asked.answer.status, asked.answer.body):
-                self.unequal.append(f"{asked.key}: {asked.answer} and then {again}")
+            again = await self._once(request, run_id, watcher)
+            if (again.status, again.body) != (request.answer.status, request.answer.body):
+                self.unequal.append(f"{request.key}: {request.answer} and then {again}")
 
-    async def _once(self, asked: Request, run_id: str, watcher: Watcher) -> Answer:
-        if asked.channel == "socket":
-            return await watcher.ask(asked, run_id)
-        return await self._http.ask(asked, f"/hitl/runs/{run_id}/{asked.action}")
+    async def _once(self, request: Request, run_id: str, watcher: Watcher) -> Answer:
+        if request.channel == "socket":
+            return await watcher.ask(request, run_id)
+        return await self._http.ask(request, f"/hitl/runs/{run_id}/{request.action}")
 
 
 def longest_gap(moments: Sequence[float]) -> float:

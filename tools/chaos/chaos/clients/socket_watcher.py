@@ -65,22 +65,27 @@ class Watcher:
             self._connected.clear()
             await asyncio.sleep(AGAIN_SECONDS[1])
 
-    async def ask(self, asked: Request, run_id: str) -> Answer:
+    async def ask(self, request: Request, run_id: str) -> Answer:
         """Decide over the socket; return the final answer, however long it takes."""
-        said = {"type": "HITL_APPROVAL_RESPONSE", "request_id": asked.key, "run_id": run_id, "action": asked.action}
+        decision = {
+            "type": "HITL_APPROVAL_RESPONSE",
+            "request_id": request.key,
+            "run_id": run_id,
+            "action": request.action,
+        }
         for pause in itertools.chain(AGAIN_SECONDS, itertools.repeat(AGAIN_SECONDS[-1])):
             await self._connected.wait()
-            answer = self._waiting[asked.key] = asyncio.get_running_loop().create_future()
+            answer = self._waiting[request.key] = asyncio.get_running_loop().create_future()
             with contextlib.suppress(ConnectionClosed, TimeoutError):
                 assert self._socket is not None
                 async with asyncio.timeout(ANSWER_SECONDS / 3):
-                    asked.sent += 1
-                    await self._socket.send(json.dumps({**said, **asked.body}))
+                    request.sent += 1
+                    await self._socket.send(json.dumps({**decision, **request.body}))
                     result = await answer
                 late = result.get("code") in _LATE
-                asked.said.append(Answer(200 if result["ok"] else 503 if late else 409, result))
+                request.answers.append(Answer(200 if result["ok"] else 503 if late else 409, result))
                 if not late:
-                    return asked.said[-1]
+                    return request.answers[-1]
             await asyncio.sleep(pause)
         raise AssertionError("unreachable")
 

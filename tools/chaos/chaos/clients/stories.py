@@ -52,7 +52,7 @@ class Request:
     expected: str = "accepted"
     """Or the code of the refusal that the request provokes."""
     answer: Answer | None = None
-    said: list[Answer] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
     sent: int = 0
     began: float = field(default_factory=time.monotonic)
 
@@ -67,7 +67,7 @@ class RunStory:
     padding: int = 0
     """Spaces added to its prompt."""
     run_id: str | None = None
-    asked: list[Request] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     """The checkpoints that were pushed to its watcher."""
     state: str | None = None
@@ -82,7 +82,7 @@ class RunStory:
     @property
     def start(self) -> Request:
         """The request that started it."""
-        return self.asked[0]
+        return self.requests[0]
 
     @property
     def prompt(self) -> str:
@@ -135,7 +135,7 @@ class RunStory:
         self, name: str, action: Action, actor: str, checkpoint: dict[str, Any], more: dict[str, Any]
     ) -> Request:
         name = f"{name}-{checkpoint['checkpoint_id'][:8]}"
-        channel: Channel = "socket" if (self.number // 2 + len(self.asked)) % 2 else "http"
+        channel: Channel = "socket" if (self.number // 2 + len(self.requests)) % 2 else "http"
         body = {
             "checkpoint_id": checkpoint["checkpoint_id"],
             "subject_sha256": checkpoint["subject_sha256"],
@@ -155,6 +155,6 @@ class RunStory:
         checkpoint: dict[str, Any] | None = None,
     ) -> Request:
         about = checkpoint["checkpoint_id"] if checkpoint else None
-        asked = Request(f"{self.token}:{name}", action, channel, actor, body, about)
-        self.asked.append(asked)
-        return asked
+        request = Request(f"{self.token}:{name}", action, channel, actor, body, about)
+        self.requests.append(request)
+        return request

@@ -55,17 +55,17 @@ async def count(stage: Stage, load: Load) -> Count:
     cases = [
         laws.Case(story, histories.get(by_prompt.get(story.prompt, UUID(int=0)), []), calls[story.prompt])
         for story in load.stories
-        if story.asked
+        if story.requests
     ]
     breaches = {law: [found for case in cases for found in check(case)] for law, check in _PER_RUN.items()}
     breaches["answers"] += load.unequal
     breaches["views"] = await views_differ(stage, {run_id: len(history) for run_id, history in histories.items()})
-    asked = [asked for story in load.stories for asked in story.asked]
+    requests = [request for story in load.stories for request in story.requests]
     return Count(
         runs=len(cases),
-        decisions=sum(one.action != "start" for one in asked),
-        refused=sum(one.expected != "accepted" for one in asked),
-        asked_again=sum(one.sent for one in asked) - len(asked) - load.repeated,
+        decisions=sum(one.action != "start" for one in requests),
+        refused=sum(one.expected != "accepted" for one in requests),
+        asked_again=sum(one.sent for one in requests) - len(requests) - load.repeated,
         retries=sum(map(laws.retries_of, cases)),
         stall=load.longest_stall,
         wait=load.longest_wait,

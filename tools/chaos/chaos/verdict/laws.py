@@ -53,12 +53,12 @@ def ended(case: Case) -> Iterator[str]:
 def once(case: Case) -> Iterator[str]:
     """Check one effect of each accepted decision, and none of any other."""
     traces = [trace for event in case.history if (trace := _trace(event)) is not None]
-    for asked in case.story.asked:
-        effects = traces.count(asked.key) if asked.action != "start" else _starts(case)
-        wanted = 1 if asked.expected == "accepted" and asked.answer is not None else 0
+    for request in case.story.requests:
+        effects = traces.count(request.key) if request.action != "start" else _starts(case)
+        wanted = 1 if request.expected == "accepted" and request.answer is not None else 0
         if effects != wanted:
-            yield f"{asked.key}: {effects} effects and not {wanted}"
-    known = {asked.key for asked in case.story.asked}
+            yield f"{request.key}: {effects} effects and not {wanted}"
+    known = {request.key for request in case.story.requests}
     yield from (f"{case.story.token}: {trace} was not decided by a client" for trace in traces if trace not in known)
 
 
@@ -80,18 +80,18 @@ def gapless(case: Case) -> Iterator[str]:
 
 def answers(case: Case) -> Iterator[str]:
     """Check that each request has its expected answer, and that the ledger agrees."""
-    for asked in case.story.asked:
-        answer = asked.answer
+    for request in case.story.requests:
+        answer = request.answer
         if answer is None:
-            yield f"{asked.key}: no answer, sent {asked.sent} times; last was {asked.said[-1:]}"
-        elif asked.expected != "accepted":
-            if answer.accepted or answer.body.get("code") != asked.expected:
-                yield f"{asked.key}: {answer} and not {asked.expected}"
+            yield f"{request.key}: no answer, sent {request.sent} times; last was {request.answers[-1:]}"
+        elif request.expected != "accepted":
+            if answer.accepted or answer.body.get("code") != request.expected:
+                yield f"{request.key}: {answer} and not {request.expected}"
         elif not answer.accepted:
-            yield f"{asked.key}: refused with {answer}"
+            yield f"{request.key}: refused with {answer}"
         else:
-            yield from _agrees(asked, answer.body, case.history)
-        yield from (f"{asked.key}: was answered {said}" for said in asked.said if said.status == 500)
+            yield from _agrees(request, answer.body, case.history)
+        yield from (f"{request.key}: was answered {answer}" for answer in request.answers if answer.status == 500)
 
 
 def seen(case: Case) -> Iterator[str]:
@@ -117,24 +117,24 @@ def called(case: Case) -> Iterator[str]:
 
 def retries_of(case: Case) -> int:
     """Return the number of retries by a person."""
-    return sum(asked.action == "retry" for asked in case.story.asked)
+    return sum(request.action == "retry" for request in case.story.requests)
 
 
-def _agrees(asked: Request, said: dict[str, Any], history: Sequence[RunEvent]) -> Iterator[str]:
-    then = _view(history[: said["version"]])
-    if then is None or said["version"] > len(history):
-        yield f"{asked.key}: was told version {said['version']}, which does not exist"
-    elif asked.channel == "http" and then.model_dump(mode="json") != said:
-        yield f"{asked.key}: was told {said}; the ledger has {then.model_dump(mode='json')}"
-    elif asked.channel == "socket" and then.state.value != said["state"]:
-        yield f"{asked.key}: was told {said['state']}; the ledger has {then.state}"
-    if asked.action == "start":
+def _agrees(request: Request, view: dict[str, Any], history: Sequence[RunEvent]) -> Iterator[str]:
+    then = _view(history[: view["version"]])
+    if then is None or view["version"] > len(history):
+        yield f"{request.key}: was told version {view['version']}, which does not exist"
+    elif request.channel == "http" and then.model_dump(mode="json") != view:
+        yield f"{request.key}: was told {view}; the ledger has {then.model_dump(mode='json')}"
+    elif request.channel == "socket" and then.state.value != view["state"]:
+        yield f"{request.key}: was told {view['state']}; the ledger has {then.state}"
+    if request.action == "start":
         return
-    effect = next((event for event in history if _trace(event) == asked.key), None)
+    effect = next((event for event in history if _trace(event) == request.key), None)
     if effect is None:
-        yield f"{asked.key}: was accepted and left no event"
-    elif effect.actor != asked.actor or not isinstance(effect.data, _KINDS.get(asked.action, e.RunRetried)):
-        yield f"{asked.key}: left {effect.kind} by {effect.actor}"
+        yield f"{request.key}: was accepted and left no event"
+    elif effect.actor != request.actor or not isinstance(effect.data, _KINDS.get(request.action, e.RunRetried)):
+        yield f"{request.key}: left {effect.kind} by {effect.actor}"
 
 
 def _was_called(history: Sequence[RunEvent]) -> bool:

@@ -40,7 +40,7 @@ def kafka_container() -> Iterator[str]:
         container.start()
         yield f"{LOOPBACK}:{port}"
     except TimeoutError as error:
-        error.add_note("\n".join(said.decode(errors="replace") for said in container.get_logs()))
+        error.add_note("\n".join(log.decode(errors="replace") for log in container.get_logs()))
         raise
     finally:
         container.stop()

@@ -97,13 +97,13 @@ class TcpProxy:
             for writer in pair:
                 writer.transport.abort()
 
-    def cut_after(self, said: bytes) -> None:
-        """Cut once the server has answered the bytes that follow `said`; the client gets no answer."""
-        self._cut_after = said
+    def cut_after(self, sent: bytes) -> None:
+        """Cut once the server has answered the bytes that follow `sent`; the client gets no answer."""
+        self._cut_after = sent
 
-    def cut_within(self, said: bytes) -> None:
-        """Cut when the client sends `said`; the server gets none of the bytes behind it."""
-        self._cut_within = said
+    def cut_within(self, sent: bytes) -> None:
+        """Cut when the client sends `sent`; the server gets none of the bytes behind it."""
+        self._cut_within = sent
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_connection(self._server_url.hostname, self._server_url.port)

@@ -23,24 +23,24 @@ def _about(run_id: UUID | None = None) -> dict[str, Any]:
 
 
 def start(
-    run_id: UUID | None = None, *, hitl: dict[str, Any] | None = None, prompt: str = "p", **said: Any
+    run_id: UUID | None = None, *, hitl: dict[str, Any] | None = None, prompt: str = "p", **members: Any
 ) -> c.StartRun:
     """Start a run that stops at its payload review; `hitl` changes its review configuration."""
     request = RunRequest.model_validate({"prompt": prompt, "hitl_config": {**CONFIG, **(hitl or {})}})
-    return c.StartRun(**{**_about(run_id), "request": request, **said})
+    return c.StartRun(**{**_about(run_id), "request": request, **members})
 
 
-def prepared(run_id: UUID, payload: dict[str, Any] | None = None, **said: Any) -> c.RecordPreparation:
+def prepared(run_id: UUID, payload: dict[str, Any] | None = None, **members: Any) -> c.RecordPreparation:
     """Answer the first order to prepare."""
     preparation = Preparation(
         provider="sandbox", model=None, operation="text", payload=payload or {"prompt": "p"}, payload_schema={}
     )
-    return c.RecordPreparation(**{**_about(run_id), **_first(run_id), "preparation": preparation, **said})
+    return c.RecordPreparation(**{**_about(run_id), **_first(run_id), "preparation": preparation, **members})
 
 
-def approve(run_id: UUID, **said: Any) -> c.ApproveCheckpoint:
+def approve(run_id: UUID, **members: Any) -> c.ApproveCheckpoint:
     """Approve what waits."""
-    return c.ApproveCheckpoint(**{**_about(run_id), "actor": "ann", **said})
+    return c.ApproveCheckpoint(**{**_about(run_id), "actor": "ann", **members})
 
 
 def executed(run_id: UUID, version: int, response: dict[str, Any] | None = None) -> c.RecordExecution:
@@ -55,9 +55,9 @@ def failed(run_id: UUID, **facts: Any) -> c.RecordFailure:
     return c.RecordFailure(**_about(run_id), **_first(run_id), failure=failure)
 
 
-def cancel(run_id: UUID, **said: Any) -> c.CancelRun:
+def cancel(run_id: UUID, **members: Any) -> c.CancelRun:
     """Cancel the run."""
-    return c.CancelRun(**{**_about(run_id), **said})
+    return c.CancelRun(**{**_about(run_id), **members})
 
 
 def _first(run_id: UUID) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class Log:
 
     def write(self, *commands: c.Command, partition: int = 0) -> list[Record]:
         """Append commands to a partition; return their records."""
-        return [self.put(str(said.run_id).encode(), said.model_dump_json().encode(), partition) for said in commands]
+        return [self.put(str(each.run_id).encode(), each.model_dump_json().encode(), partition) for each in commands]
 
     def put(
         self, key: bytes | None, value: bytes | None, partition: int = 0, headers: Sequence[tuple[str, bytes]] = ()

@@ -56,44 +56,44 @@ def again(command: c.AnyCommand | None) -> Ask:
 # ---- people
 
 
-def approve(**said: Any) -> Ask:
+def approve(**members: Any) -> Ask:
     """Approve what waits."""
-    return Ask(c.ApproveCheckpoint, lambda _: said)
+    return Ask(c.ApproveCheckpoint, lambda _: members)
 
 
-def approve_as_seen(**said: Any) -> Ask:
+def approve_as_seen(**members: Any) -> Ask:
     """Approve what waits, naming the checkpoint and the bytes."""
-    return Ask(c.ApproveCheckpoint, lambda story: {**_seen(story), **said})
+    return Ask(c.ApproveCheckpoint, lambda story: {**_seen(story), **members})
 
 
-def edit(edits: dict[str, Any], **said: Any) -> Ask:
+def edit(edits: dict[str, Any], **members: Any) -> Ask:
     """Change what waits and approve the result."""
-    return Ask(c.EditCheckpoint, lambda _: {"edits": edits, **said})
+    return Ask(c.EditCheckpoint, lambda _: {"edits": edits, **members})
 
 
-def reject(**said: Any) -> Ask:
+def reject(**members: Any) -> Ask:
     """Reject what waits."""
-    return Ask(c.RejectCheckpoint, lambda _: said)
+    return Ask(c.RejectCheckpoint, lambda _: members)
 
 
-def pause(**said: Any) -> Ask:
+def pause(**members: Any) -> Ask:
     """Pause the run."""
-    return Ask(c.PauseRun, lambda _: said)
+    return Ask(c.PauseRun, lambda _: members)
 
 
-def resume(**said: Any) -> Ask:
+def resume(**members: Any) -> Ask:
     """Resume the run."""
-    return Ask(c.ResumeRun, lambda _: said)
+    return Ask(c.ResumeRun, lambda _: members)
 
 
-def cancel(**said: Any) -> Ask:
+def cancel(**members: Any) -> Ask:
     """Cancel the run."""
-    return Ask(c.CancelRun, lambda _: said)
+    return Ask(c.CancelRun, lambda _: members)
 
 
-def retry(**said: Any) -> Ask:
+def retry(**members: Any) -> Ask:
     """Try again."""
-    return Ask(c.RetryRun, lambda _: said)
+    return Ask(c.RetryRun, lambda _: members)
 
 
 def _seen(story: Story) -> dict[str, Any]:

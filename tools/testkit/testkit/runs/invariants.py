@@ -178,9 +178,9 @@ def _check_forced(history: Sequence[RunEvent]) -> None:
 
 def _check_orders(history: Sequence[RunEvent], run: Run, approved: str | None) -> None:
     """Check that work in hand has one order with the approved bytes, however often the history is published again."""
-    said = [m for event in history for m in react(event.data, run) if not isinstance(m, Deadline)]
-    orders = [m for m in said if not isinstance(m, StopCall)]
-    _check_stops([m for m in said if isinstance(m, StopCall)], run)
+    messages = [m for event in history for m in react(event.data, run) if not isinstance(m, Deadline)]
+    orders = [m for m in messages if not isinstance(m, StopCall)]
+    _check_stops([m for m in messages if isinstance(m, StopCall)], run)
     awaited = run.attempt is not None and run.attempt.lease_until is not None
     assert len(orders) == awaited, "one order for work in hand, none otherwise"
     for order in orders:

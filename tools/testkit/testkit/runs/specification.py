@@ -39,14 +39,14 @@ class Ask:
 
     def to(self, story: Story) -> c.AnyCommand:
         """Return the command as it arrives, read from its bytes."""
-        said = {
+        members = {
             "command_id": UUID(int=0xA000 + story.asked),
             "run_id": RUN_ID,
             "at": story.at,
             "actor": "ann",
             **self.about(story),
         }
-        return c.parse_command(self.kind(**said).model_dump_json().encode())
+        return c.parse_command(self.kind(**members).model_dump_json().encode())
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ class Load:
         while not self._stopping:
             began = time.monotonic()
             begun = [start(reply_to=number % 4) for number in range(10)]
-            early = [approve(said.run_id, reply_to=said.reply_to) for said in begun]
+            early = [approve(each.run_id, reply_to=each.reply_to) for each in begun]
             self.started += begun
             self.commands += [*begun, *early]
             await asyncio.gather(*await producer.send_all(map(outgoing, [*begun, *early, *begun])))
@@ -181,8 +181,12 @@ async def under_load(bootstrap: str, url: str) -> AsyncIterator[Load]:
 
 
 async def _settled(load: Load, listener: Listener, url: str) -> None:
-    runs = {said.run_id for said in load.started}
-    missing = {EVENTS.name: set(runs), WORK.name: set(runs), OUTCOMES.name: {said.command_id for said in load.commands}}
+    runs = {command.run_id for command in load.started}
+    missing = {
+        EVENTS.name: set(runs),
+        WORK.name: set(runs),
+        OUTCOMES.name: {command.command_id for command in load.commands},
+    }
     events: dict[tuple[UUID, int], set[bytes]] = defaultdict(set)
     answers: dict[UUID, set[bytes]] = defaultdict(set)
     read = 0
@@ -203,9 +207,9 @@ async def _settled(load: Load, listener: Listener, url: str) -> None:
     held = {(row[0], row[1]): {row[3]} for row in (await dump(url))["events"] if row[0] in runs}
     assert held.keys() == {(run_id, 1) for run_id in runs}, "each run was started once, and nothing else happened to it"
     assert events == held, "what is published is what is stored"
-    for said in load.commands:
-        (answer,) = (parse_outcome(body) for body in answers[said.command_id])
-        assert isinstance(answer, Accepted if isinstance(said, StartRun) else Refused), "each has one answer, ever"
+    for command in load.commands:
+        (answer,) = (parse_outcome(body) for body in answers[command.command_id])
+        assert isinstance(answer, Accepted if isinstance(command, StartRun) else Refused), "each has one answer, ever"
 
 
 def _about(record: ConsumerRecord) -> UUID:
