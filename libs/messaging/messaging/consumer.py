@@ -42,6 +42,22 @@ OnRevoked = Callable[[set[int]], Awaitable[None]]
 BatchHandler = Callable[[Sequence[RawRecord]], Awaitable[None]]
 
 
+class DeferredHandler:
+    """The handler of a subscriber that is declared before the object that takes its records is made."""
+
+    def __init__(self) -> None:
+        self._handler: BatchHandler | None = None
+
+    def bind(self, handler: BatchHandler) -> None:
+        """Hand batches to `handler` from now on. Call it before the broker's start."""
+        self._handler = handler
+
+    async def __call__(self, records: Sequence[RawRecord]) -> None:
+        """Hand on one batch."""
+        assert self._handler is not None, "bind() comes before the broker's start"
+        await self._handler(records)
+
+
 class Supervisor(Protocol):
     """Ends the process; `failure` is why it already does."""
 

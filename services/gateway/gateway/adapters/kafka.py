@@ -11,7 +11,14 @@ from contracts.runs.commands import Command
 from contracts.runs.outcomes import Outcome
 from contracts.topics import CATALOG, COMMANDS, EVENTS, PARTIALS
 from gateway.ports import Readers
-from messaging.consumer import commit_offsets, create_broker, end_offsets, subscribe_broadcast, subscribe_group
+from messaging.consumer import (
+    DeferredHandler,
+    commit_offsets,
+    create_broker,
+    end_offsets,
+    subscribe_broadcast,
+    subscribe_group,
+)
 from messaging.errors import BrokerUnavailable, KafkaError
 from messaging.offset_committer import OffsetCommitter
 from messaging.producer import Producer
@@ -25,14 +32,19 @@ class KafkaBroker:
     """The connections of one gateway."""
 
     def __init__(self, bootstrap: str, fetch_wait_ms: int) -> None:
-        self._fetch_wait_ms = fetch_wait_ms
         self._requests = create_broker(bootstrap, "gateway", writes=[COMMANDS])
         self._projection = create_broker(bootstrap, "gateway")
         self._producer = Producer(bootstrap, "gateway")
         self._request_reply = RequestReply(self._requests, self._producer, fetch_wait_ms)
         self.committer = OffsetCommitter(self._commit)
-        self._catalog: Any = None
-        self._events: Any = None
+        self._on_events, self._on_catalog, self._on_partial_output = (DeferredHandler() for _ in range(3))
+        self._events = subscribe_group(
+            self._projection, EVENTS, self._on_events, group=GROUP, fetch_wait_ms=fetch_wait_ms
+        )
+        self._catalog = subscribe_broadcast(
+            self._requests, CATALOG, self._on_catalog, fetch_wait_ms=fetch_wait_ms, from_beginning=True
+        )
+        subscribe_broadcast(self._requests, PARTIALS, self._on_partial_output, fetch_wait_ms=fetch_wait_ms)
         self._is_connected = False
 
     async def send_all(self, records: Sequence[Outgoing]) -> Sequence[asyncio.Future[Any]]:
@@ -47,12 +59,9 @@ class KafkaBroker:
 
     async def connect(self, readers: Readers) -> None:
         """Return once commands can be sent and no outcome will be missed; waits for Kafka without end. Events come after `join`."""
-        wait = self._fetch_wait_ms
-        self._events = subscribe_group(self._projection, EVENTS, readers.events, group=GROUP, fetch_wait_ms=wait)
-        self._catalog = subscribe_broadcast(
-            self._requests, CATALOG, readers.catalog, fetch_wait_ms=wait, from_beginning=True
-        )
-        subscribe_broadcast(self._requests, PARTIALS, readers.partial_output, fetch_wait_ms=wait)
+        self._on_events.bind(readers.events)
+        self._on_catalog.bind(readers.catalog)
+        self._on_partial_output.bind(readers.partial_output)
         await patiently("Kafka", self._producer.start, KafkaError)
         await patiently("Kafka", self._requests.start, KafkaError)
         await self._request_reply.ready()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 
 from chassis.retry import patiently
@@ -12,11 +12,10 @@ from contracts.runs.commands import Decide
 from contracts.runs.outcomes import Outcome
 from contracts.topics import COMMANDS, EVENTS, PARTIALS
 from messaging.admin import log_identity
-from messaging.consumer import create_broker, end_offsets, seek_to_last, subscribe_broadcast
+from messaging.consumer import DeferredHandler, create_broker, end_offsets, seek_to_last, subscribe_broadcast
 from messaging.errors import BrokerUnavailable as CommandNotTaken
 from messaging.errors import KafkaError
 from messaging.producer import Producer
-from messaging.records import RawRecord
 from messaging.request_reply import RequestReply
 from notifier.errors import BrokerUnavailable
 from notifier.ports import OnRecords
@@ -35,13 +34,12 @@ class KafkaLog:
         self._broker = create_broker(settings.kafka_bootstrap_servers, "notifier", writes=[COMMANDS])
         self._producer = Producer(settings.kafka_bootstrap_servers, "notifier")
         wait = settings.fetch_wait_ms
+        self._on_events, self._on_partial_output = DeferredHandler(), DeferredHandler()
         self._requests = RequestReply(self._broker, self._producer, wait)
         self._events = subscribe_broadcast(
-            self._broker, EVENTS, self._take_events, fetch_wait_ms=wait, from_beginning=True
+            self._broker, EVENTS, self._on_events, fetch_wait_ms=wait, from_beginning=True
         )
-        subscribe_broadcast(self._broker, PARTIALS, self._take_partial_output, fetch_wait_ms=wait)
-        self._on_events: OnRecords | None = None
-        self._on_partial_output: OnRecords | None = None
+        subscribe_broadcast(self._broker, PARTIALS, self._on_partial_output, fetch_wait_ms=wait)
 
     async def connect(self) -> str:
         """Connect, as often as it takes; return the identity of the log."""
@@ -56,7 +54,8 @@ class KafkaLog:
 
     async def read(self, on_events: OnRecords, on_partial_output: OnRecords) -> Mapping[int, range]:
         """Begin to hand over records; return the offsets of `run.events` to be read before clients are served, by partition."""
-        self._on_events, self._on_partial_output = on_events, on_partial_output
+        self._on_events.bind(on_events)
+        self._on_partial_output.bind(on_partial_output)
         await patiently("Kafka", self._broker.start, KafkaError)
         await self._requests.ready()
         last = await patiently("Kafka", lambda: seek_to_last(self._events, LAST_RECORDS), KafkaError)
@@ -81,11 +80,3 @@ class KafkaLog:
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._producer.stop()
-
-    async def _take_events(self, records: Sequence[RawRecord]) -> None:
-        assert self._on_events is not None, "read() starts the broker"
-        await self._on_events(records)
-
-    async def _take_partial_output(self, records: Sequence[RawRecord]) -> None:
-        assert self._on_partial_output is not None, "read() starts the broker"
-        await self._on_partial_output(records)
