@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from component.notifier.running_notifier import (
+from notifier.testing.gateway import MemoryGateway
+
+from .running_notifier import (
     Answers,
     Backend,
     MemoryBackend,
@@ -17,7 +19,6 @@ from component.notifier.running_notifier import (
     kafka_backend,
     serving,
 )
-from notifier.testing.gateway import MemoryGateway
 
 
 @pytest.fixture(scope="module", params=["memory", "kafka"])

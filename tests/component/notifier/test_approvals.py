@@ -10,12 +10,13 @@ from uuid import UUID, uuid4
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from component.notifier.running_notifier import Answers, Publisher, RunningNotifier
 from contracts.runs.commands import ApproveCheckpoint, Command, EditCheckpoint
 from contracts.runs.outcomes import Accepted, Outcome, Refused
 from testkit.runs.commands import at_payload_review
 from testkit.runs.pushed_events import moved
 from testkit.stack.user import WatchSocket
+
+from .running_notifier import Answers, Publisher, RunningNotifier
 
 WAITING = at_payload_review()
 

@@ -8,12 +8,13 @@ from uuid import uuid4
 import pytest
 from websockets.exceptions import ConnectionClosedError
 
-from component.notifier.running_notifier import Backend, Publisher, RunningNotifier, through, updates
 from notifier.hub.cursor import Cursor, encode
 from notifier.testing.gateway import MemoryGateway
 from testkit.runs.commands import approve, at_payload_review, executed
 from testkit.runs.pushed_events import moved
 from testkit.stack.user import until
+
+from .running_notifier import Backend, Publisher, RunningNotifier, through, updates
 
 FINISHED = at_payload_review().given(approve(), executed(), approve())
 WAITING = at_payload_review()

@@ -14,11 +14,12 @@ from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
-from component.notifier.running_notifier import Backend, Publisher, RunningNotifier, through, updates
 from notifier.hub.client import HubBounds
 from testkit.runs.commands import at_payload_review, edit
 from testkit.runs.pushed_events import moved
 from testkit.stack.user import until
+
+from .running_notifier import Backend, Publisher, RunningNotifier, through, updates
 
 WAITING = at_payload_review()
 

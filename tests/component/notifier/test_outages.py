@@ -8,7 +8,14 @@ from uuid import uuid4
 import pytest_asyncio
 
 from apache_kafka.broker import RealKafka
-from component.notifier.running_notifier import (
+from contracts.runs.run_event import RunEvent
+from messaging.producer import Producer
+from notifier.testing.gateway import MemoryGateway
+from testkit.runs.commands import approve, at_payload_review, executed
+from testkit.runs.pushed_events import moved
+from testkit.stack.user import until
+
+from .running_notifier import (
     KafkaBackend,
     Publisher,
     RunningNotifier,
@@ -16,12 +23,6 @@ from component.notifier.running_notifier import (
     settings_on,
     updates,
 )
-from contracts.runs.run_event import RunEvent
-from messaging.producer import Producer
-from notifier.testing.gateway import MemoryGateway
-from testkit.runs.commands import approve, at_payload_review, executed
-from testkit.runs.pushed_events import moved
-from testkit.stack.user import until
 
 FINISHED = at_payload_review().given(approve(), executed(), approve())
 

@@ -11,11 +11,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
-from component.notifier.running_notifier import Backend, Publisher, RunningNotifier, through, updates
 from contracts.providers.call_stream import PartialOutput
 from notifier.protocol.messages import ApprovalRequest, SnapshotMessage, StatusUpdate
 from testkit.runs.commands import approve, at_payload_review, executed
 from testkit.runs.pushed_events import moved
+
+from .running_notifier import Backend, Publisher, RunningNotifier, through, updates
 
 FINISHED = at_payload_review().given(approve(), executed(), approve())
 WAITING = at_payload_review()
