@@ -8,8 +8,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from component.gateway.over_http import problem
 from testkit.stack.user import User
+
+from .over_http import problem
 
 
 async def upload(user: User, body: bytes, media_type: str, **query: str) -> httpx.Response:

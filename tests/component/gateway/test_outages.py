@@ -16,8 +16,6 @@ import pytest
 import pytest_asyncio
 
 from apache_kafka.broker import RealKafka
-from component.gateway.over_http import PAYLOAD
-from component.gateway.stories import make_ledger
 from contracts.topics import COMMANDS
 from gateway.errors import LedgerMissing
 from local_stack.ports import LOOPBACK, free_port
@@ -28,6 +26,9 @@ from testkit.kafka.topic_records import records_of
 from testkit.postgres.servers import running
 from testkit.stack.services import Stack, running_stack
 from testkit.stack.user import User, until
+
+from .over_http import PAYLOAD
+from .stories import make_ledger
 
 SHORT = {"SAYSO_OUTCOME_WAIT_SECONDS": "2"}
 

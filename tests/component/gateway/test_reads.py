@@ -11,8 +11,6 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
-from component.gateway.over_http import PAYLOAD, problem
-from component.gateway.stories import FINISHED
 from contracts.topics import EVENTS
 from messaging.producer import Producer
 from messaging.records import Outgoing
@@ -20,6 +18,9 @@ from testkit.kafka.topic_records import records_of
 from testkit.runs.histories import history_of, postgres_append, view_of
 from testkit.stack.services import Stack
 from testkit.stack.user import User, until
+
+from .over_http import PAYLOAD, problem
+from .stories import FINISHED
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -6,8 +6,9 @@ from uuid import uuid4
 
 import pytest
 
-from component.gateway.over_http import PAYLOAD, problem
 from testkit.stack.user import User
+
+from .over_http import PAYLOAD, problem
 
 
 @pytest.mark.parametrize(

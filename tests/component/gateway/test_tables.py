@@ -12,7 +12,6 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from component.gateway.stories import FINISHED, RETRIED, TENANT, WAITING, make_ledger, make_schemas
 from contracts.runs.run_event import RunEvent
 from gateway.adapters.postgres.pool import PostgresDatabase
 from gateway.adapters.postgres.reader import PostgresViews
@@ -25,6 +24,8 @@ from testkit.runs.commands import approve
 from testkit.runs.histories import Feed, history_of, postgres_append
 from testkit.runs.specification import Story
 from testkit.stack.user import until
+
+from .stories import FINISHED, RETRIED, TENANT, WAITING, make_ledger, make_schemas
 
 
 @pytest_asyncio.fixture

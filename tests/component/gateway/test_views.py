@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
-from component.gateway.stories import FINISHED, TENANT, WAITING, make_ledger
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView
 from gateway.adapters.postgres.pool import PostgresDatabase
@@ -22,6 +21,8 @@ from gateway.testing.memory import MemoryTables
 from testkit.runs.commands import approve, cancel, executed
 from testkit.runs.histories import Append, Feed, history_of, memory_append, postgres_append, view_of
 from testkit.runs.specification import Story
+
+from .stories import FINISHED, TENANT, WAITING, make_ledger
 
 
 @dataclass

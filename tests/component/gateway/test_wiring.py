@@ -13,15 +13,16 @@ import pytest
 import pytest_asyncio
 
 from chassis.settings import Settings
-from component.gateway.memory_orchestrator import MemoryOrchestrator
-from component.gateway.over_http import PAYLOAD, problem
-from component.gateway.stories import FINISHED, WAITING
 from contracts.providers.capabilities import Capabilities
 from contracts.runs.commands import StartRun
 from contracts.topics import CATALOG
 from gateway.app import create_app
 from gateway.testing.adapters import memory_adapters
 from gateway.testing.memory import MemoryTables
+
+from .memory_orchestrator import MemoryOrchestrator
+from .over_http import PAYLOAD, problem
+from .stories import FINISHED, WAITING
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SANDBOX = Capabilities(provider="sandbox", tool_names=("flux",), operations=("text",), default_operation="text")

@@ -9,9 +9,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from component.gateway.over_http import PAYLOAD, problem
 from testkit.stack.services import Stack
 from testkit.stack.user import User
+
+from .over_http import PAYLOAD, problem
 
 
 async def waiting(user: User) -> dict[str, Any]:
