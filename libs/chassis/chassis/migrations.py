@@ -6,20 +6,26 @@ transaction, and keeps the number of the last one in the schema's table `schema_
 
 from __future__ import annotations
 
-from functools import partial
+import logging
+from collections.abc import Callable
 from importlib import resources
 from importlib.resources.abc import Traversable
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import psycopg
+import structlog
+from psycopg.sql import SQL, Identifier
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
     from sqlalchemy import Connection
 
+_log = structlog.get_logger(__name__)
+
 VERSION_TABLE = "schema_version"
 
+_CURRENT = SQL("SELECT version_num FROM {}.{}")
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('sayso.migrations'))"
 
 
@@ -40,6 +46,7 @@ def migrate(url: str, schema: str, package: str) -> None:
     if current is not None and current not in migrations:
         raise SchemaFromTheFuture(f"schema {schema} is at {current}, and this version knows it up to {newest}")
     _apply(url, schema, migrations)
+    _log.info("the schema is up to date", schema=schema, before=current, now=newest)
 
 
 def _migrations(package: str) -> dict[str, Traversable]:
@@ -50,7 +57,7 @@ def _migrations(package: str) -> dict[str, Traversable]:
 def _current(url: str, schema: str) -> str | None:
     with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
         try:
-            row = connection.execute(f'SELECT version_num FROM "{schema}"."{VERSION_TABLE}"'.encode()).fetchone()
+            row = connection.execute(_CURRENT.format(Identifier(schema), Identifier(VERSION_TABLE))).fetchone()
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
             return None
         return None if row is None else str(row[0])
@@ -62,6 +69,7 @@ def _apply(url: str, schema: str, migrations: dict[str, Traversable]) -> None:
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
     from sqlalchemy.pool import NullPool  # noqa: PLC0415
 
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # one line of ours says it
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
     try:
         with engine.begin() as connection:
@@ -92,7 +100,7 @@ def _directory(migrations: dict[str, Traversable], connection: Connection) -> Sc
     for number, file in sorted(migrations.items()):
         module = ModuleType(file.name)
         module.revision, module.down_revision = number, before  # type: ignore[attr-defined]
-        module.upgrade = partial(_run, connection, file)  # type: ignore[attr-defined]
+        module.upgrade = _upgrade(connection, file)  # type: ignore[attr-defined]
         scripts.append(Script(module, number, file.name))
         before = number
     directory = ScriptDirectory(".")
@@ -100,6 +108,9 @@ def _directory(migrations: dict[str, Traversable], connection: Connection) -> Sc
     return directory
 
 
-def _run(connection: Connection, file: Traversable) -> None:
-    # Without parameters a file may hold several statements, and a `%` is nothing but that.
-    connection.execution_options(no_parameters=True).exec_driver_sql(file.read_text())
+def _upgrade(connection: Connection, file: Traversable) -> Callable[[], None]:
+    def upgrade() -> None:
+        # Without parameters a file may hold several statements, and a `%` is nothing but that.
+        connection.execution_options(no_parameters=True).exec_driver_sql(file.read_text())
+
+    return upgrade

@@ -1,19 +1,16 @@
-"""The record in PostgreSQL: the table `ledger.decisions`, which one service writes and others read. Knows no driver."""
+"""The ledger in PostgreSQL as its readers see it: the table `ledger.commits`, which the orchestrator writes. Knows no driver.
+
+A row holds all events of one command, from `version` on, as the bytes that are published. The view `ledger.events` has a row an event.
+"""
 
 from collections.abc import Iterable
-from importlib import resources
 
 
-def record_sql() -> str:
-    """Return the statements that make the record where it is missing, for one transaction."""
-    return resources.files(__package__).joinpath("ledger_schema.sql").read_text()
-
-
-def decision_of(events: Iterable[bytes]) -> bytes:
-    """Return the events of one decision, in order, as the record holds them: one a line, for no event's JSON has a line end."""
+def commit_of(events: Iterable[bytes]) -> bytes:
+    """Return the events of one commit, in order, as the ledger holds them: one a line, for no event's JSON has a line end."""
     return b"\n".join(events)
 
 
-def events_of(decision: bytes) -> list[bytes]:
-    """Return the events of one decision, in order, as the bytes that are published."""
-    return decision.split(b"\n")
+def events_of(commit: bytes) -> list[bytes]:
+    """Return the events of one commit, in order, as the bytes that are published."""
+    return commit.split(b"\n")

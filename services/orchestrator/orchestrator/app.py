@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 
 from chassis.background import Background
 from chassis.health import Health
-from chassis.settings import Settings
-from orchestrator.service import Running
+from chassis.settings import Settings, load_settings
+from orchestrator.adapters import real_adapters
+from orchestrator.aggregate import Aggregate
+from orchestrator.ports import Adapters
+from orchestrator.runs.aggregate import RUN
+from orchestrator.service import OrchestratorService
 
 
-def create_app(settings: Settings) -> Starlette:
-    """Wire the orchestrator. Nothing connects before the application starts."""
+def create_app(
+    settings: Settings | None = None,
+    aggregates: Sequence[Aggregate[Any, Any]] = (RUN,),
+    adapters: Adapters | None = None,
+) -> Starlette:
+    """Wire the orchestrator for these aggregates. Nothing connects before the application starts."""
     health, background = Health(), Background()
-    running = Running(settings, background)
-    health.add("kafka", running.check_kafka)
-    health.add("ledger", running.check_ledger)
+    adapters = adapters or real_adapters(settings or load_settings(), background, aggregates)
+    service = OrchestratorService(adapters, aggregates, background)
+    health.add("kafka", service.check_kafka)
+    health.add("ledger", service.check_ledger)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        background.start(running.run(), "orchestrator")
+        background.start(service.run(), "orchestrator")
         yield
-        await running.stop()
+        await service.stop()
 
     app = Starlette(routes=health.routes(), lifespan=lifespan)
     app.state.background = background

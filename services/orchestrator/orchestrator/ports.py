@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from contracts.runs.outcomes import Refused
-from contracts.runs.run_event import RunEvent
-from messaging.records import Outgoing
-from orchestrator.runs.react import Deadline
+from contracts.topics import Topic
+from messaging.records import Outgoing, RawRecord
+from orchestrator.aggregate import Aggregate, Deadline, Due, Event
 
 
-class LedgerAway(Exception):
-    """The ledger cannot be reached or takes no writes at the moment. Whether the last write took effect is not known."""
+class LedgerError(Exception):
+    """Base of what the ledger raises."""
 
 
-class Fenced(Exception):
-    """Somebody else has moved on from where this owner stands. Nothing was written."""
+class LedgerUnavailable(LedgerError):
+    """The ledger does not answer or takes no writes. It is unknown whether the last write took effect."""
 
 
-class Recorded(NamedTuple):
-    """An event and the bytes it is stored and published as."""
+class Fenced(LedgerError):
+    """Another owner has moved on from where this owner stands. Nothing was written."""
 
-    event: RunEvent
+
+class StoredEvent(NamedTuple):
+    """An event of a stream, and the bytes it is stored and published as."""
+
+    stream_id: UUID
+    event: Event
     body: bytes
 
 
-class RefusedRequest(NamedTuple):
-    """A refusal to remember, and the digest of the request it answered."""
+class StoredRefusal(NamedTuple):
+    """A refusal to remember: the outcome's bytes, and the digest of the request that it answered."""
 
-    outcome: Refused
+    command_id: UUID
+    stream_id: UUID
     request_sha256: str | None
+    outcome: bytes
 
 
 class Move(NamedTuple):
@@ -48,38 +55,92 @@ class Move(NamedTuple):
 class Batch:
     """All that one batch of commands writes, in one transaction.
 
-    `begun` are the runs that were decided on unseen, as runs that begin: nothing of them may be known.
+    `begun` are streams that were decided on as new, without loading them: the ledger may hold nothing of them.
     """
 
     moves: Sequence[Move]
-    events: Sequence[Recorded] = ()
-    refusals: Sequence[RefusedRequest] = ()
+    events: Sequence[StoredEvent] = ()
+    refusals: Sequence[StoredRefusal] = ()
     deadlines: Sequence[Deadline] = ()
     begun: Collection[UUID] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the ledger holds about some runs: their events, and what they refused, by command. Runs without events are absent."""
+class LoadedStreams:
+    """What the ledger holds of some streams: their events, and their refusals by command. Streams without events are absent."""
 
-    histories: Mapping[UUID, Sequence[Recorded]] = field(default_factory=dict)
-    refusals: Mapping[UUID, RefusedRequest] = field(default_factory=dict)
+    histories: Mapping[UUID, Sequence[StoredEvent]] = field(default_factory=dict)
+    refusals: Mapping[UUID, StoredRefusal] = field(default_factory=dict)
 
 
 class Ledger(Protocol):
-    """The truth: every event, every remembered refusal, and how far each partition has been decided.
+    """The truth of one aggregate: its events, its remembered refusals, and how far each partition of its commands is decided.
 
-    Every method raises LedgerAway when PostgreSQL cannot be reached.
+    Every method raises LedgerUnavailable when the database cannot be reached.
     """
 
     async def transact(self, batch: Batch) -> None:
-        """Write all of `batch` or nothing. Raises Fenced when a position or a run has moved on from where it was taken to be."""
+        """Write all of `batch` or nothing. Raises Fenced when a position or a stream has moved on from where it was taken to be."""
 
-    async def load(self, run_ids: Iterable[UUID]) -> Known:
-        """Return the histories of runs and their remembered refusals, as far as there are any."""
+    async def load(self, stream_ids: Iterable[UUID]) -> LoadedStreams:
+        """Return the histories of streams and their remembered refusals, as far as there are any."""
 
     async def positions(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Return where each partition of this log stands; one that was never decided stands at 0."""
+        """Return the position of each partition of this log; a partition that was never decided stands at 0."""
+
+
+class Archive(Protocol):
+    """What of the ledger is needed to publish again."""
+
+    async def waiting(self, after: UUID, limit: int) -> list[UUID]:
+        """Return the streams that wait for a time, in pages by id."""
+
+    async def load(self, stream_ids: Iterable[UUID]) -> LoadedStreams:
+        """Return the histories of streams."""
+
+    async def last_position(self) -> int:
+        """Return a position that no commit is beyond."""
+
+    async def events_from(self, position: int, limit: int) -> list[tuple[int, StoredEvent]]:
+        """Return the events of so many commits in the order they were written, with their commit's position."""
+
+
+class DueRow(NamedTuple):
+    """A deadline that has passed, and the aggregate whose it is."""
+
+    aggregate: str
+    stream_id: UUID
+    due: Due
+
+
+class Deadlines(Protocol):
+    """Where deadlines that have passed are taken from."""
+
+    async def take_due(self, aggregates: Sequence[str], limit: int) -> list[DueRow]:
+        """Return deadlines of these aggregates that have passed, each to one caller; they fire again unless their stream moves on."""
+
+
+class Refusals(Protocol):
+    """Where refusals are remembered."""
+
+    async def delete_refusals(self, older_than: timedelta, limit: int) -> int:
+        """Delete the oldest refusals among those that are too old; return how many that were. Raises LedgerUnavailable."""
+
+
+class Store(Ledger, Archive, Deadlines, Refusals, Protocol):
+    """All of one aggregate's ledger, with its beginning and its end."""
+
+    async def migrate(self) -> None:
+        """Bring the tables up to date."""
+
+    async def is_new_log(self) -> bool:
+        """Say whether nothing of this log was ever decided."""
+
+    async def check(self) -> None:
+        """Return when the ledger can do its work."""
+
+    async def close(self) -> None:
+        """Disconnect."""
 
 
 class Publisher(Protocol):
@@ -87,3 +148,46 @@ class Publisher(Protocol):
 
     async def send_all(self, records: Iterable[Outgoing]) -> list[asyncio.Future[Any]]:
         """Take records, those of one partition in order; the futures end when they have arrived."""
+
+
+OnRecords = Callable[[Sequence[RawRecord]], Awaitable[None]]
+OnRevoked = Callable[[set[int]], Awaitable[None]]
+
+
+class Subscription(Protocol):
+    """This process's share of one topic's partitions."""
+
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        """Commit the next offset of each partition that is still ours."""
+
+    async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Return the offset behind the last record of each partition."""
+
+
+class Log(Publisher, Protocol):
+    """Kafka as the orchestrator sees it."""
+
+    async def connect(self) -> str:
+        """Connect for sending; return the log's own id."""
+
+    def subscribe(self, topic: Topic, on_records: OnRecords, on_revoked: OnRevoked) -> Subscription:
+        """Share the topic with the other orchestrators, from `start` on. `on_revoked` runs before partitions go to another."""
+
+    async def partitions(self, topic: Topic) -> Sequence[int]:
+        """Return the topic's partitions."""
+
+    async def start(self) -> None:
+        """Read."""
+
+    async def stop_reading(self) -> None:
+        """Leave the group."""
+
+    async def close(self) -> None:
+        """Disconnect once what was handed over has been sent, or is given up."""
+
+
+class Adapters(NamedTuple):
+    """The world: a log, and a store for each aggregate once the log's id is known."""
+
+    log: Log
+    open_store: Callable[[str, Aggregate[Any, Any]], Store]

@@ -7,6 +7,7 @@ import json
 from uuid import uuid4
 
 from aiokafka.partitioner import DefaultPartitioner
+from pydantic_core import to_json
 
 from contracts.runs.commands import Command, parse_command
 from contracts.runs.outcomes import Refused
@@ -14,7 +15,7 @@ from contracts.topics import COMMANDS, OUTCOMES
 from messaging.producer import Producer
 from messaging.records import Outgoing
 from messaging.request_reply import RequestReply
-from orchestrator.intake.command_batch import outcome_records
+from orchestrator.intake.records import outcome_records
 from testkit.runs.command_records import cancel
 
 from .conftest import MakeReader, MakeRequestReply
@@ -26,7 +27,7 @@ def answer(command: Command, asker: RequestReply, code: str = "not_allowed") -> 
     """Return the outcome of a command as the orchestrator sends it."""
     asked = parse_command(command.model_copy(update={"reply_to": asker.partition}).model_dump_json().encode())
     said = Refused(command_id=command.command_id, run_id=command.run_id, code=code, message="no")
-    return list(outcome_records(asked, said))
+    return list(outcome_records(asked, str(asked.run_id).encode(), to_json(said)))
 
 
 async def test_an_asker_gets_the_outcome_of_its_command(asker: RequestReply, producer: Producer) -> None:

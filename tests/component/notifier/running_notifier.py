@@ -12,6 +12,7 @@ from uuid import UUID
 
 import httpx
 import uvicorn
+from pydantic_core import to_json
 from starlette.applications import Starlette
 
 from chassis.failpoints import utc_now
@@ -29,7 +30,7 @@ from notifier.hub.client import HubBounds
 from notifier.service import Adapters
 from notifier.testing.gateway import MemoryGateway
 from notifier.testing.log import MemoryLog, MemoryTopics
-from orchestrator.intake.command_batch import outcome_records
+from orchestrator.intake.records import outcome_records
 from testkit.stack.user import WatchSocket, until
 
 
@@ -207,7 +208,9 @@ class KafkaBackend:
             with contextlib.suppress(ValueError):
                 command = parse_command(record.value or b"")
                 if (outcome := self.answers(command)) is not None:
-                    await self.producer.send_all(outcome_records(command, outcome))
+                    await self.producer.send_all(
+                        outcome_records(command, str(command.run_id).encode(), to_json(outcome))
+                    )
 
 
 def settings_on(bootstrap: str, gateway_url: str, **settings: Any) -> Settings:

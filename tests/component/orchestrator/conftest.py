@@ -10,10 +10,13 @@ import pytest
 import pytest_asyncio
 
 from messaging.offset_committer import OffsetCommitter
+from orchestrator.adapters.memory.ledger import MemoryDatabase, MemoryLedger
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.intake.intake import Intake
-from orchestrator.ports import Ledger
+from orchestrator.ports import Ledger, Store
+from orchestrator.runs.aggregate import RUN
 from testkit.kafka.memory_publisher import MemoryPublisher, Publications
+from testkit.postgres.ledger_tables import make_ledger_tables
 from testkit.postgres.unreliable import TABLES, execute
 from testkit.runs.command_records import Record
 
@@ -25,12 +28,15 @@ MakeLedger = Callable[[], PostgresLedger]
 @pytest_asyncio.fixture
 async def ledger_url(module_postgres_url: str) -> str:
     """Give the URL of a database with the ledger's tables, empty."""
-    ledger = PostgresLedger(module_postgres_url, LOG)
-    await ledger.create_tables()
-    await ledger.close()
-    emptied = ", ".join(f"ledger.{table}" for table in TABLES if table != "events")
-    await execute(module_postgres_url, f"TRUNCATE {emptied} RESTART IDENTITY")
-    return module_postgres_url
+    return await emptied(module_postgres_url)
+
+
+async def emptied(url: str) -> str:
+    """Make the ledger's tables and empty them; return the database's URL."""
+    await make_ledger_tables(url)
+    tables = ", ".join(f"ledger.{table}" for table in TABLES if table != "events")
+    await execute(url, f"TRUNCATE {tables} RESTART IDENTITY")
+    return url
 
 
 @pytest_asyncio.fixture
@@ -39,13 +45,41 @@ async def make_ledger(ledger_url: str) -> AsyncIterator[MakeLedger]:
     made: list[PostgresLedger] = []
 
     def make() -> PostgresLedger:
-        ledger = PostgresLedger(ledger_url, LOG)
+        ledger = PostgresLedger(ledger_url, LOG, RUN)
         made.append(ledger)
         return ledger
 
     yield make
     for ledger in made:
         await ledger.close()
+
+
+MakeStore = Callable[[], Store]
+
+
+@pytest_asyncio.fixture(params=["memory", "postgres"])
+async def make_store(request: pytest.FixtureRequest, module_postgres_url: str) -> AsyncIterator[MakeStore]:
+    """Make ledgers of several owners, each once in memory and once on PostgreSQL: the suite of the port."""
+    if request.param == "memory":
+        database = MemoryDatabase()
+        yield lambda: MemoryLedger(database, LOG, RUN)
+        return
+    url = await emptied(module_postgres_url)
+    made: list[PostgresLedger] = []
+
+    def make() -> Store:
+        made.append(PostgresLedger(url, LOG, RUN))
+        return made[-1]
+
+    yield make
+    for ledger in made:
+        await ledger.close()
+
+
+@pytest.fixture
+def store(make_store: MakeStore) -> Store:
+    """Give a ledger, in memory and on PostgreSQL."""
+    return make_store()
 
 
 @pytest.fixture
@@ -62,7 +96,7 @@ class Owner:
         self.publisher = MemoryPublisher()
         self.committed: list[Mapping[int, int]] = []
         self.confirming = OffsetCommitter(self._commit)
-        self.intake = Intake(ledger, self.publisher, self.confirming, lambda: datetime.now(UTC))
+        self.intake = Intake(RUN, ledger, self.publisher, self.confirming, lambda: datetime.now(UTC))
         self.following = asyncio.create_task(self.confirming.track())
 
     async def take(self, records: Sequence[Record]) -> Publications:

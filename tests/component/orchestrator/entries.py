@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+from pydantic_core import to_json
+
 from contracts.runs import events as e
 from contracts.runs.outcomes import Refused
 from contracts.runs.run_event import RunEvent
-from orchestrator.adapters.postgres.ledger import PostgresLedger
-from orchestrator.ports import Batch, Move, Recorded, RefusedRequest
+from orchestrator.ports import Batch, Ledger, Move, Store, StoredEvent, StoredRefusal
 from orchestrator.runs import Deadline, Due
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -18,7 +19,7 @@ ASKED = uuid4()
 """The run that refuses."""
 
 
-def recorded(run_id: UUID, version: int, reason: str = "because", cause: UUID | None = None) -> Recorded:
+def recorded(run_id: UUID, version: int, reason: str = "because", cause: UUID | None = None) -> StoredEvent:
     """Return an event in its place."""
     event = RunEvent(
         kind=e.RunPaused.kind,
@@ -32,12 +33,13 @@ def recorded(run_id: UUID, version: int, reason: str = "because", cause: UUID | 
         cause=cause or uuid4(),
         data=e.RunPaused(reason=reason),
     )
-    return Recorded(event, event.to_bytes())
+    return StoredEvent(run_id, event, event.to_bytes())
 
 
-def refusal(of: UUID, code: str = "not_allowed", request_sha256: str | None = None) -> RefusedRequest:
+def refusal(of: UUID, code: str = "not_allowed", request_sha256: str | None = None) -> StoredRefusal:
     """Return a refusal to remember."""
-    return RefusedRequest(Refused(command_id=of, run_id=ASKED, code=code, message="no"), request_sha256)
+    outcome = Refused(command_id=of, run_id=ASKED, code=code, message="no")
+    return StoredRefusal(of, ASKED, request_sha256, to_json(outcome))
 
 
 def due(run_id: UUID, at: datetime, attempt: int = 1) -> Deadline:
@@ -45,9 +47,18 @@ def due(run_id: UUID, at: datetime, attempt: int = 1) -> Deadline:
     return Deadline(run_id, Due("expire-lease.v1", "default", at, "w", attempt))
 
 
-async def write(
-    ledger: PostgresLedger, before: int, after: int, *, partition: int = 0, **what: Sequence[object]
-) -> None:
+async def write(ledger: Ledger, before: int, after: int, *, partition: int = 0, **what: Sequence[object]) -> None:
     """Write a batch that moves one partition."""
     await ledger.positions([partition])
     await ledger.transact(Batch([Move(partition, before, after)], **what))  # type: ignore[arg-type]
+
+
+async def contents(store: Store, *stream_ids: UUID) -> tuple[object, ...]:
+    """Return all that a ledger tells of itself: commits in order, what these streams refused, positions, what waits."""
+    loaded = await store.load([*stream_ids, ASKED])
+    return (
+        await store.events_from(1, 1000),
+        loaded.refusals,
+        await store.positions(range(4)),
+        await store.waiting(UUID(int=0), 1000),
+    )

@@ -12,7 +12,8 @@ from contracts.runs.commands import Command
 from local_stack.wait import until
 from messaging.errors import KafkaError
 from orchestrator.adapters.postgres.ledger import PostgresLedger
-from orchestrator.ports import LedgerAway
+from orchestrator.ports import LedgerUnavailable
+from orchestrator.runs.aggregate import RUN
 from testkit.postgres.unreliable import TcpProxy, UnreliableLedger, dump
 from testkit.runs.command_records import Log, Record, approve, executed, prepared, start
 
@@ -106,14 +107,14 @@ async def test_an_answer_that_is_lost_after_the_commit_is_fetched_again(
     assert sent.answer(once.command_id) == "accepted"
 
 
-@pytest.mark.parametrize("said", [b"INSERT INTO ledger.decisions", b"COMMIT"])
+@pytest.mark.parametrize("said", [b"INSERT INTO ledger.commits", b"COMMIT"])
 async def test_a_connection_that_breaks_under_a_batch_costs_nothing(
     said: bytes, make_owner: MakeOwner, ledger_url: str
 ) -> None:
     """Cut in the middle of the transaction or of its commit, the batch is written once and published once."""
     proxy = TcpProxy(ledger_url)
     await proxy.open()
-    ledger = PostgresLedger(proxy.url, LOG)
+    ledger = PostgresLedger(proxy.url, LOG, RUN)
     owner = make_owner(ledger)
     log, batch = story()
     proxy.cut_after(said)
@@ -246,8 +247,8 @@ async def test_batches_on_their_way_are_bounded(owner: Owner) -> None:
 async def test_a_ledger_that_cannot_be_written_is_away_and_not_broken(ledger: PostgresLedger, ledger_url: str) -> None:
     """A server that takes no writes for the moment, as a standby after a failover, is waited for."""
     await ledger.check()
-    standby = PostgresLedger(f"{ledger_url}?options=-cdefault_transaction_read_only%3Don", LOG)
-    with pytest.raises(LedgerAway, match="read-only"):
+    standby = PostgresLedger(f"{ledger_url}?options=-cdefault_transaction_read_only%3Don", LOG, RUN)
+    with pytest.raises(LedgerUnavailable, match="read-only"):
         await standby.positions([0])
     await standby.close()
 

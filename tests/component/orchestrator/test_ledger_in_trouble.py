@@ -12,7 +12,8 @@ from component.orchestrator.entries import NOW, due, recorded, refusal, write
 from local_stack.postgres.server import Postgres
 from local_stack.wait import until
 from orchestrator.adapters.postgres.ledger import PostgresLedger
-from orchestrator.ports import Batch, Fenced, LedgerAway, Move
+from orchestrator.ports import Batch, Fenced, LedgerUnavailable, Move
+from orchestrator.runs.aggregate import RUN
 from testkit.postgres.unreliable import TcpProxy, dump
 
 from .conftest import LOG
@@ -22,24 +23,24 @@ async def test_every_call_says_that_the_server_is_away_and_the_same_object_recov
     private_postgres: Postgres,
 ) -> None:
     """Killed and started again, the server is used again by the same ledger, which lost nothing that it had written."""
-    ledger, run_id = PostgresLedger(private_postgres.url(), LOG), uuid4()
-    await ledger.create_tables()
+    ledger, run_id = PostgresLedger(private_postgres.url(), LOG, RUN), uuid4()
+    await ledger.migrate()
     await write(ledger, 0, 1, events=[recorded(run_id, 1)])
     private_postgres.kill()
     calls = (
         lambda: ledger.transact(Batch([Move(0, 1, 2)], events=[recorded(run_id, 2)])),
         lambda: ledger.load([run_id]),
         lambda: ledger.positions([0]),
-        lambda: ledger.take_due(10),
+        lambda: ledger.take_due(["run"], 10),
         lambda: ledger.waiting(UUID(int=0), 10),
         lambda: ledger.events_from(1, 10),
         ledger.is_new_log,
         ledger.last_position,
         ledger.check,
-        ledger.create_tables,
+        ledger.migrate,
     )
     for call in calls:
-        with pytest.raises(LedgerAway) as away:
+        with pytest.raises(LedgerUnavailable) as away:
             await call()
         assert str(away.value)
     await private_postgres.start()
@@ -51,14 +52,14 @@ async def test_every_call_says_that_the_server_is_away_and_the_same_object_recov
 
 @pytest.mark.parametrize("arrives", [False, True])
 async def test_a_write_whose_answer_is_cut_off_is_whole_or_absent(*, arrives: bool, ledger_url: str) -> None:
-    """The connection breaks in the middle of a transaction, or behind it: LedgerAway, and all of it was written or nothing."""
+    """The connection breaks in the middle of a transaction, or behind it: LedgerUnavailable, and all of it was written or nothing."""
     proxy, run_id = TcpProxy(ledger_url), uuid4()
     await proxy.open()
-    far = PostgresLedger(proxy.url, LOG)
+    far = PostgresLedger(proxy.url, LOG, RUN)
     await far.positions([0])
     said = b"INSERT INTO ledger.deadlines"
     (proxy.cut_after if arrives else proxy.cut_within)(said)
-    with pytest.raises(LedgerAway):
+    with pytest.raises(LedgerUnavailable):
         await far.transact(Batch([Move(0, 0, 1)], [recorded(run_id, 1)], [refusal(run_id)], [due(run_id, NOW)]))
 
     async def nobody_writes() -> bool:
@@ -90,7 +91,7 @@ async def test_a_ledger_is_closed_under_a_statement_that_does_not_come_back(
         await until(waits, 5, "the statement hangs")
         async with asyncio.timeout(5):
             await ledger.close()
-        with pytest.raises(LedgerAway):
+        with pytest.raises(LedgerUnavailable):
             await hanging
     await holder.close()
     await ledger.close()

@@ -24,6 +24,7 @@ from messaging.offset_committer import OffsetCommitter
 from messaging.producer import Producer
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.intake.intake import Intake
+from orchestrator.runs.aggregate import RUN
 from testkit.kafka.memory_publisher import MemoryPublisher
 from testkit.postgres.unreliable import execute
 from testkit.processes import restartable
@@ -100,7 +101,7 @@ async def test_what_comes_back_is_used_again_and_time_runs_on(
         await until(lambda: attempts(listener, leased) == [1, 2], 10, "the work is ordered again")
     assert kinds(listener, expiring)[-2:] == ["checkpoint-expired.v1", "run-failed.v1"]
     assert kinds(listener, leased)[:3] == ["run-started.v1", "preparation-failed.v1", "retry-scheduled.v1"]
-    assert "the ledger is away, holding the batch" in orchestrator.said
+    assert "the ledger is unavailable, holding the batch" in orchestrator.said
     assert "the ledger is back" in orchestrator.said
     assert "Traceback" not in orchestrator.said
 
@@ -225,20 +226,25 @@ async def committed(bootstrap: str) -> list[int | None]:
 
 async def at_position(url: str, log_id: str, position: int) -> None:
     """Let the ledger stand somewhere in a log."""
-    ledger = PostgresLedger(url, log_id)
-    await ledger.create_tables()
+    ledger = PostgresLedger(url, log_id, RUN)
+    await ledger.migrate()
     await ledger.close()
-    await execute(url, "INSERT INTO ledger.intake SELECT $1, p, $2 FROM generate_series(0, 3) AS p", log_id, position)
+    await execute(
+        url,
+        "INSERT INTO ledger.intake (log_id, topic, partition, position) SELECT $1, 'run.commands', p, $2 FROM generate_series(0, 3) AS p",
+        log_id,
+        position,
+    )
 
 
 async def decided_before(url: str, run_id: UUID) -> list[bytes | None]:
     """Leave an open run in the ledger, decided from a log that is gone; return its events as they were published."""
-    ledger, publisher = PostgresLedger(url, "gone"), MemoryPublisher()
+    ledger, publisher = PostgresLedger(url, "gone", RUN), MemoryPublisher()
 
     async def commit(offsets: Mapping[int, int]) -> None:
         """Confirm nothing: the log is gone."""
 
-    intake = Intake(ledger, publisher, OffsetCommitter(commit), lambda: datetime.now(UTC))
+    intake = Intake(RUN, ledger, publisher, OffsetCommitter(commit), lambda: datetime.now(UTC))
     await intake.on_records(Log().write(start(run_id)))
     await ledger.close()
     return [record.value for record in publisher.take().on(EVENTS.name)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import not_
 from typing import Annotated, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -9,6 +10,7 @@ from pydantic import Field, TypeAdapter
 
 from contracts.json_values import JsonObject
 from contracts.message import ID_NAMESPACE, Identifier, Message, Sha256, Text, Timestamp
+from contracts.notices import Parent
 from contracts.providers.call import Ending, Execution, Failure, Preparation, Spent
 from contracts.runs.requests import RunRequest
 
@@ -41,8 +43,11 @@ class Command(Message):
 
 
 class StartRun(Command):
+    """Start a run. `parent` is the aggregate that starts it as a child and is told of its end."""
+
     kind: Literal["start-run.v1"] = "start-run.v1"
     request: RunRequest
+    parent: Parent | None = Field(None, exclude_if=not_)
 
 
 class _Decide(Command):

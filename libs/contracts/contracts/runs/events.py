@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import not_
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from pydantic import Field, model_serializer
 
 from contracts.json_values import ComposedObject
 from contracts.message import Message, Timestamp
+from contracts.notices import Parent
 from contracts.providers.call import Ending, Execution, Failure, Issue, Preparation, Spent
 from contracts.providers.routing import Candidate
 from contracts.providers.signals import Reason
@@ -29,6 +31,7 @@ class RunStarted(Event):
     request: RunRequest
     work_id: str
     lease_until: Timestamp
+    parent: Parent | None = Field(None, exclude_if=not_)
 
 
 class _Ordered(Event):

@@ -1,1 +1,1 @@
-"""What every orchestrator does now and then, beside the intake."""
+"""Periodic work of every orchestrator beside the intake: deadlines and retention."""

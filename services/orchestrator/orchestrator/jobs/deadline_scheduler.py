@@ -1,17 +1,18 @@
-"""Due deadlines become commands. What falls due is in the ledger, so any orchestrator may look, and none keeps timers."""
+"""Deadlines that have passed become commands. They are rows of the ledger, so any orchestrator may look, and none keeps timers."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Any
 
 import structlog
 from prometheus_client import Counter
+from pydantic_core import to_json
 
-from contracts.topics import COMMANDS
 from messaging.records import Outgoing
-from orchestrator.ports import LedgerAway, Publisher
-from orchestrator.runs import Deadline, command_of
+from orchestrator.aggregate import Aggregate, key_of
+from orchestrator.ports import Deadlines, LedgerUnavailable, Publisher
 
 TICK_SECONDS = 0.2
 AT_ONCE = 500
@@ -20,45 +21,40 @@ _FIRED = Counter("sayso_deadlines_fired_total", "Commands sent because their tim
 _log = structlog.get_logger(__name__)
 
 
-class Deadlines(Protocol):
-    """Where due commands are taken from."""
+class DeadlineScheduler:
+    """Sends the command of each deadline that has passed, to its aggregate."""
 
-    async def take_due(self, limit: int) -> list[Deadline]:
-        """Return the deadlines that are due, each to one caller; they fire again unless their run moves on."""
-
-
-class Clock:
-    """Sends the command of each deadline that is due."""
-
-    def __init__(self, deadlines: Deadlines, producer: Publisher) -> None:
+    def __init__(self, deadlines: Deadlines, producer: Publisher, aggregates: Iterable[Aggregate[Any, Any]]) -> None:
         self._deadlines = deadlines
         self._producer = producer
+        self._aggregates = {aggregate.name: aggregate for aggregate in aggregates}
 
     async def run(self) -> None:
         """Tick for ever. A tick that fails is made good by a later one: what was taken fires again."""
-        away = False
+        unavailable = False
         while True:
             try:
                 full = await self.tick() == AT_ONCE
-                away = False
-            except LedgerAway as error:
+                unavailable = False
+            except LedgerUnavailable as error:
                 full = False
-                if not away:
-                    _log.warning("the ledger is away, deadlines wait", reason=str(error))
-                away = True
+                if not unavailable:
+                    _log.warning("the ledger is unavailable, deadlines wait", reason=str(error))
+                unavailable = True
             if not full:
                 await asyncio.sleep(TICK_SECONDS)
 
     async def tick(self) -> int:
-        """Send what is due now; return how many commands that were."""
-        due = await self._deadlines.take_due(AT_ONCE)
-        if due:
-            commands = [command_of(deadline.run_id, deadline.due) for deadline in due if deadline.due]
+        """Send what is due now; return how many deadlines that were."""
+        rows = await self._deadlines.take_due(list(self._aggregates), AT_ONCE)
+        if rows:
+            hosts = [self._aggregates[row.aggregate] for row in rows]
+            commands = [host.command_of(row.stream_id, row.due) for host, row in zip(hosts, rows, strict=True)]
             sends = await self._producer.send_all(
-                Outgoing(COMMANDS.name, str(command.run_id).encode(), command.model_dump_json().encode())
-                for command in commands
+                Outgoing(host.commands.name, key_of(row.stream_id), to_json(command))
+                for host, row, command in zip(hosts, rows, commands, strict=True)
             )
             await asyncio.gather(*sends)
             for command in commands:
                 _FIRED.labels(command.kind).inc()
-        return len(due)
+        return len(rows)

@@ -6,11 +6,12 @@ react(event, run)    -> orders and a deadline (`orders` and `deadline` alone)
 review(step, ...)    -> Pause or Pass
 """
 
+from orchestrator.aggregate import Deadline, Due
+from orchestrator.refusals import Refusal
 from orchestrator.runs.decide import decide, unfold
 from orchestrator.runs.evolve import evolve, fold
 from orchestrator.runs.policy import Pass, Pause, review
-from orchestrator.runs.react import ORDERING, Deadline, Due, command_of, deadline, orders, react
-from orchestrator.runs.refusals import Refusal
+from orchestrator.runs.react import ORDERING, command_of, deadline, orders, react
 from orchestrator.runs.state import Run
 
 __all__ = [

@@ -8,13 +8,12 @@ from typing import assert_never
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.run_event import RunEvent
+from orchestrator.refusals import IdempotencyKeyReused, NewerHistory
 from orchestrator.runs.attempts.answers import on_lease_end, on_retry_due, on_worker_answer
 from orchestrator.runs.checkpoints.decisions import approve, edit, on_time_limit, reject
 from orchestrator.runs.evolve import evolve
 from orchestrator.runs.flow import next_event
 from orchestrator.runs.refusals import (
-    IdempotencyKeyReused,
-    NewerHistory,
     NotAllowed,
     PreconditionFailed,
     RunAlreadyExists,
@@ -105,7 +104,12 @@ def _events(command: c.AnyCommand, run: Run | None) -> tuple[e.Event, ...]:
 
 def _started(command: c.StartRun) -> e.RunStarted:
     lease = timedelta(seconds=command.request.hitl_config.lease_seconds)
-    return e.RunStarted(request=command.request, work_id=f"{command.run_id}.1", lease_until=command.at + lease)
+    return e.RunStarted(
+        request=command.request,
+        work_id=f"{command.run_id}.1",
+        lease_until=command.at + lease,
+        parent=command.parent,
+    )
 
 
 def _events_of(command: c.Decide | c.Control | c.FromWorker | c.FromClock, run: Run) -> tuple[e.Event, ...]:

@@ -12,8 +12,9 @@ from contracts.runs.config import Step
 from contracts.runs.requests import RunRequest
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
+from orchestrator.aggregate import Answered
 from orchestrator.runs.attempts.failures import held_back, is_answer
-from orchestrator.runs.state import Answered, Attempt, Changes, Failed, Noted, OrderKind, Run
+from orchestrator.runs.state import Attempt, Changes, Failed, Noted, OrderKind, Run
 
 _UNREADABLE = RunRequest(prompt="?")
 """Stands in for the request where the first event is of a kind that this version does not know."""
@@ -39,6 +40,8 @@ def evolve(run: Run | None, record: RunEvent) -> Run:
     if decision is not None and decision is not run.view.last_approval:
         changes["decided"] = {**run.decided, decision.checkpoint_id: decision}
     changes["view"] = view
+    if view.is_over is (run.ended is None):
+        changes["ended"] = record.version if view.is_over else None
     changes["answered"] = {**run.answered, record.cause: Answered(record.version, record.request_sha256)}
     return run.changed(changes)
 
@@ -48,7 +51,8 @@ def _begin(record: RunEvent, view: RunView) -> Run:
     if isinstance(started, e.UnknownEvent):
         return Run(view=view, request=_UNREADABLE, tenant=record.tenant, intent=_UNREADABLE.intent())
     assert isinstance(started, e.RunStarted), "a history begins with run-started"
-    return Run(view=view, request=started.request, tenant=record.tenant, intent=started.request.intent())
+    request, parent = started.request, started.parent
+    return Run(view=view, request=request, tenant=record.tenant, intent=request.intent(), parent=parent)
 
 
 def _changes(run: Run, event: e.Event, record: RunEvent) -> Changes:

@@ -5,9 +5,7 @@ It follows for the run as it is now. So an old event that is published again ord
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 from uuid import UUID
 
 from contracts.providers.call_stream import StopCall
@@ -15,25 +13,8 @@ from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.config import Step
+from orchestrator.aggregate import Deadline, Due
 from orchestrator.runs.state import Attempt, OrderKind, Run
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """What falls due at `at`: a command, and what it is about, a piece of work and its attempt or a checkpoint and its escalations."""
-
-    kind: str
-    tenant: str
-    at: datetime
-    about: str
-    count: int
-
-
-class Deadline(NamedTuple):
-    """The next time at which something falls due for a run; None clears it."""
-
-    run_id: UUID
-    due: Due | None
 
 
 def react(event: e.Event, run: Run) -> tuple[Order | StopCall | Deadline, ...]:

@@ -1,46 +1,24 @@
-"""Why a command is refused. A refusal is an answer, not a fault.
+"""Why a command about a run is refused, beside what every aggregate refuses (`orchestrator/refusals.py`).
 
 Refusal
 +-- RunNotFound
 +-- RunAlreadyExists
-+-- IdempotencyKeyReused
 +-- PreconditionFailed
 +-- NotAllowed
 |   +-- StaleCommand
-+-- NewerHistory
 +-- CheckpointAlreadyDecided
 +-- CheckpointMismatch
 +-- SubjectChanged
 +-- ValidationFailed
-+-- PayloadTooLarge
-+-- Undecidable
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
 
 from contracts.providers.call import Issue
 from contracts.runs.views import Approval, RunView
-
-
-class Refusal(Exception):
-    """The command takes no effect and never will."""
-
-    code: ClassVar[str] = "refused"
-    remembered: ClassVar[bool] = True
-    """Whether the command's id gets this answer for ever. Not if the id belongs to another command, not for workers and the
-    clock, whose commands name attempts and times, and not if a newer version may decide otherwise."""
-
-    def __init__(self, message: str | None = None, **details: Any) -> None:
-        super().__init__(message or type(self).__doc__)
-        self.details = details
-
-    @property
-    def message(self) -> str:
-        """The sentence that a person reads."""
-        return str(self)
+from orchestrator.refusals import Refusal
 
 
 class RunNotFound(Refusal):
@@ -53,13 +31,6 @@ class RunAlreadyExists(Refusal):
     """A run with this id was started before, by another request."""
 
     code = "run_already_exists"
-
-
-class IdempotencyKeyReused(Refusal):
-    """This Idempotency-Key came before with another body."""
-
-    code = "idempotency_key_reused"
-    remembered = False
 
 
 class PreconditionFailed(Refusal):
@@ -86,13 +57,6 @@ class NotAllowed(Refusal):
 class StaleCommand(NotAllowed):
     """The run does not wait for this attempt or checkpoint, or no longer; or the deadline is not due."""
 
-    remembered = False
-
-
-class NewerHistory(Refusal):
-    """The run's history holds an event of a kind that this version does not know."""
-
-    code = "newer_history"
     remembered = False
 
 
@@ -129,15 +93,3 @@ class ValidationFailed(Refusal):
         found = [issue.model_dump(mode="json") for issue in issues]
         first = f"{found[0]['path'] or '/'}: {found[0]['message']}"
         super().__init__(first if len(found) == 1 else f"{first} (and {len(found) - 1} more)", issues=found)
-
-
-class PayloadTooLarge(Refusal):
-    """What this would record is larger than an event may be; send large values as artifacts."""
-
-    code = "payload_too_large"
-
-
-class Undecidable(Refusal):
-    """Deciding this met a fault of ours; the command is kept in run.commands.dead."""
-
-    code = "internal_error"

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
+from contracts.notices import Parent
 from contracts.providers.call import CallIntent, Execution, Failure, Issue, Preparation
 from contracts.providers.routing import Candidate
 from contracts.providers.signals import COST_CHECK
@@ -17,6 +18,7 @@ from contracts.runs import events as e
 from contracts.runs.config import HitlConfig, Step
 from contracts.runs.requests import RunRequest
 from contracts.runs.views import Approval, RunView
+from orchestrator.aggregate import Answered
 
 
 class OrderKind(StrEnum):
@@ -74,13 +76,6 @@ class Failed(NamedTuple):
         return e.RunError(code=failure.code, message=failure.message, issues=failure.issues, attempts=number)
 
 
-class Answered(NamedTuple):
-    """A command that took effect: the version it led to, and the digest of the request it came from."""
-
-    version: int
-    request_sha256: str | None
-
-
 class Changes(TypedDict, total=False):
     """The fields of a run that an event may change, with their new values."""
 
@@ -104,6 +99,7 @@ class Changes(TypedDict, total=False):
     decided: Mapping[UUID, Approval]
     answered: Mapping[UUID, Answered]
     newer_kind: str | None
+    ended: int | None
 
 
 @dataclass(frozen=True)
@@ -120,6 +116,9 @@ class Run:
 
     intent: CallIntent
     """The intent as it is now: the request's, or as a person edited it."""
+
+    parent: Parent | None = None
+    """The aggregate that started the run as a child and is told of its end."""
 
     attempt: Attempt | None = None
     """The attempt that the run waits for."""
@@ -174,6 +173,9 @@ class Run:
     newer_kind: str | None = None
     """The first kind in the history that this version does not know. Then only the view is kept up to date."""
 
+    ended: int | None = None
+    """The version of the event that ended the run."""
+
     @property
     def run_id(self) -> UUID:
         """The run's id."""
@@ -183,6 +185,16 @@ class Run:
     def version(self) -> int:
         """The version of the last event, counted from 1."""
         return self.view.version
+
+    @property
+    def updated_at(self) -> datetime:
+        """When the last event happened."""
+        return self.view.updated_at
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self.view.is_over
 
     @property
     def resumable(self) -> str | None:

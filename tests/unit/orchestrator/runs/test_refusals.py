@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 
 from contracts.runs import events as e
-from orchestrator.runs.refusals import CheckpointAlreadyDecided, PayloadTooLarge, Refusal
+from orchestrator.refusals import PayloadTooLarge, Refusal
+from orchestrator.runs.refusals import CheckpointAlreadyDecided
 from testkit.runs.commands import (
     again,
     approve,

@@ -20,12 +20,12 @@ from bench.bare.settings import Settings
 from bench.bare.template import make_steps
 from bench.system.gauges import Gauges
 from bench.system.servers import running_servers
-from contracts.ledger_schema import record_sql
 from local_stack.ports import LOOPBACK, free_ports, in_use
 from local_stack.postgres.server import Postgres
 from local_stack.processes.process import Process, Program
 from local_stack.services import READY_SECONDS, ServiceFailed
 from local_stack.wait import until
+from testkit.postgres.ledger_tables import make_ledger_tables
 
 DATABASE = "bare"
 MODULES = {"orchestrator": "orchestrator", "provider-worker": "worker", "gateway": "gateway", "notifier": "notifier"}
@@ -86,9 +86,10 @@ async def running_bare_system(folder: Path) -> AsyncIterator[BareSystem]:
 
 async def _make_database(postgres: Postgres) -> str:
     url = await postgres.create_database(DATABASE)
+    await make_ledger_tables(url)
     connection = await asyncpg.connect(url)
     try:
-        for tables in (record_sql(), worker.TABLE, projection.TABLES):
+        for tables in (worker.TABLE, projection.TABLES):
             await connection.execute(tables)
     finally:
         await connection.close()

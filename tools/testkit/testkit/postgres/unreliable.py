@@ -11,16 +11,16 @@ from uuid import UUID
 
 import asyncpg
 
-from orchestrator.ports import Batch, Known, Ledger, LedgerAway
+from orchestrator.ports import Batch, Ledger, LedgerUnavailable, LoadedStreams
 
 TABLES = {
-    "decisions": "position",
+    "commits": "position",
     "events": "position, version",
     "refusals": "command_id",
-    "intake": "log_id, partition",
-    "deadlines": "run_id",
+    "intake": "log_id, topic, partition",
+    "deadlines": "stream_id",
 }
-"""The ledger's tables, and the order to read each in; `events` are the lines of `decisions`."""
+"""The ledger's tables, and the order to read each in; `events` are the lines of the `commits` of runs."""
 
 
 class UnreliableLedger:
@@ -45,10 +45,10 @@ class UnreliableLedger:
         async with self._unreliable("transact"):
             await self._ledger.transact(batch)
 
-    async def load(self, run_ids: Iterable[UUID]) -> Known:
+    async def load(self, stream_ids: Iterable[UUID]) -> LoadedStreams:
         """Load as the ledger does."""
         async with self._unreliable("load"):
-            return await self._ledger.load(run_ids)
+            return await self._ledger.load(stream_ids)
 
     async def positions(self, partitions: Iterable[int]) -> dict[int, int]:
         """Return positions as the ledger does."""
@@ -60,10 +60,10 @@ class UnreliableLedger:
         self.calls.append(call)
         if self._before.get(call, 0):
             self._before[call] -= 1
-            raise LedgerAway("unavailable on demand")
+            raise LedgerUnavailable("unavailable on demand")
         yield
         if self._after.pop(call, 0):
-            raise LedgerAway("the answer was lost")
+            raise LedgerUnavailable("the answer was lost")
 
 
 class TcpProxy:

@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 import asyncpg
 
 from chassis.failpoints import utc_now
-from contracts.ledger_schema import decision_of, record_sql
+from contracts.ledger_schema import commit_of
 from contracts.runs.event_header import EventHeader
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, project
@@ -23,6 +23,7 @@ from gateway.testing.memory import MemoryTables
 from messaging.offset_committer import OffsetCommitter
 from messaging.records import Outgoing
 from testkit.kafka.records import Record
+from testkit.postgres.ledger_tables import make_ledger_tables
 from testkit.runs.specification import Story
 
 
@@ -44,7 +45,8 @@ Append = Callable[[Sequence[bytes]], Awaitable[None]]
 """Writes events into the ledger, as the orchestrator does before it publishes them; stored events stay."""
 
 _APPEND = """
-INSERT INTO ledger.decisions (run_id, version, events) SELECT * FROM unnest($1::uuid[], $2::int4[], $3::bytea[])
+INSERT INTO ledger.commits (aggregate, stream_id, version, events)
+SELECT 'run', * FROM unnest($1::uuid[], $2::int4[], $3::bytea[])
 ON CONFLICT DO NOTHING"""
 
 
@@ -62,9 +64,9 @@ def postgres_append(url: str) -> Append:
     """Return the `Append` of a database."""
 
     async def append(values: Sequence[bytes]) -> None:
+        await make_ledger_tables(url)
         connection = await asyncpg.connect(url)
         try:
-            await connection.execute(record_sql())
             there = {tuple(row) for row in await connection.fetch("SELECT run_id, version FROM ledger.events")}
             told = [(EventHeader.parse(value), value) for value in values]
             fresh = [(header, value) for header, value in told if (header.run_uuid, header.version) not in there]
@@ -84,7 +86,7 @@ def _decisions(told: Sequence[tuple[EventHeader, bytes]]) -> Iterator[tuple[UUID
 
     for _, group in groupby(enumerate(told), caused_by):
         headers, records = zip(*(each for _, each in group), strict=True)
-        yield headers[0].run_uuid, headers[0].version, decision_of(records)
+        yield headers[0].run_uuid, headers[0].version, commit_of(records)
 
 
 async def no_append(values: Sequence[bytes]) -> None:

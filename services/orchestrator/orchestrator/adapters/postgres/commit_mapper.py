@@ -1,31 +1,32 @@
-"""Decisions as rows of the ledger, in the terms of the `eventsourcing` library: to it, a decision is one domain event.
+"""Commits as rows of the ledger, in the terms of the `eventsourcing` library: to it, a commit is one domain event.
 
 The library's own mapper stores Python import paths and a row for each event; ours stores the bytes that are published.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from eventsourcing.persistence import JSONTranscoder, Mapper, StoredEvent
+from eventsourcing.persistence import JSONTranscoder, Mapper
+from eventsourcing.persistence import StoredEvent as Row
 
-from contracts.ledger_schema import decision_of, events_of
-from contracts.runs.run_event import RunEvent
-from orchestrator.ports import Recorded
+from contracts.ledger_schema import commit_of, events_of
+from orchestrator.aggregate import Event
+from orchestrator.ports import StoredEvent
 
 
-class Decision(NamedTuple):
-    """What one command did to a run, in order."""
+class Commit(NamedTuple):
+    """All events that one command caused in one stream, in order."""
 
-    events: Sequence[Recorded]
+    events: Sequence[StoredEvent]
 
     @property
     def originator_id(self) -> UUID:
-        """The run, as the library names it."""
-        return self.events[0].event.run_id
+        """The stream, as the library names it."""
+        return self.events[0].stream_id
 
     @property
     def originator_version(self) -> int:
@@ -33,26 +34,29 @@ class Decision(NamedTuple):
         return self.events[0].event.version
 
 
-def decisions(events: Iterable[Recorded]) -> list[Decision]:
-    """Put together the events that one command caused, which stand side by side."""
-    return [Decision(list(caused)) for _, caused in groupby(events, _caused_by)]
+def commits(events: Iterable[StoredEvent]) -> list[Commit]:
+    """Group events that one command caused, which stand side by side."""
+    return [Commit(list(caused)) for _, caused in groupby(events, _cause)]
 
 
-def _caused_by(recorded: Recorded) -> tuple[UUID, UUID]:
-    return recorded.event.run_id, recorded.event.cause
+def _cause(stored: StoredEvent) -> tuple[UUID, UUID]:
+    return stored.stream_id, stored.event.cause
 
 
-class DecisionMapper(Mapper[UUID]):
-    """Stores a decision as the bytes that its events are published as."""
+class CommitMapper(Mapper[UUID]):
+    """Stores a commit as the bytes that its events are published as."""
 
-    def __init__(self) -> None:
+    def __init__(self, parse_event: Callable[[bytes], Event]) -> None:
         super().__init__(JSONTranscoder())
+        self._parse_event = parse_event
 
-    def to_stored_event(self, domain_event: Any) -> StoredEvent:
-        """Return the row of a `Decision`. It has no name of its own: its events say what they are."""
-        state = decision_of(recorded.body for recorded in domain_event.events)
-        return StoredEvent(domain_event.originator_id, domain_event.originator_version, "", state)
+    def to_stored_event(self, domain_event: Any) -> Row:
+        """Return the row of a `Commit`. It has no name of its own: its events have kinds."""
+        state = commit_of(stored.body for stored in domain_event.events)
+        return Row(domain_event.originator_id, domain_event.originator_version, "", state)
 
-    def to_domain_event(self, stored_event: StoredEvent) -> Any:
-        """Return the `Decision` of a row."""
-        return Decision([Recorded(RunEvent.parse(body), body) for body in events_of(stored_event.state)])
+    def to_domain_event(self, stored_event: Row) -> Any:
+        """Return the `Commit` of a row."""
+        stream_id, parse = stored_event.originator_id, self._parse_event
+        assert isinstance(stream_id, UUID)
+        return Commit([StoredEvent(stream_id, parse(body), body) for body in events_of(stored_event.state)])

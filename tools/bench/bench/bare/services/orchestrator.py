@@ -11,11 +11,12 @@ from bench.bare.decider import Commit, Decider
 from bench.bare.kafka import Sender, batches, partition_of, run
 from bench.bare.settings import Settings
 from bench.bare.steps import IS_JSON, Json, read
-from contracts.ledger_schema import decision_of
+from contracts.ledger_schema import commit_of
 from contracts.topics import COMMANDS, EVENTS, OUTCOMES, WORK
 
 _INSERT = """
-INSERT INTO ledger.decisions (run_id, version, events) SELECT * FROM unnest($1::uuid[], $2::int4[], $3::bytea[])"""
+INSERT INTO ledger.commits (aggregate, stream_id, version, events)
+SELECT 'run', * FROM unnest($1::uuid[], $2::int4[], $3::bytea[])"""
 
 
 async def main() -> None:
@@ -31,7 +32,7 @@ async def main() -> None:
         await insert.fetch(
             [decision.run_id for decision in decisions],
             [decision.version for decision in decisions],
-            [decision_of(value for _, value in decision.events) for decision in decisions],
+            [commit_of(value for _, value in decision.events) for decision in decisions],
         )
         for command, decision in zip(commands, decisions, strict=True):
             _send(sender, command, decision)

@@ -1,4 +1,4 @@
-"""What falls due becomes a command: once, however many clocks look, and again when the command gets lost."""
+"""What falls due becomes a command: once, however many schedulers look, and again when the command gets lost."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from contracts.topics import COMMANDS
 from local_stack.wait import until
 from messaging.records import Outgoing
 from orchestrator.adapters.postgres.ledger import PostgresLedger
-from orchestrator.adapters.postgres.statements import AGAIN_SECONDS
-from orchestrator.jobs.deadline_scheduler import Clock
-from orchestrator.ports import LedgerAway
-from orchestrator.runs import Deadline
+from orchestrator.adapters.postgres.statements import FIRE_AGAIN_SECONDS
+from orchestrator.jobs.deadline_scheduler import DeadlineScheduler
+from orchestrator.ports import DueRow, LedgerUnavailable
+from orchestrator.runs.aggregate import RUN
 from testkit.kafka.memory_publisher import MemoryPublisher, Publications
 from testkit.postgres.unreliable import dump, execute
 from testkit.runs.command_records import Log, Record, failed, prepared, start
@@ -26,17 +26,17 @@ from .conftest import MakeLedger, MakeOwner, Owner
 SHORT = {"timeout_seconds": 0.001}
 
 
-async def test_two_clocks_send_each_due_command_once(
+async def test_two_schedulers_send_each_due_command_once(
     make_ledger: MakeLedger, make_owner: MakeOwner, ledger_url: str
 ) -> None:
-    """Clocks of several processes share what is due; the commands go to their runs' partitions by key."""
+    """Schedulers of several processes share what is due; the commands go to their runs' partitions by key."""
     log, runs = Log(), [uuid4() for _ in range(50)]
     await make_owner().take(log.write(*(start(run_id) for run_id in runs)))
     await pass_time(ledger_url, 3600)
     publisher = MemoryPublisher()
-    clocks = [Clock(make_ledger(), publisher) for _ in range(2)]
-    assert sum(await asyncio.gather(*(clock.tick() for clock in clocks))) == 50
-    assert sum(await asyncio.gather(*(clock.tick() for clock in clocks))) == 0
+    schedulers = [DeadlineScheduler(make_ledger(), publisher, [RUN]) for _ in range(2)]
+    assert sum(await asyncio.gather(*(scheduler.tick() for scheduler in schedulers))) == 50
+    assert sum(await asyncio.gather(*(scheduler.tick() for scheduler in schedulers))) == 0
     sent = publisher.take()
     assert {record.key for record in sent.on(COMMANDS.name)} == {str(run_id).encode() for run_id in runs}
     assert {said.kind for said in commands(sent.sent)} == {"expire-lease.v1"}
@@ -47,23 +47,23 @@ async def test_a_command_that_got_lost_fires_again_and_takes_effect_once(owner: 
     log, run_id = Log(), uuid4()
     await owner.take(log.write(start(run_id)))
     await pass_time(ledger_url, 3600)
-    clock = clock_of(owner)
-    assert await clock.tick() == 1
+    scheduler = scheduler_of(owner)
+    assert await scheduler.tick() == 1
     lost = owner.publisher.take().sent
-    assert await clock.tick() == 0
-    await pass_time(ledger_url, AGAIN_SECONDS)
-    assert await clock.tick() == 1
+    assert await scheduler.tick() == 0
+    await pass_time(ledger_url, FIRE_AGAIN_SECONDS)
+    assert await scheduler.tick() == 1
     again = owner.publisher.take().sent
     assert again == lost
     sent = await owner.take(deliver(log, [*lost, *again]))
     assert sent.kinds() == ["preparation-failed.v1", "retry-scheduled.v1"]
     await pass_time(ledger_url, 7200)
-    assert await clock.tick() == 1
+    assert await scheduler.tick() == 1
     assert isinstance(commands(owner.publisher.take().sent)[0], c.RetryWork), "the run has moved on"
 
 
 async def test_a_checkpoint_that_nobody_decides_expires(owner: Owner, ledger_url: str) -> None:
-    """A time limit below a second is kept: the clock's command ends the run as configured."""
+    """A time limit below a second is kept: the deadline's command ends the run as configured."""
     log, run_id = Log(), uuid4()
     await owner.take(log.write(start(run_id, hitl={**SHORT, "on_timeout": "cancel"}), prepared(run_id)))
     sent = await until_due(owner, log)
@@ -95,30 +95,30 @@ async def test_a_retry_waits_as_long_as_the_provider_asked(owner: Owner, ledger_
     """Before that time nothing is due."""
     log, run_id = Log(), uuid4()
     await owner.take(log.write(start(run_id), failed(run_id, retryable=True, retry_after=300)))
-    clock = clock_of(owner)
+    scheduler = scheduler_of(owner)
     await pass_time(ledger_url, 290)
-    assert await clock.tick() == 0
+    assert await scheduler.tick() == 0
     await pass_time(ledger_url, 20)
-    assert await clock.tick() == 1
+    assert await scheduler.tick() == 1
 
 
-async def test_a_clock_goes_on_when_the_ledger_was_away() -> None:
+async def test_a_scheduler_goes_on_when_the_ledger_was_unavailable() -> None:
     """It says so once, and looks again until the ledger answers."""
     looked = asyncio.Event()
 
-    class Away:
+    class Unavailable:
         """Deadlines that cannot be read three times."""
 
         tries = 0
 
-        async def take_due(self, _: int) -> list[Deadline]:
+        async def take_due(self, *_: object) -> list[DueRow]:
             self.tries += 1
             if self.tries <= 3:
-                raise LedgerAway("away on demand")
+                raise LedgerUnavailable("unavailable on demand")
             looked.set()
             return []
 
-    running = asyncio.create_task(Clock(Away(), MemoryPublisher()).run())
+    running = asyncio.create_task(DeadlineScheduler(Unavailable(), MemoryPublisher(), [RUN]).run())
     async with asyncio.timeout(10):
         await looked.wait()
     running.cancel()
@@ -126,10 +126,10 @@ async def test_a_clock_goes_on_when_the_ledger_was_away() -> None:
         await running
 
 
-def clock_of(owner: Owner) -> Clock:
-    """Return a clock on the ledger of an owner."""
+def scheduler_of(owner: Owner) -> DeadlineScheduler:
+    """Return a scheduler on the ledger of an owner."""
     assert isinstance(owner.ledger, PostgresLedger)
-    return Clock(owner.ledger, owner.publisher)
+    return DeadlineScheduler(owner.ledger, owner.publisher, [RUN])
 
 
 def commands(sent: list[Outgoing]) -> list[c.AnyCommand]:
@@ -138,16 +138,16 @@ def commands(sent: list[Outgoing]) -> list[c.AnyCommand]:
 
 
 def deliver(log: Log, sent: list[Outgoing]) -> list[Record]:
-    """Put what a clock sent onto the log."""
+    """Put what a scheduler sent onto the log."""
     return [log.put(record.key, record.value) for record in sent]
 
 
 async def until_due(owner: Owner, log: Log) -> Publications:
-    """Let the clock look until something is due, and take it in."""
-    clock = clock_of(owner)
+    """Let the scheduler look until something is due, and take it in."""
+    scheduler = scheduler_of(owner)
 
     async def is_due() -> bool:
-        return await clock.tick() > 0
+        return await scheduler.tick() > 0
 
     await until(is_due, 10, "something is due")
     return await owner.take(deliver(log, owner.publisher.take().sent))

@@ -1,0 +1,49 @@
+"""Notices: what one aggregate tells another, as a command that follows from an event.
+
+A notice's id is derived from its sender and the version it follows from, so a notice that is sent again is the same notice.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from contracts.message import ID_NAMESPACE, Identifier, Message, Timestamp
+
+_CHILDREN = uuid5(NAMESPACE_URL, f"{ID_NAMESPACE}:child")
+
+
+class Parent(Message):
+    """Who started a run, and is told of its end: the topic of its commands, its id there, and its own name for the child."""
+
+    topic: Identifier
+    stream_id: UUID
+    path: Identifier
+
+
+class ChildEnded(Message):
+    """A child came to an end, or its start was refused. Sent on the parent's topic of commands.
+
+    `command_id` is uuid5(child, version), or uuid5(child, the refused command). `code` says why it failed, was cancelled or refused.
+    """
+
+    kind: Literal["child-ended.v1"] = "child-ended.v1"
+    command_id: UUID
+    tenant: Identifier
+    at: Timestamp
+    actor: Identifier = "system"
+    request_sha256: None = None
+    expected_version: None = None
+    reply_to: None = None
+    stream_id: UUID
+    path: Identifier
+    child: Identifier
+    child_id: UUID
+    version: int
+    state: Literal["completed", "failed", "cancelled", "refused"]
+    code: str | None = None
+
+
+def child_id(parent: UUID, path: str, attempt: int = 1) -> UUID:
+    """Derive a child's id from its parent, its name there and the attempt, so that starting it again is the same start."""
+    return uuid5(_CHILDREN, f"{parent}\x1f{path}\x1f{attempt}")

@@ -1,0 +1,112 @@
+"""The `Log` port on Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from faststream.kafka import KafkaBroker
+
+from chassis.background import Background
+from chassis.settings import Settings
+from contracts.topics import OUTCOMES, Topic
+from messaging.admin import log_identity
+from messaging.consumer import commit_offsets, create_broker, end_offsets, fail_fast, subscribe_group
+from messaging.producer import Producer
+from messaging.records import Outgoing, RawRecord
+from orchestrator.aggregate import Aggregate
+from orchestrator.ports import OnRecords, OnRevoked, Subscription
+
+GROUP = "orchestrator"
+
+_log = structlog.get_logger(__name__)
+
+GIVE_UP_SECONDS = 300.0
+"""How long Kafka may be unavailable before the process ends and starts again from the last committed offset."""
+
+
+class KafkaLog:
+    """Kafka: one producer, one consumer group. A batch that cannot be handled ends the process."""
+
+    def __init__(self, settings: Settings, background: Background, aggregates: Sequence[Aggregate[Any, Any]]) -> None:
+        self._bootstrap = settings.kafka_bootstrap_servers
+        self._log_id = settings.log_id
+        writes = {topic for of in aggregates for topic in (of.commands, of.events, *of.orders)} | {OUTCOMES}
+        self._broker = create_broker(self._bootstrap, "orchestrator", writes=sorted(writes, key=str))
+        self._subscriptions = {
+            of.commands: _Subscription(self._broker, of.commands, settings.fetch_wait_ms, background)
+            for of in aggregates
+        }
+        self._producer = Producer(self._bootstrap, "orchestrator", GIVE_UP_SECONDS)
+        self._places: set[tuple[str, int | None]] = set()
+
+    async def connect(self) -> str:
+        """Connect for sending; return the log's id. Raises KafkaError."""
+        await self._producer.start()
+        return self._log_id or await log_identity(self._bootstrap)
+
+    def subscribe(self, topic: Topic, on_records: OnRecords, on_revoked: OnRevoked) -> Subscription:
+        """Share the topic of an aggregate's commands within the group, from the earliest record that is not committed."""
+        subscription = self._subscriptions[topic]
+        subscription.on_records, subscription.on_revoked = on_records, on_revoked
+        return subscription
+
+    async def partitions(self, topic: Topic) -> Sequence[int]:
+        """Return the topic's partitions. Raises KafkaError."""
+        return await self._producer.partitions(topic.name)
+
+    async def send_all(self, records: Iterable[Outgoing]) -> list[asyncio.Future[Any]]:
+        """Take records, those of one partition in order. An outcome for a partition that does not exist is dropped: nobody reads it."""
+        return await self._producer.send_all([record for record in records if await self._has_place(record)])
+
+    async def _has_place(self, record: Outgoing) -> bool:
+        place = (record.topic, record.partition)
+        if record.partition is None or place in self._places:
+            return True
+        self._places |= {(record.topic, number) for number in await self._producer.partitions(record.topic)}
+        if place not in self._places:
+            _log.warning("an outcome is for no partition", topic=record.topic, partition=record.partition)
+        return place in self._places
+
+    async def start(self) -> None:
+        """Read. Raises KafkaError."""
+        await self._broker.start()
+
+    async def stop_reading(self) -> None:
+        """Leave the group."""
+        await self._broker.stop()
+
+    async def close(self) -> None:
+        """Send what was handed over, and disconnect."""
+        await self._producer.stop()
+
+
+class _Subscription:
+    # Declared on the broker with the wiring, so that FastStream's own document names it; handled from `subscribe` on.
+    on_records: OnRecords
+    on_revoked: OnRevoked
+
+    def __init__(self, broker: KafkaBroker, topic: Topic, fetch_wait_ms: int, background: Background) -> None:
+        self._topic = topic
+        self._subscriber = subscribe_group(
+            broker,
+            topic,
+            fail_fast(self._take, background),
+            group=GROUP,
+            fetch_wait_ms=fetch_wait_ms,
+            on_revoked=self._revoke,
+        )
+
+    async def _take(self, records: Sequence[RawRecord]) -> None:
+        await self.on_records(records)
+
+    async def _revoke(self, partitions: set[int]) -> None:
+        await self.on_revoked(partitions)
+
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        await commit_offsets(self._subscriber, self._topic, offsets)
+
+    async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        return await end_offsets(self._subscriber, self._topic, list(partitions))

@@ -1,0 +1,1 @@
+"""The schema `ledger`, step by step."""

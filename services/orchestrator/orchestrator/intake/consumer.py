@@ -1,0 +1,105 @@
+"""The consumer of one aggregate's commands: reads them for the intake, and commits offsets behind what has been published."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
+from typing import Generic
+
+from chassis.background import Background
+from chassis.failpoints import Failpoints
+from messaging.offset_committer import OffsetCommitter
+from messaging.records import RawRecord
+from orchestrator.aggregate import Aggregate, C, S
+from orchestrator.intake.intake import Intake
+from orchestrator.intake.republish import republish
+from orchestrator.ports import Log, Store
+
+LEAVE_SECONDS = 2.0
+"""How long the batch at hand may take to arrive before it is left as it is: nothing is lost by it."""
+
+
+class WrongLog(Exception):
+    """The ledger stands beyond the end of the Kafka log: this is not the log that it knows under this name."""
+
+
+class CommandConsumer(Generic[C, S]):
+    """One orchestrator's share of one aggregate's commands, from the first record to the last commit."""
+
+    def __init__(
+        self, aggregate: Aggregate[C, S], store: Store, log: Log, background: Background, failpoints: Failpoints
+    ) -> None:
+        self._aggregate = aggregate
+        self._store = store
+        self._log = log
+        self._background = background
+        self._failpoints = failpoints
+        self._committer = OffsetCommitter(self._commit)
+        self._intake = Intake(aggregate, store, log, self._committer, failpoints.now, failpoints.reached)
+        self._checked = asyncio.Event()
+        self._leaving = False
+        self._subscription = log.subscribe(aggregate.commands, self._on_records, self._on_revoked)
+
+    async def republish_if_new(self) -> None:
+        """Publish again what a log that is new lacks. Raises LedgerUnavailable, KafkaError."""
+        if await self._store.is_new_log():
+            await republish(self._aggregate, self._store, self._log)
+
+    def start_committing(self) -> None:
+        """Follow what is published, and commit behind it."""
+        self._background.start(self._committer.track(), f"{self._aggregate.name}-acknowledgements")
+        self._background.start(self._committer.commit_periodically(), f"{self._aggregate.name}-offsets")
+
+    async def check_log(self) -> None:
+        """Let records be taken in if the log is the one that the ledger knows. Raises WrongLog, LedgerUnavailable, KafkaError."""
+        topic = self._aggregate.commands
+        partitions = await self._log.partitions(topic)
+        # Positions first: another owner moves them on meanwhile, and the log is always ahead of what was decided from it.
+        positions = await self._store.positions(partitions)
+        ends = await self._subscription.ends(partitions)
+        for partition, position in positions.items():
+            if position > ends[partition]:
+                raise WrongLog(
+                    f"the ledger has decided {topic.name}[{partition}] up to {position}, but the log ends at "
+                    f"{ends[partition]}: it was emptied or replaced; give it another SAYSO_LOG_ID"
+                )
+        self._checked.set()
+
+    async def check(self) -> None:
+        """Raise unless this process reads the aggregate's commands."""
+        if not self._checked.is_set():
+            raise ConnectionError("not taking commands yet")
+        await self._subscription.ends([0])
+
+    async def leave(self) -> None:
+        """Take nothing more in, and wait for what is on its way, for a while."""
+        self._leaving = True
+        self._checked.set()
+        await self._on_revoked(set())
+
+    async def _on_records(self, records: Sequence[RawRecord]) -> None:
+        await self._checked.wait()  # in a log that is not ours, nothing may count as decided
+        if self._leaving:
+            return
+        try:
+            await self._intake.on_records(records)
+        except asyncio.CancelledError:
+            # Its commands are not committed: the next owner publishes them again. FastStream would log an error.
+            if not self._leaving:
+                raise
+
+    async def _on_revoked(self, _: set[int]) -> None:
+        await briefly(self._intake.leave(), LEAVE_SECONDS)
+
+    async def _commit(self, offsets: Mapping[int, int]) -> None:
+        self._failpoints.reached("intake.acknowledged")
+        await self._subscription.commit(offsets)
+        self._failpoints.reached("intake.committed")
+
+
+async def briefly(work: Awaitable[None], seconds: float) -> None:
+    """Wait for `work`, but not longer than this; then it is cancelled."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await work

@@ -1,0 +1,89 @@
+"""The run as the orchestrator hosts it: its topics and functions as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from pydantic_core import to_json
+
+from contracts.message import Message
+from contracts.notices import ChildEnded
+from contracts.providers.call_stream import StopCall
+from contracts.runs import commands as c
+from contracts.runs.outcomes import Accepted, Refused
+from contracts.runs.run_event import RunEvent
+from contracts.topics import COMMANDS, EVENTS, STOPS, WORK
+from messaging.records import Outgoing
+from orchestrator.aggregate import Aggregate, Deadline, key_of
+from orchestrator.runs.decide import unfold
+from orchestrator.runs.evolve import fold
+from orchestrator.runs.notices import ENDING, end_notice, refusal_notice
+from orchestrator.runs.react import ORDERING, command_of, deadline, orders
+from orchestrator.runs.state import Run
+
+
+def _decide(command: c.AnyCommand, run: Run | None) -> tuple[Sequence[RunEvent], Run]:
+    commit = unfold(command, run)
+    return commit.events, commit.run
+
+
+def _follow(event: Any, run: Run) -> list[Outgoing]:
+    key = key_of(run.run_id)
+    following = [
+        Outgoing(STOPS.name if isinstance(order, StopCall) else WORK.name, key, to_json(order))
+        for order in orders(event.data, run)
+    ]
+    if run.parent is not None and event.version == run.ended:
+        following += _sent(end_notice(run), run.parent.topic)
+    return following
+
+
+def _notify(command: c.AnyCommand, run: Run | None, refused: bytes | None) -> list[Outgoing]:
+    if not isinstance(command, c.StartRun) or command.parent is None:
+        return []
+    if refused is not None:
+        return _sent(refusal_notice(command, refused), command.parent.topic)
+    return [] if run is None else _sent(end_notice(run), command.parent.topic)
+
+
+def _sent(notice: ChildEnded | None, topic: str) -> list[Outgoing]:
+    return [] if notice is None else [Outgoing(topic, key_of(notice.stream_id), to_json(notice))]
+
+
+def _accepted(command: c.AnyCommand, run: Run) -> Message:
+    return Accepted(command_id=command.command_id, run_id=run.run_id, view=run.view)
+
+
+def _refused(command: c.AnyCommand, code: str, message: str, details: Mapping[str, Any]) -> Message:
+    return Refused(
+        command_id=command.command_id, run_id=command.run_id, code=code, message=message, details=dict(details)
+    )
+
+
+def _deadline(_: UUID, run: Run) -> Deadline:
+    return deadline(run)
+
+
+RUN: Aggregate[c.AnyCommand, Run] = Aggregate(
+    name="run",
+    commands=COMMANDS,
+    events=EVENTS,
+    orders=(WORK, STOPS),
+    parse=c.parse_command,
+    parse_event=RunEvent.parse,
+    stream_of=lambda command: command.run_id,
+    begins=lambda command: isinstance(command, c.StartRun),
+    is_from_clock=lambda command: isinstance(command, c.FromClock),
+    decide=_decide,
+    fold=fold,
+    following=ORDERING | ENDING,
+    follow=_follow,
+    notify=_notify,
+    deadline=_deadline,
+    command_of=command_of,
+    accepted=_accepted,
+    refused=_refused,
+)
+"""One effect on the world and its reviews."""
