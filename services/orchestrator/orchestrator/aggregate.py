@@ -118,6 +118,10 @@ C = TypeVar("C", bound=Command)
 S = TypeVar("S", bound=State)
 
 
+def _owe_nothing(command: object, state: object, refused: bytes | None) -> Sequence[Outgoing]:  # noqa: ARG001 - the form of `notify`
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Aggregate(Generic[C, S]):
     """One kind of aggregate. All functions are pure; `decide` raises `Refusal`."""
@@ -157,9 +161,6 @@ class Aggregate(Generic[C, S]):
     follow: Callable[[Any, S], Sequence[Outgoing]]
     """Orders and notices that follow from an event for the state as it is now, so that an old event published again orders nothing twice."""
 
-    notify: Callable[[C, S | None, bytes | None], Sequence[Outgoing]]
-    """Notices that the answer to a command owes: of a child that is over already, or whose start got this refused outcome."""
-
     deadline: Callable[[UUID, S], Deadline]
     """The time that a stream waits for."""
 
@@ -171,6 +172,9 @@ class Aggregate(Generic[C, S]):
 
     refused: Callable[[C, str, str, Mapping[str, Any]], Message]
     """The outcome of a command that was refused: its code, message and details."""
+
+    notify: Callable[[C, S | None, bytes | None], Sequence[Outgoing]] = _owe_nothing
+    """Notices that the answer to a command owes: of a child that is over already, or whose start got this refused outcome."""
 
 
 def key_of(stream_id: UUID) -> bytes:

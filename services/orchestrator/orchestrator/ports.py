@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
+from chassis.failpoints import Failpoints
 from contracts.topics import Topic
 from messaging.records import Outgoing, RawRecord
 from orchestrator.aggregate import Aggregate, Deadline, Due, Event
@@ -187,7 +188,8 @@ class Log(Publisher, Protocol):
 
 
 class Adapters(NamedTuple):
-    """The world: a log, and a store for each aggregate once the log's id is known."""
+    """The world: a log, a store for each aggregate once the log's id is known, and the one clock of the process."""
 
     log: Log
     open_store: Callable[[str, Aggregate[Any, Any]], Store]
+    failpoints: Failpoints

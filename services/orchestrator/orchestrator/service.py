@@ -9,7 +9,6 @@ from typing import Any
 import structlog
 
 from chassis.background import Background
-from chassis.failpoints import load_failpoints
 from chassis.retry import patiently
 from messaging.errors import KafkaError
 from orchestrator.aggregate import Aggregate
@@ -33,7 +32,7 @@ class OrchestratorService:
 
     async def run(self) -> None:
         """Connect, publish again if the log is new, then take commands in until `stop`."""
-        log, background, failpoints = self._adapters.log, self._background, load_failpoints()
+        log, background, failpoints = self._adapters.log, self._background, self._adapters.failpoints
         log_id = await patiently("Kafka", log.connect, KafkaError)
         jobs = self._open(log_id, self._aggregates[0])
         await patiently("PostgreSQL", jobs.migrate, LedgerUnavailable)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chassis.background import Background
+from chassis.failpoints import OFF, Failpoints, load_failpoints
 from chassis.settings import Settings
 from orchestrator.adapters.kafka import KafkaLog
 from orchestrator.adapters.memory.ledger import MemoryDatabase, MemoryLedger
@@ -19,9 +20,9 @@ def real_adapters(settings: Settings, background: Background, aggregates: Sequen
     """Return Kafka and PostgreSQL. Nothing connects yet."""
     url = settings.database_url.get_secret_value()
     log = KafkaLog(settings, background, aggregates)
-    return Adapters(log, lambda log_id, aggregate: PostgresLedger(url, log_id, aggregate))
+    return Adapters(log, lambda log_id, aggregate: PostgresLedger(url, log_id, aggregate), load_failpoints())
 
 
-def memory_adapters(kafka: MemoryKafka, database: MemoryDatabase) -> Adapters:
+def memory_adapters(kafka: MemoryKafka, database: MemoryDatabase, failpoints: Failpoints = OFF) -> Adapters:
     """Return both in memory: what they hold outlives the orchestrator that uses them."""
-    return Adapters(MemoryLog(kafka), lambda log_id, aggregate: MemoryLedger(database, log_id, aggregate))
+    return Adapters(MemoryLog(kafka), lambda log_id, aggregate: MemoryLedger(database, log_id, aggregate), failpoints)

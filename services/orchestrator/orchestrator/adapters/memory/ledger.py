@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+from chassis.failpoints import utc_now
 from orchestrator.aggregate import Aggregate, Due
 from orchestrator.ports import Batch, DueRow, Fenced, LedgerUnavailable, LoadedStreams, StoredEvent, StoredRefusal
 
@@ -25,6 +26,7 @@ class MemoryDatabase:
     positions: dict[tuple[str, str, int], int] = field(default_factory=dict)
     deadlines: dict[UUID, tuple[str, datetime, Due]] = field(default_factory=dict)
     available: bool = True
+    now: Callable[[], datetime] = utc_now
 
 
 class MemoryLedger:
@@ -58,7 +60,7 @@ class MemoryLedger:
             database.positions[self._at(move.partition)] = move.after
         database.versions |= set(first)
         database.commits += [(self._aggregate, commit) for commit in commits]
-        now = datetime.now(UTC)
+        now = self._database.now()
         for refusal in batch.refusals:
             database.refusals.setdefault(refusal.command_id, (now, refusal))
         for stream_id, due in batch.deadlines:
@@ -114,7 +116,7 @@ class MemoryLedger:
     async def take_due(self, aggregates: Sequence[str], limit: int) -> list[DueRow]:
         """Return deadlines that have passed; they fire again unless their stream moves on."""
         self._check()
-        now, deadlines = datetime.now(UTC), self._database.deadlines
+        now, deadlines = self._database.now(), self._database.deadlines
         passed = [
             (fires, stream_id, of, due)
             for stream_id, (of, fires, due) in deadlines.items()
@@ -128,7 +130,7 @@ class MemoryLedger:
     async def delete_refusals(self, older_than: timedelta, limit: int) -> int:
         """Delete the oldest refusals among those that are too old; return how many that were."""
         self._check()
-        before, refusals = datetime.now(UTC) - older_than, self._database.refusals
+        before, refusals = self._database.now() - older_than, self._database.refusals
         old = sorted((at, command_id) for command_id, (at, _) in refusals.items() if at < before)[:limit]
         for _, command_id in old:
             del refusals[command_id]
