@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID, uuid5
 
-from pydantic import ValidationError
-
 from contracts.notices import ChildEnded, Parent
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.outcomes import Refused
 from contracts.runs.views import State
+from orchestrator.refusals import NewerHistory
 from orchestrator.runs.state import Run
 
 ENDING: frozenset[type[e.Event]] = frozenset((e.RunCompleted, e.RunFailed, e.RunCancelled))
@@ -21,7 +20,7 @@ _ENDS = {State.COMPLETED: "completed", State.FAILED: "failed", State.CANCELLED: 
 
 def end_notice(run: Run) -> ChildEnded | None:
     """Return the notice of the run's end as it is now, or None: it has no parent, or goes on."""
-    if run.parent is None or run.ended is None:
+    if run.parent is None or run.ended is None or run.newer_kind is not None:
         return None
     error = run.view.error
     return _notice(
@@ -40,10 +39,9 @@ def refusal_notice(start: c.StartRun, outcome: bytes) -> ChildEnded | None:
     """Return the notice that a child's start got this refused outcome, or None: it has no parent."""
     if start.parent is None:
         return None
-    try:
-        code = Refused.model_validate_json(outcome).code
-    except ValidationError:
-        code = None
+    code = Refused.model_validate_json(outcome).code
+    if code == NewerHistory.code:  # the run goes on, under a newer version
+        return None
     return _notice(
         start.parent,
         tenant=start.tenant,
