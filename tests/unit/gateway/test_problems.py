@@ -9,7 +9,7 @@ import pytest
 
 from contracts.runs.outcomes import Refused
 from gateway.http.problems import Problem, document, invalid, refused, unavailable
-from orchestrator.runs.refusals import Refusal
+from orchestrator.refusals import Refusal
 
 
 def refusal(code: str, **details: object) -> Refused:
