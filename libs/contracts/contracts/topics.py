@@ -49,10 +49,12 @@ PARTIALS = Topic(
 )
 STOPS = Topic("provider.stops", PARTITIONS, HOUR, "calls that are to be ended, keyed by run; every worker reads all")
 
+SLOT_MAPS = Topic("topic.slots", 1, None, "which partition each slot of a topic lies in, keyed by topic")
+
 RUN_TOPICS = (COMMANDS, EVENTS, WORK, OUTCOMES, CATALOG, PARTIALS, STOPS)
 
 
 def all_topics() -> tuple[Topic, ...]:
     """Return every topic to create, those for dead letters included."""
     dead = tuple(Topic(topic.dead, 1, 30 * DAY, f"malformed records of {topic.name}") for topic in RUN_TOPICS)
-    return RUN_TOPICS + dead
+    return (SLOT_MAPS, *RUN_TOPICS, *dead)

@@ -7,17 +7,17 @@ import logging
 import random
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.partitioner import murmur2
 
-from contracts.topics import MAX_RECORD_BYTES
+from contracts.slots import SlotMap
+from contracts.topics import MAX_RECORD_BYTES, SLOT_MAPS
 from messaging.aiokafka_internals import limit_requests
 from messaging.client.partition_sender import PartitionSender
 from messaging.errors import RecordTooLarge
 from messaging.records import Outgoing
+from messaging.slots import partition_of, read_slot_maps
 
 ANSWER_SECONDS = 15.0
 """How long a broker's answer is awaited. Then the connection is made anew and the request sent again, to the present leader."""
@@ -45,6 +45,9 @@ class Producer:
         self._answer_ms = int(min(give_up_seconds, ANSWER_SECONDS) * 1000)
         self._senders: dict[_Place, PartitionSender] = {}
         self._producer: AIOKafkaProducer | None = None
+        self.slot_maps: dict[str, SlotMap] = {}
+        """The kept maps from slots to partitions, by topic, as of `start`."""
+        self._slots: dict[str, Sequence[int]] = {}
 
     async def start(self) -> None:
         """Connect. Raises KafkaConnectionError when no broker answers."""
@@ -52,6 +55,8 @@ class Producer:
         limit_requests(self._producer, self._answer_ms)
         try:
             await self._producer.start()
+            self.slot_maps = await read_slot_maps(self._settings["bootstrap_servers"])
+            self._slots = {topic: kept.slots for topic, kept in self.slot_maps.items()}
         except BaseException:
             await self._producer.stop()
             raise
@@ -63,6 +68,14 @@ class Producer:
                 await asyncio.gather(*(sender.settle() for sender in self._senders.values()))
         if self._producer is not None:
             await self._producer.stop()
+
+    async def keep_slots(self, slot_map: SlotMap) -> None:
+        """Keep a topic's map from slots to partitions with the log, for all that start later. Raises KafkaError."""
+        await self.send(
+            Outgoing(SLOT_MAPS.name, slot_map.topic.encode(), slot_map.model_dump_json().encode(), partition=0)
+        )
+        self.slot_maps[slot_map.topic] = slot_map
+        self._slots[slot_map.topic] = slot_map.slots
 
     async def send(self, record: Outgoing) -> None:
         """Send one record and wait until all replicas have it."""
@@ -89,8 +102,16 @@ class Producer:
                     # An answer goes where its asker said that it waits; no asker can wait there.
                     _log.warning("a record for %s[%d] is dropped: no such partition", record.topic, record.partition)
                     continue
-            grouped.setdefault((record.topic, _partition(record, partitions[record.topic])), []).append(record)
+            grouped.setdefault((record.topic, self._partition(record, partitions[record.topic])), []).append(record)
         return [self._sender(place).add(group) for place, group in grouped.items()]
+
+    def _partition(self, record: Outgoing, partitions: Sequence[int]) -> int:
+        if record.partition is not None:
+            return record.partition
+        if record.key is None:
+            return random.choice(partitions)  # noqa: S311 - a choice, not a secret
+        # Without a kept map the partitions of the first record stay: adding some moves no key of this process.
+        return partition_of(record.key, self._slots.setdefault(record.topic, partitions))
 
     def _sender(self, place: _Place) -> PartitionSender:
         sender = self._senders.get(place)
@@ -117,17 +138,3 @@ _FRAME_BYTES = 128
 def _size(record: Outgoing) -> int:
     held = sum(len(name) * 4 + len(value or b"") for name, value in record.headers)
     return len(record.key or b"") + len(record.value or b"") + held + _FRAME_BYTES
-
-
-def _partition(record: Outgoing, partitions: Sequence[int]) -> int:
-    if record.partition is not None:
-        return record.partition
-    if record.key is None:
-        return random.choice(partitions)  # noqa: S311 - a choice, not a secret
-    return partitions[_hash(record.key) % len(partitions)]
-
-
-@lru_cache(maxsize=4096)
-def _hash(key: bytes) -> int:
-    # All records of a run have its key, and the library's hash is written in Python.
-    return int(murmur2(key)) & 0x7FFFFFFF

@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.partitioner import murmur2
 
-from contracts.slots import SLOTS
+from contracts.slots import SLOTS, SlotMap
+from contracts.topics import SLOT_MAPS
+
+_PLACE = TopicPartition(SLOT_MAPS.name, 0)
 
 
 @lru_cache(maxsize=4096)
@@ -23,3 +27,22 @@ def slot_of(key: bytes) -> int:
 def partition_of(key: bytes, slots: Sequence[int]) -> int:
     """Return a key's partition by a map of slots, or by the topic's partitions where there is no map."""
     return slots[slot_of(key) % len(slots)]
+
+
+async def read_slot_maps(bootstrap: str) -> dict[str, SlotMap]:
+    """Return the maps that are kept with the log, by topic; none where nothing was kept. Raises KafkaError."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=50)
+    await consumer.start()
+    try:
+        if SLOT_MAPS.name not in await consumer.topics():
+            return {}
+        consumer.assign([_PLACE])
+        end, found = (await consumer.end_offsets([_PLACE]))[_PLACE], dict[str, SlotMap]()
+        await consumer.seek_to_beginning(_PLACE)
+        while await consumer.position(_PLACE) < end:
+            for record in (await consumer.getmany(timeout_ms=1000)).get(_PLACE, ()):
+                kept = SlotMap.model_validate_json(record.value)
+                found[kept.topic] = kept
+        return found
+    finally:
+        await consumer.stop()

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from chassis.failpoints import Failpoints
+from contracts.slots import SlotMap
 from contracts.topics import Topic
 from messaging.records import Outgoing, RawRecord
 from orchestrator.aggregate import Aggregate, Deadline, Due, Event
@@ -25,6 +26,14 @@ class LedgerUnavailable(LedgerError):
 
 class Fenced(LedgerError):
     """Another owner has moved on from where this owner stands. Nothing was written."""
+
+
+class WrongLog(LedgerError):
+    """This is not the log that the ledger knows under its name. Neither is touched."""
+
+
+class SlotsDiffer(WrongLog):
+    """The log and the ledger know different partitions for the slots of a topic."""
 
 
 class StoredEvent(NamedTuple):
@@ -137,6 +146,12 @@ class Store(Ledger, Archive, Deadlines, Refusals, Protocol):
     async def is_new_log(self) -> bool:
         """Say whether nothing of this log was ever decided."""
 
+    async def slot_maps(self) -> dict[str, SlotMap]:
+        """Return the maps from slots to partitions that are known of this log, by topic."""
+
+    async def keep_slots(self, maps: Iterable[SlotMap]) -> None:
+        """Keep maps that are not known yet."""
+
     async def check(self) -> None:
         """Return when the ledger can do its work."""
 
@@ -176,6 +191,12 @@ class Log(Publisher, Protocol):
 
     async def partitions(self, topic: Topic) -> Sequence[int]:
         """Return the topic's partitions."""
+
+    async def keep_slots(self, topics: Iterable[Topic], known: Mapping[str, SlotMap]) -> list[SlotMap]:
+        """Return each topic's map from slots to partitions, kept with the log from now on: the log's, the known or a new one.
+
+        Raises SlotsDiffer where the log's is not the known one.
+        """
 
     async def start(self) -> None:
         """Read."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -12,10 +13,11 @@ from chassis.background import Background
 from chassis.retry import patiently
 from messaging.errors import KafkaError
 from orchestrator.aggregate import Aggregate
-from orchestrator.intake.consumer import LEAVE_SECONDS, CommandConsumer, WrongLog, briefly
+from orchestrator.intake.consumer import LEAVE_SECONDS, CommandConsumer, briefly
+from orchestrator.intake.slots import keep_slots
 from orchestrator.jobs.deadline_scheduler import DeadlineScheduler
 from orchestrator.jobs.retention import run_retention
-from orchestrator.ports import Adapters, LedgerUnavailable, Store
+from orchestrator.ports import Adapters, LedgerUnavailable, Store, WrongLog
 
 _log = structlog.get_logger(__name__)
 
@@ -31,23 +33,26 @@ class OrchestratorService:
         self._stores: list[Store] = []
 
     async def run(self) -> None:
-        """Connect, publish again if the log is new, then take commands in until `stop`."""
+        """Connect, publish again if the log is new, then take commands in until `stop`. A wrong log ends the process."""
+        try:
+            await self._run()
+        except WrongLog as error:
+            self._background.fail(error)
+
+    async def _run(self) -> None:
         log, background, failpoints = self._adapters.log, self._background, self._adapters.failpoints
         log_id = await patiently("Kafka", log.connect, KafkaError)
         jobs = self._open(log_id, self._aggregates[0])
         await patiently("PostgreSQL", jobs.migrate, LedgerUnavailable)
+        await _connected(partial(keep_slots, self._aggregates, log, jobs))
         for aggregate in self._aggregates:
             consumer = CommandConsumer(aggregate, self._open(log_id, aggregate), log, background, failpoints)
-            await patiently("PostgreSQL", consumer.republish_if_new, LedgerUnavailable, KafkaError)
+            await _connected(consumer.republish_if_new)
             consumer.start_committing()
             self._consumers.append(consumer)
         await patiently("Kafka", log.start, KafkaError)
-        try:
-            for consumer in self._consumers:
-                await patiently("Kafka and PostgreSQL", consumer.check_log, LedgerUnavailable, KafkaError)
-        except WrongLog as error:
-            background.fail(error)
-            return
+        for consumer in self._consumers:
+            await _connected(consumer.check_log)
         background.start(DeadlineScheduler(jobs, log, self._aggregates).run(), "deadlines")
         background.start(run_retention(jobs), "retention")
         _log.info("taking commands", log=log_id)
@@ -77,3 +82,7 @@ class OrchestratorService:
         store = self._adapters.open_store(log_id, aggregate)
         self._stores.append(store)
         return store
+
+
+async def _connected(work: Callable[[], Awaitable[None]]) -> None:
+    await patiently("Kafka and PostgreSQL", work, LedgerUnavailable, KafkaError)

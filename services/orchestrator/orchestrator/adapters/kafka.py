@@ -6,22 +6,20 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import structlog
 from faststream.kafka import KafkaBroker
 
 from chassis.background import Background
 from chassis.settings import Settings
-from contracts.topics import OUTCOMES, Topic
+from contracts.slots import SlotMap
+from contracts.topics import OUTCOMES, SLOT_MAPS, Topic
 from messaging.admin import log_identity
 from messaging.consumer import commit_offsets, create_broker, end_offsets, fail_fast, subscribe_group
 from messaging.producer import Producer
 from messaging.records import Outgoing, RawRecord
 from orchestrator.aggregate import Aggregate
-from orchestrator.ports import OnRecords, OnRevoked, Subscription
+from orchestrator.ports import OnRecords, OnRevoked, SlotsDiffer, Subscription
 
 GROUP = "orchestrator"
-
-_log = structlog.get_logger(__name__)
 
 GIVE_UP_SECONDS = 300.0
 """How long Kafka may be unavailable before the process ends and starts again from the last committed offset."""
@@ -40,7 +38,6 @@ class KafkaLog:
             for of in aggregates
         }
         self._producer = Producer(self._bootstrap, "orchestrator", GIVE_UP_SECONDS)
-        self._places: set[tuple[str, int | None]] = set()
 
     async def connect(self) -> str:
         """Connect for sending; return the log's id. Raises KafkaError."""
@@ -58,17 +55,21 @@ class KafkaLog:
         return await self._producer.partitions(topic.name)
 
     async def send_all(self, records: Iterable[Outgoing]) -> list[asyncio.Future[Any]]:
-        """Take records, those of one partition in order. An outcome for a partition that does not exist is dropped: nobody reads it."""
-        return await self._producer.send_all([record for record in records if await self._has_place(record)])
+        """Take records, those of one partition in order."""
+        return await self._producer.send_all(records)
 
-    async def _has_place(self, record: Outgoing) -> bool:
-        place = (record.topic, record.partition)
-        if record.partition is None or place in self._places:
-            return True
-        self._places |= {(record.topic, number) for number in await self._producer.partitions(record.topic)}
-        if place not in self._places:
-            _log.warning("an outcome is for no partition", topic=record.topic, partition=record.partition)
-        return place in self._places
+    async def keep_slots(self, topics: Iterable[Topic], known: Mapping[str, SlotMap]) -> list[SlotMap]:
+        """Return each topic's map, kept from now on: as the log has it, as it is known, or a new one. Raises KafkaError, SlotsDiffer."""
+        maps = []
+        for topic in topics:
+            kept = self._producer.slot_maps.get(topic.name)
+            if kept is not None and known.get(topic.name, kept) != kept:
+                raise SlotsDiffer(f"the slots of {topic.name} lie elsewhere in the ledger than in {SLOT_MAPS.name}")
+            if kept is None:
+                kept = known.get(topic.name) or SlotMap.dealt(topic.name, await self.partitions(topic))
+                await self._producer.keep_slots(kept)
+            maps.append(kept)
+        return maps
 
     async def start(self) -> None:
         """Read. Raises KafkaError."""

@@ -14,14 +14,10 @@ from messaging.records import RawRecord
 from orchestrator.aggregate import Aggregate, C, S
 from orchestrator.intake.intake import Intake
 from orchestrator.intake.republish import republish
-from orchestrator.ports import Log, Store
+from orchestrator.ports import Log, Store, WrongLog
 
 LEAVE_SECONDS = 2.0
 """How long the batch at hand may take to arrive before it is left as it is: nothing is lost by it."""
-
-
-class WrongLog(Exception):
-    """The ledger stands beyond the end of the Kafka log: this is not the log that it knows under this name."""
 
 
 class CommandConsumer(Generic[C, S]):

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from chassis.failpoints import utc_now
+from contracts.slots import SlotMap
 from orchestrator.aggregate import Aggregate, Due
 from orchestrator.ports import Batch, DueRow, Fenced, LedgerUnavailable, LoadedStreams, StoredEvent, StoredRefusal
 
@@ -25,6 +26,7 @@ class MemoryDatabase:
     refusals: dict[UUID, tuple[datetime, StoredRefusal]] = field(default_factory=dict)
     positions: dict[tuple[str, str, int], int] = field(default_factory=dict)
     deadlines: dict[UUID, tuple[str, datetime, Due]] = field(default_factory=dict)
+    slot_maps: dict[tuple[str, str], SlotMap] = field(default_factory=dict)
     available: bool = True
     now: Callable[[], datetime] = utc_now
 
@@ -44,6 +46,17 @@ class MemoryLedger:
 
     async def close(self) -> None:
         """Do nothing: there is no connection."""
+
+    async def slot_maps(self) -> dict[str, SlotMap]:
+        """Return the maps from slots to partitions that are known of this log, by topic."""
+        self._check()
+        return {topic: kept for (log, topic), kept in self._database.slot_maps.items() if log == self._log_id}
+
+    async def keep_slots(self, maps: Iterable[SlotMap]) -> None:
+        """Keep maps that are not known yet."""
+        self._check()
+        for slot_map in maps:
+            self._database.slot_maps.setdefault((self._log_id, slot_map.topic), slot_map)
 
     async def check(self) -> None:
         """Raise LedgerUnavailable while the database is unavailable."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from contracts.slots import SlotMap
 from contracts.topics import Topic
 from messaging.records import Outgoing
 from messaging.slots import partition_of
@@ -97,6 +98,10 @@ class MemoryLog:
         """Return the topic's partitions."""
         del topic
         return range(self.kafka.partitions)
+
+    async def keep_slots(self, topics: Iterable[Topic], known: Mapping[str, SlotMap]) -> list[SlotMap]:
+        """Return each topic's map; the log has no other than new ones."""
+        return [known.get(topic.name) or SlotMap.dealt(topic.name, range(self.kafka.partitions)) for topic in topics]
 
     async def send_all(self, records: Iterable[Outgoing]) -> list[asyncio.Future[Any]]:
         """Append records; they have arrived at once."""

@@ -13,6 +13,7 @@ import psycopg
 from eventsourcing.persistence import EventStore
 
 from chassis.migrations import migrate
+from contracts.slots import SlotMap
 from orchestrator.adapters.postgres.commit_mapper import Commit, CommitMapper, commits
 from orchestrator.adapters.postgres.connection import Connection
 from orchestrator.adapters.postgres.statements import PostgresStatements
@@ -70,6 +71,15 @@ class PostgresLedger:
     async def is_new_log(self) -> bool:
         """Say whether nothing of this log was ever decided."""
         return not await self._run(self._statements.is_known_log)
+
+    async def slot_maps(self) -> dict[str, SlotMap]:
+        """Return the maps from slots to partitions that are known of this log, by topic."""
+        return await self._run(self._statements.select_slot_maps)
+
+    async def keep_slots(self, maps: Iterable[SlotMap]) -> None:
+        """Keep maps that are not known yet."""
+        found = list(maps)
+        await self._run(lambda: self._statements.insert_slot_maps(found))
 
     async def check(self) -> None:
         """Return when the database answers."""

@@ -52,6 +52,14 @@ RETURNING aggregate, stream_id, kind, tenant, at, about, count
 SELECT stream_id FROM ledger.deadlines WHERE stream_id > %(after)b AND aggregate = %(aggregate)b
 ORDER BY stream_id LIMIT %(most)b
 
+-- name: select-slot-maps
+-- Which partition each slot of a topic lies in.
+SELECT topic, slots FROM ledger.slots WHERE log_id = %(log_id)b
+
+-- name: insert-slot-map
+-- Keep a topic's map. The first one stands.
+INSERT INTO ledger.slots (log_id, topic, slots) VALUES (%(log_id)b, %(topic)b, %(slots)b::int4[]) ON CONFLICT DO NOTHING
+
 -- name: check
 -- Whether the database answers.
 SELECT 1

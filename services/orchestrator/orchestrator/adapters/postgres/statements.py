@@ -13,6 +13,7 @@ from uuid import UUID
 
 from eventsourcing.persistence import AggregateRecorder, Notification, StoredEvent
 
+from contracts.slots import SlotMap
 from orchestrator.adapters.postgres.commit_statement import batch_statement
 from orchestrator.adapters.postgres.connection import Connection
 from orchestrator.adapters.postgres.queries import QUERIES
@@ -101,6 +102,19 @@ class PostgresStatements(AggregateRecorder):
         with self._connection.open() as connection:
             row = connection.execute(_query("is-known-log"), {"log_id": self._log_id, "topic": self._topic}).fetchone()
             return row is not None and bool(row[0])
+
+    def select_slot_maps(self) -> dict[str, SlotMap]:
+        """Return the maps from slots to partitions that are known of this log, by topic."""
+        with self._connection.open() as connection:
+            rows = connection.execute(_query("select-slot-maps"), {"log_id": self._log_id})
+            return {topic: SlotMap(topic=topic, slots=tuple(slots)) for topic, slots in rows}
+
+    def insert_slot_maps(self, maps: Sequence[SlotMap]) -> None:
+        """Keep maps that are not known yet."""
+        with self._connection.open() as connection, connection.transaction():
+            for of in maps:
+                values = {"log_id": self._log_id, "topic": of.topic, "slots": list(of.slots)}
+                connection.execute(_query("insert-slot-map"), values)
 
     def check(self) -> None:
         """Return when the database answers."""

@@ -27,6 +27,14 @@ ALTER TABLE ledger.intake ALTER topic DROP DEFAULT;
 ALTER TABLE ledger.intake DROP CONSTRAINT intake_pkey;
 ALTER TABLE ledger.intake ADD PRIMARY KEY (log_id, topic, partition);
 
+-- Which partition each of a topic's 4,096 slots lies in, for good. The log has the same (`topic.slots`).
+CREATE TABLE ledger.slots (
+    log_id text      NOT NULL,
+    topic  text      NOT NULL,
+    slots  integer[] NOT NULL,
+    PRIMARY KEY (log_id, topic)
+);
+
 -- Refuse a batch whose owner was overtaken: all that its statement writes is undone.
 CREATE FUNCTION ledger.fence(stands boolean) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
