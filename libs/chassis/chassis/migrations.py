@@ -7,7 +7,8 @@ transaction, and keeps the number of the last one in the schema's table `schema_
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import resources
 from importlib.resources.abc import Traversable
 from types import ModuleType
@@ -29,24 +30,44 @@ _CURRENT = SQL("SELECT version_num FROM {}.{}")
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('sayso.migrations'))"
 
 
-class SchemaFromTheFuture(Exception):
+class MigrationError(Exception):
+    """A migration cannot be applied; nothing of it was. The message is PostgreSQL's."""
+
+
+class SchemaUnavailable(MigrationError):
+    """PostgreSQL does not answer, or somebody else's object is in the way: the same call may succeed later."""
+
+
+class SchemaFromTheFuture(MigrationError):
     """The schema was made by a newer version of the product than this one."""
 
 
 def migrate(url: str, schema: str, package: str) -> None:
     """Apply to `schema` the migrations of `package` that it lacks, or wait for another process that does.
 
-    Raises psycopg.Error when PostgreSQL does not answer or refuses, SchemaFromTheFuture for a schema that is ahead. All or nothing.
+    All or nothing. Raises SchemaUnavailable, SchemaFromTheFuture for a schema that is ahead, MigrationError for a statement that is wrong.
     """
     migrations = _migrations(package)
     newest = max(migrations)
-    current = _current(url, schema)
+    with _own_errors():
+        current = _current(url, schema)
     if current == newest:  # nearly every start: Alembic costs 30 MB and is not even imported
         return
     if current is not None and current not in migrations:
         raise SchemaFromTheFuture(f"schema {schema} is at {current}, and this version knows it up to {newest}")
-    _apply(url, schema, migrations)
+    with _own_errors():
+        _apply(url, schema, migrations)
     _log.info("the schema is up to date", schema=schema, before=current, now=newest)
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InternalError) as error:
+        raise SchemaUnavailable(str(error).strip() or type(error).__name__) from error
+    except psycopg.Error as error:
+        raise MigrationError(str(error).strip() or type(error).__name__) from error
 
 
 def _migrations(package: str) -> dict[str, Traversable]:

@@ -31,10 +31,6 @@ class ChildEnded(Message):
     command_id: UUID
     tenant: Identifier
     at: Timestamp
-    actor: Identifier = "system"
-    request_sha256: None = None
-    expected_version: None = None
-    reply_to: None = None
     stream_id: UUID
     path: Identifier
     child: Identifier
@@ -42,6 +38,14 @@ class ChildEnded(Message):
     version: int
     state: Literal["completed", "failed", "cancelled", "refused"]
     code: str | None = None
+
+    @property
+    def request_sha256(self) -> None:
+        """A notice has no Idempotency-Key."""
+
+    @property
+    def reply_to(self) -> None:
+        """A notice waits for no outcome."""
 
 
 def child_id(parent: UUID, path: str, attempt: int = 1) -> UUID:

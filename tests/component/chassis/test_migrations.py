@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from chassis.migrations import SchemaFromTheFuture, migrate
+from chassis.migrations import MigrationError, SchemaFromTheFuture, SchemaUnavailable, migrate
 
 FIRST = """
 CREATE TABLE shop.things (name text PRIMARY KEY);
@@ -54,7 +54,7 @@ def test_what_is_missing_is_applied_once(postgres_url: str, package: Path) -> No
 def test_a_migration_that_fails_leaves_nothing(postgres_url: str, package: Path) -> None:
     """Not the statements before it, nor the migrations before it, nor the schema."""
     (package / "0002_broken.sql").write_text("CREATE TABLE shop.more (); SELECT no_such_function();")
-    with pytest.raises(psycopg.errors.UndefinedFunction):
+    with pytest.raises(MigrationError, match="no_such_function"):
         migrate(postgres_url, "shop", "shop_migrations")
     assert rows(postgres_url, "SELECT count(*) FROM pg_namespace WHERE nspname = 'shop'") == [(0,)]
 
@@ -75,3 +75,10 @@ def test_a_schema_of_a_newer_version_is_refused(postgres_url: str, package: Path
     (package / "0002_prices.sql").unlink()
     with pytest.raises(SchemaFromTheFuture, match="schema shop is at 0002, and this version knows it up to 0001"):
         migrate(postgres_url, "shop", "shop_migrations")
+
+
+def test_a_server_that_does_not_answer_is_told_apart_from_a_wrong_statement(package: Path) -> None:
+    """Who waits for PostgreSQL tries again; who shipped a wrong migration does not."""
+    del package
+    with pytest.raises(SchemaUnavailable):
+        migrate("postgresql://nobody@127.0.0.1:1/none", "shop", "shop_migrations")

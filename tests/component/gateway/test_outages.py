@@ -23,12 +23,12 @@ from local_stack.postgres.server import Postgres
 from local_stack.processes.process import Process, Program
 from testkit.kafka.servers import Kafka
 from testkit.kafka.topic_records import records_of
+from testkit.postgres.ledger_tables import make_ledger_tables
 from testkit.postgres.servers import running
 from testkit.stack.services import Stack, running_stack
 from testkit.stack.user import User, until
 
 from .over_http import PAYLOAD
-from .stories import make_ledger
 
 SHORT = {"SAYSO_OUTCOME_WAIT_SECONDS": "2"}
 
@@ -190,7 +190,7 @@ async def test_a_gateway_starts_while_postgresql_is_unavailable(
                 lambda: client.get("/health/ready"),
                 lambda answer: answer.json()["checks"]["postgresql"] == LedgerMissing.__doc__,
             )
-            await make_ledger(fresh)
+            await make_ledger_tables(fresh)
             await becomes(lambda: client.get("/hitl/runs"), lambda answer: answer.status_code == 200)
     finally:
         await process.stop()

@@ -20,12 +20,13 @@ from gateway.adapters.postgres.writer import PostgresTables
 from gateway.errors import DatabaseUnavailable, LedgerMissing
 from gateway.projection.rows import Changes, project_batch
 from local_stack.postgres.server import Postgres
+from testkit.postgres.ledger_tables import make_ledger_tables
 from testkit.runs.commands import approve
 from testkit.runs.histories import Feed, history_of, postgres_append
 from testkit.runs.specification import Story
 from testkit.stack.user import until
 
-from .stories import FINISHED, RETRIED, TENANT, WAITING, make_ledger, make_schemas
+from .stories import FINISHED, RETRIED, TENANT, WAITING, make_schemas
 
 
 @pytest_asyncio.fixture
@@ -61,7 +62,7 @@ async def is_silent(database: PostgresDatabase) -> bool | None:
 
 async def test_many_gateways_may_make_the_schema_at_once(postgres_url: str) -> None:
     """Each finds it made, by itself or by another."""
-    await make_ledger(postgres_url)
+    await make_ledger_tables(postgres_url)
     await asyncio.gather(*(prepare_schemas(postgres_url) for _ in range(8)))
     tables = await rows(postgres_url, "select tablename from pg_tables where schemaname = 'views' order by 1")
     assert tables == [("hitl_approvals",), ("hitl_pending_approvals",), ("hitl_runs",), ("schema_version",)]
@@ -83,7 +84,7 @@ async def test_a_gateway_waits_for_the_ledger_and_goes_on_by_itself(postgres_url
     await database.start()
     with pytest.raises(LedgerMissing, match="the orchestrator makes it"):
         await database.check()
-    await make_ledger(postgres_url)
+    await make_ledger_tables(postgres_url)
     watching = asyncio.create_task(database.watch())
     await until(lambda: answers(database))
     assert await database.fetch("SELECT * FROM views.hitl_runs") == []
@@ -110,7 +111,7 @@ async def test_the_schema_of_version_0_1_is_taken_over(postgres_url: str) -> Non
 
 async def test_the_schema_from_before_migrations_is_taken_over(postgres_url: str) -> None:
     """Its rows stay as they are, and the projector goes on from them."""
-    await make_ledger(postgres_url)
+    await make_ledger_tables(postgres_url)
     await rows(postgres_url, Path(__file__).with_name("schema_before_migrations.sql").read_text())
     run_id = uuid4()
     append, events = postgres_append(postgres_url), history_of(FINISHED, run_id)

@@ -18,11 +18,12 @@ from gateway.adapters.postgres.schema import prepare_schemas
 from gateway.adapters.postgres.writer import PostgresTables
 from gateway.ports import Page, Place, Tables, Views
 from gateway.testing.memory import MemoryTables
+from testkit.postgres.ledger_tables import make_ledger_tables
 from testkit.runs.commands import approve, cancel, executed
 from testkit.runs.histories import Append, Feed, history_of, memory_append, postgres_append, view_of
 from testkit.runs.specification import Story
 
-from .stories import FINISHED, TENANT, WAITING, make_ledger
+from .stories import FINISHED, TENANT, WAITING
 
 
 @dataclass
@@ -45,7 +46,7 @@ async def store(request: pytest.FixtureRequest, postgres_url: str) -> AsyncItera
         memory = MemoryTables()
         yield Store(memory, memory, memory_append(memory))
         return
-    await make_ledger(postgres_url)
+    await make_ledger_tables(postgres_url)
     tables, database = PostgresTables(postgres_url), PostgresDatabase(postgres_url, prepare_schemas)
     await database.start()
     yield Store(tables, PostgresViews(database), postgres_append(postgres_url))

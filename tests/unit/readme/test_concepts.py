@@ -28,6 +28,7 @@ KINDS = {
     "Commands": _kinds_of(AnyCommand),
     "Orders": _kinds_of(Order),
     "Outcomes": _kinds_of(Outcome),
+    "Notices": ["child-ended.v1"],
     "While a call runs": _kinds_of(PartialOutput | StopCall),
 }
 

@@ -34,7 +34,7 @@ async def decide_backlog(system: System, count: int) -> float:
 
 
 async def _runs(system: System) -> int:
-    return await _count(system, "SELECT count(*) FROM ledger.decisions WHERE version = 1")
+    return await _count(system, "SELECT count(*) FROM ledger.commits WHERE version = 1")
 
 
 async def _pending(system: System) -> int:

@@ -11,7 +11,7 @@ from local_stack.wait import until
 
 _SETTLE_SECONDS = 30.0
 _COUNTED = {
-    "decisions": "SELECT count(*) FROM ledger.decisions",
+    "commits": "SELECT count(*) FROM ledger.commits",
     "events": "SELECT count(*) FROM ledger.events",
     "claims": "SELECT count(*) FROM work.claims",
     "runs": "SELECT count(*) FROM views.hitl_runs",
@@ -27,7 +27,7 @@ class RowsDisagree(Exception):
 async def check_rows(database: str, course: Sequence[Step], runs: int) -> None:
     """Wait for exactly the rows of `runs` completed runs. Raises RowsDisagree."""
     events = sum(len(step.events) for step in course)
-    expected = {"decisions": len(course) * runs, "events": events * runs, "claims": runs}
+    expected = {"commits": len(course) * runs, "events": events * runs, "claims": runs}
     expected |= {"runs": runs, "completed": runs, "pending": 0}
     connection = await asyncpg.connect(database)
     found = dict[str, int]()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 from contracts.message import Message
+from contracts.notices import ChildEnded
 from contracts.providers.call_stream import PartialOutput, StopCall
 from contracts.providers.capabilities import Capabilities
 from contracts.providers.orders import Order, parse_order
@@ -30,6 +31,7 @@ PARSERS: dict[str, Callable[[bytes], Message]] = {
     **{kind.model_fields["kind"].default: parse_outcome for kind in get_args(Outcome)},
     **{kind.model_fields["kind"].default: parse_order for kind in get_args(Order)},
     **{kind.model_fields["kind"].default: kind.model_validate_json for kind in (PartialOutput, StopCall)},
+    "child-ended.v1": ChildEnded.model_validate_json,
     "capabilities": Capabilities.model_validate_json,
 }
 """How each kind is read; `capabilities` are the records of `provider.catalog`."""

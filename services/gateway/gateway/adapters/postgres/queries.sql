@@ -1,9 +1,9 @@
--- The queries of the read model: schema `views`, and the ledger's table `ledger.decisions`, which holds all events of one command in
+-- The queries of the read model: schema `views`, and the ledger's table `ledger.commits`, which holds all events of one command in
 -- one row.
 
 -- name: ledger-is-there
 -- Whether the orchestrator has made the ledger. In an older database `ledger.events` is a table until the orchestrator migrates it.
-SELECT to_regclass('ledger.decisions') IS NOT NULL
+SELECT to_regclass('ledger.commits') IS NOT NULL
     AND EXISTS (SELECT FROM pg_views WHERE schemaname = 'ledger' AND viewname = 'events')
 
 -- name: load
@@ -11,7 +11,7 @@ SELECT to_regclass('ledger.decisions') IS NOT NULL
 SELECT k.run_id, coalesce(r.version, 0) AS reached, c.events
 FROM unnest($1::uuid[]) AS k (run_id)
 LEFT JOIN views.hitl_runs r USING (run_id)
-LEFT JOIN ledger.decisions c USING (run_id)
+LEFT JOIN ledger.commits c ON c.stream_id = k.run_id
 ORDER BY k.run_id, c.version
 
 -- name: write
@@ -68,25 +68,25 @@ DELETE FROM views.hitl_runs;
 
 -- name: all-commits
 -- Read the whole ledger, run by run, in order.
-SELECT events FROM ledger.decisions ORDER BY run_id, version
+SELECT events FROM ledger.commits WHERE aggregate = 'run' ORDER BY stream_id, version
 
 -- name: history
 -- Read the commits of a run in order, from the one with an event behind $3 on, up to the version of the run's row: reads and lists
 -- agree. Each commit has one such event at least, so $4 commits are enough for $4 events.
 SELECT r.version AS reached, c.version, c.events
 FROM views.hitl_runs r
-JOIN ledger.decisions c USING (run_id)
+JOIN ledger.commits c ON c.stream_id = r.run_id
 WHERE r.tenant = $1 AND r.run_id = $2 AND r.version > $3 AND c.version <= r.version AND c.version >= coalesce(
-    (SELECT max(version) FROM ledger.decisions WHERE run_id = $2 AND version <= least($3::bigint, 2147483646) + 1), 1)
+    (SELECT max(version) FROM ledger.commits WHERE stream_id = $2 AND version <= least($3::bigint, 2147483646) + 1), 1)
 ORDER BY c.version
 LIMIT $4
 
 -- name: histories
 -- Read the commits of some runs in order, and how many events of each are within the version of the run's row.
-SELECT c.run_id, c.events, k.reached - c.version + 1 AS count
+SELECT k.run_id, c.events, k.reached - c.version + 1 AS count
 FROM unnest($1::uuid[], $2::bigint[]) AS k (run_id, reached)
-JOIN ledger.decisions c ON c.run_id = k.run_id AND c.version <= k.reached
-ORDER BY c.run_id, c.version
+JOIN ledger.commits c ON c.stream_id = k.run_id AND c.version <= k.reached
+ORDER BY k.run_id, c.version
 
 -- name: runs
 -- Read a page of runs, newest first. Only the conditions of the request are put in, so that each form finds its index.

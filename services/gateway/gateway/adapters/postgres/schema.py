@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import asyncpg
-import psycopg
 
-from chassis.migrations import migrate
+from chassis.migrations import SchemaUnavailable, migrate
 from chassis.named_queries import named_queries
 from gateway.adapters.postgres.connections import ANSWER_SECONDS, driver_errors
 from gateway.errors import DatabaseUnavailable, LedgerMissing
@@ -24,7 +23,7 @@ async def prepare_schemas(url: str) -> None:
     await _check_ledger(url)
     try:
         await asyncio.to_thread(_migrate, url)
-    except psycopg.OperationalError as error:
+    except SchemaUnavailable as error:
         raise DatabaseUnavailable(str(error)) from error
 
 

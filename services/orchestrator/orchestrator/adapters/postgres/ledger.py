@@ -9,10 +9,9 @@ from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
-import psycopg
 from eventsourcing.persistence import EventStore
 
-from chassis.migrations import migrate
+from chassis.migrations import SchemaUnavailable, migrate
 from contracts.slots import SlotMap
 from orchestrator.adapters.postgres.commit_mapper import Commit, CommitMapper, commits
 from orchestrator.adapters.postgres.connection import Connection
@@ -113,8 +112,8 @@ class PostgresLedger:
     def _migrate(self) -> None:
         try:
             migrate(self._url, "ledger", f"{__package__}.migrations")
-        except (psycopg.OperationalError, psycopg.InternalError) as error:
-            raise LedgerUnavailable(str(error).strip() or type(error).__name__) from error
+        except SchemaUnavailable as error:
+            raise LedgerUnavailable(str(error)) from error
 
     def _load(self, stream_ids: list[UUID]) -> LoadedStreams:
         histories: dict[UUID, list[StoredEvent]] = {}

@@ -16,7 +16,7 @@ from testkit.processes import restartable
 OUTAGE_SECONDS = 4.0
 MOST_CONNECTIONS = 200
 
-WRITTEN = ("ledger.decisions", "ledger.intake", "ledger.refusals", "ledger.deadlines", "views.hitl_runs", "work.claims")
+WRITTEN = ("ledger.commits", "ledger.intake", "ledger.refusals", "ledger.deadlines", "views.hitl_runs", "work.claims")
 """Tables that every run writes."""
 
 _FULL = """
