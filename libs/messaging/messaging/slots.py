@@ -31,14 +31,13 @@ def partition_of(key: bytes, slots: Sequence[int]) -> int:
 
 async def read_slot_maps(bootstrap: str) -> dict[str, SlotMap]:
     """Return the maps that are kept with the log, by topic; none where nothing was kept. Raises KafkaError."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=50)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", fetch_max_wait_ms=50)
     await consumer.start()
     try:
         if SLOT_MAPS.name not in await consumer.topics():
             return {}
         consumer.assign([_PLACE])
         end, found = (await consumer.end_offsets([_PLACE]))[_PLACE], dict[str, SlotMap]()
-        await consumer.seek_to_beginning(_PLACE)
         while await consumer.position(_PLACE) < end:
             for record in (await consumer.getmany(timeout_ms=1000)).get(_PLACE, ()):
                 kept = SlotMap.model_validate_json(record.value)

@@ -35,9 +35,16 @@ WAIT_SECONDS = 30.0
 
 
 class Orchestrator:
-    """One `python -m orchestrator`."""
+    """One `python -m orchestrator`, or another module that hosts more aggregates."""
 
-    def __init__(self, folder: Path, bootstrap: str, url: str, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        bootstrap: str,
+        url: str,
+        settings: Mapping[str, str] | None = None,
+        module: str = "orchestrator",
+    ) -> None:
         environment = {
             "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
             "DATABASE_URL": url,
@@ -46,7 +53,7 @@ class Orchestrator:
             **(settings or {}),
         }
         log = folder / f"orchestrator-{id(self)}.log"
-        self.process = Process(Program("orchestrator", [sys.executable, "-m", "orchestrator"], log, environment))
+        self.process = Process(Program("orchestrator", [sys.executable, "-m", module], log, environment))
 
     @property
     def said(self) -> str:

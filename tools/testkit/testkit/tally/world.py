@@ -172,7 +172,7 @@ class TallyWorld:
         if again:
             self._played = {}
         for record in self.kafka.read(WORK.name, self._played):
-            answer = _answer(record.value or b"", self.now())
+            answer = answer_of(record.value or b"", self.now())
             self.say(RUN.commands.name, answer.run_id, answer.model_dump_json().encode())
 
     async def wait(self, seconds: float) -> None:
@@ -205,21 +205,7 @@ class TallyWorld:
     async def check(self) -> None:
         """Hold what was counted against what the runs did: every child once, as it ended."""
         for tally_id in self.tallies:
-            stored = (await self.stores["tally"].load([tally_id])).histories[tally_id]
-            facts = [one.event.data for one in stored]
-            counted = [fact for fact in facts if isinstance(fact, m.ChildCounted)]
-            tally = await self.tally(tally_id)
-            paths = [fact.path for fact in counted]
-            assert sorted(paths) == sorted(map(str, range(tally.children))), "each child is counted once"
-            assert sum(isinstance(fact, m.TallyClosed) for fact in facts) == 1
-            assert [one.event.version for one in stored] == list(range(1, len(stored) + 1)), "the history has no gap"
-            runs = (await self.stores["run"].load([fact.child_id for fact in counted])).histories
-            for fact in counted:
-                run = RUN.fold(one.event for one in runs[fact.child_id])
-                assert run is not None
-                ours = run.parent is not None and run.parent.stream_id == tally_id
-                assert fact.state == (run.view.state.value if ours else "refused")
-            assert tally.counts == dict(sorted(Counter(fact.state for fact in counted).items()))
+            await check_tally(self.stores["tally"], self.stores["run"], tally_id)
 
     def _lies_ahead(self, name: str) -> bool:
         topic, positions = AGGREGATES[name].commands.name, self._positions[name]
@@ -238,6 +224,27 @@ class TallyWorld:
             await store.close()
 
 
+async def check_tally(tallies: Store, runs: Store, tally_id: UUID) -> None:
+    """Hold what a closed tally counted against what its runs did: every child once, as it ended."""
+    stored = (await tallies.load([tally_id])).histories[tally_id]
+    facts = [one.event.data for one in stored]
+    counted = [fact for fact in facts if isinstance(fact, m.ChildCounted)]
+    tally = fold(one.event for one in stored)  # type: ignore[misc]
+    assert tally is not None
+    assert sorted(fact.path for fact in counted) == sorted(map(str, range(tally.children))), (
+        "each child is counted once"
+    )
+    assert sum(isinstance(fact, m.TallyClosed) for fact in facts) == 1
+    assert [one.event.version for one in stored] == list(range(1, len(stored) + 1)), "the history has no gap"
+    histories = (await runs.load([fact.child_id for fact in counted])).histories
+    for fact in counted:
+        run = RUN.fold(one.event for one in histories[fact.child_id])
+        assert run is not None
+        ours = run.parent is not None and run.parent.stream_id == tally_id
+        assert fact.state == (run.view.state.value if ours else "refused")
+    assert tally.counts == dict(sorted(Counter(fact.state for fact in counted).items()))
+
+
 ENDS = (State.COMPLETED, State.FAILED, State.CANCELLED)
 
 
@@ -246,7 +253,8 @@ def end_of(run_id: UUID) -> State:
     return ENDS[run_id.int % len(ENDS)]
 
 
-def _answer(body: bytes, at: datetime) -> c.AnyCommand:
+def answer_of(body: bytes, at: datetime) -> c.AnyCommand:
+    """Return the worker's answer to an order: the same one however often it is given."""
     order = parse_order(body)
     about: dict[str, Any] = {
         "command_id": c.command_id("answer", order.work_id, order.attempt, order.kind),
