@@ -12,9 +12,9 @@ from contracts.topics import ALL_PROVIDERS, CATALOG
 from messaging.errors import KafkaError
 from messaging.records import Outgoing
 from provider_worker.execution.failures import log_bug
-from provider_worker.ports import Post
+from provider_worker.ports import Publisher
 from provider_worker.providers.registry import Registry
-from provider_worker.rate_limits.circuit_breakers import Circuits
+from provider_worker.rate_limits.circuit_breakers import CircuitBreakers
 from provider_worker.sanitizer import Sanitizer
 
 EVERY_SECONDS = 60.0
@@ -23,17 +23,25 @@ _log = structlog.get_logger(__name__)
 
 
 async def announce_for_ever(
-    registry: Registry, post: Post, sanitizer: Sanitizer, circuits: Circuits, routes: Capabilities | None = None
+    registry: Registry,
+    publisher: Publisher,
+    sanitizer: Sanitizer,
+    circuits: CircuitBreakers,
+    routes: Capabilities | None = None,
 ) -> None:
     """Announce at once, when a circuit changes, and again every minute: what a provider says of its limits changes."""
     while True:
         with contextlib.suppress(KafkaError):  # the gateway keeps what was said last
-            await announce(registry, post, sanitizer, circuits, routes)
+            await announce(registry, publisher, sanitizer, circuits, routes)
         await circuits.until_changed(EVERY_SECONDS)
 
 
 async def announce(
-    registry: Registry, post: Post, sanitizer: Sanitizer, circuits: Circuits, routes: Capabilities | None = None
+    registry: Registry,
+    publisher: Publisher,
+    sanitizer: Sanitizer,
+    circuits: CircuitBreakers,
+    routes: Capabilities | None = None,
 ) -> None:
     """Announce every provider, keyed by its name; one that cannot tell is logged and left out.
 
@@ -47,7 +55,7 @@ async def announce(
         except Exception as error:
             log_bug(error, provider.name, sanitizer)
     names = ",".join(offer.provider for offer in offers).encode()
-    await asyncio.gather(*(post.send(_announcement(offer, names)) for offer in offers))
+    await asyncio.gather(*(publisher.send(_announcement(offer, names)) for offer in offers))
 
 
 def _announcement(offer: Capabilities, names: bytes) -> Outgoing:

@@ -29,7 +29,7 @@ class Claims(Protocol):
         ...
 
 
-class Artifacts(Protocol):
+class TenantArtifacts(Protocol):
     """The artifacts of one tenant. Every method raises StorageUnavailable."""
 
     async def find(self, ref: str) -> Artifact | None:
@@ -45,15 +45,15 @@ class Artifacts(Protocol):
         ...
 
 
-class Shelves(Protocol):
+class Artifacts(Protocol):
     """The artifacts of all tenants."""
 
-    def of(self, tenant: str) -> Artifacts:
+    def of(self, tenant: str) -> TenantArtifacts:
         """Return the artifacts of one tenant."""
         ...
 
 
-class Post(Protocol):
+class Publisher(Protocol):
     """The way to Kafka."""
 
     async def send(self, record: Outgoing) -> None:

@@ -26,23 +26,23 @@ from messaging.errors import KafkaError
 from messaging.offset_committer import OffsetCommitter
 from messaging.producer import Producer
 from messaging.records import RawRecord
-from provider_worker.adapters.postgres.artifacts import PostgresShelves
-from provider_worker.adapters.postgres.budgets import PostgresSpending
+from provider_worker.adapters.postgres.artifacts import PostgresArtifacts
+from provider_worker.adapters.postgres.budgets import PostgresBudgets
 from provider_worker.adapters.postgres.claims import PostgresClaims
 from provider_worker.adapters.postgres.pool import Pool, check, create_pool, ensure_schema
-from provider_worker.adapters.postgres.reservations import PostgresBookings
+from provider_worker.adapters.postgres.reservations import PostgresReservations
 from provider_worker.catalog import announce_for_ever
-from provider_worker.checks.check_runner import Checks
-from provider_worker.execution.stop_listener import Stopping
-from provider_worker.orders.consumer import Worker
-from provider_worker.orders.order_handler import Means
+from provider_worker.checks.check_runner import CheckRunner
+from provider_worker.execution.stop_listener import StopListener
+from provider_worker.orders.consumer import OrderConsumer
+from provider_worker.orders.order_handler import Dependencies
 from provider_worker.outbox import Outbox
 from provider_worker.ports import StorageUnavailable
 from provider_worker.preparation.router import refuse_unknown
 from provider_worker.providers.registry import Registry
-from provider_worker.rate_limits.admission import Turns
-from provider_worker.rate_limits.circuit_breaker import Terms
-from provider_worker.rate_limits.circuit_breakers import Circuits
+from provider_worker.rate_limits.admission import Admission
+from provider_worker.rate_limits.circuit_breaker import CircuitTerms
+from provider_worker.rate_limits.circuit_breakers import CircuitBreakers
 from provider_worker.rate_limits.rules import rules_of
 from provider_worker.sanitizer import Sanitizer
 
@@ -59,7 +59,7 @@ _log = structlog.get_logger(__name__)
 class Running:
     """One worker process's connections and loops."""
 
-    def __init__(self, settings: Settings, registry: Registry, checks: Checks, background: Background) -> None:
+    def __init__(self, settings: Settings, registry: Registry, checks: CheckRunner, background: Background) -> None:
         self._settings = settings
         self._registry = registry
         self._checks = checks
@@ -87,40 +87,40 @@ class Running:
         )
         self._rules = rules_of(settings.limits, registry)
         refuse_unknown(settings.routes, registry)
-        self._circuits = Circuits(Terms(settings.circuit_failures, settings.circuit_seconds))
-        self._confirming = OffsetCommitter(self._commit)
+        self._circuits = CircuitBreakers(CircuitTerms(settings.circuit_failures, settings.circuit_seconds))
+        self._confirming = Confirming(self._commit)
         self._pool: Pool | None = None
-        self._worker: Worker | None = None
-        self._stopping: Stopping | None = None
+        self._worker: OrderConsumer | None = None
+        self._stopping: StopListener | None = None
 
     async def start(self) -> None:
         """Connect and begin to take orders. Waits while PostgreSQL or Kafka is away."""
         self._pool = pool = await create_pool(self._settings.database_url.get_secret_value())
         await patiently("PostgreSQL", lambda: ensure_schema(pool), StorageUnavailable)
         await patiently("Kafka", self._producer.start, KafkaError)
-        claims, spending = PostgresClaims(pool), PostgresSpending(pool)
+        claims, spending = PostgresClaims(pool), PostgresBudgets(pool)
         self._checks.open(spending)
-        means = Means(
+        dependencies = Dependencies(
             self._registry,
             claims,
-            PostgresShelves(pool),
+            PostgresArtifacts(pool),
             self._outbox,
             self._sanitizer,
             self._checks,
-            Turns(self._rules, PostgresBookings(pool), self._circuits, uuid4().hex, self._background.fail),
+            Admission(self._rules, PostgresReservations(pool), self._circuits, uuid4().hex, self._background.fail),
             self._settings.routes,
             self._failpoints,
         )
-        self._worker = Worker(
-            means,
-            confirm=self._confirming.add,
+        self._worker = OrderConsumer(
+            dependencies,
+            confirm=self._confirming.hand,
             on_broken=self._background.fail,
             most=self._settings.worker_concurrency,
         )
-        self._stopping = Stopping(self._registry, self._worker.carrying.calls, self._background.fail)
-        self._background.start(self._confirming.track(), "offsets")
-        self._background.start(self._confirming.commit_periodically(), "commits")
-        routes = self._worker.carrying.preparing.router.capabilities()
+        self._stopping = StopListener(self._registry, self._worker.handler.calls, self._background.fail)
+        self._background.start(self._confirming.follow(), "offsets")
+        self._background.start(self._confirming.commit_now_and_then(), "commits")
+        routes = self._worker.handler.preparer.router.capabilities()
         catalog = announce_for_ever(self._registry, self._outbox, self._sanitizer, self._circuits, routes)
         self._background.start(catalog, "catalog")
         self._background.start(_forget_now_and_then(claims, spending), "old claims")
@@ -173,7 +173,7 @@ async def _briefly(ending: Awaitable[None]) -> None:
             await ending
 
 
-async def _forget_now_and_then(claims: PostgresClaims, spending: PostgresSpending) -> None:
+async def _forget_now_and_then(claims: PostgresClaims, spending: PostgresBudgets) -> None:
     while True:
         with contextlib.suppress(StorageUnavailable):
             await claims.forget_old()

@@ -8,7 +8,7 @@ from contracts.providers.call import CallIntent
 from provider_worker.providers.base import Attachment, Audit, Call
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.remote_job import Pace
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 
 KEY = "sk-test-very-secret-key"
 PACE = Pace(first=0.001, longest=0.01, patience=20)
@@ -45,9 +45,9 @@ async def a_payload(
     return await provider.create_payload(CallIntent(**asked, parameters=parameters), None, attached)
 
 
-def a_call(operation: str = "text", shelves: MemoryShelves | None = None, **given: Any) -> Call:
+def a_call(operation: str = "text", artifacts: MemoryArtifacts | None = None, **given: Any) -> Call:
     """Return the circumstances of an attempt."""
-    return Call(operation, "fake-1", 1, "work-1:1", (shelves or MemoryShelves()).of("acme"), **given)
+    return Call(operation, "fake-1", 1, "work-1:1", (artifacts or MemoryArtifacts()).of("acme"), **given)
 
 
 async def ask(

@@ -9,7 +9,7 @@ from typing import Any
 
 from provider_worker.providers.base import AIProvider, Answer, Call
 from provider_worker.providers.progress import Progress, Unfinished
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 
 PATIENCE_SECONDS = 20
 
@@ -29,8 +29,8 @@ class Listener:
 
     def call(self, **given: Any) -> Call:
         """Return the circumstances of a call that is heard."""
-        shelf = MemoryShelves().of("acme")
-        return Call(self._operation, None, 1, "work-1:1", shelf, progress=self.progress, **given)
+        artifacts = MemoryArtifacts().of("acme")
+        return Call(self._operation, None, 1, "work-1:1", artifacts, progress=self.progress, **given)
 
     async def cut_short(
         self, provider: AIProvider, payload: Mapping[str, Any], far_enough: Callable[[], bool], **given: Any

@@ -9,7 +9,7 @@ from fake_vendors.replicate_models import version_of
 from provider_worker.providers.base import Audit, Call
 from provider_worker.providers.remote_job import Pace
 from provider_worker.providers.replicate import ReplicateProvider
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 
 KEY = "r8_test_very_secret_token"
 PACE = Pace(first=0.001, longest=0.01, patience=20)
@@ -34,17 +34,17 @@ async def a_payload(provider: ReplicateProvider, model: str = "acme/painter", **
     return await provider.create_payload(intent, None, attachments)
 
 
-def a_call(shelves: MemoryShelves | None = None, attempt: int = 1, **given: Any) -> Call:
+def a_call(artifacts: MemoryArtifacts | None = None, attempt: int = 1, **given: Any) -> Call:
     """Return the circumstances of an attempt."""
-    artifacts = (shelves or MemoryShelves()).of("acme")
-    return Call("predict", None, attempt, f"work-1:{attempt}", artifacts, **given)
+    kept = (artifacts or MemoryArtifacts()).of("acme")
+    return Call("predict", None, attempt, f"work-1:{attempt}", kept, **given)
 
 
 async def ask(
-    provider: ReplicateProvider, model: str = "acme/painter", shelves: MemoryShelves | None = None, **given: Any
+    provider: ReplicateProvider, model: str = "acme/painter", artifacts: MemoryArtifacts | None = None, **given: Any
 ) -> Audit:
     """Have a prediction made, and read it."""
     payload = await a_payload(provider, model, **given)
-    answer = await provider.execute(payload, a_call(shelves))
+    answer = await provider.execute(payload, a_call(artifacts))
     assert answer.request_id
     return await provider.audit_response("predict", payload, answer.raw)

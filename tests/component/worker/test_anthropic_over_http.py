@@ -24,7 +24,7 @@ from local_stack.processes.process import Process, Program
 from provider_worker.providers.anthropic import AnthropicProvider
 from provider_worker.providers.anthropic.client import Connection
 from provider_worker.providers.base import Attachment, Audit, Call, ProviderError
-from provider_worker.testing.memory import MemoryArtifacts, MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts, MemoryTenantArtifacts
 
 FAKE = FakeAnthropic
 """Whom this module's tests talk to."""
@@ -45,8 +45,8 @@ async def provider(url: str) -> AsyncIterator[AnthropicProvider]:
     await provider.close()
 
 
-def _artifacts() -> MemoryArtifacts:
-    return MemoryShelves().of("acme")
+def _artifacts() -> MemoryTenantArtifacts:
+    return MemoryArtifacts().of("acme")
 
 
 async def _ask(provider: AnthropicProvider, operation: str = "text", **given: Any) -> Audit:

@@ -14,11 +14,11 @@ from component.worker.listening import Listener, until
 from component.worker.workshop import an_execute_order
 from contracts.providers.call import CallIntent
 from fake_vendors.anthropic import FakeAnthropic
-from provider_worker.execution.execute import Circumstances, execute
+from provider_worker.execution.execute import CallContext, execute
 from provider_worker.providers.anthropic import AnthropicProvider
 from provider_worker.providers.base import ProviderError
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 
 FAKE = FakeAnthropic
 """Whom this module's tests talk to."""
@@ -125,9 +125,9 @@ async def test_a_stream_that_never_ends_is_closed_when_the_time_for_a_call_is_ov
     listener = Listener()
     payload = await _payload(provider, prompt="[fault:stall]")
     order = an_execute_order(provider="anthropic", model="claude-haiku-5-5", payload=payload)
-    around = Circumstances(progress=listener.progress)
+    around = CallContext(progress=listener.progress)
     with pytest.raises(ProviderError) as failed:
-        await execute(order, provider, MemoryShelves().of("acme"), Sanitizer(), around, seconds=1)
+        await execute(order, provider, MemoryArtifacts().of("acme"), Sanitizer(), around, seconds=1)
     assert (failed.value.failure.code, failed.value.failure.uncertain) == ("timeout", True)
     await until(lambda: fake.others["disconnects"] == before + 1)
 

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from artifacts.store import ArtifactStore, MalformedRef, parse_ref
 from component.worker.workshop import an_execute_order
-from provider_worker.adapters.postgres.artifacts import PostgresShelves
+from provider_worker.adapters.postgres.artifacts import PostgresArtifacts
 from provider_worker.adapters.postgres.claims import PostgresClaims
 from provider_worker.adapters.postgres.pool import Pool, create_pool, ensure_schema
 from provider_worker.messages.orders import key_of
@@ -72,7 +72,7 @@ async def test_a_database_that_does_not_answer_is_told_as_that() -> None:
     with pytest.raises(StorageUnavailable):
         await PostgresClaims(pool).claim([an_execute_order()], "t")
     with pytest.raises(StorageUnavailable):
-        await PostgresShelves(pool).of("acme").read("artifact:sha256:" + "0" * 64)
+        await PostgresArtifacts(pool).of("acme").read("artifact:sha256:" + "0" * 64)
     await pool.close()
 
 
@@ -114,7 +114,7 @@ async def test_what_is_no_ref_names_nothing(pool: Pool, ref: str) -> None:
     """It is told apart from one that names nothing here."""
     with pytest.raises(MalformedRef):
         parse_ref(ref)
-    assert await PostgresShelves(pool).of("acme").find(ref) is None
+    assert await PostgresArtifacts(pool).of("acme").find(ref) is None
 
 
 async def test_making_the_tables_again_changes_nothing(pool: Pool) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from component.worker.inferences import KEY, a_call, ask
 from fake_vendors.huggingface import FakeHuggingFace
 from provider_worker.providers.huggingface import HuggingFaceProvider
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 
 FAKE = FakeHuggingFace
 """Whom this module's tests talk to."""
@@ -56,9 +56,9 @@ async def test_structured_output_fits_the_schema(provider: HuggingFaceProvider) 
 
 async def test_an_image_is_kept_as_an_artifact(provider: HuggingFaceProvider) -> None:
     """A real PNG, byte for byte as it came, fetched from the store by the ref in the result."""
-    shelves = MemoryShelves()
-    audit = await ask(provider, "image", shelves, parameters={"width": 96, "height": 64})
-    artifact, body = await shelves.of("acme").read(audit.response["images"][0]) or pytest.fail("kept nowhere")
+    artifacts = MemoryArtifacts()
+    audit = await ask(provider, "image", artifacts, parameters={"width": 96, "height": 64})
+    artifact, body = await artifacts.of("acme").read(audit.response["images"][0]) or pytest.fail("kept nowhere")
     assert artifact.media_type == "image/png"
     assert Image.open(io.BytesIO(body)).size == (96, 64)
 
@@ -73,7 +73,7 @@ async def test_a_text_is_put_under_labels(
 ) -> None:
     """Each with its score, the best first; the best one's score is the confidence."""
     audit = await ask(provider, "classification", parameters=parameters)
-    assert [label["label"] for label in audit.response["labels"]] == labels
+    assert [log_fields["label"] for log_fields in audit.response["labels"]] == labels
     assert audit.response["label"] == labels[0]
     assert audit.signals.confidence == audit.response["labels"][0]["score"] == 0.5
 
@@ -149,7 +149,7 @@ async def test_the_fake_speaks_the_sdk_s_protocol(url: str) -> None:
         assert completion.choices[0].message.content
         assert completion.usage.total_tokens > 0
     async with AsyncInferenceClient(model=f"{url}/models/acme/tiny", api_key=KEY, provider="hf-inference") as client:
-        assert (await client.text_classification("Fine"))[0].label == "POSITIVE"
+        assert (await client.text_classification("Fine"))[0].log_fields == "POSITIVE"
         found = await client.zero_shot_classification("Fine", ["good", "bad"])
-        assert [label.label for label in found] == ["good", "bad"]
+        assert [log_fields.log_fields for log_fields in found] == ["good", "bad"]
         assert (await client.text_to_image("a cat", width=32, height=16)).size == (32, 16)

@@ -151,7 +151,7 @@ async def after(story: Story, life: WorkerRun) -> Story:
         other = Bench(SandboxProvider())
         await other.claims.claim([ordered(story)], "the one that was killed")
         await other.take(ordered(story))
-        for lost in await other.post.until(1):
+        for lost in await other.publisher.until(1):
             story = story.given(again(lost))
     return story
 

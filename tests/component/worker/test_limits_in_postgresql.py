@@ -13,11 +13,11 @@ import pytest_asyncio
 
 from local_stack.postgres.server import Postgres
 from provider_worker.adapters.postgres.pool import Pool, create_pool, ensure_schema
-from provider_worker.adapters.postgres.reservations import PostgresBookings
+from provider_worker.adapters.postgres.reservations import PostgresReservations
 from provider_worker.ports import StorageUnavailable
 from provider_worker.rate_limits.gcra import AHEAD, BURST_SECONDS, LEASE_SECONDS, TOKEN_SECONDS, Pace, pace_of
-from provider_worker.rate_limits.reservations import Account, Booked, Rule
-from testkit.processes.killed_reservation import reserve_until_killed
+from provider_worker.rate_limits.reservations import Account, ReservedSlots, Rule
+from testkit.processes.place_holder import hold_and_die
 
 HOLDERS = ("ann", "bob", "cleo")
 
@@ -41,109 +41,109 @@ async def pool(postgres_url: str) -> AsyncIterator[Pool]:
 @pytest.mark.parametrize("seed", range(6))
 async def test_the_statement_keeps_the_rule_to_the_letter(pool: Pool, seed: int) -> None:
     """Asked the same at the same moments, PostgreSQL and the rule in Python give the same slots."""
-    drawn, account, bookings = Random(seed), Account(), PostgresBookings(pool)  # noqa: S311 - a story, no secret
+    drawn, account, reservations = Random(seed), Account(), PostgresReservations(pool)  # noqa: S311 - a story, no secret
     rule = Rule("acme", pace_of(drawn.choice([3, 90, 1200])), drawn.choice([None, 4000]), drawn.choice([None, 6]))
     now = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     for _ in range(120):
         now += timedelta(milliseconds=drawn.choice([0, 40, 400, 4000, 40_000]))
-        bookings.turned = now
+        reservations.turned = now
         tokens = [drawn.choice([0, 10, 900, 5000]) for _ in range(drawn.randrange(5))]
         asked = (rule, drawn.choice(HOLDERS), drawn.randrange(3), tokens)
-        assert _rounded(await bookings.book(*asked)) == _rounded(account.book(*asked, now.timestamp()))
+        assert _rounded(await reservations.book(*asked)) == _rounded(account.book(*asked, now.timestamp()))
 
 
 async def test_of_many_workers_at_once_none_gets_another_s_slot(pool: Pool) -> None:
     """All slots of all stand a gap apart, whoever asked in whatever order."""
-    bookings, rule = PostgresBookings(pool, datetime.now(UTC)), Rule("acme", Pace(0.05, burst=1))
-    asking = (bookings.book(rule, f"worker-{number}", 0, [0] * 5) for number in range(16))
-    slots = [round(begins, 3) for booked in await asyncio.gather(*asking) for begins in booked.begins_in]
+    reservations, rule = PostgresReservations(pool, datetime.now(UTC)), Rule("acme", Pace(0.05, burst=1))
+    asking = (reservations.book(rule, f"worker-{number}", 0, [0] * 5) for number in range(16))
+    slots = [round(begins, 3) for reserved in await asyncio.gather(*asking) for begins in reserved.begins_in]
     assert sorted(slots) == [round(0.05 * number, 3) for number in range(1 + int(AHEAD / 0.05))]
 
 
 async def test_tokens_that_were_not_used_are_given_to_the_next(pool: Pool) -> None:
     """And those that were used beyond the estimate are taken from it."""
     now = datetime.now(UTC)
-    bookings, rule = PostgresBookings(pool, now), Rule("acme", tokens=1000)
-    first = await bookings.book(rule, "ann", 0, [900])
-    bookings.turned = now + timedelta(seconds=BURST_SECONDS + 1)
-    assert await _given(bookings, rule, 200) == 0
-    await bookings.settle(rule, first.seconds[0], -700)
-    assert await _given(bookings, rule, 200) == 1
-    bookings.turned += timedelta(seconds=BURST_SECONDS + 1)
-    await bookings.settle(rule, first.seconds[0], 600)
-    assert await _given(bookings, rule, 1) == 0
+    reservations, rule = PostgresReservations(pool, now), Rule("acme", tokens=1000)
+    first = await reservations.book(rule, "ann", 0, [900])
+    reservations.turned = now + timedelta(seconds=BURST_SECONDS + 1)
+    assert await _given(reservations, rule, 200) == 0
+    await reservations.settle(rule, first.seconds[0], -700)
+    assert await _given(reservations, rule, 200) == 1
+    reservations.turned += timedelta(seconds=BURST_SECONDS + 1)
+    await reservations.settle(rule, first.seconds[0], 600)
+    assert await _given(reservations, rule, 1) == 0
 
 
 async def test_a_minute_s_tokens_are_not_spent_at_once(pool: Pool) -> None:
     """A fifth of them, then no more for some seconds."""
     now = datetime.now(UTC)
-    bookings, rule = PostgresBookings(pool, now), Rule("acme", tokens=1000)
-    assert len((await bookings.book(rule, "ann", 0, [100] * 5)).begins_in) == 2
-    bookings.turned = now + timedelta(seconds=BURST_SECONDS + 1)
-    assert len((await bookings.book(rule, "ann", 0, [100] * 5)).begins_in) == 2
+    reservations, rule = PostgresReservations(pool, now), Rule("acme", tokens=1000)
+    assert len((await reservations.book(rule, "ann", 0, [100] * 5)).begins_in) == 2
+    reservations.turned = now + timedelta(seconds=BURST_SECONDS + 1)
+    assert len((await reservations.book(rule, "ann", 0, [100] * 5)).begins_in) == 2
 
 
 async def test_tokens_are_free_again_after_their_minute(pool: Pool) -> None:
     """Not before."""
     now = datetime.now(UTC).replace(microsecond=0)
-    bookings, rule = PostgresBookings(pool, now), Rule("acme", tokens=1000)
-    assert await _given(bookings, rule, 1000) == 1
-    bookings.turned = now + timedelta(seconds=TOKEN_SECONDS - 1)
-    assert await _given(bookings, rule, 1) == 0
-    bookings.turned = now + timedelta(seconds=TOKEN_SECONDS)
-    assert await _given(bookings, rule, 1) == 1
+    reservations, rule = PostgresReservations(pool, now), Rule("acme", tokens=1000)
+    assert await _given(reservations, rule, 1000) == 1
+    reservations.turned = now + timedelta(seconds=TOKEN_SECONDS - 1)
+    assert await _given(reservations, rule, 1) == 0
+    reservations.turned = now + timedelta(seconds=TOKEN_SECONDS)
+    assert await _given(reservations, rule, 1) == 1
 
 
 async def test_a_closed_account_gives_nobody_a_slot_until_then(pool: Pool) -> None:
     """What one worker heard of the provider holds for all; a shorter word does not open it."""
-    ann, bob, rule = PostgresBookings(pool), PostgresBookings(pool), Rule("acme", pace_of(600))
+    ann, bob, rule = PostgresReservations(pool), PostgresReservations(pool), Rule("acme", pace_of(600))
     await ann.close(rule, 40)
     await ann.close(rule, 1)
-    booked = await bob.book(rule, "bob", 0, [0])
-    assert booked.begins_in == []
-    assert 30 < booked.again_in < 40
+    reserved = await bob.book(rule, "bob", 0, [0])
+    assert reserved.begins_in == []
+    assert 30 < reserved.again_in < 40
     bob.turned = datetime.now(UTC) + timedelta(seconds=41)
     assert len((await bob.book(rule, "bob", 0, [0])).begins_in) == 1
 
 
 async def test_accounts_know_nothing_of_each_other(pool: Pool) -> None:
     """Another key is another limit."""
-    bookings = PostgresBookings(pool, datetime.now(UTC))
+    reservations = PostgresReservations(pool, datetime.now(UTC))
     for name in ("acme", "globex"):
-        assert await _given(bookings, Rule(name, pace_of(1)), 0) == 1
-        assert await _given(bookings, Rule(name, pace_of(1)), 0) == 0
+        assert await _given(reservations, Rule(name, pace_of(1)), 0) == 1
+        assert await _given(reservations, Rule(name, pace_of(1)), 0) == 0
 
 
 async def test_the_places_of_a_killed_worker_are_free_when_its_lease_has_run_out(postgres_url: str, pool: Pool) -> None:
     """SIGKILL lets it say nothing; until the lease's end its calls may still be running."""
-    rule, bookings = Rule("acme", places=3), PostgresBookings(pool)
-    assert await reserve_until_killed(postgres_url, rule, calls=4) == 3
-    assert await _given(bookings, rule, 0) == 0
-    bookings.turned = datetime.now(UTC) + timedelta(seconds=LEASE_SECONDS + 1)
-    assert await _given(bookings, rule, 0) == 1
+    rule, reservations = Rule("acme", places=3), PostgresReservations(pool)
+    assert await hold_and_die(postgres_url, rule, calls=4) == 3
+    assert await _given(reservations, rule, 0) == 0
+    reservations.turned = datetime.now(UTC) + timedelta(seconds=LEASE_SECONDS + 1)
+    assert await _given(reservations, rule, 0) == 1
 
 
 async def test_a_restart_of_postgresql_forgets_no_slot_and_frees_no_place(private_postgres: Postgres) -> None:
     """However long it was away: who runs calls has a lease's time from its start on to say so."""
     rule = Rule("acme", pace_of(1), places=3)
     async with pool_on(private_postgres.url()) as pool:
-        assert len((await PostgresBookings(pool).book(rule, "ann", 2, [0])).begins_in) == 1
+        assert len((await PostgresReservations(pool).book(rule, "ann", 2, [0])).begins_in) == 1
         await pool.execute("update work.places set asked_at = now() - interval '20 minutes'")
     private_postgres.kill()
     async with contextlib.AsyncExitStack() as left:
         pool = await create_pool(private_postgres.url())
         left.callback(pool.terminate)
         with pytest.raises(StorageUnavailable):
-            await _given(PostgresBookings(pool), rule, 0)
+            await _given(PostgresReservations(pool), rule, 0)
         await private_postgres.start()
-        bookings = PostgresBookings(pool)
-        assert await _given(bookings, Rule("acme", places=3), 0) == 0
-        assert await _given(bookings, Rule("acme", pace_of(1)), 0) == 0
+        reservations = PostgresReservations(pool)
+        assert await _given(reservations, Rule("acme", places=3), 0) == 0
+        assert await _given(reservations, Rule("acme", pace_of(1)), 0) == 0
 
 
-async def _given(bookings: PostgresBookings, rule: Rule, tokens: int) -> int:
-    return len((await bookings.book(rule, "bob", 0, [tokens])).begins_in)
+async def _given(reservations: PostgresReservations, rule: Rule, tokens: int) -> int:
+    return len((await reservations.book(rule, "bob", 0, [tokens])).begins_in)
 
 
-def _rounded(booked: Booked) -> tuple[Sequence[float], Sequence[int], float]:
-    return [round(begins, 3) for begins in booked.begins_in], list(booked.seconds), round(booked.again_in, 3)
+def _rounded(reserved: ReservedSlots) -> tuple[Sequence[float], Sequence[int], float]:
+    return [round(begins, 3) for begins in reserved.begins_in], list(reserved.seconds), round(reserved.again_in, 3)

@@ -21,7 +21,7 @@ from contracts.providers.call import CallIntent
 from contracts.providers.signals import Signals
 from fake_vendors.openai import FakeOpenAI
 from provider_worker.checks.base import Stage, Subject
-from provider_worker.checks.check_runner import Checks, Watch
+from provider_worker.checks.check_runner import CheckRunner, ConfiguredCheck
 from provider_worker.checks.moderation import MOST_PIECES, PIECE, ModerationCheck, flag_of
 from provider_worker.sanitizer import Sanitizer
 
@@ -134,7 +134,7 @@ async def test_an_endpoint_that_does_not_answer_asks_for_a_person() -> None:
     async with serving(app) as address:
         for bad in (f"{address}/busy", f"{address}/silent", f"{address}/v1", nobody_listening()):
             check = _check(bad)
-            signals = await Checks(None, [Watch(check)]).at_payload(
+            signals = await CheckRunner(None, [ConfiguredCheck(check)]).at_payload(
                 a_prepare_order(), CallIntent(provider="sandbox", prompt="x"), {"x": "y"}, None, Signals(), Sanitizer()
             )
             assert [finding.code for finding in signals.forced] == ["check_failed"], bad

@@ -17,7 +17,7 @@ from contracts.providers.call import CallIntent
 from fake_vendors.openai import FakeOpenAI
 from provider_worker.providers.base import Audit, Call, ProviderError
 from provider_worker.providers.openai import OpenAIProvider
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 
 KEY = "sk-test-very-secret-key"
 
@@ -31,12 +31,12 @@ async def provider(vendor_url: str) -> AsyncIterator[OpenAIProvider]:
 
 
 async def _ask(
-    provider: OpenAIProvider, operation: str = "text", shelves: MemoryShelves | None = None, **given: Any
+    provider: OpenAIProvider, operation: str = "text", artifacts: MemoryArtifacts | None = None, **given: Any
 ) -> Audit:
     intent = CallIntent(**{"provider": "openai", "model": "fake-1", "operation": operation, "prompt": "Hello", **given})
     payload = await provider.create_payload(intent, None, [])
-    artifacts = (shelves or MemoryShelves()).of("acme")
-    answer = await provider.execute(payload, Call(operation, intent.model, 1, "work-1:1", artifacts))
+    kept = (artifacts or MemoryArtifacts()).of("acme")
+    answer = await provider.execute(payload, Call(operation, intent.model, 1, "work-1:1", kept))
     assert answer.request_id
     return await provider.audit_response(operation, payload, answer.raw)
 
@@ -59,17 +59,17 @@ async def test_structured_output_fits_the_schema(provider: OpenAIProvider) -> No
 
 async def test_an_image_is_kept_as_an_artifact(provider: OpenAIProvider) -> None:
     """A real PNG, fetched from the store by the ref in the result."""
-    shelves = MemoryShelves()
-    audit = await _ask(provider, "image", shelves, parameters={"size": "96x64", "n": 2})
+    artifacts = MemoryArtifacts()
+    audit = await _ask(provider, "image", artifacts, parameters={"size": "96x64", "n": 2})
     assert len(audit.response["images"]) == 2
-    _, body = await shelves.of("acme").read(audit.response["images"][0]) or pytest.fail("kept nowhere")
+    _, body = await artifacts.of("acme").read(audit.response["images"][0]) or pytest.fail("kept nowhere")
     assert Image.open(io.BytesIO(body)).size == (96, 64)
 
 
 async def test_exactly_the_payload_is_sent(provider: OpenAIProvider, vendor_calls: FakeOpenAI) -> None:
     """Member for member, those included that the SDK does not know."""
     payload = {"model": "fake-1", "messages": [{"role": "user", "content": "é"}], "top_k": 4, "x": {"y": [None, 1.5]}}
-    await provider.execute(payload, Call("text", "fake-1", 1, "key é", MemoryShelves().of("acme")))
+    await provider.execute(payload, Call("text", "fake-1", 1, "key é", MemoryArtifacts().of("acme")))
     assert vendor_calls.bodies[-1] == payload
 
 

@@ -18,7 +18,7 @@ from fake_vendors.openai import FakeOpenAI
 from provider_worker.providers.base import Attachment
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.progress import Progress, Unfinished
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 
 FAKE = FakeOpenAI
 """Whom this module's tests talk to."""
@@ -105,9 +105,9 @@ async def test_files_reach_the_server_as_parts_of_a_response_s_input(
     provider: OpenAIProvider, fake: FakeOpenAI
 ) -> None:
     """With their bytes."""
-    shelves = MemoryShelves()
-    ref = await shelves.of("acme").keep(b"words", "text/csv")
-    await ask(provider, "response", call=a_call(shelves=shelves), attached=[Attachment(ref, "text/csv", 5)])
+    artifacts = MemoryArtifacts()
+    ref = await artifacts.of("acme").keep(b"words", "text/csv")
+    await ask(provider, "response", call=a_call(artifacts=artifacts), attached=[Attachment(ref, "text/csv", 5)])
     (message,) = fake.bodies[-1]["input"]
     assert message["content"][1] == {"type": "input_text", "text": "words"}
 

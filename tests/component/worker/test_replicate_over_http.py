@@ -17,12 +17,12 @@ from component.worker.predictions import KEY, PACE, PAINTER, a_call, a_payload, 
 from component.worker.workshop import a_prepare_order
 from fake_vendors.replicate import FakeReplicate
 from fake_vendors.replicate_models import version_of
-from provider_worker.preparation.prepare import Preparing
+from provider_worker.preparation.prepare import Preparer
 from provider_worker.providers.base import Attachment
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.replicate import ReplicateProvider
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 
 FAKE = FakeReplicate
 """Whom this module's tests talk to."""
@@ -38,10 +38,10 @@ async def provider(url: str) -> AsyncIterator[ReplicateProvider]:
 
 async def test_images_are_kept_as_artifacts(provider: ReplicateProvider) -> None:
     """Fetched without the token, and named by refs of the store."""
-    shelves = MemoryShelves()
-    audit = await ask(provider, shelves=shelves, parameters={"num_outputs": 2})
+    artifacts = MemoryArtifacts()
+    audit = await ask(provider, artifacts=artifacts, parameters={"num_outputs": 2})
     assert len(audit.response["files"]) == 2
-    kept, body = await shelves.of("acme").read(audit.response["files"][0]) or pytest.fail("kept nowhere")
+    kept, body = await artifacts.of("acme").read(audit.response["files"][0]) or pytest.fail("kept nowhere")
     assert kept.media_type == "image/png"
     assert Image.open(io.BytesIO(body)).size == (64, 64)
     assert audit.signals.response_quality == 1.0
@@ -81,7 +81,7 @@ async def test_a_run_is_prepared_with_the_model_s_schema(provider: ReplicateProv
     order = a_prepare_order(
         provider="replicate", model="flux", prompt="A cat", tool=tool, parameters={"num_outputs": 2}
     )
-    prepared = await Preparing(Registry([provider]), MemoryShelves(), Sanitizer()).prepare(order)
+    prepared = await Preparer(Registry([provider]), MemoryArtifacts(), Sanitizer()).prepare(order)
     assert prepared.payload == {"version": PAINTER, "input": {"num_outputs": 2, "prompt": "A cat"}}
     assert prepared.payload_schema["properties"]["input"]["properties"]["num_outputs"]["maximum"] == 4
     assert prepared.issues == ()
@@ -104,13 +104,13 @@ async def test_small_files_go_in_place_and_large_ones_are_uploaded(
     provider: ReplicateProvider, fake: FakeReplicate
 ) -> None:
     """At the call alone: the payload that is approved names the artifacts."""
-    shelves = MemoryShelves()
-    small = await shelves.of("acme").keep(b"small", "image/png")
-    large = await shelves.of("acme").keep(b"x" * 256_001, "image/png")
+    artifacts = MemoryArtifacts()
+    small = await artifacts.of("acme").keep(b"small", "image/png")
+    large = await artifacts.of("acme").keep(b"x" * 256_001, "image/png")
     attached = [Attachment(small, "image/png", 5), Attachment(large, "image/png", 256_001)]
     payload = await a_payload(provider, attached=attached)
     assert payload["input"] == {"prompt": "A cat", "image": small, "mask": large}
-    await provider.execute(payload, a_call(shelves))
+    await provider.execute(payload, a_call(artifacts))
     sent = fake.bodies[-1]["input"]
     assert sent["image"] == "data:image/png;base64,c21hbGw="
     assert fake.files[sent["mask"].rsplit("/", 1)[1]].body == b"x" * 256_001

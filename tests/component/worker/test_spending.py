@@ -11,11 +11,11 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
-from provider_worker.adapters.postgres.budgets import PostgresSpending
+from provider_worker.adapters.postgres.budgets import PostgresBudgets
 from provider_worker.adapters.postgres.pool import create_pool, ensure_schema
-from provider_worker.budgets.model import Account, Limit, Scope, Spending
+from provider_worker.budgets.model import Account, Budgets, Limit, Scope
 from provider_worker.ports import StorageUnavailable
-from provider_worker.testing.budgets import MemorySpending
+from provider_worker.testing.budgets import MemoryBudgets
 
 LONG = 3600.0
 
@@ -38,7 +38,7 @@ def _account(
     return Account("acme", run_id, name, tuple(limit for limit in limits if limit is not None))
 
 
-async def _left(spending: Spending, account: Account) -> Decimal:
+async def _left(spending: Budgets, account: Account) -> Decimal:
     """Return what is left of an account's first budget, by asking for far too much as another run."""
     other = Account(account.tenant, uuid4(), account.user, account.limits[:1])
     short = await spending.hold(other, Decimal(10**9), LONG)
@@ -47,31 +47,31 @@ async def _left(spending: Spending, account: Account) -> Decimal:
 
 
 @pytest_asyncio.fixture
-async def postgres(postgres_url: str) -> AsyncIterator[PostgresSpending]:
+async def postgres(postgres_url: str) -> AsyncIterator[PostgresBudgets]:
     """Give accounts on an empty database."""
     pool = await create_pool(postgres_url)
     await ensure_schema(pool)
-    yield PostgresSpending(pool)
+    yield PostgresBudgets(pool)
     await pool.close()
 
 
 @pytest.fixture(params=["memory", "postgres"])
-def spending(request: pytest.FixtureRequest) -> Spending:
+def spending(request: pytest.FixtureRequest) -> Budgets:
     """Give accounts of either kind."""
     if request.param == "memory":
-        return MemorySpending()
-    found: PostgresSpending = request.getfixturevalue("postgres")
+        return MemoryBudgets()
+    found: PostgresBudgets = request.getfixturevalue("postgres")
     return found
 
 
-async def test_of_fifty_runs_at_once_as_many_are_held_as_fit(postgres: PostgresSpending) -> None:
+async def test_of_fifty_runs_at_once_as_many_are_held_as_fit(postgres: PostgresBudgets) -> None:
     """A budget for ten, each asked for by a worker of its own: exactly ten fit."""
     got = await asyncio.gather(*(postgres.hold(_account("1.00", "5"), Decimal("0.10"), LONG) for _ in range(50)))
     assert [short is None for short in got].count(True) == 10
     assert {short.left for short in got if short is not None} == {Decimal("0.00")}
 
 
-async def test_of_fifty_calls_at_once_as_many_are_charged_as_fit(postgres: PostgresSpending) -> None:
+async def test_of_fifty_calls_at_once_as_many_are_charged_as_fit(postgres: PostgresBudgets) -> None:
     """The gate before the call is as narrow, whatever was held, and whichever budget is the short one."""
     accounts = [_account("9", "1.00", "9", name=("ann", "bob")[number % 2]) for number in range(50)]
     got = await asyncio.gather(
@@ -81,7 +81,7 @@ async def test_of_fifty_calls_at_once_as_many_are_charged_as_fit(postgres: Postg
     assert (charged.count("ann"), charged.count("bob")) == (10, 10)
 
 
-async def test_money_is_counted_exactly_while_many_charge_and_settle(postgres: PostgresSpending) -> None:
+async def test_money_is_counted_exactly_while_many_charge_and_settle(postgres: PostgresBudgets) -> None:
     """Nothing is lost between them, and nobody waits for another for ever."""
 
     async def one(number: int) -> None:
@@ -95,7 +95,7 @@ async def test_money_is_counted_exactly_while_many_charge_and_settle(postgres: P
     assert await _left(postgres, _account(user="50", name="bob")) == Decimal(50) - Decimal("4.00")
 
 
-async def test_what_a_run_holds_lapses(spending: Spending) -> None:
+async def test_what_a_run_holds_lapses(spending: Budgets) -> None:
     """A run that was rejected or cancelled tells nobody; its hold ends by itself."""
     account = _account("1")
     assert await spending.hold(account, Decimal(1), 0.0) is None
@@ -104,7 +104,7 @@ async def test_what_a_run_holds_lapses(spending: Spending) -> None:
     assert await _left(spending, account) == Decimal(0)
 
 
-async def test_a_run_holds_once_and_its_own_hold_is_not_in_its_way(spending: Spending) -> None:
+async def test_a_run_holds_once_and_its_own_hold_is_not_in_its_way(spending: Budgets) -> None:
     """Prepared again, it holds the new estimate; called, it holds nothing and is charged."""
     account = _account("1")
     for amount in ("0.80", "0.60"):
@@ -114,7 +114,7 @@ async def test_a_run_holds_once_and_its_own_hold_is_not_in_its_way(spending: Spe
     assert await _left(spending, account) == Decimal("0.30")
 
 
-async def test_a_run_that_no_longer_fits_holds_nothing(spending: Spending) -> None:
+async def test_a_run_that_no_longer_fits_holds_nothing(spending: Budgets) -> None:
     """What it held before it became too dear is free for others."""
     account = _account("1")
     assert await spending.hold(account, Decimal("0.80"), LONG) is None
@@ -122,7 +122,7 @@ async def test_a_run_that_no_longer_fits_holds_nothing(spending: Spending) -> No
     assert await _left(spending, account) == Decimal(1)
 
 
-async def test_a_call_that_is_refused_counts_nowhere(spending: Spending) -> None:
+async def test_a_call_that_is_refused_counts_nowhere(spending: Budgets) -> None:
     """All budgets have it, or none is charged."""
     account = _account("5", "1")
     short = await spending.charge(account, ("w", 1), Decimal(2), whatever_is_left=False)
@@ -131,14 +131,14 @@ async def test_a_call_that_is_refused_counts_nowhere(spending: Spending) -> None
     assert await _left(spending, account) == Decimal(5)
 
 
-async def test_whatever_is_left_a_call_can_be_charged(spending: Spending) -> None:
+async def test_whatever_is_left_a_call_can_be_charged(spending: Budgets) -> None:
     """A person approved it; the budget is overdrawn and says that nothing is left."""
     account = _account("1")
     assert await spending.charge(account, ("w", 1), Decimal(3), whatever_is_left=True) is None
     assert await _left(spending, account) == Decimal(0)
 
 
-async def test_a_call_is_charged_and_settled_once(spending: Spending) -> None:
+async def test_a_call_is_charged_and_settled_once(spending: Budgets) -> None:
     """Said twice it counts once, also where the first time left nothing for a second."""
     account = _account("1")
     for _ in range(2):
@@ -148,7 +148,7 @@ async def test_a_call_is_charged_and_settled_once(spending: Spending) -> None:
     assert await _left(spending, account) == Decimal("0.75")
 
 
-async def test_without_a_name_the_run_s_last_call_is_meant(spending: Spending) -> None:
+async def test_without_a_name_the_run_s_last_call_is_meant(spending: Budgets) -> None:
     """An attempt that asks about an earlier call knows the run alone; what was called before that is another's."""
     account = _account("10")
     for attempt in (1, 2):
@@ -159,7 +159,7 @@ async def test_without_a_name_the_run_s_last_call_is_meant(spending: Spending) -
         assert await _left(spending, account) == Decimal(6)
 
 
-async def test_what_was_not_charged_is_not_settled(spending: Spending) -> None:
+async def test_what_was_not_charged_is_not_settled(spending: Budgets) -> None:
     """Neither under a name that nobody charged, nor for a run that called nothing, nor for another tenant's."""
     account = _account("10")
     assert await spending.charge(account, ("w", 1), Decimal(2), whatever_is_left=False) is None
@@ -169,7 +169,7 @@ async def test_what_was_not_charged_is_not_settled(spending: Spending) -> None:
     assert await _left(spending, account) == Decimal(8)
 
 
-async def test_a_call_is_settled_where_it_was_charged(spending: Spending) -> None:
+async def test_a_call_is_settled_where_it_was_charged(spending: Budgets) -> None:
     """In the period that it began in, on the budgets of then, whenever its cost becomes known."""
     account = _account("10", "5", "2")
     assert await spending.charge(account, ("w", 1), Decimal(2), whatever_is_left=False) is None
@@ -183,7 +183,7 @@ async def test_a_call_that_is_settled_twice_at_once_is_settled_once(postgres_url
     """The worker that makes a call and the one that ends it by its id may both know what it cost, at the same moment."""
     pool = await create_pool(postgres_url)
     await ensure_schema(pool)
-    spending, account = PostgresSpending(pool), _account("10")
+    spending, account = PostgresBudgets(pool), _account("10")
     assert await spending.charge(account, ("w", 1), Decimal(5), whatever_is_left=False) is None
     waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     async with pool.acquire() as connection, asyncio.TaskGroup() as both, connection.transaction():
@@ -206,7 +206,7 @@ async def test_a_database_of_an_older_version_learns_where_calls_are_settled(pos
     await pool.execute(old, account.run_id)
     for _ in range(2):
         await ensure_schema(pool)
-    spending = PostgresSpending(pool)
+    spending = PostgresBudgets(pool)
     await spending.settle("acme", account.run_id, ("w", 1), Decimal(0))
     assert await spending.charge(account, ("w", 2), Decimal(3), whatever_is_left=False) is None
     await spending.settle("acme", account.run_id, ("w", 2), Decimal(1))
@@ -214,7 +214,7 @@ async def test_a_database_of_an_older_version_learns_where_calls_are_settled(pos
     await pool.close()
 
 
-async def test_budgets_do_not_mix(spending: Spending) -> None:
+async def test_budgets_do_not_mix(spending: Budgets) -> None:
     """Tenants, users and periods each have their own."""
     account = _account("1", "1")
     assert await spending.charge(account, ("w", 1), Decimal(1), whatever_is_left=False) is None
@@ -224,7 +224,7 @@ async def test_budgets_do_not_mix(spending: Spending) -> None:
     assert await _left(spending, other) == Decimal(1)
 
 
-async def test_only_what_no_budget_needs_is_forgotten(postgres: PostgresSpending) -> None:
+async def test_only_what_no_budget_needs_is_forgotten(postgres: PostgresBudgets) -> None:
     """What is held and spent in this period stays."""
     account = _account("10")
     assert await postgres.charge(account, ("w", 1), Decimal(2), whatever_is_left=False) is None
@@ -237,5 +237,5 @@ async def test_a_database_that_does_not_answer_is_told_as_that() -> None:
     """Whatever the driver raises."""
     pool = await create_pool("postgresql://nobody:x@127.0.0.1:1/none")
     with pytest.raises(StorageUnavailable):
-        await PostgresSpending(pool).hold(_account("1"), Decimal(1), LONG)
+        await PostgresBudgets(pool).hold(_account("1"), Decimal(1), LONG)
     await pool.close()

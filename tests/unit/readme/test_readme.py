@@ -17,10 +17,10 @@ from contracts.providers.orders import ExecuteOrder, PrepareOrder
 from gateway.http.problems import STATUS
 from provider_worker.app import create_app
 from provider_worker.execution.execute import execute
-from provider_worker.preparation.prepare import Preparing
+from provider_worker.preparation.prepare import Preparer
 from provider_worker.providers.registry import Registry
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 from testkit.readme import DOCS, README, ROOT, code_blocks, pages, rows, settings_table
 
 SETTINGS = DOCS / "settings.md"
@@ -103,7 +103,7 @@ async def test_the_provider_that_is_shown_is_complete() -> None:
     scope: dict[str, Any] = {"__name__": "reverse_provider"}
     exec(shown, scope)  # noqa: S102 - our own page
     reverse = scope["Reverse"].from_settings(Settings(_env_file=None))
-    registry, shelves, sanitizer = Registry([reverse]), MemoryShelves(), Sanitizer([])
+    registry, artifacts, sanitizer = Registry([reverse]), MemoryArtifacts(), Sanitizer([])
     order: dict[str, Any] = {
         "run_id": uuid4(),
         "work_id": "w",
@@ -113,7 +113,7 @@ async def test_the_provider_that_is_shown_is_complete() -> None:
         "lease_seconds": 60,
     }
     intent = CallIntent(provider="reverse", prompt="stressed")
-    prepared = await Preparing(registry, shelves, sanitizer).prepare(PrepareOrder(**order, intent=intent))
+    prepared = await Preparer(registry, artifacts, sanitizer).prepare(PrepareOrder(**order, intent=intent))
     assert (prepared.payload, prepared.issues) == ({"text": "stressed"}, ())
     call = ExecuteOrder(
         **order,
@@ -123,7 +123,7 @@ async def test_the_provider_that_is_shown_is_complete() -> None:
         payload=prepared.payload,
         payload_sha256=digest(prepared.payload),
     )
-    execution = await execute(call, reverse, shelves.of("default"), sanitizer)
+    execution = await execute(call, reverse, artifacts.of("default"), sanitizer)
     assert execution.response == {"text": "desserts"}
 
 

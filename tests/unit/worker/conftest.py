@@ -16,7 +16,7 @@ from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.rate_limits.reservations import Rule
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 from unit.worker import limited
 from unit.worker.workbench import Bench, Gated
 
@@ -78,9 +78,9 @@ def registry(sandbox: SandboxProvider) -> Registry:
 
 
 @pytest.fixture
-def shelves() -> MemoryShelves:
+def artifacts() -> MemoryArtifacts:
     """Give empty shelves."""
-    return MemoryShelves()
+    return MemoryArtifacts()
 
 
 @pytest.fixture

@@ -11,20 +11,20 @@ from typing import Any, ClassVar
 from contracts.providers.call import Failure
 from contracts.providers.orders import Order
 from contracts.runs.commands import RecordFailure
-from messaging.offset_committer import SentBatch
-from provider_worker.orders.consumer import Worker
-from provider_worker.orders.order_handler import Means
+from messaging.offset_committer import Handed
+from provider_worker.orders.consumer import OrderConsumer
+from provider_worker.orders.order_handler import Dependencies
 from provider_worker.providers.base import Answer, Audit, Call, ProviderError
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
-from provider_worker.rate_limits.admission import Turns
-from provider_worker.rate_limits.circuit_breaker import Terms
-from provider_worker.rate_limits.circuit_breakers import Circuits
+from provider_worker.rate_limits.admission import Admission
+from provider_worker.rate_limits.circuit_breaker import CircuitTerms
+from provider_worker.rate_limits.circuit_breakers import CircuitBreakers
 from provider_worker.rate_limits.gcra import pace_of
 from provider_worker.rate_limits.reservations import Rule
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryClaims, MemoryPost, MemoryShelves
-from provider_worker.testing.reservations import MemoryBookings
+from provider_worker.testing.memory import MemoryArtifacts, MemoryClaims, MemoryPublisher
+from provider_worker.testing.reservations import MemoryReservations
 from unit.worker.workbench import Record
 
 ONE_A_MINUTE = Rule("acme", pace_of(1))
@@ -76,42 +76,44 @@ class Bench:
     """A worker with a provider that has limits and one that has none."""
 
     rule: Rule
-    post: MemoryPost = field(default_factory=MemoryPost)
+    publisher: MemoryPublisher = field(default_factory=MemoryPublisher)
     claims: MemoryClaims = field(default_factory=MemoryClaims)
-    bookings: MemoryBookings = field(default_factory=MemoryBookings)
-    circuits: Circuits = field(default_factory=lambda: Circuits(Terms(failures=2, seconds=600)))
+    reservations: MemoryReservations = field(default_factory=MemoryReservations)
+    circuits: CircuitBreakers = field(default_factory=lambda: CircuitBreakers(CircuitTerms(failures=2, seconds=600)))
     scarce: Scarce = field(default_factory=Scarce)
     taken: list[Mapping[int, int]] = field(default_factory=list)
     broken: list[BaseException] = field(default_factory=list)
-    workers: list[Worker] = field(default_factory=list)
+    workers: list[OrderConsumer] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.registry = Registry([SandboxProvider(), self.scarce])
         self.turns, self.worker = self.another()
 
-    def another(self) -> tuple[Turns, Worker]:
+    def another(self) -> tuple[Admission, OrderConsumer]:
         """Make a further worker on the same account."""
-        turns = Turns(
-            {"scarce": self.rule}, self.bookings, self.circuits, f"worker-{len(self.workers)}", self.broken.append
+        turns = Admission(
+            {"scarce": self.rule}, self.reservations, self.circuits, f"worker-{len(self.workers)}", self.broken.append
         )
-        means = Means(self.registry, self.claims, MemoryShelves(), self.post, Sanitizer(), turns=turns)
-        worker = Worker(means, confirm=self._confirm, on_broken=self.broken.append, most=2)
+        dependencies = Dependencies(
+            self.registry, self.claims, MemoryArtifacts(), self.publisher, Sanitizer(), turns=turns
+        )
+        worker = OrderConsumer(dependencies, confirm=self._confirm, on_broken=self.broken.append, most=2)
         self.workers.append(worker)
         return turns, worker
 
     async def _confirm(self, handed: SentBatch) -> None:
         self.taken.append(handed.offsets)
 
-    async def take(self, *orders: Order, worker: Worker | None = None) -> None:
+    async def take(self, *orders: Order, worker: OrderConsumer | None = None) -> None:
         """Hand a worker one batch."""
         bodies = [order.model_dump_json().encode() for order in orders]
         await (worker or self.worker).on_records([Record(body, offset) for offset, body in enumerate(bodies)])
 
     async def until_waiting(self, number: int) -> None:
         """Return once so many calls wait and the account was asked for them."""
-        while self.turns.waiting != number or not self.bookings.asked:  # noqa: ASYNC110 - nobody tells of it
+        while self.turns.waiting != number or not self.reservations.asked:  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0.01)
 
     def failures(self) -> list[Failure]:
         """Return the failures that were told."""
-        return [said.failure for said in self.post.commands if isinstance(said, RecordFailure)]
+        return [said.failure for said in self.publisher.commands if isinstance(said, RecordFailure)]

@@ -11,14 +11,14 @@ from pydantic import TypeAdapter
 
 from chassis.routes import RouteRule, Routes
 from contracts.providers.call import Failure, Preparation
-from provider_worker.preparation.prepare import Preparing
+from provider_worker.preparation.prepare import Preparer
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
-from provider_worker.rate_limits.circuit_breakers import Circuits
+from provider_worker.rate_limits.circuit_breakers import CircuitBreakers
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 
 KEY = "sk-a-very-secret-key"
 ROUTES: TypeAdapter[dict[str, tuple[RouteRule, ...]]] = TypeAdapter(Routes)
@@ -79,11 +79,11 @@ class Leaky(Cheap):
         raise ProviderError(Failure(code="model_unknown", message=f"No model for {KEY}."))
 
 
-def preparing(circuits: Circuits | None = None, **routes: Any) -> Preparing:
+def preparer(circuits: CircuitBreakers | None = None, **routes: Any) -> Preparer:
     """Return what prepares calls with these routes."""
     registry = Registry([SandboxProvider(), Cheap(), Dear(), Unpriced(), Broken(), OpenAIProvider(None, None)])
     rules = ROUTES.validate_python(routes)
-    return Preparing(registry, MemoryShelves(), Sanitizer(), routes=rules, circuits=circuits)
+    return Preparer(registry, MemoryArtifacts(), Sanitizer(), routes=rules, circuits=circuits)
 
 
 def among(*providers: str, **rule: Any) -> list[dict[str, Any]]:
@@ -91,7 +91,7 @@ def among(*providers: str, **rule: Any) -> list[dict[str, Any]]:
     return [{"among": [{"provider": provider} for provider in providers], **rule}]
 
 
-def down(circuits: Circuits, *providers: str) -> None:
+def down(circuits: CircuitBreakers, *providers: str) -> None:
     """Let the last call of each provider have found it down."""
     for provider in providers:
         with pytest.raises(ProviderError), circuits.watching(provider):

@@ -13,8 +13,8 @@ from contracts.providers.call import Execution, Failure, Preparation
 from contracts.providers.orders import ExecuteOrder, PrepareOrder
 from contracts.runs.commands import RecordFailure, parse_command
 from contracts.topics import COMMANDS, MAX_RECORD_BYTES
-from provider_worker.messages.answers import executed, failed, prepared, still_at_it, to_record
-from provider_worker.messages.orders import Seen, read_order
+from provider_worker.messages.answers import executed, failed, lease_extended, prepared, to_record
+from provider_worker.messages.orders import RecentOrders, read_order
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 MakeExecute = Callable[..., ExecuteOrder]
@@ -28,7 +28,7 @@ def test_saying_something_twice_is_the_same_command(execute_order: MakeExecute) 
     assert ids[0] == ids[1]
     other = order.model_copy(update={"attempt": 2})
     said = {ids[0], executed(other, "sandbox", NOW, Execution(response={})).command_id}
-    said |= {still_at_it(order, "sandbox", NOW, number).command_id for number in (1, 2)}
+    said |= {lease_extended(order, "sandbox", NOW, number).command_id for number in (1, 2)}
     said |= {failed(order, "sandbox", NOW, Failure(code="c", message="m")).command_id}
     assert len(said) == 5
 
@@ -100,7 +100,7 @@ def test_bytes_that_are_no_order_are_malformed(body: bytes) -> None:
 
 def test_only_the_latest_orders_are_remembered(execute_order: MakeExecute) -> None:
     """Memory is bounded; an order of the other kind or another attempt is another order."""
-    seen = Seen(most=2)
+    seen = RecentOrders(most=2)
     first, second, third = execute_order(), execute_order(), execute_order()
     for order in (first, second, third):
         seen.add(order)

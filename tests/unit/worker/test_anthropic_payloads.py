@@ -15,7 +15,7 @@ from provider_worker.providers.anthropic.payloads import TOOL, build
 from provider_worker.providers.anthropic.rules import anthropic_issues
 from provider_worker.providers.base import Attachment, ProviderError
 from provider_worker.providers.pricing import PriceTable
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 from unit.worker.said import an_intent
 
 PRICES = PriceTable.of("provider_worker.providers.anthropic")
@@ -97,9 +97,9 @@ def test_who_asks_for_structure_in_their_own_way_gets_no_tool_of_ours(own: dict[
 
 async def test_files_stay_refs_in_the_payload_and_go_out_as_bytes() -> None:
     """An approval is bound to the hash in the ref; images, PDFs, text and links each travel in their own block."""
-    shelves = MemoryShelves().of("acme")
+    artifacts = MemoryArtifacts().of("acme")
     image, pdf, text = [
-        await shelves.keep(body, kind)
+        await artifacts.keep(body, kind)
         for body, kind in ((b"\x89PNG", "image/png"), (b"%PDF", "application/pdf"), (b"words", "text/csv"))
     ]
     attachments = [
@@ -113,7 +113,7 @@ async def test_files_stay_refs_in_the_payload_and_go_out_as_bytes() -> None:
     blocks = payload["messages"][0]["content"]
     assert [block["type"] for block in blocks] == ["image", "document", "document", "image", "document", "text"]
     assert image in str(blocks)
-    sent = (await with_files(payload, shelves))["messages"][0]["content"]
+    sent = (await with_files(payload, artifacts))["messages"][0]["content"]
     assert sent[0]["source"] == {"type": "base64", "media_type": "image/png", "data": "iVBORw=="}
     assert sent[1]["source"] == {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}
     assert sent[2]["source"] == {"type": "text", "media_type": "text/plain", "data": "words"}
@@ -125,7 +125,7 @@ async def test_a_file_that_is_gone_stops_the_call() -> None:
     """Before anything is sent."""
     payload = build(_intent(), [Attachment("artifact:sha256:" + "0" * 64, "image/png", 1)])
     with pytest.raises(ProviderError) as refused:
-        await with_files(payload, MemoryShelves().of("acme"))
+        await with_files(payload, MemoryArtifacts().of("acme"))
     assert (refused.value.failure.code, refused.value.failure.uncertain) == ("artifact_missing", False)
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from contracts.providers.call import Failure
 from provider_worker.providers.base import ProviderError
-from provider_worker.rate_limits.circuit_breaker import Sign, Terms
-from provider_worker.rate_limits.circuit_breakers import Circuits, sign_of
+from provider_worker.rate_limits.circuit_breaker import CircuitTerms, Sign
+from provider_worker.rate_limits.circuit_breakers import CircuitBreakers, sign_of
 
 DOWN = Failure(code="connection_failed", message="no connection", retryable=True)
 REFUSED = Failure(code="request_refused", message="no", status=400)
@@ -32,26 +32,26 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def circuits(clock: Clock) -> Circuits:
+def circuits(clock: Clock) -> CircuitBreakers:
     """Give circuits that open after three failures, for ten seconds."""
-    return Circuits(Terms(failures=3, seconds=10), clock)
+    return CircuitBreakers(CircuitTerms(failures=3, seconds=10), clock)
 
 
-def call(circuits: Circuits, failure: Failure | None = None) -> None:
+def call(circuits: CircuitBreakers, failure: Failure | None = None) -> None:
     """Let a call through that ends so."""
     with circuits.watching(NAME):
         if failure is not None:
             raise ProviderError(failure)
 
 
-def fail(circuits: Circuits, failure: Failure, times: int) -> None:
+def fail(circuits: CircuitBreakers, failure: Failure, times: int) -> None:
     """Let calls fail."""
     for _ in range(times):
         with pytest.raises(ProviderError):
             call(circuits, failure)
 
 
-def test_it_opens_after_so_many_failures_in_a_row_and_not_before(circuits: Circuits) -> None:
+def test_it_opens_after_so_many_failures_in_a_row_and_not_before(circuits: CircuitBreakers) -> None:
     """One call that is answered between them starts the count again."""
     fail(circuits, DOWN, 2)
     call(circuits)
@@ -63,7 +63,7 @@ def test_it_opens_after_so_many_failures_in_a_row_and_not_before(circuits: Circu
 
 
 def test_while_it_is_open_nothing_is_called_and_the_failure_says_when_to_come_again(
-    circuits: Circuits, clock: Clock
+    circuits: CircuitBreakers, clock: Clock
 ) -> None:
     """It is retryable and not uncertain."""
     fail(circuits, DOWN, 3)
@@ -75,7 +75,7 @@ def test_while_it_is_open_nothing_is_called_and_the_failure_says_when_to_come_ag
     assert failure.retry_after == 6
 
 
-def test_after_its_pause_one_call_finds_out(circuits: Circuits, clock: Clock) -> None:
+def test_after_its_pause_one_call_finds_out(circuits: CircuitBreakers, clock: Clock) -> None:
     """The others wait for what it finds: answered, the circuit closes."""
     fail(circuits, DOWN, 3)
     clock.now += 10
@@ -88,7 +88,7 @@ def test_after_its_pause_one_call_finds_out(circuits: Circuits, clock: Clock) ->
     call(circuits)
 
 
-def test_a_call_that_finds_it_still_down_opens_it_again(circuits: Circuits, clock: Clock) -> None:
+def test_a_call_that_finds_it_still_down_opens_it_again(circuits: CircuitBreakers, clock: Clock) -> None:
     """For as long as before."""
     fail(circuits, DOWN, 3)
     clock.now += 10
@@ -99,7 +99,7 @@ def test_a_call_that_finds_it_still_down_opens_it_again(circuits: Circuits, cloc
     assert refusal.retry_after == 10
 
 
-def test_a_call_that_finds_out_nothing_leaves_it_to_the_next(circuits: Circuits, clock: Clock) -> None:
+def test_a_call_that_finds_out_nothing_leaves_it_to_the_next(circuits: CircuitBreakers, clock: Clock) -> None:
     """Such as one whose payload was refused here."""
     fail(circuits, DOWN, 3)
     clock.now += 10
@@ -109,14 +109,16 @@ def test_a_call_that_finds_out_nothing_leaves_it_to_the_next(circuits: Circuits,
     assert circuits.state_of(NAME) == "closed"
 
 
-def test_calls_from_before_do_not_close_it(circuits: Circuits) -> None:
+def test_calls_from_before_do_not_close_it(circuits: CircuitBreakers) -> None:
     """They tell of a time that is gone."""
     with circuits.watching(NAME):
         fail(circuits, DOWN, 3)
     assert circuits.state_of(NAME) == "open"
 
 
-def test_of_the_calls_that_end_while_one_finds_out_that_one_alone_counts(circuits: Circuits, clock: Clock) -> None:
+def test_of_the_calls_that_end_while_one_finds_out_that_one_alone_counts(
+    circuits: CircuitBreakers, clock: Clock
+) -> None:
     """An answer to an older call comes from before the provider was down."""
     with circuits.watching(NAME):
         fail(circuits, DOWN, 3)
@@ -130,12 +132,12 @@ def test_of_the_calls_that_end_while_one_finds_out_that_one_alone_counts(circuit
 
 def test_no_failures_allowed_for_means_never(clock: Clock) -> None:
     """It can be switched off."""
-    circuits = Circuits(Terms(failures=0), clock)
+    circuits = CircuitBreakers(CircuitTerms(failures=0), clock)
     fail(circuits, DOWN, 50)
     assert circuits.state_of(NAME) == "closed"
 
 
-async def test_a_change_is_told_at_once(circuits: Circuits) -> None:
+async def test_a_change_is_told_at_once(circuits: CircuitBreakers) -> None:
     """To who announces capabilities; once for each."""
     fail(circuits, DOWN, 3)
     await circuits.until_changed(3600)

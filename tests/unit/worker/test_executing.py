@@ -16,7 +16,7 @@ from provider_worker.ports import StorageUnavailable
 from provider_worker.providers.base import Answer, Audit, Call, ProviderError
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryArtifacts, MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts, MemoryTenantArtifacts
 
 MakeExecute = Callable[..., ExecuteOrder]
 
@@ -49,10 +49,10 @@ class Scripted(SandboxProvider):
 
 
 async def _execute(
-    order: ExecuteOrder, provider: SandboxProvider, artifacts: MemoryArtifacts | None = None
+    order: ExecuteOrder, provider: SandboxProvider, artifacts: MemoryTenantArtifacts | None = None
 ) -> Execution:
-    shelf = artifacts or MemoryShelves().of("acme")
-    return await execute(order, provider, shelf, Sanitizer(["sk-a-very-secret-key"]))
+    artifacts = artifacts or MemoryArtifacts().of("acme")
+    return await execute(order, provider, artifacts, Sanitizer(["sk-a-very-secret-key"]))
 
 
 async def test_an_execution_tells_everything_about_the_answer(execute_order: MakeExecute) -> None:
@@ -88,7 +88,7 @@ async def test_a_bug_during_the_call_leaves_it_uncertain(execute_order: MakeExec
 
 async def test_a_bug_after_the_call_loses_no_answer(execute_order: MakeExecute) -> None:
     """The call is known to have happened; what was paid for is kept and named in the message."""
-    artifacts = MemoryShelves().of("acme")
+    artifacts = MemoryArtifacts().of("acme")
     with pytest.raises(ProviderError) as failed:
         await _execute(execute_order(), Scripted({"precious": 1}, ZeroDivisionError()), artifacts)
     failure = failed.value.failure
@@ -111,14 +111,14 @@ async def test_a_call_without_end_is_cut_off_as_uncertain(execute_order: MakeExe
     """The overall limit holds whatever the provider waits for."""
     order = execute_order(parameters={"fault": "slow", "delay_seconds": 600})
     with pytest.raises(ProviderError) as failed:
-        await execute(order, SandboxProvider(), MemoryShelves().of("acme"), Sanitizer(), seconds=0.05)
+        await execute(order, SandboxProvider(), MemoryArtifacts().of("acme"), Sanitizer(), seconds=0.05)
     failure = failed.value.failure
     assert (failure.code, failure.uncertain, failure.retryable) == ("timeout", True, True)
 
 
 async def test_a_large_raw_answer_goes_to_the_artifact_store(execute_order: MakeExecute) -> None:
     """In its place stand a ref and the size."""
-    artifacts = MemoryShelves().of("acme")
+    artifacts = MemoryArtifacts().of("acme")
     raw = {"text": "x" * INLINE_BYTES}
     execution = await _execute(execute_order(), Scripted(raw), artifacts)
     found = await artifacts.read(execution.raw["artifact"])
@@ -129,7 +129,7 @@ async def test_a_large_raw_answer_goes_to_the_artifact_store(execute_order: Make
 
 async def test_a_large_cleaned_answer_is_kept_whole_and_shown_in_part(execute_order: MakeExecute) -> None:
     """A reviewer sees its beginning and where to find the rest."""
-    artifacts = MemoryShelves().of("acme")
+    artifacts = MemoryArtifacts().of("acme")
     response = {"text": "y" * 300_000}
     execution = await _execute(execute_order(), Scripted({}, Audit(response, {})), artifacts)
     found = await artifacts.read(execution.response["artifact"])
@@ -167,7 +167,7 @@ async def test_whatever_a_provider_says_can_be_recorded(execute_order: MakeExecu
 async def test_what_was_paid_for_waits_for_the_database(execute_order: MakeExecute) -> None:
     """The answer is kept once the database is back; the call is not made again."""
 
-    class Returning(MemoryArtifacts):
+    class Returning(MemoryTenantArtifacts):
         refused = 0
 
         async def keep(self, body: bytes, media_type: str) -> str:
@@ -177,7 +177,7 @@ async def test_what_was_paid_for_waits_for_the_database(execute_order: MakeExecu
                 raise StorageUnavailable("away")
             return await super().keep(body, media_type)
 
-    artifacts = Returning(MemoryShelves(), {})
+    artifacts = Returning(MemoryArtifacts(), {})
     execution = await _execute(
         execute_order(operation="image", parameters={"size": "256x256"}), SandboxProvider(), artifacts
     )
@@ -187,8 +187,8 @@ async def test_what_was_paid_for_waits_for_the_database(execute_order: MakeExecu
 
 async def test_a_database_that_is_away_before_the_call_leaves_nothing_uncertain(execute_order: MakeExecute) -> None:
     """Reading an attachment comes first."""
-    shelves = MemoryShelves()
-    shelves.away = True
+    artifacts = MemoryArtifacts()
+    artifacts.away = True
     payload = {"model": "m", "prompt": "p", "parameters": {}, "attachments": ["artifact:sha256:" + "0" * 64]}
     with pytest.raises(StorageUnavailable):
-        await _execute(execute_order(payload=payload), SandboxProvider(), shelves.of("acme"))
+        await _execute(execute_order(payload=payload), SandboxProvider(), artifacts.of("acme"))

@@ -21,7 +21,7 @@ from provider_worker.providers.huggingface.payloads import build
 from provider_worker.providers.huggingface.responses import audit_classification, audit_completion, audit_image
 from provider_worker.providers.payload_schema import compile_schema
 from provider_worker.providers.pricing import PriceTable
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 from unit.worker.said import a_completion, an_intent
 
 KEY = "hf_test_very_secret_token"
@@ -132,9 +132,9 @@ def test_the_server_says_when_to_come_back(error: Refused, seconds: float | None
 
 async def test_an_image_is_kept_by_what_its_bytes_are() -> None:
     """What the server declares is not believed: a browser would."""
-    shelves = MemoryShelves().of("acme")
-    raw = await keep_image(b"\xff\xd8\xff...", {"content-type": "text/html"}, shelves)
-    found = await shelves.find(raw["image"])
+    artifacts = MemoryArtifacts().of("acme")
+    raw = await keep_image(b"\xff\xd8\xff...", {"content-type": "text/html"}, artifacts)
+    found = await artifacts.find(raw["image"])
     assert found is not None
     assert found.media_type == "image/jpeg"
     assert audit_image(raw).response == {"images": [raw["image"]]}
@@ -144,7 +144,7 @@ async def test_an_image_is_kept_by_what_its_bytes_are() -> None:
         (b"", "empty_response"),
     ):
         with pytest.raises(ProviderError) as failed:
-            await keep_image(body, {"content-type": "image/png"}, shelves)
+            await keep_image(body, {"content-type": "image/png"}, artifacts)
         assert failed.value.failure.code == code
 
 

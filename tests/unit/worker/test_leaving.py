@@ -24,7 +24,7 @@ async def test_a_worker_that_stops_hands_back_what_waits(
     await bench.take(scarce_order(), waits)
     await bench.until_waiting(1)
     await bench.worker.stop(0.5)
-    (back,) = [parse_order(record.value or b"") for record in bench.post.sent if record.topic == WORK.name]
+    (back,) = [parse_order(record.value or b"") for record in bench.publisher.sent if record.topic == WORK.name]
     assert back.changed({"deadline": waits.deadline}) == waits
     assert await bench.claims.claim([waits], "another worker")
 
@@ -36,7 +36,7 @@ async def test_a_worker_that_stops_gives_its_places_back(
     bench = open_benches(ONE_AT_ONCE)
     _, other = bench.another()
     await bench.take(scarce_order())
-    await bench.post.until(1)
+    await bench.publisher.until(1)
     await bench.worker.stop(5)
     await bench.take(scarce_order(), worker=other)
     async with asyncio.timeout(LEASE_SECONDS / 3):
@@ -52,10 +52,10 @@ async def test_what_has_a_slot_already_begins_no_more_when_the_worker_stops(
     orders = [scarce_order() for _ in range(2)]
     await bench.take(*orders)
     await bench.scarce.until_begun(1)
-    assert bench.bookings.accounts["acme"].holders["worker-0"].places == 2
+    assert bench.reservations.accounts["acme"].holders["worker-0"].places == 2
     await bench.worker.stop(1.5)
     assert bench.scarce.begun == [f"{orders[0].work_id}:1"]
-    (back,) = [parse_order(record.value or b"") for record in bench.post.sent if record.topic == WORK.name]
+    (back,) = [parse_order(record.value or b"") for record in bench.publisher.sent if record.topic == WORK.name]
     assert back.work_id == orders[1].work_id
 
 
@@ -67,10 +67,10 @@ async def test_a_worker_that_has_stopped_has_said_that_it_holds_no_place(
     bench.scarce.gate.clear()
     await bench.take(scarce_order())
     await bench.scarce.until_begun(1)
-    bench.bookings.away, asked = True, bench.bookings.asked
+    bench.reservations.away, asked = True, bench.reservations.asked
     bench.scarce.gate.set()
-    while bench.bookings.asked == asked:  # noqa: ASYNC110 - nobody tells of it
+    while bench.reservations.asked == asked:  # noqa: ASYNC110 - nobody tells of it
         await asyncio.sleep(0.01)
-    bench.bookings.away = False
+    bench.reservations.away = False
     await bench.worker.stop(5)
-    assert bench.bookings.accounts["acme"].holders["worker-0"].places == 0
+    assert bench.reservations.accounts["acme"].holders["worker-0"].places == 0

@@ -19,7 +19,7 @@ from provider_worker.providers.openai.files import without_files
 from provider_worker.providers.openai.image_responses import audit_images
 from provider_worker.providers.payload_schema import compile_schema
 from provider_worker.providers.pricing import PriceTable
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 from unit.worker.said import a_completion
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
@@ -42,15 +42,15 @@ def _connection(cause: BaseException) -> openai.APIConnectionError:
 
 async def test_images_in_an_answer_become_artifacts() -> None:
     """Their bytes never travel in events."""
-    shelves = MemoryShelves().of("acme")
-    raw = await without_files({"data": [{"b64_json": "iVBORw0KGgo="}, {"url": "https://example.com/x"}]}, shelves)
+    artifacts = MemoryArtifacts().of("acme")
+    raw = await without_files({"data": [{"b64_json": "iVBORw0KGgo="}, {"url": "https://example.com/x"}]}, artifacts)
     ref = raw["data"][0]["b64_json"]
-    found = await shelves.find(ref)
+    found = await artifacts.find(ref)
     assert found is not None
     assert found.media_type == "image/png"
     assert audit_images(PRICES, {"model": "m"}, raw).response == {"images": [ref, "https://example.com/x"]}
     with pytest.raises(ProviderError):
-        await without_files({"data": [{"b64_json": "!"}]}, shelves)
+        await without_files({"data": [{"b64_json": "!"}]}, artifacts)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from provider_worker.providers.chat_completions.payloads import is_strict
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.openai.payloads import build
 from provider_worker.providers.openai.rules import reasoning_issues
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 from unit.worker.said import an_intent
 
 
@@ -64,9 +64,9 @@ def test_a_schema_with_open_objects_is_not_strict(schema: Any) -> None:
 
 async def test_files_stay_refs_in_the_payload_and_go_out_as_bytes() -> None:
     """An approval is bound to the hash in the ref; images, PDFs and text each travel in their own way."""
-    shelves = MemoryShelves().of("acme")
+    artifacts = MemoryArtifacts().of("acme")
     image, pdf, text = [
-        await shelves.keep(body, kind)
+        await artifacts.keep(body, kind)
         for body, kind in ((b"\x89PNG", "image/png"), (b"%PDF", "application/pdf"), (b"words", "text/csv"))
     ]
     attachments = [
@@ -79,7 +79,7 @@ async def test_files_stay_refs_in_the_payload_and_go_out_as_bytes() -> None:
     parts = payload["messages"][0]["content"]
     assert [part["type"] for part in parts] == ["text", "image_url", "file", "text", "image_url"]
     assert image in str(parts)
-    sent = (await with_files(payload, shelves))["messages"][0]["content"]
+    sent = (await with_files(payload, artifacts))["messages"][0]["content"]
     assert sent[1]["image_url"]["url"] == "data:image/png;base64,iVBORw=="
     assert sent[2]["file"]["file_data"] == "data:application/pdf;base64,JVBERg=="
     assert sent[3]["text"] == "words"
@@ -91,7 +91,7 @@ async def test_a_file_that_is_gone_stops_the_call() -> None:
     """Before anything is sent."""
     payload = build(_intent(), [Attachment("artifact:sha256:" + "0" * 64, "image/png", 1)])
     with pytest.raises(ProviderError) as refused:
-        await with_files(payload, MemoryShelves().of("acme"))
+        await with_files(payload, MemoryArtifacts().of("acme"))
     assert (refused.value.failure.code, refused.value.failure.uncertain) == ("artifact_missing", False)
 
 

@@ -13,7 +13,7 @@ from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.openai.payloads import RESPONSES, build
 from provider_worker.providers.openai.responses.files import with_files
 from provider_worker.providers.openai.rules import background_issues, reasoning_issues
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 from unit.worker.said import an_intent
 
 USUAL = {"store": False, "stream": True}
@@ -126,13 +126,13 @@ def test_json_is_asked_for_by_its_format() -> None:
 
 async def test_files_go_out_as_parts_of_the_input() -> None:
     """Refs in the payload, bytes in the request; a link stays one."""
-    shelf = MemoryShelves().of("acme")
+    artifacts = MemoryArtifacts().of("acme")
     kinds = ((b"\x89PNG", "image/png"), (b"%PDF", "application/pdf"), (b"words", "text/csv"))
-    attachments = [Attachment(await shelf.keep(body, kind), kind, len(body)) for body, kind in kinds]
+    attachments = [Attachment(await artifacts.keep(body, kind), kind, len(body)) for body, kind in kinds]
     payload = build(_intent(), [*attachments, Attachment("https://example.com/cat.png")], RESPONSES)
     (message,) = payload["input"]
     assert attachments[0].url in str(message)
-    (sent,) = (await with_files(payload, shelf))["input"]
+    (sent,) = (await with_files(payload, artifacts))["input"]
     assert sent["content"] == [
         {"type": "input_text", "text": "Hello"},
         {"type": "input_image", "image_url": "data:image/png;base64,iVBORw=="},
@@ -142,7 +142,7 @@ async def test_files_go_out_as_parts_of_the_input() -> None:
     ]
     gone = build(_intent(), [Attachment("artifact:sha256:" + "0" * 64, "image/png", 1)], RESPONSES)
     with pytest.raises(ProviderError, match="artifact_missing"):
-        await with_files(gone, shelf)
+        await with_files(gone, artifacts)
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ def test_no_minute_sees_more_requests_than_its_limit(limit: int, pauses: list[fl
     begun: list[float] = []
     for pause in pauses:
         now += pause
-        booked = account.book(rule, "ann", 0, [0] * asked, now)
-        begun += [now + begins + _lateness(late, len(begun) + place) for place, begins in enumerate(booked.begins_in)]
+        reserved = account.book(rule, "ann", 0, [0] * asked, now)
+        begun += [now + begins + _lateness(late, len(begun) + place) for place, begins in enumerate(reserved.begins_in)]
     assert _most_in_a_window([(at, 1) for at in begun]) <= limit
 
 
@@ -35,9 +35,9 @@ def test_more_than_nine_tenths_are_used_while_work_waits(limit: int, workers: in
     begun = 0
     while (now := min(comes.values())) < end:
         worker = min(comes, key=lambda name: comes[name])
-        booked = account.book(rule, worker, 0, [0] * 64, now)
-        begun += sum(now + begins < end for begins in booked.begins_in)
-        comes[worker] = now + booked.again_in + 0.25
+        reserved = account.book(rule, worker, 0, [0] * 64, now)
+        begun += sum(now + begins < end for begins in reserved.begins_in)
+        comes[worker] = now + reserved.again_in + 0.25
     assert begun > 0.9 * limit * (end - 1000.0) / WINDOW
 
 
@@ -57,8 +57,8 @@ def test_no_minute_sees_more_tokens_than_its_limit(
     for pause, estimate, share, asked in calls:
         now += pause
         tokens = min(estimate, limit)
-        booked = account.book(rule, "ann", 0, [tokens] * asked, now)
-        for begins, second in zip(booked.begins_in, booked.seconds, strict=True):
+        reserved = account.book(rule, "ann", 0, [tokens] * asked, now)
+        for begins, second in zip(reserved.begins_in, reserved.seconds, strict=True):
             real = math.floor(tokens * share)
             account.tokens[second] += real - tokens
             used.append((now + begins + _lateness(late, len(used)), real))
@@ -129,9 +129,9 @@ def test_a_worker_that_says_nothing_for_a_lease_holds_no_place_any_more() -> Non
 def test_slots_are_not_given_far_ahead() -> None:
     """What is not given now is told when to ask for."""
     account, rule = Account(), Rule("acme", pace_of(6))
-    booked = account.book(rule, "ann", 0, [0, 0], 0.0)
-    assert booked.begins_in == [0.0]
-    assert math.isclose(booked.again_in, (WINDOW + JITTER) / 6 - AHEAD)
+    reserved = account.book(rule, "ann", 0, [0, 0], 0.0)
+    assert reserved.begins_in == [0.0]
+    assert math.isclose(reserved.again_in, (WINDOW + JITTER) / 6 - AHEAD)
 
 
 def _lateness(seed: int, place: int) -> float:

@@ -15,18 +15,18 @@ from contracts.runs.commands import RecordExecution
 from contracts.topics import PARTIALS
 from messaging.errors import KafkaError
 from messaging.records import Outgoing
-from provider_worker.execution.call import Calls
-from provider_worker.execution.partial_output import MOST_WAITING, Partials
+from provider_worker.execution.call import CallHandler
+from provider_worker.execution.partial_output import MOST_WAITING, PartialOutputSender
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryClaims, MemoryPost, MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts, MemoryClaims, MemoryPublisher
 
 MakeExecute = Callable[..., ExecuteOrder]
 KEY = "sk-a-very-secret-key"
 OWN_END = "sk-a-very-secret-keysk"
 
 
-class Cut(MemoryPost):
+class Cut(MemoryPublisher):
     """A way to Kafka that is cut."""
 
     async def try_to_send(self, _: Outgoing) -> None:
@@ -34,7 +34,7 @@ class Cut(MemoryPost):
         raise KafkaError("switched off")
 
 
-class Interrupted(MemoryPost):
+class Interrupted(MemoryPublisher):
     """A way to Kafka that loses the first record."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Interrupted(MemoryPost):
         await super().try_to_send(record)
 
 
-class Slow(MemoryPost):
+class Slow(MemoryPublisher):
     """A way to Kafka on which nothing arrives until it is let."""
 
     def __init__(self) -> None:
@@ -62,43 +62,45 @@ class Slow(MemoryPost):
         await self.arrived.wait()
 
 
-def pieces(post: MemoryPost) -> list[PartialOutput]:
+def pieces(publisher: MemoryPublisher) -> list[PartialOutput]:
     """Return what watchers get."""
-    return [PartialOutput.model_validate_json(r.value or b"") for r in post.sent if r.topic == PARTIALS.name]
+    return [PartialOutput.model_validate_json(r.value or b"") for r in publisher.sent if r.topic == PARTIALS.name]
 
 
 async def test_a_streamed_answer_is_told_in_pieces_that_join_up(execute_order: MakeExecute) -> None:
     """To the watchers of its run, user and session; the pieces together are the answer."""
-    post, order = MemoryPost(), execute_order(parameters={"stream": True}, user_id="u1", session_id="s1")
-    calls = Calls(MemoryClaims(), MemoryShelves(), post, Sanitizer())
+    publisher, order = MemoryPublisher(), execute_order(parameters={"stream": True}, user_id="u1", session_id="s1")
+    calls = CallHandler(MemoryClaims(), MemoryArtifacts(), publisher, Sanitizer())
     answer = await calls.make(order, SandboxProvider(delay=0.3))
     assert isinstance(answer, RecordExecution)
-    said = pieces(post)
+    said = pieces(publisher)
     assert len(said) > 1
     assert "".join(piece.text for piece in said) == answer.execution.response["text"]
     assert [piece.offset for piece in said] == [sum(len(p.text) for p in said[:n]) for n in range(len(said))]
     owners = {(piece.run_id, piece.work_id, piece.attempt, piece.user_id, piece.session_id) for piece in said}
     assert owners == {(order.run_id, order.work_id, 1, "u1", "s1")}
-    assert {record.key for record in post.sent} == {str(order.run_id).encode()}
+    assert {record.key for record in publisher.sent} == {str(order.run_id).encode()}
 
 
 async def test_a_call_that_does_not_stream_says_nothing_in_between(execute_order: MakeExecute) -> None:
     """Its answer comes whole."""
-    post = MemoryPost()
-    await Calls(MemoryClaims(), MemoryShelves(), post, Sanitizer()).make(execute_order(), SandboxProvider())
-    assert post.sent == []
+    publisher = MemoryPublisher()
+    await CallHandler(MemoryClaims(), MemoryArtifacts(), publisher, Sanitizer()).make(
+        execute_order(), SandboxProvider()
+    )
+    assert publisher.sent == []
 
 
 @pytest.mark.parametrize("cut", range(1, len(KEY)))
 async def test_no_secret_is_told_however_it_is_cut(execute_order: MakeExecute, cut: int) -> None:
     """What may be the beginning of one waits until more is known."""
-    post = MemoryPost()
-    partials = Partials(execute_order(), post, Sanitizer([KEY]))
-    partials.hear("the key " + KEY[:cut])
-    await post.until_sent(1)
-    partials.hear(KEY[cut:] + " is it")
-    await partials.close()
-    assert "".join(piece.text for piece in pieces(post)) == "the key [hidden] is it"
+    publisher = MemoryPublisher()
+    partial_output = PartialOutputSender(execute_order(), publisher, Sanitizer([KEY]))
+    partial_output.hear("the key " + KEY[:cut])
+    await publisher.until_sent(1)
+    partial_output.hear(KEY[cut:] + " is it")
+    await partial_output.close()
+    assert "".join(piece.text for piece in pieces(publisher)) == "the key [hidden] is it"
 
 
 @pytest.mark.parametrize("text", [OWN_END, f"the key {OWN_END}", f"{OWN_END} and {OWN_END}"])
@@ -106,12 +108,12 @@ async def test_a_secret_that_ends_as_it_begins_is_hidden_at_the_end_of_a_piece(
     execute_order: MakeExecute, text: str
 ) -> None:
     """Its last letters may begin another, and are none the less its own."""
-    post = MemoryPost()
-    partials = Partials(execute_order(), post, Sanitizer([OWN_END]))
-    partials.hear(text)
-    await post.until_sent(1)
-    await partials.close()
-    assert "".join(piece.text for piece in pieces(post)) == text.replace(OWN_END, "[hidden]")
+    publisher = MemoryPublisher()
+    partial_output = PartialOutputSender(execute_order(), publisher, Sanitizer([OWN_END]))
+    partial_output.hear(text)
+    await publisher.until_sent(1)
+    await partial_output.close()
+    assert "".join(piece.text for piece in pieces(publisher)) == text.replace(OWN_END, "[hidden]")
 
 
 @given(text=st.text(alphabet="sk-aver", max_size=40))
@@ -123,53 +125,55 @@ def test_what_waits_is_the_beginning_of_a_secret_and_as_much_of_it_as_there_is(t
 
 async def test_a_piece_that_is_on_its_way_at_the_end_is_told_once(execute_order: MakeExecute) -> None:
     """The end waits for it; the next piece has its place after it."""
-    post = Slow()
-    partials = Partials(execute_order(), post, Sanitizer())
-    partials.hear("It is ")
-    await post.until_sent(1)
-    partials.hear("red.")
-    closing = asyncio.create_task(partials.close())
+    publisher = Slow()
+    partial_output = PartialOutputSender(execute_order(), publisher, Sanitizer())
+    partial_output.hear("It is ")
+    await publisher.until_sent(1)
+    partial_output.hear("red.")
+    closing = asyncio.create_task(partial_output.close())
     await asyncio.sleep(0)
-    post.arrived.set()
+    publisher.arrived.set()
     await closing
-    assert [(piece.offset, piece.text) for piece in pieces(post)] == [(0, "It is "), (6, "red.")]
+    assert [(piece.offset, piece.text) for piece in pieces(publisher)] == [(0, "It is "), (6, "red.")]
 
 
 async def test_while_kafka_is_away_the_call_goes_on(execute_order: MakeExecute) -> None:
     """Watchers miss something; the run does not."""
     order = execute_order(parameters={"stream": True})
-    answer = await Calls(MemoryClaims(), MemoryShelves(), Cut(), Sanitizer()).make(order, SandboxProvider(delay=0.2))
+    answer = await CallHandler(MemoryClaims(), MemoryArtifacts(), Cut(), Sanitizer()).make(
+        order, SandboxProvider(delay=0.2)
+    )
     assert isinstance(answer, RecordExecution)
 
 
 async def test_a_piece_that_is_lost_shows_as_a_gap(execute_order: MakeExecute) -> None:
     """Whoever joins up what it gets notices."""
-    post = Interrupted()
-    partials = Partials(execute_order(), post, Sanitizer())
-    partials.hear("It is ")
-    await post.lost.wait()
-    partials.hear("red.")
-    await partials.close()
-    assert [(piece.offset, piece.text) for piece in pieces(post)] == [(6, "red.")]
+    publisher = Interrupted()
+    partial_output = PartialOutputSender(execute_order(), publisher, Sanitizer())
+    partial_output.hear("It is ")
+    await publisher.lost.wait()
+    partial_output.hear("red.")
+    await partial_output.close()
+    assert [(piece.offset, piece.text) for piece in pieces(publisher)] == [(6, "red.")]
 
 
 async def test_more_than_can_be_held_is_left_out_and_the_offsets_show_it(execute_order: MakeExecute) -> None:
     """Memory stays bounded however fast a model talks."""
-    post = MemoryPost()
-    partials = Partials(execute_order(), post, Sanitizer())
-    partials.hear("x" * (MOST_WAITING + 1))
-    partials.hear("left out")
-    await post.until_sent(9)
-    partials.hear("here again")
-    await partials.close()
-    said = pieces(post)
+    publisher = MemoryPublisher()
+    partial_output = PartialOutputSender(execute_order(), publisher, Sanitizer())
+    partial_output.hear("x" * (MOST_WAITING + 1))
+    partial_output.hear("left out")
+    await publisher.until_sent(9)
+    partial_output.hear("here again")
+    await partial_output.close()
+    said = pieces(publisher)
     assert sum(len(piece.text) for piece in said[:-1]) == MOST_WAITING + 1
     assert (said[-1].text, said[-1].offset) == ("here again", MOST_WAITING + 1 + len("left out"))
 
 
 async def test_nothing_is_left_behind_by_a_call_that_says_nothing(execute_order: MakeExecute) -> None:
     """No task and no message."""
-    post = MemoryPost()
+    publisher = MemoryPublisher()
     before = asyncio.all_tasks()
-    await Partials(execute_order(), post, Sanitizer()).close()
-    assert (post.sent, asyncio.all_tasks()) == ([], before)
+    await PartialOutputSender(execute_order(), publisher, Sanitizer()).close()
+    assert (publisher.sent, asyncio.all_tasks()) == ([], before)

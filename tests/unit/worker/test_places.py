@@ -7,10 +7,10 @@ import selectors
 
 import pytest
 
-from provider_worker.rate_limits.account_queue import Gate
+from provider_worker.rate_limits.account_queue import AccountQueue
 from provider_worker.rate_limits.gcra import AHEAD
 from provider_worker.rate_limits.reservations import Rule
-from provider_worker.testing.reservations import MemoryBookings
+from provider_worker.testing.reservations import MemoryReservations
 
 TWO_AT_ONCE = Rule("acme", places=2)
 
@@ -43,15 +43,15 @@ async def call_while_the_account_is_closed(*, others_wait: bool) -> int:
     """Let one call run through a long Retry-After; return how many run as soon as another worker may begin some."""
     broken: list[BaseException] = []
     loop = asyncio.get_running_loop()
-    bookings = MemoryBookings(loop.time)
-    gate = Gate(TWO_AT_ONCE, bookings, "ann", lambda: 10, broken.append)
+    reservations = MemoryReservations(loop.time)
+    gate = AccountQueue(TWO_AT_ONCE, reservations, "ann", lambda: 10, broken.append)
     await gate.slot(0)
     await gate.close(3600)
     waits = asyncio.create_task(gate.slot(0)) if others_wait else None
-    account = bookings.accounts["acme"]
+    account = reservations.accounts["acme"]
     await asyncio.sleep(account.closed_until - AHEAD + 0.001 - loop.time())
-    booked = await bookings.book(TWO_AT_ONCE, "bob", 0, [0, 0])
-    running = 1 + len(booked.begins_in) + (waits is not None and waits.done())
+    reserved = await reservations.book(TWO_AT_ONCE, "bob", 0, [0, 0])
+    running = 1 + len(reserved.begins_in) + (waits is not None and waits.done())
     gate.release()
     await gate.leave()
     if waits is not None:

@@ -11,13 +11,13 @@ from jsonschema_rs import Draft202012Validator
 
 from contracts.providers.call import Preparation
 from contracts.providers.orders import PrepareOrder
-from provider_worker.preparation.prepare import Preparing
+from provider_worker.preparation.prepare import Preparer
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 
 MakePrepare = Callable[..., PrepareOrder]
 
@@ -28,8 +28,8 @@ def both(sandbox: SandboxProvider) -> Registry:
     return Registry([sandbox, OpenAIProvider(None, None)])
 
 
-async def _prepare(order: PrepareOrder, registry: Registry, shelves: MemoryShelves | None = None) -> Any:
-    return await Preparing(registry, shelves or MemoryShelves(), Sanitizer(["sk-a-very-secret-key"])).prepare(order)
+async def _prepare(order: PrepareOrder, registry: Registry, artifacts: MemoryArtifacts | None = None) -> Any:
+    return await Preparer(registry, artifacts or MemoryArtifacts(), Sanitizer(["sk-a-very-secret-key"])).prepare(order)
 
 
 async def test_what_the_intent_leaves_open_is_chosen(prepare_order: MakePrepare, both: Registry) -> None:
@@ -94,11 +94,11 @@ async def test_an_issue_that_needs_judgement_takes_all_confidence(prepare_order:
 
 async def test_attachments_are_looked_up_in_their_own_tenant(prepare_order: MakePrepare, both: Registry) -> None:
     """What is there goes into the payload, links unopened; what is not there is an issue at its place."""
-    shelves = MemoryShelves()
-    mine = await shelves.of("acme").keep(b"mine", "text/plain")
-    theirs = await shelves.of("other").keep(b"theirs", "text/plain")
+    artifacts = MemoryArtifacts()
+    mine = await artifacts.of("acme").keep(b"mine", "text/plain")
+    theirs = await artifacts.of("other").keep(b"theirs", "text/plain")
     order = prepare_order(attachments=(mine, "https://example.com/a.png", theirs))
-    preparation = await _prepare(order, both, shelves)
+    preparation = await _prepare(order, both, artifacts)
     assert preparation.payload["attachments"] == [mine, "https://example.com/a.png"]
     assert [(issue.code, issue.path) for issue in preparation.issues] == [("artifact_missing", "/attachments/2")]
 

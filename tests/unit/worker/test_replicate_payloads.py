@@ -9,14 +9,14 @@ import pytest
 from chassis.settings import Settings
 from contracts.providers.call import CallIntent, Severity
 from contracts.providers.orders import PrepareOrder
-from provider_worker.preparation.prepare import Preparing
+from provider_worker.preparation.prepare import Preparer
 from provider_worker.providers.base import Attachment, Call, ProviderError
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.replicate import ReplicateProvider
 from provider_worker.providers.replicate.fields import fill
 from provider_worker.providers.replicate.model_names import Reference, choose, parse
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 from unit.worker.conftest import MakePrepare
 
 V1, V2 = "1" * 64, "a2" * 32
@@ -139,17 +139,17 @@ def test_parameters_keep_their_places_and_examples_give_way() -> None:
 
 
 async def test_without_a_token_a_run_is_prepared_and_not_called(
-    prepare_order: MakePrepare, shelves: MemoryShelves, sanitizer: Sanitizer
+    prepare_order: MakePrepare, artifacts: MemoryArtifacts, sanitizer: Sanitizer
 ) -> None:
     """The payload says what would be sent, the issues why it is not."""
     provider = ReplicateProvider.from_settings(Settings(_env_file=None))
     order: PrepareOrder = prepare_order(provider="replicate", model=f"a/b:{V1}", parameters={"seed": 7})
-    prepared = await Preparing(Registry([provider]), shelves, sanitizer).prepare(order)
+    prepared = await Preparer(Registry([provider]), artifacts, sanitizer).prepare(order)
     assert prepared.payload == {"version": f"a/b:{V1}", "input": {"seed": 7, "prompt": "Hello"}}
     codes = {issue.code: issue.severity for issue in prepared.issues}
     assert codes == {"provider_unconfigured": Severity.ERROR, "schema_unknown": Severity.WARNING}
     with pytest.raises(ProviderError) as failed:
-        await provider.execute(prepared.payload, Call("predict", None, 1, "w:1", shelves.of("acme")))
+        await provider.execute(prepared.payload, Call("predict", None, 1, "w:1", artifacts.of("acme")))
     assert failed.value.failure.code == "provider_unconfigured"
 
 

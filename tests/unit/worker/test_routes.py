@@ -16,7 +16,7 @@ from provider_worker.preparation.router import refuse_unknown
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.registry import Registry
 from unit.worker.conftest import MakePrepare
-from unit.worker.routed import ROUTES, Cheap, among, preparing
+from unit.worker.routed import ROUTES, Cheap, among, preparer
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ async def test_the_first_rule_that_fits_applies(
         *among("dear", when={"prompt_at_least": 20}),
         *among("cheap", when={"prompt_at_most": 19}),
     ]
-    prepared = await preparing(r=rules).prepare(prepare_order(**{"provider": "router", "model": "r", **intent}))
+    prepared = await preparer(r=rules).prepare(prepare_order(**{"provider": "router", "model": "r", **intent}))
     assert prepared.provider == provider
 
 
@@ -55,7 +55,7 @@ async def test_a_route_that_leads_nowhere_is_named(
     prepare_order: MakePrepare, intent: dict[str, Any], said: str
 ) -> None:
     """With the place in the request, and the choices."""
-    routes = preparing(r=among("cheap", when={"prompt_at_most": 10}))
+    routes = preparer(r=among("cheap", when={"prompt_at_most": 10}))
     with pytest.raises(ProviderError) as caught:
         await routes.prepare(prepare_order(**{"provider": "router", **intent}))
     (issue,) = caught.value.failure.issues
@@ -66,7 +66,7 @@ async def test_an_options_parameters_come_beside_the_intents(prepare_order: Make
     """What the request says wins."""
     option = {"provider": "cheap", "model": "sandbox-1", "parameters": {"temperature": 1.5, "max_tokens": 7}}
     order = prepare_order(provider="router", model="r", parameters={"temperature": 0.5})
-    prepared = await preparing(r=[{"among": [option]}]).prepare(order)
+    prepared = await preparer(r=[{"among": [option]}]).prepare(order)
     assert prepared.payload["parameters"] == {"temperature": 0.5, "max_tokens": 7}
 
 
@@ -82,14 +82,14 @@ def test_a_route_to_a_provider_that_there_is_not_stops_the_start(provider: str) 
 async def test_without_a_route_there_is_no_router(prepare_order: MakePrepare) -> None:
     """It is a name like any other that nobody has."""
     with pytest.raises(ProviderError) as caught:
-        await preparing().prepare(prepare_order(provider="router"))
+        await preparer().prepare(prepare_order(provider="router"))
     assert caught.value.failure.code == "provider_unknown"
-    assert preparing().router.capabilities() is None
+    assert preparer().router.capabilities() is None
 
 
 async def test_the_routes_are_shown_as_the_routers_models(prepare_order: MakePrepare) -> None:
     """Where people look for what can be asked for; the first is what is meant by none."""
-    routes = preparing(r=among("cheap", "dear"), other=among("dear"))
+    routes = preparer(r=among("cheap", "dear"), other=among("dear"))
     offered = routes.router.capabilities()
     assert offered is not None
     assert [(model.name, model.description) for model in offered.models] == [

@@ -12,22 +12,22 @@ from chassis.routes import Option, RouteRule
 from contracts.providers.routing import Candidate
 from contracts.providers.signals import Reason
 from provider_worker.ports import StorageUnavailable
-from provider_worker.preparation.prepare import Preparing
+from provider_worker.preparation.prepare import Preparer
 from provider_worker.preparation.route_choice import CIRCUIT_OPEN, Assessed, choose, routing_of
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.registry import Registry
-from provider_worker.rate_limits.circuit_breaker import Terms
-from provider_worker.rate_limits.circuit_breakers import Circuits
+from provider_worker.rate_limits.circuit_breaker import CircuitTerms
+from provider_worker.rate_limits.circuit_breakers import CircuitBreakers
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 from unit.worker.conftest import MakePrepare
-from unit.worker.routed import KEY, ROUTES, Buggy, Cheap, Dear, Leaky, among, down, preparing, reasons
+from unit.worker.routed import KEY, ROUTES, Buggy, Cheap, Dear, Leaky, among, down, preparer, reasons
 
 
 async def test_the_cheapest_is_chosen_by_its_estimate(prepare_order: MakePrepare) -> None:
     """The preparation is the chosen provider's, and says among what it was chosen, and why."""
     order = prepare_order(provider="router", model="r")
-    prepared = await preparing(r=among("dear", "unpriced", "cheap", choose="cheapest")).prepare(order)
+    prepared = await preparer(r=among("dear", "unpriced", "cheap", choose="cheapest")).prepare(order)
     assert (prepared.provider, prepared.model, prepared.estimate) == ("cheap", "sandbox-1", Decimal("0.0001"))
     assert reasons(prepared) == {"dear": "not_needed", "unpriced": "not_needed", "cheap": "cheapest"}
     routing = prepared.routing
@@ -39,18 +39,18 @@ async def test_the_cheapest_is_chosen_by_its_estimate(prepare_order: MakePrepare
 
 async def test_the_first_is_chosen_where_order_counts(prepare_order: MakePrepare) -> None:
     """Whatever it costs."""
-    prepared = await preparing(r=among("dear", "cheap")).prepare(prepare_order(provider="Router", model="r"))
+    prepared = await preparer(r=among("dear", "cheap")).prepare(prepare_order(provider="Router", model="r"))
     assert reasons(prepared) == {"dear": "first", "cheap": "not_needed"}
 
 
 async def test_what_cannot_be_called_is_passed_over_and_the_history_says_why(prepare_order: MakePrepare) -> None:
     """No key, no such provider, no such model, a payload that is wrong, a provider that is down, one that was tried."""
-    circuits = Circuits(Terms(failures=1))
+    circuits = CircuitBreakers(CircuitTerms(failures=1))
     down(circuits, "dear")
     providers = ("openai", "nobody", "broken", "dear", "unpriced", "cheap")
     tried = (Candidate(provider="unpriced", model="sandbox-1"),)
     order = prepare_order(provider="router", model="r", tried=tried)
-    prepared = await preparing(circuits, r=among(*providers)).prepare(order)
+    prepared = await preparer(circuits, r=among(*providers)).prepare(order)
     assert reasons(prepared) == {
         "openai": "provider_unconfigured",
         "nobody": "provider_unknown",
@@ -65,18 +65,18 @@ async def test_what_cannot_be_called_is_passed_over_and_the_history_says_why(pre
 
 async def test_rather_than_nobody_who_is_down_is_chosen(prepare_order: MakePrepare) -> None:
     """It may be up again by the time of the call."""
-    circuits = Circuits(Terms(failures=1))
+    circuits = CircuitBreakers(CircuitTerms(failures=1))
     down(circuits, "dear", "cheap")
     order = prepare_order(provider="router", model="r")
-    prepared = await preparing(circuits, r=among("broken", "dear", "cheap")).prepare(order)
+    prepared = await preparer(circuits, r=among("broken", "dear", "cheap")).prepare(order)
     assert (prepared.provider, reasons(prepared)["dear"]) == ("dear", "last_resort")
 
 
 async def test_a_reviewer_sees_whether_the_provider_is_up(prepare_order: MakePrepare) -> None:
     """Its circuit stands among its capabilities."""
-    circuits = Circuits(Terms(failures=1))
+    circuits = CircuitBreakers(CircuitTerms(failures=1))
     down(circuits, "cheap")
-    prepare = preparing(circuits).prepare
+    prepare = preparer(circuits).prepare
     for provider, state in (("cheap", "open"), ("dear", "closed")):
         prepared = await prepare(prepare_order(provider=provider, with_capabilities=True))
         assert prepared.capabilities is not None
@@ -86,7 +86,7 @@ async def test_a_reviewer_sees_whether_the_provider_is_up(prepare_order: MakePre
 async def test_where_nothing_is_left_the_preparation_fails_and_tells_of_each(prepare_order: MakePrepare) -> None:
     """A person sees what was looked at."""
     with pytest.raises(ProviderError) as caught:
-        await preparing(r=among("broken", "nobody")).prepare(prepare_order(provider="router", model="r"))
+        await preparer(r=among("broken", "nobody")).prepare(prepare_order(provider="router", model="r"))
     failure = caught.value.failure
     assert failure.code == "route_exhausted"
     assert "There is no such model." in failure.message
@@ -97,7 +97,7 @@ async def test_a_candidates_bug_is_not_the_routes_end_and_shows_no_secret(prepar
     """It is passed over like any that cannot draft; what is recorded of it is clean."""
     registry = Registry([Buggy(), Leaky(), Cheap()])
     rules = ROUTES.validate_python({"r": among("buggy", "leaky", "cheap")})
-    both = Preparing(registry, MemoryShelves(), Sanitizer([KEY]), routes=rules)
+    both = Preparer(registry, MemoryArtifacts(), Sanitizer([KEY]), routes=rules)
     prepared = await both.prepare(prepare_order(provider="router", model="r"))
     assert reasons(prepared) == {"buggy": "provider_bug", "leaky": "model_unknown", "cheap": "only_one"}
     assert KEY not in prepared.model_dump_json()
@@ -105,10 +105,10 @@ async def test_a_candidates_bug_is_not_the_routes_end_and_shows_no_secret(prepar
 
 async def test_while_the_database_is_away_no_candidate_is_blamed(prepare_order: MakePrepare) -> None:
     """The preparation is tried again."""
-    shelves = MemoryShelves()
-    shelves.away = True
+    artifacts = MemoryArtifacts()
+    artifacts.away = True
     rules = ROUTES.validate_python({"r": among("cheap", "dear")})
-    routes = Preparing(Registry([Cheap(), Dear()]), shelves, Sanitizer(), routes=rules)
+    routes = Preparer(Registry([Cheap(), Dear()]), artifacts, Sanitizer(), routes=rules)
     with pytest.raises(StorageUnavailable):
         await routes.prepare(prepare_order(provider="router", model="r", attachments=(f"artifact:sha256:{'0' * 64}",)))
 

@@ -18,7 +18,7 @@ from provider_worker.providers.payload_schema import UnusableSchema, compile_sch
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.providers.sandbox.parameters import FAULTS
 from provider_worker.providers.sandbox.schema_inventor import CannotInvent, invent
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 
 
 def _payload(prompt: str = "Paint a red bicycle", **parameters: Any) -> dict[str, Any]:
@@ -26,11 +26,11 @@ def _payload(prompt: str = "Paint a red bicycle", **parameters: Any) -> dict[str
 
 
 async def _ask(
-    payload: dict[str, Any], operation: str = "text", attempt: int = 1, shelves: MemoryShelves | None = None
+    payload: dict[str, Any], operation: str = "text", attempt: int = 1, artifacts: MemoryArtifacts | None = None
 ) -> Audit:
     provider = SandboxProvider()
-    artifacts = (shelves or MemoryShelves()).of("acme")
-    answer = await provider.execute(payload, Call(operation, "sandbox-1", attempt, "key", artifacts))
+    kept = (artifacts or MemoryArtifacts()).of("acme")
+    answer = await provider.execute(payload, Call(operation, "sandbox-1", attempt, "key", kept))
     return await provider.audit_response(operation, payload, answer.raw)
 
 
@@ -59,31 +59,31 @@ async def test_max_tokens_cuts_a_text_and_lowers_its_quality() -> None:
 
 async def test_attachments_are_described_in_the_answer() -> None:
     """An artifact by its type and size, a link unopened."""
-    shelves = MemoryShelves()
-    ref = await shelves.of("acme").keep(b"12345", "text/plain")
-    audit = await _ask({**_payload(), "attachments": [ref, "https://example.com/a.png"]}, shelves=shelves)
+    artifacts = MemoryArtifacts()
+    ref = await artifacts.of("acme").keep(b"12345", "text/plain")
+    audit = await _ask({**_payload(), "attachments": [ref, "https://example.com/a.png"]}, artifacts=artifacts)
     assert "With it came a file of 5 bytes (text/plain), the link https://example.com/a.png." in audit.response["text"]
 
 
 async def test_an_attachment_of_another_tenant_is_not_found() -> None:
     """Artifacts are seen by their own tenant alone."""
-    shelves = MemoryShelves()
-    ref = await shelves.of("other").keep(b"12345", "text/plain")
+    artifacts = MemoryArtifacts()
+    ref = await artifacts.of("other").keep(b"12345", "text/plain")
     with pytest.raises(ProviderError) as refused:
-        await _ask({**_payload(), "attachments": [ref]}, shelves=shelves)
+        await _ask({**_payload(), "attachments": [ref]}, artifacts=artifacts)
     assert refused.value.failure.code == "artifact_missing"
 
 
 async def test_an_image_is_a_real_png_of_the_size_asked_for() -> None:
     """It can be decoded, shows the colour that the prompt names, and is the same for the same prompt."""
-    shelves = MemoryShelves()
+    artifacts = MemoryArtifacts()
     payload = _payload("A purple house", size="256x512")
-    (ref,) = (await _ask(payload, "image", shelves=shelves)).response["images"]
-    artifact, body = await shelves.of("acme").read(ref) or pytest.fail("kept nowhere")
+    (ref,) = (await _ask(payload, "image", artifacts=artifacts)).response["images"]
+    artifact, body = await artifacts.of("acme").read(ref) or pytest.fail("kept nowhere")
     picture = Image.open(io.BytesIO(body))
     assert (picture.format, picture.size, artifact.media_type) == ("PNG", (256, 512), "image/png")
     assert (128, 0, 128) in {colour for _, colour in picture.getcolors(1 << 20) or ()}
-    assert (await _ask(payload, "image", shelves=shelves)).response["images"] == [ref]
+    assert (await _ask(payload, "image", artifacts=artifacts)).response["images"] == [ref]
 
 
 @pytest.mark.parametrize(

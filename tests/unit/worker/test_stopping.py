@@ -14,14 +14,14 @@ from contracts.providers.call import Ending, Spent
 from contracts.providers.call_stream import StopCall
 from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import FromWorker, RecordExecution, RecordStop
-from provider_worker.execution.call import Calls
-from provider_worker.execution.stop_listener import Stopping
+from provider_worker.execution.call import CallHandler
+from provider_worker.execution.stop_listener import StopListener
 from provider_worker.providers.base import Answer, Call, ProviderError
 from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryClaims, MemoryPost, MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts, MemoryClaims, MemoryPublisher
 
 MakeExecute = Callable[..., ExecuteOrder]
 
@@ -68,10 +68,10 @@ class Scene:
 
     def __init__(self, provider: Talking, claims: MemoryClaims) -> None:
         self.provider = provider
-        self.post = MemoryPost()
+        self.publisher = MemoryPublisher()
         self.broken: list[BaseException] = []
-        self.calls = Calls(claims, MemoryShelves(), self.post, Sanitizer(["sk-a-very-secret-key"]))
-        self.stopping = Stopping(Registry([provider]), self.calls, self.broken.append)
+        self.calls = CallHandler(claims, MemoryArtifacts(), self.publisher, Sanitizer(["sk-a-very-secret-key"]))
+        self.stopping = StopListener(Registry([provider]), self.calls, self.broken.append)
 
     async def told(self, *stops: StopCall | bytes) -> None:
         """Let the worker hear that calls are to end, and return when it has done what it does about it."""
@@ -171,7 +171,7 @@ async def test_a_call_without_a_worker_is_ended_at_the_vendor_by_one_of_those_wh
         await worker.told(stop)
     told = [call.provider_call_id for worker in workers for call in worker.provider.stopped]
     assert told == ["job-1"]
-    (said,) = [command for worker in workers for command in worker.post.commands]
+    (said,) = [command for worker in workers for command in worker.publisher.commands]
     assert isinstance(said, RecordStop)
     assert (said.run_id, said.ending, said.spent.cost) == (stop.run_id, Ending.STOPPED, Decimal("0.0200"))
 
@@ -179,7 +179,7 @@ async def test_a_call_without_a_worker_is_ended_at_the_vendor_by_one_of_those_wh
 async def test_where_nobody_knows_an_id_nobody_says_anything(scene: Scene, execute_order: MakeExecute) -> None:
     """Perhaps another worker makes the call; if none does, its lease ends."""
     await scene.told(stop_of(execute_order()), stop_of(execute_order(), provider="nobody"))
-    assert scene.post.commands == []
+    assert scene.publisher.commands == []
 
 
 async def test_a_vendor_that_cannot_be_told_leaves_the_cost_unknown(

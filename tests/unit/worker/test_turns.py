@@ -16,13 +16,13 @@ from messaging.errors import KafkaError
 from messaging.records import Outgoing
 from provider_worker.rate_limits.gcra import Pace
 from provider_worker.rate_limits.reservations import Rule
-from provider_worker.testing.memory import MemoryPost
+from provider_worker.testing.memory import MemoryPublisher
 from unit.worker.limited import ONE_A_MINUTE, ONE_AT_ONCE, Bench
 
 MakeExecute = Callable[..., ExecuteOrder]
 
 
-class Lossy(MemoryPost):
+class Lossy(MemoryPublisher):
     """A Kafka that takes no extension of a lease."""
 
     async def try_to_send(self, record: Outgoing) -> None:
@@ -36,8 +36,8 @@ async def test_a_provider_without_limits_costs_no_statement(
     """Beyond the one that claims its calls."""
     bench = open_benches(ONE_A_MINUTE)
     await bench.take(*(execute_order() for _ in range(2)))
-    await bench.post.until(2)
-    assert bench.bookings.asked == 0
+    await bench.publisher.until(2)
+    assert bench.reservations.asked == 0
 
 
 async def test_what_waits_is_not_claimed_and_holds_up_nobody_else(
@@ -48,7 +48,7 @@ async def test_what_waits_is_not_claimed_and_holds_up_nobody_else(
     waiting = [scarce_order() for _ in range(6)]
     others = [execute_order() for _ in range(4)]
     await bench.take(*waiting, *others)
-    said = await bench.post.until(5)
+    said = await bench.publisher.until(5)
     assert {command.work_id for command in said} == {order.work_id for order in [waiting[0], *others]}
     await bench.until_waiting(5)
     free = await bench.claims.claim(waiting, "somebody else")
@@ -67,8 +67,8 @@ async def test_while_a_call_waits_its_lease_is_extended(
     await bench.scarce.until_begun(1)
     await bench.take(late)
     while datetime.now(UTC) <= deadline:
-        await bench.post.until(len(bench.post.commands) + 1)
-    assert all(isinstance(said, ExtendLease) for said in bench.post.commands)
+        await bench.publisher.until(len(bench.publisher.commands) + 1)
+    assert all(isinstance(said, ExtendLease) for said in bench.publisher.commands)
     bench.scarce.gate.set()
     await bench.scarce.until_begun(2)
 
@@ -77,7 +77,7 @@ async def test_a_call_whose_lease_could_not_be_kept_while_it_waited_is_not_begun
     open_benches: Callable[..., Bench], scarce_order: MakeExecute
 ) -> None:
     """The run has asked otherwise by then."""
-    bench = open_benches(ONE_AT_ONCE, post=Lossy())
+    bench = open_benches(ONE_AT_ONCE, publisher=Lossy())
     bench.scarce.gate.clear()
     await bench.take(scarce_order())
     await bench.scarce.until_begun(1)
@@ -88,7 +88,7 @@ async def test_a_call_whose_lease_could_not_be_kept_while_it_waited_is_not_begun
     last = scarce_order()
     await bench.take(last)
     bench.scarce.gate.set()
-    await bench.post.until(2)
+    await bench.publisher.until(2)
     assert f"{lost.work_id}:1" not in bench.scarce.begun
     assert f"{last.work_id}:1" in bench.scarce.begun
 
@@ -106,7 +106,7 @@ async def test_a_call_that_another_worker_began_meanwhile_is_passed_over_in_sile
     bench.scarce.gate.set()
     await bench.scarce.until_begun(2)
     assert bench.scarce.begun[-1] == f"{last.work_id}:1"
-    assert twice.work_id not in {said.work_id for said in await bench.post.until(2)}
+    assert twice.work_id not in {said.work_id for said in await bench.publisher.until(2)}
 
 
 @pytest.mark.parametrize("code", [None, "request_refused"])
@@ -119,7 +119,7 @@ async def test_a_place_is_given_back_however_the_call_ends(
     _, other = bench.another()
     await bench.take(*(scarce_order() for _ in range(2)))
     await bench.take(*(scarce_order() for _ in range(2)), worker=other)
-    await bench.post.until(4)
+    await bench.publisher.until(4)
     assert len(bench.scarce.begun) == 4
 
 
@@ -132,11 +132,11 @@ async def test_a_call_that_is_cancelled_while_it_waits_leaves_its_slot_to_the_ne
     await bench.take(first, cancelled, last)
     await bench.scarce.until_begun(1)
     about = cancelled.model_dump(include={"run_id", "tenant", "work_id", "attempt", "provider", "operation"})
-    await bench.worker.carrying.calls.stop(StopCall(**about), bench.scarce, "t")
+    await bench.worker.handler.calls.stop(StopCall(**about), bench.scarce, "t")
     await bench.scarce.until_begun(2)
     assert bench.scarce.begun == [f"{first.work_id}:1", f"{last.work_id}:1"]
-    assert bench.bookings.given == 2
-    (ended,) = [said for said in await bench.post.until(3) if isinstance(said, RecordStop)]
+    assert bench.reservations.given == 2
+    (ended,) = [said for said in await bench.publisher.until(3) if isinstance(said, RecordStop)]
     assert (ended.work_id, ended.ending) == (cancelled.work_id, Ending.NOT_BEGUN)
 
 
@@ -148,10 +148,10 @@ async def test_tokens_are_counted_by_estimate_and_then_by_use(
     bench.scarce.gate.clear()
     await bench.take(scarce_order())
     await bench.scarce.until_begun(1)
-    counted = bench.bookings.accounts["acme"].tokens
+    counted = bench.reservations.accounts["acme"].tokens
     assert sum(counted.values()) == 100
     bench.scarce.gate.set()
-    await bench.post.until(1)
+    await bench.publisher.until(1)
     assert sum(counted.values()) == 30
 
 
@@ -175,6 +175,6 @@ async def test_more_calls_than_can_begin_soon_are_all_made_in_the_end(
     _, other = bench.another()
     orders = [scarce_order() for _ in range(60)]
     await asyncio.gather(bench.take(*orders[:30]), bench.take(*orders[30:], worker=other))
-    said = await bench.post.until(60)
+    said = await bench.publisher.until(60)
     assert all(isinstance(command, RecordExecution) for command in said)
     assert sorted(bench.scarce.begun) == sorted(f"{order.work_id}:1" for order in orders)

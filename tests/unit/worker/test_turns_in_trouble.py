@@ -12,8 +12,8 @@ from contracts.providers.capabilities import Capabilities
 from contracts.providers.orders import ExecuteOrder
 from contracts.topics import CATALOG
 from provider_worker.catalog import announce
-from provider_worker.rate_limits.circuit_breaker import Terms
-from provider_worker.rate_limits.circuit_breakers import Circuits
+from provider_worker.rate_limits.circuit_breaker import CircuitTerms
+from provider_worker.rate_limits.circuit_breakers import CircuitBreakers
 from provider_worker.rate_limits.gcra import Pace
 from provider_worker.rate_limits.reservations import Rule
 from provider_worker.sanitizer import Sanitizer
@@ -27,11 +27,11 @@ async def test_while_the_database_is_away_no_limited_call_begins(
 ) -> None:
     """It waits, and begins when the database is back."""
     bench = open_benches(ONE_A_MINUTE)
-    bench.bookings.away = True
+    bench.reservations.away = True
     await bench.take(scarce_order())
     await bench.until_waiting(1)
     assert bench.scarce.begun == []
-    bench.bookings.away = False
+    bench.reservations.away = False
     await bench.scarce.until_begun(1)
 
 
@@ -44,10 +44,10 @@ async def test_a_retry_after_closes_the_account_for_every_worker(
     bench.scarce.failure = Failure(code=code, message="", status=status, retryable=True, retry_after=600)
     turns, other = bench.another()
     await bench.take(scarce_order())
-    await bench.post.until(1)
-    booked = await bench.bookings.book(bench.rule, "anybody", 0, [0])
-    assert booked.begins_in == []
-    assert booked.again_in > 590
+    await bench.publisher.until(1)
+    reserved = await bench.reservations.book(bench.rule, "anybody", 0, [0])
+    assert reserved.begins_in == []
+    assert reserved.again_in > 590
     await bench.take(scarce_order(), worker=other)
     while not turns.waiting:  # noqa: ASYNC110 - nobody tells of it
         await asyncio.sleep(0.01)
@@ -58,23 +58,25 @@ async def test_the_pause_of_a_circuit_is_one_workers_own_and_closes_the_account_
     open_benches: Callable[..., Bench], scarce_order: MakeExecute
 ) -> None:
     """A call that had its slot when the circuit opened is answered with `circuit_open`, which no provider said."""
-    bench = open_benches(Rule("acme", Pace(0.1, burst=1), places=2), circuits=Circuits(Terms(failures=1, seconds=600)))
+    bench = open_benches(
+        Rule("acme", Pace(0.1, burst=1), places=2), circuits=CircuitBreakers(CircuitTerms(failures=1, seconds=600))
+    )
     bench.scarce.failure = Failure(code="connection_failed", message="down", retryable=True)
     await bench.take(*(scarce_order() for _ in range(2)))
-    await bench.post.until(2)
+    await bench.publisher.until(2)
     assert [failure.code for failure in bench.failures()] == ["connection_failed", "circuit_open"]
-    booked = await bench.bookings.book(bench.rule, "anybody", 0, [0])
-    assert len(booked.begins_in) == 1
+    reserved = await bench.reservations.book(bench.rule, "anybody", 0, [0])
+    assert len(reserved.begins_in) == 1
 
 
 async def test_when_the_circuit_opens_what_waits_is_answered_and_nothing_is_called(
     open_benches: Callable[..., Bench], scarce_order: MakeExecute
 ) -> None:
     """At once and retryable: the runs come again when the provider may be up."""
-    bench = open_benches(ONE_A_MINUTE, circuits=Circuits(Terms(failures=1, seconds=600)))
+    bench = open_benches(ONE_A_MINUTE, circuits=CircuitBreakers(CircuitTerms(failures=1, seconds=600)))
     bench.scarce.failure = Failure(code="connection_failed", message="down", retryable=True)
     await bench.take(*(scarce_order() for _ in range(5)))
-    await bench.post.until(5)
+    await bench.publisher.until(5)
     assert [failure.code for failure in bench.failures()] == ["connection_failed"] + ["circuit_open"] * 4
     assert len(bench.scarce.begun) == 1
     answer = bench.failures()[-1]
@@ -89,13 +91,13 @@ async def test_an_open_circuit_is_answered_by_the_owner_of_a_call_alone(
     bench = open_benches(ONE_AT_ONCE)
     bench.scarce.failure = Failure(code="connection_failed", message="down", retryable=True)
     await bench.take(*(scarce_order() for _ in range(2)))
-    await bench.post.until(2)
+    await bench.publisher.until(2)
     made, last = scarce_order(), execute_order()
     await bench.claims.claim([made], "another worker")
     await bench.take(made, last)
-    await bench.post.until(3)
+    await bench.publisher.until(3)
     await bench.worker.stop(5)
-    assert made.work_id not in {said.work_id for said in bench.post.commands}
+    assert made.work_id not in {said.work_id for said in bench.publisher.commands}
 
 
 async def test_the_circuit_guards_providers_without_limits_too(
@@ -105,11 +107,11 @@ async def test_the_circuit_guards_providers_without_limits_too(
     bench = open_benches(ONE_A_MINUTE)
     faults = [execute_order(parameters={"fault": "500"}) for _ in range(2)]
     await bench.take(*faults)
-    await bench.post.until(2)
+    await bench.publisher.until(2)
     assert [failure.status for failure in bench.failures()] == [500, 500]
     await bench.take(execute_order())
-    await bench.post.until(3)
+    await bench.publisher.until(3)
     assert bench.failures()[-1].code == "circuit_open"
-    await announce(bench.registry, bench.post, Sanitizer(), bench.circuits)
-    said = [Capabilities.model_validate_json(r.value or b"") for r in bench.post.sent if r.topic == CATALOG.name]
+    await announce(bench.registry, bench.publisher, Sanitizer(), bench.circuits)
+    said = [Capabilities.model_validate_json(r.value or b"") for r in bench.publisher.sent if r.topic == CATALOG.name]
     assert {told.provider: told.circuit for told in said} == {"sandbox": "open", "scarce": "closed"}

@@ -15,7 +15,7 @@ from provider_worker.providers.base import AIProvider, Call, ProviderError
 from provider_worker.providers.huggingface import HuggingFaceProvider
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.replicate import ReplicateProvider
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 
 VENDORS = [
     # the class, the settings of its key and its address, how people write its name
@@ -56,7 +56,7 @@ async def test_without_a_usable_key_or_a_server_it_says_so(
     assert provider.secrets == ((key,) if configured and key else ())
     if not configured:
         with pytest.raises(ProviderError) as refused:
-            await provider.execute({}, Call("text", None, 1, "key", MemoryShelves().of("acme")))
+            await provider.execute({}, Call("text", None, 1, "key", MemoryArtifacts().of("acme")))
         assert refused.value.failure.code == "provider_unconfigured"
         assert title in refused.value.failure.message
     await provider.close()

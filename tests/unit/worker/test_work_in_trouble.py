@@ -20,7 +20,7 @@ async def test_an_order_whose_deadline_has_passed_is_not_begun(
     past = datetime.now(UTC) - timedelta(seconds=1)
     timely = execute_order()
     await bench.take(execute_order(deadline=past), prepare_order(deadline=past), timely)
-    (said,) = await bench.post.until(1)
+    (said,) = await bench.publisher.until(1)
     assert said.work_id == timely.work_id
     assert bench.taken == [{0: 3}]
 
@@ -31,9 +31,9 @@ async def test_malformed_records_go_to_the_dead_letters_and_the_rest_is_carried_
     """With the bytes as they came and the reason in headers."""
     order = execute_order()
     await bench.take(b"{not json", order, b"\xff")
-    (said,) = await bench.post.until(1)
+    (said,) = await bench.publisher.until(1)
     assert said.work_id == order.work_id
-    dead = [record for record in bench.post.sent if record.topic == WORK.dead]
+    dead = [record for record in bench.publisher.sent if record.topic == WORK.dead]
     assert [record.value for record in dead] == [b"{not json", b"\xff"]
     assert dict(dead[1].headers)["source-offset"] == b"2"
 
@@ -48,7 +48,7 @@ async def test_while_the_database_is_away_the_batch_waits_and_is_then_carried_ou
     assert bench.taken == []
     bench.claims.away = False
     await taking
-    assert isinstance((await bench.post.until(1))[0], RecordExecution)
+    assert isinstance((await bench.publisher.until(1))[0], RecordExecution)
     assert bench.taken == [{0: 1}]
 
 
@@ -63,7 +63,7 @@ async def test_a_worker_that_stops_leaves_untaken_orders_to_the_next(
     await bench.worker.stop(0)
     await taking
     assert bench.taken == [{0: 4}]
-    assert bench.post.commands == []
+    assert bench.publisher.commands == []
 
 
 async def test_a_worker_that_stops_lets_what_runs_end(gated: tuple[Bench, Gated], execute_order: MakeExecute) -> None:
@@ -74,7 +74,7 @@ async def test_a_worker_that_stops_lets_what_runs_end(gated: tuple[Bench, Gated]
     stopping = asyncio.create_task(bench.worker.stop(30))
     provider.gate.set()
     await stopping
-    assert isinstance(bench.post.commands[0], RecordExecution)
+    assert isinstance(bench.publisher.commands[0], RecordExecution)
 
 
 async def test_a_worker_that_waits_for_the_database_stops_all_the_same(
@@ -92,7 +92,7 @@ async def test_a_worker_that_waits_for_the_database_stops_all_the_same(
 async def test_an_unknown_provider_is_a_failure_that_names_the_known(bench: Bench, prepare_order: MakePrepare) -> None:
     """Not retryable, with an issue at the place to mend."""
     await bench.take(prepare_order(provider="nobody"))
-    (said,) = await bench.post.until(1)
+    (said,) = await bench.publisher.until(1)
     assert isinstance(said, RecordFailure)
     assert (said.failure.code, said.failure.retryable, said.actor) == ("provider_unknown", False, "worker:unknown")
     assert said.failure.issues[0].path == "/provider"
@@ -106,7 +106,7 @@ async def test_a_provider_s_bug_is_an_answer_without_secrets(
     """The worker lives on, the run hears `provider_bug`."""
     bench = Bench(Broken())
     await bench.take(prepare_order() if kind == "prepare" else execute_order())
-    (said,) = await bench.post.until(1)
+    (said,) = await bench.publisher.until(1)
     assert isinstance(said, RecordFailure)
     assert (said.failure.code, said.failure.retryable, said.failure.uncertain) == ("provider_bug", False, False)
     assert "sk-a-very-secret-key" not in said.model_dump_json()
@@ -117,8 +117,8 @@ async def test_artifacts_that_cannot_be_read_now_are_a_reason_to_try_again(
     bench: Bench, prepare_order: MakePrepare
 ) -> None:
     """Nothing was called, so a later attempt may do it."""
-    bench.shelves.away = True
+    bench.artifacts.away = True
     await bench.take(prepare_order(attachments=("artifact:sha256:" + "0" * 64,)))
-    (said,) = await bench.post.until(1)
+    (said,) = await bench.publisher.until(1)
     assert isinstance(said, RecordFailure)
     assert (said.failure.code, said.failure.retryable, said.failure.uncertain) == ("storage_unavailable", True, False)

@@ -9,14 +9,14 @@ from typing import Any
 
 from contracts.providers.orders import Order
 from contracts.topics import WORK
-from messaging.offset_committer import SentBatch
-from provider_worker.orders.consumer import Worker
-from provider_worker.orders.order_handler import Means
+from messaging.offset_committer import Handed
+from provider_worker.orders.consumer import OrderConsumer
+from provider_worker.orders.order_handler import Dependencies
 from provider_worker.providers.base import Answer, Audit, Call
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryClaims, MemoryPost, MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts, MemoryClaims, MemoryPublisher
 
 
 class Gated(SandboxProvider):
@@ -52,18 +52,18 @@ class Gated(SandboxProvider):
 class Resumable(SandboxProvider):
     """A provider that can be asked about its calls: `bought` are those it was asked to make, `heard` what was known of each then."""
 
-    def __init__(self, post: MemoryPost) -> None:
+    def __init__(self, publisher: MemoryPublisher) -> None:
         super().__init__()
         self.bought: list[str] = []
         self.heard: list[int] = []
-        self._post = post
+        self._publisher = publisher
 
     async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
         """Buy, unless there is something to ask about, and say by which name."""
         if call.resume is None:
             self.bought.append(f"job-{len(self.bought) + 1}")
             await call.note(self.bought[-1])
-        self.heard.append(len(self._post.commands))
+        self.heard.append(len(self._publisher.commands))
         return await super().execute(payload, call)
 
 
@@ -98,25 +98,25 @@ class Bench:
     provider: SandboxProvider
     most: int = 4
     claims: MemoryClaims = field(default_factory=MemoryClaims)
-    shelves: MemoryShelves = field(default_factory=MemoryShelves)
-    post: MemoryPost = field(default_factory=MemoryPost)
+    artifacts: MemoryArtifacts = field(default_factory=MemoryArtifacts)
+    publisher: MemoryPublisher = field(default_factory=MemoryPublisher)
     taken: list[Mapping[int, int]] = field(default_factory=list)
     broken: list[BaseException] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.worker = self.another()
 
-    def another(self) -> Worker:
+    def another(self) -> OrderConsumer:
         """Make a further worker on the same claims and topics."""
-        means = Means(
-            Registry([self.provider]), self.claims, self.shelves, self.post, Sanitizer(["sk-a-very-secret-key"])
+        dependencies = Dependencies(
+            Registry([self.provider]), self.claims, self.artifacts, self.publisher, Sanitizer(["sk-a-very-secret-key"])
         )
-        return Worker(means, confirm=self._confirm, on_broken=self.broken.append, most=self.most)
+        return OrderConsumer(dependencies, confirm=self._confirm, on_broken=self.broken.append, most=self.most)
 
     async def _confirm(self, handed: SentBatch) -> None:
         self.taken.append(handed.offsets)
 
-    async def take(self, *orders: Order | bytes, worker: Worker | None = None) -> None:
+    async def take(self, *orders: Order | bytes, worker: OrderConsumer | None = None) -> None:
         """Hand the worker one batch."""
         bodies = [order if isinstance(order, bytes) else order.model_dump_json().encode() for order in orders]
         await (worker or self.worker).on_records([Record(body, offset) for offset, body in enumerate(bodies)])

@@ -19,7 +19,7 @@ from contracts.providers.call import Execution, Failure
 from contracts.providers.call_stream import StopCall
 from contracts.providers.orders import ExecuteOrder, Order
 from contracts.providers.signals import COST_CHECK, Finding
-from provider_worker.budgets.model import Account, Budgets, Shortfall, Spending, read_budgets
+from provider_worker.budgets.model import Account, BudgetRules, Budgets, Shortfall, read_budget_rules
 from provider_worker.checks.base import Check, Options, Stage, Subject, read_options
 from provider_worker.ports import StorageUnavailable
 from provider_worker.providers.base import AIProvider, ProviderError
@@ -39,18 +39,18 @@ class CostCheck(Check):
     name = COST_CHECK
     stages = frozenset({Stage.PAYLOAD})
 
-    def __init__(self, budgets: Budgets, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, budgets: BudgetRules, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._budgets = budgets
         self._now = now
-        self._spending: Spending | None = None
+        self._spending: Budgets | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings, options: Mapping[str, Any]) -> Self:
         """Make the check with the operator's budgets."""
         read_options(Options, cls.name, options)
-        return cls(read_budgets(settings))
+        return cls(read_budget_rules(settings))
 
-    def open(self, spending: Spending) -> None:
+    def open(self, spending: Budgets) -> None:
         """Take the accounts."""
         self._spending = spending
 
@@ -123,7 +123,7 @@ class CostCheck(Check):
         return self._budgets.account(whose.tenant, whose.user_id, whose.run_id, whose.budget, self._now())
 
     @property
-    def _accounts(self) -> Spending:
+    def _accounts(self) -> Budgets:
         if self._spending is None:
             raise StorageUnavailable("the accounts are not open yet")
         return self._spending

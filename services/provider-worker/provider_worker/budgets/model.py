@@ -74,7 +74,7 @@ class Account:
     limits: tuple[Limit, ...]
 
 
-class Standing(NamedTuple):
+class BudgetBalance(NamedTuple):
     """How a budget stands: what calls have cost, and what is held for calls to come, this run's own aside."""
 
     spent: Decimal
@@ -92,17 +92,17 @@ class Shortfall(NamedTuple):
         return f"The call is estimated at ${amount:f}; of {self.limit.whose} ${self.left:f} of ${self.limit.most:f} is left."
 
 
-def short_of(account: Account, standings: Mapping[Scope, Standing], amount: Decimal) -> Shortfall | None:
+def short_of(account: Account, balances: Mapping[Scope, BudgetBalance], amount: Decimal) -> Shortfall | None:
     """Return the first budget that `amount` no longer fits into, or None."""
     for limit in account.limits:
-        standing = standings[limit.scope]
-        left = limit.most - standing.spent - standing.held
+        balance = balances[limit.scope]
+        left = limit.most - balance.spent - balance.held
         if amount > left:
             return Shortfall(limit, max(left, Decimal(0)))
     return None
 
 
-class Spending(Protocol):
+class Budgets(Protocol):
     """The accounts of all budgets. Every method is atomic and raises StorageUnavailable."""
 
     async def hold(self, account: Account, amount: Decimal, seconds: float) -> Shortfall | None:
@@ -129,7 +129,7 @@ class Spending(Protocol):
         ...
 
 
-class Budgets(Message, extra="forbid"):
+class BudgetRules(Message, extra="forbid"):
     """What the operator allows. In `tenant` and `user`, `default` stands for whoever is not named."""
 
     period: Period = Period.MONTH
@@ -156,11 +156,11 @@ class Budgets(Message, extra="forbid"):
         return Account(tenant, run_id, user, limits)
 
 
-def read_budgets(settings: Settings) -> Budgets:
+def read_budget_rules(settings: Settings) -> BudgetRules:
     """Read what the operator allows; nothing means no limits. Raises SettingsError naming the path of what is wrong."""
     if settings.budgets is None:
-        return Budgets()
+        return BudgetRules()
     try:
-        return Budgets.model_validate_json(settings.budgets)
+        return BudgetRules.model_validate_json(settings.budgets)
     except ValidationError as error:
         raise SettingsError(f"{SETTING}: {explain(error)}") from None

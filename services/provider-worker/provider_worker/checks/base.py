@@ -19,7 +19,7 @@ from chassis.settings import Settings, SettingsError
 from contracts.json_pointer import pointer
 from contracts.message import explain
 from contracts.providers.signals import Finding
-from provider_worker.budgets.model import Spending
+from provider_worker.budgets.model import Budgets
 
 CHECKS_SETTING = "SAYSO_CHECKS"
 
@@ -76,7 +76,7 @@ class Check(ABC):
         """What must never appear in an event, a log or an error."""
         return ()
 
-    def open(self, spending: Spending) -> None:  # noqa: B027 - most checks need nothing
+    def open(self, spending: Budgets) -> None:  # noqa: B027 - most checks need nothing
         """Take what the worker has to offer. Called once, before the first look."""
 
     @abstractmethod

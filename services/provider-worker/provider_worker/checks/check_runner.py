@@ -18,7 +18,7 @@ from contracts.providers.call import CallIntent, Failure, Issue
 from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
 from contracts.providers.signals import Finding, Signals
 from provider_worker.budgets.gate import CostCheck
-from provider_worker.budgets.model import Budgets, Spending
+from provider_worker.budgets.model import BudgetRules, Budgets
 from provider_worker.checks.base import Check, Stage, Subject
 from provider_worker.execution.failures import log_bug
 from provider_worker.providers.base import ProviderError
@@ -34,7 +34,7 @@ _LARGEST_DATA = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class ConfiguredCheck:
     """A check as the operator set it up: where it looks, and whether at every run or at those that ask for it."""
 
     check: Check
@@ -42,11 +42,13 @@ class Watch:
     only_asked: bool = False
 
 
-class Checks:
+class CheckRunner:
     """The checks that the operator offers, and `cost`, which is there in any case."""
 
-    def __init__(self, cost: CostCheck | None = None, watches: Sequence[Watch] = (), seconds: float = SECONDS) -> None:
-        self.cost = cost or CostCheck(Budgets())
+    def __init__(
+        self, cost: CostCheck | None = None, watches: Sequence[ConfiguredCheck] = (), seconds: float = SECONDS
+    ) -> None:
+        self.cost = cost or CostCheck(BudgetRules())
         self._watches = tuple(watches)
         self._seconds = seconds
 
@@ -63,7 +65,7 @@ class Checks:
         """What no event, log or error may show."""
         return tuple(secret for check in self for secret in check.secrets)
 
-    def open(self, spending: Spending) -> None:
+    def open(self, spending: Budgets) -> None:
         """Give every check what the worker has to offer."""
         for check in self:
             check.open(spending)

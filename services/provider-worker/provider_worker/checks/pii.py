@@ -34,7 +34,7 @@ class PiiOptions(Options):
     force: bool = True
 
 
-class Detects(Protocol):
+class Detector(Protocol):
     """What finds personal data."""
 
     @property
@@ -52,7 +52,7 @@ class PiiCheck(Check):
 
     name = "pii"
 
-    def __init__(self, detector: Detects, options: PiiOptions) -> None:
+    def __init__(self, detector: Detector, options: PiiOptions) -> None:
         self._detector = detector
         self._options = options
 
@@ -61,11 +61,11 @@ class PiiCheck(Check):
         """Load the detector. Raises SettingsError where it is not installed."""
         wanted = read_options(PiiOptions, cls.name, options)
         try:
-            from provider_worker.checks.presidio import Detector  # noqa: PLC0415 - heavy, and an extra
+            from provider_worker.checks.presidio import PresidioDetector  # noqa: PLC0415 - heavy, and an extra
         except ModuleNotFoundError as error:
             message = f"needs {error.name}; install sayso-provider-worker[pii]"
             raise SettingsError(f"{CHECKS_SETTING}: /{cls.name}: {message}") from None
-        detector = Detector()
+        detector = PresidioDetector()
         for index, entity in enumerate(wanted.entities):
             if entity not in detector.kinds:
                 message = f"no such kind; there are {', '.join(detector.kinds)}"

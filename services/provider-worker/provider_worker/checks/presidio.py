@@ -69,7 +69,7 @@ class _Email(EmailRecognizer):
         return bool(self._suffixes(pattern_text).fqdn)
 
 
-class Detector:
+class PresidioDetector:
     """Finds kinds of personal data in texts."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from chassis.settings import Settings, SettingsError
 from contracts.providers.signals import COST_CHECK
 from provider_worker.budgets.gate import CostCheck
 from provider_worker.checks.base import CHECKS_SETTING, Check, Options, Stage, read_options
-from provider_worker.checks.check_runner import Checks, Watch
+from provider_worker.checks.check_runner import CheckRunner, ConfiguredCheck
 
 GROUP = "sayso.checks"
 """The entry point group; each entry names a subclass of Check."""
@@ -29,7 +29,7 @@ class _Where(Options):
     when: Literal["always", "asked"] = "always"
 
 
-def load_checks(settings: Settings, found: Iterable[EntryPoint] | None = None) -> Checks:
+def load_checks(settings: Settings, found: Iterable[EntryPoint] | None = None) -> CheckRunner:
     """Make the checks that the operator names, and `cost`. Raises SettingsError.
 
     One that is named and cannot be made stops the start: calls that should be checked must not go unchecked.
@@ -37,7 +37,7 @@ def load_checks(settings: Settings, found: Iterable[EntryPoint] | None = None) -
     wanted = _wanted(settings)
     known = {entry.name: entry for entry in (entry_points(group=GROUP) if found is None else found)}
     cost = CostCheck.from_settings(settings, wanted.pop(COST_CHECK, {}))
-    return Checks(cost, [_make(name, options, known, settings) for name, options in wanted.items()])
+    return CheckRunner(cost, [_make(name, options, known, settings) for name, options in wanted.items()])
 
 
 def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -53,7 +53,9 @@ def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
     return shape if isinstance(shape, dict) else {name: {} for name in shape}
 
 
-def _make(name: str, options: Mapping[str, Any], known: Mapping[str, EntryPoint], settings: Settings) -> Watch:
+def _make(
+    name: str, options: Mapping[str, Any], known: Mapping[str, EntryPoint], settings: Settings
+) -> ConfiguredCheck:
     if name not in known:
         choices = ", ".join(sorted({*known, COST_CHECK}))
         raise SettingsError(f"{CHECKS_SETTING}: /{name}: no such check is installed; there are {choices}")
@@ -71,4 +73,4 @@ def _make(name: str, options: Mapping[str, Any], known: Mapping[str, EntryPoint]
     if where.stages is not None and not where.stages <= check.stages:
         able = ", ".join(sorted(check.stages))
         raise SettingsError(f"{CHECKS_SETTING}: /{name}/stages: this check looks at {able} only")
-    return Watch(check, where.stages or check.stages, only_asked=where.when == "asked")
+    return ConfiguredCheck(check, where.stages or check.stages, only_asked=where.when == "asked")

@@ -20,14 +20,14 @@ from contracts.providers.call_stream import StopCall
 from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import FromWorker
 from provider_worker import metrics
-from provider_worker.checks.check_runner import Checks
-from provider_worker.execution.cancellation import Stopped, Stops
-from provider_worker.execution.execute import Circumstances, execute
+from provider_worker.checks.check_runner import CheckRunner
+from provider_worker.execution.cancellation import CallStopped, Cancellations
+from provider_worker.execution.execute import CallContext, execute
 from provider_worker.execution.failures import log_bug
-from provider_worker.execution.partial_output import Partials
+from provider_worker.execution.partial_output import PartialOutputSender
 from provider_worker.messages.answers import ended, executed, not_begun, noted, to_record
-from provider_worker.messages.orders import key_of, label
-from provider_worker.ports import Claims, Post, Shelves
+from provider_worker.messages.orders import key_of, log_fields
+from provider_worker.ports import Artifacts, Claims, Publisher
 from provider_worker.providers.base import AIProvider
 from provider_worker.providers.progress import Progress, Unfinished
 from provider_worker.sanitizer import Sanitizer
@@ -40,48 +40,48 @@ STOP_SECONDS = 30.0
 _log = structlog.get_logger(__name__)
 
 
-class Calls:
+class CallHandler:
     """Makes calls, and ends those whose runs were cancelled."""
 
     def __init__(
         self,
         claims: Claims,
-        shelves: Shelves,
-        post: Post,
+        artifacts: Artifacts,
+        publisher: Publisher,
         sanitizer: Sanitizer,
         failpoints: Failpoints = OFF,
-        checks: Checks | None = None,
+        checks: CheckRunner | None = None,
     ) -> None:
         self._claims = claims
-        self._shelves = shelves
-        self._post = post
+        self._artifacts = artifacts
+        self._publisher = publisher
         self._sanitizer = sanitizer
         self._failpoints = failpoints
-        self._checks = checks or Checks()
-        self._stops = Stops()
+        self._checks = checks or CheckRunner()
+        self._cancellations = Cancellations()
 
     async def unless_stopped(self, order: ExecuteOrder, wait: Callable[[], Awaitable[_T]]) -> _T:
         """Return what a call waits for before it begins. Raises Stopped when its run is cancelled meanwhile."""
-        return await self._stops.unless_wanted(key_of(order), wait)
+        return await self._cancellations.unless_wanted(key_of(order), wait)
 
     async def make(self, order: ExecuteOrder, provider: AIProvider) -> FromWorker:
         """Make the call and return the answer. Raises ProviderError and StorageUnavailable."""
-        partials = Partials(order, self._post, self._sanitizer)
-        live = _Live(order, provider.name, Progress(partials.hear), self._post, self._failpoints)
+        partial_output = PartialOutputSender(order, self._publisher, self._sanitizer)
+        live = _Live(order, provider.name, Progress(partial_output.hear), self._publisher, self._failpoints)
 
         async def guard(begin: Callable[[], Awaitable[_T]]) -> _T:
-            return await self._stops.unless_wanted(key_of(order), partial(live.begin, begin))
+            return await self._cancellations.unless_wanted(key_of(order), partial(live.begin, begin))
 
-        around = Circumstances(live.note, live.progress, guard, self._checks)
+        around = CallContext(live.note, live.progress, guard, self._checks)
         try:
-            shelf = self._shelves.of(order.tenant)
-            call = partial(execute, order, provider, shelf, self._sanitizer, around, self._failpoints.reached)
+            artifacts = self._artifacts.of(order.tenant)
+            call = partial(execute, order, provider, artifacts, self._sanitizer, around, self._failpoints.reached)
             execution = await self._checks.cost.charged(order, provider, call)
-        except Stopped:
-            _log.info("stopped: its run was cancelled", **label(order), provider=provider.name)
+        except CallStopped:
+            _log.info("stopped: its run was cancelled", **log_fields(order), provider=provider.name)
             return await self._ended(order, provider, live.unfinished() if live.begun else None)
         finally:
-            await partials.close()
+            await partial_output.close()
         self._failpoints.reached("work.called")
         metrics.cost_of(provider.name).inc(max(0.0, float(execution.cost or 0)))
         return executed(order, provider.name, datetime.now(UTC), execution)
@@ -91,7 +91,7 @@ class Calls:
 
         Raises StorageUnavailable; said again with the same `token`, it goes on.
         """
-        if self._stops.want(key_of(stop)) or stop.provider_call_id is None:
+        if self._cancellations.want(key_of(stop)) or stop.provider_call_id is None:
             return
         # Every worker hears of it, and one is enough.
         mine = stop.changed({"work_id": f"stop:{stop.work_id}"})
@@ -99,7 +99,7 @@ class Calls:
             unfinished = Unfinished(stop.operation, stop.model, provider_call_id=stop.provider_call_id)
             spent = await self._spent(provider, unfinished)
             await self._checks.cost.correct_left_behind(stop, spent.cost)
-            await self._post.send(to_record(ended(stop, provider.name, datetime.now(UTC), Ending.STOPPED, spent)))
+            await self._publisher.send(to_record(ended(stop, provider.name, datetime.now(UTC), Ending.STOPPED, spent)))
 
     async def leave_unmade(self, order: ExecuteOrder, provider: AIProvider) -> FromWorker:
         """Answer an order whose call is not made, since its run was cancelled; one that an earlier attempt made is ended at the provider."""
@@ -129,13 +129,13 @@ class _Live:
     """What becomes known of a call while it is made."""
 
     def __init__(
-        self, order: ExecuteOrder, provider: str, progress: Progress, post: Post, failpoints: Failpoints
+        self, order: ExecuteOrder, provider: str, progress: Progress, publisher: Publisher, failpoints: Failpoints
     ) -> None:
         self.progress = progress
         self.begun = False
         self._order = order
         self._provider = provider
-        self._post = post
+        self._publisher = publisher
         self._failpoints = failpoints
         self._call_id = order.resume
 
@@ -147,7 +147,7 @@ class _Live:
     async def note(self, provider_call_id: str) -> None:
         """Record the provider's id of the call; return when that is safe."""
         self._call_id = provider_call_id
-        await self._post.send(to_record(noted(self._order, self._provider, datetime.now(UTC), provider_call_id)))
+        await self._publisher.send(to_record(noted(self._order, self._provider, datetime.now(UTC), provider_call_id)))
         self._failpoints.reached("work.noted")
 
     def unfinished(self) -> Unfinished:

@@ -15,11 +15,11 @@ MOST_REMEMBERED = 5_000
 """Stops whose order may still come: far more than are cancelled between an order and its call."""
 
 
-class Stopped(Exception):
+class CallStopped(Exception):
     """The run was cancelled while its call was being made; the call's connection is closed."""
 
 
-class Stops:
+class Cancellations:
     """Remembers what is to end. A stop may come before the order of its call, since they travel on two topics."""
 
     def __init__(self, most: int = MOST_REMEMBERED) -> None:
@@ -45,7 +45,7 @@ class Stops:
     async def unless_wanted(self, key: Key, begin: Callable[[], Awaitable[_T]]) -> _T:
         """Return what `begin` leads to. Raises Stopped when that was ended, or had better not begin."""
         if self.is_wanted(key):
-            raise Stopped
+            raise CallStopped
         task = asyncio.current_task()
         assert task is not None, "calls are made in tasks"
         self._calls[key] = task
@@ -54,7 +54,7 @@ class Stops:
         except asyncio.CancelledError:
             # The same way as `asyncio.timeout`: of the reasons to end this task, one was ours, and it goes no further.
             if key in self._ended and task.uncancel() == 0:
-                raise Stopped from None
+                raise CallStopped from None
             if task.cancelling():
                 raise
             raise RuntimeError("the call was cancelled by nobody here") from None

@@ -15,10 +15,10 @@ from chassis.failpoints import Reached, each_await, nothing
 from contracts.json_values import ComposedObject, digest
 from contracts.providers.call import Execution, Failure
 from contracts.providers.orders import ExecuteOrder
-from provider_worker.checks.check_runner import Checks
-from provider_worker.execution.cancellation import Stopped
+from provider_worker.checks.check_runner import CheckRunner
+from provider_worker.execution.cancellation import CallStopped
 from provider_worker.execution.failures import log_bug
-from provider_worker.ports import Artifacts, StorageUnavailable
+from provider_worker.ports import StorageUnavailable, TenantArtifacts
 from provider_worker.providers.base import AIProvider, Answer, Call, ProviderError, note_nowhere
 from provider_worker.providers.progress import Progress
 from provider_worker.sanitizer import Sanitizer
@@ -48,7 +48,7 @@ async def as_it_is(begin: Callable[[], Awaitable[Answer]]) -> Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class CallContext:
     """What goes on beside a call.
 
     `note` records the provider's id of it, and returns when that is safe; `progress` is told how far it is; `guard` makes it, and may
@@ -58,10 +58,10 @@ class Circumstances:
     note: Callable[[str], Awaitable[None]] = note_nowhere
     progress: Progress = field(default_factory=Progress)
     guard: Callable[[Callable[[], Awaitable[Answer]]], Awaitable[Answer]] = as_it_is
-    checks: Checks = field(default_factory=Checks)
+    checks: CheckRunner = field(default_factory=CheckRunner)
 
 
-class _Sound(Execution):
+class _Composed(Execution):
     """Of values that come out of the sanitizer: they are not walked once more."""
 
     raw: Any
@@ -73,9 +73,9 @@ class _Sound(Execution):
 async def execute(
     order: ExecuteOrder,
     provider: AIProvider,
-    artifacts: Artifacts,
+    artifacts: TenantArtifacts,
     sanitizer: Sanitizer,
-    around: Circumstances | None = None,
+    around: CallContext | None = None,
     reached: Reached = nothing,
     seconds: float = EXECUTE_SECONDS,
 ) -> Execution:
@@ -84,10 +84,10 @@ async def execute(
     Raises ProviderError, what `around.guard` raises, and StorageUnavailable only while nothing was called yet.
     """
     refuse_other_bytes(order)
-    around, shelf = around or Circumstances(), _Patient(artifacts)
+    around, artifacts = around or CallContext(), _Patient(artifacts)
     began = time.monotonic()
     key = f"{order.work_id}:{order.attempt}"
-    call = Call(order.operation, order.model, order.attempt, key, shelf, order.resume, around.note, around.progress)
+    call = Call(order.operation, order.model, order.attempt, key, artifacts, order.resume, around.note, around.progress)
 
     def begin() -> Awaitable[Answer]:
         return each_await(provider.execute(order.payload, call), "call.awaiting", reached)
@@ -96,12 +96,12 @@ async def execute(
     latency_ms = int((time.monotonic() - began) * 1000)
     raw = sanitizer.json(answer.raw)
     try:
-        return await _facts(order, provider, answer, raw, latency_ms, shelf, sanitizer, around.checks)
+        return await _facts(order, provider, answer, raw, latency_ms, artifacts, sanitizer, around.checks)
     except ProviderError:
         raise
     except Exception as error:
         log_bug(error, provider.name, sanitizer)
-        ref = await shelf.keep(to_json(raw), "application/json")
+        ref = await artifacts.keep(to_json(raw), "application/json")
         message = (
             f"The call was made, but a bug in the provider {provider.name} kept its answer from being read: {ref}."
         )
@@ -120,7 +120,7 @@ async def _within(seconds: float, calling: Awaitable[Answer], name: str, sanitiz
     try:
         async with limit:
             return await calling
-    except (ProviderError, StorageUnavailable, Stopped):
+    except (ProviderError, StorageUnavailable, CallStopped):
         raise
     except Exception as error:
         if limit.expired():
@@ -143,16 +143,16 @@ async def _facts(
     answer: Answer,
     raw: Any,
     latency_ms: int,
-    shelf: Artifacts,
+    artifacts: TenantArtifacts,
     sanitizer: Sanitizer,
-    checks: Checks,
+    checks: CheckRunner,
 ) -> Execution:
-    kept = await _inline_or_kept(raw, shelf)
+    kept = await _inline_or_kept(raw, artifacts)
     audit = await provider.audit_response(order.operation, order.payload, answer.raw)
     cleaned = sanitizer.json(audit.response)
     signals = await checks.at_response(order, cleaned, audit.cost, audit.signals, sanitizer)
-    response, schema = await _bounded(cleaned, sanitizer.json(audit.schema), shelf)
-    return _Sound(
+    response, schema = await _bounded(cleaned, sanitizer.json(audit.schema), artifacts)
+    return _Composed(
         raw=kept,
         response=response,
         response_schema=schema,
@@ -164,29 +164,29 @@ async def _facts(
     )
 
 
-async def _inline_or_kept(raw: Any, shelf: Artifacts) -> Any:
+async def _inline_or_kept(raw: Any, artifacts: TenantArtifacts) -> Any:
     body = to_json(raw)
     if len(body) <= INLINE_BYTES:
         return raw
     if len(body) > MAX_RESPONSE_BYTES:
         message = f"The answer has {len(body)} bytes; more than {MAX_RESPONSE_BYTES} are not taken."
         raise ProviderError(Failure(code="response_too_large", message=message))
-    return {"artifact": await shelf.keep(body, "application/json"), "size": len(body)}
+    return {"artifact": await artifacts.keep(body, "application/json"), "size": len(body)}
 
 
-async def _bounded(response: dict[str, Any], schema: dict[str, Any], shelf: Artifacts) -> tuple[Any, Any]:
+async def _bounded(response: dict[str, Any], schema: dict[str, Any], artifacts: TenantArtifacts) -> tuple[Any, Any]:
     body = to_json(response)
     if len(body) <= INLINE_RESPONSE_BYTES:
         return response, schema if len(to_json(schema)) <= INLINE_RESPONSE_BYTES else {}
     excerpt = next((value[:_EXCERPT] for value in response.values() if isinstance(value, str)), "")
-    ref = await shelf.keep(body, "application/json")
+    ref = await artifacts.keep(body, "application/json")
     return {"artifact": ref, "size": len(body), "excerpt": excerpt}, _STORED_SCHEMA
 
 
 class _Patient:
     """Artifacts that keep what was paid for: while the database is away they wait, as long as a call may take."""
 
-    def __init__(self, artifacts: Artifacts) -> None:
+    def __init__(self, artifacts: TenantArtifacts) -> None:
         self._artifacts = artifacts
 
     async def find(self, ref: str) -> Artifact | None:

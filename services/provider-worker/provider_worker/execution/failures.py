@@ -21,7 +21,7 @@ def provider_unknown(name: str, known: list[str]) -> ProviderError:
     return ProviderError(Failure(code="provider_unknown", message=message, issues=(issue,)))
 
 
-def worker_lost() -> Failure:
+def worker_lost_failure() -> Failure:
     """Return what is known of a call that a worker began and said nothing more of."""
     message = "The worker that began the call is gone. The call may have happened."
     return Failure(code="worker_lost", message=message, retryable=True, uncertain=True)

@@ -11,7 +11,7 @@ from contracts.providers.orders import ExecuteOrder
 from contracts.topics import PARTIALS
 from messaging.errors import KafkaError
 from messaging.records import Outgoing
-from provider_worker.ports import Post
+from provider_worker.ports import Publisher
 from provider_worker.sanitizer import Sanitizer
 
 GATHER_SECONDS = 0.08
@@ -23,12 +23,12 @@ MOST_WAITING = 256 * 1024
 _PIECE = 32 * 1024
 
 
-class Partials:
+class PartialOutputSender:
     """Sends on what one call says, in order, at most a few times a second."""
 
-    def __init__(self, order: ExecuteOrder, post: Post, sanitizer: Sanitizer) -> None:
+    def __init__(self, order: ExecuteOrder, publisher: Publisher, sanitizer: Sanitizer) -> None:
         self._order = order
-        self._post = post
+        self._publisher = publisher
         self._sanitizer = sanitizer
         self._waiting = ""
         self._offset = 0
@@ -73,7 +73,7 @@ class Partials:
             for piece in _pieces(text):
                 record = self._record(piece)
                 self._offset += len(piece)
-                await self._post.try_to_send(record)
+                await self._publisher.try_to_send(record)
         self._offset = after
         if self._left_out:  # it stood behind what waited; what is unsure has lost its end with it
             self._offset += len(self._waiting) + self._left_out

@@ -12,17 +12,17 @@ import structlog
 from chassis.retry import patiently
 from contracts.providers.call_stream import StopCall
 from messaging.records import RawRecord
-from provider_worker.execution.call import Calls
+from provider_worker.execution.call import CallHandler
 from provider_worker.ports import StorageUnavailable
 from provider_worker.providers.registry import Registry
 
 _log = structlog.get_logger(__name__)
 
 
-class Stopping:
+class StopListener:
     """Lets calls end side by side. `on_broken` is told what no stop should have raised."""
 
-    def __init__(self, registry: Registry, calls: Calls, on_broken: Callable[[BaseException], None]) -> None:
+    def __init__(self, registry: Registry, calls: CallHandler, on_broken: Callable[[BaseException], None]) -> None:
         self._registry = registry
         self._calls = calls
         self._on_broken = on_broken

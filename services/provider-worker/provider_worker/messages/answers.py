@@ -41,7 +41,7 @@ def failed(order: Order, provider: str, at: datetime, failure: Failure) -> FromW
     return RecordFailure(**_about(order, provider, at, "record-failure"), failure=failure)
 
 
-def still_at_it(order: Order, provider: str, at: datetime, number: int) -> FromWorker:
+def lease_extended(order: Order, provider: str, at: datetime, number: int) -> FromWorker:
     """Say that the order is being carried out, for the `number`th time."""
     return ExtendLease(**_about(order, provider, at, "extend-lease", number))
 
@@ -60,7 +60,7 @@ def ended(
     return RecordStop(**about, ending=ending, spent=spent, provider_request_id=request_id)
 
 
-def handed_back(order: Order, deadline: datetime) -> Outgoing:
+def returned(order: Order, deadline: datetime) -> Outgoing:
     """Write an order for `provider.work` again, as it was, for another worker to begin before its lease runs out."""
     body = order.model_copy(update={"deadline": deadline}).model_dump_json().encode()
     return Outgoing(WORK.name, str(order.run_id).encode(), body)

@@ -52,12 +52,12 @@ def provider_of(order: Order) -> str:
             return order.provider
 
 
-def label(order: Order) -> dict[str, Any]:
+def log_fields(order: Order) -> dict[str, Any]:
     """Return what names an order in a log line."""
     return {"kind": order.kind, "run_id": str(order.run_id), "work_id": order.work_id, "attempt": order.attempt}
 
 
-class Seen:
+class RecentOrders:
     """The orders begun lately by this process. It spares useless work; whether a call may be begun is the claims' business."""
 
     def __init__(self, most: int = MOST_SEEN) -> None:

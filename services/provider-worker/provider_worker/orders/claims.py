@@ -18,7 +18,7 @@ _LONGEST_PAUSE = 5.0
 _log = structlog.get_logger(__name__)
 
 
-class Claiming:
+class Claimer:
     """Claims calls until the worker stops."""
 
     def __init__(self, claims: Claims, failpoints: Failpoints) -> None:

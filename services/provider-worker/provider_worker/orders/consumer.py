@@ -18,8 +18,8 @@ from messaging.dead_letters import dead_letter
 from messaging.offset_committer import SentBatch
 from messaging.records import RawRecord
 from provider_worker import metrics
-from provider_worker.messages.orders import Seen, key_of, label, provider_of, read_order
-from provider_worker.orders.order_handler import Carrying, Means
+from provider_worker.messages.orders import RecentOrders, key_of, log_fields, provider_of, read_order
+from provider_worker.orders.order_handler import Dependencies, OrderHandler
 
 MOST_WAITING = 2_000
 """Calls that may wait for their provider's limits without taking room from others; with more, taking waits."""
@@ -27,26 +27,26 @@ MOST_WAITING = 2_000
 _log = structlog.get_logger(__name__)
 
 
-class Worker:
+class OrderConsumer:
     """Takes orders. `confirm` is told which offsets were taken; `on_broken` what no order should have raised."""
 
     def __init__(
         self,
-        means: Means,
+        dependencies: Dependencies,
         *,
         confirm: Callable[[SentBatch], Awaitable[None]],
         on_broken: Callable[[BaseException], None],
         most: int,
     ) -> None:
-        self.carrying = Carrying(means)
-        self._registry = means.registry
-        self._post = means.post
-        self._failpoints = means.failpoints
-        self._turns = means.turns
+        self.handler = OrderHandler(dependencies)
+        self._registry = dependencies.registry
+        self._publisher = dependencies.publisher
+        self._failpoints = dependencies.failpoints
+        self._turns = dependencies.turns
         self._confirm = confirm
         self._on_broken = on_broken
         self._most = most
-        self._seen = Seen()
+        self._seen = RecentOrders()
         self._running: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
         self._stopping = False
@@ -70,7 +70,7 @@ class Worker:
         self._stopping = True
         self._room.set()
         self._turns.stop()
-        self.carrying.claiming.stop()
+        self.handler.claimer.stop()
         if self._running:
             _, left = await asyncio.wait(self._running, timeout=grace)
             for task in left:
@@ -100,7 +100,7 @@ class Worker:
                     "dead letter", partition=record.partition, offset=record.offset, error=type(error).__name__
                 )
                 metrics.DEAD.inc()
-                await self._post.send(dead_letter(record, error))
+                await self._publisher.send(dead_letter(record, error))
         return orders
 
     async def _begin(self, orders: Sequence[Order]) -> bool:
@@ -109,18 +109,18 @@ class Worker:
         self._start([order for order in fresh if isinstance(order, PrepareOrder)])
         calls = {key_of(order): order for order in fresh if isinstance(order, ExecuteOrder)}
         for order in calls.values():
-            await self.carrying.say_taken(order)
+            await self.handler.say_taken(order)
         self._start([calls.pop(key) for key, order in [*calls.items()] if self._waits_for_its_turn(order)])
         if not calls:
             return True
-        mine = await self.carrying.claiming.claim(list(calls.values()), uuid4().hex)
+        mine = await self.handler.claimer.claim(list(calls.values()), uuid4().hex)
         if mine is None:
             return False
         # The claim may have waited for the database; by now a run may have asked otherwise.
         self._start([order for key, order in calls.items() if key in mine and not self._is_late(order)])
         for key, order in calls.items():
             if key not in mine:
-                await self.carrying.say_lost(order)
+                await self.handler.say_lost(order)
         return True
 
     def _waits_for_its_turn(self, order: Order) -> bool:
@@ -129,7 +129,7 @@ class Worker:
     def _is_late(self, order: Order) -> bool:
         late = order.deadline <= self._failpoints.now()
         if late:
-            _log.info("not begun: its deadline has passed", **label(order))
+            _log.info("not begun: its deadline has passed", **log_fields(order))
             metrics.orders_of(order.kind, "unknown", "late").inc()
         return late
 
@@ -149,5 +149,5 @@ class Worker:
             self._on_broken(error)
 
     async def _carry_out(self, order: Order) -> None:
-        if not await self.carrying.carry_out(order):
+        if not await self.handler.carry_out(order):
             self._seen.forget(order)

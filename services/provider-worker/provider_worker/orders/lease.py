@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from contracts.providers.orders import ExecuteOrder, Order
 from messaging.errors import KafkaError
-from provider_worker.messages.answers import still_at_it, to_record
-from provider_worker.ports import Post
+from provider_worker.messages.answers import lease_extended, to_record
+from provider_worker.ports import Publisher
 
 _SHORTEST = 0.1
 
@@ -20,10 +20,10 @@ class Lease:
     It is a timer and becomes a task when it is due, which for nearly every order is never.
     """
 
-    def __init__(self, order: Order, provider: str, post: Post) -> None:
+    def __init__(self, order: Order, provider: str, publisher: Publisher) -> None:
         self._order = order
         self._provider = provider
-        self._post = post
+        self._publisher = publisher
         # A doubted order waits long for a worker; since it was said to have one, its lease is the usual.
         taken = isinstance(order, ExecuteOrder) and order.doubted
         self.until = datetime.now(UTC) + timedelta(seconds=order.lease_seconds) if taken else order.deadline
@@ -50,8 +50,8 @@ class Lease:
         self._said += 1
         with contextlib.suppress(KafkaError):  # the next one will say it again
             now = datetime.now(UTC)
-            answer = still_at_it(self._order, self._provider, now, self._said)
-            await self._post.try_to_send(to_record(answer))
+            answer = lease_extended(self._order, self._provider, now, self._said)
+            await self._publisher.try_to_send(to_record(answer))
             if datetime.now(UTC) < self.until:  # else the run may have heard before that the lease has run out
                 self.until = now + timedelta(seconds=self._order.lease_seconds)
         self._timer = self._wait()

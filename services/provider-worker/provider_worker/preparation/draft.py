@@ -12,7 +12,7 @@ from contracts.providers.call import CallIntent, Failure, Issue, Preparation, ca
 from contracts.providers.capabilities import Capabilities
 from contracts.providers.orders import PrepareOrder
 from contracts.providers.routing import Routing
-from provider_worker.ports import Artifacts, Shelves
+from provider_worker.ports import Artifacts, TenantArtifacts
 from provider_worker.providers.base import AIProvider, Attachment, ProviderError
 from provider_worker.providers.registry import Registry
 from provider_worker.rate_limits.circuit_breaker import State
@@ -21,7 +21,7 @@ from provider_worker.sanitizer import MAX_LEVELS, Sanitizer, is_too_deep
 MAX_ISSUES = 100
 
 
-class _Sound(Preparation):
+class _Composed(Preparation):
     """Of values that are sound already, by the sanitizer or by their schema's making: they are not walked once more."""
 
     payload: ComposedObject
@@ -44,7 +44,7 @@ async def draft(
     order: PrepareOrder,
     provider: AIProvider,
     registry: Registry,
-    shelves: Shelves,
+    artifacts: Artifacts,
     sanitizer: Sanitizer,
     circuit: State = "closed",
 ) -> Draft:
@@ -54,7 +54,7 @@ async def draft(
     """
     capabilities = await provider.get_capabilities()
     intent = settle(order.intent, provider, capabilities)
-    attachments, missing = await find_attachments(shelves.of(order.tenant), intent.attachments)
+    attachments, missing = await find_attachments(artifacts.of(order.tenant), intent.attachments)
     created = await provider.create_payload(intent, order.tool, attachments)
     if is_too_deep(created):
         raise ProviderError(
@@ -64,7 +64,7 @@ async def draft(
     operation = intent.operation or capabilities.default_operation
     issues = [*_unconfigured(capabilities), *missing, *await provider.validate_payload(operation, payload)]
     issues = issues[:MAX_ISSUES]
-    prepared = _Sound(
+    prepared = _Composed(
         provider=provider.name,
         model=intent.model,
         operation=operation,
@@ -107,7 +107,7 @@ def _operation(
     return meant if meant in able or not able else able[0]
 
 
-async def find_attachments(artifacts: Artifacts, urls: Sequence[str]) -> tuple[list[Attachment], list[Issue]]:
+async def find_attachments(artifacts: TenantArtifacts, urls: Sequence[str]) -> tuple[list[Attachment], list[Issue]]:
     """Look up what comes with an intent. Links are passed on unopened; an artifact that is not there is an issue."""
     found: list[Attachment] = []
     missing: list[Issue] = []

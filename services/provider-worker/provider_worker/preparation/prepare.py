@@ -7,35 +7,35 @@ from collections.abc import Mapping
 from chassis.routes import Rules
 from contracts.providers.call import Preparation
 from contracts.providers.orders import Order, PrepareOrder
-from provider_worker.checks.check_runner import Checks
+from provider_worker.checks.check_runner import CheckRunner
 from provider_worker.execution.failures import provider_unknown
-from provider_worker.ports import Shelves
+from provider_worker.ports import Artifacts
 from provider_worker.preparation.draft import Draft, draft
 from provider_worker.preparation.router import NAME as ROUTER
 from provider_worker.preparation.router import Router
 from provider_worker.providers.base import AIProvider
 from provider_worker.providers.registry import Registry
-from provider_worker.rate_limits.circuit_breakers import Circuits
+from provider_worker.rate_limits.circuit_breakers import CircuitBreakers
 from provider_worker.sanitizer import Sanitizer
 
 
-class Preparing:
+class Preparer:
     """Prepares calls by all that the operator has set up."""
 
     def __init__(
         self,
         registry: Registry,
-        shelves: Shelves,
+        artifacts: Artifacts,
         sanitizer: Sanitizer,
-        checks: Checks | None = None,
+        checks: CheckRunner | None = None,
         routes: Mapping[str, Rules] | None = None,
-        circuits: Circuits | None = None,
+        circuits: CircuitBreakers | None = None,
     ) -> None:
         self._registry = registry
-        self._shelves = shelves
+        self._artifacts = artifacts
         self._sanitizer = sanitizer
-        self._checks = checks or Checks()
-        self._circuits = circuits or Circuits()
+        self._checks = checks or CheckRunner()
+        self._circuits = circuits or CircuitBreakers()
         self.router = Router(routes or {}, registry, self._circuits, sanitizer, self._draft)
 
     def name_of(self, order: Order) -> str:
@@ -55,7 +55,7 @@ class Preparing:
 
     async def _draft(self, order: PrepareOrder, provider: AIProvider) -> Draft:
         state = self._circuits.state_of(provider.name)
-        return await draft(order, provider, self._registry, self._shelves, self._sanitizer, state)
+        return await draft(order, provider, self._registry, self._artifacts, self._sanitizer, state)
 
     async def _checked(self, order: PrepareOrder, drafted: Draft) -> Preparation:
         prepared = drafted.preparation

@@ -18,7 +18,7 @@ from provider_worker.preparation.draft import Draft
 from provider_worker.preparation.route_choice import CIRCUIT_OPEN, Assessed, choose, fitting, routing_of
 from provider_worker.providers.base import AIProvider, ProviderError
 from provider_worker.providers.registry import Registry
-from provider_worker.rate_limits.circuit_breakers import Circuits
+from provider_worker.rate_limits.circuit_breakers import CircuitBreakers
 from provider_worker.sanitizer import Sanitizer
 
 NAME = "router"
@@ -47,7 +47,7 @@ class Router:
         self,
         routes: Mapping[str, Rules],
         registry: Registry,
-        circuits: Circuits,
+        circuits: CircuitBreakers,
         sanitizer: Sanitizer,
         draft: MakeDraft,
     ) -> None:

@@ -16,7 +16,7 @@ from chassis.settings import Settings
 from contracts.providers.call import CallIntent, Failure, Issue, Severity, Spent
 from contracts.providers.capabilities import Capabilities
 from contracts.providers.signals import Signals
-from provider_worker.ports import Artifacts
+from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.payload_schema import PayloadSchema
 from provider_worker.providers.progress import Progress, Unfinished
 
@@ -59,7 +59,7 @@ class Call:
     model: str | None
     attempt: int
     key: str
-    artifacts: Artifacts
+    artifacts: TenantArtifacts
     resume: str | None = None
     note: Callable[[str], Awaitable[None]] = note_nowhere
     progress: Progress = field(default_factory=Progress)

@@ -13,7 +13,7 @@ from typing import Any
 from artifacts.store import Artifact
 from contracts.json_pointer import pointer
 from contracts.providers.call import Failure, Issue
-from provider_worker.ports import Artifacts
+from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.base import ProviderError
 
 PREFIX = "artifact:"
@@ -52,7 +52,7 @@ async def _filled(message: Any, fill: Callable[[Any], Awaitable[Any]]) -> Any:
     return {**message, "content": [await fill(part) for part in content]}
 
 
-async def read(ref: str, artifacts: Artifacts) -> tuple[Artifact, bytes]:
+async def read(ref: str, artifacts: TenantArtifacts) -> tuple[Artifact, bytes]:
     """Return a file of a payload. Raises ProviderError when it is gone: nothing was called yet."""
     found = await artifacts.read(ref)
     if found is None:
@@ -61,7 +61,7 @@ async def read(ref: str, artifacts: Artifacts) -> tuple[Artifact, bytes]:
     return found
 
 
-async def read_text(ref: str, artifacts: Artifacts) -> str:
+async def read_text(ref: str, artifacts: TenantArtifacts) -> str:
     """Return a file of a payload as text. Raises ProviderError."""
     return (await read(ref, artifacts))[1].decode(errors="replace")
 

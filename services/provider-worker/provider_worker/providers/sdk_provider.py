@@ -37,7 +37,7 @@ class Connection(Protocol):
 C = TypeVar("C", bound=Connection)
 
 
-class VendorProvider(AIProvider, Generic[C]):
+class SdkProvider(AIProvider, Generic[C]):
     """A vendor itself, or the server at `base_url`, which may need no key. Without either it is announced and calls nobody."""
 
     title: ClassVar[str]

@@ -14,7 +14,7 @@ import structlog
 
 from provider_worker.ports import StorageUnavailable
 from provider_worker.rate_limits.gcra import LATEST, LEASE_SECONDS, SOON
-from provider_worker.rate_limits.reservations import Booked, Bookings, Rule
+from provider_worker.rate_limits.reservations import Reservations, ReservedSlots, Rule
 
 AT_ONCE = 64
 """Calls that are asked for in one statement."""
@@ -26,11 +26,11 @@ _LEAVE_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
 
 
-class NotBegun(Exception):
+class NotAdmitted(Exception):
     """The call does not begin here, and this worker has nothing to say of it."""
 
 
-class Leaving(NotBegun):
+class WorkerStopping(NotAdmitted):
     """The worker stops: the call is another's to begin."""
 
 
@@ -47,19 +47,19 @@ class Slot:
 _Waiter = asyncio.Future[Slot | None]
 
 
-class Gate:
+class AccountQueue:
     """The calls of one account that wait here. `room` says how many more may run; `on_broken` is told of bugs."""
 
     def __init__(
         self,
         rule: Rule,
-        bookings: Bookings,
+        reservations: Reservations,
         holder: str,
         room: Callable[[], int],
         on_broken: Callable[[BaseException], None],
     ) -> None:
         self.rule = rule
-        self._bookings = bookings
+        self._reservations = reservations
         self._holder = holder
         self._room = room
         self._on_broken = on_broken
@@ -77,7 +77,7 @@ class Gate:
         What is returned is to be released. Raises Leaving.
         """
         if self._stopped:
-            raise Leaving
+            raise WorkerStopping
         waiter: _Waiter = asyncio.get_running_loop().create_future()
         (self._queue.appendleft if again else self._queue.append)((tokens, waiter))
         self._serve()
@@ -97,7 +97,7 @@ class Gate:
         """Return at a slot's moment. Raises Leaving."""
         await asyncio.sleep(max(0.0, slot.begins - time.monotonic()))
         if self._stopped:
-            raise Leaving
+            raise WorkerStopping
 
     def is_over(self, slot: Slot) -> bool:
         """Say whether a slot may not be used any more."""
@@ -107,13 +107,13 @@ class Gate:
         """Give out no slot for so long, anywhere. What another worker was given already begins within AHEAD seconds."""
         self._closed_until = max(self._closed_until, time.monotonic() + seconds)
         with contextlib.suppress(StorageUnavailable):
-            await self._bookings.close(self.rule, seconds)
+            await self._reservations.close(self.rule, seconds)
 
     async def settle(self, slot: Slot, tokens: int) -> None:
         """Count what a call really used. While the database is away, the estimate stands."""
         if self.rule.tokens is not None and tokens != slot.tokens:
             with contextlib.suppress(StorageUnavailable):
-                await self._bookings.settle(self.rule, slot.second, tokens - slot.tokens)
+                await self._reservations.settle(self.rule, slot.second, tokens - slot.tokens)
 
     def flush(self) -> None:
         """Wake all that wait, without a slot."""
@@ -128,7 +128,7 @@ class Gate:
         while self._queue:
             _, waiter = self._queue.popleft()
             if not waiter.done():
-                waiter.set_exception(Leaving())
+                waiter.set_exception(WorkerStopping())
 
     async def leave(self) -> None:
         """Say that nothing runs here any more, as far as that is so, and then no more. Whoever cannot is found out by the lease."""
@@ -140,7 +140,7 @@ class Gate:
             async with asyncio.timeout(_LEAVE_SECONDS):
                 await asyncio.gather(self._serving, return_exceptions=True)
                 if self.rule.places is not None:
-                    await self._bookings.book(self.rule, self._holder, self._held, [])
+                    await self._reservations.book(self.rule, self._holder, self._held, [])
 
     def _is_needed(self) -> bool:
         # Who holds places says so again and again, and once more when there are none left.
@@ -179,20 +179,20 @@ class Gate:
         self._queue = deque(waiting for waiting in self._queue if not waiting[1].done())
         asked = list(self._queue)[: max(0, min(AT_ONCE, self._room()))]
         held, sent = self._held, time.monotonic()
-        booked = await self._bookings.book(self.rule, self._holder, held, [tokens for tokens, _ in asked])
-        self._said = held + len(booked.begins_in)
-        self._hand_out(booked, asked, sent)
-        if len(booked.begins_in) < len(asked):
+        reserved = await self._reservations.book(self.rule, self._holder, held, [tokens for tokens, _ in asked])
+        self._said = held + len(reserved.begins_in)
+        self._hand_out(reserved, asked, sent)
+        if len(reserved.begins_in) < len(asked):
             # All that were told the same moment would come at once.
-            wait = booked.again_in + random.uniform(0, SOON)  # noqa: S311 - guards nothing
+            wait = reserved.again_in + random.uniform(0, SOON)  # noqa: S311 - guards nothing
             return wait if self.rule.places is None else min(wait, _LONGEST_SILENCE)
         if not self._queue:
             return _LONGEST_SILENCE
         return 0.0 if self._room() > 0 else SOON
 
-    def _hand_out(self, booked: Booked, asked: Sequence[tuple[int, _Waiter]], sent: float) -> None:
+    def _hand_out(self, reserved: ReservedSlots, asked: Sequence[tuple[int, _Waiter]], sent: float) -> None:
         received = time.monotonic()
-        for (tokens, waiter), begins_in, second in zip(asked, booked.begins_in, booked.seconds, strict=False):
+        for (tokens, waiter), begins_in, second in zip(asked, reserved.begins_in, reserved.seconds, strict=False):
             if not waiter.done():  # else its slot is lost: nobody waits for it any more
                 self._held += 1
                 waiter.set_result(Slot(received + begins_in, sent + begins_in + LATEST, second, tokens))

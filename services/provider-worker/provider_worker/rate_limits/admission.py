@@ -12,10 +12,10 @@ from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import FromWorker, RecordExecution
 from provider_worker import metrics
 from provider_worker.providers.base import AIProvider, ProviderError
-from provider_worker.rate_limits.account_queue import Gate, NotBegun, Slot
+from provider_worker.rate_limits.account_queue import AccountQueue, NotAdmitted, Slot
 from provider_worker.rate_limits.circuit_breaker import Sign
-from provider_worker.rate_limits.circuit_breakers import Circuits
-from provider_worker.rate_limits.reservations import Bookings, Rule
+from provider_worker.rate_limits.circuit_breakers import CircuitBreakers
+from provider_worker.rate_limits.reservations import Reservations, Rule
 
 IsOurs = Callable[[], Awaitable[bool]]
 """Claims the call and says whether it may begin; asked as late as can be, and again when that took too long."""
@@ -27,7 +27,7 @@ class Turn:
     answer: FromWorker | None = None
 
 
-class Turns:
+class Admission:
     """The queues of the accounts that have limits, and the circuits of all providers. `waiting` calls have not begun.
 
     `on_broken` is told of bugs; `holder` names this process among all that ever ran.
@@ -36,20 +36,20 @@ class Turns:
     def __init__(
         self,
         rules: Mapping[str, Rule],
-        bookings: Bookings | None,
-        circuits: Circuits,
+        reservations: Reservations | None,
+        circuits: CircuitBreakers,
         holder: str = "",
         on_broken: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
-        assert bookings is not None or not rules, "limits are shared somewhere"
+        assert reservations is not None or not rules, "limits are shared somewhere"
         self.waiting = 0
         self.circuits = circuits
         self._room: Callable[[], int] = lambda: 0
         self._on_change: Callable[[], None] = lambda: None
         self._gates = {
-            name: Gate(rule, bookings, holder, self._room_left, on_broken)
+            name: AccountQueue(rule, reservations, holder, self._room_left, on_broken)
             for name, rule in rules.items()
-            if bookings is not None
+            if reservations is not None
         }
         circuits.on_open = self._on_open
 
@@ -104,7 +104,7 @@ class Turns:
             if not isinstance(turn.answer, RecordExecution):
                 watched.sign = Sign.NOTHING
 
-    async def _wait(self, gate: Gate, tokens: int, name: str, is_ours: IsOurs) -> Slot:
+    async def _wait(self, gate: AccountQueue, tokens: int, name: str, is_ours: IsOurs) -> Slot:
         began, tries = time.monotonic(), 0
         self._count_waiting(1)
         try:
@@ -117,11 +117,11 @@ class Turns:
             self._count_waiting(-1)
             metrics.WAITED.labels(name).observe(time.monotonic() - began)
 
-    async def _slot(self, gate: Gate, tokens: int, name: str, is_ours: IsOurs, *, again: bool) -> Slot | None:
+    async def _slot(self, gate: AccountQueue, tokens: int, name: str, is_ours: IsOurs, *, again: bool) -> Slot | None:
         if (refusal := self.circuits.refusal(name)) is not None:
             # Only who owns a call may say how it ended: another worker may be at it.
             if not await is_ours():
-                raise NotBegun
+                raise NotAdmitted
             raise ProviderError(refusal)
         slot = await gate.slot(tokens, again=again)
         if slot is None:
@@ -131,7 +131,7 @@ class Turns:
             await gate.until_begins(slot)
             if not gate.is_over(slot):
                 if not await is_ours():
-                    raise NotBegun
+                    raise NotAdmitted
                 kept = not gate.is_over(slot)  # the claim may have waited for the database
         finally:
             if not kept:

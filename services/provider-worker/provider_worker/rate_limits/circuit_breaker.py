@@ -45,7 +45,7 @@ Circuit = Closed | Open | Probing
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class CircuitTerms:
     """After how many failures in a row it opens, 0 for never, and for how many seconds."""
 
     failures: int = 5
@@ -65,7 +65,7 @@ def state_of(circuit: Circuit, now: float) -> State:
             assert_never(circuit)
 
 
-def wait_of(circuit: Circuit, terms: Terms, now: float) -> float | None:
+def wait_of(circuit: Circuit, terms: CircuitTerms, now: float) -> float | None:
     """Return the seconds after which a call may be tried that may not go through now; None for one that may."""
     match circuit:
         case Closed():
@@ -83,7 +83,7 @@ def begun(circuit: Circuit) -> Circuit:
     return Probing() if isinstance(circuit, Open) else circuit
 
 
-def ended(circuit: Circuit, terms: Terms, sign: Sign, now: float, *, probe: bool) -> Circuit:
+def ended(circuit: Circuit, terms: CircuitTerms, sign: Sign, now: float, *, probe: bool) -> Circuit:
     """Return the circuit after a call's end. Calls that began before it opened do not close it."""
     match circuit, sign:
         case Closed(failures=failures), Sign.DOWN:

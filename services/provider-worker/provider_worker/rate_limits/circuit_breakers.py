@@ -15,10 +15,10 @@ from provider_worker import metrics
 from provider_worker.providers.base import ProviderError
 from provider_worker.rate_limits.circuit_breaker import (
     Circuit,
+    CircuitTerms,
     Closed,
     Sign,
     State,
-    Terms,
     begun,
     ended,
     state_of,
@@ -32,17 +32,17 @@ _STATES: tuple[State, ...] = ("closed", "half_open", "open")
 _log = structlog.get_logger(__name__)
 
 
-class Watched:
+class WatchedCall:
     """A call on its way, and what its end says of the provider unless it raises."""
 
     sign: Sign = Sign.UP
 
 
-class Circuits:
+class CircuitBreakers:
     """One circuit a provider. `on_open` is told of a provider whose circuit opened."""
 
-    def __init__(self, terms: Terms | None = None, now: Callable[[], float] = time.monotonic) -> None:
-        self._terms = terms or Terms()
+    def __init__(self, terms: CircuitTerms | None = None, now: Callable[[], float] = time.monotonic) -> None:
+        self._terms = terms or CircuitTerms()
         self._now = now
         self._circuits: dict[str, Circuit] = {}
         self._changed = asyncio.Event()
@@ -61,14 +61,14 @@ class Circuits:
         return Failure(code="circuit_open", message=message, retryable=True, retry_after=max(0.0, wait))
 
     @contextlib.contextmanager
-    def watching(self, name: str) -> Iterator[Watched]:
+    def watching(self, name: str) -> Iterator[WatchedCall]:
         """Let the call within go through, and learn from how it ends. Raises ProviderError `circuit_open`."""
         if (refusal := self.refusal(name)) is not None:
             raise ProviderError(refusal)
         before = self._circuits.get(name, Closed())
         probe = begun(before) is not before
         self._become(name, begun(before))
-        watched = Watched()
+        watched = WatchedCall()
         try:
             yield watched
         except BaseException as error:

@@ -33,7 +33,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Booked:
+class ReservedSlots:
     """Slots for the first so many of the calls that were asked for, and when to ask for the others, all in seconds from now.
 
     `seconds` are those of the slots by the clock of whoever gave them; a call's tokens are counted there.
@@ -44,10 +44,10 @@ class Booked:
     again_in: float
 
 
-class Bookings(Protocol):
+class Reservations(Protocol):
     """What all workers share. Every method raises StorageUnavailable."""
 
-    async def book(self, rule: Rule, holder: str, held: int, tokens: Sequence[int]) -> Booked:
+    async def book(self, rule: Rule, holder: str, held: int, tokens: Sequence[int]) -> ReservedSlots:
         """Book slots for calls, each by its tokens, in order; say at the same time that `holder` has `held` calls under way.
 
         Whoever says nothing for LEASE_SECONDS holds no more places; a restart of the store counts as having said something.
@@ -82,7 +82,7 @@ class Account:
     tokens: dict[int, int] = field(default_factory=dict)
     holders: dict[str, Holder] = field(default_factory=dict)
 
-    def book(self, rule: Rule, holder: str, held: int, wanted: Sequence[int], now: float) -> Booked:
+    def book(self, rule: Rule, holder: str, held: int, wanted: Sequence[int], now: float) -> ReservedSlots:
         """Give slots as `Bookings.book` promises, at the moment `now`."""
         begins: list[float] = []
         again = SOON
@@ -98,7 +98,7 @@ class Account:
         if begins and rule.places is not None:
             said = self.holders[holder]
             said.places, said.granted_at = held + len(begins), now
-        return Booked([slot - now for slot in begins], [math.floor(slot) for slot in begins], again)
+        return ReservedSlots([slot - now for slot in begins], [math.floor(slot) for slot in begins], again)
 
     def _earliest(self, pace: Pace | None) -> float:
         return -math.inf if pace is None else self.arrival - (pace.burst - 1) * pace.gap

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
 
-from provider_worker.budgets.model import Account, Limit, Scope, Shortfall, Standing, short_of
+from provider_worker.budgets.model import Account, BudgetBalance, Limit, Scope, Shortfall, short_of
 from provider_worker.ports import StorageUnavailable
 
 _Run = tuple[str, UUID]
@@ -28,7 +28,7 @@ class _Charge(NamedTuple):
     settled: bool = False
 
 
-class MemorySpending:
+class MemoryBudgets:
     """Implements `checks.budgets.Spending`. `away` makes the accounts unreachable; `asked` counts what was asked of them."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
@@ -43,7 +43,7 @@ class MemorySpending:
         """Hold `amount` for the run's next call, or say which budget is short of it."""
         run = self._run(account.tenant, account.run_id)
         self._held.pop(run, None)
-        short = short_of(account, self._standings(account), amount)
+        short = short_of(account, self._balances(account), amount)
         if short is None:
             periods = frozenset(limit.period for limit in account.limits)
             self._held[run] = _Held(account.user, periods, amount, self._now() + seconds)
@@ -57,7 +57,7 @@ class MemorySpending:
         self._held.pop(run, None)
         if call in self._charges[run]:
             return None
-        short = None if whatever_is_left else short_of(account, self._standings(account), amount)
+        short = None if whatever_is_left else short_of(account, self._balances(account), amount)
         if short is None:
             self._charges[run][call] = _Charge(amount, account.limits)
             self._add(account.tenant, account.limits, amount)
@@ -78,7 +78,7 @@ class MemorySpending:
             raise StorageUnavailable("switched off")
         return tenant, run_id
 
-    def _standings(self, account: Account) -> dict[Scope, Standing]:
+    def _balances(self, account: Account) -> dict[Scope, BudgetBalance]:
         run = (account.tenant, account.run_id)
         periods = {limit.period for limit in account.limits}
         others = [
@@ -92,7 +92,7 @@ class MemorySpending:
             Scope.RUN: Decimal(0),
         }
         rows = {limit.scope: (account.tenant, *limit[:3]) for limit in account.limits}
-        return {scope: Standing(self._spent[row], by_scope[scope]) for scope, row in rows.items()}
+        return {scope: BudgetBalance(self._spent[row], by_scope[scope]) for scope, row in rows.items()}
 
     def _add(self, tenant: str, limits: tuple[Limit, ...], amount: Decimal) -> None:
         for limit in limits:

@@ -40,23 +40,23 @@ class MemoryClaims:
             await self._changed.wait()
 
 
-class MemoryShelves:
+class MemoryArtifacts:
     """Implements `ports.Shelves`. `away` makes the database unreachable."""
 
     def __init__(self) -> None:
         self.away = False
         self._tenants: dict[str, dict[str, tuple[Artifact, bytes]]] = {}
 
-    def of(self, tenant: str) -> MemoryArtifacts:
+    def of(self, tenant: str) -> MemoryTenantArtifacts:
         """Return one tenant's artifacts."""
-        return MemoryArtifacts(self, self._tenants.setdefault(tenant, {}))
+        return MemoryTenantArtifacts(self, self._tenants.setdefault(tenant, {}))
 
 
-class MemoryArtifacts:
+class MemoryTenantArtifacts:
     """Implements `ports.Artifacts`."""
 
-    def __init__(self, shelves: MemoryShelves, held: dict[str, tuple[Artifact, bytes]]) -> None:
-        self._shelves = shelves
+    def __init__(self, artifacts: MemoryArtifacts, held: dict[str, tuple[Artifact, bytes]]) -> None:
+        self._artifacts = artifacts
         self._held = held
 
     async def find(self, ref: str) -> Artifact | None:
@@ -76,11 +76,11 @@ class MemoryArtifacts:
         return self._held.setdefault(artifact.ref, (artifact, body))[0].ref
 
     def _refuse_when_away(self) -> None:
-        if self._shelves.away:
+        if self._artifacts.away:
             raise StorageUnavailable("switched off")
 
 
-class MemoryPost:
+class MemoryPublisher:
     """Implements `ports.Post`. Remembers what was sent, and lets a reader wait for it."""
 
     def __init__(self) -> None:

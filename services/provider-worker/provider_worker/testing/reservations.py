@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from provider_worker.ports import StorageUnavailable
-from provider_worker.rate_limits.reservations import Account, Booked, Rule
+from provider_worker.rate_limits.reservations import Account, ReservedSlots, Rule
 
 
-class MemoryBookings:
+class MemoryReservations:
     """Implements `limits.booking.Bookings`. `away` makes the database unreachable; `asked` counts statements, `given` slots."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
@@ -20,12 +20,12 @@ class MemoryBookings:
         self.accounts: defaultdict[str, Account] = defaultdict(Account)
         self._now = now
 
-    async def book(self, rule: Rule, holder: str, held: int, tokens: Sequence[int]) -> Booked:
+    async def book(self, rule: Rule, holder: str, held: int, tokens: Sequence[int]) -> ReservedSlots:
         """Book slots by the clock that was given."""
         self._ask()
-        booked = self.accounts[rule.name].book(rule, holder, held, tokens, self._now())
-        self.given += len(booked.begins_in)
-        return booked
+        reserved = self.accounts[rule.name].book(rule, holder, held, tokens, self._now())
+        self.given += len(reserved.begins_in)
+        return reserved
 
     async def settle(self, rule: Rule, second: int, tokens: int) -> None:
         """Count the difference."""

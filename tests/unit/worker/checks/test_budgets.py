@@ -13,25 +13,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.settings import Settings, SettingsError
-from provider_worker.budgets.model import Account, Budgets, Limit, Scope, Standing, read_budgets, short_of
+from provider_worker.budgets.model import Account, BudgetBalance, BudgetRules, Limit, Scope, read_budget_rules, short_of
 
 NOW = datetime(2026, 3, 2, 23, 59, tzinfo=UTC)
 RUN = UUID(int=7)
 _money = st.decimals(0, 100, places=2)
 
 
-def _budgets(**written: Any) -> Budgets:
-    return read_budgets(Settings(_env_file=None, budgets=json.dumps(written)))
+def _budgets(**written: Any) -> BudgetRules:
+    return read_budget_rules(Settings(_env_file=None, budgets=json.dumps(written)))
 
 
-def _limits(budgets: Budgets, user: str | None = "ann", run: str | None = None) -> list[tuple[str, str, str, str]]:
+def _limits(budgets: BudgetRules, user: str | None = "ann", run: str | None = None) -> list[tuple[str, str, str, str]]:
     account = budgets.account("acme", user, RUN, None if run is None else Decimal(run), NOW)
     return [(limit.scope.value, limit.name, limit.period, f"{limit.most:f}") for limit in account.limits]
 
 
 def test_without_a_setting_nothing_is_limited() -> None:
     """A run without any budget counts against nothing."""
-    budgets = read_budgets(Settings(_env_file=None))
+    budgets = read_budget_rules(Settings(_env_file=None))
     assert (budgets.limit_somebody, _limits(budgets)) == (False, [])
 
 
@@ -83,7 +83,7 @@ def test_a_budget_is_whole_again_with_the_next_period(period: str, named: str) -
 def test_what_makes_no_sense_stops_the_start_with_its_place(written: str, said: str) -> None:
     """One line that names the setting and the path."""
     with pytest.raises(SettingsError) as refused:
-        read_budgets(Settings(_env_file=None, budgets=written))
+        read_budget_rules(Settings(_env_file=None, budgets=written))
     assert str(refused.value).startswith(said)
     assert "\n" not in str(refused.value)
 
@@ -94,7 +94,7 @@ def test_an_amount_fits_exactly_into_what_is_neither_spent_nor_held(
 ) -> None:
     """To the last cent, and what is left is never said to be less than nothing."""
     account = Account("acme", RUN, "ann", (Limit(Scope.TENANT, "acme", "2026-03", most),))
-    short = short_of(account, {Scope.TENANT: Standing(spent, held)}, amount)
+    short = short_of(account, {Scope.TENANT: BudgetBalance(spent, held)}, amount)
     assert (short is None) == (spent + held + amount <= most)
     assert short is None or short.left == max(most - spent - held, 0)
 
@@ -120,7 +120,7 @@ def test_an_amount_fits_exactly_into_what_is_neither_spent_nor_held(
 def test_a_shortfall_says_whose_budget_it_is_and_what_is_left(limit: Limit, said: str) -> None:
     """In words for the person who is asked."""
     account = Account("acme", RUN, "ann", (limit,))
-    short = short_of(account, {limit.scope: Standing(Decimal("4.99"), Decimal(0))}, Decimal("0.20"))
+    short = short_of(account, {limit.scope: BudgetBalance(Decimal("4.99"), Decimal(0))}, Decimal("0.20"))
     assert short is not None
     assert said in short.message(Decimal("0.20"))
     assert "$0.20" in short.message(Decimal("0.20"))

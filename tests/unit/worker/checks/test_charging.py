@@ -11,13 +11,13 @@ from structlog.testing import capture_logs
 from contracts.providers.call import Execution, Failure, Spent
 from contracts.providers.call_stream import StopCall
 from provider_worker.budgets.model import Shortfall
-from provider_worker.checks.check_runner import Checks
-from provider_worker.execution.call import Calls
+from provider_worker.checks.check_runner import CheckRunner
+from provider_worker.execution.call import CallHandler
 from provider_worker.ports import StorageUnavailable
 from provider_worker.providers.base import ProviderError
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.budgets import MemorySpending
-from provider_worker.testing.memory import MemoryClaims, MemoryPost, MemoryShelves
+from provider_worker.testing.budgets import MemoryBudgets
+from provider_worker.testing.memory import MemoryArtifacts, MemoryClaims, MemoryPublisher
 from unit.worker.checks.till import APRIL, MARCH, MakeExecute, MakeSubject, Priced, Till
 
 REFUSED = ProviderError(Failure(code="rate_limited", message="slow down", status=429, retryable=True))
@@ -93,7 +93,7 @@ async def test_a_call_that_ends_in_the_next_period_is_corrected_in_its_own(
 async def test_a_charge_whose_answer_was_lost_is_taken_back(subject: MakeSubject, execute_order: MakeExecute) -> None:
     """Nothing was called, so nothing is counted, though the database had taken the charge when the connection broke."""
 
-    class Breaking(MemorySpending):
+    class Breaking(MemoryBudgets):
         async def charge(self, *args: Any, **how: Any) -> Shortfall | None:
             await super().charge(*args, **how)
             raise StorageUnavailable("the connection broke after the commit")
@@ -118,7 +118,9 @@ async def test_a_call_that_is_ended_by_its_id_is_counted_with_what_it_cost(
     about = order.model_dump(include={"run_id", "tenant", "work_id", "provider", "operation"})
     stop = StopCall(**about, attempt=attempt, provider_call_id="prediction-7")
     provider = Priced(None, Spent(cost=None if cost is None else Decimal(cost)))
-    calls = Calls(MemoryClaims(), MemoryShelves(), MemoryPost(), Sanitizer(), checks=Checks(till.check))
+    calls = CallHandler(
+        MemoryClaims(), MemoryArtifacts(), MemoryPublisher(), Sanitizer(), checks=CheckRunner(till.check)
+    )
     await calls.stop(stop, provider, "a worker")
     assert await till.left(subject) == Decimal(left)
 
@@ -133,7 +135,9 @@ async def test_a_call_that_is_not_made_takes_nothing_back_of_an_earlier_one(
         await till.call(order, UNCERTAIN)
     again = order.model_copy(update={"attempt": 2, "resume": resume})
     provider = Priced(Decimal(1), Spent(cost=None if cost is None else Decimal(cost)))
-    calls = Calls(MemoryClaims(), MemoryShelves(), MemoryPost(), Sanitizer(), checks=Checks(till.check))
+    calls = CallHandler(
+        MemoryClaims(), MemoryArtifacts(), MemoryPublisher(), Sanitizer(), checks=CheckRunner(till.check)
+    )
     about = again.model_dump(include={"run_id", "tenant", "work_id", "attempt", "provider", "operation"})
     await calls.stop(StopCall(**about), provider, "a worker")
     await calls.make(again, provider)

@@ -9,13 +9,13 @@ from uuid import UUID
 import pytest
 
 from contracts.providers.orders import PrepareOrder
-from provider_worker.checks.check_runner import Checks
-from provider_worker.preparation.prepare import Preparing
+from provider_worker.checks.check_runner import CheckRunner
+from provider_worker.preparation.prepare import Preparer
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 from unit.worker.checks.till import MakeExecute, MakeSubject, Till
 
 
@@ -77,6 +77,6 @@ async def test_budgets_are_checked_when_a_payload_is_prepared(prepare_order: Cal
     """Without being named among the checks."""
     till, sandbox = Till(user={"default": "0.001"}), SandboxProvider()
     order, registry = prepare_order(user_id="ann"), Registry([sandbox])
-    preparation = await Preparing(registry, MemoryShelves(), Sanitizer(), Checks(till.check)).prepare(order)
+    preparation = await Preparer(registry, MemoryArtifacts(), Sanitizer(), CheckRunner(till.check)).prepare(order)
     (finding,) = preparation.signals.forced
     assert (finding.code, finding.data["name"], finding.data["estimate"]) == ("budget_exceeded", "ann", "0.00205")

@@ -14,14 +14,14 @@ from contracts.providers.call import Execution
 from contracts.providers.orders import ExecuteOrder, PrepareOrder
 from contracts.providers.signals import Finding, Signals
 from provider_worker.checks.base import Check, Stage, Subject
-from provider_worker.checks.check_runner import Checks, Watch
-from provider_worker.execution.execute import Circumstances, execute
-from provider_worker.preparation.prepare import Preparing
+from provider_worker.checks.check_runner import CheckRunner, ConfiguredCheck
+from provider_worker.execution.execute import CallContext, execute
+from provider_worker.preparation.prepare import Preparer
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 
 SECRET = "sk-a-very-secret-key"  # noqa: S105 - it is one in name only
 FOUND = Finding(check="told", code="found", message="something", flags=("pii", "odd"), data={"places": ["/prompt"]})
@@ -72,22 +72,22 @@ class Trampling(Told):
         return None
 
 
-async def _prepared(order: PrepareOrder, *watches: Watch, seconds: float = 10) -> Signals:
-    sandbox, checks = SandboxProvider(), Checks(None, watches, seconds)
-    preparation = await Preparing(Registry([sandbox]), MemoryShelves(), Sanitizer([SECRET]), checks).prepare(order)
+async def _prepared(order: PrepareOrder, *watches: ConfiguredCheck, seconds: float = 10) -> Signals:
+    sandbox, checks = SandboxProvider(), CheckRunner(None, watches, seconds)
+    preparation = await Preparer(Registry([sandbox]), MemoryArtifacts(), Sanitizer([SECRET]), checks).prepare(order)
     return preparation.signals
 
 
-async def _executed(order: ExecuteOrder, *watches: Watch, seconds: float = 10) -> Execution:
-    around = Circumstances(checks=Checks(None, watches, seconds))
-    return await execute(order, SandboxProvider(), MemoryShelves().of("acme"), Sanitizer([SECRET]), around)
+async def _executed(order: ExecuteOrder, *watches: ConfiguredCheck, seconds: float = 10) -> Execution:
+    around = CallContext(checks=CheckRunner(None, watches, seconds))
+    return await execute(order, SandboxProvider(), MemoryArtifacts().of("acme"), Sanitizer([SECRET]), around)
 
 
 async def test_what_a_check_finds_is_among_the_signals(
     prepare_order: Callable[..., PrepareOrder], execute_order: Callable[..., ExecuteOrder]
 ) -> None:
     """Its flags are judged like a provider's, at both stages."""
-    watch = Watch(Told(FOUND))
+    watch = ConfiguredCheck(Told(FOUND))
     before, after = await _prepared(prepare_order(), watch), (await _executed(execute_order(), watch)).signals
     for signals in (before, after):
         assert signals.findings == (FOUND,)
@@ -100,8 +100,8 @@ async def test_a_check_is_shown_what_a_person_would_be_shown(
 ) -> None:
     """Whose run it is, the payload with its estimate, then the response with its cost."""
     check = Told(None)
-    await _prepared(prepare_order(user_id="ann", session_id="s1", prompt="Hi"), Watch(check))
-    await _executed(execute_order(prompt="Hi"), Watch(check))
+    await _prepared(prepare_order(user_id="ann", session_id="s1", prompt="Hi"), ConfiguredCheck(check))
+    await _executed(execute_order(prompt="Hi"), ConfiguredCheck(check))
     before, after = check.saw
     assert (before.stage, before.tenant, before.user_id, before.prompt) == (Stage.PAYLOAD, "acme", "ann", "Hi")
     assert (before.model, before.operation, before.looked_at["prompt"]) == ("sandbox-1", "text", "Hi")
@@ -114,7 +114,7 @@ async def test_a_check_is_shown_what_a_person_would_be_shown(
 
 async def test_without_findings_signals_stay_as_they_are(prepare_order: Callable[..., PrepareOrder]) -> None:
     """A run that nothing is found in costs no byte more."""
-    assert await _prepared(prepare_order(), Watch(Told(None))) == await _prepared(prepare_order())
+    assert await _prepared(prepare_order(), ConfiguredCheck(Told(None))) == await _prepared(prepare_order())
 
 
 @pytest.mark.parametrize("broken", [KeyError("x"), TimeoutError(), ValueError(SECRET)])
@@ -123,7 +123,7 @@ async def test_a_check_that_fails_asks_for_a_person(
 ) -> None:
     """What was not looked at is not known to be good; the log says why, and no secret is in either."""
     with capture_logs() as logs:
-        (finding,) = (await _prepared(prepare_order(), Watch(Told(broken)))).findings
+        (finding,) = (await _prepared(prepare_order(), ConfiguredCheck(Told(broken)))).findings
     assert (finding.check, finding.code, finding.force) == ("told", "check_failed", True)
     assert "told" in finding.message
     assert [line["log_level"] for line in logs] == ["error"]
@@ -132,13 +132,15 @@ async def test_a_check_that_fails_asks_for_a_person(
 
 async def test_a_check_that_takes_too_long_asks_for_a_person(prepare_order: Callable[..., PrepareOrder]) -> None:
     """And the others' findings are not lost with it."""
-    signals = await _prepared(prepare_order(), Watch(Endless(None)), Watch(Told(FOUND)), seconds=0.01)
+    signals = await _prepared(
+        prepare_order(), ConfiguredCheck(Endless(None)), ConfiguredCheck(Told(FOUND)), seconds=0.01
+    )
     assert [finding.code for finding in signals.findings] == ["check_failed", "found"]
 
 
 async def test_a_check_that_fails_loses_no_paid_answer(execute_order: Callable[..., ExecuteOrder]) -> None:
     """The response is recorded, with the finding that asks for a person."""
-    execution = await _executed(execute_order(), Watch(Told(ZeroDivisionError())))
+    execution = await _executed(execute_order(), ConfiguredCheck(Told(ZeroDivisionError())))
     assert execution.response["text"]
     assert [finding.code for finding in execution.signals.forced] == ["check_failed"]
 
@@ -146,7 +148,7 @@ async def test_a_check_that_fails_loses_no_paid_answer(execute_order: Callable[.
 async def test_a_check_cannot_change_what_it_looks_at(execute_order: Callable[..., ExecuteOrder]) -> None:
     """What was approved is what is recorded."""
     order = execute_order(prompt="Hi")
-    execution = await _executed(order, Watch(Trampling(None)))
+    execution = await _executed(order, ConfiguredCheck(Trampling(None)))
     assert order.payload["prompt"] == "Hi"
     assert execution.response["text"]
 
@@ -169,8 +171,8 @@ async def test_a_check_looks_where_the_operator_wants_it(
 ) -> None:
     """At every run or at those that ask, at both stages or at one."""
     check = Told(None)
-    await _prepared(prepare_order(checks=asked), Watch(check, **watch))
-    await _executed(execute_order(checks=asked), Watch(check, **watch))
+    await _prepared(prepare_order(checks=asked), ConfiguredCheck(check, **watch))
+    await _executed(execute_order(checks=asked), ConfiguredCheck(check, **watch))
     assert [subject.stage.value for subject in check.saw] == looks
 
 
@@ -179,7 +181,7 @@ async def test_a_check_that_is_not_offered_is_named_with_the_choices(
 ) -> None:
     """A run does not go on without a check that it counts on."""
     with pytest.raises(ProviderError) as refused:
-        await _prepared(prepare_order(checks=("told", "virus")), Watch(Told(None)))
+        await _prepared(prepare_order(checks=("told", "virus")), ConfiguredCheck(Told(None)))
     (issue,) = refused.value.failure.issues
     assert (issue.code, issue.path, refused.value.failure.retryable) == (
         "check_unknown",
@@ -199,7 +201,7 @@ async def test_whatever_a_check_says_can_be_recorded(prepare_order: Callable[...
         force=False,
         data={"nan": float("nan"), "big": "x" * 99_999},
     )
-    (finding,) = (await _prepared(prepare_order(), Watch(Told(odd)))).findings
+    (finding,) = (await _prepared(prepare_order(), ConfiguredCheck(Told(odd)))).findings
     assert (finding.check, len(finding.code), len(finding.message), len(finding.flags)) == ("told", 200, 1000, 50)
     assert SECRET not in finding.message
     assert finding.data == {"left_out": "too large"}

@@ -11,11 +11,11 @@ from uuid import UUID
 from contracts.providers.call import Execution, Spent
 from contracts.providers.orders import ExecuteOrder
 from provider_worker.budgets.gate import CostCheck
-from provider_worker.budgets.model import Budgets
+from provider_worker.budgets.model import BudgetRules
 from provider_worker.checks.base import Subject
 from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.sandbox import SandboxProvider
-from provider_worker.testing.budgets import MemorySpending
+from provider_worker.testing.budgets import MemoryBudgets
 
 MakeSubject = Callable[..., Subject]
 MakeExecute = Callable[..., ExecuteOrder]
@@ -45,10 +45,10 @@ class Till:
     """A check of budgets with accounts in memory, at a time that can be set, and calls that end as told."""
 
     def __init__(self, **budgets: Any) -> None:
-        self.spending = MemorySpending()
+        self.spending = MemoryBudgets()
         self.at = MARCH
         self.called = 0
-        self.check = CostCheck(Budgets.model_validate(budgets), lambda: self.at)
+        self.check = CostCheck(BudgetRules.model_validate(budgets), lambda: self.at)
         self.check.open(self.spending)
 
     async def call(

@@ -16,7 +16,7 @@ from provider_worker.preparation.draft import draft
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts
 from testkit.runs.commands import approve_as_seen, executed, prepared
 from testkit.runs.specification import Ask, Story
 
@@ -50,14 +50,14 @@ async def make_steps() -> list[Step]:
 
 
 async def _work(order: Message) -> Ask:
-    """Execute an order as the worker does, with its sandbox."""
-    sandbox, shelves, sanitizer = SandboxProvider(), MemoryShelves(), Sanitizer([])
+    """Carry an order out as the worker does, by its sandbox."""
+    sandbox, artifacts, sanitizer = SandboxProvider(), MemoryArtifacts(), Sanitizer([])
     match order:
         case PrepareOrder():
-            drafted = await draft(order, sandbox, Registry([sandbox]), shelves, sanitizer)
+            drafted = await draft(order, sandbox, Registry([sandbox]), artifacts, sanitizer)
             return prepared(**dict(drafted.preparation))
         case ExecuteOrder():
-            return executed(**dict(await execute(order, sandbox, shelves.of(order.tenant), sanitizer)))
+            return executed(**dict(await execute(order, sandbox, artifacts.of(order.tenant), sanitizer)))
         case _:
             raise AssertionError(f"no work for the sandbox: {order!r}")
 

@@ -9,7 +9,7 @@ import signal
 from multiprocessing.connection import Connection
 
 from provider_worker.adapters.postgres.pool import create_pool
-from provider_worker.adapters.postgres.reservations import PostgresBookings
+from provider_worker.adapters.postgres.reservations import PostgresReservations
 from provider_worker.rate_limits.reservations import Rule
 
 _forks = multiprocessing.get_context("forkserver")
@@ -33,8 +33,8 @@ def _reserve_until_killed(url: str, rule: Rule, calls: int) -> int:
 
 def _hold(url: str, rule: Rule, calls: int, sender: Connection) -> None:
     async def hold() -> None:
-        booked = await PostgresBookings(await create_pool(url)).book(rule, "killed", 0, [0] * calls)
-        sender.send(len(booked.begins_in))
+        reserved = await PostgresReservations(await create_pool(url)).book(rule, "killed", 0, [0] * calls)
+        mouth.send(len(reserved.begins_in))
         await asyncio.Event().wait()
 
     asyncio.run(hold())

@@ -20,14 +20,14 @@ from contracts.providers.orders import ExecuteOrder
 from contracts.topics import COMMANDS, WORK
 from messaging.offset_committer import SentBatch
 from messaging.records import Outgoing
-from provider_worker.orders.consumer import Worker
-from provider_worker.orders.order_handler import Means
+from provider_worker.orders.consumer import OrderConsumer
+from provider_worker.orders.order_handler import Dependencies
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.registry import Registry, load_providers
 from provider_worker.providers.remote_job import Pace
 from provider_worker.providers.replicate import ReplicateProvider
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryClaims, MemoryShelves
+from provider_worker.testing.memory import MemoryArtifacts, MemoryClaims
 
 PLACE = "call.awaiting"
 SOON = Pace(first=0.001, longest=0.01)
@@ -111,15 +111,10 @@ def _work(order: bytes, settings: dict[str, str], kill_at: int | None, sender: C
 
     async def work() -> None:
         registry = _registry(Settings(_env_file=None, **settings))  # type: ignore[arg-type]
-        means = Means(
-            registry,
-            MemoryClaims(),
-            MemoryShelves(),
-            _PipePublisher(sender),
-            Sanitizer([]),
-            failpoints=Failpoints(on_failpoint),
+        dependencies = Dependencies(
+            registry, MemoryClaims(), MemoryArtifacts(), _Mouth(mouth), Sanitizer([]), failpoints=Failpoints(reached)
         )
-        worker = Worker(means, confirm=_confirm, on_broken=_break, most=1)
+        worker = OrderConsumer(dependencies, confirm=_confirm, on_broken=_break, most=1)
         await worker.on_records([_Record(order)])
         await worker.stop(60)
         await registry.close()

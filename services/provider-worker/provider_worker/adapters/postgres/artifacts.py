@@ -6,18 +6,18 @@ from artifacts.store import Artifact, ArtifactStore, MalformedRef, parse_ref
 from provider_worker.adapters.postgres.pool import Pool, speaking
 
 
-class PostgresShelves:
+class PostgresArtifacts:
     """Implements `ports.Shelves`."""
 
     def __init__(self, pool: Pool) -> None:
         self._store = ArtifactStore(pool)
 
-    def of(self, tenant: str) -> PostgresArtifacts:
+    def of(self, tenant: str) -> PostgresTenantArtifacts:
         """Return the artifacts of one tenant."""
-        return PostgresArtifacts(self._store, tenant)
+        return PostgresTenantArtifacts(self._store, tenant)
 
 
-class PostgresArtifacts:
+class PostgresTenantArtifacts:
     """Implements `ports.Artifacts`. What providers make is linked to no session: sessions replay what people uploaded."""
 
     def __init__(self, store: ArtifactStore, tenant: str) -> None:

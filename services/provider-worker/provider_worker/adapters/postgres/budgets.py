@@ -12,12 +12,12 @@ import asyncpg
 
 from provider_worker.adapters.postgres import budget_queries as queries
 from provider_worker.adapters.postgres.pool import Pool, speaking
-from provider_worker.budgets.model import Account, Scope, Shortfall, Standing, short_of
+from provider_worker.budgets.model import Account, BudgetBalance, Scope, Shortfall, short_of
 
 _Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 
-class PostgresSpending:
+class PostgresBudgets:
     """Implements `checks.budgets.Spending`."""
 
     def __init__(self, pool: Pool) -> None:
@@ -25,8 +25,8 @@ class PostgresSpending:
 
     async def hold(self, account: Account, amount: Decimal, seconds: float) -> Shortfall | None:
         """Hold `amount` for the run's next call, or say which budget is short of it."""
-        async with self._locked(account) as (connection, standings):
-            short = short_of(account, standings, amount)
+        async with self._locked(account) as (connection, balances):
+            short = short_of(account, balances, amount)
             if short is not None:
                 await connection.execute(queries.LET_GO, account.tenant, account.run_id)
             else:
@@ -39,11 +39,11 @@ class PostgresSpending:
         self, account: Account, call: tuple[str, int], amount: Decimal, *, whatever_is_left: bool
     ) -> Shortfall | None:
         """Count `amount` as spent by a call that is about to be made, or say which budget is short of it."""
-        async with self._locked(account) as (connection, standings):
+        async with self._locked(account) as (connection, balances):
             await connection.execute(queries.LET_GO, account.tenant, account.run_id)
             if await connection.fetchval(queries.IS_CHARGED, account.tenant, account.run_id, *call):
                 return None  # by a worker that left before it made the call
-            short = None if whatever_is_left else short_of(account, standings, amount)
+            short = None if whatever_is_left else short_of(account, balances, amount)
             if short is None:
                 tenant, *rows = _rows(account)
                 await connection.execute(queries.CHARGE, tenant, account.run_id, *call, amount, *rows)
@@ -68,14 +68,14 @@ class PostgresSpending:
                 await self._pool.execute(statement)
 
     @contextlib.asynccontextmanager
-    async def _locked(self, account: Account) -> AsyncIterator[tuple[_Connection, dict[Scope, Standing]]]:
+    async def _locked(self, account: Account) -> AsyncIterator[tuple[_Connection, dict[Scope, BudgetBalance]]]:
         async with speaking(), self._pool.acquire() as connection, connection.transaction():
             spent = await connection.fetch(queries.LOCK, *_rows(account))
             # A statement of its own: it must see what others did before they let go of the lock.
             held = await connection.fetchrow(
                 queries.HELD, account.tenant, account.run_id, account.user, [limit.period for limit in account.limits]
             )
-            yield connection, _standings(spent, held)
+            yield connection, _balances(spent, held)
 
 
 def _rows(account: Account) -> tuple[str, list[str], list[str], list[str]]:
@@ -84,6 +84,6 @@ def _rows(account: Account) -> tuple[str, list[str], list[str], list[str]]:
     return account.tenant, scopes, names, [limit.period for limit in limits]
 
 
-def _standings(spent: Sequence[Any], held: Any) -> dict[Scope, Standing]:
+def _balances(spent: Sequence[Any], held: Any) -> dict[Scope, BudgetBalance]:
     by_scope = {Scope.TENANT: held["by_tenant"], Scope.USER: held["by_user"], Scope.RUN: Decimal(0)}
-    return {Scope(row["scope"]): Standing(row["spent"], by_scope[Scope(row["scope"])]) for row in spent}
+    return {Scope(row["scope"]): BudgetBalance(row["spent"], by_scope[Scope(row["scope"])]) for row in spent}

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from provider_worker.ports import Artifacts
+from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.base import Attachment
 from provider_worker.providers.files import PREFIX, in_messages, is_readable, read, read_text, unsupported
 
@@ -29,7 +29,7 @@ def block_of(index: int, attachment: Attachment) -> dict[str, Any]:
     raise unsupported(index, f"{kind} is neither a JPEG, PNG, GIF or WebP image, nor a PDF, nor text")
 
 
-async def with_files(payload: Mapping[str, Any], artifacts: Artifacts) -> dict[str, Any]:
+async def with_files(payload: Mapping[str, Any], artifacts: TenantArtifacts) -> dict[str, Any]:
     """Return the payload with the files that its messages name. Raises ProviderError when one is gone."""
 
     async def fill(block: Any) -> Any:

@@ -23,7 +23,7 @@ from provider_worker.providers.base import Answer, Attachment, Audit, Call
 from provider_worker.providers.http.reply import parse
 from provider_worker.providers.payload_schema import PayloadSchema, unknown_members
 from provider_worker.providers.progress import Unfinished
-from provider_worker.providers.sdk_provider import NO_KEY, VendorProvider
+from provider_worker.providers.sdk_provider import NO_KEY, SdkProvider
 
 if TYPE_CHECKING:
     from provider_worker.providers.anthropic.client import Connection
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "claude-haiku-5-5"
 
 
-class AnthropicProvider(VendorProvider["Connection"]):
+class AnthropicProvider(SdkProvider["Connection"]):
     """Anthropic itself, or any server that speaks its protocol."""
 
     name: ClassVar[str] = "anthropic"

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from contracts.providers.call import Failure
-from provider_worker.ports import Artifacts
+from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.files import image_type
 
 
-async def keep_image(body: bytes, headers: Mapping[str, str], artifacts: Artifacts) -> dict[str, Any]:
+async def keep_image(body: bytes, headers: Mapping[str, str], artifacts: TenantArtifacts) -> dict[str, Any]:
     """Return an answer that names the kept image by its ref. Raises ProviderError when the bytes are no image."""
     media_type = image_type(body)
     if media_type is None:

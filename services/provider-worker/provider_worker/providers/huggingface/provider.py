@@ -28,7 +28,7 @@ from provider_worker.providers.huggingface.rules import CLASSIFIER, ZERO_SHOT, l
 from provider_worker.providers.huggingface.schemas import CLASSIFICATION, IMAGE, OPERATIONS, schema_of
 from provider_worker.providers.payload_schema import PayloadSchema, unknown_members
 from provider_worker.providers.progress import Unfinished
-from provider_worker.providers.sdk_provider import VendorProvider
+from provider_worker.providers.sdk_provider import SdkProvider
 
 if TYPE_CHECKING:
     from provider_worker.providers.huggingface.client import Connection
@@ -46,7 +46,7 @@ _MODELS = {
 _PASSED_ON = "it is passed on as it is"
 
 
-class HuggingFaceProvider(VendorProvider["Connection"]):
+class HuggingFaceProvider(SdkProvider["Connection"]):
     """HuggingFace itself, or any Text Generation Inference server."""
 
     name: ClassVar[str] = "huggingface"

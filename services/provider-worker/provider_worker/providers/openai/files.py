@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from provider_worker.ports import Artifacts
+from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.files import decoded, image_type
 
 
-async def without_files(raw: Any, artifacts: Artifacts) -> Any:
+async def without_files(raw: Any, artifacts: TenantArtifacts) -> Any:
     """Return an Images answer whose images are kept as artifacts. Raises ProviderError when one is no base64."""
     data = raw.get("data") if isinstance(raw, dict) else None
     if not isinstance(data, list):
@@ -16,7 +16,7 @@ async def without_files(raw: Any, artifacts: Artifacts) -> Any:
     return {**raw, "data": [await _image(item, artifacts) for item in data]}
 
 
-async def _image(item: Any, artifacts: Artifacts) -> Any:
+async def _image(item: Any, artifacts: TenantArtifacts) -> Any:
     if not isinstance(item, dict) or not isinstance(item.get("b64_json"), str):
         return item
     body = decoded(item["b64_json"])

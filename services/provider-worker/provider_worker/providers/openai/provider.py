@@ -32,7 +32,7 @@ from provider_worker.providers.openai.rules import background_issues, reasoning_
 from provider_worker.providers.payload_schema import PayloadSchema, unknown_members
 from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.remote_job import Pace
-from provider_worker.providers.sdk_provider import NO_KEY, VendorProvider
+from provider_worker.providers.sdk_provider import NO_KEY, SdkProvider
 
 if TYPE_CHECKING:
     from provider_worker.providers.openai.client import Connection
@@ -41,7 +41,7 @@ DEFAULT_MODEL = "gpt-5.4-mini"
 DEFAULT_IMAGE_MODEL = "gpt-image-2.5-flare"
 
 
-class OpenAIProvider(VendorProvider["Connection"]):
+class OpenAIProvider(SdkProvider["Connection"]):
     """OpenAI itself, or any server that speaks its protocols."""
 
     name: ClassVar[str] = "openai"

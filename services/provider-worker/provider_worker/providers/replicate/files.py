@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from provider_worker.ports import Artifacts
+from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.files import PREFIX, data_url, decoded, read
 from provider_worker.providers.http.failures import MAX_RESPONSE_BYTES, of_size
@@ -23,7 +23,7 @@ _INLINE = re.compile(r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)(;[\w.+=-]+)*;base6
 _UNTOLD = ("", "application/octet-stream", "binary/octet-stream")
 
 
-async def with_files(value: Any, connection: Connection, artifacts: Artifacts) -> Any:
+async def with_files(value: Any, connection: Connection, artifacts: TenantArtifacts) -> Any:
     """Return an input with the files that it names: small ones in place, others uploaded. Raises ProviderError."""
     match value:
         case str() if value.startswith(PREFIX):
@@ -35,7 +35,7 @@ async def with_files(value: Any, connection: Connection, artifacts: Artifacts) -
     return value
 
 
-async def _sent(ref: str, connection: Connection, artifacts: Artifacts) -> str:
+async def _sent(ref: str, connection: Connection, artifacts: TenantArtifacts) -> str:
     artifact, body = await read(ref, artifacts)
     if len(body) > INLINE_BYTES:
         return await connection.upload(body, artifact.media_type)
@@ -45,7 +45,7 @@ async def _sent(ref: str, connection: Connection, artifacts: Artifacts) -> str:
 class Keeper:
     """Brings the files of one output into the artifact store: so many, and so large in all, as an answer may be."""
 
-    def __init__(self, connection: Connection, artifacts: Artifacts) -> None:
+    def __init__(self, connection: Connection, artifacts: TenantArtifacts) -> None:
         self._connection = connection
         self._artifacts = artifacts
         self._files = 0

@@ -26,7 +26,7 @@ from provider_worker.providers.replicate.predictions import begin, cancel, watch
 from provider_worker.providers.replicate.responses import audit_prediction, files_of
 from provider_worker.providers.replicate.stream import Listening
 from provider_worker.providers.replicate.versions import Versions
-from provider_worker.providers.sdk_provider import NO_KEY, VendorProvider
+from provider_worker.providers.sdk_provider import NO_KEY, SdkProvider
 
 if TYPE_CHECKING:
     from provider_worker.providers.replicate.client import Connection
@@ -39,7 +39,7 @@ CANCEL_SECONDS = 20.0
 _NOT_SHOWN = ("urls", "input")
 
 
-class ReplicateProvider(VendorProvider["Connection"]):
+class ReplicateProvider(SdkProvider["Connection"]):
     """Replicate itself, or a server that stands in for it."""
 
     name: ClassVar[str] = "replicate"

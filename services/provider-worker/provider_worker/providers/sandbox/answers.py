@@ -15,7 +15,7 @@ from typing import Any
 
 from contracts.providers.call import Failure
 from contracts.providers.signals import Signals
-from provider_worker.ports import Artifacts
+from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.base import Audit, ProviderError
 from provider_worker.providers.sandbox.parameters import IMAGE, JSON
 
@@ -53,7 +53,7 @@ def text(prompt: str, parameters: Mapping[str, Any], files: Sequence[str]) -> di
     return {"text": " ".join(said[:most] if cut else said), "finish_reason": "length" if cut else "stop"}
 
 
-async def files(urls: Sequence[Any], artifacts: Artifacts) -> list[str]:
+async def files(urls: Sequence[Any], artifacts: TenantArtifacts) -> list[str]:
     """Describe each attachment: its type and size, or the link that nobody opened. Raises ProviderError."""
     described = []
     for url in map(str, urls):
@@ -66,7 +66,7 @@ async def files(urls: Sequence[Any], artifacts: Artifacts) -> list[str]:
     return described
 
 
-async def image(prompt: str, size: str, artifacts: Artifacts) -> dict[str, Any]:
+async def image(prompt: str, size: str, artifacts: TenantArtifacts) -> dict[str, Any]:
     """Draw an image, keep it, answer with its ref."""
     width, height = map(int, size.split("x"))
     body = await asyncio.to_thread(_draw, prompt, width, height)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from provider_worker.ports import Artifacts
+from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.files import PREFIX, data_url, in_messages, read, read_text
 
 
-async def with_files(payload: Mapping[str, Any], artifacts: Artifacts) -> dict[str, Any]:
+async def with_files(payload: Mapping[str, Any], artifacts: TenantArtifacts) -> dict[str, Any]:
     """Return the payload with the files that its input names. Raises ProviderError when one is gone."""
 
     async def fill(part: Any) -> Any:
