@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis import failpoints
-from chassis.limits import Limits
 from chassis.origins import ORIGIN
-from chassis.routes import Routes
+
+T = TypeVar("T")
 
 PREFIX = "SAYSO_"
 
@@ -119,14 +119,14 @@ class Settings(BaseSettings):
         alias="SAYSO_BUDGETS",
         description='What calls may cost, in US dollars, in JSON: `{"period": "month", "tenant": {"default": "100"}, "user": {…}, "run": "1"}`.',
     )
-    limits: Limits = Field(
-        {},
+    limits: str | None = Field(
+        None,
         alias="SAYSO_LIMITS",
         description="What each provider's account allows all workers together, in JSON: "
         '`{"openai": {"requests_per_minute": 500, "tokens_per_minute": 200000, "concurrency": 20}}`.',
     )
-    routes: Routes = Field(
-        {},
+    routes: str | None = Field(
+        None,
         alias="SAYSO_ROUTES",
         description="What the provider `router` chooses among, in JSON, by the name that stands for the model: "
         '`{"cheap-text": [{"choose": "cheapest", "among": [{"provider": "openai", "model": "…"}, …]}]}`.',
@@ -201,13 +201,22 @@ def load_settings(**given: Any) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0]).upper() if first["loc"] else "settings"
-        place = "".join(f"/{part}" for part in first["loc"][1:])
-        raise SettingsError(f"{name}: {place}{': ' if place else ''}{first['msg']}") from None
+        raise SettingsError(f"{name}: {first['msg']}") from None
     if settings.auth == "off" and not _is_loopback(settings.host):
         raise SettingsError(
             f"SAYSO_AUTH: off is accepted on loopback only, and SAYSO_HOST is {settings.host}; see docs/settings.md"
         )
     return settings
+
+
+def parse_json_setting(name: str, text: str, shape: TypeAdapter[T]) -> T:
+    """Read a setting whose value is JSON, where it is used. Raises SettingsError with one line that names the place."""
+    try:
+        return shape.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = "".join(f"/{part}" for part in first["loc"])
+        raise SettingsError(f"{name}: {place}{': ' if place else ''}{first['msg']}") from None
 
 
 def exit_with(error: SettingsError) -> NoReturn:

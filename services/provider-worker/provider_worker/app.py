@@ -4,38 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from starlette.applications import Starlette
 
 from chassis.background import Background
 from chassis.health import Health
 from chassis.settings import Settings, load_settings
-from provider_worker.checks.registry import load_checks
-from provider_worker.providers.registry import load_providers
-from provider_worker.service import Running
+from provider_worker.service import WorkerService, create_service
 
 
-def create_app(settings: Settings | None = None) -> Starlette:
-    """Wire the worker. Nothing connects before the application's lifespan begins."""
-    settings = settings or load_settings()
-    background = Background()
-    running = Running(settings, load_providers(settings), load_checks(settings), background)
-    health = Health()
-    health.add("kafka", running.check_kafka)
-    health.add("postgres", running.check_database)
+def create_app(
+    settings: Settings | None = None, make: Callable[[Settings, Background], WorkerService] = create_service
+) -> Starlette:
+    """Wire the worker. Nothing connects before the application's lifespan begins. Raises SettingsError."""
+    background, health = Background(), Health()
+    service = make(settings or load_settings(), background)
+    health.add("kafka", service.transport.check)
+    health.add("postgres", service.storage.check)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        # Beside the service, so that it answers for its health while what it needs is away.
-        starting = asyncio.ensure_future(running.start())
+        # Beside the application, which answers for its health while PostgreSQL or Kafka is unavailable.
+        starting = asyncio.ensure_future(service.start())
         background.start(_follow(starting), "start")
         try:
             yield
         finally:
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
-            await running.stop()
+            await service.stop()
 
     app = Starlette(routes=health.routes(), lifespan=lifespan)
     app.state.background = background

@@ -2,46 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from artifacts.store import Artifact
 from contracts.providers.call_stream import StopCall
 from contracts.providers.orders import ExecuteOrder
-from messaging.records import Outgoing
+from messaging.offset_committer import Handed
+from messaging.records import Outgoing, RawRecord
 
-
-class StorageUnavailable(Exception):
-    """The database does not answer."""
+BatchHandler = Callable[[Sequence[RawRecord]], Awaitable[None]]
 
 
 class Claims(Protocol):
-    """Who may begin a call, or end one: at most one in the whole world.
+    """At most one begin, and one end, of each call among all workers.
 
-    What was claimed is forgotten after 7 days and could be claimed anew, but by then an order's deadline has long passed.
+    A claim is kept for 7 days. An order's deadline passes long before that.
     """
 
     async def claim(self, orders: Sequence[ExecuteOrder | StopCall], token: str) -> set[tuple[str, str, int]]:
-        """Return the (tenant, work_id, attempt) that `token` may begin; the others were begun already.
+        """Return the (tenant, work_id, attempt) that `token` may begin; the others are claimed already.
 
-        Saying the same orders with the same token again gives the same answer. Raises StorageUnavailable.
+        Idempotent for the same orders and token. Raises DatabaseUnavailable.
         """
         ...
 
 
 class TenantArtifacts(Protocol):
-    """The artifacts of one tenant. Every method raises StorageUnavailable."""
+    """The artifacts of one tenant. Every method raises DatabaseUnavailable."""
 
     async def find(self, ref: str) -> Artifact | None:
-        """Return what `ref` names, without its bytes."""
+        """Return the artifact that `ref` names, without its bytes."""
         ...
 
     async def read(self, ref: str) -> tuple[Artifact, bytes] | None:
-        """Return what `ref` names, with its bytes."""
+        """Return the artifact that `ref` names, with its bytes."""
         ...
 
     async def keep(self, body: bytes, media_type: str) -> str:
-        """Keep `body` and return its ref."""
+        """Store `body` and return its ref."""
         ...
 
 
@@ -54,12 +53,49 @@ class Artifacts(Protocol):
 
 
 class Publisher(Protocol):
-    """The way to Kafka."""
+    """Sends records to Kafka."""
 
     async def send(self, record: Outgoing) -> None:
-        """Return when all replicas have `record`, however long Kafka is away; raise KafkaError when waiting seems no use."""
+        """Return when all replicas have `record`; retry while Kafka is unavailable. Raises KafkaError after the last try."""
         ...
 
     async def try_to_send(self, record: Outgoing) -> None:
-        """Return when all replicas have `record`. Raises KafkaError."""
+        """Try once; return when all replicas have `record`. Raises KafkaError."""
+        ...
+
+
+class Transport(Protocol):
+    """The worker's side of Kafka: orders and stops come in, records go out, offsets are committed."""
+
+    @property
+    def publisher(self) -> Publisher:
+        """The way out."""
+        ...
+
+    async def start(self) -> None:
+        """Connect the publisher; wait while Kafka is unavailable."""
+        ...
+
+    async def receive(self, on_orders: BatchHandler, on_stops: BatchHandler) -> None:
+        """Begin to hand over batches of `provider.work` and `provider.stops`."""
+        ...
+
+    async def confirm(self, taken: Handed) -> None:
+        """Let the offsets of a batch of orders be committed once its sends have arrived."""
+        ...
+
+    async def check(self) -> None:
+        """Raise unless orders are being received."""
+        ...
+
+    async def settle(self) -> None:
+        """Commit the offsets of everything that was confirmed."""
+        ...
+
+    async def stop_receiving(self) -> None:
+        """Hand over no further batch."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect the publisher."""
         ...

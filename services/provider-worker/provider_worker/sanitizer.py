@@ -1,4 +1,4 @@
-"""Making what providers say fit for events: interoperable JSON (RFC 7493), bounded depth, no secrets. Judges no content."""
+"""Makes providers' answers fit for events: interoperable JSON (RFC 7493), bounded depth, no secrets. Judges no content."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import SecretStr
+
+from chassis.settings import Settings
 from contracts.json_values import MAX_SAFE_INTEGER
 
 MAX_LEVELS = 32
@@ -19,7 +22,7 @@ HIDDEN = "[hidden]"
 
 
 class Sanitizer:
-    """Rewrites JSON values and text so that every reader can hold them and nobody finds a key in them."""
+    """Rewrites JSON values and text so that every reader can hold them, and no key stays in them."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
@@ -45,9 +48,9 @@ class Sanitizer:
     def json(self, value: Any, level: int = 0) -> Any:
         """Return `value` as interoperable JSON.
 
-        Integers beyond 2^53 become strings, NaN and infinities null, member names strings, what is nested too deeply its JSON text.
+        Integers beyond 2^53 become strings, NaN and infinities null, member names strings, values nested too deeply their JSON text.
         """
-        # Everything that goes out passes here, member by member: by exact type, the commonest first.
+        # Every outgoing member passes here: by exact type, the commonest first.
         kind = type(value)
         if kind is str:
             return self.text(value)
@@ -77,8 +80,14 @@ class Sanitizer:
                 return self.text(str(value))
 
 
+def secrets_in(settings: Settings) -> list[str]:
+    """Return every key, token and URL that a setting holds as a secret."""
+    values = (value for _, value in settings)
+    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+
+
 def is_too_deep(value: Any) -> bool:
-    """Say whether a JSON value is nested beyond MAX_LEVELS, so that sanitizing would change its shape."""
+    """Return whether a JSON value is nested beyond MAX_LEVELS, so that sanitizing would change its shape."""
     level, here = 0, _containers([value])
     while here and level < MAX_LEVELS:
         here = _containers(child for item in here for child in (item.values() if isinstance(item, Mapping) else item))

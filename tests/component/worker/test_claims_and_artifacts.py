@@ -14,7 +14,7 @@ from provider_worker.adapters.postgres.artifacts import PostgresArtifacts
 from provider_worker.adapters.postgres.claims import PostgresClaims
 from provider_worker.adapters.postgres.pool import Pool, create_pool, ensure_schema
 from provider_worker.messages.orders import key_of
-from provider_worker.ports import StorageUnavailable
+from provider_worker.errors import DatabaseUnavailable
 
 
 @pytest_asyncio.fixture
@@ -69,9 +69,9 @@ async def test_only_old_claims_are_forgotten(pool: Pool) -> None:
 async def test_a_database_that_does_not_answer_is_told_as_that() -> None:
     """Whatever the driver raises."""
     pool = await create_pool("postgresql://nobody:x@127.0.0.1:1/none")
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         await PostgresClaims(pool).claim([an_execute_order()], "t")
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         await PostgresArtifacts(pool).of("acme").read("artifact:sha256:" + "0" * 64)
     await pool.close()
 

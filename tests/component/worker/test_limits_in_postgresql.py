@@ -14,7 +14,7 @@ import pytest_asyncio
 from local_stack.postgres.server import Postgres
 from provider_worker.adapters.postgres.pool import Pool, create_pool, ensure_schema
 from provider_worker.adapters.postgres.reservations import PostgresReservations
-from provider_worker.ports import StorageUnavailable
+from provider_worker.errors import DatabaseUnavailable
 from provider_worker.rate_limits.gcra import AHEAD, BURST_SECONDS, LEASE_SECONDS, TOKEN_SECONDS, Pace, pace_of
 from provider_worker.rate_limits.reservations import Account, ReservedSlots, Rule
 from testkit.processes.place_holder import hold_and_die
@@ -49,13 +49,13 @@ async def test_the_statement_keeps_the_rule_to_the_letter(pool: Pool, seed: int)
         reservations.turned = now
         tokens = [drawn.choice([0, 10, 900, 5000]) for _ in range(drawn.randrange(5))]
         asked = (rule, drawn.choice(HOLDERS), drawn.randrange(3), tokens)
-        assert _rounded(await reservations.book(*asked)) == _rounded(account.book(*asked, now.timestamp()))
+        assert _rounded(await reservations.reserve(*asked)) == _rounded(account.reserve(*asked, now.timestamp()))
 
 
 async def test_of_many_workers_at_once_none_gets_another_s_slot(pool: Pool) -> None:
     """All slots of all stand a gap apart, whoever asked in whatever order."""
     reservations, rule = PostgresReservations(pool, datetime.now(UTC)), Rule("acme", Pace(0.05, burst=1))
-    asking = (reservations.book(rule, f"worker-{number}", 0, [0] * 5) for number in range(16))
+    asking = (reservations.reserve(rule, f"worker-{number}", 0, [0] * 5) for number in range(16))
     slots = [round(begins, 3) for reserved in await asyncio.gather(*asking) for begins in reserved.begins_in]
     assert sorted(slots) == [round(0.05 * number, 3) for number in range(1 + int(AHEAD / 0.05))]
 
@@ -64,7 +64,7 @@ async def test_tokens_that_were_not_used_are_given_to_the_next(pool: Pool) -> No
     """And those that were used beyond the estimate are taken from it."""
     now = datetime.now(UTC)
     reservations, rule = PostgresReservations(pool, now), Rule("acme", tokens=1000)
-    first = await reservations.book(rule, "ann", 0, [900])
+    first = await reservations.reserve(rule, "ann", 0, [900])
     reservations.turned = now + timedelta(seconds=BURST_SECONDS + 1)
     assert await _given(reservations, rule, 200) == 0
     await reservations.settle(rule, first.seconds[0], -700)
@@ -78,9 +78,9 @@ async def test_a_minute_s_tokens_are_not_spent_at_once(pool: Pool) -> None:
     """A fifth of them, then no more for some seconds."""
     now = datetime.now(UTC)
     reservations, rule = PostgresReservations(pool, now), Rule("acme", tokens=1000)
-    assert len((await reservations.book(rule, "ann", 0, [100] * 5)).begins_in) == 2
+    assert len((await reservations.reserve(rule, "ann", 0, [100] * 5)).begins_in) == 2
     reservations.turned = now + timedelta(seconds=BURST_SECONDS + 1)
-    assert len((await reservations.book(rule, "ann", 0, [100] * 5)).begins_in) == 2
+    assert len((await reservations.reserve(rule, "ann", 0, [100] * 5)).begins_in) == 2
 
 
 async def test_tokens_are_free_again_after_their_minute(pool: Pool) -> None:
@@ -99,11 +99,11 @@ async def test_a_closed_account_gives_nobody_a_slot_until_then(pool: Pool) -> No
     ann, bob, rule = PostgresReservations(pool), PostgresReservations(pool), Rule("acme", pace_of(600))
     await ann.close(rule, 40)
     await ann.close(rule, 1)
-    reserved = await bob.book(rule, "bob", 0, [0])
+    reserved = await bob.reserve(rule, "bob", 0, [0])
     assert reserved.begins_in == []
     assert 30 < reserved.again_in < 40
     bob.turned = datetime.now(UTC) + timedelta(seconds=41)
-    assert len((await bob.book(rule, "bob", 0, [0])).begins_in) == 1
+    assert len((await bob.reserve(rule, "bob", 0, [0])).begins_in) == 1
 
 
 async def test_accounts_know_nothing_of_each_other(pool: Pool) -> None:
@@ -127,13 +127,13 @@ async def test_a_restart_of_postgresql_forgets_no_slot_and_frees_no_place(privat
     """However long it was away: who runs calls has a lease's time from its start on to say so."""
     rule = Rule("acme", pace_of(1), places=3)
     async with pool_on(private_postgres.url()) as pool:
-        assert len((await PostgresReservations(pool).book(rule, "ann", 2, [0])).begins_in) == 1
+        assert len((await PostgresReservations(pool).reserve(rule, "ann", 2, [0])).begins_in) == 1
         await pool.execute("update work.places set asked_at = now() - interval '20 minutes'")
     private_postgres.kill()
     async with contextlib.AsyncExitStack() as left:
         pool = await create_pool(private_postgres.url())
         left.callback(pool.terminate)
-        with pytest.raises(StorageUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             await _given(PostgresReservations(pool), rule, 0)
         await private_postgres.start()
         reservations = PostgresReservations(pool)
@@ -142,7 +142,7 @@ async def test_a_restart_of_postgresql_forgets_no_slot_and_frees_no_place(privat
 
 
 async def _given(reservations: PostgresReservations, rule: Rule, tokens: int) -> int:
-    return len((await reservations.book(rule, "bob", 0, [tokens])).begins_in)
+    return len((await reservations.reserve(rule, "bob", 0, [tokens])).begins_in)
 
 
 def _rounded(reserved: ReservedSlots) -> tuple[Sequence[float], Sequence[int], float]:

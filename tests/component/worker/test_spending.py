@@ -14,7 +14,7 @@ import pytest_asyncio
 from provider_worker.adapters.postgres.budgets import PostgresBudgets
 from provider_worker.adapters.postgres.pool import create_pool, ensure_schema
 from provider_worker.budgets.model import Account, Budgets, Limit, Scope
-from provider_worker.ports import StorageUnavailable
+from provider_worker.errors import DatabaseUnavailable
 from provider_worker.testing.budgets import MemoryBudgets
 
 LONG = 3600.0
@@ -236,6 +236,6 @@ async def test_only_what_no_budget_needs_is_forgotten(postgres: PostgresBudgets)
 async def test_a_database_that_does_not_answer_is_told_as_that() -> None:
     """Whatever the driver raises."""
     pool = await create_pool("postgresql://nobody:x@127.0.0.1:1/none")
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         await PostgresBudgets(pool).hold(_account("1"), Decimal(1), LONG)
     await pool.close()

@@ -97,7 +97,7 @@ class Bench:
         dependencies = Dependencies(
             self.registry, self.claims, MemoryArtifacts(), self.publisher, Sanitizer(), turns=turns
         )
-        worker = OrderConsumer(dependencies, confirm=self._confirm, on_broken=self.broken.append, most=2)
+        worker = OrderConsumer(dependencies, confirm=self._confirm, on_failure=self.broken.append, most=2)
         self.workers.append(worker)
         return turns, worker
 

@@ -94,7 +94,7 @@ def among(*providers: str, **rule: Any) -> list[dict[str, Any]]:
 def down(circuits: CircuitBreakers, *providers: str) -> None:
     """Let the last call of each provider have found it down."""
     for provider in providers:
-        with pytest.raises(ProviderError), circuits.watching(provider):
+        with pytest.raises(ProviderError), circuits.watch(provider):
             raise ProviderError(Failure(code="connection_failed", message="no"))
 
 

@@ -39,7 +39,7 @@ def circuits(clock: Clock) -> CircuitBreakers:
 
 def call(circuits: CircuitBreakers, failure: Failure | None = None) -> None:
     """Let a call through that ends so."""
-    with circuits.watching(NAME):
+    with circuits.watch(NAME):
         if failure is not None:
             raise ProviderError(failure)
 
@@ -68,7 +68,7 @@ def test_while_it_is_open_nothing_is_called_and_the_failure_says_when_to_come_ag
     """It is retryable and not uncertain."""
     fail(circuits, DOWN, 3)
     clock.now += 4
-    with pytest.raises(ProviderError) as refused, circuits.watching(NAME):
+    with pytest.raises(ProviderError) as refused, circuits.watch(NAME):
         pytest.fail("called")
     failure = refused.value.failure
     assert (failure.code, failure.retryable, failure.uncertain) == ("circuit_open", True, False)
@@ -80,7 +80,7 @@ def test_after_its_pause_one_call_finds_out(circuits: CircuitBreakers, clock: Cl
     fail(circuits, DOWN, 3)
     clock.now += 10
     assert circuits.state_of(NAME) == "half_open"
-    with circuits.watching(NAME):
+    with circuits.watch(NAME):
         assert circuits.state_of(NAME) == "half_open"
         fail(circuits, REFUSED, 1)
         assert circuits.refusal(NAME) is not None
@@ -111,7 +111,7 @@ def test_a_call_that_finds_out_nothing_leaves_it_to_the_next(circuits: CircuitBr
 
 def test_calls_from_before_do_not_close_it(circuits: CircuitBreakers) -> None:
     """They tell of a time that is gone."""
-    with circuits.watching(NAME):
+    with circuits.watch(NAME):
         fail(circuits, DOWN, 3)
     assert circuits.state_of(NAME) == "open"
 
@@ -120,10 +120,10 @@ def test_of_the_calls_that_end_while_one_finds_out_that_one_alone_counts(
     circuits: CircuitBreakers, clock: Clock
 ) -> None:
     """An answer to an older call comes from before the provider was down."""
-    with circuits.watching(NAME):
+    with circuits.watch(NAME):
         fail(circuits, DOWN, 3)
         clock.now += 10
-        finding_out = circuits.watching(NAME)
+        finding_out = circuits.watch(NAME)
         finding_out.__enter__()
     assert circuits.state_of(NAME) == "half_open"
     finding_out.__exit__(None, None, None)

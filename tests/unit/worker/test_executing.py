@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from contracts.providers.call import Execution
 from contracts.providers.orders import ExecuteOrder
 from provider_worker.execution.execute import INLINE_BYTES, execute
-from provider_worker.ports import StorageUnavailable
+from provider_worker.errors import DatabaseUnavailable
 from provider_worker.providers.base import Answer, Audit, Call, ProviderError
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizer import Sanitizer
@@ -174,7 +174,7 @@ async def test_what_was_paid_for_waits_for_the_database(execute_order: MakeExecu
             """Refuse twice, then keep."""
             if self.refused < 2:
                 self.refused += 1
-                raise StorageUnavailable("away")
+                raise DatabaseUnavailable("away")
             return await super().keep(body, media_type)
 
     artifacts = Returning(MemoryArtifacts(), {})
@@ -188,7 +188,7 @@ async def test_what_was_paid_for_waits_for_the_database(execute_order: MakeExecu
 async def test_a_database_that_is_away_before_the_call_leaves_nothing_uncertain(execute_order: MakeExecute) -> None:
     """Reading an attachment comes first."""
     artifacts = MemoryArtifacts()
-    artifacts.away = True
+    artifacts.unavailable = True
     payload = {"model": "m", "prompt": "p", "parameters": {}, "attachments": ["artifact:sha256:" + "0" * 64]}
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         await _execute(execute_order(payload=payload), SandboxProvider(), artifacts.of("acme"))

@@ -67,10 +67,10 @@ async def test_a_worker_that_has_stopped_has_said_that_it_holds_no_place(
     bench.scarce.gate.clear()
     await bench.take(scarce_order())
     await bench.scarce.until_begun(1)
-    bench.reservations.away, asked = True, bench.reservations.asked
+    bench.reservations.unavailable, asked = True, bench.reservations.asked
     bench.scarce.gate.set()
     while bench.reservations.asked == asked:  # noqa: ASYNC110 - nobody tells of it
         await asyncio.sleep(0.01)
-    bench.reservations.away = False
+    bench.reservations.unavailable = False
     await bench.worker.stop(5)
     assert bench.reservations.accounts["acme"].holders["worker-0"].places == 0

@@ -22,7 +22,7 @@ def test_no_minute_sees_more_requests_than_its_limit(limit: int, pauses: list[fl
     begun: list[float] = []
     for pause in pauses:
         now += pause
-        reserved = account.book(rule, "ann", 0, [0] * asked, now)
+        reserved = account.reserve(rule, "ann", 0, [0] * asked, now)
         begun += [now + begins + _lateness(late, len(begun) + place) for place, begins in enumerate(reserved.begins_in)]
     assert _most_in_a_window([(at, 1) for at in begun]) <= limit
 
@@ -35,7 +35,7 @@ def test_more_than_nine_tenths_are_used_while_work_waits(limit: int, workers: in
     begun = 0
     while (now := min(comes.values())) < end:
         worker = min(comes, key=lambda name: comes[name])
-        reserved = account.book(rule, worker, 0, [0] * 64, now)
+        reserved = account.reserve(rule, worker, 0, [0] * 64, now)
         begun += sum(now + begins < end for begins in reserved.begins_in)
         comes[worker] = now + reserved.again_in + 0.25
     assert begun > 0.9 * limit * (end - 1000.0) / WINDOW
@@ -57,7 +57,7 @@ def test_no_minute_sees_more_tokens_than_its_limit(
     for pause, estimate, share, asked in calls:
         now += pause
         tokens = min(estimate, limit)
-        reserved = account.book(rule, "ann", 0, [tokens] * asked, now)
+        reserved = account.reserve(rule, "ann", 0, [tokens] * asked, now)
         for begins, second in zip(reserved.begins_in, reserved.seconds, strict=True):
             real = math.floor(tokens * share)
             account.tokens[second] += real - tokens
@@ -68,9 +68,9 @@ def test_no_minute_sees_more_tokens_than_its_limit(
 def test_tokens_come_back_when_their_seconds_are_out_of_every_minute_and_not_before() -> None:
     """A call may begin late by what is allowed for, and its minute begins with it."""
     account, rule = Account(), Rule("acme", tokens=100)
-    assert len(account.book(rule, "ann", 0, [100], 1000.9).begins_in) == 1
-    assert account.book(rule, "ann", 0, [1], 1000.9 + WINDOW + JITTER).begins_in == []
-    assert len(account.book(rule, "ann", 0, [1], 1000.9 + WINDOW + JITTER + 1).begins_in) == 1
+    assert len(account.reserve(rule, "ann", 0, [100], 1000.9).begins_in) == 1
+    assert account.reserve(rule, "ann", 0, [1], 1000.9 + WINDOW + JITTER).begins_in == []
+    assert len(account.reserve(rule, "ann", 0, [1], 1000.9 + WINDOW + JITTER + 1).begins_in) == 1
 
 
 @given(limit=st.integers(1000, 100_000), share=st.floats(0.001, 0.04))
@@ -79,7 +79,7 @@ def test_more_than_nine_tenths_of_the_tokens_are_used_while_work_waits(limit: in
     account, rule, now, each = Account(), Rule("acme", tokens=limit), 1000.0, max(1, int(limit * share))
     end, used = now + 10 * TOKEN_SECONDS, 0
     while now < end:
-        used += each * len(account.book(rule, "ann", 0, [each] * 64, now).begins_in)
+        used += each * len(account.reserve(rule, "ann", 0, [each] * 64, now).begins_in)
         now += 0.5
     assert used > 0.9 * limit * (end - 1000.0) / WINDOW
 
@@ -95,41 +95,41 @@ def test_never_more_calls_run_at_once_than_there_are_places(most: int, story: li
     for worker, ends, wanted in story:
         now += 0.1
         running[worker] = max(0, running[worker] - ends)
-        running[worker] += len(account.book(rule, worker, running[worker], [0] * wanted, now).begins_in)
+        running[worker] += len(account.reserve(rule, worker, running[worker], [0] * wanted, now).begins_in)
         assert sum(running.values()) <= most
 
 
 def test_a_worker_that_waits_is_not_passed_over_by_one_that_always_has_more_to_do() -> None:
     """A place that comes free goes to who has fewer; two that share one place take turns."""
     account, rule = Account(), Rule("acme", places=2)
-    assert len(account.book(rule, "greedy", 0, [0] * 5, 0.0).begins_in) == 2
-    assert len(account.book(rule, "modest", 0, [0], 0.1).begins_in) == 0
-    assert len(account.book(rule, "greedy", 1, [0] * 5, 0.2).begins_in) == 0
-    assert len(account.book(rule, "modest", 0, [0], 0.3).begins_in) == 1
-    assert len(account.book(rule, "greedy", 0, [0] * 5, 0.4).begins_in) == 1
+    assert len(account.reserve(rule, "greedy", 0, [0] * 5, 0.0).begins_in) == 2
+    assert len(account.reserve(rule, "modest", 0, [0], 0.1).begins_in) == 0
+    assert len(account.reserve(rule, "greedy", 1, [0] * 5, 0.2).begins_in) == 0
+    assert len(account.reserve(rule, "modest", 0, [0], 0.3).begins_in) == 1
+    assert len(account.reserve(rule, "greedy", 0, [0] * 5, 0.4).begins_in) == 1
 
 
 def test_a_place_is_not_kept_for_who_does_not_come_again() -> None:
     """One that asked in vain and went away holds nobody up for longer than a moment."""
     account, rule = Account(), Rule("acme", places=1)
-    account.book(rule, "ann", 0, [0], 0.0)
-    account.book(rule, "bob", 0, [0], 0.1)
-    assert len(account.book(rule, "ann", 0, [0], 0.2).begins_in) == 0
-    assert len(account.book(rule, "ann", 0, [0], 0.2 + FRESH_SECONDS).begins_in) == 1
+    account.reserve(rule, "ann", 0, [0], 0.0)
+    account.reserve(rule, "bob", 0, [0], 0.1)
+    assert len(account.reserve(rule, "ann", 0, [0], 0.2).begins_in) == 0
+    assert len(account.reserve(rule, "ann", 0, [0], 0.2 + FRESH_SECONDS).begins_in) == 1
 
 
 def test_a_worker_that_says_nothing_for_a_lease_holds_no_place_any_more() -> None:
     """It was killed."""
     account, rule = Account(), Rule("acme", places=1)
-    account.book(rule, "killed", 0, [0], 0.0)
-    assert len(account.book(rule, "ann", 0, [0], LEASE_SECONDS - 1).begins_in) == 0
-    assert len(account.book(rule, "ann", 0, [0], LEASE_SECONDS + 1).begins_in) == 1
+    account.reserve(rule, "killed", 0, [0], 0.0)
+    assert len(account.reserve(rule, "ann", 0, [0], LEASE_SECONDS - 1).begins_in) == 0
+    assert len(account.reserve(rule, "ann", 0, [0], LEASE_SECONDS + 1).begins_in) == 1
 
 
 def test_slots_are_not_given_far_ahead() -> None:
     """What is not given now is told when to ask for."""
     account, rule = Account(), Rule("acme", pace_of(6))
-    reserved = account.book(rule, "ann", 0, [0, 0], 0.0)
+    reserved = account.reserve(rule, "ann", 0, [0, 0], 0.0)
     assert reserved.begins_in == [0.0]
     assert math.isclose(reserved.again_in, (WINDOW + JITTER) / 6 - AHEAD)
 

@@ -96,9 +96,9 @@ async def test_no_secret_is_told_however_it_is_cut(execute_order: MakeExecute, c
     """What may be the beginning of one waits until more is known."""
     publisher = MemoryPublisher()
     partial_output = PartialOutputSender(execute_order(), publisher, Sanitizer([KEY]))
-    partial_output.hear("the key " + KEY[:cut])
+    partial_output.add("the key " + KEY[:cut])
     await publisher.until_sent(1)
-    partial_output.hear(KEY[cut:] + " is it")
+    partial_output.add(KEY[cut:] + " is it")
     await partial_output.close()
     assert "".join(piece.text for piece in pieces(publisher)) == "the key [hidden] is it"
 
@@ -110,7 +110,7 @@ async def test_a_secret_that_ends_as_it_begins_is_hidden_at_the_end_of_a_piece(
     """Its last letters may begin another, and are none the less its own."""
     publisher = MemoryPublisher()
     partial_output = PartialOutputSender(execute_order(), publisher, Sanitizer([OWN_END]))
-    partial_output.hear(text)
+    partial_output.add(text)
     await publisher.until_sent(1)
     await partial_output.close()
     assert "".join(piece.text for piece in pieces(publisher)) == text.replace(OWN_END, "[hidden]")
@@ -127,9 +127,9 @@ async def test_a_piece_that_is_on_its_way_at_the_end_is_told_once(execute_order:
     """The end waits for it; the next piece has its place after it."""
     publisher = Slow()
     partial_output = PartialOutputSender(execute_order(), publisher, Sanitizer())
-    partial_output.hear("It is ")
+    partial_output.add("It is ")
     await publisher.until_sent(1)
-    partial_output.hear("red.")
+    partial_output.add("red.")
     closing = asyncio.create_task(partial_output.close())
     await asyncio.sleep(0)
     publisher.arrived.set()
@@ -150,9 +150,9 @@ async def test_a_piece_that_is_lost_shows_as_a_gap(execute_order: MakeExecute) -
     """Whoever joins up what it gets notices."""
     publisher = Interrupted()
     partial_output = PartialOutputSender(execute_order(), publisher, Sanitizer())
-    partial_output.hear("It is ")
+    partial_output.add("It is ")
     await publisher.lost.wait()
-    partial_output.hear("red.")
+    partial_output.add("red.")
     await partial_output.close()
     assert [(piece.offset, piece.text) for piece in pieces(publisher)] == [(6, "red.")]
 
@@ -161,10 +161,10 @@ async def test_more_than_can_be_held_is_left_out_and_the_offsets_show_it(execute
     """Memory stays bounded however fast a model talks."""
     publisher = MemoryPublisher()
     partial_output = PartialOutputSender(execute_order(), publisher, Sanitizer())
-    partial_output.hear("x" * (MOST_WAITING + 1))
-    partial_output.hear("left out")
+    partial_output.add("x" * (MOST_WAITING + 1))
+    partial_output.add("left out")
     await publisher.until_sent(9)
-    partial_output.hear("here again")
+    partial_output.add("here again")
     await partial_output.close()
     said = pieces(publisher)
     assert sum(len(piece.text) for piece in said[:-1]) == MOST_WAITING + 1

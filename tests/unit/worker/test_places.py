@@ -50,7 +50,7 @@ async def call_while_the_account_is_closed(*, others_wait: bool) -> int:
     waits = asyncio.create_task(gate.slot(0)) if others_wait else None
     account = reservations.accounts["acme"]
     await asyncio.sleep(account.closed_until - AHEAD + 0.001 - loop.time())
-    reserved = await reservations.book(TWO_AT_ONCE, "bob", 0, [0, 0])
+    reserved = await reservations.reserve(TWO_AT_ONCE, "bob", 0, [0, 0])
     running = 1 + len(reserved.begins_in) + (waits is not None and waits.done())
     gate.release()
     await gate.leave()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chassis.routes import Option, RouteRule
 from contracts.providers.routing import Candidate
 from contracts.providers.signals import Reason
-from provider_worker.ports import StorageUnavailable
+from provider_worker.errors import DatabaseUnavailable
 from provider_worker.preparation.prepare import Preparer
 from provider_worker.preparation.route_choice import CIRCUIT_OPEN, Assessed, choose, routing_of
 from provider_worker.providers.base import ProviderError
@@ -106,10 +106,10 @@ async def test_a_candidates_bug_is_not_the_routes_end_and_shows_no_secret(prepar
 async def test_while_the_database_is_away_no_candidate_is_blamed(prepare_order: MakePrepare) -> None:
     """The preparation is tried again."""
     artifacts = MemoryArtifacts()
-    artifacts.away = True
+    artifacts.unavailable = True
     rules = ROUTES.validate_python({"r": among("cheap", "dear")})
     routes = Preparer(Registry([Cheap(), Dear()]), artifacts, Sanitizer(), routes=rules)
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         await routes.prepare(prepare_order(provider="router", model="r", attachments=(f"artifact:sha256:{'0' * 64}",)))
 
 

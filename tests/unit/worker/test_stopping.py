@@ -15,7 +15,7 @@ from contracts.providers.call_stream import StopCall
 from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import FromWorker, RecordExecution, RecordStop
 from provider_worker.execution.call import CallHandler
-from provider_worker.execution.stop_listener import StopListener
+from provider_worker.execution.cancellation import StopListener
 from provider_worker.providers.base import Answer, Call, ProviderError
 from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.registry import Registry
@@ -197,10 +197,10 @@ async def test_a_vendor_that_cannot_be_told_leaves_the_cost_unknown(
 async def test_a_stop_waits_for_the_database(claims: MemoryClaims, execute_order: MakeExecute) -> None:
     """It is not lost with an outage."""
     scene = Scene(Talking(), claims)
-    claims.away = True
+    claims.unavailable = True
     telling = asyncio.create_task(scene.told(stop_of(execute_order(), provider_call_id="job-1")))
     await claims.until_asked(1)
-    claims.away = False
+    claims.unavailable = False
     await telling
     assert len(scene.provider.stopped) == 1
 

@@ -27,11 +27,11 @@ async def test_while_the_database_is_away_no_limited_call_begins(
 ) -> None:
     """It waits, and begins when the database is back."""
     bench = open_benches(ONE_A_MINUTE)
-    bench.reservations.away = True
+    bench.reservations.unavailable = True
     await bench.take(scarce_order())
     await bench.until_waiting(1)
     assert bench.scarce.begun == []
-    bench.reservations.away = False
+    bench.reservations.unavailable = False
     await bench.scarce.until_begun(1)
 
 
@@ -45,7 +45,7 @@ async def test_a_retry_after_closes_the_account_for_every_worker(
     turns, other = bench.another()
     await bench.take(scarce_order())
     await bench.publisher.until(1)
-    reserved = await bench.reservations.book(bench.rule, "anybody", 0, [0])
+    reserved = await bench.reservations.reserve(bench.rule, "anybody", 0, [0])
     assert reserved.begins_in == []
     assert reserved.again_in > 590
     await bench.take(scarce_order(), worker=other)
@@ -65,7 +65,7 @@ async def test_the_pause_of_a_circuit_is_one_workers_own_and_closes_the_account_
     await bench.take(*(scarce_order() for _ in range(2)))
     await bench.publisher.until(2)
     assert [failure.code for failure in bench.failures()] == ["connection_failed", "circuit_open"]
-    reserved = await bench.reservations.book(bench.rule, "anybody", 0, [0])
+    reserved = await bench.reservations.reserve(bench.rule, "anybody", 0, [0])
     assert len(reserved.begins_in) == 1
 
 

@@ -42,11 +42,11 @@ async def test_while_the_database_is_away_the_batch_waits_and_is_then_carried_ou
     bench: Bench, execute_order: MakeExecute
 ) -> None:
     """No order is lost, none is confirmed early."""
-    bench.claims.away = True
+    bench.claims.unavailable = True
     taking = asyncio.create_task(bench.take(execute_order()))
     await bench.claims.until_asked(2)
     assert bench.taken == []
-    bench.claims.away = False
+    bench.claims.unavailable = False
     await taking
     assert isinstance((await bench.publisher.until(1))[0], RecordExecution)
     assert bench.taken == [{0: 1}]
@@ -81,7 +81,7 @@ async def test_a_worker_that_waits_for_the_database_stops_all_the_same(
     bench: Bench, execute_order: MakeExecute
 ) -> None:
     """The batch is left to the next."""
-    bench.claims.away = True
+    bench.claims.unavailable = True
     taking = asyncio.create_task(bench.take(execute_order()))
     await bench.claims.until_asked(1)
     await bench.worker.stop(0)
@@ -117,7 +117,7 @@ async def test_artifacts_that_cannot_be_read_now_are_a_reason_to_try_again(
     bench: Bench, prepare_order: MakePrepare
 ) -> None:
     """Nothing was called, so a later attempt may do it."""
-    bench.artifacts.away = True
+    bench.artifacts.unavailable = True
     await bench.take(prepare_order(attachments=("artifact:sha256:" + "0" * 64,)))
     (said,) = await bench.publisher.until(1)
     assert isinstance(said, RecordFailure)

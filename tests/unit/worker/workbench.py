@@ -111,7 +111,7 @@ class Bench:
         dependencies = Dependencies(
             Registry([self.provider]), self.claims, self.artifacts, self.publisher, Sanitizer(["sk-a-very-secret-key"])
         )
-        return OrderConsumer(dependencies, confirm=self._confirm, on_broken=self.broken.append, most=self.most)
+        return OrderConsumer(dependencies, confirm=self._confirm, on_failure=self.broken.append, most=self.most)
 
     async def _confirm(self, handed: SentBatch) -> None:
         self.taken.append(handed.offsets)

@@ -1,30 +1,30 @@
-"""The check `cost`: holds calls to budgets, before the review of the payload and once more before the call.
+"""Holds calls to budgets: `charge` before the call, settled by what it cost.
 
-It is made whether or not the operator names it, and asks nobody while no budget applies. What is promised: a call is made only when
-its estimate fits into every budget, or when a person approved it knowing that it does not. Estimates are counted before the call and
-corrected after it, in the period that they were counted in; one whose end is not known, or whose cost, stays counted as estimated.
+A call is made only when its estimate fits into every budget, or when a person approved it knowing that it does not. An estimate is
+counted before the call and corrected after it, in the period that it was counted in. A call whose end or cost is unknown stays
+counted as estimated. No statement is made while no budget applies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+import contextlib
+from collections.abc import AsyncIterator
 from decimal import Decimal
-from typing import Any, Self
+from typing import Protocol
+from uuid import UUID
 
 import structlog
 
-from chassis.settings import Settings
-from contracts.providers.call import Execution, Failure
+from chassis.failpoints import Now, utc_now
+from contracts.providers.call import Failure
 from contracts.providers.call_stream import StopCall
 from contracts.providers.orders import ExecuteOrder, Order
-from contracts.providers.signals import COST_CHECK, Finding
-from provider_worker.budgets.model import Account, BudgetRules, Budgets, Shortfall, read_budget_rules
-from provider_worker.checks.base import Check, Options, Stage, Subject, read_options
-from provider_worker.ports import StorageUnavailable
+from provider_worker.budgets.model import Account, BudgetRules, Budgets, Shortfall
+from provider_worker.errors import DatabaseUnavailable
 from provider_worker.providers.base import AIProvider, ProviderError
 
-_UNKNOWN = "It is not known what the call will cost, and a budget applies to it."
+COST_UNKNOWN = "It is not known what the call will cost, and a budget applies to it."
+
 _NEVER_BEGUN = frozenset(
     {"circuit_open", "connection_failed", "payload_mismatch", "provider_unconfigured", "rate_limited"}
 )
@@ -33,106 +33,101 @@ _NEVER_BEGUN = frozenset(
 _log = structlog.get_logger(__name__)
 
 
-class CostCheck(Check):
-    """Budgets of tenants, users and runs."""
+class Budgeted(Protocol):
+    """An order, or a check's subject: whose run it is, and what the run allows itself in US dollars."""
 
-    name = COST_CHECK
-    stages = frozenset({Stage.PAYLOAD})
+    @property
+    def tenant(self) -> str: ...  # noqa: D102 - named by the class
+    @property
+    def user_id(self) -> str | None: ...  # noqa: D102
+    @property
+    def run_id(self) -> UUID: ...  # noqa: D102
+    @property
+    def budget(self) -> Decimal | None: ...  # noqa: D102
 
-    def __init__(self, budgets: BudgetRules, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+
+class Charge:
+    """A call that was counted by its estimate. `cost` is what it did cost, None while that is unknown."""
+
+    cost: Decimal | None = None
+
+
+class BudgetGate:
+    """The budgets of tenants, users and runs."""
+
+    def __init__(self, rules: BudgetRules, budgets: Budgets, now: Now = utc_now) -> None:
+        self._rules = rules
         self._budgets = budgets
         self._now = now
-        self._spending: Budgets | None = None
 
-    @classmethod
-    def from_settings(cls, settings: Settings, options: Mapping[str, Any]) -> Self:
-        """Make the check with the operator's budgets."""
-        read_options(Options, cls.name, options)
-        return cls(read_budget_rules(settings))
+    def applies_to(self, order: Order) -> bool:
+        """Return whether any budget may apply to an order."""
+        return self._rules.limit_anyone or order.budget is not None
 
-    def open(self, spending: Budgets) -> None:
-        """Take the accounts."""
-        self._spending = spending
+    def account_of(self, whose: Budgeted) -> Account:
+        """Return the budgets that a run's calls count against now."""
+        return self._rules.account(whose.tenant, whose.user_id, whose.run_id, whose.budget, self._now())
 
-    def concerns(self, order: Order) -> bool:
-        """Say whether any budget applies to an order."""
-        return self._budgets.limit_somebody or order.budget is not None
+    async def hold(self, account: Account, estimate: Decimal) -> Shortfall | None:
+        """Hold the estimate for the run's next call, or return the budget that is short of it. Raises DatabaseUnavailable."""
+        return await self._budgets.hold(account, estimate, self._rules.hold_seconds)
 
-    async def look(self, subject: Subject) -> Finding | None:
-        """Hold the estimate for the call, or say which budget is short of it."""
-        account = self._account_of(subject)
-        if not account.limits:
-            return None
-        if subject.estimate is None:
-            return Finding(check=self.name, code="cost_unknown", message=_UNKNOWN, force=True)
-        short = await self._accounts.hold(account, subject.estimate, self._budgets.hold_seconds)
-        return None if short is None else _finding(short, subject.estimate)
+    @contextlib.asynccontextmanager
+    async def charge(self, order: ExecuteOrder, provider: AIProvider) -> AsyncIterator[Charge]:
+        """Count the call within by its estimate, and by its `cost` once it has ended.
 
-    async def charged(
-        self, order: ExecuteOrder, provider: AIProvider, call: Callable[[], Awaitable[Execution]]
-    ) -> Execution:
-        """Carry out `call` as far as the budgets allow it, and count what it cost. Raises what `call` raises.
-
-        Raises ProviderError `budget_exceeded` or `cost_unknown` where nothing was called.
+        Raises ProviderError `budget_exceeded` or `cost_unknown`, and DatabaseUnavailable, where nothing was called.
         """
-        account = self._account_of(order) if self.concerns(order) else None
+        charge = Charge()
+        account = self.account_of(order) if self.applies_to(order) else None
         if account is None or not account.limits:
-            return await call()
+            yield charge
+            return
         key = _key_of(order)
         try:
             if key is not None:
                 await self._charge(order, provider, account, key)
-            execution = await call()
-        except (ProviderError, StorageUnavailable) as error:
+            yield charge
+        except (ProviderError, DatabaseUnavailable) as error:
             # A charge that raised may have been counted all the same, and its answer lost.
             if key is not None and _cost_nothing(error):
                 await self._settle(order, key, Decimal(0))
             raise
-        await self.correct(order, execution.cost)
-        return execution
+        await self.settle(order, charge.cost)
 
-    async def correct(self, order: ExecuteOrder, cost: Decimal | None) -> None:
-        """Count what a call did cost in place of its estimate; None, which is not known, changes nothing."""
-        if cost is not None and self.concerns(order) and self._account_of(order).limits:
+    async def settle(self, order: ExecuteOrder, cost: Decimal | None) -> None:
+        """Count a call's cost in place of its estimate; an unknown cost changes nothing."""
+        if cost is not None and self.applies_to(order) and self.account_of(order).limits:
             await self._settle(order, _key_of(order), cost)
 
-    async def correct_left_behind(self, stop: StopCall, cost: Decimal | None) -> None:
-        """Count what a call did cost that was ended by its id, without the order that it was made for: its run's last one."""
+    async def settle_last(self, stop: StopCall, cost: Decimal | None) -> None:
+        """Count the cost of a run's last call, which was ended by its id; an unknown cost changes nothing."""
         if cost is not None:
             await self._settle(stop, None, cost)
 
     async def _charge(self, order: ExecuteOrder, provider: AIProvider, account: Account, key: tuple[str, int]) -> None:
-        # Of the bytes that go out: a person may have edited what was estimated first.
+        # Of the bytes that go out: a person may have edited the payload that was estimated before.
         amount = await _estimate(order, provider)
         if amount is None and not order.over_budget_approved:
-            raise ProviderError(Failure(code="cost_unknown", message=f"{_UNKNOWN} Nothing was called."))
+            raise ProviderError(Failure(code="cost_unknown", message=f"{COST_UNKNOWN} Nothing was called."))
         amount, freely = amount or Decimal(0), order.over_budget_approved
-        short = await self._accounts.charge(account, key, amount, whatever_is_left=freely)
+        short = await self._budgets.charge(account, key, amount, whatever_is_left=freely)
         if short is not None:
             message = f"{short.message(amount)} Nothing was called."
             raise ProviderError(Failure(code="budget_exceeded", message=message))
 
     async def _settle(self, of: ExecuteOrder | StopCall, key: tuple[str, int] | None, amount: Decimal) -> None:
         try:
-            await self._accounts.settle(of.tenant, of.run_id, key, amount)
+            await self._budgets.settle(of.tenant, of.run_id, key, amount)
         except Exception as error:  # the answer was paid for and must not be lost
             reason = f"{type(error).__name__}: {error}"
             _log.warning("not settled: the estimate stays counted", run_id=str(of.run_id), reason=reason)
-
-    def _account_of(self, whose: Order | Subject) -> Account:
-        return self._budgets.account(whose.tenant, whose.user_id, whose.run_id, whose.budget, self._now())
-
-    @property
-    def _accounts(self) -> Budgets:
-        if self._spending is None:
-            raise StorageUnavailable("the accounts are not open yet")
-        return self._spending
 
 
 async def _estimate(order: ExecuteOrder, provider: AIProvider) -> Decimal | None:
     try:
         return await provider.estimate_cost(order.operation, order.payload)
-    except (ProviderError, StorageUnavailable):
+    except (ProviderError, DatabaseUnavailable):
         raise
     except Exception as error:
         message = f"A bug in the provider {provider.name} ({type(error).__name__}). Nothing was called."
@@ -140,27 +135,14 @@ async def _estimate(order: ExecuteOrder, provider: AIProvider) -> Decimal | None
 
 
 def _key_of(order: ExecuteOrder) -> tuple[str, int] | None:
-    """Return what names the call, or None for one that is asked about: that was charged when it was begun."""
+    """Return the key of a call's charge, or None for a call that is asked about: it was charged when it began."""
     return (order.work_id, order.attempt) if order.resume is None else None
 
 
-def _finding(short: Shortfall, estimate: Decimal) -> Finding:
-    limit = short.limit
-    data = {
-        "scope": limit.scope.value,
-        "name": limit.name,
-        "period": limit.period,
-        "budget": f"{limit.most:f}",
-        "left": f"{short.left:f}",
-        "estimate": f"{estimate:f}",
-    }
-    return Finding(check=COST_CHECK, code="budget_exceeded", message=short.message(estimate), force=True, data=data)
-
-
-def _cost_nothing(error: ProviderError | StorageUnavailable) -> bool:
-    """Say whether a call that failed is known to have cost nothing: it was not made, or refused with a status."""
+def _cost_nothing(error: ProviderError | DatabaseUnavailable) -> bool:
+    """Return whether a failed call is known to have cost nothing: it was not made, or refused with a status."""
     match error:
-        case StorageUnavailable():
+        case DatabaseUnavailable():
             return True
         case ProviderError(failure=failure):
             refused = failure.status is not None and failure.status >= 400  # noqa: PLR2004 - the class of refusals

@@ -13,10 +13,10 @@ from enum import StrEnum
 from typing import Annotated, NamedTuple, Protocol
 from uuid import UUID
 
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter
 
-from chassis.settings import Settings, SettingsError
-from contracts.message import Message, explain
+from chassis.settings import Settings, parse_json_setting
+from contracts.message import Message
 
 SETTING = "SAYSO_BUDGETS"
 
@@ -103,7 +103,7 @@ def short_of(account: Account, balances: Mapping[Scope, BudgetBalance], amount: 
 
 
 class Budgets(Protocol):
-    """The accounts of all budgets. Every method is atomic and raises StorageUnavailable."""
+    """The accounts of all budgets. Every method is atomic and raises DatabaseUnavailable."""
 
     async def hold(self, account: Account, amount: Decimal, seconds: float) -> Shortfall | None:
         """Hold `amount` for the run's next call, in place of what it held before, or say which budget is short of it.
@@ -139,7 +139,7 @@ class BudgetRules(Message, extra="forbid"):
     hold_seconds: Annotated[float, Field(gt=0, le=86_400)] = 900
 
     @property
-    def limit_somebody(self) -> bool:
+    def limit_anyone(self) -> bool:
         """Whether any budget is set."""
         return bool(self.tenant or self.user or self.run is not None)
 
@@ -156,11 +156,9 @@ class BudgetRules(Message, extra="forbid"):
         return Account(tenant, run_id, user, limits)
 
 
+_RULES: TypeAdapter[BudgetRules] = TypeAdapter(BudgetRules)
+
+
 def read_budget_rules(settings: Settings) -> BudgetRules:
-    """Read what the operator allows; nothing means no limits. Raises SettingsError naming the path of what is wrong."""
-    if settings.budgets is None:
-        return BudgetRules()
-    try:
-        return BudgetRules.model_validate_json(settings.budgets)
-    except ValidationError as error:
-        raise SettingsError(f"{SETTING}: {explain(error)}") from None
+    """Read the operator's budgets; without the setting there are none. Raises SettingsError naming the place."""
+    return BudgetRules() if settings.budgets is None else parse_json_setting(SETTING, settings.budgets, _RULES)

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from chassis.settings import Settings, SettingsError
 from contracts.json_pointer import pointer
 from contracts.message import explain
+from contracts.providers.orders import Order
 from contracts.providers.signals import Finding
-from provider_worker.budgets.model import Budgets
 
 CHECKS_SETTING = "SAYSO_CHECKS"
 
@@ -67,17 +67,19 @@ class Check(ABC):
     """Where it can look."""
 
     @classmethod
-    @abstractmethod
-    def from_settings(cls, settings: Settings, options: Mapping[str, Any]) -> Self:
-        """Make the check; `options` is what the operator wrote for it. Raises SettingsError for one that makes no sense."""
+    def from_settings(cls, settings: Settings, options: Mapping[str, Any]) -> Self:  # noqa: ARG003 - for overriding
+        """Make the check; `options` is what the operator wrote for it. Raises SettingsError. By default it takes no option."""
+        read_options(Options, cls.name, options)
+        return cls()
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never appear in an event, a log or an error."""
         return ()
 
-    def open(self, spending: Budgets) -> None:  # noqa: B027 - most checks need nothing
-        """Take what the worker has to offer. Called once, before the first look."""
+    def applies_to(self, order: Order) -> bool:  # noqa: ARG002 - for overriding
+        """Return whether it inspects what this order is about. Asked before a subject is made, which copies the payload."""
+        return True
 
     @abstractmethod
     async def look(self, subject: Subject) -> Finding | None:

@@ -17,10 +17,8 @@ from pydantic_core import to_json
 from contracts.providers.call import CallIntent, Failure, Issue
 from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
 from contracts.providers.signals import Finding, Signals
-from provider_worker.budgets.gate import CostCheck
-from provider_worker.budgets.model import BudgetRules, Budgets
 from provider_worker.checks.base import Check, Stage, Subject
-from provider_worker.execution.failures import log_bug
+from provider_worker.messages.failures import log_bug
 from provider_worker.providers.base import ProviderError
 from provider_worker.sanitizer import Sanitizer
 
@@ -35,25 +33,31 @@ _LARGEST_DATA = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredCheck:
-    """A check as the operator set it up: where it looks, and whether at every run or at those that ask for it."""
+    """A check as the operator set it up: its stages, and whether it runs always or only for runs that ask for it."""
 
     check: Check
     stages: frozenset[Stage] = frozenset(Stage)
     only_asked: bool = False
 
+    def runs_at(self, stage: Stage, order: Order) -> bool:
+        """Return whether it inspects what an order is about at `stage`."""
+        return (
+            stage in self.stages
+            and stage in self.check.stages
+            and (not self.only_asked or self.check.name in order.checks)
+            and self.check.applies_to(order)
+        )
+
 
 class CheckRunner:
-    """The checks that the operator offers, and `cost`, which is there in any case."""
+    """The checks that the operator offers."""
 
-    def __init__(
-        self, cost: CostCheck | None = None, watches: Sequence[ConfiguredCheck] = (), seconds: float = SECONDS
-    ) -> None:
-        self.cost = cost or CostCheck(BudgetRules())
-        self._watches = tuple(watches)
+    def __init__(self, checks: Sequence[ConfiguredCheck] = (), seconds: float = SECONDS) -> None:
+        self._configured = tuple(checks)
         self._seconds = seconds
 
     def __iter__(self) -> Iterator[Check]:
-        return iter([self.cost, *(watch.check for watch in self._watches)])
+        return (configured.check for configured in self._configured)
 
     @property
     def names(self) -> list[str]:
@@ -62,16 +66,11 @@ class CheckRunner:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no event, log or error may show."""
+        """Values that no event, log or error may show."""
         return tuple(secret for check in self for secret in check.secrets)
 
-    def open(self, spending: Budgets) -> None:
-        """Give every check what the worker has to offer."""
-        for check in self:
-            check.open(spending)
-
     async def close(self) -> None:
-        """Let every check let go of its connections."""
+        """Close every check's connections."""
         for check in self:
             await check.close()
 
@@ -93,8 +92,8 @@ class CheckRunner:
         sanitizer: Sanitizer,
     ) -> Signals:
         """Return `signals` with what the checks find in a payload; `intent` is settled. Raises nothing."""
-        looking = self._looking(Stage.PAYLOAD, order)
-        if not looking:
+        checks = self._checks_at(Stage.PAYLOAD, order)
+        if not checks:
             return signals
         subject = Subject(
             stage=Stage.PAYLOAD,
@@ -106,7 +105,7 @@ class CheckRunner:
             prompt=intent.prompt,
             estimate=estimate,
         )
-        return await self._look(looking, subject, signals, sanitizer)
+        return await self._look(checks, subject, signals, sanitizer)
 
     async def at_response(
         self,
@@ -117,8 +116,8 @@ class CheckRunner:
         sanitizer: Sanitizer,
     ) -> Signals:
         """Return `signals` with what the checks find in a response. Raises nothing: it was paid for."""
-        looking = self._looking(Stage.RESPONSE, order)
-        if not looking:
+        checks = self._checks_at(Stage.RESPONSE, order)
+        if not checks:
             return signals
         subject = Subject(
             stage=Stage.RESPONSE,
@@ -130,20 +129,13 @@ class CheckRunner:
             response=copy.deepcopy(response),
             cost=cost,
         )
-        return await self._look(looking, subject, signals, sanitizer)
+        return await self._look(checks, subject, signals, sanitizer)
 
-    def _looking(self, stage: Stage, order: Order) -> list[Check]:
-        watching = [
-            watch.check
-            for watch in self._watches
-            if stage in watch.stages & watch.check.stages and (not watch.only_asked or watch.check.name in order.checks)
-        ]
-        return [self.cost, *watching] if stage in self.cost.stages and self.cost.concerns(order) else watching
+    def _checks_at(self, stage: Stage, order: Order) -> list[Check]:
+        return [configured.check for configured in self._configured if configured.runs_at(stage, order)]
 
-    async def _look(
-        self, looking: Sequence[Check], subject: Subject, signals: Signals, sanitizer: Sanitizer
-    ) -> Signals:
-        found = await asyncio.gather(*(self._ask(check, subject, sanitizer) for check in looking))
+    async def _look(self, checks: Sequence[Check], subject: Subject, signals: Signals, sanitizer: Sanitizer) -> Signals:
+        found = await asyncio.gather(*(self._ask(check, subject, sanitizer) for check in checks))
         findings = tuple(finding for finding in found if finding is not None)
         if not findings:
             return signals

@@ -10,9 +10,10 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from chassis.settings import Settings, SettingsError
 from contracts.providers.signals import COST_CHECK
-from provider_worker.budgets.gate import CostCheck
+from provider_worker.budgets.gate import BudgetGate
 from provider_worker.checks.base import CHECKS_SETTING, Check, Options, Stage, read_options
 from provider_worker.checks.check_runner import CheckRunner, ConfiguredCheck
+from provider_worker.checks.cost import CostCheck
 
 GROUP = "sayso.checks"
 """The entry point group; each entry names a subclass of Check."""
@@ -29,15 +30,16 @@ class _Where(Options):
     when: Literal["always", "asked"] = "always"
 
 
-def load_checks(settings: Settings, found: Iterable[EntryPoint] | None = None) -> CheckRunner:
+def load_checks(settings: Settings, budgets: BudgetGate, found: Iterable[EntryPoint] | None = None) -> CheckRunner:
     """Make the checks that the operator names, and `cost`. Raises SettingsError.
 
     One that is named and cannot be made stops the start: calls that should be checked must not go unchecked.
     """
     wanted = _wanted(settings)
     known = {entry.name: entry for entry in (entry_points(group=GROUP) if found is None else found)}
-    cost = CostCheck.from_settings(settings, wanted.pop(COST_CHECK, {}))
-    return CheckRunner(cost, [_make(name, options, known, settings) for name, options in wanted.items()])
+    read_options(Options, COST_CHECK, wanted.pop(COST_CHECK, {}))
+    installed = [_make(name, options, known, settings) for name, options in wanted.items()]
+    return CheckRunner([ConfiguredCheck(CostCheck(budgets)), *installed])
 
 
 def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:

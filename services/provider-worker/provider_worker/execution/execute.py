@@ -1,24 +1,26 @@
-"""Carrying out an `execute` order: the bytes that were approved go out once, the facts about the answer come back."""
+"""Makes one call: the approved bytes go out once, the facts about the answer come back."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import to_json
 
-from artifacts.store import Artifact
 from chassis.failpoints import Reached, each_await, nothing
 from contracts.json_values import ComposedObject, digest
 from contracts.providers.call import Execution, Failure
 from contracts.providers.orders import ExecuteOrder
 from provider_worker.checks.check_runner import CheckRunner
-from provider_worker.execution.cancellation import CallStopped
-from provider_worker.execution.failures import log_bug
-from provider_worker.ports import StorageUnavailable, TenantArtifacts
+from provider_worker.errors import CallStopped, DatabaseUnavailable
+from provider_worker.execution.stored_answers import RetryingArtifacts, bounded, inline_or_stored
+from provider_worker.messages.failures import log_bug
+from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.base import AIProvider, Answer, Call, ProviderError, note_nowhere
 from provider_worker.providers.progress import Progress
 from provider_worker.sanitizer import Sanitizer
@@ -26,43 +28,28 @@ from provider_worker.sanitizer import Sanitizer
 EXECUTE_SECONDS = 600.0
 """How long a call may take in all, whatever the provider's own limits are."""
 
-INLINE_BYTES = 128 * 1024
-"""Raw answers beyond this go to the artifact store: they would be carried through every event and view of the run."""
 
-INLINE_RESPONSE_BYTES = 256 * 1024
-"""The same for cleaned answers, which reviewers read in place."""
-
-MAX_RESPONSE_BYTES = 20 * 1024 * 1024
-
-_EXCERPT = 2000
-_STORED_SCHEMA = {
-    "type": "object",
-    "properties": {"artifact": {"type": "string"}, "size": {"type": "integer"}, "excerpt": {"type": "string"}},
-    "required": ["artifact", "size"],
-}
-
-
-async def as_it_is(begin: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Make a call and do nothing else."""
-    return await begin()
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallContext:
-    """What goes on beside a call.
+    """What surrounds a call.
 
-    `note` records the provider's id of it, and returns when that is safe; `progress` is told how far it is; `guard` makes it, and may
-    end it early by an error of its own; `checks` look at what it answers.
+    `note` records the provider's id of the call and returns when it is stored. `progress` gets partial text and usage.
+    `cancellation` may end the call with CallStopped. `checks` inspect the answer. `begun` tells whether the provider was asked,
+    `provider_call_id` by which id it knows the call.
     """
 
     note: Callable[[str], Awaitable[None]] = note_nowhere
     progress: Progress = field(default_factory=Progress)
-    guard: Callable[[Callable[[], Awaitable[Answer]]], Awaitable[Answer]] = as_it_is
+    cancellation: AbstractContextManager[None] = field(default_factory=nullcontext)
     checks: CheckRunner = field(default_factory=CheckRunner)
+    reached: Reached = nothing
+    seconds: float = EXECUTE_SECONDS
+    begun: bool = False
+    provider_call_id: str | None = None
 
 
-class _Composed(Execution):
-    """Of values that come out of the sanitizer: they are not walked once more."""
+class _ComposedExecution(Execution):
+    """An execution of sanitized values: they are not validated again."""
 
     raw: Any
     response: ComposedObject
@@ -75,28 +62,31 @@ async def execute(
     provider: AIProvider,
     artifacts: TenantArtifacts,
     sanitizer: Sanitizer,
-    around: CallContext | None = None,
-    reached: Reached = nothing,
-    seconds: float = EXECUTE_SECONDS,
+    context: CallContext | None = None,
 ) -> Execution:
-    """Make the call, or ask about the one that the order names, and say what came of it. After `seconds` it counts as uncertain.
+    """Make the call, or ask about the one that `order.resume` names, and return the facts about its answer.
 
-    Raises ProviderError, what `around.guard` raises, and StorageUnavailable only while nothing was called yet.
+    Raises ProviderError, CallStopped, and DatabaseUnavailable only before the provider was asked. A call that has no answer
+    after `context.seconds` is uncertain.
     """
     refuse_other_bytes(order)
-    around, artifacts = around or CallContext(), _Patient(artifacts)
-    began = time.monotonic()
+    context = context or CallContext()
+    artifacts = RetryingArtifacts(artifacts)
     key = f"{order.work_id}:{order.attempt}"
-    call = Call(order.operation, order.model, order.attempt, key, artifacts, order.resume, around.note, around.progress)
-
-    def begin() -> Awaitable[Answer]:
-        return each_await(provider.execute(order.payload, call), "call.awaiting", reached)
-
-    answer = await _within(seconds, around.guard(begin), provider.name, sanitizer)
+    call = Call(
+        order.operation, order.model, order.attempt, key, artifacts, order.resume, context.note, context.progress
+    )
+    began = time.monotonic()
+    async with _time_limit(context.seconds, provider.name, sanitizer):
+        with context.cancellation:
+            context.begun = True
+            answer = await each_await(provider.execute(order.payload, call), "call.awaiting", context.reached)
     latency_ms = int((time.monotonic() - began) * 1000)
     raw = sanitizer.json(answer.raw)
     try:
-        return await _facts(order, provider, answer, raw, latency_ms, artifacts, sanitizer, around.checks)
+        stored = await inline_or_stored(raw, artifacts)
+        facts = await _facts(order, provider, answer, artifacts, sanitizer, context.checks)
+        return _ComposedExecution(raw=stored, latency_ms=latency_ms, **facts)
     except ProviderError:
         raise
     except Exception as error:
@@ -115,22 +105,21 @@ def refuse_other_bytes(order: ExecuteOrder) -> None:
         raise ProviderError(Failure(code="payload_mismatch", message=message))
 
 
-async def _within(seconds: float, calling: Awaitable[Answer], name: str, sanitizer: Sanitizer) -> Answer:
+@contextlib.asynccontextmanager
+async def _time_limit(seconds: float, name: str, sanitizer: Sanitizer) -> AsyncIterator[None]:
+    """Raise ProviderError, uncertain, for a call that takes longer than `seconds` or breaks on a bug."""
     limit = asyncio.timeout(seconds)
     try:
         async with limit:
-            return await calling
-    except (ProviderError, StorageUnavailable, CallStopped):
+            yield
+    except (ProviderError, DatabaseUnavailable, CallStopped):
         raise
     except Exception as error:
         if limit.expired():
             code, message = "timeout", f"{name} gave no answer within {seconds:g} s."
         else:
             log_bug(error, name, sanitizer)
-            code, message = (
-                "provider_bug",
-                f"A bug in the provider {name} ended the call ({type(error).__name__}).",
-            )
+            code, message = "provider_bug", f"A bug in the provider {name} ended the call ({type(error).__name__})."
         failure = Failure(
             code=code, message=f"{message} It may have happened.", retryable=limit.expired(), uncertain=True
         )
@@ -141,67 +130,19 @@ async def _facts(
     order: ExecuteOrder,
     provider: AIProvider,
     answer: Answer,
-    raw: Any,
-    latency_ms: int,
     artifacts: TenantArtifacts,
     sanitizer: Sanitizer,
     checks: CheckRunner,
-) -> Execution:
-    kept = await _inline_or_kept(raw, artifacts)
+) -> dict[str, Any]:
     audit = await provider.audit_response(order.operation, order.payload, answer.raw)
     cleaned = sanitizer.json(audit.response)
     signals = await checks.at_response(order, cleaned, audit.cost, audit.signals, sanitizer)
-    response, schema = await _bounded(cleaned, sanitizer.json(audit.schema), artifacts)
-    return _Composed(
-        raw=kept,
-        response=response,
-        response_schema=schema,
-        signals=signals,
-        usage=sanitizer.json(audit.usage),
-        cost=audit.cost,
-        latency_ms=latency_ms,
-        provider_request_id=sanitizer.text(answer.request_id) if answer.request_id else None,
-    )
-
-
-async def _inline_or_kept(raw: Any, artifacts: TenantArtifacts) -> Any:
-    body = to_json(raw)
-    if len(body) <= INLINE_BYTES:
-        return raw
-    if len(body) > MAX_RESPONSE_BYTES:
-        message = f"The answer has {len(body)} bytes; more than {MAX_RESPONSE_BYTES} are not taken."
-        raise ProviderError(Failure(code="response_too_large", message=message))
-    return {"artifact": await artifacts.keep(body, "application/json"), "size": len(body)}
-
-
-async def _bounded(response: dict[str, Any], schema: dict[str, Any], artifacts: TenantArtifacts) -> tuple[Any, Any]:
-    body = to_json(response)
-    if len(body) <= INLINE_RESPONSE_BYTES:
-        return response, schema if len(to_json(schema)) <= INLINE_RESPONSE_BYTES else {}
-    excerpt = next((value[:_EXCERPT] for value in response.values() if isinstance(value, str)), "")
-    ref = await artifacts.keep(body, "application/json")
-    return {"artifact": ref, "size": len(body), "excerpt": excerpt}, _STORED_SCHEMA
-
-
-class _Patient:
-    """Artifacts that keep what was paid for: while the database is away they wait, as long as a call may take."""
-
-    def __init__(self, artifacts: TenantArtifacts) -> None:
-        self._artifacts = artifacts
-
-    async def find(self, ref: str) -> Artifact | None:
-        return await self._artifacts.find(ref)
-
-    async def read(self, ref: str) -> tuple[Artifact, bytes] | None:
-        return await self._artifacts.read(ref)
-
-    async def keep(self, body: bytes, media_type: str) -> str:
-        pause, until = 0.1, time.monotonic() + EXECUTE_SECONDS
-        while time.monotonic() < until:
-            try:
-                return await self._artifacts.keep(body, media_type)
-            except StorageUnavailable:
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, 5)
-        message = "The call was made, but the database was away for too long to keep its answer."
-        raise ProviderError(Failure(code="storage_unavailable", message=message))
+    response, schema = await bounded(cleaned, sanitizer.json(audit.schema), artifacts)
+    return {
+        "response": response,
+        "response_schema": schema,
+        "signals": signals,
+        "usage": sanitizer.json(audit.usage),
+        "cost": audit.cost,
+        "provider_request_id": sanitizer.text(answer.request_id) if answer.request_id else None,
+    }

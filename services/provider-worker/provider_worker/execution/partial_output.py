@@ -1,10 +1,12 @@
-"""Partial output on its way to watchers: gathered for a moment, cleaned, sent on, and forgotten. Only a call's end waits for it."""
+"""Sends partial output to watchers: gathered for a moment, sanitized, published, not stored. Only a call's end waits for it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
 
 from contracts.providers.call_stream import PartialOutput
 from contracts.providers.orders import ExecuteOrder
@@ -18,13 +20,13 @@ GATHER_SECONDS = 0.08
 """Short enough to look like typing, long enough that a fast model does not fill the topic."""
 
 MOST_WAITING = 256 * 1024
-"""Characters held while Kafka is away; what comes beyond them is left out, and the offsets show it."""
+"""Characters held while Kafka is unavailable; further ones are left out, and the offsets show the gap."""
 
 _PIECE = 32 * 1024
 
 
 class PartialOutputSender:
-    """Sends on what one call says, in order, at most a few times a second."""
+    """Publishes one call's partial text in order, at most a few times a second, until its context is left."""
 
     def __init__(self, order: ExecuteOrder, publisher: Publisher, sanitizer: Sanitizer) -> None:
         self._order = order
@@ -36,17 +38,25 @@ class PartialOutputSender:
         self._ending = asyncio.Event()
         self._sending: asyncio.Task[None] | None = None
 
-    def hear(self, text: str) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def add(self, text: str) -> None:
         """Take a further piece of text."""
         if self._left_out or len(self._waiting) > MOST_WAITING:
             self._left_out += len(text)
             return
         self._waiting += text
         if self._sending is None:
-            self._sending = asyncio.create_task(self._send_until_the_end(), name=f"partials {self._order.work_id}")
+            self._sending = asyncio.create_task(self._send_until_closed(), name=f"partial output {self._order.work_id}")
 
     async def close(self) -> None:
-        """Send what is left. Says nothing more."""
+        """Publish the rest."""
         if self._sending is None:
             return
         self._ending.set()
@@ -54,12 +64,12 @@ class PartialOutputSender:
         self._waiting = self._sanitizer.text(self._waiting)
         await self._send(self._take(len(self._waiting)))
 
-    async def _send_until_the_end(self) -> None:
+    async def _send_until_closed(self) -> None:
         while not self._ending.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(GATHER_SECONDS):
                     await self._ending.wait()
-            # What may be the beginning of a secret waits for its end; one that is whole is hidden first, since it may end as it begins.
+            # A possible beginning of a secret waits for its end. A whole secret is hidden first, since it may end as it begins.
             self._waiting = self._sanitizer.text(self._waiting)
             await self._send(self._take(len(self._waiting) - self._sanitizer.unsure_of(self._waiting)))
 
@@ -69,13 +79,13 @@ class PartialOutputSender:
 
     async def _send(self, text: str) -> None:
         after = self._offset + len(text)
-        with contextlib.suppress(KafkaError):  # whoever watches sees a gap, and then the answer
+        with contextlib.suppress(KafkaError):  # watchers see a gap, and then the answer
             for piece in _pieces(text):
                 record = self._record(piece)
                 self._offset += len(piece)
                 await self._publisher.try_to_send(record)
         self._offset = after
-        if self._left_out:  # it stood behind what waited; what is unsure has lost its end with it
+        if self._left_out:  # the left-out text followed the waiting text; a possible secret has lost its end with it
             self._offset += len(self._waiting) + self._left_out
             self._waiting, self._left_out = "", 0
 

@@ -1,1 +1,1 @@
-"""What the worker reads and says: orders in, answers out."""
+"""The worker's messages: orders in, answers and failures out."""

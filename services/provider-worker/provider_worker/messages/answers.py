@@ -1,4 +1,4 @@
-"""What the worker says to a run, as commands. Ids follow from the order, so that saying something twice is saying it once."""
+"""The worker's answers to a run, as commands. Their ids derive from the order, so that the same answer sent twice counts once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from contracts.topics import COMMANDS, MAX_RECORD_BYTES, WORK
 from messaging.records import Outgoing
 
 MAX_ANSWER_BYTES = MAX_RECORD_BYTES * 3 // 4
-"""An answer becomes events and a view, with some more around it, and those must fit a record too."""
+"""An answer becomes events and a view. Both are larger than it and must fit a record too."""
 
 
 def prepared(order: Order, provider: str, at: datetime, preparation: Preparation) -> FromWorker:
@@ -37,38 +37,38 @@ def executed(order: Order, provider: str, at: datetime, execution: Execution) ->
 
 
 def failed(order: Order, provider: str, at: datetime, failure: Failure) -> FromWorker:
-    """Answer that it did not work out."""
+    """Answer with a failure."""
     return RecordFailure(**_about(order, provider, at, "record-failure"), failure=failure)
 
 
 def lease_extended(order: Order, provider: str, at: datetime, number: int) -> FromWorker:
-    """Say that the order is being carried out, for the `number`th time."""
+    """Extend the order's lease for the `number`th time."""
     return ExtendLease(**_about(order, provider, at, "extend-lease", number))
 
 
 def noted(order: Order, provider: str, at: datetime, provider_call_id: str) -> FromWorker:
-    """Say by which id the provider can be asked about the call."""
+    """Tell by which id the provider can be asked about the call."""
     about = _about(order, provider, at, "note-call", provider_call_id)
     return NoteCall(**about, provider_call_id=provider_call_id)
 
 
-def ended(
+def stopped(
     order: Order | StopCall, provider: str, at: datetime, ending: Ending, spent: Spent, request_id: str | None = None
 ) -> FromWorker:
-    """Say that a call which nobody waits for any more has ended, and what it cost."""
+    """Tell that a cancelled run's call has ended, and what it cost."""
     about = _about(order, provider, at, "record-stop")
     return RecordStop(**about, ending=ending, spent=spent, provider_request_id=request_id)
+
+
+def not_begun(order: Order, provider: str, at: datetime) -> FromWorker:
+    """Tell that a cancelled run's call was never made."""
+    return stopped(order, provider, at, Ending.NOT_BEGUN, Spent(cost=Decimal(0)))
 
 
 def returned(order: Order, deadline: datetime) -> Outgoing:
     """Write an order for `provider.work` again, as it was, for another worker to begin before its lease runs out."""
     body = order.model_copy(update={"deadline": deadline}).model_dump_json().encode()
     return Outgoing(WORK.name, str(order.run_id).encode(), body)
-
-
-def not_begun(order: Order, provider: str, at: datetime) -> FromWorker:
-    """Say that a call which nobody waits for any more was never made."""
-    return ended(order, provider, at, Ending.NOT_BEGUN, Spent(cost=Decimal(0)))
 
 
 def to_record(answer: FromWorker) -> Outgoing:
@@ -94,6 +94,6 @@ def _about(order: Order | StopCall, provider: str, at: datetime, kind: str, *mor
 def _too_large(answer: FromWorker, size: int) -> FromWorker:
     code = "payload_too_large" if isinstance(answer, RecordPreparation) else "response_too_large"
     message = f"The worker's answer has {size} bytes; more than {MAX_ANSWER_BYTES} cannot be recorded."
-    said = answer.model_dump(include={"run_id", "tenant", "at", "actor", "work_id", "attempt"})
+    about = answer.model_dump(include={"run_id", "tenant", "at", "actor", "work_id", "attempt"})
     identity = command_id("record-failure", answer.work_id, answer.attempt)
-    return RecordFailure(command_id=identity, **said, failure=Failure(code=code, message=message))
+    return RecordFailure(command_id=identity, **about, failure=Failure(code=code, message=message))

@@ -1,11 +1,11 @@
-"""Reading orders, naming them, and remembering which were begun lately."""
+"""Reads and names orders, and remembers those that began lately."""
 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from typing import Any
 
+from cachetools import FIFOCache
 from pydantic import TypeAdapter
 
 from contracts.message import Identifier
@@ -13,17 +13,17 @@ from contracts.providers.call_stream import StopCall
 from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder, parse_order
 
 Key = tuple[str, str, int]
-"""(tenant, work_id, attempt): what a call is claimed under."""
+"""(tenant, work_id, attempt): the key of a call's claim."""
 
 MOST_SEEN = 5_000
-"""More than the orders whose offsets may not be committed yet, and those alone can come again to the same process."""
+"""More than the orders whose offsets may be uncommitted: only those can come again to the same process."""
 
 _MAX_ATTEMPT = 2**31 - 1
 _IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 
 
 class UnusableOrder(ValueError):
-    """The order has a member that cannot be stored or waited for."""
+    """An order has a member that cannot be stored or waited for."""
 
 
 def read_order(body: bytes) -> Order:
@@ -39,7 +39,7 @@ def read_order(body: bytes) -> Order:
 
 
 def key_of(order: Order | StopCall) -> Key:
-    """Return what the call of an order is claimed under."""
+    """Return the key of the claim of an order's call."""
     return (order.tenant, order.work_id, order.attempt)
 
 
@@ -53,27 +53,23 @@ def provider_of(order: Order) -> str:
 
 
 def log_fields(order: Order) -> dict[str, Any]:
-    """Return what names an order in a log line."""
+    """Return the fields that name an order in a log line."""
     return {"kind": order.kind, "run_id": str(order.run_id), "work_id": order.work_id, "attempt": order.attempt}
 
 
 class RecentOrders:
-    """The orders begun lately by this process. It spares useless work; whether a call may be begun is the claims' business."""
+    """The orders that this process began lately. It spares useless work; the claims decide whether a call may begin."""
 
     def __init__(self, most: int = MOST_SEEN) -> None:
-        self._keys: OrderedDict[tuple[str, Key], None] = OrderedDict()
-        self._most = most
+        self._keys: FIFOCache[tuple[str, Key], None] = FIFOCache(most)
+
+    def __contains__(self, order: Order) -> bool:
+        return (order.kind, key_of(order)) in self._keys
 
     def add(self, order: Order) -> None:
-        """Remember `order`, and forget the one longest ago."""
+        """Remember `order`, and forget the oldest one beyond the bound."""
         self._keys[order.kind, key_of(order)] = None
-        if len(self._keys) > self._most:
-            self._keys.popitem(last=False)
 
     def forget(self, order: Order) -> None:
-        """Forget `order`, which was not begun after all."""
+        """Forget `order`, which did not begin here."""
         self._keys.pop((order.kind, key_of(order)), None)
-
-    def has(self, order: Order) -> bool:
-        """Say whether `order` was begun here."""
-        return (order.kind, key_of(order)) in self._keys

@@ -1,17 +1,20 @@
-"""Claiming calls, however long the database is away: what is claimed is ours to begin, and nobody else's for good."""
+"""Claims calls, however long the database is unavailable. A claimed call is this worker's to begin, and no other worker's."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from uuid import uuid4
 
 import structlog
 
 from chassis.failpoints import Failpoints
 from contracts.providers.orders import ExecuteOrder
+from provider_worker.errors import DatabaseUnavailable, WorkerStopping
 from provider_worker.messages.orders import Key
-from provider_worker.ports import Claims, StorageUnavailable
+from provider_worker.orders.lease import Lease
+from provider_worker.ports import Claims
 
 _LONGEST_PAUSE = 5.0
 
@@ -19,7 +22,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Claimer:
-    """Claims calls until the worker stops."""
+    """Claims calls until the worker stops. Retries by hand: its pause also ends with a stop, which stamina's does not."""
 
     def __init__(self, claims: Claims, failpoints: Failpoints) -> None:
         self._claims = claims
@@ -30,13 +33,17 @@ class Claimer:
         """Wait for the database no longer."""
         self._stopping.set()
 
-    async def claim(self, orders: Sequence[ExecuteOrder], token: str) -> set[Key] | None:
-        """Return which calls are `token`'s to begin; None when the worker stops before that is known."""
+    def of(self, order: ExecuteOrder, lease: Lease) -> OrderClaim:
+        """Return the claim of one call, not made yet."""
+        return OrderClaim(self, order, lease)
+
+    async def claim(self, orders: Sequence[ExecuteOrder], token: str) -> set[Key]:
+        """Return which calls are `token`'s to begin. Raises WorkerStopping when that is not known before a stop."""
         pause = 0.1
         while True:
             try:
                 mine = await self._claims.claim(orders, token)
-            except StorageUnavailable as error:
+            except DatabaseUnavailable as error:
                 _log.warning("waiting for the database", reason=str(error), orders=len(orders))
             else:
                 self._failpoints.reached("work.claimed")
@@ -44,5 +51,23 @@ class Claimer:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._stopping.wait()
-                    return None
+                    raise WorkerStopping
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+class OrderClaim:
+    """The claim of one call, under a token of its own. Implements `rate_limits.admission.Claim`."""
+
+    def __init__(self, claimer: Claimer, order: ExecuteOrder, lease: Lease) -> None:
+        self._claimer = claimer
+        self._order = order
+        self._lease = lease
+        self._token = uuid4().hex
+
+    async def take(self) -> bool:
+        """Claim the call; return whether it is ours. Raises WorkerStopping."""
+        return bool(await self._claimer.claim([self._order], self._token))
+
+    async def may_begin(self) -> bool:
+        """Claim the call; return whether it is ours and its lease still holds. Raises WorkerStopping."""
+        return await self.take() and not self._lease.has_run_out

@@ -1,7 +1,7 @@
-"""Taking orders, as many at a time as there is room for. What becomes of one is `carrying`'s business.
+"""Takes orders from Kafka, as many at a time as there is room for.
 
-Nothing that takes long stands between an order and the next: orders run side by side, up to a limit, and taking waits at that
-limit alone. Offsets say what was taken, not what was answered; an order that dies with its worker runs out of its lease.
+Nothing slow stands between an order and the next: orders run side by side up to a limit, and taking waits at that limit alone.
+An offset says that an order was taken, not that it was answered. An order that dies with its worker runs out of its lease.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from messaging.dead_letters import dead_letter
 from messaging.offset_committer import SentBatch
 from messaging.records import RawRecord
 from provider_worker import metrics
+from provider_worker.dependencies import Dependencies
+from provider_worker.errors import WorkerStopping
 from provider_worker.messages.orders import RecentOrders, key_of, log_fields, provider_of, read_order
-from provider_worker.orders.order_handler import Dependencies, OrderHandler
+from provider_worker.orders.claims import Claimer
+from provider_worker.orders.order_handler import OrderHandler
 
 MOST_WAITING = 2_000
 """Calls that may wait for their provider's limits without taking room from others; with more, taking waits."""
@@ -28,32 +31,35 @@ _log = structlog.get_logger(__name__)
 
 
 class OrderConsumer:
-    """Takes orders. `confirm` is told which offsets were taken; `on_broken` what no order should have raised."""
+    """Takes orders. `confirm` gets the offsets of what was taken, `on_failure` what no order should have raised."""
 
     def __init__(
         self,
         dependencies: Dependencies,
+        handler: OrderHandler,
+        claimer: Claimer,
         *,
-        confirm: Callable[[SentBatch], Awaitable[None]],
-        on_broken: Callable[[BaseException], None],
+        confirm: Callable[[Handed], Awaitable[None]],
+        on_failure: Callable[[BaseException], None],
         most: int,
     ) -> None:
-        self.handler = OrderHandler(dependencies)
         self._registry = dependencies.registry
         self._publisher = dependencies.publisher
         self._failpoints = dependencies.failpoints
-        self._turns = dependencies.turns
+        self._admission = dependencies.admission
+        self._handler = handler
+        self._claimer = claimer
         self._confirm = confirm
-        self._on_broken = on_broken
+        self._on_failure = on_failure
         self._most = most
-        self._seen = RecentOrders()
+        self._recent = RecentOrders()
         self._running: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
         self._stopping = False
-        # A slot that is not used is lost to all: who has one may run beside what fills the room, up to as many again.
-        self._turns.serve(lambda: 2 * self._most - self._under_way(), self._room.set)
+        # An unused slot is lost to all workers: a call that has one may run beside what fills the room, up to as many again.
+        self._admission.serve(lambda: 2 * self._most - self._under_way(), self._room.set)
         metrics.RUNNING.set_function(self._under_way)
-        metrics.WAITING.set_function(lambda: self._turns.waiting)
+        metrics.WAITING.set_function(lambda: self._admission.waiting)
 
     async def on_records(self, records: Sequence[RawRecord]) -> None:
         """Take orders, as many at a time as there is room for; return when all are taken."""
@@ -66,17 +72,17 @@ class OrderConsumer:
             await self._confirm(SentBatch({record.partition: record.offset + 1 for record in batch}, ()))
 
     async def stop(self, grace: float) -> None:
-        """Take nothing more; give what runs `grace` seconds, then leave it to its lease. Places are others' when this returns."""
+        """Take nothing more; give running orders `grace` seconds, then leave them to their leases and give their slots back."""
         self._stopping = True
         self._room.set()
-        self._turns.stop()
-        self.handler.claimer.stop()
+        self._admission.stop()
+        self._claimer.stop()
         if self._running:
             _, left = await asyncio.wait(self._running, timeout=grace)
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
-        await self._turns.leave()
+        await self._admission.leave()
 
     async def _wait_for_room(self) -> int:
         while self._is_full() and not self._stopping:
@@ -85,10 +91,10 @@ class OrderConsumer:
         return self._most - self._under_way()
 
     def _under_way(self) -> int:
-        return len(self._running) - self._turns.waiting
+        return len(self._running) - self._admission.waiting
 
     def _is_full(self) -> bool:
-        return self._under_way() >= self._most or self._turns.waiting >= MOST_WAITING
+        return self._under_way() >= self._most or self._admission.waiting >= MOST_WAITING
 
     async def _read(self, records: Sequence[RawRecord]) -> list[Order]:
         orders = []
@@ -96,35 +102,35 @@ class OrderConsumer:
             try:
                 orders.append(read_order(record.value or b""))
             except ValueError as error:
-                _log.warning(
-                    "dead letter", partition=record.partition, offset=record.offset, error=type(error).__name__
-                )
+                place = {"partition": record.partition, "offset": record.offset}
+                _log.warning("dead letter", **place, error=type(error).__name__)
                 metrics.DEAD.inc()
                 await self._publisher.send(dead_letter(record, error))
         return orders
 
     async def _begin(self, orders: Sequence[Order]) -> bool:
-        """Begin what is to be begun; say whether the orders count as taken."""
-        fresh = [order for order in orders if not self._seen.has(order) and not self._is_late(order)]
+        """Begin the orders that are neither late nor begun before; return whether all of them count as taken."""
+        fresh = [order for order in orders if order not in self._recent and not self._is_late(order)]
         self._start([order for order in fresh if isinstance(order, PrepareOrder)])
         calls = {key_of(order): order for order in fresh if isinstance(order, ExecuteOrder)}
         for order in calls.values():
-            await self.handler.say_taken(order)
-        self._start([calls.pop(key) for key, order in [*calls.items()] if self._waits_for_its_turn(order)])
+            await self._handler.report_taken(order)
+        self._start([calls.pop(key) for key, order in [*calls.items()] if self._waits_for_a_slot(order)])
         if not calls:
             return True
-        mine = await self.handler.claimer.claim(list(calls.values()), uuid4().hex)
-        if mine is None:
+        try:
+            mine = await self._claimer.claim(list(calls.values()), uuid4().hex)
+        except WorkerStopping:
             return False
-        # The claim may have waited for the database; by now a run may have asked otherwise.
+        # The claim may have waited for the database; by now a run may have given up.
         self._start([order for key, order in calls.items() if key in mine and not self._is_late(order)])
         for key, order in calls.items():
             if key not in mine:
-                await self.handler.say_lost(order)
+                await self._handler.report_lost(order)
         return True
 
-    def _waits_for_its_turn(self, order: Order) -> bool:
-        return self._turns.are_for(self._registry.find(provider_of(order)))
+    def _waits_for_a_slot(self, order: Order) -> bool:
+        return self._admission.limits(self._registry.find(provider_of(order)))
 
     def _is_late(self, order: Order) -> bool:
         late = order.deadline <= self._failpoints.now()
@@ -135,10 +141,10 @@ class OrderConsumer:
 
     def _start(self, orders: Sequence[Order]) -> None:
         for order in orders:
-            if self._seen.has(order):
+            if order in self._recent:
                 continue
-            self._seen.add(order)
-            task = asyncio.create_task(self._carry_out(order), name=f"order {order.work_id}")
+            self._recent.add(order)
+            task = asyncio.create_task(self._handle(order), name=f"order {order.work_id}")
             self._running.add(task)
             task.add_done_callback(self._ended)
 
@@ -146,8 +152,8 @@ class OrderConsumer:
         self._running.discard(task)
         self._room.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._on_broken(error)
+            self._on_failure(error)
 
-    async def _carry_out(self, order: Order) -> None:
-        if not await self.handler.carry_out(order):
-            self._seen.forget(order)
+    async def _handle(self, order: Order) -> None:
+        if not await self._handler.handle(order):
+            self._recent.forget(order)

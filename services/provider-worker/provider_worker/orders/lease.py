@@ -1,11 +1,14 @@
-"""Keeping an order's lease while it is carried out. Decides nothing: a lease that runs out is the run's business."""
+"""Extends an order's lease while the order is carried out. Decides nothing: the run acts on a lease that runs out."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
 
+from chassis.failpoints import Now
 from contracts.providers.orders import ExecuteOrder, Order
 from messaging.errors import KafkaError
 from provider_worker.messages.answers import lease_extended, to_record
@@ -15,43 +18,55 @@ _SHORTEST = 0.1
 
 
 class Lease:
-    """Extends the lease of an order, from now on until it is let go of. `until` is as far as it is sure to go.
+    """Extends the lease of an order while its context is entered. `until` is how far it surely reaches.
 
-    It is a timer and becomes a task when it is due, which for nearly every order is never.
+    A timer until the first extension is due: nearly every order ends before and needs no task.
     """
 
-    def __init__(self, order: Order, provider: str, publisher: Publisher) -> None:
+    def __init__(self, order: Order, provider: str, publisher: Publisher, now: Now) -> None:
         self._order = order
         self._provider = provider
         self._publisher = publisher
-        # A doubted order waits long for a worker; since it was said to have one, its lease is the usual.
-        taken = isinstance(order, ExecuteOrder) and order.doubted
-        self.until = datetime.now(UTC) + timedelta(seconds=order.lease_seconds) if taken else order.deadline
-        self._said = 0
-        self._saying: asyncio.Task[None] | None = None
-        self._timer = self._wait()
+        self._now = now
+        # A doubted order waits long for a worker. Since it was said to be taken, its lease is the usual one.
+        is_taken = isinstance(order, ExecuteOrder) and order.doubted
+        self.until = now() + timedelta(seconds=order.lease_seconds) if is_taken else order.deadline
+        self._extensions = 0
+        self._extending: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
-    def let_go(self) -> None:
-        """Say nothing more."""
-        self._timer.cancel()
-        if self._saying is not None:
-            self._saying.cancel()
+    def __enter__(self) -> Self:
+        self._timer = self._schedule()
+        return self
 
-    def _wait(self) -> asyncio.TimerHandle:
-        # An order that lay about for long is near its deadline.
-        left = (self.until - datetime.now(UTC)).total_seconds()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._extending is not None:
+            self._extending.cancel()
+
+    @property
+    def has_run_out(self) -> bool:
+        """Whether the run may have given up on the order."""
+        return self.until <= self._now()
+
+    def _schedule(self) -> asyncio.TimerHandle:
+        # An order that waited long in Kafka is near its deadline.
+        left = (self.until - self._now()).total_seconds()
         seconds = max(min(self._order.lease_seconds / 3, left / 2), _SHORTEST)
         return asyncio.get_running_loop().call_later(seconds, self._begin)
 
     def _begin(self) -> None:
-        self._saying = asyncio.create_task(self._say(), name=f"lease {self._order.work_id}")
+        self._extending = asyncio.create_task(self._extend(), name=f"lease {self._order.work_id}")
 
-    async def _say(self) -> None:
-        self._said += 1
-        with contextlib.suppress(KafkaError):  # the next one will say it again
-            now = datetime.now(UTC)
-            answer = lease_extended(self._order, self._provider, now, self._said)
+    async def _extend(self) -> None:
+        self._extensions += 1
+        with contextlib.suppress(KafkaError):  # the next extension says the same
+            now = self._now()
+            answer = lease_extended(self._order, self._provider, now, self._extensions)
             await self._publisher.try_to_send(to_record(answer))
-            if datetime.now(UTC) < self.until:  # else the run may have heard before that the lease has run out
+            if self._now() < self.until:  # else the run may have read before that the lease ran out
                 self.until = now + timedelta(seconds=self._order.lease_seconds)
-        self._timer = self._wait()
+        self._timer = self._schedule()

@@ -1,4 +1,4 @@
-"""Drafting a payload for one provider: an intent in, the facts about its payload out. Calls no vendor and decides nothing."""
+"""Drafts a payload for one provider: an intent in, the facts about its payload out. Makes no call and decides nothing."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from contracts.providers.routing import Routing
 from provider_worker.ports import Artifacts, TenantArtifacts
 from provider_worker.providers.base import AIProvider, Attachment, ProviderError
 from provider_worker.providers.registry import Registry
-from provider_worker.rate_limits.circuit_breaker import State
+from provider_worker.rate_limits.circuit_breakers import CircuitBreakers
 from provider_worker.sanitizer import MAX_LEVELS, Sanitizer, is_too_deep
 
 MAX_ISSUES = 100
 
 
-class _Composed(Preparation):
-    """Of values that are sound already, by the sanitizer or by their schema's making: they are not walked once more."""
+class _ComposedPreparation(Preparation):
+    """A preparation of sanitized values and compiled schemas: they are not validated again."""
 
     payload: ComposedObject
     payload_schema: ComposedObject
@@ -30,60 +30,66 @@ class _Composed(Preparation):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A preparation that no check has looked at, and the intent that it came of, with nothing left open."""
+    """A preparation before any check, and the intent it was made from, with nothing left open."""
 
     intent: CallIntent
     preparation: Preparation
 
     def with_routing(self, routing: Routing) -> Draft:
-        """Return the draft as a route's choice."""
+        """Return the draft with the route's reasons for it."""
         return Draft(self.intent, self.preparation.changed({"routing": routing}))
 
 
-async def draft(
-    order: PrepareOrder,
-    provider: AIProvider,
-    registry: Registry,
-    artifacts: Artifacts,
-    sanitizer: Sanitizer,
-    circuit: State = "closed",
-) -> Draft:
-    """Build, check and price the payload that an intent asks of `provider`, whose circuit is in that state.
+class Drafter:
+    """Drafts payloads."""
 
-    Raises ProviderError and StorageUnavailable.
-    """
-    capabilities = await provider.get_capabilities()
-    intent = settle(order.intent, provider, capabilities)
-    attachments, missing = await find_attachments(artifacts.of(order.tenant), intent.attachments)
-    created = await provider.create_payload(intent, order.tool, attachments)
-    if is_too_deep(created):
-        raise ProviderError(
-            Failure(code="payload_too_deep", message=f"Parameters nest deeper than {MAX_LEVELS} levels.")
+    def __init__(
+        self, registry: Registry, artifacts: Artifacts, sanitizer: Sanitizer, circuits: CircuitBreakers | None = None
+    ) -> None:
+        self._registry = registry
+        self._artifacts = artifacts
+        self._sanitizer = sanitizer
+        self._circuits = circuits or CircuitBreakers()
+
+    async def draft(self, order: PrepareOrder, provider: AIProvider) -> Draft:
+        """Build, validate and price the payload that the order's intent asks of `provider`.
+
+        Raises ProviderError and DatabaseUnavailable.
+        """
+        capabilities = await provider.get_capabilities()
+        intent = settle(order.intent, provider, capabilities)
+        attachments, missing = await find_attachments(self._artifacts.of(order.tenant), intent.attachments)
+        created = await provider.create_payload(intent, order.tool, attachments)
+        if is_too_deep(created):
+            message = f"Parameters nest deeper than {MAX_LEVELS} levels."
+            raise ProviderError(Failure(code="payload_too_deep", message=message))
+        payload = self._sanitizer.json(created)
+        operation = intent.operation or capabilities.default_operation
+        issues = [*_unconfigured(capabilities), *missing, *await provider.validate_payload(operation, payload)]
+        issues = issues[:MAX_ISSUES]
+        circuit = self._circuits.state_of(provider.name)
+        prepared = _ComposedPreparation(
+            provider=provider.name,
+            model=intent.model,
+            operation=operation,
+            payload=payload,
+            payload_schema=(await provider.schema_for(operation, payload)).document,
+            issues=tuple(issues),
+            estimate=await provider.estimate_cost(operation, payload),
+            signals=provider.score_payload(payload, issues),
+            safe_to_repeat=capabilities.safe_to_repeat,
+            capabilities=capabilities.changed({"circuit": circuit}) if order.with_capabilities else None,
+            intent_schema=_intent_schema(order.intent, self._registry, capabilities)
+            if order.with_capabilities
+            else None,
         )
-    payload = sanitizer.json(created)
-    operation = intent.operation or capabilities.default_operation
-    issues = [*_unconfigured(capabilities), *missing, *await provider.validate_payload(operation, payload)]
-    issues = issues[:MAX_ISSUES]
-    prepared = _Composed(
-        provider=provider.name,
-        model=intent.model,
-        operation=operation,
-        payload=payload,
-        payload_schema=(await provider.schema_for(operation, payload)).document,
-        issues=tuple(issues),
-        estimate=await provider.estimate_cost(operation, payload),
-        signals=provider.score_payload(payload, issues),
-        safe_to_repeat=capabilities.safe_to_repeat,
-        capabilities=capabilities.changed({"circuit": circuit}) if order.with_capabilities else None,
-        intent_schema=_intent_schema(order.intent, registry, capabilities) if order.with_capabilities else None,
-    )
-    return Draft(intent, prepared)
+        return Draft(intent, prepared)
 
 
 def settle(intent: CallIntent, provider: AIProvider, capabilities: Capabilities) -> CallIntent:
     """Choose what the intent leaves open: the operation by model, tool name or default, the model by operation.
 
-    Raises ProviderError when what it does say is not on offer.
+    Raises ProviderError for a model or an operation that is not on offer.
     """
     models = {model.name: model.operations for model in capabilities.models}
     if intent.model is not None and intent.model not in models and not capabilities.any_model:
@@ -108,7 +114,7 @@ def _operation(
 
 
 async def find_attachments(artifacts: TenantArtifacts, urls: Sequence[str]) -> tuple[list[Attachment], list[Issue]]:
-    """Look up what comes with an intent. Links are passed on unopened; an artifact that is not there is an issue."""
+    """Look up an intent's attachments. Links are passed on unopened; a missing artifact is an issue."""
     found: list[Attachment] = []
     missing: list[Issue] = []
     for index, url in enumerate(urls):

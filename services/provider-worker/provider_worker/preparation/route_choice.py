@@ -1,4 +1,4 @@
-"""Which candidate a route's rule chooses, and why. Pure: what each would cost and whether it can be called are facts by now."""
+"""Chooses among a route's candidates, with the reason. Pure: estimates and obstacles are known by now."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from chassis.routes import Option, RouteRule, When
 from contracts.providers.call import CallIntent
 from contracts.providers.routing import Candidate, Considered, Routing
 from contracts.providers.signals import Reason
+from provider_worker.preparation.routing_rules import Option, RouteRule, When
 
 CIRCUIT_OPEN = "circuit_open"
-"""The one obstacle that passes by itself: rather than nobody, who has it is chosen."""
+"""The one obstacle that passes by itself: a candidate that has it is the last resort."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assessed:
-    """A candidate, what it would cost, and what speaks against it, if anything does. `model` is the one that it comes to."""
+    """A candidate with its estimate and its obstacle, if there is one. `model` is the chosen one where the option names none."""
 
     option: Option
     model: str | None
@@ -26,7 +26,7 @@ class Assessed:
 
     @property
     def candidate(self) -> Candidate:
-        """Return what it is called by."""
+        """Return the candidate's name in records."""
         return Candidate(provider=self.option.provider, model=self.model)
 
 
@@ -36,7 +36,7 @@ def fitting(rules: Sequence[RouteRule], intent: CallIntent) -> int | None:
 
 
 def choose(assessed: Sequence[Assessed], rule: RouteRule) -> tuple[int, Reason] | None:
-    """Return which candidate is chosen, and why; None when nothing but obstacles is left."""
+    """Return the index of the chosen candidate and the reason; None when every candidate has an obstacle."""
     able = [index for index, one in enumerate(assessed) if one.obstacle is None]
     if not able:
         down = [index for index, one in enumerate(assessed) if one.obstacle and one.obstacle.code == CIRCUIT_OPEN]
@@ -53,7 +53,7 @@ def choose(assessed: Sequence[Assessed], rule: RouteRule) -> tuple[int, Reason] 
 
 
 def routing_of(route: str, rule: int, assessed: Sequence[Assessed], chosen: int, reason: Reason) -> Routing:
-    """Return what is recorded of a choice; `rule` is its index."""
+    """Return the record of a choice; `rule` is the rule's index."""
     others = [one for index, one in enumerate(assessed) if index != chosen and one.obstacle is None]
     considered = [
         Considered(**one.candidate.model_dump(), estimate=one.estimate, reason=_said_of(one, reason, index == chosen))

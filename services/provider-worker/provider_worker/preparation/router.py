@@ -1,21 +1,20 @@
-"""Preparing what a route chooses: every candidate is drafted, which costs nothing, and the rule picks one."""
+"""Drafts a payload by a route: every candidate is drafted, which costs nothing, and the rule picks one."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
-from chassis.routes import Option, RouteRule, Rules
-from chassis.settings import SettingsError
 from contracts.providers.call import CallIntent, Failure, Issue, Severity
 from contracts.providers.capabilities import Capabilities, ModelInfo
 from contracts.providers.orders import PrepareOrder
 from contracts.providers.routing import Candidate
 from contracts.providers.signals import Reason
-from provider_worker.execution.failures import failure_of
-from provider_worker.ports import StorageUnavailable
-from provider_worker.preparation.draft import Draft
+from provider_worker.errors import DatabaseUnavailable
+from provider_worker.messages.failures import failure_of
+from provider_worker.preparation.draft import Draft, Drafter
 from provider_worker.preparation.route_choice import CIRCUIT_OPEN, Assessed, choose, fitting, routing_of
+from provider_worker.preparation.routing_rules import Option, RouteRule, Rules
 from provider_worker.providers.base import AIProvider, ProviderError
 from provider_worker.providers.registry import Registry
 from provider_worker.rate_limits.circuit_breakers import CircuitBreakers
@@ -26,36 +25,23 @@ NAME = "router"
 DRAFT_SECONDS = 20.0
 """How long a candidate may take to be drafted before the others go without it."""
 
-MakeDraft = Callable[[PrepareOrder, AIProvider], Awaitable[Draft]]
-
-
-def refuse_unknown(routes: Mapping[str, Rules], registry: Registry) -> None:
-    """Raise SettingsError where a route names a provider that is not installed: a run would notice it too late."""
-    for route, rules in routes.items():
-        for number, rule in enumerate(rules):
-            for place, option in enumerate(rule.among):
-                if registry.find(option.provider) is None:
-                    path = f"/{route}/{number}/among/{place}/provider"
-                    known = ", ".join(registry.names)
-                    raise SettingsError(f"SAYSO_ROUTES: {path}: no such provider; known are {known}")
-
 
 class Router:
-    """Chooses among providers by the operator's routes. `draft` builds, checks and prices a payload for one of them."""
+    """Chooses among providers by the operator's routes."""
 
     def __init__(
         self,
         routes: Mapping[str, Rules],
         registry: Registry,
+        drafter: Drafter,
         circuits: CircuitBreakers,
         sanitizer: Sanitizer,
-        draft: MakeDraft,
     ) -> None:
         self._routes = routes
         self._registry = registry
+        self._drafter = drafter
         self._circuits = circuits
         self._sanitizer = sanitizer
-        self._draft = draft
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -63,11 +49,11 @@ class Router:
         return (NAME,) if self._routes else ()
 
     def is_for(self, intent: CallIntent) -> bool:
-        """Say whether an intent leaves the choice to a route."""
+        """Return whether an intent leaves the choice to a route."""
         return bool(self._routes) and intent.provider.strip().lower() == NAME
 
     def capabilities(self) -> Capabilities | None:
-        """Say which routes there are, as models; None without any."""
+        """Return the routes as models of a provider; None without any."""
         if not self._routes:
             return None
         return Capabilities(
@@ -80,7 +66,7 @@ class Router:
         )
 
     async def draft(self, order: PrepareOrder) -> Draft:
-        """Draft what the route that `order` names chooses. Raises ProviderError."""
+        """Draft the candidate that the order's route chooses. Raises ProviderError."""
         route, index, rule = self._rule(order.intent)
         drafted = await self._try_all(order, rule)
         assessed = [one for one, _ in drafted]
@@ -89,7 +75,7 @@ class Router:
             raise ProviderError(_exhausted(route, assessed))
         chosen, reason = choice
         draft = drafted[chosen][1]
-        assert draft is not None, "what is chosen was drafted"
+        assert draft is not None, "the chosen candidate was drafted"
         return draft.with_routing(routing_of(route, index, assessed, chosen, reason))
 
     def _rule(self, intent: CallIntent) -> tuple[str, int, RouteRule]:
@@ -116,12 +102,14 @@ class Router:
             return _out(option, "provider_unknown", f"There is no provider {option.provider}."), None
         try:
             async with asyncio.timeout(DRAFT_SECONDS):
-                draft = await self._draft(order.changed({"intent": _intent_for(option, order.intent)}), provider)
+                draft = await self._drafter.draft(
+                    order.changed({"intent": _intent_for(option, order.intent)}), provider
+                )
         except TimeoutError:
             return _out(option, "timeout", f"It could not be drafted within {DRAFT_SECONDS:g} s."), None
-        except StorageUnavailable:
+        except DatabaseUnavailable:
             raise
-        except Exception as error:  # of one candidate, which must not stop the others
+        except Exception as error:  # one candidate must not stop the others
             failure = failure_of(error, provider.name, self._sanitizer, may_have_called=False)
             return _out(option, failure.code, failure.message), None
         prepared = draft.preparation

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from provider_worker.ports import StorageUnavailable
+from provider_worker.errors import DatabaseUnavailable, WorkerStopping
 from provider_worker.rate_limits.gcra import LATEST, LEASE_SECONDS, SOON
 from provider_worker.rate_limits.reservations import Reservations, ReservedSlots, Rule
 
@@ -24,14 +24,6 @@ _LONGEST_SILENCE = LEASE_SECONDS / 3
 _LEAVE_SECONDS = 1.0
 
 _log = structlog.get_logger(__name__)
-
-
-class NotAdmitted(Exception):
-    """The call does not begin here, and this worker has nothing to say of it."""
-
-
-class WorkerStopping(NotAdmitted):
-    """The worker stops: the call is another's to begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +40,7 @@ _Waiter = asyncio.Future[Slot | None]
 
 
 class AccountQueue:
-    """The calls of one account that wait here. `room` says how many more may run; `on_broken` is told of bugs."""
+    """The calls of one account that wait here. `room` says how many more may run; `on_failure` is told of bugs."""
 
     def __init__(
         self,
@@ -56,13 +48,13 @@ class AccountQueue:
         reservations: Reservations,
         holder: str,
         room: Callable[[], int],
-        on_broken: Callable[[BaseException], None],
+        on_failure: Callable[[BaseException], None],
     ) -> None:
         self.rule = rule
         self._reservations = reservations
         self._holder = holder
         self._room = room
-        self._on_broken = on_broken
+        self._on_failure = on_failure
         self._queue: deque[tuple[int, _Waiter]] = deque()
         self._held = 0
         self._said = 0
@@ -106,13 +98,13 @@ class AccountQueue:
     async def close(self, seconds: float) -> None:
         """Give out no slot for so long, anywhere. What another worker was given already begins within AHEAD seconds."""
         self._closed_until = max(self._closed_until, time.monotonic() + seconds)
-        with contextlib.suppress(StorageUnavailable):
+        with contextlib.suppress(DatabaseUnavailable):
             await self._reservations.close(self.rule, seconds)
 
     async def settle(self, slot: Slot, tokens: int) -> None:
         """Count what a call really used. While the database is away, the estimate stands."""
         if self.rule.tokens is not None and tokens != slot.tokens:
-            with contextlib.suppress(StorageUnavailable):
+            with contextlib.suppress(DatabaseUnavailable):
                 await self._reservations.settle(self.rule, slot.second, tokens - slot.tokens)
 
     def flush(self) -> None:
@@ -136,11 +128,11 @@ class AccountQueue:
         if self._serving is None or self._serving.done():
             return
         self._serving.cancel()
-        with contextlib.suppress(StorageUnavailable, TimeoutError):
+        with contextlib.suppress(DatabaseUnavailable, TimeoutError):
             async with asyncio.timeout(_LEAVE_SECONDS):
                 await asyncio.gather(self._serving, return_exceptions=True)
                 if self.rule.places is not None:
-                    await self._reservations.book(self.rule, self._holder, self._held, [])
+                    await self._reservations.reserve(self.rule, self._holder, self._held, [])
 
     def _is_needed(self) -> bool:
         # Who holds places says so again and again, and once more when there are none left.
@@ -156,7 +148,7 @@ class AccountQueue:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._on_broken(error)
+            self._on_failure(error)
 
     async def _ask_while_needed(self) -> None:
         pause = SOON
@@ -165,7 +157,7 @@ class AccountQueue:
             try:
                 wait = await self._ask()
                 pause = SOON
-            except StorageUnavailable as error:
+            except DatabaseUnavailable as error:
                 _log.warning("waiting for the database", reason=str(error), calls=len(self._queue))
                 wait = pause
                 pause = min(2 * pause, _LONGEST_PAUSE)
@@ -179,7 +171,7 @@ class AccountQueue:
         self._queue = deque(waiting for waiting in self._queue if not waiting[1].done())
         asked = list(self._queue)[: max(0, min(AT_ONCE, self._room()))]
         held, sent = self._held, time.monotonic()
-        reserved = await self._reservations.book(self.rule, self._holder, held, [tokens for tokens, _ in asked])
+        reserved = await self._reservations.reserve(self.rule, self._holder, held, [tokens for tokens, _ in asked])
         self._said = held + len(reserved.begins_in)
         self._hand_out(reserved, asked, sent)
         if len(reserved.begins_in) < len(asked):

@@ -1,115 +1,131 @@
-"""A call's way to its begin: it waits for its slot, is found to be still wanted, passes the circuit, and tells how it went."""
+"""Admits provider calls: waits for a rate-limit slot, claims the call, passes the circuit breaker, reports how the call went."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 from contracts.providers.orders import ExecuteOrder
-from contracts.runs.commands import FromWorker, RecordExecution
 from provider_worker import metrics
+from provider_worker.errors import CallStopped, NotAdmitted
 from provider_worker.providers.base import AIProvider, ProviderError
-from provider_worker.rate_limits.account_queue import AccountQueue, NotAdmitted, Slot
+from provider_worker.rate_limits.account_queue import AccountQueue, Slot
 from provider_worker.rate_limits.circuit_breaker import Sign
 from provider_worker.rate_limits.circuit_breakers import CircuitBreakers
 from provider_worker.rate_limits.reservations import Reservations, Rule
 
-IsOurs = Callable[[], Awaitable[bool]]
-"""Claims the call and says whether it may begin; asked as late as can be, and again when that took too long."""
+
+class Claim(Protocol):
+    """One call's claim, made as late as can be. Both methods are idempotent and raise WorkerStopping."""
+
+    async def take(self) -> bool:
+        """Claim the call; return whether it is ours."""
+        ...
+
+    async def may_begin(self) -> bool:
+        """Claim the call; return whether it is ours and still wanted."""
+        ...
 
 
-class Turn:
-    """A call that may begin now, and what came of it: None until it is answered."""
+class AdmittedCall:
+    """A call that may begin now. `usage` is what its answer counts; None until there is an answer."""
 
-    answer: FromWorker | None = None
+    usage: Mapping[str, Any] | None = None
 
 
 class Admission:
-    """The queues of the accounts that have limits, and the circuits of all providers. `waiting` calls have not begun.
+    """The queues of accounts with limits, and the circuit breakers of all providers. `waiting` calls have not begun.
 
-    `on_broken` is told of bugs; `holder` names this process among all that ever ran.
+    `on_failure` gets bugs; `holder` names this process among all that ever ran.
     """
 
     def __init__(
         self,
-        rules: Mapping[str, Rule],
-        reservations: Reservations | None,
-        circuits: CircuitBreakers,
+        rules: Mapping[str, Rule] | None = None,
+        reservations: Reservations | None = None,
+        circuits: CircuitBreakers | None = None,
         holder: str = "",
-        on_broken: Callable[[BaseException], None] = lambda _: None,
+        on_failure: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
-        assert reservations is not None or not rules, "limits are shared somewhere"
+        assert reservations is not None or not rules, "limits are shared through the database"
         self.waiting = 0
-        self.circuits = circuits
+        self.circuits = circuits or CircuitBreakers()
         self._room: Callable[[], int] = lambda: 0
         self._on_change: Callable[[], None] = lambda: None
-        self._gates = {
-            name: AccountQueue(rule, reservations, holder, self._room_left, on_broken)
-            for name, rule in rules.items()
+        self._queues = {
+            name: AccountQueue(rule, reservations, holder, self._room_left, on_failure)
+            for name, rule in (rules or {}).items()
             if reservations is not None
         }
-        circuits.on_open = self._on_open
+        self.circuits.on_open = self._on_open
 
     def serve(self, room: Callable[[], int], on_change: Callable[[], None]) -> None:
-        """Learn from a worker how many more calls may run; tell it when fewer or more wait."""
+        """Ask `room` how many more calls may run; tell `on_change` when fewer or more wait."""
         self._room, self._on_change = room, on_change
 
-    def are_for(self, provider: AIProvider | None) -> bool:
-        """Say whether calls of a provider wait for slots."""
-        return provider is not None and provider.name in self._gates
+    def limits(self, provider: AIProvider | None) -> bool:
+        """Return whether calls of a provider wait for slots."""
+        return provider is not None and provider.name in self._queues
 
     def stop(self) -> None:
-        """End all waiting: what waits raises Leaving."""
-        for gate in self._gates.values():
-            gate.stop()
+        """End all waiting: a waiting call raises WorkerStopping."""
+        for queue in self._queues.values():
+            queue.stop()
 
     async def leave(self) -> None:
-        """Give back all places of calls that do not run any more."""
-        await asyncio.gather(*(gate.leave() for gate in self._gates.values()))
+        """Give back the slots of all calls that do not run any more."""
+        await asyncio.gather(*(queue.leave() for queue in self._queues.values()))
 
     @contextlib.asynccontextmanager
-    async def of(self, order: ExecuteOrder, provider: AIProvider, is_ours: IsOurs) -> AsyncIterator[Turn]:
-        """Wait for a call's turn; what happens within is the call.
+    async def slot(
+        self, order: ExecuteOrder, provider: AIProvider, claim: Claim, cancellation: AbstractContextManager[None]
+    ) -> AsyncIterator[AdmittedCall]:
+        """Wait for a call's slot and hold it while the call runs within.
 
-        Raises NotBegun, and ProviderError `circuit_open`, while nothing was called. A provider without limits asks for no `is_ours`:
-        whoever takes its order claims it before.
+        Raises NotAdmitted, CallStopped, and ProviderError `circuit_open`, while nothing was called. Calls of a provider without
+        limits do not wait, and were claimed when their orders were taken.
         """
-        gate = self._gates.get(provider.name)
-        if gate is None:
-            with self._watching(provider.name) as turn:
-                yield turn
-            return
-        tokens = provider.estimate_tokens(order.operation, order.payload) if gate.rule.tokens else None
-        slot = await self._wait(gate, tokens or 0, provider.name, is_ours)
+        queue = self._queues.get(provider.name)
+        tokens = provider.estimate_tokens(order.operation, order.payload) if queue and queue.rule.tokens else None
         try:
-            with self._watching(provider.name) as turn:
-                yield turn
+            with cancellation:
+                slot = await self._wait(queue, tokens or 0, provider.name, claim) if queue else None
+        except CallStopped:
+            # Another worker may have begun the call, and says how it ended.
+            if queue and not await claim.take():
+                raise NotAdmitted from None
+            raise
+        try:
+            with self._watch(provider.name) as admitted:
+                yield admitted
         except ProviderError as error:
-            if error.failure.retry_after and error.failure.code != "circuit_open":  # which no provider said
-                await gate.close(error.failure.retry_after)
+            if queue and error.failure.retry_after and error.failure.code != "circuit_open":  # which no provider said
+                await queue.close(error.failure.retry_after)
             raise
         finally:
-            gate.release()
-        if tokens is not None and (used := tokens_of(turn.answer)) is not None:
-            await gate.settle(slot, used)
+            if queue:
+                queue.release()
+        if queue and slot and tokens is not None and (used := tokens_of(admitted.usage)) is not None:
+            await queue.settle(slot, used)
 
     @contextlib.contextmanager
-    def _watching(self, name: str) -> Iterator[Turn]:
-        turn = Turn()
-        with self.circuits.watching(name) as watched:
-            yield turn
-            if not isinstance(turn.answer, RecordExecution):
+    def _watch(self, name: str) -> Iterator[AdmittedCall]:
+        admitted = AdmittedCall()
+        with self.circuits.watch(name) as watched:
+            yield admitted
+            if admitted.usage is None:
                 watched.sign = Sign.NOTHING
 
-    async def _wait(self, gate: AccountQueue, tokens: int, name: str, is_ours: IsOurs) -> Slot:
+    async def _wait(self, queue: AccountQueue, tokens: int, name: str, claim: Claim) -> Slot:
         began, tries = time.monotonic(), 0
         self._count_waiting(1)
         try:
             while True:
-                slot = await self._slot(gate, tokens, name, is_ours, again=tries > 0)
+                slot = await self._next_slot(queue, tokens, name, claim, again=tries > 0)
                 if slot is not None:
                     return slot
                 tries += 1
@@ -117,25 +133,28 @@ class Admission:
             self._count_waiting(-1)
             metrics.WAITED.labels(name).observe(time.monotonic() - began)
 
-    async def _slot(self, gate: AccountQueue, tokens: int, name: str, is_ours: IsOurs, *, again: bool) -> Slot | None:
+    async def _next_slot(
+        self, queue: AccountQueue, tokens: int, name: str, claim: Claim, *, again: bool
+    ) -> Slot | None:
+        """Return a slot whose moment has come, or None when it lapsed or the queue was flushed."""
         if (refusal := self.circuits.refusal(name)) is not None:
-            # Only who owns a call may say how it ended: another worker may be at it.
-            if not await is_ours():
+            # Only the call's owner may say how it ended: another worker may be carrying it out.
+            if not await claim.may_begin():
                 raise NotAdmitted
             raise ProviderError(refusal)
-        slot = await gate.slot(tokens, again=again)
+        slot = await queue.slot(tokens, again=again)
         if slot is None:
             return None
         kept = False
         try:
-            await gate.until_begins(slot)
-            if not gate.is_over(slot):
-                if not await is_ours():
+            await queue.until_begins(slot)
+            if not queue.is_over(slot):
+                if not await claim.may_begin():
                     raise NotAdmitted
-                kept = not gate.is_over(slot)  # the claim may have waited for the database
+                kept = not queue.is_over(slot)  # the claim may have waited for the database
         finally:
             if not kept:
-                gate.release()
+                queue.release()
         return slot if kept else None
 
     def _room_left(self) -> int:
@@ -146,15 +165,14 @@ class Admission:
         self._on_change()
 
     def _on_open(self, name: str) -> None:
-        if (gate := self._gates.get(name)) is not None:
-            gate.flush()
+        if (queue := self._queues.get(name)) is not None:
+            queue.flush()
 
 
-def tokens_of(answer: FromWorker | None) -> int | None:
-    """Return the tokens that an answer's usage speaks of, whichever way it counts them."""
-    if not isinstance(answer, RecordExecution):
+def tokens_of(usage: Mapping[str, Any] | None) -> int | None:
+    """Return the tokens that an answer's usage counts, under whichever names; None where it counts none."""
+    if usage is None:
         return None
-    usage = answer.execution.usage
     if (total := _count(usage, "total_tokens")) is not None:
         return total
     given = _count(usage, "input_tokens", "prompt_tokens")

@@ -61,7 +61,7 @@ class CircuitBreakers:
         return Failure(code="circuit_open", message=message, retryable=True, retry_after=max(0.0, wait))
 
     @contextlib.contextmanager
-    def watching(self, name: str) -> Iterator[WatchedCall]:
+    def watch(self, name: str) -> Iterator[WatchedCall]:
         """Let the call within go through, and learn from how it ends. Raises ProviderError `circuit_open`."""
         if (refusal := self.refusal(name)) is not None:
             raise ProviderError(refusal)

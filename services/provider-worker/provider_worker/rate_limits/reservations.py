@@ -45,9 +45,9 @@ class ReservedSlots:
 
 
 class Reservations(Protocol):
-    """What all workers share. Every method raises StorageUnavailable."""
+    """What all workers share. Every method raises DatabaseUnavailable."""
 
-    async def book(self, rule: Rule, holder: str, held: int, tokens: Sequence[int]) -> ReservedSlots:
+    async def reserve(self, rule: Rule, holder: str, held: int, tokens: Sequence[int]) -> ReservedSlots:
         """Book slots for calls, each by its tokens, in order; say at the same time that `holder` has `held` calls under way.
 
         Whoever says nothing for LEASE_SECONDS holds no more places; a restart of the store counts as having said something.
@@ -82,7 +82,7 @@ class Account:
     tokens: dict[int, int] = field(default_factory=dict)
     holders: dict[str, Holder] = field(default_factory=dict)
 
-    def book(self, rule: Rule, holder: str, held: int, wanted: Sequence[int], now: float) -> ReservedSlots:
+    def reserve(self, rule: Rule, holder: str, held: int, wanted: Sequence[int], now: float) -> ReservedSlots:
         """Give slots as `Bookings.book` promises, at the moment `now`."""
         begins: list[float] = []
         again = SOON

@@ -1,1 +1,1 @@
-"""Ports in memory, for tests."""
+"""The worker's ports and application in memory, for tests and for programs that embed the worker."""

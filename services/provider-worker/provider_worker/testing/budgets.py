@@ -10,7 +10,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from provider_worker.budgets.model import Account, BudgetBalance, Limit, Scope, Shortfall, short_of
-from provider_worker.ports import StorageUnavailable
+from provider_worker.errors import DatabaseUnavailable
 
 _Run = tuple[str, UUID]
 
@@ -32,7 +32,7 @@ class MemoryBudgets:
     """Implements `checks.budgets.Spending`. `away` makes the accounts unreachable; `asked` counts what was asked of them."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
-        self.away = False
+        self.unavailable = False
         self.asked = 0
         self._now = now
         self._spent: defaultdict[tuple[str, str, str, str], Decimal] = defaultdict(Decimal)
@@ -74,8 +74,8 @@ class MemoryBudgets:
 
     def _run(self, tenant: str, run_id: UUID) -> _Run:
         self.asked += 1
-        if self.away:
-            raise StorageUnavailable("switched off")
+        if self.unavailable:
+            raise DatabaseUnavailable("switched off")
         return tenant, run_id
 
     def _balances(self, account: Account) -> dict[Scope, BudgetBalance]:

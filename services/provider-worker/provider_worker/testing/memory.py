@@ -12,15 +12,15 @@ from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import FromWorker, parse_command
 from contracts.topics import COMMANDS
 from messaging.records import Outgoing
+from provider_worker.errors import DatabaseUnavailable
 from provider_worker.messages.orders import Key, key_of
-from provider_worker.ports import StorageUnavailable
 
 
 class MemoryClaims:
     """Implements `ports.Claims`. `away` makes the database unreachable."""
 
     def __init__(self) -> None:
-        self.away = False
+        self.unavailable = False
         self._asked = 0
         self._changed = asyncio.Event()
         self._holders: dict[Key, str] = {}
@@ -29,8 +29,8 @@ class MemoryClaims:
         """Claim orders for `token`."""
         self._asked += 1
         self._changed.set()
-        if self.away:
-            raise StorageUnavailable("switched off")
+        if self.unavailable:
+            raise DatabaseUnavailable("switched off")
         return {key_of(order) for order in orders if self._holders.setdefault(key_of(order), token) == token}
 
     async def until_asked(self, times: int) -> None:
@@ -44,7 +44,7 @@ class MemoryArtifacts:
     """Implements `ports.Shelves`. `away` makes the database unreachable."""
 
     def __init__(self) -> None:
-        self.away = False
+        self.unavailable = False
         self._tenants: dict[str, dict[str, tuple[Artifact, bytes]]] = {}
 
     def of(self, tenant: str) -> MemoryTenantArtifacts:
@@ -76,8 +76,8 @@ class MemoryTenantArtifacts:
         return self._held.setdefault(artifact.ref, (artifact, body))[0].ref
 
     def _refuse_when_away(self) -> None:
-        if self._artifacts.away:
-            raise StorageUnavailable("switched off")
+        if self._artifacts.unavailable:
+            raise DatabaseUnavailable("switched off")
 
 
 class MemoryPublisher:

@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from provider_worker.ports import StorageUnavailable
+from provider_worker.errors import DatabaseUnavailable
 from provider_worker.rate_limits.reservations import Account, ReservedSlots, Rule
 
 
@@ -14,16 +14,16 @@ class MemoryReservations:
     """Implements `limits.booking.Bookings`. `away` makes the database unreachable; `asked` counts statements, `given` slots."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self.away = False
+        self.unavailable = False
         self.asked = 0
         self.given = 0
         self.accounts: defaultdict[str, Account] = defaultdict(Account)
         self._now = now
 
-    async def book(self, rule: Rule, holder: str, held: int, tokens: Sequence[int]) -> ReservedSlots:
+    async def reserve(self, rule: Rule, holder: str, held: int, tokens: Sequence[int]) -> ReservedSlots:
         """Book slots by the clock that was given."""
         self._ask()
-        reserved = self.accounts[rule.name].book(rule, holder, held, tokens, self._now())
+        reserved = self.accounts[rule.name].reserve(rule, holder, held, tokens, self._now())
         self.given += len(reserved.begins_in)
         return reserved
 
@@ -41,5 +41,5 @@ class MemoryReservations:
 
     def _ask(self) -> None:
         self.asked += 1
-        if self.away:
-            raise StorageUnavailable("switched off")
+        if self.unavailable:
+            raise DatabaseUnavailable("switched off")

@@ -13,7 +13,7 @@ from contracts.providers.call_stream import StopCall
 from provider_worker.budgets.model import Shortfall
 from provider_worker.checks.check_runner import CheckRunner
 from provider_worker.execution.call import CallHandler
-from provider_worker.ports import StorageUnavailable
+from provider_worker.errors import DatabaseUnavailable
 from provider_worker.providers.base import ProviderError
 from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.budgets import MemoryBudgets
@@ -33,7 +33,7 @@ UNREAD = ProviderError(Failure(code="response_too_large", message="it happened")
         (Decimal(3), "7"),
         (None, "9"),
         (REFUSED, "10"),
-        (StorageUnavailable("away before the call"), "10"),
+        (DatabaseUnavailable("away before the call"), "10"),
         (UNCERTAIN, "9"),
         (GAVE_UP, "9"),
         (UNREAD, "9"),
@@ -96,12 +96,12 @@ async def test_a_charge_whose_answer_was_lost_is_taken_back(subject: MakeSubject
     class Breaking(MemoryBudgets):
         async def charge(self, *args: Any, **how: Any) -> Shortfall | None:
             await super().charge(*args, **how)
-            raise StorageUnavailable("the connection broke after the commit")
+            raise DatabaseUnavailable("the connection broke after the commit")
 
     till = Till(tenant={"default": 10})
     till.spending = Breaking()
     till.check.open(till.spending)
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         await till.call(execute_order(), Decimal(1), Decimal(9))
     assert till.called == 0
     assert await till.left(subject) == Decimal(10)
@@ -183,10 +183,10 @@ async def test_a_database_that_is_away_before_the_call_prevents_it(
 ) -> None:
     """Nothing is called without having been counted, and the run may try again."""
     till = Till(tenant={"default": 1})
-    till.spending.away = True
-    with pytest.raises(StorageUnavailable):
+    till.spending.unavailable = True
+    with pytest.raises(DatabaseUnavailable):
         await till.call(execute_order(), Decimal(1))
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         await till.check.look(subject())
     assert till.called == 0
 
@@ -198,12 +198,12 @@ async def test_a_database_that_is_away_after_the_call_loses_no_answer(
     till = Till(tenant={"default": 10})
 
     async def make() -> Execution:
-        till.spending.away = True
+        till.spending.unavailable = True
         return Execution(response={"text": "paid for"}, cost=Decimal(3))
 
     with capture_logs() as logs:
         execution = await till.check.charged(execute_order(), Priced(Decimal(1)), make)
     assert execution.response == {"text": "paid for"}
     assert [line["event"] for line in logs] == ["not settled: the estimate stays counted"]
-    till.spending.away = False
+    till.spending.unavailable = False
     assert await till.left(subject) == Decimal(9)

@@ -3,45 +3,49 @@
 from __future__ import annotations
 
 from artifacts.store import Artifact, ArtifactStore, MalformedRef, parse_ref
-from provider_worker.adapters.postgres.pool import Pool, speaking
+from provider_worker.adapters.postgres.database import Database, unavailable_errors
 
 
 class PostgresArtifacts:
     """Implements `ports.Shelves`."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._store = ArtifactStore(pool)
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def of(self, tenant: str) -> PostgresTenantArtifacts:
         """Return the artifacts of one tenant."""
-        return PostgresTenantArtifacts(self._store, tenant)
+        return PostgresTenantArtifacts(self._database, tenant)
 
 
 class PostgresTenantArtifacts:
-    """Implements `ports.Artifacts`. What providers make is linked to no session: sessions replay what people uploaded."""
+    """Implements `ports.Artifacts`. Providers' files belong to no session: sessions replay people's uploads."""
 
-    def __init__(self, store: ArtifactStore, tenant: str) -> None:
-        self._store = store
+    def __init__(self, database: Database, tenant: str) -> None:
+        self._database = database
         self._tenant = tenant
 
     async def find(self, ref: str) -> Artifact | None:
-        """Return what `ref` names, without its bytes."""
-        async with speaking():
+        """Return the artifact that `ref` names, without its bytes."""
+        async with unavailable_errors():
             return await self._store.find(self._tenant, _hash(ref))
 
     async def read(self, ref: str) -> tuple[Artifact, bytes] | None:
-        """Return what `ref` names, with its bytes."""
-        async with speaking():
+        """Return the artifact that `ref` names, with its bytes."""
+        async with unavailable_errors():
             return await self._store.get(self._tenant, _hash(ref))
 
     async def keep(self, body: bytes, media_type: str) -> str:
-        """Keep `body` and return its ref."""
-        async with speaking():
+        """Store `body` and return its ref."""
+        async with unavailable_errors():
             return (await self._store.put(self._tenant, body, media_type)).ref
+
+    @property
+    def _store(self) -> ArtifactStore:
+        return ArtifactStore(self._database.pool)
 
 
 def _hash(ref: str) -> str:
     try:
         return parse_ref(ref)
     except MalformedRef:
-        return ""  # names nothing
+        return ""  # no artifact has it

@@ -10,8 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from provider_worker.adapters.postgres import budget_queries as queries
-from provider_worker.adapters.postgres.pool import Pool, speaking
+from provider_worker.adapters.postgres.database import QUERIES, Database, unavailable_errors
 from provider_worker.budgets.model import Account, BudgetBalance, Scope, Shortfall, short_of
 
 _Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -20,19 +19,19 @@ _Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.Pool
 class PostgresBudgets:
     """Implements `checks.budgets.Spending`."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def hold(self, account: Account, amount: Decimal, seconds: float) -> Shortfall | None:
         """Hold `amount` for the run's next call, or say which budget is short of it."""
         async with self._locked(account) as (connection, balances):
             short = short_of(account, balances, amount)
             if short is not None:
-                await connection.execute(queries.LET_GO, account.tenant, account.run_id)
+                await connection.execute(QUERIES["release-hold"], account.tenant, account.run_id)
             else:
                 periods = [limit.period for limit in account.limits]
                 about = (account.tenant, account.run_id, account.user, max(periods))
-                await connection.execute(queries.HOLD, *about, amount, seconds)
+                await connection.execute(QUERIES["hold"], *about, amount, seconds)
             return short
 
     async def charge(
@@ -40,40 +39,44 @@ class PostgresBudgets:
     ) -> Shortfall | None:
         """Count `amount` as spent by a call that is about to be made, or say which budget is short of it."""
         async with self._locked(account) as (connection, balances):
-            await connection.execute(queries.LET_GO, account.tenant, account.run_id)
-            if await connection.fetchval(queries.IS_CHARGED, account.tenant, account.run_id, *call):
+            await connection.execute(QUERIES["release-hold"], account.tenant, account.run_id)
+            if await connection.fetchval(QUERIES["is-charged"], account.tenant, account.run_id, *call):
                 return None  # by a worker that left before it made the call
             short = None if whatever_is_left else short_of(account, balances, amount)
             if short is None:
                 tenant, *rows = _rows(account)
-                await connection.execute(queries.CHARGE, tenant, account.run_id, *call, amount, *rows)
-                await connection.execute(queries.ADD, tenant, *rows, amount)
+                await connection.execute(QUERIES["charge"], tenant, account.run_id, *call, amount, *rows)
+                await connection.execute(QUERIES["count-spent"], tenant, *rows, amount)
             return short
 
     async def settle(self, tenant: str, run_id: UUID, call: tuple[str, int] | None, amount: Decimal) -> None:
         """Count what the call did cost in place of what it was charged, on the budgets of then."""
         work_id, attempt = call or (None, None)
-        async with speaking(), self._pool.acquire() as connection, connection.transaction():
+        async with unavailable_errors(), self._database.pool.acquire() as connection, connection.transaction():
             # The charge is locked before its budgets; whoever charges locks budgets alone, so the two never wait for each other.
-            charge = await connection.fetchrow(queries.SETTLE, tenant, run_id, work_id, attempt, amount)
+            charge = await connection.fetchrow(QUERIES["settle"], tenant, run_id, work_id, attempt, amount)
             if charge is not None:
                 rows = (charge["scopes"], charge["names"], charge["periods"])
-                await connection.execute(queries.LOCK, tenant, *rows)
-                await connection.execute(queries.ADD, tenant, *rows, charge["more"])
+                await connection.execute(QUERIES["lock-budgets"], tenant, *rows)
+                await connection.execute(QUERIES["count-spent"], tenant, *rows, charge["more"])
 
     async def forget_old(self) -> None:
         """Delete what no budget needs any more."""
-        async with speaking():
-            for statement in queries.FORGET:
-                await self._pool.execute(statement)
+        async with unavailable_errors():
+            for rows in ("holds", "charges", "budgets"):
+                await self._database.pool.execute(QUERIES[f"forget-{rows}"])
 
     @contextlib.asynccontextmanager
     async def _locked(self, account: Account) -> AsyncIterator[tuple[_Connection, dict[Scope, BudgetBalance]]]:
-        async with speaking(), self._pool.acquire() as connection, connection.transaction():
-            spent = await connection.fetch(queries.LOCK, *_rows(account))
+        async with unavailable_errors(), self._database.pool.acquire() as connection, connection.transaction():
+            spent = await connection.fetch(QUERIES["lock-budgets"], *_rows(account))
             # A statement of its own: it must see what others did before they let go of the lock.
             held = await connection.fetchrow(
-                queries.HELD, account.tenant, account.run_id, account.user, [limit.period for limit in account.limits]
+                QUERIES["held-by-others"],
+                account.tenant,
+                account.run_id,
+                account.user,
+                [limit.period for limit in account.limits],
             )
             yield connection, _balances(spent, held)
 

@@ -6,24 +6,23 @@ from collections.abc import Sequence
 
 from contracts.providers.call_stream import StopCall
 from contracts.providers.orders import ExecuteOrder
-from provider_worker.adapters.postgres import queries
-from provider_worker.adapters.postgres.pool import Pool, speaking
+from provider_worker.adapters.postgres.database import QUERIES, Database, unavailable_errors
 
 
 class PostgresClaims:
     """Implements `ports.Claims`."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def claim(self, orders: Sequence[ExecuteOrder | StopCall], token: str) -> set[tuple[str, str, int]]:
         """Claim all `orders` in one statement; return those that are `token`'s. No order may be named twice."""
         wanted = [(order.tenant, order.work_id, order.attempt) for order in orders]
-        async with speaking():
-            rows = await self._pool.fetch(queries.CLAIM, *map(list, zip(*wanted, strict=True)), token)
+        async with unavailable_errors():
+            rows = await self._database.pool.fetch(QUERIES["claim-calls"], *map(list, zip(*wanted, strict=True)), token)
         return {(row["tenant"], row["work_id"], row["attempt"]) for row in rows}
 
     async def forget_old(self) -> None:
         """Delete claims older than 7 days."""
-        async with speaking():
-            await self._pool.execute(queries.FORGET)
+        async with unavailable_errors():
+            await self._database.pool.execute(QUERIES["forget-claims"])

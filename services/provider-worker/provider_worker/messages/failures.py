@@ -1,4 +1,4 @@
-"""Saying what went wrong in words fit for a person, and logging what only a developer needs. Shows no secret in either."""
+"""Tells failures in words fit for a person, and logs what only a developer needs. Shows no secret in either."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import traceback
 import structlog
 
 from contracts.providers.call import Failure, Issue
-from provider_worker.ports import StorageUnavailable
+from provider_worker.errors import DatabaseUnavailable
 from provider_worker.providers.base import ProviderError
 from provider_worker.sanitizer import Sanitizer
 
@@ -15,24 +15,24 @@ _log = structlog.get_logger(__name__)
 
 
 def provider_unknown(name: str, known: list[str]) -> ProviderError:
-    """Return the error that nobody here is called `name`."""
+    """Return the error for a provider name that is not installed."""
     message = f"There is no provider {name[:100]!r}; known are {', '.join(known)}."
     issue = Issue(code="provider_unknown", message=message, path="/provider")
     return ProviderError(Failure(code="provider_unknown", message=message, issues=(issue,)))
 
 
 def worker_lost_failure() -> Failure:
-    """Return what is known of a call that a worker began and said nothing more of."""
+    """Return the failure of a call that another worker began and did not answer."""
     message = "The worker that began the call is gone. The call may have happened."
     return Failure(code="worker_lost", message=message, retryable=True, uncertain=True)
 
 
 def failure_of(error: Exception, provider: str, sanitizer: Sanitizer, *, may_have_called: bool) -> Failure:
-    """Say what `error` means for the run."""
+    """Return what `error` means for the run."""
     match error:
         case ProviderError(failure=failure):
             return _clean(failure, sanitizer)
-        case StorageUnavailable():
+        case DatabaseUnavailable():
             message = "The database did not answer. Nothing was called."
             return Failure(code="storage_unavailable", message=message, retryable=True)
         case TimeoutError():

@@ -1,0 +1,1 @@
+"""The worker's schema as numbered migrations."""

@@ -1,0 +1,83 @@
+"""Keeps what a call was paid for: large answers go to the artifact store, however long the database is unavailable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import stamina
+from pydantic_core import to_json
+
+from artifacts.store import Artifact
+from contracts.providers.call import Failure
+from provider_worker.errors import DatabaseUnavailable
+from provider_worker.ports import TenantArtifacts
+from provider_worker.providers.base import ProviderError
+
+KEEP_SECONDS = 600.0
+"""As long as a call may take."""
+
+INLINE_BYTES = 128 * 1024
+"""Raw answers beyond this go to the artifact store: every event and view of the run would carry them."""
+
+INLINE_RESPONSE_BYTES = 256 * 1024
+"""The same for cleaned answers, which reviewers read in place."""
+
+MAX_RESPONSE_BYTES = 20 * 1024 * 1024
+
+_EXCERPT = 2000
+_STORED_SCHEMA = {
+    "type": "object",
+    "properties": {"artifact": {"type": "string"}, "size": {"type": "integer"}, "excerpt": {"type": "string"}},
+    "required": ["artifact", "size"],
+}
+
+
+class RetryingArtifacts:
+    """Implements `ports.TenantArtifacts`; `keep` retries while the database is unavailable."""
+
+    def __init__(self, artifacts: TenantArtifacts) -> None:
+        self._artifacts = artifacts
+
+    async def find(self, ref: str) -> Artifact | None:
+        """Return the artifact that `ref` names, without its bytes."""
+        return await self._artifacts.find(ref)
+
+    async def read(self, ref: str) -> tuple[Artifact, bytes] | None:
+        """Return the artifact that `ref` names, with its bytes."""
+        return await self._artifacts.read(ref)
+
+    async def keep(self, body: bytes, media_type: str) -> str:
+        """Store `body` and return its ref. Raises ProviderError after `KEEP_SECONDS`."""
+        try:
+            async for attempt in stamina.retry_context(
+                DatabaseUnavailable, attempts=None, timeout=KEEP_SECONDS, wait_jitter=0.1
+            ):
+                with attempt:
+                    return await self._artifacts.keep(body, media_type)
+        except DatabaseUnavailable as error:
+            message = "The call was made, but the database was unavailable for too long to keep its answer."
+            raise ProviderError(Failure(code="storage_unavailable", message=message)) from error
+        raise AssertionError("stamina ends with a result or with an error")
+
+
+async def inline_or_stored(raw: Any, artifacts: TenantArtifacts) -> Any:
+    """Return a raw answer, or its ref and size if it is large. Raises ProviderError beyond `MAX_RESPONSE_BYTES`."""
+    body = to_json(raw)
+    if len(body) <= INLINE_BYTES:
+        return raw
+    if len(body) > MAX_RESPONSE_BYTES:
+        message = f"The answer has {len(body)} bytes; more than {MAX_RESPONSE_BYTES} are not taken."
+        raise ProviderError(Failure(code="response_too_large", message=message))
+    return {"artifact": await artifacts.keep(body, "application/json"), "size": len(body)}
+
+
+async def bounded(
+    response: dict[str, Any], schema: dict[str, Any], artifacts: TenantArtifacts
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a cleaned answer with its schema, or an excerpt with the answer's ref if it is large."""
+    body = to_json(response)
+    if len(body) <= INLINE_RESPONSE_BYTES:
+        return response, schema if len(to_json(schema)) <= INLINE_RESPONSE_BYTES else {}
+    excerpt = next((value[:_EXCERPT] for value in response.values() if isinstance(value, str)), "")
+    ref = await artifacts.keep(body, "application/json")
+    return {"artifact": ref, "size": len(body), "excerpt": excerpt}, _STORED_SCHEMA
