@@ -11,7 +11,6 @@ import pytest
 import pytest_asyncio
 
 from component.worker.listening import Listener, until
-from component.worker.workshop import an_execute_order
 from contracts.providers.call import CallIntent
 from fake_vendors.anthropic import FakeAnthropic
 from provider_worker.execution.execute import CallContext, execute
@@ -19,6 +18,7 @@ from provider_worker.providers.anthropic import AnthropicProvider
 from provider_worker.providers.base import ProviderError
 from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.memory import MemoryArtifacts
+from testkit.worker.orders import an_execute_order
 
 FAKE = FakeAnthropic
 """Whom this module's tests talk to."""
@@ -125,9 +125,9 @@ async def test_a_stream_that_never_ends_is_closed_when_the_time_for_a_call_is_ov
     listener = Listener()
     payload = await _payload(provider, prompt="[fault:stall]")
     order = an_execute_order(provider="anthropic", model="claude-haiku-5-5", payload=payload)
-    around = CallContext(progress=listener.progress)
+    around = CallContext(progress=listener.progress, seconds=1)
     with pytest.raises(ProviderError) as failed:
-        await execute(order, provider, MemoryArtifacts().of("acme"), Sanitizer(), around, seconds=1)
+        await execute(order, provider, MemoryArtifacts().of("acme"), Sanitizer(), around)
     assert (failed.value.failure.code, failed.value.failure.uncertain) == ("timeout", True)
     await until(lambda: fake.others["disconnects"] == before + 1)
 

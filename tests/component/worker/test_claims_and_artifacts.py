@@ -9,76 +9,79 @@ import pytest
 import pytest_asyncio
 
 from artifacts.store import ArtifactStore, MalformedRef, parse_ref
-from component.worker.workshop import an_execute_order
 from provider_worker.adapters.postgres.artifacts import PostgresArtifacts
 from provider_worker.adapters.postgres.claims import PostgresClaims
-from provider_worker.adapters.postgres.pool import Pool, create_pool, ensure_schema
-from provider_worker.messages.orders import key_of
+from provider_worker.adapters.postgres.database import Database
 from provider_worker.errors import DatabaseUnavailable
+from provider_worker.messages.orders import key_of
+from testkit.worker.orders import an_execute_order
 
 
 @pytest_asyncio.fixture
-async def pool(postgres_url: str) -> AsyncIterator[Pool]:
-    """Give a pool on an empty database with the worker's tables."""
-    pool = await create_pool(postgres_url)
-    await ensure_schema(pool)
-    yield pool
-    await pool.close()
+async def database(postgres_url: str) -> AsyncIterator[Database]:
+    """Give an empty database with the worker's tables."""
+    database = Database(postgres_url)
+    await database.open()
+    yield database
+    database.close()
 
 
 async def test_many_services_can_make_the_tables_at_once(postgres_url: str) -> None:
     """Without one failing."""
-    pools = [await create_pool(postgres_url) for _ in range(4)]
-    await asyncio.gather(*(ensure_schema(pool) for pool in pools for _ in range(3)))
-    for pool in pools:
-        await pool.close()
+    databases = [Database(postgres_url) for _ in range(4)]
+    await asyncio.gather(*(database.open() for database in databases for _ in range(3)))
+    for database in databases:
+        database.close()
 
 
-async def test_of_many_claims_one_wins(pool: Pool) -> None:
+async def test_of_many_claims_one_wins(database: Database) -> None:
     """Whoever asks at the same time with another token gets nothing."""
-    claims, orders = PostgresClaims(pool), [an_execute_order() for _ in range(20)]
+    claims, orders = PostgresClaims(database), [an_execute_order() for _ in range(20)]
     got = await asyncio.gather(*(claims.claim(orders, f"token-{number}") for number in range(8)))
     won = [key for keys in got for key in keys]
     assert sorted(won) == sorted(key_of(order) for order in orders)
 
 
-async def test_a_claim_asked_for_again_by_its_own_token_is_confirmed(pool: Pool) -> None:
+async def test_a_claim_asked_for_again_by_its_own_token_is_confirmed(database: Database) -> None:
     """So that an answer lost on the wire does not lose the order."""
-    claims, order = PostgresClaims(pool), an_execute_order()
+    claims, order = PostgresClaims(database), an_execute_order()
     assert await claims.claim([order], "mine") == await claims.claim([order], "mine") == {key_of(order)}
     assert await claims.claim([order], "another's") == set()
 
 
-async def test_claims_are_kept_by_tenant_work_and_attempt(pool: Pool) -> None:
+async def test_claims_are_kept_by_tenant_work_and_attempt(database: Database) -> None:
     """Each of the three makes another call of it."""
-    claims, order = PostgresClaims(pool), an_execute_order()
+    claims, order = PostgresClaims(database), an_execute_order()
     others = [order.model_copy(update=change) for change in ({"tenant": "other"}, {"work_id": "w"}, {"attempt": 2})]
     await claims.claim([order], "first")
     assert await claims.claim([order, *others], "second") == {key_of(other) for other in others}
 
 
-async def test_only_old_claims_are_forgotten(pool: Pool) -> None:
+async def test_only_old_claims_are_forgotten(database: Database) -> None:
     """After seven days; until then they stand."""
-    claims, old, young = PostgresClaims(pool), an_execute_order(), an_execute_order()
+    claims, old, young = PostgresClaims(database), an_execute_order(), an_execute_order()
     await claims.claim([old, young], "first")
-    await pool.execute("update work.claims set claimed_at = now() - interval '8 days' where work_id = $1", old.work_id)
+    await database.pool.execute(
+        "update worker.claims set claimed_at = now() - interval '8 days' where work_id = $1", old.work_id
+    )
     await claims.forget_old()
     assert await claims.claim([old, young], "second") == {key_of(old)}
 
 
 async def test_a_database_that_does_not_answer_is_told_as_that() -> None:
     """Whatever the driver raises."""
-    pool = await create_pool("postgresql://nobody:x@127.0.0.1:1/none")
+    database = Database("postgresql://nobody:x@127.0.0.1:1/none")
+    await database.connect()
     with pytest.raises(DatabaseUnavailable):
-        await PostgresClaims(pool).claim([an_execute_order()], "t")
+        await PostgresClaims(database).claim([an_execute_order()], "t")
     with pytest.raises(DatabaseUnavailable):
-        await PostgresArtifacts(pool).of("acme").read("artifact:sha256:" + "0" * 64)
-    await pool.close()
+        await PostgresArtifacts(database).of("acme").read("artifact:sha256:" + "0" * 64)
+    database.close()
 
 
-async def test_the_same_bytes_are_one_artifact_in_each_tenant(pool: Pool) -> None:
+async def test_the_same_bytes_are_one_artifact_in_each_tenant(database: Database) -> None:
     """With the media type they were first given; each session that brought them is remembered."""
-    store = ArtifactStore(pool)
+    store = ArtifactStore(database.pool)
     first = await store.put("acme", b"bytes", "text/plain", "s1")
     again = await asyncio.gather(*(store.put("acme", b"bytes", "image/png", session) for session in ("s1", "s2", None)))
     assert set(again) == {first}
@@ -86,21 +89,21 @@ async def test_the_same_bytes_are_one_artifact_in_each_tenant(pool: Pool) -> Non
     assert await store.get("globex", first.sha256) is None
     assert await store.find("globex", first.sha256) is None
     await store.put("globex", b"bytes", "image/png")
-    assert await pool.fetchval("select count(*) from artifacts.blobs") == 2
-    linked = await pool.fetch("select session_id from artifacts.sessions where tenant = 'acme' order by 1")
+    assert await database.pool.fetchval("select count(*) from artifacts.blobs") == 2
+    linked = await database.pool.fetch("select session_id from artifacts.sessions where tenant = 'acme' order by 1")
     assert [row["session_id"] for row in linked] == ["s1", "s2"]
 
 
-async def test_writers_at_the_same_time_agree(pool: Pool) -> None:
+async def test_writers_at_the_same_time_agree(database: Database) -> None:
     """On one row and one media type."""
-    store = ArtifactStore(pool)
+    store = ArtifactStore(database.pool)
     kept = await asyncio.gather(*(store.put("acme", b"same", f"text/x-{number}") for number in range(8)))
     assert len(set(kept)) == 1
 
 
-async def test_empty_and_large_artifacts_come_back_as_they_were(pool: Pool) -> None:
+async def test_empty_and_large_artifacts_come_back_as_they_were(database: Database) -> None:
     """From nothing to 25 MB."""
-    store = ArtifactStore(pool)
+    store = ArtifactStore(database.pool)
     for body in (b"", bytes(range(256)) * 100_000):
         artifact = await store.put("acme", body, "application/octet-stream")
         assert artifact.size == len(body)
@@ -110,15 +113,15 @@ async def test_empty_and_large_artifacts_come_back_as_they_were(pool: Pool) -> N
 @pytest.mark.parametrize(
     "ref", ["", "artifact:sha256:", "artifact:sha256:" + "A" * 64, "x" * 64, "artifact:sha256:" + "0" * 64 + "\n"]
 )
-async def test_what_is_no_ref_names_nothing(pool: Pool, ref: str) -> None:
+async def test_what_is_no_ref_names_nothing(database: Database, ref: str) -> None:
     """It is told apart from one that names nothing here."""
     with pytest.raises(MalformedRef):
         parse_ref(ref)
-    assert await PostgresArtifacts(pool).of("acme").find(ref) is None
+    assert await PostgresArtifacts(database).of("acme").find(ref) is None
 
 
-async def test_making_the_tables_again_changes_nothing(pool: Pool) -> None:
+async def test_making_the_tables_again_changes_nothing(database: Database) -> None:
     """What is kept stays."""
-    artifact = await ArtifactStore(pool).put("acme", b"kept", "text/plain")
-    await ensure_schema(pool)
-    assert await ArtifactStore(pool).find("acme", artifact.sha256) == artifact
+    artifact = await ArtifactStore(database.pool).put("acme", b"kept", "text/plain")
+    await database.open()
+    assert await ArtifactStore(database.pool).find("acme", artifact.sha256) == artifact

@@ -30,7 +30,7 @@ from provider_worker.providers.sandbox import SandboxProvider
 from testkit.processes.killed_worker import WorkerRun, carry_out
 from testkit.runs.commands import again, approve, back_off_ends, lease_ends, prepared, retry, start
 from testkit.runs.specification import Story
-from unit.worker.workbench import Bench
+from testkit.worker.bench import WorkerBench
 
 PACE = 0.002
 """Slow enough that each word of a stream is waited for."""
@@ -148,7 +148,7 @@ async def after(story: Story, life: WorkerRun) -> Story:
     if life.killed:
         story = story.given(lease_ends())
     if story.now.attempt is not None and story.now.attempt.doubted:
-        other = Bench(SandboxProvider())
+        other = WorkerBench(SandboxProvider())
         await other.claims.claim([ordered(story)], "the one that was killed")
         await other.take(ordered(story))
         for lost in await other.publisher.until(1):

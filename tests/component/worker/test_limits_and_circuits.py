@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from component.worker.workshop import Floor, an_execute_order, serving, worker_on
+from component.worker.workshop import Floor, serving, worker_on
 from contracts.providers.capabilities import Capabilities
 from contracts.topics import CATALOG
 from fake_vendors.openai import FakeOpenAI
 from testkit.kafka.topic_records import records_of
+from testkit.worker.orders import an_execute_order
 
 
 async def test_two_workers_together_begin_no_more_than_their_account_allows(floor: Floor, postgres_url: str) -> None:
@@ -18,7 +19,7 @@ async def test_two_workers_together_begin_no_more_than_their_account_allows(floo
     When both stop, what waits is another worker's to begin.
     """
     vendor = FakeOpenAI()
-    limits = {"openai": {"requests_per_minute": 2}}
+    limits = '{"openai": {"requests_per_minute": 2}}'
     async with serving(vendor.app()) as url:
         settings = {"openai_base_url": f"{url}/v1", "openai_api_key": "sk-of-both", "limits": limits}
         async with (

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from chassis.settings import Settings
 from component.worker.vendors import nobody_listening
-from component.worker.workshop import KEY, a_prepare_order, serving
+from component.worker.workshop import KEY, serving
 from contracts.providers.call import CallIntent
 from contracts.providers.signals import Signals
 from fake_vendors.openai import FakeOpenAI
@@ -24,6 +24,7 @@ from provider_worker.checks.base import Stage, Subject
 from provider_worker.checks.check_runner import CheckRunner, ConfiguredCheck
 from provider_worker.checks.moderation import MOST_PIECES, PIECE, ModerationCheck, flag_of
 from provider_worker.sanitizer import Sanitizer
+from testkit.worker.orders import a_prepare_order
 
 
 def _subject(payload: dict[str, Any], response: dict[str, Any] | None = None) -> Subject:
@@ -134,7 +135,7 @@ async def test_an_endpoint_that_does_not_answer_asks_for_a_person() -> None:
     async with serving(app) as address:
         for bad in (f"{address}/busy", f"{address}/silent", f"{address}/v1", nobody_listening()):
             check = _check(bad)
-            signals = await CheckRunner(None, [ConfiguredCheck(check)]).at_payload(
+            signals = await CheckRunner([ConfiguredCheck(check)]).at_payload(
                 a_prepare_order(), CallIntent(provider="sandbox", prompt="x"), {"x": "y"}, None, Signals(), Sanitizer()
             )
             assert [finding.code for finding in signals.forced] == ["check_failed"], bad

@@ -14,7 +14,6 @@ from PIL import Image
 from replicate.client import Client
 
 from component.worker.predictions import KEY, PACE, PAINTER, a_call, a_payload, ask
-from component.worker.workshop import a_prepare_order
 from fake_vendors.replicate import FakeReplicate
 from fake_vendors.replicate_models import version_of
 from provider_worker.preparation.prepare import Preparer
@@ -23,6 +22,7 @@ from provider_worker.providers.registry import Registry
 from provider_worker.providers.replicate import ReplicateProvider
 from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.memory import MemoryArtifacts
+from testkit.worker.orders import a_prepare_order
 
 FAKE = FakeReplicate
 """Whom this module's tests talk to."""

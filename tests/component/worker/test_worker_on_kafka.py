@@ -10,13 +10,14 @@ import asyncpg
 import pytest
 
 from artifacts.store import ArtifactStore, parse_ref
-from component.worker.workshop import KEY, Floor, Workshop, a_prepare_order, an_execute_order
+from component.worker.workshop import KEY, Floor, Workshop
 from contracts.providers.capabilities import Capabilities
 from contracts.providers.orders import Order
 from contracts.topics import CATALOG, WORK
 from fake_vendors.openai import FakeOpenAI
 from messaging.records import Outgoing
 from testkit.kafka.topic_records import records_of
+from testkit.worker.orders import a_prepare_order, an_execute_order
 
 pytestmark = pytest.mark.usefixtures("workshop")
 

@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import httpx2
 import uvicorn
@@ -16,9 +14,7 @@ from aiokafka import AIOKafkaConsumer
 from starlette.applications import Starlette
 
 from chassis.settings import Settings
-from contracts.json_values import digest
-from contracts.providers.call import CallIntent
-from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
+from contracts.providers.orders import Order
 from contracts.runs.commands import AnyCommand, parse_command
 from contracts.topics import COMMANDS, WORK
 from messaging.producer import Producer
@@ -149,33 +145,3 @@ async def serving(app: Starlette) -> AsyncIterator[str]:
     finally:
         server.should_exit = True
         await running
-
-
-def a_prepare_order(**given: Any) -> PrepareOrder:
-    """Make a prepare order; members of the intent are told apart by name."""
-    intent = {name: given.pop(name) for name in [*CallIntent.model_fields] if name in given}
-    return PrepareOrder(**_order(**given), intent=CallIntent(**{"provider": "sandbox", "prompt": "Hello", **intent}))
-
-
-def an_execute_order(**given: Any) -> ExecuteOrder:
-    """Make an execute order: for the sandbox by its parameters, for OpenAI by its prompt."""
-    provider = given.setdefault("provider", "sandbox")
-    prompt, parameters = given.pop("prompt", "Hello"), given.pop("parameters", {})
-    model = given.setdefault("model", "sandbox-1" if provider == "sandbox" else "fake-1")
-    chat = {"model": model, "messages": [{"role": "user", "content": prompt}]}
-    sandbox = {"model": model, "prompt": prompt, "parameters": parameters}
-    payload = given.pop("payload", None) or (sandbox if provider == "sandbox" else chat)
-    said = {"operation": "text", "payload_sha256": digest(payload)}
-    return ExecuteOrder(**_order(**{**said, **given}), payload=payload)
-
-
-def _order(**given: Any) -> dict[str, Any]:
-    return {
-        "run_id": uuid4(),
-        "work_id": f"work-{uuid4().hex}",
-        "attempt": 1,
-        "tenant": "acme",
-        "deadline": datetime.now(UTC) + timedelta(minutes=5),
-        "lease_seconds": 60,
-        **given,
-    }

@@ -104,5 +104,5 @@ def test_only_the_latest_orders_are_remembered(execute_order: MakeExecute) -> No
     first, second, third = execute_order(), execute_order(), execute_order()
     for order in (first, second, third):
         seen.add(order)
-    assert [seen.has(order) for order in (first, second, third)] == [False, True, True]
-    assert not seen.has(second.model_copy(update={"attempt": 2}))
+    assert [order in seen for order in (first, second, third)] == [False, True, True]
+    assert second.model_copy(update={"attempt": 2}) not in seen

@@ -14,7 +14,7 @@ from provider_worker.providers.huggingface.addresses import ROUTER, Addresses
 from provider_worker.providers.huggingface.payloads import build
 from provider_worker.providers.huggingface.rules import CLASSIFIER, ZERO_SHOT
 from provider_worker.providers.registry import Registry
-from unit.worker.said import an_intent
+from unit.worker.vendor_messages import an_intent
 
 ELSEWHERE = "http://127.0.0.1:9"
 

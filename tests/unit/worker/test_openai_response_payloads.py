@@ -14,7 +14,7 @@ from provider_worker.providers.openai.payloads import RESPONSES, build
 from provider_worker.providers.openai.responses.files import with_files
 from provider_worker.providers.openai.rules import background_issues, reasoning_issues
 from provider_worker.testing.memory import MemoryArtifacts
-from unit.worker.said import an_intent
+from unit.worker.vendor_messages import an_intent
 
 USUAL = {"store": False, "stream": True}
 OPENAI = OpenAIProvider("sk-test-key", None)

@@ -17,7 +17,7 @@ from provider_worker.providers.replicate.fields import fill
 from provider_worker.providers.replicate.model_names import Reference, choose, parse
 from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.memory import MemoryArtifacts
-from unit.worker.conftest import MakePrepare
+from testkit.worker.orders import MakePrepare
 
 V1, V2 = "1" * 64, "a2" * 32
 

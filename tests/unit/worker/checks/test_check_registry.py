@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 
 from chassis.settings import Settings, SettingsError
+from provider_worker.budgets.gate import BudgetGate
+from provider_worker.budgets.model import BudgetRules
 from provider_worker.checks.registry import GROUP, load_checks
+from provider_worker.testing.budgets import MemoryBudgets
 
+BUDGETS = BudgetGate(BudgetRules(), MemoryBudgets())
 SETTINGS: dict[str, Any] = {"_env_file": None, "openai_api_key": "sk-test-very-secret-key", "openai_base_url": None}
 
 
@@ -21,13 +25,13 @@ def _settings(checks: Any = None, **given: Any) -> Settings:
 
 def test_by_default_there_are_budgets_and_no_other_checks() -> None:
     """Nothing is loaded that nobody asked for."""
-    assert load_checks(_settings()).names == ["cost"]
+    assert load_checks(_settings(), BUDGETS).names == ["cost"]
 
 
 @pytest.mark.parametrize("checks", [["moderation"], {"moderation": {}}, {"cost": {}, "moderation": {"when": "asked"}}])
 def test_the_operator_names_checks_in_a_list_or_with_options(checks: Any) -> None:
     """A shipped check is found like any other."""
-    assert load_checks(_settings(checks)).names == ["cost", "moderation"]
+    assert load_checks(_settings(checks), BUDGETS).names == ["cost", "moderation"]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +49,7 @@ def test_the_operator_names_checks_in_a_list_or_with_options(checks: Any) -> Non
 def test_what_makes_no_sense_stops_the_start_with_its_place(checks: Any, said: str) -> None:
     """One line that names the setting and the path."""
     with pytest.raises(SettingsError) as refused:
-        load_checks(_settings(checks))
+        load_checks(_settings(checks), BUDGETS)
     assert str(refused.value).startswith(said)
     assert "\n" not in str(refused.value)
 
@@ -53,7 +57,7 @@ def test_what_makes_no_sense_stops_the_start_with_its_place(checks: Any, said: s
 def test_moderation_without_a_key_stops_the_start() -> None:
     """It could look at nothing."""
     with pytest.raises(SettingsError, match="/moderation: needs OPENAI_API_KEY"):
-        load_checks(_settings(["moderation"], openai_api_key=None))
+        load_checks(_settings(["moderation"], openai_api_key=None), BUDGETS)
 
 
 @pytest.mark.parametrize("value", ["provider_worker.nowhere:Check", "json:dumps", "provider_worker.checks.base:Check"])
@@ -61,10 +65,10 @@ def test_a_broken_check_stops_the_start_where_it_is_wanted(value: str) -> None:
     """What should be checked must not go unchecked; one that nobody wants is not even loaded."""
     found = [EntryPoint("broken", value, GROUP)]
     with pytest.raises(SettingsError, match="SAYSO_CHECKS: /broken: the check cannot be made"):
-        load_checks(_settings(["broken"]), found)
-    assert load_checks(_settings(), found).names == ["cost"]
+        load_checks(_settings(["broken"]), BUDGETS, found)
+    assert load_checks(_settings(), BUDGETS, found).names == ["cost"]
 
 
 def test_the_key_of_a_check_is_a_secret() -> None:
     """It never appears in an event, a log or an error."""
-    assert load_checks(_settings(["moderation"])).secrets == ("sk-test-very-secret-key",)
+    assert load_checks(_settings(["moderation"]), BUDGETS).secrets == ("sk-test-very-secret-key",)

@@ -9,29 +9,29 @@ from uuid import UUID
 import pytest
 
 from contracts.providers.orders import PrepareOrder
-from provider_worker.checks.check_runner import CheckRunner
+from provider_worker.checks.check_runner import CheckRunner, ConfiguredCheck
 from provider_worker.preparation.prepare import Preparer
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.memory import MemoryArtifacts
-from unit.worker.checks.till import MakeExecute, MakeSubject, Till
+from unit.worker.checks.budget_bench import BudgetBench, MakeExecute, MakeSubject
 
 
 async def test_without_a_budget_nothing_is_asked(subject: MakeSubject, execute_order: MakeExecute) -> None:
     """A run that no budget applies to costs no statement more, nor does one of a tenant that is not limited."""
-    for till in (Till(), Till(tenant={"other": 1})):
-        assert await till.check.look(subject(estimate=None)) is None
-        await till.call(execute_order(), Decimal(5), None)
-        assert (till.called, till.spending.asked) == (1, 0)
+    for bench in (BudgetBench(), BudgetBench(tenant={"other": 1})):
+        assert await bench.check.look(subject(estimate=None)) is None
+        await bench.call(execute_order(), Decimal(5), None)
+        assert (bench.called, bench.balances.asked) == (1, 0)
 
 
 async def test_what_fits_is_held_and_what_does_not_asks_for_a_person(subject: MakeSubject) -> None:
     """Two runs that wait for their reviews cannot both have the last dollar; the message says whose it is."""
-    till = Till(tenant={"default": 1}, user={"default": 5})
-    assert await till.check.look(subject(estimate=Decimal("0.60"))) is None
-    finding = await till.check.look(subject(run_id=UUID(int=8), estimate=Decimal("0.60")))
+    bench = BudgetBench(tenant={"default": 1}, user={"default": 5})
+    assert await bench.check.look(subject(estimate=Decimal("0.60"))) is None
+    finding = await bench.check.look(subject(run_id=UUID(int=8), estimate=Decimal("0.60")))
     assert finding is not None
     assert (finding.check, finding.code, finding.force) == ("cost", "budget_exceeded", True)
     assert "of the budget of the tenant acme for 2026-03 $0.40 of $1 is left" in finding.message
@@ -47,36 +47,38 @@ async def test_what_fits_is_held_and_what_does_not_asks_for_a_person(subject: Ma
 
 async def test_a_run_that_is_prepared_again_holds_once(subject: MakeSubject) -> None:
     """What it held before is let go of."""
-    till = Till(tenant={"default": 1})
+    bench = BudgetBench(tenant={"default": 1})
     for _ in range(3):
-        assert await till.check.look(subject(estimate=Decimal("0.60"))) is None
-    assert await till.left(subject) == Decimal("0.40")
+        assert await bench.check.look(subject(estimate=Decimal("0.60"))) is None
+    assert await bench.left(subject) == Decimal("0.40")
 
 
 async def test_an_unknown_cost_asks_for_a_person(subject: MakeSubject) -> None:
     """What is not known does not fit."""
-    finding = await Till(run=1).check.look(subject(estimate=None))
+    finding = await BudgetBench(run=1).check.look(subject(estimate=None))
     assert finding is not None
     assert (finding.code, finding.force) == ("cost_unknown", True)
 
 
 async def test_a_run_s_own_budget_needs_no_setting(subject: MakeSubject, execute_order: MakeExecute) -> None:
     """A run says what it may cost, and its second call is held to what the first has left."""
-    till = Till()
-    finding = await till.check.look(subject(budget=Decimal("0.05")))
+    bench = BudgetBench()
+    finding = await bench.check.look(subject(budget=Decimal("0.05")))
     assert finding is not None
     assert "of the run's budget $0.05 of $0.05 is left" in finding.message
     order = execute_order(budget=Decimal("1.50"))
-    await till.call(order, Decimal(1))
+    await bench.call(order, Decimal(1))
     with pytest.raises(ProviderError, match=r"budget_exceeded.*\$0.50 of \$1.50 is left. Nothing was called."):
-        await till.call(order.model_copy(update={"attempt": 2}), Decimal(1))
-    assert till.called == 1
+        await bench.call(order.model_copy(update={"attempt": 2}), Decimal(1))
+    assert bench.called == 1
 
 
 async def test_budgets_are_checked_when_a_payload_is_prepared(prepare_order: Callable[..., PrepareOrder]) -> None:
     """Without being named among the checks."""
-    till, sandbox = Till(user={"default": "0.001"}), SandboxProvider()
+    bench, sandbox = BudgetBench(user={"default": "0.001"}), SandboxProvider()
     order, registry = prepare_order(user_id="ann"), Registry([sandbox])
-    preparation = await Preparer(registry, MemoryArtifacts(), Sanitizer(), CheckRunner(till.check)).prepare(order)
+    preparation = await Preparer(
+        registry, MemoryArtifacts(), Sanitizer(), CheckRunner([ConfiguredCheck(bench.check)])
+    ).prepare(order)
     (finding,) = preparation.signals.forced
     assert (finding.code, finding.data["name"], finding.data["estimate"]) == ("budget_exceeded", "ann", "0.00205")

@@ -12,7 +12,7 @@ from contracts.runs.commands import StartRun
 from contracts.runs.outcomes import Accepted
 from contracts.runs.requests import RunRequest
 from provider_worker.execution.execute import execute
-from provider_worker.preparation.draft import draft
+from provider_worker.preparation.draft import Drafter
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizer import Sanitizer
@@ -54,7 +54,7 @@ async def _work(order: Message) -> Ask:
     sandbox, artifacts, sanitizer = SandboxProvider(), MemoryArtifacts(), Sanitizer([])
     match order:
         case PrepareOrder():
-            drafted = await draft(order, sandbox, Registry([sandbox]), artifacts, sanitizer)
+            drafted = await Drafter(Registry([sandbox]), artifacts, sanitizer).draft(order, sandbox)
             return prepared(**dict(drafted.preparation))
         case ExecuteOrder():
             return executed(**dict(await execute(order, sandbox, artifacts.of(order.tenant), sanitizer)))

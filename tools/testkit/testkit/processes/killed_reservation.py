@@ -8,8 +8,7 @@ import os
 import signal
 from multiprocessing.connection import Connection
 
-from provider_worker.adapters.postgres.pool import create_pool
-from provider_worker.adapters.postgres.reservations import PostgresReservations
+from provider_worker.adapters.postgres.storage import PostgresStorage
 from provider_worker.rate_limits.reservations import Rule
 
 _forks = multiprocessing.get_context("forkserver")
@@ -20,21 +19,23 @@ async def reserve_until_killed(url: str, rule: Rule, calls: int) -> int:
     return await asyncio.to_thread(_reserve_until_killed, url, rule, calls)
 
 
-def _reserve_until_killed(url: str, rule: Rule, calls: int) -> int:
-    receiver, sender = _forks.Pipe(duplex=False)
-    worker = _forks.Process(target=_hold, args=(url, rule, calls, sender), daemon=True)
+def _hold_and_die(url: str, rule: Rule, calls: int) -> int:
+    reading, writing = _forks.Pipe(duplex=False)
+    worker = _forks.Process(target=_hold, args=(url, rule, calls, writing), daemon=True)
     worker.start()
-    sender.close()
-    reserved = int(receiver.recv())
+    writing.close()
+    given = int(reading.recv())
     os.kill(worker.pid or 0, signal.SIGKILL)
     worker.join()
     return reserved
 
 
-def _hold(url: str, rule: Rule, calls: int, sender: Connection) -> None:
+def _hold(url: str, rule: Rule, calls: int, writing: Connection) -> None:
     async def hold() -> None:
-        reserved = await PostgresReservations(await create_pool(url)).book(rule, "killed", 0, [0] * calls)
-        mouth.send(len(reserved.begins_in))
+        storage = PostgresStorage(url)
+        await storage.open()
+        reserved = await storage.reservations.reserve(rule, "killed", 0, [0] * calls)
+        writing.send(len(reserved.begins_in))
         await asyncio.Event().wait()
 
     asyncio.run(hold())

@@ -17,30 +17,30 @@ from typing import Any
 from chassis.failpoints import Failpoints
 from chassis.settings import Settings
 from contracts.providers.orders import ExecuteOrder
-from contracts.topics import COMMANDS, WORK
-from messaging.offset_committer import SentBatch
+from contracts.topics import COMMANDS
+from messaging.offset_committer import Handed
 from messaging.records import Outgoing
-from provider_worker.orders.consumer import OrderConsumer
-from provider_worker.orders.order_handler import Dependencies
+from provider_worker.execution.call import CallHandler
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.registry import Registry, load_providers
 from provider_worker.providers.remote_job import Pace
 from provider_worker.providers.replicate import ReplicateProvider
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryArtifacts, MemoryClaims
+from provider_worker.testing.transport import MemoryRecord
+from testkit.worker.bench import consumer_on, dependencies_on
 
 PLACE = "call.awaiting"
 SOON = Pace(first=0.001, longest=0.01)
-"""A fake vendor's job has ended at the first poll, so polls need not be far apart."""
+"""A fake's job ends when it is polled, so no test needs to wait for it."""
 VENDORS = ("openai", "anthropic", "huggingface", "replicate")
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
     [
-        # The fork server can import installed packages, not the folder of tests.
+        # The server of forks knows installed packages only, not the folder of tests.
         "provider_worker.orders.consumer",
         "provider_worker.testing.memory",
-        *(f"provider_worker.providers.{vendor}.connection" for vendor in VENDORS),
+        *(f"provider_worker.providers.{vendor}.client" for vendor in VENDORS),
         "anyio._backends._asyncio",
     ]
 )
@@ -59,15 +59,15 @@ async def carry_out(order: ExecuteOrder, settings: Mapping[str, str], kill_at: i
     return await asyncio.to_thread(_carry_out, order.model_dump_json().encode(), dict(settings), kill_at)
 
 
-def _carry_out(order: bytes, settings: dict[str, str], kill_at: int | None) -> WorkerRun:
-    receiver, sender = _forks.Pipe(duplex=False)
-    process = _forks.Process(target=_work, args=(order, settings, kill_at, sender), daemon=True)
+def _carry_out(order: bytes, settings: dict[str, str], kill_at: int | None) -> Life:
+    reading, answers = _forks.Pipe(duplex=False)
+    process = _forks.Process(target=_work, args=(order, settings, kill_at, answers), daemon=True)
     process.start()
-    sender.close()
-    answers = []
+    answers.close()
+    said = []
     try:
-        while receiver.poll(60):
-            answers.append(receiver.recv_bytes())
+        while reading.poll(60):
+            said.append(reading.recv_bytes())
     except EOFError:
         pass
     process.join(60)
@@ -76,13 +76,13 @@ def _carry_out(order: bytes, settings: dict[str, str], kill_at: int | None) -> W
 
 
 class _PipePublisher:
-    """The worker's port for sending, on a pipe to the test."""
+    """Implements `ports.Publisher`: answers go through a pipe."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def send(self, record: Outgoing) -> None:
-        if record.topic != COMMANDS.name:  # the other topics are read by watchers, not by the run
+        if record.topic != COMMANDS.name:  # other topics are for watchers
             return
         self._connection.send_bytes(record.value or b"")
 
@@ -90,17 +90,7 @@ class _PipePublisher:
         await self.send(record)
 
 
-@dataclass
-class _Record:
-    value: bytes | None
-    topic: str = WORK.name
-    partition: int = 0
-    offset: int = 0
-    key: bytes | None = None
-    headers: Sequence[tuple[str, bytes]] = ()
-
-
-def _work(order: bytes, settings: dict[str, str], kill_at: int | None, sender: Connection) -> None:
+def _work(order: bytes, settings: dict[str, str], kill_at: int | None, answers: Connection) -> None:
     waits = 0
 
     def on_failpoint(place: str) -> None:
@@ -111,11 +101,12 @@ def _work(order: bytes, settings: dict[str, str], kill_at: int | None, sender: C
 
     async def work() -> None:
         registry = _registry(Settings(_env_file=None, **settings))  # type: ignore[arg-type]
-        dependencies = Dependencies(
-            registry, MemoryClaims(), MemoryArtifacts(), _Mouth(mouth), Sanitizer([]), failpoints=Failpoints(reached)
+        dependencies = dependencies_on(
+            _PipePublisher(answers), registry, sanitizer=Sanitizer(), failpoints=Failpoints(reached)
         )
-        worker = OrderConsumer(dependencies, confirm=_confirm, on_broken=_break, most=1)
-        await worker.on_records([_Record(order)])
+        calls = CallHandler(dependencies)
+        worker = consumer_on(dependencies, calls, confirm=_confirm, on_failure=_break, most=1)
+        await worker.on_records([MemoryRecord(order)])
         await worker.stop(60)
         await registry.close()
 

@@ -35,18 +35,22 @@ class Database:
 
     @property
     def pool(self) -> Pool:
-        """The pool. Raises DatabaseUnavailable before `open`."""
+        """The pool. Raises DatabaseUnavailable before `connect`."""
         if self._pool is None:
             raise DatabaseUnavailable("not connected yet")
         return self._pool
 
-    async def open(self) -> None:
-        """Make the pool, and bring the worker's and the artifacts' tables up to date. Raises DatabaseUnavailable."""
+    async def connect(self) -> None:
+        """Make the pool."""
         if self._pool is None:
             self._pool = await _create_pool(self._url)
+
+    async def open(self) -> None:
+        """Make the pool, and bring the worker's and the artifacts' tables up to date. Raises DatabaseUnavailable."""
+        await self.connect()
         async with unavailable_errors():
             await asyncio.to_thread(migrate, self._url, SCHEMA, MIGRATIONS)
-            await ArtifactStore(self._pool).ensure_schema()
+            await ArtifactStore(self.pool).ensure_schema()
 
     async def check(self) -> None:
         """Return when the database answers. Raises DatabaseUnavailable."""

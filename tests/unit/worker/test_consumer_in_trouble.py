@@ -9,12 +9,13 @@ import pytest
 
 from contracts.runs.commands import RecordExecution, RecordFailure
 from contracts.topics import WORK
-from unit.worker.conftest import MakeExecute, MakePrepare
-from unit.worker.workbench import Bench, Broken, Gated
+from testkit.worker.bench import WorkerBench
+from testkit.worker.orders import MakeExecute, MakePrepare
+from testkit.worker.providers import BrokenProvider, GatedProvider
 
 
 async def test_an_order_whose_deadline_has_passed_is_not_begun(
-    bench: Bench, execute_order: MakeExecute, prepare_order: MakePrepare
+    bench: WorkerBench, execute_order: MakeExecute, prepare_order: MakePrepare
 ) -> None:
     """The run has asked otherwise by then. The order counts as taken."""
     past = datetime.now(UTC) - timedelta(seconds=1)
@@ -26,7 +27,7 @@ async def test_an_order_whose_deadline_has_passed_is_not_begun(
 
 
 async def test_malformed_records_go_to_the_dead_letters_and_the_rest_is_carried_out(
-    bench: Bench, execute_order: MakeExecute
+    bench: WorkerBench, execute_order: MakeExecute
 ) -> None:
     """With the bytes as they came and the reason in headers."""
     order = execute_order()
@@ -39,7 +40,7 @@ async def test_malformed_records_go_to_the_dead_letters_and_the_rest_is_carried_
 
 
 async def test_while_the_database_is_away_the_batch_waits_and_is_then_carried_out(
-    bench: Bench, execute_order: MakeExecute
+    bench: WorkerBench, execute_order: MakeExecute
 ) -> None:
     """No order is lost, none is confirmed early."""
     bench.claims.unavailable = True
@@ -53,7 +54,7 @@ async def test_while_the_database_is_away_the_batch_waits_and_is_then_carried_ou
 
 
 async def test_a_worker_that_stops_leaves_untaken_orders_to_the_next(
-    gated: tuple[Bench, Gated], execute_order: MakeExecute
+    gated: tuple[WorkerBench, GatedProvider], execute_order: MakeExecute
 ) -> None:
     """What it has not begun it does not confirm; what runs is left to its lease."""
     bench, provider = gated
@@ -66,7 +67,9 @@ async def test_a_worker_that_stops_leaves_untaken_orders_to_the_next(
     assert bench.publisher.commands == []
 
 
-async def test_a_worker_that_stops_lets_what_runs_end(gated: tuple[Bench, Gated], execute_order: MakeExecute) -> None:
+async def test_a_worker_that_stops_lets_what_runs_end(
+    gated: tuple[WorkerBench, GatedProvider], execute_order: MakeExecute
+) -> None:
     """Within its grace, answers still go out."""
     bench, provider = gated
     await bench.take(execute_order())
@@ -78,7 +81,7 @@ async def test_a_worker_that_stops_lets_what_runs_end(gated: tuple[Bench, Gated]
 
 
 async def test_a_worker_that_waits_for_the_database_stops_all_the_same(
-    bench: Bench, execute_order: MakeExecute
+    bench: WorkerBench, execute_order: MakeExecute
 ) -> None:
     """The batch is left to the next."""
     bench.claims.unavailable = True
@@ -89,7 +92,9 @@ async def test_a_worker_that_waits_for_the_database_stops_all_the_same(
     assert bench.taken == []
 
 
-async def test_an_unknown_provider_is_a_failure_that_names_the_known(bench: Bench, prepare_order: MakePrepare) -> None:
+async def test_an_unknown_provider_is_a_failure_that_names_the_known(
+    bench: WorkerBench, prepare_order: MakePrepare
+) -> None:
     """Not retryable, with an issue at the place to mend."""
     await bench.take(prepare_order(provider="nobody"))
     (said,) = await bench.publisher.until(1)
@@ -104,17 +109,17 @@ async def test_a_provider_s_bug_is_an_answer_without_secrets(
     kind: str, prepare_order: MakePrepare, execute_order: MakeExecute
 ) -> None:
     """The worker lives on, the run hears `provider_bug`."""
-    bench = Bench(Broken())
+    bench = WorkerBench(BrokenProvider())
     await bench.take(prepare_order() if kind == "prepare" else execute_order())
     (said,) = await bench.publisher.until(1)
     assert isinstance(said, RecordFailure)
     assert (said.failure.code, said.failure.retryable, said.failure.uncertain) == ("provider_bug", False, False)
     assert "sk-a-very-secret-key" not in said.model_dump_json()
-    assert bench.broken == []
+    assert bench.failures == []
 
 
 async def test_artifacts_that_cannot_be_read_now_are_a_reason_to_try_again(
-    bench: Bench, prepare_order: MakePrepare
+    bench: WorkerBench, prepare_order: MakePrepare
 ) -> None:
     """Nothing was called, so a later attempt may do it."""
     bench.artifacts.unavailable = True

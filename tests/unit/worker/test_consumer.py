@@ -8,11 +8,12 @@ from prometheus_client import REGISTRY
 
 from contracts.runs.commands import ExtendLease, NoteCall, RecordExecution, RecordFailure, RecordPreparation
 from provider_worker.testing.memory import MemoryPublisher
-from unit.worker.conftest import MakeExecute, MakePrepare
-from unit.worker.workbench import Bench, Gated, Resumable
+from testkit.worker.bench import WorkerBench
+from testkit.worker.orders import MakeExecute, MakePrepare
+from testkit.worker.providers import GatedProvider, ResumableProvider
 
 
-async def test_a_prepare_order_is_answered_with_a_preparation(bench: Bench, prepare_order: MakePrepare) -> None:
+async def test_a_prepare_order_is_answered_with_a_preparation(bench: WorkerBench, prepare_order: MakePrepare) -> None:
     """Under the run, the work and the attempt of the order, whose offset counts as taken."""
     order = prepare_order(attempt=3)
     await bench.take(order)
@@ -22,7 +23,7 @@ async def test_a_prepare_order_is_answered_with_a_preparation(bench: Bench, prep
     assert bench.taken == [{0: 1}]
 
 
-async def test_an_execute_order_is_answered_with_an_execution(bench: Bench, execute_order: MakeExecute) -> None:
+async def test_an_execute_order_is_answered_with_an_execution(bench: WorkerBench, execute_order: MakeExecute) -> None:
     """And its offset counts as taken."""
     await bench.take(execute_order())
     (said,) = await bench.publisher.until(1)
@@ -31,7 +32,7 @@ async def test_an_execute_order_is_answered_with_an_execution(bench: Bench, exec
 
 
 async def test_a_call_is_begun_once_however_often_and_wherever_its_order_arrives(
-    gated: tuple[Bench, Gated], execute_order: MakeExecute
+    gated: tuple[WorkerBench, GatedProvider], execute_order: MakeExecute
 ) -> None:
     """Twice in a batch, again in the next, and in another worker on the same claims."""
     bench, provider = gated
@@ -45,7 +46,7 @@ async def test_a_call_is_begun_once_however_often_and_wherever_its_order_arrives
     assert provider.begun == [f"{order.work_id}:1", f"{last.work_id}:1"]
 
 
-async def test_a_new_attempt_is_a_new_call(bench: Bench, execute_order: MakeExecute) -> None:
+async def test_a_new_attempt_is_a_new_call(bench: WorkerBench, execute_order: MakeExecute) -> None:
     """The run asked for it on purpose."""
     order = execute_order()
     await bench.take(order, order.model_copy(update={"attempt": 2}))
@@ -53,7 +54,7 @@ async def test_a_new_attempt_is_a_new_call(bench: Bench, execute_order: MakeExec
 
 
 async def test_a_prepare_order_that_was_just_answered_is_not_done_again(
-    bench: Bench, prepare_order: MakePrepare
+    bench: WorkerBench, prepare_order: MakePrepare
 ) -> None:
     """The later order is answered, the repetition not."""
     order, last = prepare_order(), prepare_order()
@@ -64,7 +65,9 @@ async def test_a_prepare_order_that_was_just_answered_is_not_done_again(
     assert [command.work_id for command in commands] == [order.work_id, last.work_id]
 
 
-async def test_no_more_orders_run_at_once_than_allowed(gated: tuple[Bench, Gated], execute_order: MakeExecute) -> None:
+async def test_no_more_orders_run_at_once_than_allowed(
+    gated: tuple[WorkerBench, GatedProvider], execute_order: MakeExecute
+) -> None:
     """Taking waits; what waits is not confirmed, and nothing is lost."""
     bench, provider = gated
     orders = [execute_order() for _ in range(10)]
@@ -79,7 +82,9 @@ async def test_no_more_orders_run_at_once_than_allowed(gated: tuple[Bench, Gated
     assert bench.taken[-1] == {0: 10}
 
 
-async def test_the_orders_that_run_are_told(gated: tuple[Bench, Gated], execute_order: MakeExecute) -> None:
+async def test_the_orders_that_run_are_told(
+    gated: tuple[WorkerBench, GatedProvider], execute_order: MakeExecute
+) -> None:
     """Those alone that are not answered yet."""
     bench, provider = gated
     await bench.take(execute_order(), execute_order())
@@ -90,7 +95,7 @@ async def test_the_orders_that_run_are_told(gated: tuple[Bench, Gated], execute_
 
 
 async def test_a_slow_call_does_not_hold_up_other_runs(
-    gated: tuple[Bench, Gated], execute_order: MakeExecute, prepare_order: MakePrepare
+    gated: tuple[WorkerBench, GatedProvider], execute_order: MakeExecute, prepare_order: MakePrepare
 ) -> None:
     """Orders run side by side."""
     bench, provider = gated
@@ -101,7 +106,7 @@ async def test_a_slow_call_does_not_hold_up_other_runs(
 
 
 async def test_while_an_order_runs_its_lease_is_extended(
-    gated: tuple[Bench, Gated], execute_order: MakeExecute
+    gated: tuple[WorkerBench, GatedProvider], execute_order: MakeExecute
 ) -> None:
     """Again and again, and no more after the answer."""
     bench, provider = gated
@@ -117,19 +122,19 @@ async def test_while_an_order_runs_its_lease_is_extended(
 async def test_a_call_that_can_be_asked_about_is_noted_before_it_goes_on(execute_order: MakeExecute) -> None:
     """By the provider's own name for it, under the order's attempt; its answer comes after."""
     publisher = MemoryPublisher()
-    provider = Resumable(publisher)
-    bench = Bench(provider, publisher=publisher)
+    provider = ResumableProvider(publisher)
+    bench = WorkerBench(provider, publisher=publisher)
     order = execute_order()
     await bench.take(order)
     noted, answer = await publisher.until(2)
     assert isinstance(noted, NoteCall)
     assert (noted.provider_call_id, noted.work_id, noted.attempt) == ("job-1", order.work_id, order.attempt)
     assert isinstance(answer, RecordExecution)
-    assert provider.heard == [1], "what is noted is safe before anything is waited for"
+    assert provider.published == [1], "what is noted is safe before anything is waited for"
 
 
 async def test_a_doubted_call_that_nobody_began_is_begun(
-    gated: tuple[Bench, Gated], execute_order: MakeExecute
+    gated: tuple[WorkerBench, GatedProvider], execute_order: MakeExecute
 ) -> None:
     """It cannot have happened. That it is in hands now is said before its offset counts: a death after that is noticed soon."""
     bench, provider = gated
@@ -143,7 +148,7 @@ async def test_a_doubted_call_that_nobody_began_is_begun(
 
 
 async def test_a_doubted_call_that_a_worker_began_is_said_to_be_lost(
-    gated: tuple[Bench, Gated], execute_order: MakeExecute
+    gated: tuple[WorkerBench, GatedProvider], execute_order: MakeExecute
 ) -> None:
     """It may have happened; it is not made again."""
     bench, provider = gated
@@ -157,7 +162,9 @@ async def test_a_doubted_call_that_a_worker_began_is_said_to_be_lost(
     assert order.work_id not in "".join(provider.begun)
 
 
-async def test_a_doubted_call_that_runs_here_goes_on(gated: tuple[Bench, Gated], execute_order: MakeExecute) -> None:
+async def test_a_doubted_call_that_runs_here_goes_on(
+    gated: tuple[WorkerBench, GatedProvider], execute_order: MakeExecute
+) -> None:
     """Its worker was not heard for a while, and is at it."""
     bench, provider = gated
     order = execute_order()
@@ -172,8 +179,8 @@ async def test_a_doubted_call_that_runs_here_goes_on(gated: tuple[Bench, Gated],
 async def test_an_attempt_that_is_told_of_a_call_makes_no_other(execute_order: MakeExecute) -> None:
     """It asks about the one there is."""
     publisher = MemoryPublisher()
-    provider = Resumable(publisher)
-    bench = Bench(provider, publisher=publisher)
+    provider = ResumableProvider(publisher)
+    bench = WorkerBench(provider, publisher=publisher)
     await bench.take(execute_order(attempt=2, resume="job-1"))
     (answer,) = await publisher.until(1)
     assert isinstance(answer, RecordExecution)

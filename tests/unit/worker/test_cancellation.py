@@ -20,8 +20,8 @@ from provider_worker.providers.base import Answer, Call, ProviderError
 from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
-from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryArtifacts, MemoryClaims, MemoryPublisher
+from provider_worker.testing.memory import MemoryClaims, MemoryPublisher
+from testkit.worker.bench import OwnClaim, dependencies_on
 
 MakeExecute = Callable[..., ExecuteOrder]
 
@@ -69,9 +69,9 @@ class Scene:
     def __init__(self, provider: Talking, claims: MemoryClaims) -> None:
         self.provider = provider
         self.publisher = MemoryPublisher()
-        self.broken: list[BaseException] = []
-        self.calls = CallHandler(claims, MemoryArtifacts(), self.publisher, Sanitizer(["sk-a-very-secret-key"]))
-        self.stopping = StopListener(Registry([provider]), self.calls, self.broken.append)
+        self.failures: list[BaseException] = []
+        self.calls = CallHandler(dependencies_on(self.publisher, claims=claims))
+        self.stopping = StopListener(Registry([provider]), self.calls, self.failures.append)
 
     async def told(self, *stops: StopCall | bytes) -> None:
         """Let the worker hear that calls are to end, and return when it has done what it does about it."""
@@ -81,7 +81,7 @@ class Scene:
 
     async def running(self, order: ExecuteOrder) -> asyncio.Task[FromWorker]:
         """Return a call that is under way and has said something."""
-        making = asyncio.create_task(self.calls.make(order, self.provider))
+        making = asyncio.create_task(self.calls.make(order, self.provider, OwnClaim()))
         await self.provider.talking.wait()
         return making
 
@@ -133,7 +133,7 @@ async def test_a_stop_that_comes_before_its_order_keeps_the_call_from_beginning(
     """They travel on two topics. Nothing was spent, and that is known for sure."""
     order = execute_order()
     await scene.told(stop_of(order))
-    said = await scene.calls.make(order, scene.provider)
+    said = await scene.calls.make(order, scene.provider, OwnClaim())
     assert isinstance(said, RecordStop)
     assert (said.ending, said.spent) == (Ending.NOT_BEGUN, Spent(cost=Decimal(0)))
     assert not scene.provider.talking.is_set()
@@ -146,7 +146,7 @@ async def test_a_call_that_an_earlier_attempt_made_is_ended_though_this_one_aske
     """It goes on at the vendor and is paid for: it was not begun here, which says nothing of that."""
     order = execute_order(resume="job-1", attempt=2)
     await scene.told(stop_of(order))
-    said = await scene.calls.make(order, scene.provider)
+    said = await scene.calls.make(order, scene.provider, OwnClaim())
     assert isinstance(said, RecordStop)
     assert (said.ending, said.spent.cost) == (Ending.STOPPED, Decimal("0.0200"))
     assert [call.provider_call_id for call in scene.provider.stopped] == ["job-1"]
@@ -213,7 +213,7 @@ async def test_a_call_that_cancels_itself_counts_as_a_bug(scene: Scene, execute_
             raise asyncio.CancelledError
 
     with pytest.raises(ProviderError) as caught:
-        await scene.calls.make(execute_order(), Absent())
+        await scene.calls.make(execute_order(), Absent(), OwnClaim())
     assert (caught.value.failure.code, caught.value.failure.uncertain) == ("provider_bug", True)
 
 

@@ -1,4 +1,4 @@
-"""Slots and places on a real PostgreSQL: the rule of `limits.booking`, in one statement, for all workers."""
+"""Slots and places on a real PostgreSQL: the rule of `rate_limits.reservations`, in one statement, for all workers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from random import Random
 import pytest
 import pytest_asyncio
 
-from local_stack.postgres.server import Postgres
-from provider_worker.adapters.postgres.pool import Pool, create_pool, ensure_schema
+from local_stack.postgres import Postgres
+from provider_worker.adapters.postgres.database import Database
 from provider_worker.adapters.postgres.reservations import PostgresReservations
 from provider_worker.errors import DatabaseUnavailable
 from provider_worker.rate_limits.gcra import AHEAD, BURST_SECONDS, LEASE_SECONDS, TOKEN_SECONDS, Pace, pace_of
@@ -23,25 +23,25 @@ HOLDERS = ("ann", "bob", "cleo")
 
 
 @contextlib.asynccontextmanager
-async def pool_on(url: str) -> AsyncIterator[Pool]:
-    """Give a pool on a database with the worker's tables."""
-    pool = await create_pool(url)
-    await ensure_schema(pool)
-    yield pool
-    pool.terminate()
+async def database_on(url: str) -> AsyncIterator[Database]:
+    """Give a database with the worker's tables."""
+    database = Database(url)
+    await database.open()
+    yield database
+    database.close()
 
 
 @pytest_asyncio.fixture
-async def pool(postgres_url: str) -> AsyncIterator[Pool]:
-    """Give a pool on an empty database with the worker's tables."""
-    async with pool_on(postgres_url) as pool:
-        yield pool
+async def database(postgres_url: str) -> AsyncIterator[Database]:
+    """Give an empty database with the worker's tables."""
+    async with database_on(postgres_url) as database:
+        yield database
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_the_statement_keeps_the_rule_to_the_letter(pool: Pool, seed: int) -> None:
+async def test_the_statement_keeps_the_rule_to_the_letter(database: Database, seed: int) -> None:
     """Asked the same at the same moments, PostgreSQL and the rule in Python give the same slots."""
-    drawn, account, reservations = Random(seed), Account(), PostgresReservations(pool)  # noqa: S311 - a story, no secret
+    drawn, account, reservations = Random(seed), Account(), PostgresReservations(database)  # noqa: S311 - a story, no secret
     rule = Rule("acme", pace_of(drawn.choice([3, 90, 1200])), drawn.choice([None, 4000]), drawn.choice([None, 6]))
     now = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     for _ in range(120):
@@ -52,18 +52,18 @@ async def test_the_statement_keeps_the_rule_to_the_letter(pool: Pool, seed: int)
         assert _rounded(await reservations.reserve(*asked)) == _rounded(account.reserve(*asked, now.timestamp()))
 
 
-async def test_of_many_workers_at_once_none_gets_another_s_slot(pool: Pool) -> None:
+async def test_of_many_workers_at_once_none_gets_another_s_slot(database: Database) -> None:
     """All slots of all stand a gap apart, whoever asked in whatever order."""
-    reservations, rule = PostgresReservations(pool, datetime.now(UTC)), Rule("acme", Pace(0.05, burst=1))
+    reservations, rule = PostgresReservations(database, datetime.now(UTC)), Rule("acme", Pace(0.05, burst=1))
     asking = (reservations.reserve(rule, f"worker-{number}", 0, [0] * 5) for number in range(16))
     slots = [round(begins, 3) for reserved in await asyncio.gather(*asking) for begins in reserved.begins_in]
     assert sorted(slots) == [round(0.05 * number, 3) for number in range(1 + int(AHEAD / 0.05))]
 
 
-async def test_tokens_that_were_not_used_are_given_to_the_next(pool: Pool) -> None:
+async def test_tokens_that_were_not_used_are_given_to_the_next(database: Database) -> None:
     """And those that were used beyond the estimate are taken from it."""
     now = datetime.now(UTC)
-    reservations, rule = PostgresReservations(pool, now), Rule("acme", tokens=1000)
+    reservations, rule = PostgresReservations(database, now), Rule("acme", tokens=1000)
     first = await reservations.reserve(rule, "ann", 0, [900])
     reservations.turned = now + timedelta(seconds=BURST_SECONDS + 1)
     assert await _given(reservations, rule, 200) == 0
@@ -74,19 +74,19 @@ async def test_tokens_that_were_not_used_are_given_to_the_next(pool: Pool) -> No
     assert await _given(reservations, rule, 1) == 0
 
 
-async def test_a_minute_s_tokens_are_not_spent_at_once(pool: Pool) -> None:
+async def test_a_minute_s_tokens_are_not_spent_at_once(database: Database) -> None:
     """A fifth of them, then no more for some seconds."""
     now = datetime.now(UTC)
-    reservations, rule = PostgresReservations(pool, now), Rule("acme", tokens=1000)
+    reservations, rule = PostgresReservations(database, now), Rule("acme", tokens=1000)
     assert len((await reservations.reserve(rule, "ann", 0, [100] * 5)).begins_in) == 2
     reservations.turned = now + timedelta(seconds=BURST_SECONDS + 1)
     assert len((await reservations.reserve(rule, "ann", 0, [100] * 5)).begins_in) == 2
 
 
-async def test_tokens_are_free_again_after_their_minute(pool: Pool) -> None:
+async def test_tokens_are_free_again_after_their_minute(database: Database) -> None:
     """Not before."""
     now = datetime.now(UTC).replace(microsecond=0)
-    reservations, rule = PostgresReservations(pool, now), Rule("acme", tokens=1000)
+    reservations, rule = PostgresReservations(database, now), Rule("acme", tokens=1000)
     assert await _given(reservations, rule, 1000) == 1
     reservations.turned = now + timedelta(seconds=TOKEN_SECONDS - 1)
     assert await _given(reservations, rule, 1) == 0
@@ -94,9 +94,9 @@ async def test_tokens_are_free_again_after_their_minute(pool: Pool) -> None:
     assert await _given(reservations, rule, 1) == 1
 
 
-async def test_a_closed_account_gives_nobody_a_slot_until_then(pool: Pool) -> None:
+async def test_a_closed_account_gives_nobody_a_slot_until_then(database: Database) -> None:
     """What one worker heard of the provider holds for all; a shorter word does not open it."""
-    ann, bob, rule = PostgresReservations(pool), PostgresReservations(pool), Rule("acme", pace_of(600))
+    ann, bob, rule = PostgresReservations(database), PostgresReservations(database), Rule("acme", pace_of(600))
     await ann.close(rule, 40)
     await ann.close(rule, 1)
     reserved = await bob.reserve(rule, "bob", 0, [0])
@@ -106,17 +106,19 @@ async def test_a_closed_account_gives_nobody_a_slot_until_then(pool: Pool) -> No
     assert len((await bob.reserve(rule, "bob", 0, [0])).begins_in) == 1
 
 
-async def test_accounts_know_nothing_of_each_other(pool: Pool) -> None:
+async def test_accounts_know_nothing_of_each_other(database: Database) -> None:
     """Another key is another limit."""
-    reservations = PostgresReservations(pool, datetime.now(UTC))
+    reservations = PostgresReservations(database, datetime.now(UTC))
     for name in ("acme", "globex"):
         assert await _given(reservations, Rule(name, pace_of(1)), 0) == 1
         assert await _given(reservations, Rule(name, pace_of(1)), 0) == 0
 
 
-async def test_the_places_of_a_killed_worker_are_free_when_its_lease_has_run_out(postgres_url: str, pool: Pool) -> None:
+async def test_the_places_of_a_killed_worker_are_free_when_its_lease_has_run_out(
+    postgres_url: str, database: Database
+) -> None:
     """SIGKILL lets it say nothing; until the lease's end its calls may still be running."""
-    rule, reservations = Rule("acme", places=3), PostgresReservations(pool)
+    rule, reservations = Rule("acme", places=3), PostgresReservations(database)
     assert await hold_and_die(postgres_url, rule, calls=4) == 3
     assert await _given(reservations, rule, 0) == 0
     reservations.turned = datetime.now(UTC) + timedelta(seconds=LEASE_SECONDS + 1)
@@ -126,17 +128,18 @@ async def test_the_places_of_a_killed_worker_are_free_when_its_lease_has_run_out
 async def test_a_restart_of_postgresql_forgets_no_slot_and_frees_no_place(private_postgres: Postgres) -> None:
     """However long it was away: who runs calls has a lease's time from its start on to say so."""
     rule = Rule("acme", pace_of(1), places=3)
-    async with pool_on(private_postgres.url()) as pool:
-        assert len((await PostgresReservations(pool).reserve(rule, "ann", 2, [0])).begins_in) == 1
-        await pool.execute("update work.places set asked_at = now() - interval '20 minutes'")
+    async with database_on(private_postgres.url()) as database:
+        assert len((await PostgresReservations(database).reserve(rule, "ann", 2, [0])).begins_in) == 1
+        await database.pool.execute("update worker.places set asked_at = now() - interval '20 minutes'")
     private_postgres.kill()
     async with contextlib.AsyncExitStack() as left:
-        pool = await create_pool(private_postgres.url())
-        left.callback(pool.terminate)
+        database = Database(private_postgres.url())
+        await database.connect()
+        left.callback(database.close)
         with pytest.raises(DatabaseUnavailable):
-            await _given(PostgresReservations(pool), rule, 0)
+            await _given(PostgresReservations(database), rule, 0)
         await private_postgres.start()
-        reservations = PostgresReservations(pool)
+        reservations = PostgresReservations(database)
         assert await _given(reservations, Rule("acme", places=3), 0) == 0
         assert await _given(reservations, Rule("acme", pace_of(1)), 0) == 0
 

@@ -2,21 +2,51 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.routes import RouteRule
-from chassis.settings import SettingsError
+from chassis.settings import Settings, SettingsError, load_settings
 from contracts.providers.call import CallIntent
 from provider_worker.preparation.route_choice import fitting
-from provider_worker.preparation.router import refuse_unknown
+from provider_worker.preparation.routing_rules import Option, RouteRule, read_routes
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.registry import Registry
-from unit.worker.conftest import MakePrepare
-from unit.worker.routed import ROUTES, Cheap, among, preparer
+from testkit.worker.orders import MakePrepare
+from unit.worker.routed_providers import Cheap, among, preparer
+
+
+def test_routes_are_read_from_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule needs to name its options; without the setting there is no route."""
+    registry = Registry([Cheap()])
+    assert read_routes(load_settings(_env_file=None), registry) == {}
+    monkeypatch.setenv("SAYSO_ROUTES", '{"r": [{"among": [{"provider": "cheap", "model": "m"}]}]}')
+    (rule,) = read_routes(load_settings(_env_file=None), registry)["r"]
+    assert (rule.choose, rule.among, rule.when.operation) == ("first", (Option(provider="cheap", model="m"),), None)
+
+
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        ('{"r": []}', "SAYSO_ROUTES: /r: Tuple should have at least 1 item"),
+        ('{"r": [{"among": []}]}', "SAYSO_ROUTES: /r/0/among: Tuple should have at least 1 item"),
+        ('{"r": [{"among": [{"model": "m"}]}]}', "SAYSO_ROUTES: /r/0/among/0/provider: Field required"),
+        ('{"r": [{"among": [{"provider": "p"}], "chose": "first"}]}', "SAYSO_ROUTES: /r/0/chose: Extra inputs"),
+        ('{"r": [{"among": [{"provider": "p"}], "choose": "best"}]}', "SAYSO_ROUTES: /r/0/choose: Input should be"),
+        ('{"r": [{"among": [{"provider": "p"}], "when": {"prompt_at_most": -1}}]}', "SAYSO_ROUTES: /r/0/when/prompt_at_most"),
+        ("nonsense", "SAYSO_ROUTES: Invalid JSON: expected"),
+    ],
+)  # fmt: skip
+def test_a_malformed_route_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch, written: str, line: str) -> None:
+    """In one line that names the setting and the place."""
+    monkeypatch.setenv("SAYSO_ROUTES", written)
+    with pytest.raises(SettingsError) as refused:
+        read_routes(load_settings(_env_file=None), Registry([Cheap()]))
+    assert str(refused.value).startswith(line)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +103,9 @@ async def test_an_options_parameters_come_beside_the_intents(prepare_order: Make
 @pytest.mark.parametrize("provider", ["opnai", "router"])
 def test_a_route_to_a_provider_that_there_is_not_stops_the_start(provider: str) -> None:
     """In one line that names the place; a route leads to no other route."""
-    routes = ROUTES.validate_python({"r": [*among("cheap"), *among("cheap", provider)]})
+    routes = json.dumps({"r": [*among("cheap"), *among("cheap", provider)]})
     with pytest.raises(SettingsError) as refused:
-        refuse_unknown(routes, Registry([Cheap()]))
+        read_routes(Settings(_env_file=None, routes=routes), Registry([Cheap()]))
     assert str(refused.value) == "SAYSO_ROUTES: /r/1/among/1/provider: no such provider; known are cheap"
 
 
@@ -84,13 +114,13 @@ async def test_without_a_route_there_is_no_router(prepare_order: MakePrepare) ->
     with pytest.raises(ProviderError) as caught:
         await preparer().prepare(prepare_order(provider="router"))
     assert caught.value.failure.code == "provider_unknown"
-    assert preparer().router.capabilities() is None
+    assert preparer().routes is None
 
 
 async def test_the_routes_are_shown_as_the_routers_models(prepare_order: MakePrepare) -> None:
     """Where people look for what can be asked for; the first is what is meant by none."""
     routes = preparer(r=among("cheap", "dear"), other=among("dear"))
-    offered = routes.router.capabilities()
+    offered = routes.routes
     assert offered is not None
     assert [(model.name, model.description) for model in offered.models] == [
         ("r", "Chooses among cheap/*, dear/*."),

@@ -8,11 +8,12 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from contracts.providers.call import Execution, Spent
+from contracts.providers.call import Spent
 from contracts.providers.orders import ExecuteOrder
-from provider_worker.budgets.gate import CostCheck
+from provider_worker.budgets.gate import BudgetGate
 from provider_worker.budgets.model import BudgetRules
 from provider_worker.checks.base import Subject
+from provider_worker.checks.cost import CostCheck
 from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.testing.budgets import MemoryBudgets
@@ -22,7 +23,7 @@ MakeExecute = Callable[..., ExecuteOrder]
 MARCH, APRIL = datetime(2026, 3, 31, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
 
 
-class Priced(SandboxProvider):
+class PricedProvider(SandboxProvider):
     """A provider whose estimates are as told; an exception is raised. What a call had spent that it ends is as told, too."""
 
     def __init__(self, estimate: Decimal | Exception | None, spent: Spent | None = None) -> None:
@@ -41,31 +42,33 @@ class Priced(SandboxProvider):
         return self.estimate
 
 
-class Till:
+class BudgetBench:
     """A check of budgets with accounts in memory, at a time that can be set, and calls that end as told."""
 
     def __init__(self, **budgets: Any) -> None:
-        self.spending = MemoryBudgets()
+        self.balances = MemoryBudgets()
         self.at = MARCH
         self.called = 0
-        self.check = CostCheck(BudgetRules.model_validate(budgets), lambda: self.at)
-        self.check.open(self.spending)
+        self.use(self.balances, **budgets)
+
+    def use(self, balances: MemoryBudgets, **budgets: Any) -> None:
+        """Keep balances elsewhere from now on."""
+        self.balances = balances
+        self.gate = BudgetGate(BudgetRules.model_validate(budgets), balances, lambda: self.at)
+        self.check = CostCheck(self.gate)
 
     async def call(
         self,
         order: ExecuteOrder,
         outcome: Decimal | Exception | None,
         estimate: Decimal | Exception | None = Decimal(1),
-    ) -> Execution:
+    ) -> None:
         """Make a call that costs, or raises."""
-
-        async def make() -> Execution:
+        async with self.gate.charge(order, PricedProvider(estimate)) as charge:
             self.called += 1
             if isinstance(outcome, Exception):
                 raise outcome
-            return Execution(response={"text": "paid for"}, cost=outcome)
-
-        return await self.check.charged(order, Priced(estimate), make)
+            charge.cost = outcome
 
     async def left(self, subject: MakeSubject) -> Decimal:
         """Return what is left, by asking for far too much."""

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from provider_worker.adapters.postgres.budgets import PostgresBudgets
-from provider_worker.adapters.postgres.pool import create_pool, ensure_schema
+from provider_worker.adapters.postgres.database import Database
 from provider_worker.budgets.model import Account, Budgets, Limit, Scope
 from provider_worker.errors import DatabaseUnavailable
 from provider_worker.testing.budgets import MemoryBudgets
@@ -49,10 +49,10 @@ async def _left(spending: Budgets, account: Account) -> Decimal:
 @pytest_asyncio.fixture
 async def postgres(postgres_url: str) -> AsyncIterator[PostgresBudgets]:
     """Give accounts on an empty database."""
-    pool = await create_pool(postgres_url)
-    await ensure_schema(pool)
-    yield PostgresBudgets(pool)
-    await pool.close()
+    database = Database(postgres_url)
+    await database.open()
+    yield PostgresBudgets(database)
+    database.close()
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -181,37 +181,19 @@ async def test_a_call_is_settled_where_it_was_charged(spending: Budgets) -> None
 
 async def test_a_call_that_is_settled_twice_at_once_is_settled_once(postgres_url: str) -> None:
     """The worker that makes a call and the one that ends it by its id may both know what it cost, at the same moment."""
-    pool = await create_pool(postgres_url)
-    await ensure_schema(pool)
-    spending, account = PostgresBudgets(pool), _account("10")
+    database = Database(postgres_url)
+    await database.open()
+    spending, account = PostgresBudgets(database), _account("10")
     assert await spending.charge(account, ("w", 1), Decimal(5), whatever_is_left=False) is None
     waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-    async with pool.acquire() as connection, asyncio.TaskGroup() as both, connection.transaction():
-        await connection.execute("select from work.charges where run_id = $1 for update", account.run_id)
+    async with database.pool.acquire() as connection, asyncio.TaskGroup() as both, connection.transaction():
+        await connection.execute("select from worker.charges where run_id = $1 for update", account.run_id)
         for way in (("w", 1), None):
             both.create_task(spending.settle("acme", account.run_id, way, Decimal(1)))
-        while await pool.fetchval(waiting) < 2:  # noqa: ASYNC110 - the database tells nobody
+        while await database.pool.fetchval(waiting) < 2:  # noqa: ASYNC110 - the database tells nobody
             await asyncio.sleep(0.01)
     assert await _left(spending, account) == Decimal(9)
-    await pool.close()
-
-
-async def test_a_database_of_an_older_version_learns_where_calls_are_settled(postgres_url: str) -> None:
-    """Its own charges stay counted as estimated, and new ones are settled."""
-    pool = await create_pool(postgres_url)
-    await ensure_schema(pool)
-    await pool.execute("alter table work.charges drop column scopes, drop column names, drop column periods")
-    account = _account("10")
-    old = "insert into work.charges (tenant, run_id, work_id, attempt, amount) values ('acme', $1, 'w', 1, 2)"
-    await pool.execute(old, account.run_id)
-    for _ in range(2):
-        await ensure_schema(pool)
-    spending = PostgresBudgets(pool)
-    await spending.settle("acme", account.run_id, ("w", 1), Decimal(0))
-    assert await spending.charge(account, ("w", 2), Decimal(3), whatever_is_left=False) is None
-    await spending.settle("acme", account.run_id, ("w", 2), Decimal(1))
-    assert await _left(spending, account) == Decimal(9)
-    await pool.close()
+    database.close()
 
 
 async def test_budgets_do_not_mix(spending: Budgets) -> None:
@@ -235,7 +217,8 @@ async def test_only_what_no_budget_needs_is_forgotten(postgres: PostgresBudgets)
 
 async def test_a_database_that_does_not_answer_is_told_as_that() -> None:
     """Whatever the driver raises."""
-    pool = await create_pool("postgresql://nobody:x@127.0.0.1:1/none")
+    database = Database("postgresql://nobody:x@127.0.0.1:1/none")
+    await database.connect()
     with pytest.raises(DatabaseUnavailable):
-        await PostgresBudgets(pool).hold(_account("1"), Decimal(1), LONG)
-    await pool.close()
+        await PostgresBudgets(database).hold(_account("1"), Decimal(1), LONG)
+    database.close()

@@ -72,14 +72,14 @@ class Trampling(Told):
         return None
 
 
-async def _prepared(order: PrepareOrder, *watches: ConfiguredCheck, seconds: float = 10) -> Signals:
-    sandbox, checks = SandboxProvider(), CheckRunner(None, watches, seconds)
-    preparation = await Preparer(Registry([sandbox]), MemoryArtifacts(), Sanitizer([SECRET]), checks).prepare(order)
+async def _prepared(order: PrepareOrder, *checks: ConfiguredCheck, seconds: float = 10) -> Signals:
+    sandbox, runner = SandboxProvider(), CheckRunner(checks, seconds)
+    preparation = await Preparer(Registry([sandbox]), MemoryArtifacts(), Sanitizer([SECRET]), runner).prepare(order)
     return preparation.signals
 
 
-async def _executed(order: ExecuteOrder, *watches: ConfiguredCheck, seconds: float = 10) -> Execution:
-    around = CallContext(checks=CheckRunner(None, watches, seconds))
+async def _executed(order: ExecuteOrder, *checks: ConfiguredCheck, seconds: float = 10) -> Execution:
+    around = CallContext(checks=CheckRunner(checks, seconds))
     return await execute(order, SandboxProvider(), MemoryArtifacts().of("acme"), Sanitizer([SECRET]), around)
 
 
@@ -188,7 +188,7 @@ async def test_a_check_that_is_not_offered_is_named_with_the_choices(
         "/hitl_config/checks/1",
         False,
     )
-    assert issue.message.endswith("on offer are cost, told.")
+    assert issue.message.endswith("on offer are told.")
 
 
 async def test_whatever_a_check_says_can_be_recorded(prepare_order: Callable[..., PrepareOrder]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from messaging.errors import KafkaError
 from messaging.producer import Producer
 from messaging.records import Outgoing
-from provider_worker.outbox import Outbox
+from provider_worker.adapters.kafka.outbox import Outbox
 
 
 class Recording(Producer):

@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.routes import Option, RouteRule
 from contracts.providers.routing import Candidate
 from contracts.providers.signals import Reason
 from provider_worker.errors import DatabaseUnavailable
 from provider_worker.preparation.prepare import Preparer
 from provider_worker.preparation.route_choice import CIRCUIT_OPEN, Assessed, choose, routing_of
+from provider_worker.preparation.routing_rules import Option, RouteRule
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.registry import Registry
 from provider_worker.rate_limits.circuit_breaker import CircuitTerms
 from provider_worker.rate_limits.circuit_breakers import CircuitBreakers
 from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.memory import MemoryArtifacts
-from unit.worker.conftest import MakePrepare
-from unit.worker.routed import KEY, ROUTES, Buggy, Cheap, Dear, Leaky, among, down, preparer, reasons
+from testkit.worker.orders import MakePrepare
+from unit.worker.routed_providers import KEY, ROUTES, Buggy, Cheap, Dear, Leaky, among, down, preparer, reasons
 
 
 async def test_the_cheapest_is_chosen_by_its_estimate(prepare_order: MakePrepare) -> None:

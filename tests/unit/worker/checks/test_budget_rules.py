@@ -32,7 +32,7 @@ def _limits(budgets: BudgetRules, user: str | None = "ann", run: str | None = No
 def test_without_a_setting_nothing_is_limited() -> None:
     """A run without any budget counts against nothing."""
     budgets = read_budget_rules(Settings(_env_file=None))
-    assert (budgets.limit_somebody, _limits(budgets)) == (False, [])
+    assert (budgets.limit_anyone, _limits(budgets)) == (False, [])
 
 
 def test_a_tenant_a_user_and_a_run_each_have_their_own() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from chassis.routes import RouteRule, Routes
 from contracts.providers.call import Failure, Preparation
 from provider_worker.preparation.prepare import Preparer
+from provider_worker.preparation.routing_rules import Routes
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.registry import Registry
@@ -21,7 +21,7 @@ from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.memory import MemoryArtifacts
 
 KEY = "sk-a-very-secret-key"
-ROUTES: TypeAdapter[dict[str, tuple[RouteRule, ...]]] = TypeAdapter(Routes)
+ROUTES: TypeAdapter[Routes] = TypeAdapter(Routes)
 
 
 class Cheap(SandboxProvider):

@@ -17,7 +17,7 @@ from messaging.records import Outgoing
 from provider_worker.rate_limits.gcra import Pace
 from provider_worker.rate_limits.reservations import Rule
 from provider_worker.testing.memory import MemoryPublisher
-from unit.worker.limited import ONE_A_MINUTE, ONE_AT_ONCE, Bench
+from unit.worker.rate_limit_bench import ONE_A_MINUTE, ONE_AT_ONCE, RateLimitBench
 
 MakeExecute = Callable[..., ExecuteOrder]
 
@@ -31,7 +31,7 @@ class Lossy(MemoryPublisher):
 
 
 async def test_a_provider_without_limits_costs_no_statement(
-    open_benches: Callable[..., Bench], execute_order: MakeExecute
+    open_benches: Callable[..., RateLimitBench], execute_order: MakeExecute
 ) -> None:
     """Beyond the one that claims its calls."""
     bench = open_benches(ONE_A_MINUTE)
@@ -41,7 +41,7 @@ async def test_a_provider_without_limits_costs_no_statement(
 
 
 async def test_what_waits_is_not_claimed_and_holds_up_nobody_else(
-    open_benches: Callable[..., Bench], scarce_order: MakeExecute, execute_order: MakeExecute
+    open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute, execute_order: MakeExecute
 ) -> None:
     """More calls wait than the worker has room for; those of another provider are carried out meanwhile."""
     bench = open_benches(ONE_A_MINUTE)
@@ -56,7 +56,7 @@ async def test_what_waits_is_not_claimed_and_holds_up_nobody_else(
 
 
 async def test_while_a_call_waits_its_lease_is_extended(
-    open_benches: Callable[..., Bench], scarce_order: MakeExecute
+    open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
 ) -> None:
     """And it is not late because of the wait: it begins after the deadline that it came with."""
     bench = open_benches(ONE_AT_ONCE)
@@ -74,7 +74,7 @@ async def test_while_a_call_waits_its_lease_is_extended(
 
 
 async def test_a_call_whose_lease_could_not_be_kept_while_it_waited_is_not_begun(
-    open_benches: Callable[..., Bench], scarce_order: MakeExecute
+    open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
 ) -> None:
     """The run has asked otherwise by then."""
     bench = open_benches(ONE_AT_ONCE, publisher=Lossy())
@@ -94,7 +94,7 @@ async def test_a_call_whose_lease_could_not_be_kept_while_it_waited_is_not_begun
 
 
 async def test_a_call_that_another_worker_began_meanwhile_is_passed_over_in_silence(
-    open_benches: Callable[..., Bench], scarce_order: MakeExecute
+    open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
 ) -> None:
     """It came twice; its place goes to the next."""
     bench = open_benches(ONE_AT_ONCE)
@@ -111,12 +111,12 @@ async def test_a_call_that_another_worker_began_meanwhile_is_passed_over_in_sile
 
 @pytest.mark.parametrize("code", [None, "request_refused"])
 async def test_a_place_is_given_back_however_the_call_ends(
-    code: str | None, open_benches: Callable[..., Bench], scarce_order: MakeExecute
+    code: str | None, open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
 ) -> None:
     """Two workers share one place, and all calls are made."""
     bench = open_benches(ONE_AT_ONCE)
     bench.scarce.failure = Failure(code=code, message="no", status=400) if code else None
-    _, other = bench.another()
+    _, _, other = bench.another()
     await bench.take(*(scarce_order() for _ in range(2)))
     await bench.take(*(scarce_order() for _ in range(2)), worker=other)
     await bench.publisher.until(4)
@@ -124,7 +124,7 @@ async def test_a_place_is_given_back_however_the_call_ends(
 
 
 async def test_a_call_that_is_cancelled_while_it_waits_leaves_its_slot_to_the_next(
-    open_benches: Callable[..., Bench], scarce_order: MakeExecute
+    open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
 ) -> None:
     """No slot is given for it, and it says that nothing was spent."""
     bench = open_benches(Rule("acme", Pace(1.5, burst=1)))
@@ -132,7 +132,7 @@ async def test_a_call_that_is_cancelled_while_it_waits_leaves_its_slot_to_the_ne
     await bench.take(first, cancelled, last)
     await bench.scarce.until_begun(1)
     about = cancelled.model_dump(include={"run_id", "tenant", "work_id", "attempt", "provider", "operation"})
-    await bench.worker.handler.calls.stop(StopCall(**about), bench.scarce, "t")
+    await bench.calls.stop(StopCall(**about), bench.scarce, "t")
     await bench.scarce.until_begun(2)
     assert bench.scarce.begun == [f"{first.work_id}:1", f"{last.work_id}:1"]
     assert bench.reservations.given == 2
@@ -141,7 +141,7 @@ async def test_a_call_that_is_cancelled_while_it_waits_leaves_its_slot_to_the_ne
 
 
 async def test_tokens_are_counted_by_estimate_and_then_by_use(
-    open_benches: Callable[..., Bench], scarce_order: MakeExecute
+    open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
 ) -> None:
     """What was booked too much is another's."""
     bench = open_benches(Rule("acme", tokens=100))
@@ -156,7 +156,7 @@ async def test_tokens_are_counted_by_estimate_and_then_by_use(
 
 
 async def test_a_call_that_comes_while_a_place_is_free_need_not_wait(
-    open_benches: Callable[..., Bench], scarce_order: MakeExecute
+    open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
 ) -> None:
     """Though others of the worker are under way and nobody asked for a slot just now."""
     bench = open_benches(Rule("acme", places=2))
@@ -168,11 +168,11 @@ async def test_a_call_that_comes_while_a_place_is_free_need_not_wait(
 
 
 async def test_more_calls_than_can_begin_soon_are_all_made_in_the_end(
-    open_benches: Callable[..., Bench], scarce_order: MakeExecute
+    open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
 ) -> None:
     """By two workers on one account, each once."""
     bench = open_benches(Rule("acme", Pace(0.002, burst=1), tokens=1_000_000, places=3))
-    _, other = bench.another()
+    _, _, other = bench.another()
     orders = [scarce_order() for _ in range(60)]
     await asyncio.gather(bench.take(*orders[:30]), bench.take(*orders[30:], worker=other))
     said = await bench.publisher.until(60)

@@ -19,7 +19,8 @@ from provider_worker.execution.call import CallHandler
 from provider_worker.execution.partial_output import MOST_WAITING, PartialOutputSender
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryArtifacts, MemoryClaims, MemoryPublisher
+from provider_worker.testing.memory import MemoryPublisher
+from testkit.worker.bench import OwnClaim, dependencies_on
 
 MakeExecute = Callable[..., ExecuteOrder]
 KEY = "sk-a-very-secret-key"
@@ -70,8 +71,8 @@ def pieces(publisher: MemoryPublisher) -> list[PartialOutput]:
 async def test_a_streamed_answer_is_told_in_pieces_that_join_up(execute_order: MakeExecute) -> None:
     """To the watchers of its run, user and session; the pieces together are the answer."""
     publisher, order = MemoryPublisher(), execute_order(parameters={"stream": True}, user_id="u1", session_id="s1")
-    calls = CallHandler(MemoryClaims(), MemoryArtifacts(), publisher, Sanitizer())
-    answer = await calls.make(order, SandboxProvider(delay=0.3))
+    calls = CallHandler(dependencies_on(publisher))
+    answer = await calls.make(order, SandboxProvider(delay=0.3), OwnClaim())
     assert isinstance(answer, RecordExecution)
     said = pieces(publisher)
     assert len(said) > 1
@@ -85,9 +86,7 @@ async def test_a_streamed_answer_is_told_in_pieces_that_join_up(execute_order: M
 async def test_a_call_that_does_not_stream_says_nothing_in_between(execute_order: MakeExecute) -> None:
     """Its answer comes whole."""
     publisher = MemoryPublisher()
-    await CallHandler(MemoryClaims(), MemoryArtifacts(), publisher, Sanitizer()).make(
-        execute_order(), SandboxProvider()
-    )
+    await CallHandler(dependencies_on(publisher)).make(execute_order(), SandboxProvider(), OwnClaim())
     assert publisher.sent == []
 
 
@@ -140,9 +139,7 @@ async def test_a_piece_that_is_on_its_way_at_the_end_is_told_once(execute_order:
 async def test_while_kafka_is_away_the_call_goes_on(execute_order: MakeExecute) -> None:
     """Watchers miss something; the run does not."""
     order = execute_order(parameters={"stream": True})
-    answer = await CallHandler(MemoryClaims(), MemoryArtifacts(), Cut(), Sanitizer()).make(
-        order, SandboxProvider(delay=0.2)
-    )
+    answer = await CallHandler(dependencies_on(Cut())).make(order, SandboxProvider(delay=0.2), OwnClaim())
     assert isinstance(answer, RecordExecution)
 
 

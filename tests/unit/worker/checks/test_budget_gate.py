@@ -8,17 +8,15 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from contracts.providers.call import Execution, Failure, Spent
+from contracts.providers.call import Failure, Spent
 from contracts.providers.call_stream import StopCall
 from provider_worker.budgets.model import Shortfall
-from provider_worker.checks.check_runner import CheckRunner
-from provider_worker.execution.call import CallHandler
 from provider_worker.errors import DatabaseUnavailable
+from provider_worker.execution.call import CallHandler
 from provider_worker.providers.base import ProviderError
-from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.budgets import MemoryBudgets
-from provider_worker.testing.memory import MemoryArtifacts, MemoryClaims, MemoryPublisher
-from unit.worker.checks.till import APRIL, MARCH, MakeExecute, MakeSubject, Priced, Till
+from testkit.worker.bench import OwnClaim, dependencies_on
+from unit.worker.checks.budget_bench import APRIL, MARCH, BudgetBench, MakeExecute, MakeSubject, PricedProvider
 
 REFUSED = ProviderError(Failure(code="rate_limited", message="slow down", status=429, retryable=True))
 GAVE_UP = ProviderError(Failure(code="timeout", message="a gateway gave up", status=504, uncertain=True))
@@ -55,39 +53,37 @@ async def test_a_call_is_counted_as_estimated_until_its_cost_is_known(
     subject: MakeSubject, execute_order: MakeExecute, outcome: Decimal | Exception | None, left: str
 ) -> None:
     """Corrected by what it did cost; a refusal cost nothing; what may have been paid stays counted."""
-    till, order = Till(tenant={"default": 10}), execute_order()
-    await till.check.look(subject(run_id=order.run_id, estimate=Decimal(1)))
+    bench, order = BudgetBench(tenant={"default": 10}), execute_order()
+    await bench.check.look(subject(run_id=order.run_id, estimate=Decimal(1)))
     if isinstance(outcome, Exception):
         with pytest.raises(type(outcome)):
-            await till.call(order, outcome)
+            await bench.call(order, outcome)
     else:
-        await till.call(order, outcome)
-    assert await till.left(subject) == Decimal(left)
+        await bench.call(order, outcome)
+    assert await bench.left(subject) == Decimal(left)
 
 
 async def test_what_is_asked_about_is_counted_once(subject: MakeSubject, execute_order: MakeExecute) -> None:
     """The attempt that resumes a call buys nothing, and corrects what the first was charged."""
-    till, order = Till(tenant={"default": 10}), execute_order()
+    bench, order = BudgetBench(tenant={"default": 10}), execute_order()
     with pytest.raises(ProviderError):
-        await till.call(order, UNCERTAIN)
-    await till.call(order.model_copy(update={"attempt": 2, "resume": "prediction-7"}), Decimal("0.50"))
-    assert await till.left(subject) == Decimal("9.50")
+        await bench.call(order, UNCERTAIN)
+    await bench.call(order.model_copy(update={"attempt": 2, "resume": "prediction-7"}), Decimal("0.50"))
+    assert await bench.left(subject) == Decimal("9.50")
 
 
 async def test_a_call_that_ends_in_the_next_period_is_corrected_in_its_own(
     subject: MakeSubject, execute_order: MakeExecute
 ) -> None:
     """Begun on 31 March, paid on 1 April: March has what it cost, and April nothing, least of all more than it was given."""
-    till, order = Till(tenant={"default": 10}), execute_order()
+    bench, order = BudgetBench(tenant={"default": 10}), execute_order()
 
-    async def make() -> Execution:
-        till.at = APRIL
-        return Execution(response={}, cost=Decimal("0.10"))
-
-    await till.check.charged(order, Priced(Decimal(9)), make)
-    assert await till.left(subject) == Decimal(10)
-    till.at = MARCH
-    assert await till.left(subject) == Decimal("9.90")
+    async with bench.gate.charge(order, PricedProvider(Decimal(9))) as charge:
+        bench.at = APRIL
+        charge.cost = Decimal("0.10")
+    assert await bench.left(subject) == Decimal(10)
+    bench.at = MARCH
+    assert await bench.left(subject) == Decimal("9.90")
 
 
 async def test_a_charge_whose_answer_was_lost_is_taken_back(subject: MakeSubject, execute_order: MakeExecute) -> None:
@@ -98,13 +94,12 @@ async def test_a_charge_whose_answer_was_lost_is_taken_back(subject: MakeSubject
             await super().charge(*args, **how)
             raise DatabaseUnavailable("the connection broke after the commit")
 
-    till = Till(tenant={"default": 10})
-    till.spending = Breaking()
-    till.check.open(till.spending)
+    bench = BudgetBench()
+    bench.use(Breaking(), tenant={"default": 10})
     with pytest.raises(DatabaseUnavailable):
-        await till.call(execute_order(), Decimal(1), Decimal(9))
-    assert till.called == 0
-    assert await till.left(subject) == Decimal(10)
+        await bench.call(execute_order(), Decimal(1), Decimal(9))
+    assert bench.called == 0
+    assert await bench.left(subject) == Decimal(10)
 
 
 @pytest.mark.parametrize(("attempt", "cost", "left"), [(1, "0.25", "9.75"), (2, "0.25", "9.75"), (2, None, "9")])
@@ -112,17 +107,15 @@ async def test_a_call_that_is_ended_by_its_id_is_counted_with_what_it_cost(
     subject: MakeSubject, execute_order: MakeExecute, attempt: int, cost: str | None, left: str
 ) -> None:
     """Its worker is gone, or only asked about it; whoever ends it at the vendor learns the cost, if anybody does."""
-    till, order = Till(tenant={"default": 10}), execute_order()
+    bench, order = BudgetBench(tenant={"default": 10}), execute_order()
     with pytest.raises(ProviderError):
-        await till.call(order, UNCERTAIN)
+        await bench.call(order, UNCERTAIN)
     about = order.model_dump(include={"run_id", "tenant", "work_id", "provider", "operation"})
     stop = StopCall(**about, attempt=attempt, provider_call_id="prediction-7")
-    provider = Priced(None, Spent(cost=None if cost is None else Decimal(cost)))
-    calls = CallHandler(
-        MemoryClaims(), MemoryArtifacts(), MemoryPublisher(), Sanitizer(), checks=CheckRunner(till.check)
-    )
+    provider = PricedProvider(None, Spent(cost=None if cost is None else Decimal(cost)))
+    calls = CallHandler(dependencies_on(budgets=bench.gate))
     await calls.stop(stop, provider, "a worker")
-    assert await till.left(subject) == Decimal(left)
+    assert await bench.left(subject) == Decimal(left)
 
 
 @pytest.mark.parametrize(("resume", "cost", "left"), [("job-1", "3", "7"), ("job-1", None, "9"), (None, None, "9")])
@@ -130,42 +123,40 @@ async def test_a_call_that_is_not_made_takes_nothing_back_of_an_earlier_one(
     subject: MakeSubject, execute_order: MakeExecute, resume: str | None, cost: str | None, left: str
 ) -> None:
     """Its stop came before its order. What an earlier attempt may have spent stays counted, or as the vendor says."""
-    till, order = Till(tenant={"default": 10}), execute_order()
+    bench, order = BudgetBench(tenant={"default": 10}), execute_order()
     with pytest.raises(ProviderError):
-        await till.call(order, UNCERTAIN)
+        await bench.call(order, UNCERTAIN)
     again = order.model_copy(update={"attempt": 2, "resume": resume})
-    provider = Priced(Decimal(1), Spent(cost=None if cost is None else Decimal(cost)))
-    calls = CallHandler(
-        MemoryClaims(), MemoryArtifacts(), MemoryPublisher(), Sanitizer(), checks=CheckRunner(till.check)
-    )
+    provider = PricedProvider(Decimal(1), Spent(cost=None if cost is None else Decimal(cost)))
+    calls = CallHandler(dependencies_on(budgets=bench.gate))
     about = again.model_dump(include={"run_id", "tenant", "work_id", "attempt", "provider", "operation"})
     await calls.stop(StopCall(**about), provider, "a worker")
-    await calls.make(again, provider)
-    assert await till.left(subject) == Decimal(left)
+    await calls.make(again, provider, OwnClaim())
+    assert await bench.left(subject) == Decimal(left)
 
 
 async def test_a_call_is_held_to_the_budget_as_it_is_then(execute_order: MakeExecute) -> None:
     """A gate before the call: what fitted at the review may be gone; nothing is called, and nothing is uncertain."""
-    till, order, other = Till(tenant={"default": 1}), execute_order(), execute_order()
-    await till.call(other, Decimal(1))
+    bench, order, other = BudgetBench(tenant={"default": 1}), execute_order(), execute_order()
+    await bench.call(other, Decimal(1))
     with pytest.raises(ProviderError) as refused:
-        await till.call(order, Decimal(1))
+        await bench.call(order, Decimal(1))
     failure = refused.value.failure
     assert (failure.code, failure.uncertain, failure.retryable) == ("budget_exceeded", False, False)
-    assert till.called == 1
-    till.at = APRIL
-    await till.call(order, Decimal(1))
-    assert till.called == 2
+    assert bench.called == 1
+    bench.at = APRIL
+    await bench.call(order, Decimal(1))
+    assert bench.called == 2
 
 
 async def test_a_call_is_held_to_the_cost_of_its_own_bytes(execute_order: MakeExecute) -> None:
     """A person may have edited a payload into a dearer one; an estimate that is not known is not made up."""
-    till = Till(tenant={"default": 1})
+    bench = BudgetBench(tenant={"default": 1})
     for estimate, code in ((Decimal(2), "budget_exceeded"), (None, "cost_unknown"), (KeyError("x"), "provider_bug")):
         with pytest.raises(ProviderError) as refused:
-            await till.call(execute_order(), Decimal(1), estimate)
+            await bench.call(execute_order(), Decimal(1), estimate)
         assert (refused.value.failure.code, refused.value.failure.uncertain) == (code, False)
-    assert till.called == 0
+    assert bench.called == 0
 
 
 @pytest.mark.parametrize("estimate", [Decimal(5), None])
@@ -173,37 +164,34 @@ async def test_what_a_person_approved_over_budget_is_called_and_counted(
     subject: MakeSubject, execute_order: MakeExecute, estimate: Decimal | None
 ) -> None:
     """The person's yes is for this call, and the others find less."""
-    till = Till(tenant={"default": 4})
-    await till.call(execute_order(over_budget_approved=True), Decimal("3.50"), estimate)
-    assert await till.left(subject) == Decimal("0.50")
+    bench = BudgetBench(tenant={"default": 4})
+    await bench.call(execute_order(over_budget_approved=True), Decimal("3.50"), estimate)
+    assert await bench.left(subject) == Decimal("0.50")
 
 
 async def test_a_database_that_is_away_before_the_call_prevents_it(
     subject: MakeSubject, execute_order: MakeExecute
 ) -> None:
     """Nothing is called without having been counted, and the run may try again."""
-    till = Till(tenant={"default": 1})
-    till.spending.unavailable = True
+    bench = BudgetBench(tenant={"default": 1})
+    bench.balances.unavailable = True
     with pytest.raises(DatabaseUnavailable):
-        await till.call(execute_order(), Decimal(1))
+        await bench.call(execute_order(), Decimal(1))
     with pytest.raises(DatabaseUnavailable):
-        await till.check.look(subject())
-    assert till.called == 0
+        await bench.check.look(subject())
+    assert bench.called == 0
 
 
 async def test_a_database_that_is_away_after_the_call_loses_no_answer(
     subject: MakeSubject, execute_order: MakeExecute
 ) -> None:
     """The answer was paid for; the estimate stays counted, and the log says so."""
-    till = Till(tenant={"default": 10})
-
-    async def make() -> Execution:
-        till.spending.unavailable = True
-        return Execution(response={"text": "paid for"}, cost=Decimal(3))
+    bench = BudgetBench(tenant={"default": 10})
 
     with capture_logs() as logs:
-        execution = await till.check.charged(execute_order(), Priced(Decimal(1)), make)
-    assert execution.response == {"text": "paid for"}
+        async with bench.gate.charge(execute_order(), PricedProvider(Decimal(1))) as charge:
+            bench.balances.unavailable = True
+            charge.cost = Decimal(3)
     assert [line["event"] for line in logs] == ["not settled: the estimate stays counted"]
-    till.spending.unavailable = False
-    assert await till.left(subject) == Decimal(9)
+    bench.balances.unavailable = False
+    assert await bench.left(subject) == Decimal(9)

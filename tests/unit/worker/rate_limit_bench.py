@@ -12,8 +12,8 @@ from contracts.providers.call import Failure
 from contracts.providers.orders import Order
 from contracts.runs.commands import RecordFailure
 from messaging.offset_committer import Handed
+from provider_worker.execution.call import CallHandler
 from provider_worker.orders.consumer import OrderConsumer
-from provider_worker.orders.order_handler import Dependencies
 from provider_worker.providers.base import Answer, Audit, Call, ProviderError
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
@@ -22,16 +22,16 @@ from provider_worker.rate_limits.circuit_breaker import CircuitTerms
 from provider_worker.rate_limits.circuit_breakers import CircuitBreakers
 from provider_worker.rate_limits.gcra import pace_of
 from provider_worker.rate_limits.reservations import Rule
-from provider_worker.sanitizer import Sanitizer
-from provider_worker.testing.memory import MemoryArtifacts, MemoryClaims, MemoryPublisher
+from provider_worker.testing.memory import MemoryClaims, MemoryPublisher
 from provider_worker.testing.reservations import MemoryReservations
-from unit.worker.workbench import Record
+from provider_worker.testing.transport import MemoryRecord
+from testkit.worker.bench import consumer_on, dependencies_on
 
 ONE_A_MINUTE = Rule("acme", pace_of(1))
 ONE_AT_ONCE = Rule("acme", places=1)
 
 
-class Scarce(SandboxProvider):
+class ScarceProvider(SandboxProvider):
     """A provider with limits. `gate` holds its calls, `failure` ends them, `begun` are their keys."""
 
     name: ClassVar[str] = "scarce"
@@ -72,34 +72,32 @@ class Scarce(SandboxProvider):
 
 
 @dataclass
-class Bench:
-    """A worker with a provider that has limits and one that has none."""
+class RateLimitBench:
+    """A worker with a provider that has limits and one that has none. `failures` are what no order should have raised."""
 
     rule: Rule
     publisher: MemoryPublisher = field(default_factory=MemoryPublisher)
     claims: MemoryClaims = field(default_factory=MemoryClaims)
     reservations: MemoryReservations = field(default_factory=MemoryReservations)
     circuits: CircuitBreakers = field(default_factory=lambda: CircuitBreakers(CircuitTerms(failures=2, seconds=600)))
-    scarce: Scarce = field(default_factory=Scarce)
+    scarce: ScarceProvider = field(default_factory=ScarceProvider)
     taken: list[Mapping[int, int]] = field(default_factory=list)
-    broken: list[BaseException] = field(default_factory=list)
+    failures: list[BaseException] = field(default_factory=list)
     workers: list[OrderConsumer] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.registry = Registry([SandboxProvider(), self.scarce])
-        self.turns, self.worker = self.another()
+        self.admission, self.calls, self.worker = self.another()
 
-    def another(self) -> tuple[Admission, OrderConsumer]:
+    def another(self) -> tuple[Admission, CallHandler, OrderConsumer]:
         """Make a further worker on the same account."""
-        turns = Admission(
-            {"scarce": self.rule}, self.reservations, self.circuits, f"worker-{len(self.workers)}", self.broken.append
-        )
-        dependencies = Dependencies(
-            self.registry, self.claims, MemoryArtifacts(), self.publisher, Sanitizer(), turns=turns
-        )
-        worker = OrderConsumer(dependencies, confirm=self._confirm, on_failure=self.broken.append, most=2)
+        holder, rules = f"worker-{len(self.workers)}", {"scarce": self.rule}
+        admission = Admission(rules, self.reservations, self.circuits, holder, self.failures.append)
+        dependencies = dependencies_on(self.publisher, self.registry, claims=self.claims, admission=admission)
+        calls = CallHandler(dependencies)
+        worker = consumer_on(dependencies, calls, confirm=self._confirm, on_failure=self.failures.append, most=2)
         self.workers.append(worker)
-        return turns, worker
+        return admission, calls, worker
 
     async def _confirm(self, handed: SentBatch) -> None:
         self.taken.append(handed.offsets)
@@ -107,13 +105,13 @@ class Bench:
     async def take(self, *orders: Order, worker: OrderConsumer | None = None) -> None:
         """Hand a worker one batch."""
         bodies = [order.model_dump_json().encode() for order in orders]
-        await (worker or self.worker).on_records([Record(body, offset) for offset, body in enumerate(bodies)])
+        await (worker or self.worker).on_records([MemoryRecord(body, offset) for offset, body in enumerate(bodies)])
 
     async def until_waiting(self, number: int) -> None:
         """Return once so many calls wait and the account was asked for them."""
-        while self.turns.waiting != number or not self.reservations.asked:  # noqa: ASYNC110 - nobody tells of it
+        while self.admission.waiting != number or not self.reservations.asked:  # noqa: ASYNC110 - no event tells of it
             await asyncio.sleep(0.01)
 
-    def failures(self) -> list[Failure]:
-        """Return the failures that were told."""
+    def told_failures(self) -> list[Failure]:
+        """Return the failures that runs were told."""
         return [said.failure for said in self.publisher.commands if isinstance(said, RecordFailure)]

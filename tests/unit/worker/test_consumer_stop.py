@@ -9,13 +9,13 @@ from contracts.providers.orders import ExecuteOrder, parse_order
 from contracts.topics import WORK
 from provider_worker.rate_limits.gcra import LEASE_SECONDS, Pace
 from provider_worker.rate_limits.reservations import Rule
-from unit.worker.limited import ONE_AT_ONCE, Bench
+from unit.worker.rate_limit_bench import ONE_AT_ONCE, RateLimitBench
 
 MakeExecute = Callable[..., ExecuteOrder]
 
 
 async def test_a_worker_that_stops_hands_back_what_waits(
-    open_benches: Callable[..., Bench], scarce_order: MakeExecute
+    open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
 ) -> None:
     """The order goes out again as it was, with the lease that it has by now, and another worker can begin it."""
     bench = open_benches(ONE_AT_ONCE)
@@ -30,11 +30,11 @@ async def test_a_worker_that_stops_hands_back_what_waits(
 
 
 async def test_a_worker_that_stops_gives_its_places_back(
-    open_benches: Callable[..., Bench], scarce_order: MakeExecute
+    open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
 ) -> None:
     """At once, and not when its lease has run out."""
     bench = open_benches(ONE_AT_ONCE)
-    _, other = bench.another()
+    _, _, other = bench.another()
     await bench.take(scarce_order())
     await bench.publisher.until(1)
     await bench.worker.stop(5)
@@ -44,7 +44,7 @@ async def test_a_worker_that_stops_gives_its_places_back(
 
 
 async def test_what_has_a_slot_already_begins_no_more_when_the_worker_stops(
-    open_benches: Callable[..., Bench], scarce_order: MakeExecute
+    open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
 ) -> None:
     """Though its moment comes while the others are given time to end."""
     bench = open_benches(Rule("acme", Pace(0.9, burst=1), places=2))
@@ -60,7 +60,7 @@ async def test_what_has_a_slot_already_begins_no_more_when_the_worker_stops(
 
 
 async def test_a_worker_that_has_stopped_has_said_that_it_holds_no_place(
-    open_benches: Callable[..., Bench], scarce_order: MakeExecute
+    open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
 ) -> None:
     """Also when the database was away until just now and it waits before it asks again."""
     bench = open_benches(ONE_AT_ONCE)

@@ -11,8 +11,9 @@ from structlog.testing import capture_logs
 
 from contracts.providers.call import Execution
 from contracts.providers.orders import ExecuteOrder
-from provider_worker.execution.execute import INLINE_BYTES, execute
 from provider_worker.errors import DatabaseUnavailable
+from provider_worker.execution.execute import CallContext, execute
+from provider_worker.execution.stored_answers import INLINE_BYTES
 from provider_worker.providers.base import Answer, Audit, Call, ProviderError
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizer import Sanitizer
@@ -111,7 +112,7 @@ async def test_a_call_without_end_is_cut_off_as_uncertain(execute_order: MakeExe
     """The overall limit holds whatever the provider waits for."""
     order = execute_order(parameters={"fault": "slow", "delay_seconds": 600})
     with pytest.raises(ProviderError) as failed:
-        await execute(order, SandboxProvider(), MemoryArtifacts().of("acme"), Sanitizer(), seconds=0.05)
+        await execute(order, SandboxProvider(), MemoryArtifacts().of("acme"), Sanitizer(), CallContext(seconds=0.05))
     failure = failed.value.failure
     assert (failure.code, failure.uncertain, failure.retryable) == ("timeout", True, True)
 
