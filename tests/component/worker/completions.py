@@ -7,11 +7,11 @@ from typing import Any
 from contracts.providers.call import CallIntent
 from provider_worker.providers.base import Attachment, Audit, Call
 from provider_worker.providers.openai import OpenAIProvider
-from provider_worker.providers.remote_job import Pace
+from provider_worker.providers.remote_job import PollSchedule
 from provider_worker.testing.memory import MemoryArtifacts
 
 KEY = "sk-test-very-secret-key"
-PACE = Pace(first=0.001, longest=0.01, patience=20)
+PACE = PollSchedule(first=0.001, longest=0.01, patience=20)
 
 FORMS: dict[str, dict[str, Any]] = {
     "chat": {"api": "chat", "stream": False},

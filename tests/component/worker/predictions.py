@@ -7,12 +7,12 @@ from typing import Any
 from contracts.providers.call import CallIntent
 from fake_vendors.replicate_models import version_of
 from provider_worker.providers.base import Audit, Call
-from provider_worker.providers.remote_job import Pace
+from provider_worker.providers.remote_job import PollSchedule
 from provider_worker.providers.replicate import ReplicateProvider
 from provider_worker.testing.memory import MemoryArtifacts
 
 KEY = "r8_test_very_secret_token"
-PACE = Pace(first=0.001, longest=0.01, patience=20)
+PACE = PollSchedule(first=0.001, longest=0.01, patience=20)
 PAINTER = f"acme/painter:{version_of('acme/painter')}"
 
 

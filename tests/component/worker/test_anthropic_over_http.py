@@ -22,7 +22,7 @@ from fake_vendors.anthropic import FakeAnthropic
 from local_stack.ports import free_ports
 from local_stack.processes.process import Process, Program
 from provider_worker.providers.anthropic import AnthropicProvider
-from provider_worker.providers.anthropic.client import Connection
+from provider_worker.providers.anthropic.client import AnthropicClient
 from provider_worker.providers.base import Attachment, Audit, Call, ProviderError
 from provider_worker.testing.memory import MemoryArtifacts, MemoryTenantArtifacts
 
@@ -60,8 +60,8 @@ async def _ask(provider: AnthropicProvider, operation: str = "text", **given: An
 class _Hasty(AnthropicProvider):
     """A provider that waits for no more than a moment."""
 
-    def _connect(self, key: str | None, base_url: str | None) -> Connection:
-        return Connection(key or KEY, base_url, httpx2.Timeout(10, read=0.2))
+    def _connect(self, key: str | None, base_url: str | None) -> AnthropicClient:
+        return AnthropicClient(key or KEY, base_url, httpx2.Timeout(10, read=0.2))
 
 
 @contextlib.asynccontextmanager

@@ -17,8 +17,8 @@ from contracts.providers.call import Failure
 from fake_vendors.huggingface import FakeHuggingFace
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.huggingface import HuggingFaceProvider
-from provider_worker.providers.huggingface.addresses import Addresses
-from provider_worker.providers.huggingface.client import TIMEOUT, Connection
+from provider_worker.providers.huggingface.client import TIMEOUT, HuggingFaceClient
+from provider_worker.providers.huggingface.payloads import Addresses
 
 FAKE = FakeHuggingFace
 """Whom this module's tests talk to."""
@@ -97,8 +97,8 @@ async def _failure(provider: HuggingFaceProvider, operation: str = "text", **giv
 class _Hasty(HuggingFaceProvider):
     """A provider that waits for no more than a moment."""
 
-    def _connect(self, key: str | None, base_url: str | None) -> Connection:
-        return Connection(key, Addresses.under(base_url), httpx2.Timeout(10, read=0.2))
+    def _connect(self, key: str | None, base_url: str | None) -> HuggingFaceClient:
+        return HuggingFaceClient(key, Addresses.under(base_url), httpx2.Timeout(10, read=0.2))
 
 
 @contextlib.asynccontextmanager

@@ -149,7 +149,7 @@ async def test_the_fake_speaks_the_sdk_s_protocol(url: str) -> None:
         assert completion.choices[0].message.content
         assert completion.usage.total_tokens > 0
     async with AsyncInferenceClient(model=f"{url}/models/acme/tiny", api_key=KEY, provider="hf-inference") as client:
-        assert (await client.text_classification("Fine"))[0].log_fields == "POSITIVE"
+        assert (await client.text_classification("Fine"))[0].label == "POSITIVE"
         found = await client.zero_shot_classification("Fine", ["good", "bad"])
         assert [log_fields.log_fields for log_fields in found] == ["good", "bad"]
         assert (await client.text_to_image("a cat", width=32, height=16)).size == (32, 16)

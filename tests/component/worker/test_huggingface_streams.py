@@ -18,7 +18,7 @@ from contracts.providers.call import CallIntent, Spent
 from fake_vendors.huggingface import FakeHuggingFace
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.huggingface import HuggingFaceProvider
-from provider_worker.providers.huggingface.client import Coming
+from provider_worker.providers.huggingface.client import ChatReply
 from provider_worker.providers.progress import Unfinished
 
 FAKE = FakeHuggingFace
@@ -119,7 +119,7 @@ async def test_letters_that_end_lines_elsewhere_do_not_end_an_event() -> None:
     told = f"data: {json.dumps(said, ensure_ascii=False)}\n\ndata: [DONE]\n\ndata: {{}}\n\n"
     headers = {"content-type": "text/event-stream; charset=utf-8"}
     request = httpx2.Request("POST", "http://127.0.0.1")
-    coming = Coming(httpx2.Response(200, headers=headers, content=told.encode(), request=request))
+    coming = ChatReply(httpx2.Response(200, headers=headers, content=told.encode(), request=request))
     assert [chunk async for chunk in coming.chunks()] == [said]
 
 

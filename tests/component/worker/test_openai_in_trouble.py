@@ -14,7 +14,7 @@ from component.worker.vendors import hanging_up, nobody_listening, outcome_of
 from fake_vendors.openai import FakeOpenAI
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.openai import OpenAIProvider
-from provider_worker.providers.openai.client import Connection
+from provider_worker.providers.openai.client import OpenAIClient
 
 FAKE = FakeOpenAI
 """Whom this module's tests talk to."""
@@ -75,8 +75,8 @@ ROWS = {
 class _Hasty(OpenAIProvider):
     """A provider that waits for no more than a moment."""
 
-    def _connect(self, key: str | None, base_url: str | None) -> Connection:
-        return Connection(key or KEY, base_url, httpx2.Timeout(10, read=0.2))
+    def _connect(self, key: str | None, base_url: str | None) -> OpenAIClient:
+        return OpenAIClient(key or KEY, base_url, httpx2.Timeout(10, read=0.2))
 
 
 @contextlib.asynccontextmanager
@@ -91,11 +91,11 @@ async def facing(fault: str, url: str) -> AsyncIterator[OpenAIProvider]:
             case "hung up":
                 provider = OpenAIProvider(None, f"{await stack.enter_async_context(hanging_up())}/v1")
             case "hang" | "stall" | "stall_early":
-                provider = _Hasty(KEY, f"{url}/v1", pace=PACE)
+                provider = _Hasty(KEY, f"{url}/v1", schedule=PACE)
             case "pending":
-                provider = OpenAIProvider(KEY, f"{url}/v1", pace=replace(PACE, patience=0.2))
+                provider = OpenAIProvider(KEY, f"{url}/v1", schedule=replace(PACE, patience=0.2))
             case _:
-                provider = OpenAIProvider(KEY, f"{url}/v1", pace=PACE)
+                provider = OpenAIProvider(KEY, f"{url}/v1", schedule=PACE)
         stack.push_async_callback(provider.close)
         yield provider
 

@@ -29,7 +29,7 @@ SCHEMA = {"type": "object", "properties": {"age": {"type": "integer", "minimum":
 @pytest_asyncio.fixture
 async def provider(url: str) -> AsyncIterator[OpenAIProvider]:
     """Give a provider whose server is the fake."""
-    provider = OpenAIProvider(KEY, f"{url}/v1", pace=PACE)
+    provider = OpenAIProvider(KEY, f"{url}/v1", schedule=PACE)
     yield provider
     await provider.close()
 

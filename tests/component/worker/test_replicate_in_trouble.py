@@ -15,7 +15,7 @@ from component.worker.vendors import hanging_up, nobody_listening
 from fake_vendors.replicate import FakeReplicate
 from fake_vendors.replicate_models import version_of
 from provider_worker.providers.base import Audit, ProviderError
-from provider_worker.providers.remote_job import Pace
+from provider_worker.providers.remote_job import PollSchedule
 from provider_worker.providers.replicate import ReplicateProvider
 
 FAKE = FakeReplicate
@@ -25,7 +25,7 @@ FAKE = FakeReplicate
 @pytest_asyncio.fixture
 async def provider(url: str) -> AsyncIterator[ReplicateProvider]:
     """Give a provider whose server is the fake."""
-    provider = ReplicateProvider(KEY, url, pace=PACE)
+    provider = ReplicateProvider(KEY, url, schedule=PACE)
     yield provider
     await provider.close()
 
@@ -82,15 +82,15 @@ async def _facing(fault: str, url: str) -> AsyncIterator[ReplicateProvider]:
     async with contextlib.AsyncExitStack() as stack:
         match fault:
             case "wrong token":
-                provider = ReplicateProvider("wrong-key", url, pace=PACE)
+                provider = ReplicateProvider("wrong-key", url, schedule=PACE)
             case "nobody listens":
-                provider = ReplicateProvider(None, nobody_listening(), pace=PACE)
+                provider = ReplicateProvider(None, nobody_listening(), schedule=PACE)
             case "hung up":
-                provider = ReplicateProvider(None, await stack.enter_async_context(hanging_up()), pace=PACE)
+                provider = ReplicateProvider(None, await stack.enter_async_context(hanging_up()), schedule=PACE)
             case "hang" | "stuck":
-                provider = ReplicateProvider(KEY, url, pace=replace(PACE, patience=0.2), read_seconds=0.2)
+                provider = ReplicateProvider(KEY, url, schedule=replace(PACE, patience=0.2), read_seconds=0.2)
             case _:
-                provider = ReplicateProvider(KEY, url, pace=PACE)
+                provider = ReplicateProvider(KEY, url, schedule=PACE)
         stack.push_async_callback(provider.close)
         yield provider
 
@@ -128,7 +128,7 @@ async def test_each_fault_has_its_outcome(
 
 async def test_a_prediction_that_never_ends_is_known(url: str) -> None:
     """Its end is not known, and its name is: the next attempt asks about it."""
-    provider = ReplicateProvider(KEY, url, pace=Pace(first=0.001, longest=0.01, patience=0.05))
+    provider = ReplicateProvider(KEY, url, schedule=PollSchedule(first=0.001, longest=0.01, patience=0.05))
     notes = Notes()
     with pytest.raises(ProviderError) as failed:
         await provider.execute(await a_payload(provider, prompt="[fault:stuck]"), a_call(note=notes.note))
@@ -156,7 +156,7 @@ async def test_a_second_attempt_after_the_worker_died_buys_nothing(
     notes = Dying()
     with pytest.raises(Killed):
         await provider.execute(payload, a_call(note=notes.note))
-    other = ReplicateProvider(KEY, url, pace=PACE)
+    other = ReplicateProvider(KEY, url, schedule=PACE)
     answer = await other.execute(payload, a_call(attempt=2, resume=notes.noted[0], note=notes.note))
     audit = await other.audit_response("predict", payload, answer.raw)
     assert audit.response["text"] == "The fake heard 9 characters."

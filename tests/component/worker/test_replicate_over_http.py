@@ -31,7 +31,7 @@ FAKE = FakeReplicate
 @pytest_asyncio.fixture
 async def provider(url: str) -> AsyncIterator[ReplicateProvider]:
     """Give a provider whose server is the fake."""
-    provider = ReplicateProvider(KEY, url, pace=PACE)
+    provider = ReplicateProvider(KEY, url, schedule=PACE)
     yield provider
     await provider.close()
 

@@ -15,10 +15,14 @@ from chassis.settings import Settings
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.failures import ResponseTooLarge
 from provider_worker.providers.huggingface import HuggingFaceProvider
-from provider_worker.providers.huggingface.errors import Refused, failure_of
-from provider_worker.providers.huggingface.files import keep_image
+from provider_worker.providers.huggingface.failures import Refused, failure_of
 from provider_worker.providers.huggingface.payloads import build
-from provider_worker.providers.huggingface.responses import audit_classification, audit_completion, audit_image
+from provider_worker.providers.huggingface.responses import (
+    audit_classification,
+    audit_completion,
+    audit_image,
+    keep_image,
+)
 from provider_worker.providers.payload_schema import compile_schema
 from provider_worker.providers.pricing import PriceTable
 from provider_worker.testing.memory import MemoryArtifacts

@@ -10,8 +10,7 @@ from contracts.providers.call import CallIntent, Severity
 from provider_worker.preparation.draft import settle
 from provider_worker.providers.base import Attachment, ProviderError
 from provider_worker.providers.huggingface import HuggingFaceProvider
-from provider_worker.providers.huggingface.addresses import ROUTER, Addresses
-from provider_worker.providers.huggingface.payloads import build
+from provider_worker.providers.huggingface.payloads import ROUTER, Addresses, build
 from provider_worker.providers.huggingface.rules import CLASSIFIER, ZERO_SHOT
 from provider_worker.providers.registry import Registry
 from unit.worker.vendor_messages import an_intent

@@ -13,10 +13,8 @@ from provider_worker.providers.base import ProviderError
 from provider_worker.providers.chat_completions import prices
 from provider_worker.providers.chat_completions.responses import audit_chat
 from provider_worker.providers.http.failures import ResponseTooLarge
-from provider_worker.providers.openai.client import rate_limit
-from provider_worker.providers.openai.errors import failure_of
-from provider_worker.providers.openai.files import without_files
-from provider_worker.providers.openai.image_responses import audit_images
+from provider_worker.providers.openai.client import failure_of, rate_limit
+from provider_worker.providers.openai.images import audit_images, without_files
 from provider_worker.providers.payload_schema import compile_schema
 from provider_worker.providers.pricing import PriceTable
 from provider_worker.testing.memory import MemoryArtifacts

@@ -9,8 +9,7 @@ import pytest
 
 from contracts.providers.call import CallIntent, Severity
 from provider_worker.providers.base import Attachment, ProviderError
-from provider_worker.providers.chat_completions.files import with_files
-from provider_worker.providers.chat_completions.payloads import is_strict
+from provider_worker.providers.chat_completions.payloads import is_strict, with_files
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.openai.payloads import build
 from provider_worker.providers.openai.rules import reasoning_issues

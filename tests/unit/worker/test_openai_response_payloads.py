@@ -11,7 +11,7 @@ from contracts.providers.call import CallIntent
 from provider_worker.providers.base import Attachment, ProviderError
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.openai.payloads import RESPONSES, build
-from provider_worker.providers.openai.responses.files import with_files
+from provider_worker.providers.openai.responses.call import with_files
 from provider_worker.providers.openai.rules import background_issues, reasoning_issues
 from provider_worker.testing.memory import MemoryArtifacts
 from unit.worker.vendor_messages import an_intent

@@ -13,9 +13,9 @@ from provider_worker.providers.base import ProviderError
 from provider_worker.providers.pricing import PriceTable
 from provider_worker.providers.replicate import prices
 from provider_worker.providers.replicate.failures import PREDICTION, of_end, of_refusal
-from provider_worker.providers.replicate.hosts import BASE_URL, HIDDEN, Hider, delivers
+from provider_worker.providers.replicate.hosts import BASE_URL, HIDDEN, AddressFilter, delivers
+from provider_worker.providers.replicate.models.schemas import speaks_in_pieces
 from provider_worker.providers.replicate.responses import audit_prediction
-from provider_worker.providers.replicate.schemas import speaks_in_pieces
 
 V1 = "1" * 64
 
@@ -47,7 +47,7 @@ def test_a_stand_in_delivers_by_itself() -> None:
 
 def test_addresses_are_hidden() -> None:
     """Replicate's and its stand-in's, wherever they stand; those of others are none of its secrets."""
-    hider = Hider("http://127.0.0.1:9102")
+    hider = AddressFilter("http://127.0.0.1:9102")
     given = {"a": ["see https://api.replicate.com/v1/predictions/x, or http://127.0.0.1:9102/y"], "n": 1}
     assert hider.json(given) == {"a": [f"see {HIDDEN} or {HIDDEN}"], "n": 1}
     assert hider.text("https://example.org/replicate") == "https://example.org/replicate"

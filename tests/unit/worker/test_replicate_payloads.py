@@ -13,8 +13,8 @@ from provider_worker.preparation.prepare import Preparer
 from provider_worker.providers.base import Attachment, Call, ProviderError
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.replicate import ReplicateProvider
-from provider_worker.providers.replicate.fields import fill
-from provider_worker.providers.replicate.model_names import Reference, choose, parse
+from provider_worker.providers.replicate.models.fields import fill
+from provider_worker.providers.replicate.models.model_names import Reference, choose, parse
 from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.memory import MemoryArtifacts
 from testkit.worker.orders import MakePrepare

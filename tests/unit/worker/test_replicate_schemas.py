@@ -8,7 +8,7 @@ import pytest
 
 from fake_vendors.replicate_models import PAINTER
 from provider_worker.providers.payload_schema import compile_schema
-from provider_worker.providers.replicate.schemas import input_schema
+from provider_worker.providers.replicate.models.schemas import input_schema
 
 
 def test_a_model_s_schema_is_written_out() -> None:

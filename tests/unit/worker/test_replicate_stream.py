@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provider_worker.providers.progress import Progress
-from provider_worker.providers.replicate.hosts import HIDDEN, Hider
-from provider_worker.providers.replicate.stream import Listening
+from provider_worker.providers.replicate.hosts import HIDDEN, AddressFilter
+from provider_worker.providers.replicate.stream import OutputListener
 
 OWN = "http://127.0.0.1:9102"
 ADDRESS = "https://replicate.delivery/x/out.png"
@@ -23,7 +23,7 @@ class _Ear:
         self.heard: list[str] = []
         self.asked = 0
         self._is_text = is_text
-        self._listening = Listening(self._say, Progress(self.heard.append), Hider(OWN))
+        self._listening = OutputListener(self._say, Progress(self.heard.append), AddressFilter(OWN))
 
     async def _say(self) -> bool:
         self.asked += 1
@@ -52,7 +52,7 @@ async def test_together_the_pieces_are_what_the_answer_says(pieces: list[str]) -
     for number in range(1, len(pieces) + 1):
         await ear.hear(pieces[:number])
     if not any(piece.startswith(("http:", "https:")) for piece in pieces):
-        assert await ear.hear(pieces, "succeeded") == Hider(OWN).text("".join(pieces))
+        assert await ear.hear(pieces, "succeeded") == AddressFilter(OWN).text("".join(pieces))
 
 
 @pytest.mark.parametrize(

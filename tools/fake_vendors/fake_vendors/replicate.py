@@ -31,7 +31,7 @@ from fake_vendors.faults import FakeServer, refused_key, serve, transport_fault
 from fake_vendors.replicate_models import MODELS, version_of
 from fake_vendors.replicate_predictions import AT, Prediction
 from provider_worker.providers.payload_schema import compile_schema
-from provider_worker.providers.replicate.schemas import input_schema
+from provider_worker.providers.replicate.models.schemas import input_schema
 from provider_worker.providers.sandbox.image import draw
 
 _MODEL_OF = {version_of(name): name for name in MODELS}

@@ -15,7 +15,7 @@ from chassis.settings import Settings
 from contracts.providers.call import Failure
 from contracts.providers.capabilities import Capabilities, ModelInfo
 from provider_worker.providers.base import AIProvider, ProviderError
-from provider_worker.providers.http.limits import Limits
+from provider_worker.providers.http.limits import VendorLimits
 from provider_worker.providers.pricing import PriceTable
 
 NO_KEY = "none"
@@ -24,17 +24,17 @@ NO_KEY = "none"
 _log = structlog.get_logger(__name__)
 
 
-class Connection(Protocol):
+class VendorClient(Protocol):
     """What every vendor's connection has beside its calls."""
 
-    limits: Limits
+    limits: VendorLimits
 
     async def close(self) -> None:
         """Close the connections."""
         ...
 
 
-C = TypeVar("C", bound=Connection)
+C = TypeVar("C", bound=VendorClient)
 
 
 class SdkProvider(AIProvider, Generic[C]):
@@ -62,7 +62,7 @@ class SdkProvider(AIProvider, Generic[C]):
         self._base_url = base_url
         shipped = PriceTable({}, "") if self.prices_package is None else PriceTable.of(self.prices_package)
         self._prices = shipped.under(own_prices, self.name)
-        self._connection = self._connect(key, base_url) if key or base_url else None
+        self._client = self._make_client(key, base_url) if key or base_url else None
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -91,7 +91,7 @@ class SdkProvider(AIProvider, Generic[C]):
             default_model=self.default_model,
             any_model=True,
             safe_to_repeat=False,
-            configured=self._connection is not None,
+            configured=self._client is not None,
             rate_limit=await self.get_rate_limit_status(),
         )
 
@@ -101,20 +101,20 @@ class SdkProvider(AIProvider, Generic[C]):
 
     async def get_rate_limit_status(self) -> dict[str, Any] | None:
         """Return the limits that the last response spoke of."""
-        return self._connection.limits.known if self._connection is not None else None
+        return self._client.limits.known if self._client is not None else None
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._connection is not None:
-            await self._connection.close()
+        if self._client is not None:
+            await self._client.close()
 
     @abstractmethod
-    def _connect(self, key: str | None, base_url: str | None) -> C:
+    def _make_client(self, key: str | None, base_url: str | None) -> C:
         """Make the connection. Imports the SDK at this moment and no earlier: it takes 15 MB and more."""
 
-    def _connected(self) -> C:
+    def _required_client(self) -> C:
         """Return the connection. Raises ProviderError when there is none."""
-        if self._connection is None:
+        if self._client is None:
             message = f"The worker holds no {self.credential} for {self.title}."
             raise ProviderError(Failure(code="provider_unconfigured", message=message))
-        return self._connection
+        return self._client

@@ -23,14 +23,14 @@ from messaging.records import Outgoing
 from provider_worker.execution.call import CallHandler
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.registry import Registry, load_providers
-from provider_worker.providers.remote_job import Pace
+from provider_worker.providers.remote_job import PollSchedule
 from provider_worker.providers.replicate import ReplicateProvider
 from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.transport import MemoryRecord
 from testkit.worker.bench import consumer_on, dependencies_on
 
 PLACE = "call.awaiting"
-SOON = Pace(first=0.001, longest=0.01)
+SOON = PollSchedule(first=0.001, longest=0.01)
 """A fake's job ends when it is polled, so no test needs to wait for it."""
 VENDORS = ("openai", "anthropic", "huggingface", "replicate")
 
@@ -115,9 +115,9 @@ def _work(order: bytes, settings: dict[str, str], kill_at: int | None, answers: 
 
 def _registry(settings: Settings) -> Registry:
     if (token := settings.replicate_api_token) is not None:
-        return Registry([ReplicateProvider(token.get_secret_value(), settings.replicate_base_url, pace=SOON)])
+        return Registry([ReplicateProvider(token.get_secret_value(), settings.replicate_base_url, schedule=SOON)])
     if (key := settings.openai_api_key) is not None:
-        return Registry([OpenAIProvider(key.get_secret_value(), settings.openai_base_url, pace=SOON)])
+        return Registry([OpenAIProvider(key.get_secret_value(), settings.openai_base_url, schedule=SOON)])
     return load_providers(settings)
 
 

@@ -17,8 +17,8 @@ from provider_worker.providers.anthropic.stream import Event
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.bounds import PLAIN, SECONDS, bound_by
 from provider_worker.providers.http.failures import ResponseTooLarge, malformed_event, of_connection, of_size, of_status
-from provider_worker.providers.http.incoming import Incoming
-from provider_worker.providers.http.limits import Limits, limits_in
+from provider_worker.providers.http.limits import VendorLimits, limits_in
+from provider_worker.providers.http.reply import UnreadReply
 
 _Stream = anthropic.AsyncStream[object]
 
@@ -33,17 +33,17 @@ _LIMITS = {
 }
 
 
-class Connection:
+class AnthropicClient:
     """A client that tries once. Nothing connects before the first call."""
 
     def __init__(self, key: str, base_url: str | None, timeout: httpx2.Timeout = TIMEOUT) -> None:
-        self.limits = Limits(rate_limit)
+        self.limits = VendorLimits(rate_limit)
         self._client = _client(key, base_url or OWN_URL, timeout, self.limits)
 
     @contextlib.asynccontextmanager
     async def post(self, path: str, body: dict[str, Any]) -> AsyncIterator[Reply]:
         """Post `body` once and give the answer, which is closed at the end whether it was read or not. Raises ProviderError."""
-        with _told():
+        with _provider_errors():
             stream = await self._client.post(path, cast_to=object, body=body, stream=True, stream_cls=_Stream)
         async with stream:
             yield Reply(stream.response)
@@ -53,15 +53,15 @@ class Connection:
         await self._client.close()
 
 
-class Reply(Incoming):
+class Reply(UnreadReply):
     """An answer of Anthropic's, or of a server that speaks its protocol."""
 
     def __init__(self, response: httpx2.Response) -> None:
-        super().__init__(response, _told)
+        super().__init__(response, _provider_errors)
 
     async def events(self) -> AsyncGenerator[Event]:
         """Return the events as they come. Raises ProviderError."""
-        with _told():
+        with _provider_errors():
             try:
                 async for event in _Stream.raw_events(self._response):
                     yield Event(event.event, event.data)
@@ -70,7 +70,7 @@ class Reply(Incoming):
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _provider_errors() -> Iterator[None]:
     """Tell what goes wrong in the SDK, or in the HTTP library while the SDK leaves the reading to us, as ProviderError."""
     try:
         yield
@@ -78,7 +78,7 @@ def _told() -> Iterator[None]:
         raise ProviderError(failure_of(error)) from error
 
 
-def _client(key: str, base_url: str, timeout: httpx2.Timeout, limits: Limits) -> anthropic.AsyncAnthropic:
+def _client(key: str, base_url: str, timeout: httpx2.Timeout, limits: VendorLimits) -> anthropic.AsyncAnthropic:
     http = anthropic.DefaultAsyncHttpxClient(
         timeout=timeout,
         follow_redirects=False,

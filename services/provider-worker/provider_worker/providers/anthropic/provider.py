@@ -26,12 +26,12 @@ from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.sdk_provider import NO_KEY, SdkProvider
 
 if TYPE_CHECKING:
-    from provider_worker.providers.anthropic.client import Connection
+    from provider_worker.providers.anthropic.client import AnthropicClient
 
 DEFAULT_MODEL = "claude-haiku-5-5"
 
 
-class AnthropicProvider(SdkProvider["Connection"]):
+class AnthropicProvider(SdkProvider["AnthropicClient"]):
     """Anthropic itself, or any server that speaks its protocol."""
 
     name: ClassVar[str] = "anthropic"
@@ -83,8 +83,8 @@ class AnthropicProvider(SdkProvider["Connection"]):
 
     async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
         """Post the payload once. A server that was asked for a stream may answer as a whole all the same."""
-        connection = self._connected()
-        async with connection.post("/v1/messages", await with_files(payload, call.artifacts)) as reply:
+        client = self._required_client()
+        async with client.post("/v1/messages", await with_files(payload, call.artifacts)) as reply:
             if reply.is_stream:
                 raw = await read_stream(reply.events(), call.progress)
             else:
@@ -99,7 +99,7 @@ class AnthropicProvider(SdkProvider["Connection"]):
         """Read the answer."""
         return audit_message(self._prices, payload, raw, as_json=operation == JSON)
 
-    def _connect(self, key: str | None, base_url: str | None) -> Connection:
-        from provider_worker.providers.anthropic.client import Connection  # noqa: PLC0415 - only who calls pays for the SDK
+    def _make_client(self, key: str | None, base_url: str | None) -> AnthropicClient:
+        from provider_worker.providers.anthropic.client import AnthropicClient  # noqa: PLC0415 - only who calls pays for the SDK
 
-        return Connection(key or NO_KEY, base_url)
+        return AnthropicClient(key or NO_KEY, base_url)

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contracts.providers.call import CallIntent
+from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.base import Attachment
-from provider_worker.providers.files import is_readable
+from provider_worker.providers.files import PREFIX, data_url, in_messages, is_readable, read, read_text
 from provider_worker.providers.payload_schema import body_schema
 
 TEXT, JSON = "text", "json"
@@ -108,3 +109,19 @@ def _earlier(intent: CallIntent) -> list[Any]:
     if isinstance(parameters.get("messages"), list):
         messages += parameters["messages"]
     return messages
+
+
+async def with_files(payload: Mapping[str, Any], artifacts: TenantArtifacts) -> dict[str, Any]:
+    """Return the payload with the files that its messages name. Raises ProviderError when one is gone."""
+
+    async def fill(part: Any) -> Any:
+        match part:
+            case {"type": "image_url", "image_url": {"url": str(ref)} as inner} if ref.startswith(PREFIX):
+                return {**part, "image_url": {**inner, "url": data_url(*await read(ref, artifacts))}}
+            case {"type": "file", "file": {"file_data": str(ref)} as inner} if ref.startswith(PREFIX):
+                return {**part, "file": {**inner, "file_data": data_url(*await read(ref, artifacts))}}
+            case {"type": "text", "text": str(ref)} if ref.startswith(PREFIX):
+                return {**part, "text": await read_text(ref, artifacts)}
+        return part
+
+    return await in_messages(payload, fill)

@@ -11,7 +11,7 @@ Read = Callable[[Mapping[str, str]], dict[str, Any] | None]
 """Reads a vendor's headers; None when they say nothing."""
 
 
-class Limits:
+class VendorLimits:
     """The limits that the last answer spoke of, `known` None before there was one."""
 
     def __init__(self, read: Read) -> None:

@@ -1,12 +1,17 @@
-"""The bodies of answers as JSON. What they mean is each vendor's business."""
+"""Answers of vendors' HTTP interfaces: an unread one, and bodies as JSON. Their meaning is each vendor's."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.failures import malformed
+
+if TYPE_CHECKING:
+    import httpx2
 
 
 def parse(body: bytes, status: int | None = None) -> Any:
@@ -23,3 +28,22 @@ def parse_refusal(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
+
+
+class UnreadReply:
+    """An answer whose body is still to be read: as events, or whole from a server that does not stream.
+
+    `told` tells what goes wrong while it is read as ProviderError.
+    """
+
+    def __init__(self, response: httpx2.Response, told: Callable[[], AbstractContextManager[None]]) -> None:
+        self._response = response
+        self._provider_errors = told
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self.is_stream = self.headers.get("content-type", "").lower().startswith("text/event-stream")
+
+    async def body(self) -> bytes:
+        """Return the whole body. Raises ProviderError."""
+        with self._provider_errors():
+            return await self._response.aread()

@@ -21,11 +21,10 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.bounds import PLAIN, SECONDS, bound_by
 from provider_worker.providers.http.failures import ResponseTooLarge, malformed_event
-from provider_worker.providers.http.incoming import Incoming
-from provider_worker.providers.http.limits import Limits
-from provider_worker.providers.huggingface.addresses import Addresses
-from provider_worker.providers.huggingface.errors import Refused, failure_of
-from provider_worker.providers.huggingface.limits import rate_limit
+from provider_worker.providers.http.limits import VendorLimits
+from provider_worker.providers.http.reply import UnreadReply
+from provider_worker.providers.huggingface.failures import Refused, failure_of, rate_limit
+from provider_worker.providers.huggingface.payloads import Addresses
 
 TIMEOUT = httpx2.Timeout(**SECONDS)
 
@@ -42,15 +41,15 @@ class Reply:
     headers: Mapping[str, str]
 
 
-class Coming(Incoming):
+class ChatReply(UnreadReply):
     """A chat's answer, on its way."""
 
     def __init__(self, response: httpx2.Response) -> None:
-        super().__init__(response, _told_apart)
+        super().__init__(response, _provider_errors)
 
     async def chunks(self) -> AsyncGenerator[Any]:
         """Return what the events hold, until the one that says that all is said. Raises ProviderError."""
-        with _told_apart():
+        with _provider_errors():
             # The SDK's own reader takes some letters for the end of a line, and leaves the rest of their event out.
             async for event in httpx2.EventSource(self._response, max_event_size=None):
                 if event.data == _DONE:
@@ -59,14 +58,14 @@ class Coming(Incoming):
                     yield _parsed(event.data)
 
 
-class Connection:
+class HuggingFaceClient:
     """A client that tries once. Nothing connects before the first call."""
 
     def __init__(self, token: str | None, addresses: Addresses, timeout: httpx2.Timeout = TIMEOUT) -> None:
         self._addresses = addresses
         # False rather than None, for which the SDK would send whatever token it finds on this machine.
         self._headers = build_hf_headers(token=token or False, library_name="sayso")
-        self.limits = Limits(rate_limit)
+        self.limits = VendorLimits(rate_limit)
         self._http = httpx2.AsyncClient(
             headers=PLAIN,
             event_hooks={"response": [bound_by(httpx2), self.limits.note, self._note]},
@@ -74,18 +73,18 @@ class Connection:
         self._timeout = timeout
 
     @contextlib.asynccontextmanager
-    async def chat(self, body: dict[str, Any], key: str) -> AsyncIterator[Coming]:
+    async def chat(self, body: dict[str, Any], key: str) -> AsyncIterator[ChatReply]:
         """Complete a chat once, and give the answer while it comes; whoever leaves closes the connection. Raises ProviderError."""
         client = _Client(self._http, self._timeout)
         async with client.exit_stack:
-            with _told_apart():
+            with _provider_errors():
                 await client._inner_post(self._request(self._addresses.chat, "conversational", body, key), stream=True)  # noqa: SLF001
-            yield Coming(_answered.get())
+            yield ChatReply(_answered.get())
 
     async def run(self, task: str, model: str, body: dict[str, Any], key: str) -> Reply:
         """Run a model's pipeline for `task` once. Raises ProviderError."""
         request = self._request(f"{self._addresses.models}/{model}", task, body, key)
-        with _told_apart():
+        with _provider_errors():
             content = await _Client(self._http, self._timeout)._inner_post(request)  # noqa: SLF001
         return Reply(content, _answered.get().headers)
 
@@ -105,7 +104,7 @@ class Connection:
 
 
 @contextlib.contextmanager
-def _told_apart() -> Iterator[None]:
+def _provider_errors() -> Iterator[None]:
     try:
         yield
     except (Refused, ResponseTooLarge, httpx2.HTTPError, httpx2.InvalidURL) as error:

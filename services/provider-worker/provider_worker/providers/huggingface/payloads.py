@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from contracts.providers.call import CallIntent, Failure
 from provider_worker.providers.base import Attachment, ProviderError
@@ -64,3 +65,24 @@ def _response_format(schema: Any, *, is_router: bool) -> dict[str, Any]:
     if is_router:
         return json_format(schema)
     return {"type": "json_object", "value": {"type": "object"} if schema is None else schema}
+
+
+ROUTER = "https://router.huggingface.co"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where chats are completed, and under what the models' pipelines are."""
+
+    chat: str
+    models: str
+    is_router: bool
+
+    @classmethod
+    def under(cls, base_url: str | None) -> Self:
+        """Return those of a server, whether its base URL ends in the version or not; without one, the router's."""
+        root = (base_url or ROUTER).rstrip("/").removesuffix("/v1")
+        is_router = root == ROUTER
+        return cls(
+            f"{root}/v1/chat/completions", f"{root}/hf-inference/models" if is_router else f"{root}/models", is_router
+        )

@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from contracts.providers.call import CallIntent, Issue, Spent
 from contracts.providers.capabilities import ModelInfo
 from provider_worker.providers.base import Answer, Attachment, Audit, Call
-from provider_worker.providers.chat_completions.files import with_files
-from provider_worker.providers.chat_completions.payloads import CHATS, JSON, TEXT
+from provider_worker.providers.chat_completions.payloads import CHATS, JSON, TEXT, with_files
 from provider_worker.providers.chat_completions.prices import estimate_chat, estimate_usage, spent_on
 from provider_worker.providers.chat_completions.stream import gather_chat
 from provider_worker.providers.http.reply import parse
-from provider_worker.providers.huggingface.addresses import Addresses
-from provider_worker.providers.huggingface.files import keep_image
-from provider_worker.providers.huggingface.payloads import build, split
-from provider_worker.providers.huggingface.responses import audit_classification, audit_completion, audit_image
+from provider_worker.providers.huggingface.payloads import Addresses, build, split
+from provider_worker.providers.huggingface.responses import (
+    audit_classification,
+    audit_completion,
+    audit_image,
+    keep_image,
+)
 from provider_worker.providers.huggingface.rules import CLASSIFIER, ZERO_SHOT, label_issues
 from provider_worker.providers.huggingface.schemas import CLASSIFICATION, IMAGE, OPERATIONS, schema_of
 from provider_worker.providers.payload_schema import PayloadSchema, unknown_members
@@ -31,7 +33,7 @@ from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.sdk_provider import SdkProvider
 
 if TYPE_CHECKING:
-    from provider_worker.providers.huggingface.client import Connection
+    from provider_worker.providers.huggingface.client import HuggingFaceClient
 
 DEFAULT_MODEL = "openai/gpt-oss-120b"
 DEFAULT_IMAGE_MODEL = "stabilityai/stable-diffusion-xl-base-1.0"
@@ -46,7 +48,7 @@ _MODELS = {
 _PASSED_ON = "it is passed on as it is"
 
 
-class HuggingFaceProvider(SdkProvider["Connection"]):
+class HuggingFaceProvider(SdkProvider["HuggingFaceClient"]):
     """HuggingFace itself, or any Text Generation Inference server."""
 
     name: ClassVar[str] = "huggingface"
@@ -101,12 +103,12 @@ class HuggingFaceProvider(SdkProvider["Connection"]):
 
     async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
         """Post the payload once. A server that was asked for a stream may answer as a whole all the same."""
-        connection = self._connected()
+        client = self._required_client()
         if call.operation in CHATS:
-            return await _complete(connection, payload, call)
+            return await _complete(client, payload, call)
         model, body = split(payload)
         task = "text-to-image" if call.operation == IMAGE else _classification(body)
-        reply = await connection.run(task, model, body, call.key)
+        reply = await client.run(task, model, body, call.key)
         is_image = call.operation == IMAGE
         raw = await keep_image(reply.body, reply.headers, call.artifacts) if is_image else parse(reply.body)
         return Answer(raw, reply.headers.get("x-request-id"))
@@ -125,14 +127,14 @@ class HuggingFaceProvider(SdkProvider["Connection"]):
             case _:
                 return audit_completion(self._prices, payload, raw, as_json=operation == JSON)
 
-    def _connect(self, key: str | None, base_url: str | None) -> Connection:  # noqa: ARG002 - the addresses are made of it
-        from provider_worker.providers.huggingface.client import Connection  # noqa: PLC0415 - only who calls pays for the SDK
+    def _make_client(self, key: str | None, base_url: str | None) -> HuggingFaceClient:  # noqa: ARG002 - the addresses are made of it
+        from provider_worker.providers.huggingface.client import HuggingFaceClient  # noqa: PLC0415 - only who calls pays for the SDK
 
-        return Connection(key, self._addresses)
+        return HuggingFaceClient(key, self._addresses)
 
 
-async def _complete(connection: Connection, payload: Mapping[str, Any], call: Call) -> Answer:
-    async with connection.chat(await with_files(payload, call.artifacts), call.key) as coming:
+async def _complete(client: HuggingFaceClient, payload: Mapping[str, Any], call: Call) -> Answer:
+    async with client.chat(await with_files(payload, call.artifacts), call.key) as coming:
         if coming.is_stream:
             async with contextlib.aclosing(coming.chunks()) as chunks:
                 raw = await gather_chat(chunks, call.progress)

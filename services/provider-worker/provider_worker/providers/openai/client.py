@@ -13,13 +13,19 @@ from urllib.parse import quote
 import httpx2
 import openai
 
+from contracts.providers.call import Failure
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.bounds import PLAIN, SECONDS, bound_by
-from provider_worker.providers.http.failures import ResponseTooLarge, malformed_event
-from provider_worker.providers.http.incoming import Incoming
-from provider_worker.providers.http.limits import Limits, limits_in
-from provider_worker.providers.http.reply import parse
-from provider_worker.providers.openai.errors import failure_of
+from provider_worker.providers.http.failures import (
+    ResponseTooLarge,
+    malformed_event,
+    of_connection,
+    of_event,
+    of_size,
+    of_status,
+)
+from provider_worker.providers.http.limits import VendorLimits, limits_in
+from provider_worker.providers.http.reply import UnreadReply, parse
 
 TIMEOUT = httpx2.Timeout(**SECONDS)
 
@@ -30,17 +36,17 @@ _LIMITS = {
 }
 
 
-class Reply(Incoming):
+class Reply(UnreadReply):
     """An answer of OpenAI's, or of a server that speaks its protocols."""
 
     def __init__(self, stream: openai.AsyncStream[object]) -> None:
-        super().__init__(stream.response, _told_apart)
+        super().__init__(stream.response, _provider_errors)
         self._stream = stream
         self.request_id = self.headers.get("x-request-id")
 
     async def events(self) -> AsyncGenerator[Any]:
         """Return the events as they come, parsed, until the one that says that all is said. Raises ProviderError."""
-        with _told_apart():
+        with _provider_errors():
             try:
                 async for event in self._stream:
                     yield event
@@ -52,28 +58,28 @@ class Reply(Incoming):
         return parse(await self.body(), self.status)
 
 
-class Connection:
+class OpenAIClient:
     """A client that tries once. Nothing connects before the first call."""
 
     def __init__(self, key: str, base_url: str | None, timeout: httpx2.Timeout = TIMEOUT) -> None:
-        self.limits = Limits(rate_limit)
+        self.limits = VendorLimits(rate_limit)
         self._client = _client(key, base_url, timeout, self.limits)
 
     async def post(self, path: str, body: Mapping[str, Any] | None, key: str) -> httpx2.Response:
         """Post `body` once. Raises ProviderError."""
-        with _told_apart():
+        with _provider_errors():
             return await self._client.post(path, cast_to=httpx2.Response, body=body, options=_named(key))
 
     async def get(self, path: str) -> Any:
         """Return the JSON at `path`. Raises ProviderError."""
-        with _told_apart():
+        with _provider_errors():
             response = await self._client.get(path, cast_to=httpx2.Response)
         return parse(response.content, response.status_code)
 
     @contextlib.asynccontextmanager
     async def stream(self, path: str, body: Mapping[str, Any], key: str) -> AsyncIterator[Reply]:
         """Post `body` once, and give the answer while it comes; whoever leaves closes the connection. Raises ProviderError."""
-        with _told_apart():
+        with _provider_errors():
             stream = await self._client.post(
                 path,
                 cast_to=object,
@@ -96,14 +102,14 @@ def _named(key: str) -> Any:
 
 
 @contextlib.contextmanager
-def _told_apart() -> Iterator[None]:
+def _provider_errors() -> Iterator[None]:
     try:
         yield
     except (openai.OpenAIError, ResponseTooLarge, httpx2.HTTPError) as error:
         raise ProviderError(failure_of(error)) from error
 
 
-def _client(key: str, base_url: str | None, timeout: httpx2.Timeout, limits: Limits) -> openai.AsyncOpenAI:
+def _client(key: str, base_url: str | None, timeout: httpx2.Timeout, limits: VendorLimits) -> openai.AsyncOpenAI:
     http = openai.DefaultAsyncHttpxClient(
         timeout=timeout,
         follow_redirects=False,
@@ -116,3 +122,21 @@ def _client(key: str, base_url: str | None, timeout: httpx2.Timeout, limits: Lim
 def rate_limit(headers: Mapping[str, str]) -> dict[str, Any] | None:
     """Return what a response says of the account's limits, or None."""
     return limits_in(headers, _LIMITS)
+
+
+def failure_of(error: openai.OpenAIError | httpx2.HTTPError | ResponseTooLarge) -> Failure:
+    """Say what `error` means."""
+    match error:
+        case ResponseTooLarge():
+            return of_size()
+        case openai.APIStatusError(status_code=status, body=body):
+            said = body.get("message") if isinstance(body, Mapping) else None
+            return of_status(status, error.response.headers, said, (error.code, error.type))
+        case openai.APIConnectionError():
+            return of_connection(error.__cause__)
+        case httpx2.HTTPError():  # while a body was read
+            return of_connection(error)
+        case openai.APIError(body=body):  # what a stream told of
+            return of_event(body)
+        case _:
+            return Failure(code="request_refused", message=f"OpenAI's SDK refused the call ({type(error).__name__}).")

@@ -15,33 +15,36 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from contracts.providers.call import CallIntent, Issue, Spent
 from contracts.providers.capabilities import ModelInfo
 from provider_worker.providers.base import Answer, Attachment, Audit, Call, ProviderError
-from provider_worker.providers.chat_completions.files import with_files
-from provider_worker.providers.chat_completions.payloads import CHATS, JSON, TEXT
+from provider_worker.providers.chat_completions.payloads import CHATS, JSON, TEXT, with_files
 from provider_worker.providers.chat_completions.prices import cost_of, estimate_chat, estimate_usage, spent_on
 from provider_worker.providers.chat_completions.responses import audit_chat
 from provider_worker.providers.chat_completions.stream import gather_chat
 from provider_worker.providers.http.reply import parse
-from provider_worker.providers.openai.files import without_files
-from provider_worker.providers.openai.image_responses import audit_images
+from provider_worker.providers.openai.images import (
+    audit_images,
+    estimate_image,
+    estimate_image_usage,
+    spent_on_image,
+    without_files,
+)
 from provider_worker.providers.openai.payloads import APIS, CHAT, IMAGE, OPERATIONS, RESPONSES, api_of, build, schema_of
-from provider_worker.providers.openai.prices import estimate_image, estimate_image_usage, spent_on_image
 from provider_worker.providers.openai.responses.answers import audit_response
 from provider_worker.providers.openai.responses.background import PACE
 from provider_worker.providers.openai.responses.call import cancel, respond
 from provider_worker.providers.openai.rules import background_issues, reasoning_issues
 from provider_worker.providers.payload_schema import PayloadSchema, unknown_members
 from provider_worker.providers.progress import Unfinished
-from provider_worker.providers.remote_job import Pace
+from provider_worker.providers.remote_job import PollSchedule
 from provider_worker.providers.sdk_provider import NO_KEY, SdkProvider
 
 if TYPE_CHECKING:
-    from provider_worker.providers.openai.client import Connection
+    from provider_worker.providers.openai.client import OpenAIClient
 
 DEFAULT_MODEL = "gpt-5.4-mini"
 DEFAULT_IMAGE_MODEL = "gpt-image-2.5-flare"
 
 
-class OpenAIProvider(SdkProvider["Connection"]):
+class OpenAIProvider(SdkProvider["OpenAIClient"]):
     """OpenAI itself, or any server that speaks its protocols."""
 
     name: ClassVar[str] = "openai"
@@ -61,10 +64,14 @@ class OpenAIProvider(SdkProvider["Connection"]):
     default_model: ClassVar[str | None] = DEFAULT_MODEL
 
     def __init__(
-        self, key: str | None, base_url: str | None, own_prices: Path | None = None, pace: Pace | None = None
+        self,
+        key: str | None,
+        base_url: str | None,
+        own_prices: Path | None = None,
+        schedule: PollSchedule | None = None,
     ) -> None:
         super().__init__(key, base_url, own_prices)
-        self._pace = pace or PACE
+        self._schedule = schedule or PACE
         self._usual = CHAT if base_url else RESPONSES
         self._images = PayloadSchema(schema_of(IMAGE))
         self._chats = {api: PayloadSchema(schema_of(TEXT, api)) for api in APIS}
@@ -110,14 +117,14 @@ class OpenAIProvider(SdkProvider["Connection"]):
 
     async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
         """Post the payload once, or ask about the response that an earlier attempt began."""
-        connection = self._connected()
+        client = self._required_client()
         if call.operation == IMAGE:
-            response = await connection.post("/images/generations", payload, call.key)
+            response = await client.post("/images/generations", payload, call.key)
             raw = await without_files(parse(response.content, response.status_code), call.artifacts)
             return Answer(raw, response.headers.get("x-request-id"))
         if api_of(payload) == RESPONSES:
-            return await respond(connection, payload, call, self._pace)
-        return await _complete(connection, payload, call)
+            return await respond(client, payload, call, self._schedule)
+        return await _complete(client, payload, call)
 
     async def stop(self, call: Unfinished) -> Spent:
         """Cancel what is made in the background; the rest ended with its connection. Say what was spent by then, or is likely to be."""
@@ -126,7 +133,7 @@ class OpenAIProvider(SdkProvider["Connection"]):
         if call.provider_call_id is None:
             return spent_on(self._prices, call)
         try:
-            usage = await cancel(self._connected(), call.provider_call_id)
+            usage = await cancel(self._required_client(), call.provider_call_id)
         except ProviderError:  # then OpenAI does not say what was used
             return Spent()
         return Spent(usage=dict(usage), cost=cost_of(self._prices, call.model, usage))
@@ -138,18 +145,18 @@ class OpenAIProvider(SdkProvider["Connection"]):
         audit = audit_response if api_of(payload) == RESPONSES else audit_chat
         return audit(self._prices, payload, raw, as_json=operation == JSON)
 
-    def _connect(self, key: str | None, base_url: str | None) -> Connection:
-        from provider_worker.providers.openai.client import Connection  # noqa: PLC0415 - only who calls pays for the SDK
+    def _make_client(self, key: str | None, base_url: str | None) -> OpenAIClient:
+        from provider_worker.providers.openai.client import OpenAIClient  # noqa: PLC0415 - only who calls pays for the SDK
 
-        return Connection(key or NO_KEY, base_url)
+        return OpenAIClient(key or NO_KEY, base_url)
 
 
-async def _complete(connection: Connection, payload: Mapping[str, Any], call: Call) -> Answer:
+async def _complete(client: OpenAIClient, payload: Mapping[str, Any], call: Call) -> Answer:
     """Complete a chat, heard piece by piece where the payload asks for that and the server does it."""
     path, body = "/chat/completions", await with_files(payload, call.artifacts)
     if body.get("stream") is not True:
-        response = await connection.post(path, body, call.key)
+        response = await client.post(path, body, call.key)
         return Answer(parse(response.content, response.status_code), response.headers.get("x-request-id"))
-    async with connection.stream(path, body, call.key) as reply:
+    async with client.stream(path, body, call.key) as reply:
         raw = await (gather_chat(reply.events(), call.progress) if reply.is_stream else reply.json())
         return Answer(raw, reply.request_id)

@@ -17,7 +17,7 @@ from replicate.client import Client
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.bounds import PLAIN, bound_by
 from provider_worker.providers.http.failures import ResponseTooLarge, malformed, of_connection, of_size
-from provider_worker.providers.http.limits import Limits, limits_in
+from provider_worker.providers.http.limits import VendorLimits, limits_in
 from provider_worker.providers.http.reply import parse
 from provider_worker.providers.replicate.failures import of_refusal
 from provider_worker.providers.replicate.hosts import BASE_URL, delivers
@@ -28,19 +28,21 @@ _LIMITS = {name: f"ratelimit-{name}" for name in ("limit", "remaining", "reset")
 T = TypeVar("T")
 
 
-class Connection:
+class ReplicateClient:
     """A client that asks once. Nothing connects before the first call. `read_seconds` is how long it waits for bytes."""
 
     def __init__(self, token: str, base_url: str | None, read_seconds: float) -> None:
         self._base_url = base_url or BASE_URL
         timeout = httpx.Timeout(connect=10, read=read_seconds, write=60, pool=10)
-        self.limits = Limits(lambda headers: limits_in(headers, _LIMITS))
-        once = _Once(self.limits.learn)
+        self.limits = VendorLimits(lambda headers: limits_in(headers, _LIMITS))
+        once = _WithoutRetries(self.limits.learn)
         self._client = _Client(
             token, base_url=self._base_url, timeout=timeout, headers=dict(PLAIN), transport=once, follow_redirects=False
         )
         # Files are fetched without the token: it belongs to the API's own host.
-        self._files = httpx.AsyncClient(timeout=timeout, headers=PLAIN, transport=_Once(), follow_redirects=False)
+        self._files = httpx.AsyncClient(
+            timeout=timeout, headers=PLAIN, transport=_WithoutRetries(), follow_redirects=False
+        )
 
     async def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Make one request and return its JSON. Raises ProviderError."""
@@ -91,7 +93,7 @@ class _Client(Client):
         await self._async_client.aclose()
 
 
-class _Once(httpx.AsyncBaseTransport):
+class _WithoutRetries(httpx.AsyncBaseTransport):
     """Raises what a server refuses, before the SDK's retries see it, and its errors, which forget when to come back."""
 
     def __init__(self, learn: Callable[[Mapping[str, str]], None] = lambda _: None) -> None:

@@ -11,9 +11,17 @@ from contracts.providers.call import Failure, Issue
 from provider_worker.providers.http.failures import of_status
 from provider_worker.providers.http.reply import parse_refusal
 from provider_worker.providers.payload_schema import MAX_ISSUES, at
-from provider_worker.providers.remote_job_failures import Work, undoubted
+from provider_worker.providers.remote_job import RemoteJob, undoubted
 
-PREDICTION = Work("prediction", "succeed")
+_ENDED = ("succeeded", "failed", "canceled", "aborted")
+
+
+def has_ended(prediction: Mapping[str, Any]) -> bool:
+    """Return whether a prediction goes on no more."""
+    return prediction.get("status") in _ENDED
+
+
+PREDICTION = RemoteJob("prediction", "succeed", has_ended)
 
 _LONGEST_MESSAGE = 600
 _FILTERED = re.compile(

@@ -13,7 +13,7 @@ from provider_worker.providers.files import PREFIX, data_url, decoded, read
 from provider_worker.providers.http.failures import MAX_RESPONSE_BYTES, of_size
 
 if TYPE_CHECKING:
-    from provider_worker.providers.replicate.client import Connection
+    from provider_worker.providers.replicate.client import ReplicateClient
 
 INLINE_BYTES = 256_000
 """Replicate takes files up to this size in the input itself."""
@@ -23,30 +23,30 @@ _INLINE = re.compile(r"data:(?P<media_type>[\w.+-]+/[\w.+-]+)(;[\w.+=-]+)*;base6
 _UNTOLD = ("", "application/octet-stream", "binary/octet-stream")
 
 
-async def with_files(value: Any, connection: Connection, artifacts: TenantArtifacts) -> Any:
+async def with_files(value: Any, client: ReplicateClient, artifacts: TenantArtifacts) -> Any:
     """Return an input with the files that it names: small ones in place, others uploaded. Raises ProviderError."""
     match value:
         case str() if value.startswith(PREFIX):
-            return await _sent(value, connection, artifacts)
+            return await _sent(value, client, artifacts)
         case dict():
-            return {name: await with_files(item, connection, artifacts) for name, item in value.items()}
+            return {name: await with_files(item, client, artifacts) for name, item in value.items()}
         case list():
-            return [await with_files(item, connection, artifacts) for item in value]
+            return [await with_files(item, client, artifacts) for item in value]
     return value
 
 
-async def _sent(ref: str, connection: Connection, artifacts: TenantArtifacts) -> str:
+async def _sent(ref: str, client: ReplicateClient, artifacts: TenantArtifacts) -> str:
     artifact, body = await read(ref, artifacts)
     if len(body) > INLINE_BYTES:
-        return await connection.upload(body, artifact.media_type)
+        return await client.upload(body, artifact.media_type)
     return data_url(artifact, body)
 
 
-class Keeper:
+class OutputStore:
     """Brings the files of one output into the artifact store: so many, and so large in all, as an answer may be."""
 
-    def __init__(self, connection: Connection, artifacts: TenantArtifacts) -> None:
-        self._connection = connection
+    def __init__(self, client: ReplicateClient, artifacts: TenantArtifacts) -> None:
+        self._client = client
         self._artifacts = artifacts
         self._files = 0
         self._bytes = 0
@@ -56,7 +56,7 @@ class Keeper:
         match output:
             case str() if inline := _INLINE.match(output):
                 return await self._kept("", decoded(output[inline.end() :]), inline["media_type"])
-            case str() if self._connection.delivers(output):
+            case str() if self._client.delivers(output):
                 return await self._kept(output, *await self._fetched(output))
             case dict():
                 return {name: await self.keep(item) for name, item in output.items()}
@@ -66,7 +66,7 @@ class Keeper:
 
     async def _fetched(self, address: str) -> tuple[bytes, str]:
         try:
-            return await self._connection.download(address)
+            return await self._client.download(address)
         except ProviderError as error:
             message = f"The prediction succeeded, but its output could not be fetched. {error.failure.message}"
             raise ProviderError(error.failure.changed({"message": message})) from error

@@ -25,7 +25,7 @@ def delivers(url: str, base_url: str) -> bool:
     return is_ours or (asked.scheme == "https" and (host == _DELIVERY or host.endswith("." + _DELIVERY)))
 
 
-class Hider:
+class AddressFilter:
     """Takes Replicate's addresses, and those of the server that stands in for it, out of what users see."""
 
     def __init__(self, base_url: str | None) -> None:

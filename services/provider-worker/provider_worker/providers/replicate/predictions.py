@@ -8,23 +8,21 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from provider_worker.providers.base import Call, ProviderError
-from provider_worker.providers.remote_job import GROWTH, Pace, Words, hear_nothing, until_ended
+from provider_worker.providers.remote_job import GROWTH, PollSchedule, ignore
 from provider_worker.providers.replicate.failures import PREDICTION, of_end
 
 if TYPE_CHECKING:
-    from provider_worker.providers.replicate.client import Connection
-
-_ENDED = ("succeeded", "failed", "canceled", "aborted")
+    from provider_worker.providers.replicate.client import ReplicateClient
 
 
-async def begin(connection: Connection, body: Mapping[str, Any], call: Call) -> dict[str, Any]:
+async def begin(client: ReplicateClient, body: Mapping[str, Any], call: Call) -> dict[str, Any]:
     """Create a prediction and note its name. Raises ProviderError."""
     if "model" in body:  # an official model is named by the path alone
         path = f"/v1/models/{quote(str(body['model']))}/predictions"
         body = {name: value for name, value in body.items() if name != "model"}
     else:
         path = "/v1/predictions"
-    prediction = await connection.ask("POST", path, body)
+    prediction = await client.ask("POST", path, body)
     if not isinstance(prediction, dict) or not isinstance(prediction.get("id"), str):
         raise ProviderError(PREDICTION.nameless())
     await call.note(prediction["id"])
@@ -32,60 +30,52 @@ async def begin(connection: Connection, body: Mapping[str, Any], call: Call) -> 
 
 
 async def watch(
-    connection: Connection,
+    client: ReplicateClient,
     prediction: Mapping[str, Any],
-    pace: Pace,
+    schedule: PollSchedule,
     hear: Callable[[Mapping[str, Any]], Awaitable[None]],
 ) -> dict[str, Any]:
     """Ask about a prediction until it has succeeded, and return it; `hear` is told how it stands after each look. Raises ProviderError."""
-    found = await _ended(connection, prediction, pace, hear)
+    found = await _ended(client, prediction, schedule, hear)
     await hear(found)
     if (end := of_end(found)) is not None:
         raise ProviderError(end)
     return found
 
 
-async def cancel(connection: Connection, name: str, pace: Pace) -> dict[str, Any]:
+async def cancel(client: ReplicateClient, name: str, schedule: PollSchedule) -> dict[str, Any]:
     """Cancel a prediction and return it as it ended, which may be as if nobody had canceled it. Raises ProviderError.
 
     Asked again it does no harm, so a request that fails is repeated.
     """
-    wait = pace.first
-    for left in reversed(range(pace.misses)):
+    wait = schedule.first
+    for left in reversed(range(schedule.misses)):
         try:
-            found = await connection.cancel(name)
+            found = await client.cancel(name)
             break
         except ProviderError as error:
             if not left or not error.failure.retryable:
                 raise
-            wait = min(wait * GROWTH, pace.longest)
+            wait = min(wait * GROWTH, schedule.longest)
             await asyncio.sleep(wait)
-    return await _ended(connection, {"id": name, **_prediction(found)}, pace)
+    return await _ended(client, {"id": name, **_prediction(found)}, schedule)
 
 
 async def _ended(
-    connection: Connection,
+    client: ReplicateClient,
     prediction: Mapping[str, Any],
-    pace: Pace,
-    hear: Callable[[Mapping[str, Any]], Awaitable[None]] = hear_nothing,
+    schedule: PollSchedule,
+    hear: Callable[[Mapping[str, Any]], Awaitable[None]] = ignore,
 ) -> dict[str, Any]:
     name = str(prediction["id"])
 
     async def look() -> dict[str, Any]:
-        return _prediction(await connection.prediction(name))
+        return _prediction(await client.prediction(name))
 
-    return await until_ended(prediction, look, pace, _WORDS, hear)
-
-
-def has_ended(prediction: Mapping[str, Any]) -> bool:
-    """Say whether a prediction goes on no more."""
-    return prediction.get("status") in _ENDED
+    return await PREDICTION.until_ended(prediction, look, schedule, hear)
 
 
 def _prediction(answer: Any) -> dict[str, Any]:
     if not isinstance(answer, dict) or not isinstance(answer.get("status"), str):
         raise ProviderError(PREDICTION.nameless())
     return answer
-
-
-_WORDS = Words(has_ended, PREDICTION.of_look, PREDICTION.overdue)

@@ -8,7 +8,7 @@ from typing import Any
 
 from contracts.providers.call import Spent
 from provider_worker.providers.pricing import MILLION, Prices, PriceTable
-from provider_worker.providers.replicate.model_names import of_payload
+from provider_worker.providers.replicate.models.model_names import of_payload
 
 
 def prices_of(table: PriceTable, payload: Mapping[str, Any], raw: Any = None) -> Prices | None:

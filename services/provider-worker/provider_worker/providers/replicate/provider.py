@@ -15,21 +15,21 @@ from contracts.providers.capabilities import ModelInfo
 from provider_worker.providers.base import Answer, Attachment, Audit, Call, ProviderError
 from provider_worker.providers.payload_schema import PayloadSchema, unknown_members
 from provider_worker.providers.progress import Unfinished
-from provider_worker.providers.remote_job import Pace
+from provider_worker.providers.remote_job import PollSchedule
 from provider_worker.providers.replicate import prices
 from provider_worker.providers.replicate.failures import PREDICTION, before_the_call
-from provider_worker.providers.replicate.fields import fill
-from provider_worker.providers.replicate.files import Keeper, with_files
-from provider_worker.providers.replicate.hosts import Hider
-from provider_worker.providers.replicate.model_names import choose
+from provider_worker.providers.replicate.files import OutputStore, with_files
+from provider_worker.providers.replicate.hosts import AddressFilter
+from provider_worker.providers.replicate.models.fields import fill
+from provider_worker.providers.replicate.models.model_names import choose
+from provider_worker.providers.replicate.models.versions import VersionCache
 from provider_worker.providers.replicate.predictions import begin, cancel, watch
 from provider_worker.providers.replicate.responses import audit_prediction, files_of
-from provider_worker.providers.replicate.stream import Listening
-from provider_worker.providers.replicate.versions import Versions
+from provider_worker.providers.replicate.stream import OutputListener
 from provider_worker.providers.sdk_provider import NO_KEY, SdkProvider
 
 if TYPE_CHECKING:
-    from provider_worker.providers.replicate.client import Connection
+    from provider_worker.providers.replicate.client import ReplicateClient
 
 PREDICT = "predict"
 
@@ -39,7 +39,7 @@ CANCEL_SECONDS = 20.0
 _NOT_SHOWN = ("urls", "input")
 
 
-class ReplicateProvider(SdkProvider["Connection"]):
+class ReplicateProvider(SdkProvider["ReplicateClient"]):
     """Replicate itself, or a server that stands in for it."""
 
     name: ClassVar[str] = "replicate"
@@ -58,14 +58,14 @@ class ReplicateProvider(SdkProvider["Connection"]):
         key: str | None,
         base_url: str | None,
         own_prices: Path | None = None,
-        pace: Pace | None = None,
+        schedule: PollSchedule | None = None,
         read_seconds: float = 60.0,
     ) -> None:
-        self._pace = pace or Pace()
+        self._schedule = schedule or PollSchedule()
         self._read_seconds = read_seconds
         super().__init__(key, base_url and base_url.rstrip("/").removesuffix("/v1"), own_prices)
-        self._versions = Versions(self._connection.ask if self._connection is not None else None)
-        self._hider = Hider(self._base_url)
+        self._versions = VersionCache(self._client.ask if self._client is not None else None)
+        self._address_filter = AddressFilter(self._base_url)
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Return the models with a price of their own: any can be asked for, by name or version."""
@@ -109,35 +109,35 @@ class ReplicateProvider(SdkProvider["Connection"]):
 
     async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
         """Begin one prediction, or find the one that an earlier attempt began, and wait for its end."""
-        connection = self._connected()
+        client = self._required_client()
         try:
-            prediction = await self._begun(payload, call, connection)
-            return await self._ended(payload, prediction, call, connection)
+            prediction = await self._begun(payload, call, client)
+            return await self._ended(payload, prediction, call, client)
         except ProviderError as error:
-            message = self._hider.text(error.failure.message)
+            message = self._address_filter.text(error.failure.message)
             raise ProviderError(error.failure.changed({"message": message})) from error
 
-    async def _begun(self, payload: Mapping[str, Any], call: Call, connection: Connection) -> dict[str, Any]:
+    async def _begun(self, payload: Mapping[str, Any], call: Call, client: ReplicateClient) -> dict[str, Any]:
         if call.resume is not None:
             return {"id": call.resume}
         try:
-            body = {**payload, "input": await with_files(payload.get("input"), connection, call.artifacts)}
+            body = {**payload, "input": await with_files(payload.get("input"), client, call.artifacts)}
         except ProviderError as error:
             raise ProviderError(before_the_call(error.failure)) from error
-        return await begin(connection, body, call)
+        return await begin(client, body, call)
 
     async def _ended(
-        self, payload: Mapping[str, Any], prediction: Mapping[str, Any], call: Call, connection: Connection
+        self, payload: Mapping[str, Any], prediction: Mapping[str, Any], call: Call, client: ReplicateClient
     ) -> Answer:
         name = str(prediction["id"])
-        listening = Listening(partial(self._is_text, payload), call.progress, self._hider)
+        listening = OutputListener(partial(self._is_text, payload), call.progress, self._address_filter)
         try:
-            found = await watch(connection, prediction, self._pace, listening.hear)
-            output = await Keeper(connection, call.artifacts).keep(found.get("output"))
+            found = await watch(client, prediction, self._schedule, listening.hear)
+            output = await OutputStore(client, call.artifacts).keep(found.get("output"))
         except ProviderError as error:
             raise ProviderError(PREDICTION.of_known(error.failure, name)) from error
         shown = {member: value for member, value in found.items() if member not in _NOT_SHOWN}
-        return Answer(self._hider.json({**shown, "output": output}), name)
+        return Answer(self._address_filter.json({**shown, "output": output}), name)
 
     async def _is_text(self, payload: Mapping[str, Any]) -> bool:
         with contextlib.suppress(ProviderError):  # it says how to read a list, and no more
@@ -149,22 +149,22 @@ class ReplicateProvider(SdkProvider["Connection"]):
         """Cancel the prediction that was noted. Without a name none was begun, as far as is known. Raises ProviderError."""
         if call.provider_call_id is None:
             return Spent()
-        pace = replace(self._pace, patience=min(self._pace.patience, CANCEL_SECONDS))
-        connection = self._connected()
-        found = await cancel(connection, call.provider_call_id, pace)
-        return prices.spent(self._prices, call.payload, found, connection.delivers)
+        schedule = replace(self._schedule, patience=min(self._schedule.patience, CANCEL_SECONDS))
+        client = self._required_client()
+        found = await cancel(client, call.provider_call_id, schedule)
+        return prices.spent(self._prices, call.payload, found, client.delivers)
 
     async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
         """Read the prediction, without Replicate's addresses."""
         del operation
-        raw = self._hider.json(raw)
+        raw = self._address_filter.json(raw)
         version = self._versions.known(payload)
         metrics, output = (raw.get("metrics"), raw.get("output")) if isinstance(raw, dict) else (None, None)
         priced = prices.prices_of(self._prices, payload, raw)
         cost = prices.cost_of(priced, metrics, len(list(files_of(output))))
         return audit_prediction(raw, cost, in_pieces=version is None or version.speaks_in_pieces)
 
-    def _connect(self, key: str | None, base_url: str | None) -> Connection:
-        from provider_worker.providers.replicate.client import Connection  # noqa: PLC0415 - only who calls pays for the SDK
+    def _make_client(self, key: str | None, base_url: str | None) -> ReplicateClient:
+        from provider_worker.providers.replicate.client import ReplicateClient  # noqa: PLC0415 - only who calls pays for the SDK
 
-        return Connection(key or NO_KEY, base_url, self._read_seconds)
+        return ReplicateClient(key or NO_KEY, base_url, self._read_seconds)

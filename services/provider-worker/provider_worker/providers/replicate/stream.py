@@ -10,21 +10,23 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from provider_worker.providers.progress import Progress
-from provider_worker.providers.replicate.hosts import Hider
-from provider_worker.providers.replicate.predictions import has_ended
+from provider_worker.providers.replicate.failures import has_ended
+from provider_worker.providers.replicate.hosts import AddressFilter
 
 _ADDRESS = re.compile(r"^(https?:|data:)")
 _UNFINISHED = re.compile(r"(h|ht|htt|https?|https?:[^\s\"'<>)\]]*)$")
 """What may be an address, or the beginning of one: more of it may come with the next piece."""
 
 
-class Listening:
+class OutputListener:
     """Says what is new. `is_text` says whether the model's lists are pieces of one text; it is asked once there is one."""
 
-    def __init__(self, is_text: Callable[[], Awaitable[bool]], progress: Progress, hider: Hider) -> None:
+    def __init__(
+        self, is_text: Callable[[], Awaitable[bool]], progress: Progress, address_filter: AddressFilter
+    ) -> None:
         self._is_text = is_text
         self._progress = progress
-        self._hider = hider
+        self._address_filter = address_filter
         self._known: bool | None = None
         self._said = 0
 
@@ -40,7 +42,7 @@ class Listening:
 
     def _say(self, text: str, *, ended: bool) -> None:
         unfinished = None if ended else _UNFINISHED.search(text)
-        shown = self._hider.text(text[: unfinished.start()] if unfinished else text)
+        shown = self._address_filter.text(text[: unfinished.start()] if unfinished else text)
         self._progress.say(shown[self._said :])
         self._said = max(self._said, len(shown))
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.openai.responses.failures import RESPONSE, RUNNING, of_end, of_known_end
-from provider_worker.providers.remote_job import Pace, Words, until_ended
+from provider_worker.providers.openai.responses.failures import RESPONSE, of_end, of_known_end
+from provider_worker.providers.remote_job import PollSchedule
 
 if TYPE_CHECKING:
-    from provider_worker.providers.openai.client import Connection
+    from provider_worker.providers.openai.client import OpenAIClient
 
-PACE = Pace(first=1.0, longest=10.0)
+PACE = PollSchedule(first=1.0, longest=10.0)
 """Background responses take minutes: they are looked at less often than predictions."""
 
 
@@ -22,15 +22,15 @@ def path_of(name: str) -> str:
     return f"/responses/{quote(name, safe='')}"
 
 
-async def watch(connection: Connection, response: Mapping[str, Any], pace: Pace) -> dict[str, Any]:
+async def watch(client: OpenAIClient, response: Mapping[str, Any], schedule: PollSchedule) -> dict[str, Any]:
     """Ask about a response until it has ended with an answer, and return it. Raises ProviderError."""
     name = str(response["id"])
 
     async def look() -> dict[str, Any]:
-        return _response(await connection.get(path_of(name)))
+        return _response(await client.get(path_of(name)))
 
     try:
-        found = await until_ended(response, look, pace, _WORDS)
+        found = await RESPONSE.until_ended(response, look, schedule)
     except ProviderError as error:
         raise ProviderError(RESPONSE.of_known(error.failure, name)) from error
     if (end := of_end(found)) is not None:
@@ -42,10 +42,3 @@ def _response(answer: Any) -> dict[str, Any]:
     if not isinstance(answer, dict) or not isinstance(answer.get("status"), str):
         raise ProviderError(RESPONSE.nameless())
     return answer
-
-
-def _has_ended(response: Mapping[str, Any]) -> bool:
-    return response.get("status") not in (*RUNNING, None)
-
-
-_WORDS = Words(_has_ended, RESPONSE.of_look, RESPONSE.overdue)

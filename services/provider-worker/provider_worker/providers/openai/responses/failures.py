@@ -7,11 +7,16 @@ from typing import Any
 
 from contracts.providers.call import Failure
 from provider_worker.providers.http.failures import of_event
-from provider_worker.providers.remote_job_failures import Work
+from provider_worker.providers.remote_job import RemoteJob
 
-RUNNING = ("queued", "in_progress")
+_RUNNING = ("queued", "in_progress", None)
 
-RESPONSE = Work("response", "be completed")
+
+def _has_ended(response: Mapping[str, Any]) -> bool:
+    return response.get("status") not in _RUNNING
+
+
+RESPONSE = RemoteJob("response", "be completed", _has_ended)
 
 
 def of_end(response: Mapping[str, Any]) -> Failure | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contracts.providers.call import CallIntent
 from provider_worker.providers.chat_completions.payloads import JSON, JSON_HINT, TEXT, json_format
-from provider_worker.providers.openai.responses.minutes import takes_minutes
 from provider_worker.providers.openai.responses.translation import format_of, input_of, members_of, part_of
-from provider_worker.providers.payload_schema import body_schema
+from provider_worker.providers.payload_schema import at, body_schema
 
 _MEMBERS: Mapping[str, Any] = {
     "model": {"type": "string", "minLength": 1},
@@ -82,3 +82,20 @@ def _input(intent: CallIntent, parts: Sequence[Mapping[str, Any]]) -> Any:
         return intent.prompt
     content = [{"type": "input_text", "text": intent.prompt}, *(part_of(part, "user") for part in parts)]
     return [*items, {"role": "user", "content": content if parts else intent.prompt}]
+
+
+_SLOW_MODELS = re.compile(r"deep-research|-pro(-\d{4}-\d{2}-\d{2})?$")
+_LONG_EFFORTS = ("high", "xhigh", "max")
+
+
+def takes_minutes(body: Mapping[str, Any]) -> bool:
+    """Say whether a response is made in the background although nothing in the body says so.
+
+    The rule: a model for deep research, one whose name ends in `-pro`, the reasoning mode `pro`, or reasoning with the effort `high` and
+    above; never where the body says `background`, `stream` or `store` itself.
+    """
+    if not {"background", "stream", "store"}.isdisjoint(body):
+        return False
+    slow = _SLOW_MODELS.search(str(body.get("model"))) is not None
+    reasoning = body.get("reasoning")
+    return slow or at(reasoning, ["effort"]) in _LONG_EFFORTS or at(reasoning, ["mode"]) == "pro"

@@ -12,11 +12,11 @@ from typing import Any
 
 import httpx2
 from huggingface_hub.errors import InferenceTimeoutError
+from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined] # public, but loaded by name
 
 from contracts.providers.call import Failure
 from provider_worker.providers.http.failures import ResponseTooLarge, of_connection, of_size, of_status
 from provider_worker.providers.http.reply import parse_refusal
-from provider_worker.providers.huggingface.limits import rate_limit
 
 
 class Refused(Exception):
@@ -65,3 +65,18 @@ def _headers(response: httpx2.Response, body: Mapping[str, Any]) -> dict[str, st
     limits = rate_limit(response.headers) or {}
     seconds = limits["reset_seconds"] if limits.get("remaining_requests") == 0 else body.get("estimated_time")
     return {**({} if seconds is None else {"retry-after": str(seconds)}), **response.headers}
+
+
+def rate_limit(headers: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return the limits, or None when nothing is said of them."""
+    limit = parse_ratelimit_headers(headers)
+    if limit is None:
+        return None
+    found = {
+        "resource": limit.resource_type,
+        "limit_requests": limit.limit,
+        "remaining_requests": limit.remaining,
+        "reset_seconds": limit.reset_in_seconds,
+        "window_seconds": limit.window_seconds,
+    }
+    return {name: value for name, value in found.items() if value is not None}

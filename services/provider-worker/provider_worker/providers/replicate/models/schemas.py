@@ -7,7 +7,7 @@ from typing import Any
 
 from contracts.json_values import MAX_SAFE_INTEGER
 from provider_worker.providers.payload_schema import at, body_schema
-from provider_worker.providers.replicate.model_names import Reference
+from provider_worker.providers.replicate.models.model_names import Reference
 
 ANY_INPUT: dict[str, Any] = {"type": "object"}
 """The input of a version whose schema is not known."""
@@ -21,7 +21,7 @@ _BOUNDS = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
 def input_schema(openapi: Any) -> dict[str, Any] | None:
     """Return the JSON Schema of a version's input, without references, or None where the document has none."""
     components = at(openapi, ["components", "schemas"])
-    found = _Plain(components).schema(at(components, ["Input"]))
+    found = _SchemaWriter(components).schema(at(components, ["Input"]))
     return found if isinstance(found, dict) and isinstance(found.get("properties"), dict) else None
 
 
@@ -48,7 +48,7 @@ def _document(members: dict[str, Any], required: list[str]) -> dict[str, Any]:
     return {**body_schema("Replicate prediction", members, required), "additionalProperties": False}
 
 
-class _Plain:
+class _SchemaWriter:
     """Writes out the references of OpenAPI 3.0 schemas, in the words of JSON Schema. Stops at a size that no honest document has."""
 
     def __init__(self, components: Any) -> None:

@@ -11,9 +11,9 @@ from urllib.parse import quote
 from contracts.providers.call import Failure, Issue
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.payload_schema import PayloadSchema, UnusableSchema, at
-from provider_worker.providers.remote_job_failures import undoubted
-from provider_worker.providers.replicate.model_names import Reference, of_payload, parse
-from provider_worker.providers.replicate.schemas import (
+from provider_worker.providers.remote_job import undoubted
+from provider_worker.providers.replicate.models.model_names import Reference, of_payload, parse
+from provider_worker.providers.replicate.models.schemas import (
     ANY_INPUT,
     any_payload_schema,
     input_schema,
@@ -51,7 +51,7 @@ class Version:
         return {"model" if self.is_official else "version": str(self.reference), "input": dict(given)}
 
 
-class Versions:
+class VersionCache:
     """Finds versions. Without a way to ask, every version is one of unknown schema."""
 
     def __init__(self, ask: Ask | None) -> None:

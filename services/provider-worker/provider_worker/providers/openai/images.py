@@ -1,0 +1,71 @@
+"""OpenAI's images: what they are likely to cost, how their bytes become artifacts, how answers with them are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from contracts.providers.call import Failure, Spent
+from contracts.providers.signals import Signals
+from provider_worker.ports import TenantArtifacts
+from provider_worker.providers.answer_content import ENDED, IMAGES
+from provider_worker.providers.base import Audit, ProviderError
+from provider_worker.providers.chat_completions.prices import cost_of
+from provider_worker.providers.files import decoded, image_type
+from provider_worker.providers.pricing import CHARACTERS_OF_A_TOKEN, PriceTable
+from provider_worker.providers.progress import Unfinished
+
+TOKENS_OF_AN_IMAGE = {"low": 272, "medium": 1056, "high": 4160}
+"""Output tokens of a square image of 1024 pixels, as OpenAI documents them for its first image model."""
+
+
+def estimate_image(table: PriceTable, payload: Mapping[str, Any]) -> Decimal | None:
+    """Estimate an image generation by the prompt's length, the number of images and their quality."""
+    return cost_of(table, payload.get("model"), estimate_image_usage(payload))
+
+
+def estimate_image_usage(payload: Mapping[str, Any]) -> dict[str, int]:
+    """Estimate what an image generation will say of its usage."""
+    number = payload.get("n")
+    tokens = TOKENS_OF_AN_IMAGE.get(str(payload.get("quality")), TOKENS_OF_AN_IMAGE["medium"])
+    made = tokens * (number if isinstance(number, int) and number > 0 else 1)
+    given = len(str(payload.get("prompt", ""))) // CHARACTERS_OF_A_TOKEN
+    return {"input_tokens": given, "output_tokens": made}
+
+
+def spent_on_image(table: PriceTable, call: Unfinished) -> Spent:
+    """Say what an image generation costs that was ended early: it is taken to go on unheard."""
+    if call.payload is None:
+        return Spent()
+    usage = estimate_image_usage(call.payload)
+    return Spent(usage=usage, cost=cost_of(table, call.payload.get("model"), usage), estimated=True)
+
+
+async def without_files(raw: Any, artifacts: TenantArtifacts) -> Any:
+    """Return an Images answer whose images are kept as artifacts. Raises ProviderError when one is no base64."""
+    data = raw.get("data") if isinstance(raw, dict) else None
+    if not isinstance(data, list):
+        return raw
+    return {**raw, "data": [await _image(item, artifacts) for item in data]}
+
+
+async def _image(item: Any, artifacts: TenantArtifacts) -> Any:
+    if not isinstance(item, dict) or not isinstance(item.get("b64_json"), str):
+        return item
+    body = decoded(item["b64_json"])
+    return {**item, "b64_json": await artifacts.keep(body, image_type(body) or "application/octet-stream")}
+
+
+def audit_images(prices: PriceTable, payload: Mapping[str, Any], raw: Any) -> Audit:
+    """Read an answer of the Images protocol. Raises ProviderError when there is no image in it."""
+    data = raw.get("data") if isinstance(raw, dict) else None
+    items = [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
+    images = [url for item in items if isinstance(url := item.get("b64_json") or item.get("url"), str)]
+    if not images:
+        raise ProviderError(Failure(code="empty_response", message="The server answered without an image."))
+    revised = [item["revised_prompt"] for item in items if isinstance(item.get("revised_prompt"), str)]
+    response = {"images": images, **({"revised_prompts": revised} if revised else {})}
+    usage = raw["usage"] if isinstance(raw.get("usage"), dict) else {}
+    cost = cost_of(prices, payload.get("model"), usage)
+    return Audit(response, IMAGES, Signals(response_quality=ENDED), usage, cost)
