@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from contracts.providers.call import CallIntent
-from fake_vendors.replicate_models import version_of
+from fake_vendors.replicate.models import version_of
 from provider_worker.providers.base import Audit, Call
 from provider_worker.providers.remote_job import PollSchedule
 from provider_worker.providers.replicate import ReplicateProvider

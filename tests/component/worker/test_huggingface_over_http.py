@@ -73,7 +73,7 @@ async def test_a_text_is_put_under_labels(
 ) -> None:
     """Each with its score, the best first; the best one's score is the confidence."""
     audit = await ask(provider, "classification", parameters=parameters)
-    assert [log_fields["label"] for log_fields in audit.response["labels"]] == labels
+    assert [found["label"] for found in audit.response["labels"]] == labels
     assert audit.response["label"] == labels[0]
     assert audit.signals.confidence == audit.response["labels"][0]["score"] == 0.5
 
@@ -151,5 +151,5 @@ async def test_the_fake_speaks_the_sdk_s_protocol(url: str) -> None:
     async with AsyncInferenceClient(model=f"{url}/models/acme/tiny", api_key=KEY, provider="hf-inference") as client:
         assert (await client.text_classification("Fine"))[0].label == "POSITIVE"
         found = await client.zero_shot_classification("Fine", ["good", "bad"])
-        assert [log_fields.log_fields for log_fields in found] == ["good", "bad"]
+        assert [label.label for label in found] == ["good", "bad"]
         assert (await client.text_to_image("a cat", width=32, height=16)).size == (32, 16)

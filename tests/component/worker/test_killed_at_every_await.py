@@ -25,7 +25,7 @@ from fake_vendors.faults import FakeServer
 from fake_vendors.huggingface import FakeHuggingFace
 from fake_vendors.openai import FakeOpenAI
 from fake_vendors.replicate import FakeReplicate
-from fake_vendors.replicate_models import version_of
+from fake_vendors.replicate.models import version_of
 from provider_worker.providers.sandbox import SandboxProvider
 from testkit.processes.killed_worker import WorkerRun, carry_out
 from testkit.runs.commands import again, approve, back_off_ends, lease_ends, prepared, retry, start

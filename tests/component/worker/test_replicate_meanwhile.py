@@ -16,7 +16,7 @@ from component.worker.listening import Listener
 from component.worker.predictions import KEY, PACE, Notes
 from contracts.providers.call import Spent
 from fake_vendors.replicate import FakeReplicate
-from fake_vendors.replicate_models import version_of
+from fake_vendors.replicate.models import version_of
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.replicate import ReplicateProvider

@@ -15,7 +15,7 @@ from replicate.client import Client
 
 from component.worker.predictions import KEY, PACE, PAINTER, a_call, a_payload, ask
 from fake_vendors.replicate import FakeReplicate
-from fake_vendors.replicate_models import version_of
+from fake_vendors.replicate.models import version_of
 from provider_worker.preparation.prepare import Preparer
 from provider_worker.providers.base import Attachment
 from provider_worker.providers.registry import Registry

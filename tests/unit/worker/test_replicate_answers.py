@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contracts.providers.call import Failure
-from fake_vendors.replicate_models import MIXER, WRITER
+from fake_vendors.replicate.models import MIXER, WRITER
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.pricing import PriceTable
 from provider_worker.providers.replicate import prices

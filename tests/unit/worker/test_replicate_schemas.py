@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fake_vendors.replicate_models import PAINTER
+from fake_vendors.replicate.models import PAINTER
 from provider_worker.providers.payload_schema import compile_schema
 from provider_worker.providers.replicate.models.schemas import input_schema
 

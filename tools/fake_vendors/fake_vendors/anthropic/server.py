@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from fake_vendors.anthropic_events import script_of
+from fake_vendors.anthropic.events import script_of
 from fake_vendors.faults import FakeServer, refused_key, serve, texts_of, transport_fault
 from fake_vendors.streaming import streamed
 from provider_worker.providers.payload_schema import UnusableSchema, at
@@ -188,7 +188,3 @@ def _error(
 def main() -> None:
     """Serve on loopback until a signal."""
     serve(FakeAnthropic, "A fake Anthropic on loopback.", 9101)
-
-
-if __name__ == "__main__":
-    main()

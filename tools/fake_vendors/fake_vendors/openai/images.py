@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fake_vendors.openai_chat import CREATED
+from fake_vendors.openai.chat import CREATED
 from provider_worker.providers.sandbox.image import draw
 
 _SIZE = re.compile(r"(\d{2,4})x(\d{2,4})")

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from fake_vendors.faults import texts_of
-from fake_vendors.openai_chat import CREATED, said_to, tokens_of
+from fake_vendors.openai.chat import CREATED, said_to, tokens_of
 from fake_vendors.streaming import Script, event, words_of
 
 _MOVED = {

@@ -20,12 +20,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from fake_vendors import chat_events, openai_responses
+from fake_vendors import chat_events
 from fake_vendors.faults import FakeServer, refused_key, serve, texts_of, transport_fault
-from fake_vendors.openai_background import Stored
-from fake_vendors.openai_chat import completion
-from fake_vendors.openai_images import images_of
-from fake_vendors.openai_moderation import moderations
+from fake_vendors.openai import responses
+from fake_vendors.openai.background import Stored
+from fake_vendors.openai.chat import completion
+from fake_vendors.openai.images import images_of
+from fake_vendors.openai.moderation import moderations
 from fake_vendors.streaming import Script, streamed
 from provider_worker.providers.payload_schema import UnusableSchema
 from provider_worker.providers.sandbox.schema_inventor import CannotInvent
@@ -71,7 +72,7 @@ class FakeOpenAI(FakeServer):
     def prompt_of(self, body: Mapping[str, Any]) -> str:
         """Return the texts of all messages, or the prompt of an image."""
         if "input" in body:
-            return openai_responses.prompt_of(body)
+            return responses.prompt_of(body)
         return str(body["prompt"]) if isinstance(body.get("prompt"), str) else texts_of(body.get("messages"))
 
     async def models(self, request: Request) -> Response:
@@ -94,9 +95,9 @@ class FakeOpenAI(FakeServer):
         """Make a response, or begin to."""
 
         def tell(body: Mapping[str, Any], fault: str | None) -> tuple[Any, Script]:
-            whole = openai_responses.response(body, fault)
+            whole = responses.response(body, fault)
             shown = whole if body.get("store") is False else self._stored.keep(whole, fault)
-            return shown, openai_responses.script_of(whole)
+            return shown, responses.script_of(whole)
 
         return await self._answer(request, "input", tell)
 
@@ -135,7 +136,7 @@ class FakeOpenAI(FakeServer):
             return _error(400, "We could not parse the JSON body of your request.", "invalid_request_error")
         if not isinstance(body, dict) or "model" not in body or needs not in body:
             return _error(400, f"Missing required parameter: 'model' or '{needs}'.", "invalid_request_error")
-        if needs == "input" and (wrong := openai_responses.wrong_with(body)) is not None:
+        if needs == "input" and (wrong := responses.wrong_with(body)) is not None:
             return _error(400, wrong, "invalid_request_error", "unsupported_parameter")
         fault = self.begin(request, body)
         if (unanswered := await transport_fault(fault) or _refusal(fault)) is not None:
@@ -189,7 +190,3 @@ def _error(
 def main() -> None:
     """Serve on loopback until a signal."""
     serve(FakeOpenAI, "A fake OpenAI on loopback.", 9100)
-
-
-if __name__ == "__main__":
-    main()

@@ -203,7 +203,3 @@ def _prompt(body: Body) -> str:
 def main() -> None:
     """Serve on loopback until a signal."""
     serve(FakeHuggingFace, "A fake HuggingFace on loopback.", 9103)
-
-
-if __name__ == "__main__":
-    main()

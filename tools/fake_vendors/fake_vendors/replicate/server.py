@@ -28,8 +28,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fake_vendors.faults import FakeServer, refused_key, serve, transport_fault
-from fake_vendors.replicate_models import MODELS, version_of
-from fake_vendors.replicate_predictions import AT, Prediction
+from fake_vendors.replicate.models import MODELS, version_of
+from fake_vendors.replicate.predictions import AT, Prediction
 from provider_worker.providers.payload_schema import compile_schema
 from provider_worker.providers.replicate.models.schemas import input_schema
 from provider_worker.providers.sandbox.image import draw
@@ -272,7 +272,3 @@ def _problem(
 def main() -> None:
     """Serve on loopback until a signal."""
     serve(FakeReplicate, "A fake Replicate on loopback.", 9102)
-
-
-if __name__ == "__main__":
-    main()

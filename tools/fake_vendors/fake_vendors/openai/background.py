@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fake_vendors.openai_responses import begun
+from fake_vendors.openai.responses import begun
 
 _ENDS_AT = 2
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fake_vendors.replicate_models import MODELS, version_of
+from fake_vendors.replicate.models import MODELS, version_of
 
 AT = "2026-01-01T00:00:00.000Z"
 
