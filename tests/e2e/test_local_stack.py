@@ -193,3 +193,11 @@ async def test_a_service_that_cannot_start_shows_its_last_words(tmp_path: Path) 
         assert await run.ends(seconds=60) == 1
         assert "gateway ended with 1:" in run.output
         assert "no luck today" in run.output
+
+
+async def test_a_malformed_setting_of_the_worker_is_among_its_last_words(tmp_path: Path) -> None:
+    """The worker alone reads it: one line names the setting and the place."""
+    async with local_run(tmp_path, {"SAYSO_LIMITS": '{"openai": {"concurrency": 0}}'}) as run:
+        assert await run.ends(seconds=60) == 1
+        assert "provider-worker ended with 1:" in run.output
+        assert "sayso: SAYSO_LIMITS: /openai/concurrency: Input should be greater than 0" in run.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,7 @@ class MemoryTransport:
         self._offset = 0
         self._on_orders: BatchHandler | None = None
         self._on_stops: BatchHandler | None = None
+        self._receiving = asyncio.Event()
 
     async def order(self, *orders: Order | bytes) -> None:
         """Hand over one batch of orders; return when they are taken."""
@@ -45,12 +47,17 @@ class MemoryTransport:
         assert self._on_stops is not None, "the worker receives"
         await self._on_stops([self._record(stop, STOPS.name) for stop in stops])
 
+    async def until_received(self) -> None:
+        """Return once the worker takes orders."""
+        await self._receiving.wait()
+
     async def start(self) -> None:
         """Connect to nothing."""
 
     async def receive(self, on_orders: BatchHandler, on_stops: BatchHandler) -> None:
         """Hand batches over from now on."""
         self._on_orders, self._on_stops = on_orders, on_stops
+        self._receiving.set()
 
     async def confirm(self, taken: Handed) -> None:
         """Commit a batch."""
