@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, Self
 from uuid import UUID
 
 import structlog
@@ -47,9 +48,15 @@ class Budgeted(Protocol):
 
 
 class Charge:
-    """A call that was counted by its estimate. `cost` is what it did cost, None while that is unknown."""
+    """A call within a budget. `cost` is what it did cost, None while that is unknown. By itself it counts nothing."""
 
     cost: Decimal | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
 
 
 class BudgetGate:
@@ -72,18 +79,17 @@ class BudgetGate:
         """Hold the estimate for the run's next call, or return the budget that is short of it. Raises DatabaseUnavailable."""
         return await self._budgets.hold(account, estimate, self._rules.hold_seconds)
 
-    @contextlib.asynccontextmanager
-    async def charge(self, order: ExecuteOrder, provider: AIProvider) -> AsyncIterator[Charge]:
+    def charge(self, order: ExecuteOrder, provider: AIProvider) -> AbstractAsyncContextManager[Charge]:
         """Count the call within by its estimate, and by its `cost` once it has ended.
 
         Raises ProviderError `budget_exceeded` or `cost_unknown`, and DatabaseUnavailable, where nothing was called.
         """
-        charge = Charge()
         account = self.account_of(order) if self.applies_to(order) else None
-        if account is None or not account.limits:
-            yield charge
-            return
-        key = _key_of(order)
+        return Charge() if account is None or not account.limits else self._charged(order, provider, account)
+
+    @contextlib.asynccontextmanager
+    async def _charged(self, order: ExecuteOrder, provider: AIProvider, account: Account) -> AsyncIterator[Charge]:
+        charge, key = Charge(), _key_of(order)
         try:
             if key is not None:
                 await self._charge(order, provider, account, key)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,10 +76,15 @@ async def execute(
         order.operation, order.model, order.attempt, key, artifacts, order.resume, context.note, context.progress
     )
     began = time.monotonic()
-    async with _time_limit(context.seconds, provider.name, sanitizer):
-        with context.cancellation:
-            context.begun = True
-            answer = await each_await(provider.execute(order.payload, call), "call.awaiting", context.reached)
+    try:
+        async with asyncio.timeout(context.seconds) as limit:
+            with context.cancellation:
+                context.begun = True
+                answer = await each_await(provider.execute(order.payload, call), "call.awaiting", context.reached)
+    except (ProviderError, DatabaseUnavailable, CallStopped):
+        raise
+    except Exception as error:
+        raise ProviderError(_unanswered(error, provider.name, sanitizer, limit, context.seconds)) from error
     latency_ms = int((time.monotonic() - began) * 1000)
     raw = sanitizer.json(answer.raw)
     try:
@@ -105,25 +109,14 @@ def refuse_other_bytes(order: ExecuteOrder) -> None:
         raise ProviderError(Failure(code="payload_mismatch", message=message))
 
 
-@contextlib.asynccontextmanager
-async def _time_limit(seconds: float, name: str, sanitizer: Sanitizer) -> AsyncIterator[None]:
-    """Raise ProviderError, uncertain, for a call that takes longer than `seconds` or breaks on a bug."""
-    limit = asyncio.timeout(seconds)
-    try:
-        async with limit:
-            yield
-    except (ProviderError, DatabaseUnavailable, CallStopped):
-        raise
-    except Exception as error:
-        if limit.expired():
-            code, message = "timeout", f"{name} gave no answer within {seconds:g} s."
-        else:
-            log_bug(error, name, sanitizer)
-            code, message = "provider_bug", f"A bug in the provider {name} ended the call ({type(error).__name__})."
-        failure = Failure(
-            code=code, message=f"{message} It may have happened.", retryable=limit.expired(), uncertain=True
-        )
-        raise ProviderError(failure) from error
+def _unanswered(error: Exception, name: str, sanitizer: Sanitizer, limit: asyncio.Timeout, seconds: float) -> Failure:
+    """Return what a call's end without an answer means: it took too long, or a bug ended it."""
+    if limit.expired():
+        message = f"{name} gave no answer within {seconds:g} s. It may have happened."
+        return Failure(code="timeout", message=message, retryable=True, uncertain=True)
+    log_bug(error, name, sanitizer)
+    message = f"A bug in the provider {name} ended the call ({type(error).__name__}). It may have happened."
+    return Failure(code="provider_bug", message=message, uncertain=True)
 
 
 async def _facts(
