@@ -1,4 +1,4 @@
-"""What the worker stands on: its storage, and what its handlers of orders share. The one clock is `failpoints.now`."""
+"""The worker's storage, and the dependencies that its handlers of orders share. The one clock is `failpoints.now`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is counted about orders, for `/metrics`."""
+"""The worker's metrics."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""What the worker needs from outside, as its core sees it. Names no driver."""
+"""The ports of the worker's core. Names no driver."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ async def _ask(provider: AnthropicProvider, operation: str = "text", **given: An
 class _Hasty(AnthropicProvider):
     """A provider that waits for no more than a moment."""
 
-    def _connect(self, key: str | None, base_url: str | None) -> AnthropicClient:
+    def _make_client(self, key: str | None, base_url: str | None) -> AnthropicClient:
         return AnthropicClient(key or KEY, base_url, httpx2.Timeout(10, read=0.2))
 
 

@@ -97,7 +97,7 @@ async def _failure(provider: HuggingFaceProvider, operation: str = "text", **giv
 class _Hasty(HuggingFaceProvider):
     """A provider that waits for no more than a moment."""
 
-    def _connect(self, key: str | None, base_url: str | None) -> HuggingFaceClient:
+    def _make_client(self, key: str | None, base_url: str | None) -> HuggingFaceClient:
         return HuggingFaceClient(key, Addresses.under(base_url), httpx2.Timeout(10, read=0.2))
 
 

@@ -75,7 +75,7 @@ ROWS = {
 class _Hasty(OpenAIProvider):
     """A provider that waits for no more than a moment."""
 
-    def _connect(self, key: str | None, base_url: str | None) -> OpenAIClient:
+    def _make_client(self, key: str | None, base_url: str | None) -> OpenAIClient:
         return OpenAIClient(key or KEY, base_url, httpx2.Timeout(10, read=0.2))
 
 

@@ -1,1 +1,1 @@
-"""What calls may cost."""
+"""Budgets: their rules, and the gate around a call."""

@@ -1,4 +1,4 @@
-"""Budgets: whose they are, how much they allow in which period, and whether an amount still fits. Pure; keeps no accounts.
+"""The rules of budgets: their owner, amount and period, and whether an amount still fits. Pure; keeps no balances.
 
 All money is in US dollars, in decimals. Periods are those of UTC.
 """
@@ -75,7 +75,7 @@ class Account:
 
 
 class BudgetBalance(NamedTuple):
-    """How a budget stands: what calls have cost, and what is held for calls to come, this run's own aside."""
+    """A budget's balance: the cost of calls, and the amount held for other runs' next calls."""
 
     spent: Decimal
     held: Decimal
@@ -88,7 +88,7 @@ class Shortfall(NamedTuple):
     left: Decimal
 
     def message(self, amount: Decimal) -> str:
-        """Say in words fit for a person what is missing where."""
+        """Return the message for a person: the estimate, the budget and the rest of it."""
         return f"The call is estimated at ${amount:f}; of {self.limit.whose} ${self.left:f} of ${self.limit.most:f} is left."
 
 
@@ -103,26 +103,26 @@ def short_of(account: Account, balances: Mapping[Scope, BudgetBalance], amount: 
 
 
 class Budgets(Protocol):
-    """The accounts of all budgets. Every method is atomic and raises DatabaseUnavailable."""
+    """The balances of all budgets. Every method is atomic and raises DatabaseUnavailable."""
 
     async def hold(self, account: Account, amount: Decimal, seconds: float) -> Shortfall | None:
-        """Hold `amount` for the run's next call, in place of what it held before, or say which budget is short of it.
+        """Hold `amount` for the run's next call, in place of its former hold, or return the budget that is short of it.
 
-        What is held lapses by itself after `seconds`.
+        The hold lapses by itself after `seconds`.
         """
         ...
 
     async def charge(
         self, account: Account, call: tuple[str, int], amount: Decimal, *, whatever_is_left: bool
     ) -> Shortfall | None:
-        """Count `amount` as spent by a call (work_id, attempt) that is about to be made, and let go of what the run held.
+        """Count `amount` as spent by a call (work_id, attempt) that is about to be made, and release the run's hold.
 
-        Say instead which budget is short of it, unless `whatever_is_left`.
+        Return the budget that is short of it instead, unless `whatever_is_left`.
         """
         ...
 
     async def settle(self, tenant: str, run_id: UUID, call: tuple[str, int] | None, amount: Decimal) -> None:
-        """Count what the call did cost in place of what it was charged, on the budgets and in the period that it was charged to.
+        """Correct a call's charge by its cost, on the budgets and in the period that it was charged to.
 
         None means the run's last call that was charged. A call that is settled, or was never charged, changes nothing.
         """
@@ -130,7 +130,7 @@ class Budgets(Protocol):
 
 
 class BudgetRules(Message, extra="forbid"):
-    """What the operator allows. In `tenant` and `user`, `default` stands for whoever is not named."""
+    """The operator's budgets. In `tenant` and `user`, `default` applies to every name that is not listed."""
 
     period: Period = Period.MONTH
     tenant: dict[str, _Money] = Field(default_factory=dict)
@@ -144,7 +144,7 @@ class BudgetRules(Message, extra="forbid"):
         return bool(self.tenant or self.user or self.run is not None)
 
     def account(self, tenant: str, user_id: str | None, run_id: UUID, run: Decimal | None, now: datetime) -> Account:
-        """Return what a run's calls count against at `now`. `run` is what the run allows itself; the smaller one counts."""
+        """Return the budgets that a run's calls count against at `now`. `run` is the run's own budget; the smaller one counts."""
         period, user = now.strftime(_FORMATS[self.period]), user_id or ""
         allowed = [most for most in (self.run, run) if most is not None]
         found = (

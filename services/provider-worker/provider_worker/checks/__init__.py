@@ -1,1 +1,1 @@
-"""Looking at payloads and responses before people or policy do: custom checks, and budgets as one of them."""
+"""Checks of payloads and responses before a review: personal data, moderation, cost, and installed ones."""

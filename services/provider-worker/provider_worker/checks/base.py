@@ -1,6 +1,6 @@
-"""`Check`: what looks at a payload or a response before it is reviewed, and the words in which it is asked and answers.
+"""`Check`: the interface of everything that inspects a payload or a response before it is reviewed.
 
-A check finds and says where. It never changes what it looks at and never decides what happens next: that is the run's policy.
+A check reports findings with their places. It never changes its subject, and never decides: the run's policy does.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CHECKS_SETTING = "SAYSO_CHECKS"
 
 
 class Stage(StrEnum):
-    """What is looked at: a payload before it is called with, or the response that came back."""
+    """The stage of a call: the payload before it, or the response after it."""
 
     PAYLOAD = "payload"
     RESPONSE = "response"
@@ -33,7 +33,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a check looks at, and whose it is. `response` and `cost` are None before the call; money is in US dollars."""
+    """The subject of a check, with its owner. `response` and `cost` are None before the call; money is in US dollars."""
 
     stage: Stage
     tenant: str
@@ -53,7 +53,7 @@ class Subject:
 
     @property
     def looked_at(self) -> Mapping[str, Any]:
-        """What a person would be shown at this stage."""
+        """The value that a person would be shown at this stage."""
         return self.payload if self.response is None else self.response
 
 
@@ -68,33 +68,33 @@ class Check(ABC):
 
     @classmethod
     def from_settings(cls, settings: Settings, options: Mapping[str, Any]) -> Self:  # noqa: ARG003 - for overriding
-        """Make the check; `options` is what the operator wrote for it. Raises SettingsError. By default it takes no option."""
+        """Make the check with the operator's `options`. Raises SettingsError. By default it takes no option."""
         read_options(Options, cls.name, options)
         return cls()
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never appear in an event, a log or an error."""
+        """Values that must never appear in an event, a log or an error."""
         return ()
 
     def applies_to(self, order: Order) -> bool:  # noqa: ARG002 - for overriding
-        """Return whether it inspects what this order is about. Asked before a subject is made, which copies the payload."""
+        """Return whether it inspects this order's call. Asked before a subject is made, which copies the payload."""
         return True
 
     @abstractmethod
     async def look(self, subject: Subject) -> Finding | None:
-        """Say what was found, if anything, in words fit for a person and without repeating it.
+        """Return a finding in words fit for a person, without repeating the found text; None for none.
 
-        Whatever it raises asks for a person, as does taking too long.
+        An exception asks for a person, and so does taking too long.
         """
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         return
 
 
 class Options(BaseModel):
-    """What an operator may write for a check: a subclass names its members, and others are refused."""
+    """The options of a check: a subclass names its members, and others are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -103,7 +103,7 @@ SomeOptions = TypeVar("SomeOptions", bound=Options)
 
 
 def read_options(kind: type[SomeOptions], check: str, options: Mapping[str, Any]) -> SomeOptions:
-    """Read a check's options. Raises SettingsError naming the setting and the path of what is wrong."""
+    """Read a check's options. Raises SettingsError naming the setting and the place."""
     try:
         return kind.model_validate(options)
     except ValidationError as error:

@@ -1,6 +1,6 @@
-"""Letting checks look, all at once and each on its own: whatever goes wrong with one asks for a person, and nothing else is lost.
+"""Runs checks side by side. A check that fails asks for a person, and the others' findings are kept.
 
-What they found is made fit for events. Decides nothing.
+Findings are sanitized for events. Decides nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from provider_worker.providers.base import ProviderError
 from provider_worker.sanitizer import Sanitizer
 
 SECONDS = 10.0
-"""How long a check may look."""
+"""How long a check may take."""
 
 _LONGEST_MESSAGE = 1000
 _LONGEST_NAME = 200
@@ -40,7 +40,7 @@ class ConfiguredCheck:
     only_asked: bool = False
 
     def runs_at(self, stage: Stage, order: Order) -> bool:
-        """Return whether it inspects what an order is about at `stage`."""
+        """Return whether it inspects an order's call at `stage`."""
         return (
             stage in self.stages
             and stage in self.check.stages
@@ -91,7 +91,7 @@ class CheckRunner:
         signals: Signals,
         sanitizer: Sanitizer,
     ) -> Signals:
-        """Return `signals` with what the checks find in a payload; `intent` is settled. Raises nothing."""
+        """Return `signals` with the checks' findings in a payload; `intent` is settled. Raises nothing."""
         checks = self._checks_at(Stage.PAYLOAD, order)
         if not checks:
             return signals
@@ -115,7 +115,7 @@ class CheckRunner:
         signals: Signals,
         sanitizer: Sanitizer,
     ) -> Signals:
-        """Return `signals` with what the checks find in a response. Raises nothing: it was paid for."""
+        """Return `signals` with the checks' findings in a response. Raises nothing: the response was paid for."""
         checks = self._checks_at(Stage.RESPONSE, order)
         if not checks:
             return signals

@@ -1,6 +1,6 @@
 """The check `moderation`: OpenAI's moderation endpoint, through its SDK, on the texts of prompts, payloads and responses.
 
-The texts leave the house for that. Tries once; what goes wrong asks for a person.
+The texts are sent to OpenAI for that. Tries once; a failure asks for a person.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FLAGS = {"sexual": "nsfw", "violence/graphic": "nsfw"}
 
 
 class ModerationOptions(Options):
-    """Which model is asked, where, and whether what it flags asks for a person by itself."""
+    """The model, its server, and whether a flagged text asks for a person by itself."""
 
     model: str = MODEL
     base_url: str | None = None
@@ -32,7 +32,7 @@ class ModerationOptions(Options):
 
 
 class ModerationCheck(Check):
-    """What OpenAI calls harmful."""
+    """Harmful content, by OpenAI's categories."""
 
     name = "moderation"
 
@@ -60,7 +60,7 @@ class ModerationCheck(Check):
         return (self._key.get_secret_value(),)
 
     async def look(self, subject: Subject) -> Finding | None:
-        """Say which categories are flagged, with their highest scores."""
+        """Find the flagged categories, with their highest scores."""
         text = joined(subject.looked_at)
         if not text.strip():
             return None
@@ -96,6 +96,6 @@ class ModerationCheck(Check):
 
 
 def flag_of(category: str) -> str:
-    """Return the safety flag that a category stands for: `nsfw` for what is sexual or graphic, else its own first word."""
+    """Return the safety flag of a category: `nsfw` for sexual or graphic content, else the category's first word."""
     main = category.split("/", 1)[0]
     return _FLAGS.get(category) or _FLAGS.get(main) or main.replace("-", "_")

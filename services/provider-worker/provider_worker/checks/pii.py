@@ -1,6 +1,6 @@
 """The check `pii`: personal data in prompts, payloads and responses, found by Presidio's patterns and checksums.
 
-It says which kinds it found, how often and where, never what. Names and addresses of people take a language model, which it has not.
+A finding has kinds, counts and places, never the text. Names and addresses of people would take a language model.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from provider_worker.checks.json_texts import texts
 
 FLAG = "pii"
 MOST_CHARACTERS = 200_000
-"""Presidio reads a million characters a second and cannot be stopped; what is longer a person looks at."""
+"""Presidio reads a million characters a second and cannot be stopped; a longer text is left to a person."""
 
 _MOST_PLACES = 20
 
 
 class PiiOptions(Options):
-    """What to look for, by Presidio's names, how certain it must be, and whether a find asks for a person by itself."""
+    """The kinds to find, by Presidio's names, the least certainty, and whether a find asks for a person by itself."""
 
     entities: tuple[str, ...] = Field(
         ("CREDIT_CARD", "CRYPTO", "EMAIL_ADDRESS", "IBAN_CODE", "IP_ADDRESS", "PHONE_NUMBER", "US_SSN"), min_length=1
@@ -35,11 +35,11 @@ class PiiOptions(Options):
 
 
 class Detector(Protocol):
-    """What finds personal data."""
+    """A detector of personal data."""
 
     @property
     def kinds(self) -> list[str]:
-        """What it can find, by name, in order."""
+        """The kinds that it can find, by name, in order."""
         ...
 
     def find(self, text: str, kinds: tuple[str, ...], threshold: float) -> list[str]:
@@ -73,7 +73,7 @@ class PiiCheck(Check):
         return cls(detector, wanted)
 
     async def look(self, subject: Subject) -> Finding | None:
-        """Say which kinds of personal data the texts hold, and where."""
+        """Find kinds of personal data in the texts, with their places."""
         found = list(texts(subject.looked_at))
         if sum(len(text) for _, text in found) > MOST_CHARACTERS:
             message = f"More than {MOST_CHARACTERS} characters of text are not looked through for personal data."
@@ -87,7 +87,7 @@ class PiiCheck(Check):
         return [(kind, self._without_finds(place)) for kind, place in hits]
 
     def _without_finds(self, place: str) -> str:
-        """Return a place as far as it can be told: a member's name may be personal data itself."""
+        """Return a place up to the first member whose name is personal data itself."""
         told = ""
         for name in place.split("/")[1:]:
             if self._detector.find(name, self._options.entities, self._options.threshold):

@@ -19,7 +19,7 @@ _LANGUAGES = [LANGUAGE]
 
 
 class _Words(NlpEngine):
-    """Words as they are written, for the recognizers that look at what stands around a find."""
+    """Words as they are written, for the recognizers that use the context of a find."""
 
     def __init__(self) -> None:
         self._pipeline: Any = None
@@ -85,7 +85,7 @@ class PresidioDetector:
 
     @property
     def kinds(self) -> list[str]:
-        """What it can find, by Presidio's names, in order."""
+        """The kinds that it can find, by Presidio's names, in order."""
         return sorted(self._engine.get_supported_entities(LANGUAGE))
 
     def find(self, text: str, kinds: Sequence[str], threshold: float) -> list[str]:

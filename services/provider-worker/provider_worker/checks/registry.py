@@ -1,4 +1,4 @@
-"""Which checks there are, and which of them the operator wants where. Found through entry points, so that one more needs no change here."""
+"""The installed checks, and the operator's choice among them. Entry points name them, so that one more needs no change here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SHAPE: TypeAdapter[list[str] | dict[str, dict[str, Any]]] = TypeAdapter(list[st
 
 
 class _Where(Options):
-    """What every check understands: at which stages it looks, and at every run or at those that ask for it."""
+    """The options of every check: its stages, and whether it runs always or only for runs that ask for it."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -66,7 +66,7 @@ def _make(
     try:
         check = known[name].load().from_settings(settings, own)
         if not isinstance(check, Check) or check.name != name:
-            raise TypeError(f"{known[name].value} makes no Check of that name")  # noqa: TRY301 - told like whatever else is wrong
+            raise TypeError(f"{known[name].value} makes no Check of that name")  # noqa: TRY301 - reported like every other failure
     except SettingsError:
         raise
     except Exception as error:

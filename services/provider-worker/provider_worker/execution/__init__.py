@@ -1,1 +1,1 @@
-"""One call, and what goes on beside it."""
+"""One call from its slot to its answer, its cancellation, its partial output."""

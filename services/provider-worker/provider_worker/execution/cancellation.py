@@ -90,7 +90,7 @@ class Cancellation:
 
 
 class StopListener:
-    """Ends calls side by side as `provider.stops` asks for. `on_failure` gets what ending a call raised."""
+    """Ends calls side by side as `provider.stops` asks for. `on_failure` gets the exception of an ending that failed."""
 
     def __init__(self, registry: Registry, calls: CallHandler, on_failure: Callable[[BaseException], None]) -> None:
         self._registry = registry

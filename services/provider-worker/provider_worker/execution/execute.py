@@ -30,7 +30,7 @@ EXECUTE_SECONDS = 600.0
 
 @dataclass(slots=True)
 class CallContext:
-    """What surrounds a call.
+    """The context of a call.
 
     `note` records the provider's id of the call and returns when it is stored. `progress` gets partial text and usage.
     `cancellation` may end the call with CallStopped. `checks` inspect the answer. `begun` tells whether the provider was asked,
@@ -110,7 +110,7 @@ def refuse_other_bytes(order: ExecuteOrder) -> None:
 
 
 def _unanswered(error: Exception, name: str, sanitizer: Sanitizer, limit: asyncio.Timeout, seconds: float) -> Failure:
-    """Return what a call's end without an answer means: it took too long, or a bug ended it."""
+    """Return the failure of a call without an answer: it took too long, or a bug ended it."""
     if limit.expired():
         message = f"{name} gave no answer within {seconds:g} s. It may have happened."
         return Failure(code="timeout", message=message, retryable=True, uncertain=True)

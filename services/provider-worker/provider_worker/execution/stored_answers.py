@@ -1,4 +1,4 @@
-"""Keeps what a call was paid for: large answers go to the artifact store, however long the database is unavailable."""
+"""Keeps paid answers: large ones go to the artifact store, however long the database is unavailable."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def noted(order: Order, provider: str, at: datetime, provider_call_id: str) -> F
 def stopped(
     order: Order | StopCall, provider: str, at: datetime, ending: Ending, spent: Spent, request_id: str | None = None
 ) -> FromWorker:
-    """Tell that a cancelled run's call has ended, and what it cost."""
+    """Tell that a cancelled run's call has ended, with its cost."""
     about = _about(order, provider, at, "record-stop")
     return RecordStop(**about, ending=ending, spent=spent, provider_request_id=request_id)
 

@@ -1,4 +1,4 @@
-"""Tells failures in words fit for a person, and logs what only a developer needs. Shows no secret in either."""
+"""Words failures for a person, and logs traces for a developer. Shows no secret in either."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def worker_lost_failure() -> Failure:
 
 
 def failure_of(error: Exception, provider: str, sanitizer: Sanitizer, *, may_have_called: bool) -> Failure:
-    """Return what `error` means for the run."""
+    """Return the failure that `error` is for the run."""
     match error:
         case ProviderError(failure=failure):
             return _clean(failure, sanitizer)

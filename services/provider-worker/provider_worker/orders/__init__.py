@@ -1,1 +1,1 @@
-"""Orders: taken, claimed, kept under lease, carried out."""
+"""Orders: consumer, claims, lease, handler."""

@@ -31,7 +31,7 @@ _log = structlog.get_logger(__name__)
 
 
 class OrderConsumer:
-    """Takes orders. `confirm` gets the offsets of what was taken, `on_failure` what no order should have raised."""
+    """Takes orders. `confirm` gets the offsets of taken batches, `on_failure` the exceptions that no order should raise."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class OrderConsumer:
         self._running: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
         self._stopping = False
-        # An unused slot is lost to all workers: a call that has one may run beside what fills the room, up to as many again.
+        # An unused slot is lost to all workers: calls with a slot may run beyond `most`, up to twice as many.
         self._admission.serve(lambda: 2 * self._most - self._under_way(), self._room.set)
         metrics.RUNNING.set_function(self._under_way)
         metrics.WAITING.set_function(lambda: self._admission.waiting)

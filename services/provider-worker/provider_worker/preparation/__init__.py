@@ -1,1 +1,1 @@
-"""From an intent to a payload that can be reviewed. Calls no vendor."""
+"""From an intent to a payload that can be reviewed. Makes no call."""

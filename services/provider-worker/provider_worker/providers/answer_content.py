@@ -1,4 +1,4 @@
-"""Reading what a model said, whichever vendor's it is: text, JSON by a schema, refusals, and how good each is by rule.
+"""Reads a model's answer for every vendor: text, JSON by a schema, refusals, each with a quality by rule.
 
 The rule of quality, for text: 1 when the model ended by itself, 0.6 when it was cut off, 0.3 when a filter cut it, 0.1 when it
 refused. For JSON: 0 when it is none, 0.2 when it does not fit its schema. Knows no vendor's names for these ends.
@@ -26,7 +26,7 @@ _ANY_JSON = {"type": "object", "properties": {"json": True}}
 
 
 class Content(NamedTuple):
-    """What was said: the response, the schema that it fits, and its quality."""
+    """A read answer: the response, the schema that it fits, and its quality."""
 
     response: dict[str, Any]
     schema: dict[str, Any]
@@ -34,7 +34,7 @@ class Content(NamedTuple):
 
 
 def text_content(text: str, quality: float) -> Content:
-    """Return what was said as text."""
+    """Return a text answer."""
     return Content({"text": text}, TEXT, quality)
 
 
@@ -68,7 +68,7 @@ def json_in(text: str, asked: Any, quality: float) -> Content:
 
 
 def out_of_tokens() -> Failure:
-    """Say what an answer means that was cut off before its first word."""
+    """Return the failure of an answer that was cut off before its first word."""
     message = "The model used up its tokens before it said anything; allow more of them."
     return Failure(code="empty_response", message=message)
 

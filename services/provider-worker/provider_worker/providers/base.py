@@ -1,7 +1,6 @@
-"""`AIProvider`: what a provider must be able to do, and the words in which it is asked and answers.
+"""`AIProvider`: the interface of every provider, with the types of its arguments and answers.
 
-A provider builds, checks, prices, calls and scores. It never decides what happens next, and reads no settings of its own accord
-after `from_settings`.
+A provider builds, checks, prices, calls and scores. It never decides, and reads no settings after `from_settings`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from provider_worker.providers.progress import Progress, Unfinished
 
 
 class ProviderError(Exception):
-    """A call, or what was built for one, did not work out. `failure` says it in words fit for a person and an event."""
+    """A call or a payload failed. `failure` says why, in words fit for a person and an event."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(f"{failure.code}: {failure.message}")
@@ -31,7 +30,7 @@ class ProviderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that comes with an intent: an artifact that was found, or a link that nobody has opened yet."""
+    """A file that comes with an intent: an artifact that was found, or a link that has not been opened."""
 
     url: str
     media_type: str | None = None
@@ -51,8 +50,8 @@ async def note_nowhere(_: str) -> None:
 class Call:
     """The circumstances of one `execute`. `key` names the attempt; a vendor that takes an idempotency key gets it.
 
-    `note` records the vendor's name for work that was begun, and returns when that is safe. `resume` is such a name, noted by an earlier
-    attempt that never saw the end of that work: it is asked about, and nothing is bought. `progress` is told what is heard meanwhile.
+    `note` records the vendor's id of a job that was begun, and returns when it is stored. `resume` is such an id, noted by an earlier
+    attempt that did not see the job's end: it is asked about, and nothing is bought. `progress` gets text and usage meanwhile.
     """
 
     operation: str
@@ -67,7 +66,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `raw` is JSON as near to the vendor's own bytes as JSON allows; files in it are artifact refs."""
+    """A vendor's answer. `raw` is JSON as near to the vendor's own bytes as JSON allows; files in it are artifact refs."""
 
     raw: Any
     request_id: str | None = None
@@ -75,7 +74,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What an answer amounts to: cleaned, described by a schema, scored, counted, priced."""
+    """A read answer: cleaned, described by a schema, scored, counted, priced."""
 
     response: dict[str, Any]
     schema: dict[str, Any]
@@ -100,12 +99,12 @@ class AIProvider(ABC):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never appear in an event, a log or an error."""
+        """Values that must never appear in an event, a log or an error."""
         return ()
 
     @abstractmethod
     async def get_capabilities(self) -> Capabilities:
-        """Say what can be asked for."""
+        """Return the capabilities."""
 
     @abstractmethod
     def payload_schema(self, operation: str) -> PayloadSchema:
@@ -119,17 +118,17 @@ class AIProvider(ABC):
     async def create_payload(
         self, intent: CallIntent, tool: Mapping[str, Any] | None, attachments: Sequence[Attachment]
     ) -> dict[str, Any]:
-        """Build exactly what would be sent. Model and operation of `intent` are chosen already, and are ones on offer.
+        """Build the exact payload. Model and operation of `intent` are chosen already, and are on offer.
 
-        Costs nothing, mends nothing: what looks wrong stays for `validate_payload` to name. Raises ProviderError.
+        Costs nothing and mends nothing: `validate_payload` names what is wrong. Raises ProviderError.
         """
 
     async def validate_payload(self, operation: str, payload: Mapping[str, Any]) -> list[Issue]:
-        """Name everything that is wrong with a payload, by its schema; a provider adds its own rules."""
+        """Name every issue of a payload, by its schema; a provider adds its own rules."""
         return (await self.schema_for(operation, payload)).issues(payload)
 
     def score_payload(self, payload: Mapping[str, Any], issues: Sequence[Issue]) -> Signals:  # noqa: ARG002 - for overriding
-        """Say how sure it is that the payload is what was meant, and how much of it would be changed without asking.
+        """Return the confidence that the payload is the intended one, and the number of fixes that need no judgement.
 
         The rule: confidence is 1 when nothing is wrong, 0 when an error needs judgement, else 0.05 less an issue, not below 0.5.
         """
@@ -139,7 +138,7 @@ class AIProvider(ABC):
 
     @abstractmethod
     async def estimate_cost(self, operation: str, payload: Mapping[str, Any]) -> Decimal | None:
-        """Estimate what the call would cost in US dollars, or None where that is not known."""
+        """Estimate the cost of the call in US dollars; None where it is unknown."""
 
     def estimate_tokens(self, operation: str, payload: Mapping[str, Any]) -> int | None:  # noqa: ARG002 - for overriding
         """Estimate the tokens that a call counts against a limit of tokens, rather too many than too few; None is not counted."""
@@ -149,26 +148,26 @@ class AIProvider(ABC):
     async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
         """Make one call with exactly `payload`, or ask about the one that `call.resume` names; never try again.
 
-        Raises ProviderError. Its failure is `uncertain` when the call may have happened, or was noted and, for all that was heard
-        of it, goes on; an attempt that asked nobody says nothing of that. Any other exception counts as a bug in the provider,
-        after which the call may have happened.
+        Raises ProviderError. Its failure is `uncertain` when the call may have happened, or was noted and may still run. A failure
+        before the vendor was asked is not. Any other exception counts as a bug in the provider, after which the call may have
+        happened.
         """
 
     async def stop(self, call: Unfinished) -> Spent:  # noqa: ARG002 - for overriding
-        """End for good a call whose connection is closed, where the vendor can be told, and say what was spent as far as that is known.
+        """End a call at the vendor, its connection being closed, and return its cost as far as it is known.
 
-        Two workers may say it of one call. What is raised counts as not known.
+        Two workers may do so for one call. An exception counts as an unknown cost.
         """
         return Spent()
 
     @abstractmethod
     async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
-        """Clean and score what came back. Calls nobody. Raises ProviderError when it is no answer at all."""
+        """Clean and score an answer, without a further call. Raises ProviderError when it is no answer at all."""
 
     async def get_rate_limit_status(self) -> dict[str, Any] | None:
-        """Return what the vendor last said about its limits, or None."""
+        """Return the limits that the vendor reported last, or None."""
         return None
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         return

@@ -1,6 +1,6 @@
 """Files between the artifact store and the vendors: refs in payloads become bytes at the call, bytes in answers become refs.
 
-What a file is, its bytes say: a type that a server declares would be shown to a reviewer's browser.
+A file's type is read from its bytes: a type that a server declares would be trusted by a reviewer's browser.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def unsupported(index: int, why: str) -> ProviderError:
 
 
 def is_readable(media_type: str) -> bool:
-    """Say whether a file is text that a model can be given as such."""
+    """Return whether a file is text that can go into a message as it is."""
     return media_type.startswith(_READABLE)
 
 

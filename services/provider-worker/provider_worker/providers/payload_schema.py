@@ -1,4 +1,4 @@
-"""Checking payloads against JSON Schema (2020-12), and mending what needs no judgement.
+"""Checks payloads against JSON Schema (2020-12), with mends where they need no judgement.
 
 Schemas may come from strangers: nothing is fetched, and patterns run in linear time.
 """
@@ -17,7 +17,7 @@ from contracts.json_values import check_json
 from contracts.providers.call import Issue, Severity
 
 MAX_ISSUES = 50
-"""More than this nobody reads, and a hostile payload could fill a record with them."""
+"""A person reads no more than this, and a hostile payload could fill a record with them."""
 
 _LONGEST_MESSAGE = 300
 _LONGEST_ARRAY = 100
@@ -56,7 +56,7 @@ class PayloadSchema:
         self._validator = compile_schema(document)
 
     def issues(self, payload: Mapping[str, Any]) -> list[Issue]:
-        """Name what does not fit the schema, each with its mend where there is only one."""
+        """Name every misfit with the schema, each with its mend where there is only one."""
         if self._validator.is_valid(payload):
             return []
         return [self._issue(payload, error) for error in self._errors(payload)]
@@ -126,7 +126,7 @@ def not_taken(name: str, message: str, fix: dict[str, Any]) -> Issue:
 
 
 def mend(value: Any, schema: Any) -> Any:
-    """Return what `value` was surely meant to be under a scalar `schema`, or None where that takes judgement."""
+    """Return the intended value of `value` under a scalar `schema`; None where that takes judgement."""
     if not isinstance(schema, dict):
         return None
     if "const" in schema:

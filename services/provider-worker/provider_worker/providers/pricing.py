@@ -1,4 +1,4 @@
-"""What calls cost, from dated tables that are data: a table a vendor ships with it, and one of the operator's own lies over it."""
+"""Prices of calls, from dated tables: one ships with each vendor, and the operator's own goes over it."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class PriceTable:
         return cls(_MODELS.validate_python(document["models"]), document["as_of"])
 
     def prices_of(self, model: Any, dated: re.Pattern[str]) -> Prices | None:
-        """Return the prices of a model, None where they are not known. A snapshot, whose name ends as `dated` says, costs what its model costs."""
+        """Return the prices of a model; None where they are unknown. A snapshot, whose name ends as in `dated`, has its model's prices."""
         return self.models.get(model) or self.models.get(dated.sub("", model)) if isinstance(model, str) else None
 
     def under(self, path: Path | None, provider: str) -> Self:
-        """Return the table with what the operator's file says of `provider` over it: `{provider: {model: {kind: price}}}`.
+        """Return the table with the operator's prices for `provider` over it: `{provider: {model: {kind: price}}}`.
 
         Raises BadPrices.
         """
@@ -58,7 +58,7 @@ class PriceTable:
 
 
 def count(usage: Mapping[str, Any], *names: str) -> int | None:
-    """Return what an answer's usage counts under the first of `names` that is a number, or None."""
+    """Return the first count among `names` in an answer's usage, or None."""
     found = (usage.get(name) for name in names)
     return next((value for value in found if isinstance(value, int) and value >= 0), None)
 

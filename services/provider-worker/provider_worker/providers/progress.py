@@ -1,4 +1,4 @@
-"""What a call tells of itself while it runs, and what is known of one that was ended before its answer. Judges nothing."""
+"""The progress of a running call, and the facts about a call that was ended before its answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def _nobody(_: str) -> None:
 
 
 class Progress:
-    """How far a call is. A provider tells it; watchers hear the text, and the ledger the usage should the call be stopped."""
+    """A call's progress, reported by its provider: text for watchers, and usage for the ledger if the call is stopped."""
 
     def __init__(self, listen: Callable[[str], None] = _nobody) -> None:
         self._listen = listen
@@ -26,11 +26,11 @@ class Progress:
             self._listen(text)
 
     def count(self, text: str) -> None:
-        """Count a piece that is paid for and that nobody watches: a thought, or what a tool is given."""
+        """Count a piece that is paid for but not shown: a thought, or a tool's input."""
         self.characters += len(text)
 
     def use(self, usage: Mapping[str, Any]) -> None:
-        """Note what the vendor says was used so far, by its own names; later words go over earlier ones."""
+        """Note the usage that the vendor reports so far, by its own names; later counts replace earlier ones."""
         self.usage |= usage
 
 
@@ -38,7 +38,7 @@ class Progress:
 class Unfinished:
     """A call that was ended before its answer.
 
-    `payload` is None where it is not at hand; `characters` and `usage` are what was heard by then; `provider_call_id` is what was noted.
+    `payload` is None where it is not at hand. `characters` and `usage` are those received by then. `provider_call_id` was noted.
     """
 
     operation: str

@@ -1,4 +1,4 @@
-"""Which providers there are, and which of them a name stands for. Found through entry points, so that one more needs no change here."""
+"""The installed providers by name. Entry points name them, so that one more needs no change here."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Registry:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no event, log or error may show."""
+        """Values that no event, log or error may show."""
         return tuple(secret for provider in self for secret in provider.secrets)
 
     def find(self, name: str) -> AIProvider | None:
-        """Return the provider that `name` stands for: its own name first, then a tool's, whatever the case."""
+        """Return the provider of a name, in any case: its own name first, then a tool's. None if there is none."""
         wanted = name.strip().lower()
         return self._providers.get(wanted) or self._tools.get(wanted)
 
@@ -62,7 +62,7 @@ def load_providers(settings: Settings, found: Iterable[EntryPoint] | None = None
             providers.append(_make(entry, settings))
         except SettingsError:
             raise
-        except Exception as error:  # what strangers install must not stop the others
+        except Exception as error:  # a foreign provider must not stop the others
             reason = f"{type(error).__name__}: {error}"
             _log.error("provider left out: it cannot be made", entry=entry.name, error=reason)
     return Registry(providers)

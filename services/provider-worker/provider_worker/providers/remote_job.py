@@ -41,7 +41,7 @@ class PollSchedule:
 
 @dataclass(frozen=True, slots=True)
 class RemoteJob:
-    """A kind of job at a vendor: its `noun`, what one may still do (`hope`), and how its end is told."""
+    """A kind of job at a vendor: its `noun`, its possible good end (`hope`), and its test for an end."""
 
     noun: str
     hope: str
@@ -78,7 +78,7 @@ class RemoteJob:
         return dict(found)
 
     def of_look(self, failure: Failure) -> Failure:
-        """Return what a failed look means: the job goes on all the same, until the vendor forgets it."""
+        """Return the failure of a look: the job goes on all the same, until the vendor forgets it."""
         match failure.code:
             case "not_found":
                 message = f"The server does not know the {self.noun} any more that was begun. It may be paid for."
@@ -91,7 +91,7 @@ class RemoteJob:
         return failure
 
     def of_known(self, failure: Failure, name: str) -> Failure:
-        """Return what a failure during polling means: the job's end is unknown, and the next attempt can ask about it."""
+        """Return a failure during polling: the job's end is unknown, and the next attempt can ask about it."""
         if not failure.retryable:
             return failure
         begun = f"{self.noun.capitalize()} {name} was begun; the next attempt asks about it."

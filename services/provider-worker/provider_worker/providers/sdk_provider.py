@@ -1,6 +1,6 @@
-"""`VendorProvider`: what all providers over a vendor's SDK share. Knows no SDK, and loads none before there is somebody to call.
+"""`SdkProvider`: the base of all providers over a vendor's SDK. Knows no SDK, and loads none without a key or a server to call.
 
-A vendor's own class says where its settings are and how to connect, and does what is truly its own: payloads, calls, audits.
+A vendor's class names its settings, makes its client, and has its own payloads, calls and audits.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from provider_worker.providers.http.limits import VendorLimits
 from provider_worker.providers.pricing import PriceTable
 
 NO_KEY = "none"
-"""What servers that ask for no key are sent in its place; the SDKs insist on one."""
+"""Sent to servers that ask for no key; the SDKs insist on one."""
 
 _log = structlog.get_logger(__name__)
 
 
 class VendorClient(Protocol):
-    """What every vendor's connection has beside its calls."""
+    """The members that every vendor's client has beside its calls."""
 
     limits: VendorLimits
 
@@ -38,14 +38,14 @@ C = TypeVar("C", bound=VendorClient)
 
 
 class SdkProvider(AIProvider, Generic[C]):
-    """A vendor itself, or the server at `base_url`, which may need no key. Without either it is announced and calls nobody."""
+    """A vendor itself, or the server at `base_url`, which may need no key. Without either it is announced and makes no call."""
 
     title: ClassVar[str]
     """The vendor's name, as people write it."""
 
     description: ClassVar[str]
     credential: ClassVar[str] = "key"
-    """What the vendor calls its keys."""
+    """The vendor's word for its keys."""
 
     key_setting: ClassVar[str]
     url_setting: ClassVar[str]
@@ -53,7 +53,7 @@ class SdkProvider(AIProvider, Generic[C]):
     """The package whose `prices.json` ships; None for a vendor that has no prices of its own."""
 
     operations: ClassVar[tuple[str, ...]]
-    """What it can be asked for; the first is the default."""
+    """Its operations; the first is the default."""
 
     default_model: ClassVar[str | None] = None
 
@@ -80,7 +80,7 @@ class SdkProvider(AIProvider, Generic[C]):
         return (self._key,) if self._key else ()
 
     async def get_capabilities(self) -> Capabilities:
-        """Say what can be asked for. Any model is passed on; those that are known are listed."""
+        """Return the capabilities. Any model is passed on; the known ones are listed."""
         return Capabilities(
             provider=self.name,
             description=self.description,

@@ -1,4 +1,4 @@
-"""When a call may begin: what a provider's account allows all workers together in a minute and at once, and whether the provider is up.
+"""Admission of calls: rate limits of a provider's account for all workers together, and circuit breakers.
 
-Knows no vendor and no driver. What is allowed comes from `SAYSO_LIMITS`; who has what is kept in PostgreSQL.
+Knows no vendor and no driver. The rules come from `SAYSO_LIMITS`; PostgreSQL keeps the reservations.
 """

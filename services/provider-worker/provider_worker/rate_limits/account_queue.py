@@ -1,4 +1,4 @@
-"""One account's queue in this worker: asks for slots on behalf of all calls that wait, and hands them out in order."""
+"""One account's queue in this worker: reserves slots for all waiting calls, and hands them out in order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """When a call begins, and when it is too late for that, by this process's steady clock; where its tokens are counted."""
+    """A call's earliest and latest begin, by this process's monotonic clock, and the second in which its tokens are counted."""
 
     begins: float
     lapses: float
@@ -40,7 +40,7 @@ _Waiter = asyncio.Future[Slot | None]
 
 
 class AccountQueue:
-    """The calls of one account that wait here. `room` says how many more may run; `on_failure` is told of bugs."""
+    """The waiting calls of one account. `room` returns how many more may run; `on_failure` gets bugs."""
 
     def __init__(
         self,
@@ -64,9 +64,9 @@ class AccountQueue:
         self._serving: asyncio.Task[None] | None = None
 
     async def slot(self, tokens: int, *, again: bool = False) -> Slot | None:
-        """Return a slot for a call of so many tokens; None when the queue was flushed. `again` goes before the others.
+        """Return a slot for a call of so many tokens; None when the queue was flushed. `again` puts it first.
 
-        What is returned is to be released. Raises Leaving.
+        The slot must be released. Raises WorkerStopping.
         """
         if self._stopped:
             raise WorkerStopping
@@ -86,29 +86,29 @@ class AccountQueue:
         self._serve()
 
     async def until_begins(self, slot: Slot) -> None:
-        """Return at a slot's moment. Raises Leaving."""
+        """Return at a slot's moment. Raises WorkerStopping."""
         await asyncio.sleep(max(0.0, slot.begins - time.monotonic()))
         if self._stopped:
             raise WorkerStopping
 
     def is_over(self, slot: Slot) -> bool:
-        """Say whether a slot may not be used any more."""
+        """Return whether a slot has lapsed."""
         return time.monotonic() > slot.lapses or slot.begins < self._closed_until
 
     async def close(self, seconds: float) -> None:
-        """Give out no slot for so long, anywhere. What another worker was given already begins within AHEAD seconds."""
+        """Reserve no slot for so long in any worker. A slot that another worker already has begins within AHEAD seconds."""
         self._closed_until = max(self._closed_until, time.monotonic() + seconds)
         with contextlib.suppress(DatabaseUnavailable):
             await self._reservations.close(self.rule, seconds)
 
     async def settle(self, slot: Slot, tokens: int) -> None:
-        """Count what a call really used. While the database is away, the estimate stands."""
+        """Correct a call's tokens by its usage. While the database is unavailable, the estimate stands."""
         if self.rule.tokens is not None and tokens != slot.tokens:
             with contextlib.suppress(DatabaseUnavailable):
                 await self._reservations.settle(self.rule, slot.second, tokens - slot.tokens)
 
     def flush(self) -> None:
-        """Wake all that wait, without a slot."""
+        """Wake all waiting calls without a slot."""
         while self._queue:
             _, waiter = self._queue.popleft()
             if not waiter.done():
@@ -123,7 +123,7 @@ class AccountQueue:
                 waiter.set_exception(WorkerStopping())
 
     async def leave(self) -> None:
-        """Say that nothing runs here any more, as far as that is so, and then no more. Whoever cannot is found out by the lease."""
+        """Give back the places of this worker's ended calls, once. If that fails, the lease frees them."""
         self.stop()
         if self._serving is None or self._serving.done():
             return
@@ -135,7 +135,7 @@ class AccountQueue:
                     await self._reservations.reserve(self.rule, self._holder, self._held, [])
 
     def _is_needed(self) -> bool:
-        # Who holds places says so again and again, and once more when there are none left.
+        # A worker that holds places renews them again and again, and once more when it holds none.
         return bool(self._queue) or (self.rule.places is not None and bool(self._held or self._said))
 
     def _serve(self) -> None:
@@ -166,8 +166,8 @@ class AccountQueue:
                     await self._woken.wait()
 
     async def _ask(self) -> float:
-        """Ask once, hand out what was given, and return the seconds to wait before the next time."""
-        # Who was cancelled meanwhile needs no slot, and whoever comes next does.
+        """Reserve once, hand out the slots, and return the seconds to wait before the next time."""
+        # A cancelled call needs no slot; the next one in the queue does.
         self._queue = deque(waiting for waiting in self._queue if not waiting[1].done())
         asked = list(self._queue)[: max(0, min(AT_ONCE, self._room()))]
         held, sent = self._held, time.monotonic()
@@ -175,7 +175,7 @@ class AccountQueue:
         self._said = held + len(reserved.begins_in)
         self._hand_out(reserved, asked, sent)
         if len(reserved.begins_in) < len(asked):
-            # All that were told the same moment would come at once.
+            # Workers that got the same moment would ask at once.
             wait = reserved.again_in + random.uniform(0, SOON)  # noqa: S311 - guards nothing
             return wait if self.rule.places is None else min(wait, _LONGEST_SILENCE)
         if not self._queue:
@@ -185,7 +185,7 @@ class AccountQueue:
     def _hand_out(self, reserved: ReservedSlots, asked: Sequence[tuple[int, _Waiter]], sent: float) -> None:
         received = time.monotonic()
         for (tokens, waiter), begins_in, second in zip(asked, reserved.begins_in, reserved.seconds, strict=False):
-            if not waiter.done():  # else its slot is lost: nobody waits for it any more
+            if not waiter.done():  # else its slot is lost: its call was cancelled
                 self._held += 1
                 waiter.set_result(Slot(received + begins_in, sent + begins_in + LATEST, second, tokens))
         self._queue = deque(waiting for waiting in self._queue if not waiting[1].done())

@@ -32,7 +32,7 @@ class Claim(Protocol):
 
 
 class AdmittedCall:
-    """A call that may begin now. `usage` is what its answer counts; None until there is an answer."""
+    """A call that may begin now. `usage` is that of its answer; None until there is an answer."""
 
     usage: Mapping[str, Any] | None = None
 
@@ -138,7 +138,7 @@ class Admission:
     ) -> Slot | None:
         """Return a slot whose moment has come, or None when it lapsed or the queue was flushed."""
         if (refusal := self.circuits.refusal(name)) is not None:
-            # Only the call's owner may say how it ended: another worker may be carrying it out.
+            # Only the call's owner may report its end: another worker may be carrying it out.
             if not await claim.may_begin():
                 raise NotAdmitted
             raise ProviderError(refusal)

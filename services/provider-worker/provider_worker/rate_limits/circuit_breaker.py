@@ -1,8 +1,6 @@
-"""A circuit breaker: who is down is not asked. Pure: time is passed in.
+"""A circuit breaker: a provider that is down is not asked. Pure: time is passed in.
 
-Of the libraries for it, purgatory 3.0.1 is the one that is kept well and knows asyncio: but it reads the wall clock itself, lets everybody
-through when half open, and turns half open only when the next call comes, so that its state cannot be shown. aiobreaker stopped at Python 3.8,
-pybreaker knows Tornado alone, circuitbreaker lets everybody through too.
+`docs/decisions/0007-own-circuit-breaker.md` says why none of the libraries serves.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ State: TypeAlias = 'Literal["closed", "open", "half_open"]'
 
 
 class Sign(StrEnum):
-    """What a call's end says of the provider."""
+    """The health of a provider by the end of a call."""
 
     UP = "up"
     DOWN = "down"

@@ -1,4 +1,4 @@
-"""The circuits of a worker's providers: fed with how calls end, asked before the next, shown in capabilities and metrics."""
+"""The circuits of a worker's providers: fed by the ends of calls, asked before each call, shown in capabilities and metrics."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _log = structlog.get_logger(__name__)
 
 
 class WatchedCall:
-    """A call on its way, and what its end says of the provider unless it raises."""
+    """A running call, and the sign that its end is unless it raises."""
 
     sign: Sign = Sign.UP
 
 
 class CircuitBreakers:
-    """One circuit a provider. `on_open` is told of a provider whose circuit opened."""
+    """One circuit a provider. `on_open` gets the name of a provider whose circuit opened."""
 
     def __init__(self, terms: CircuitTerms | None = None, now: Callable[[], float] = time.monotonic) -> None:
         self._terms = terms or CircuitTerms()
@@ -53,7 +53,7 @@ class CircuitBreakers:
         return state_of(self._circuits.get(name, Closed()), self._now())
 
     def refusal(self, name: str) -> Failure | None:
-        """Return how a call is answered that may not go through now."""
+        """Return the failure of a call that may not go through now; None if it may."""
         wait = wait_of(self._circuits.get(name, Closed()), self._terms, self._now())
         if wait is None:
             return None
@@ -106,7 +106,7 @@ class CircuitBreakers:
 
 
 def sign_of(failure: Failure) -> Sign:
-    """Say what a failure tells of the provider: any answer below 500, a refusal included, comes from one that is up."""
+    """Return the sign that a failure is: any answer below 500, a refusal included, comes from a provider that is up."""
     if failure.status is not None:
         return Sign.DOWN if failure.status >= _SERVER_ERRORS else Sign.UP
     return Sign.DOWN if failure.code in _DOWN else Sign.NOTHING

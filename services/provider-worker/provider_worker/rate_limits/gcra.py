@@ -1,17 +1,8 @@
-"""How far apart calls begin, so that no minute ever sees more than its limit. Pure: no clock, no store.
+"""The pace of an account's calls: no minute ever sees more than its limit. Pure: no clock, no store.
 
-A call is booked a slot: a moment of the database's clock. It begins no earlier, and no later than `LATEST` seconds after it or not at all;
-another second is for its way to the provider. So a call that begins within some 60 s has a slot within the `WINDOW + JITTER` = 62 s
-that end with them.
-
-Requests: a slot is given where the arrival time is at most `burst - 1` gaps ahead of it, and moves the arrival time on by a gap (GCRA). Any 62 s
-then hold at most 62 / gap + burst - 1 + 1 slots, of which the last is a fraction that never comes whole: with gap = 62 / (limit - extra)
-and burst = 1 + extra that is the limit. While work waits, (60 / 62) * (1 - extra / limit) of it is used: 94.4% at least, as extra is a fortieth.
-
-Tokens are counted by the second of their slot. A slot is given where its own second and the 62 before it hold no more than the limit together
-with it: 63 whole seconds hold every 62. While work waits, 60 / 63 of the limit is used, less what is too little for the next call. That holds as far
-as estimates are not too low. GCRA is no use here: a call's tokens are known only after it, and what were given back to an arrival time would be
-given to calls of another minute.
+A call reserves a slot: a moment of the database's clock. It begins at its slot, at most `LATEST` seconds later, or not at all; another
+second is for its way to the provider. So the calls of any 60 s have slots within `WINDOW + JITTER` = 62 s. Requests follow GCRA; tokens
+are counted by the second of their slot. `docs/decisions/0006-gcra-and-token-seconds.md` derives both.
 """
 
 from __future__ import annotations
@@ -24,7 +15,7 @@ LATEST = 1.0
 """Seconds after its slot when a call begins at the latest."""
 
 AHEAD = 1.0
-"""Seconds ahead that slots are given. What is booked far ahead is lost with its worker and knows nothing of a Retry-After."""
+"""Seconds ahead that slots are reserved. A slot far ahead would be lost with its worker, and would ignore a later Retry-After."""
 
 TOKEN_SECONDS = WINDOW + JITTER + 1
 BURST_SECONDS = 9
@@ -37,10 +28,10 @@ others are not, may have calls running beside theirs: its answers are worth more
 """
 
 FRESH_SECONDS = 1.0
-"""How long a place is kept for a worker that asked in vain and has fewer than who asks now."""
+"""How long a place is kept for a worker that asked in vain and has fewer places than the one that asks now."""
 
 SOON = 0.25
-"""Seconds after which a worker asks again, where nothing tells it when."""
+"""Seconds after which a worker asks again by default."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""Giving out slots: what is asked for, what is given, and the rule between them, without a clock or a store.
+"""Reservations of slots: the request, the answer, and the rule between them, without a clock or a store.
 
-PostgreSQL carries out the same rule in one statement (`adapters.booking_queries`); this is what it is tested against.
+PostgreSQL carries out the same rule in one statement (`worker.reserve`), which is tested against this one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from provider_worker.rate_limits.gcra import (
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What an account allows. `name` tells it from others, and shows no key. None is no limit."""
+    """The limits of an account. `name` tells it from others, and shows no key. None is no limit."""
 
     name: str
     pace: Pace | None = None
@@ -36,7 +36,7 @@ class Rule:
 class ReservedSlots:
     """Slots for the first so many of the calls that were asked for, and when to ask for the others, all in seconds from now.
 
-    `seconds` are those of the slots by the clock of whoever gave them; a call's tokens are counted there.
+    `seconds` are those of the slots by the store's clock; a call's tokens are counted there.
     """
 
     begins_in: Sequence[float]
@@ -45,12 +45,12 @@ class ReservedSlots:
 
 
 class Reservations(Protocol):
-    """What all workers share. Every method raises DatabaseUnavailable."""
+    """The slots of accounts, shared by all workers. Every method raises DatabaseUnavailable."""
 
     async def reserve(self, rule: Rule, holder: str, held: int, tokens: Sequence[int]) -> ReservedSlots:
-        """Book slots for calls, each by its tokens, in order; say at the same time that `holder` has `held` calls under way.
+        """Reserve slots for calls, each by its tokens, in order; note at the same time that `holder` has `held` calls under way.
 
-        Whoever says nothing for LEASE_SECONDS holds no more places; a restart of the store counts as having said something.
+        A holder that does not ask for LEASE_SECONDS holds no more places; a restart of the store renews all of them.
         """
         ...
 
@@ -59,13 +59,13 @@ class Reservations(Protocol):
         ...
 
     async def close(self, rule: Rule, seconds: float) -> None:
-        """Book no slot for anybody until then."""
+        """Reserve no slot of an account for so long."""
         ...
 
 
 @dataclass(slots=True)
 class Holder:
-    """What a worker said last of the calls it has under way."""
+    """A worker's last report of its calls under way."""
 
     places: int = 0
     waits: bool = False
@@ -75,7 +75,7 @@ class Holder:
 
 @dataclass(slots=True)
 class Account:
-    """What is known of one account: the next request's arrival time, tokens by second, who holds how many places."""
+    """The state of one account: the next request's arrival time, tokens by second, places by holder."""
 
     arrival: float = -math.inf
     closed_until: float = -math.inf
@@ -83,7 +83,7 @@ class Account:
     holders: dict[str, Holder] = field(default_factory=dict)
 
     def reserve(self, rule: Rule, holder: str, held: int, wanted: Sequence[int], now: float) -> ReservedSlots:
-        """Give slots as `Bookings.book` promises, at the moment `now`."""
+        """Reserve slots as `Reservations.reserve` promises, at the moment `now`."""
         begins: list[float] = []
         again = SOON
         for tokens in wanted[: self._places(rule, holder, held, len(wanted), now)]:

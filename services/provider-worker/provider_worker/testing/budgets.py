@@ -1,4 +1,4 @@
-"""The accounts of budgets in memory: for tests and for whoever embeds the worker's core. They forget everything with the process."""
+"""The balances of budgets in memory, for tests and for programs that embed the worker. They end with the process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Charge(NamedTuple):
 
 
 class MemoryBudgets:
-    """Implements `checks.budgets.Spending`. `away` makes the accounts unreachable; `asked` counts what was asked of them."""
+    """Implements `budgets.model.Budgets`. `unavailable` makes the balances unreachable; `asked` counts requests."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self.unavailable = False
@@ -40,7 +40,7 @@ class MemoryBudgets:
         self._charges: defaultdict[_Run, dict[tuple[str, int], _Charge]] = defaultdict(dict)
 
     async def hold(self, account: Account, amount: Decimal, seconds: float) -> Shortfall | None:
-        """Hold `amount` for the run's next call, or say which budget is short of it."""
+        """Hold `amount` for the run's next call, or return the budget that is short of it."""
         run = self._run(account.tenant, account.run_id)
         self._held.pop(run, None)
         short = short_of(account, self._balances(account), amount)
@@ -52,7 +52,7 @@ class MemoryBudgets:
     async def charge(
         self, account: Account, call: tuple[str, int], amount: Decimal, *, whatever_is_left: bool
     ) -> Shortfall | None:
-        """Count `amount` as spent by a call that is about to be made, or say which budget is short of it."""
+        """Count `amount` as spent by a call that is about to be made, or return the budget that is short of it."""
         run = self._run(account.tenant, account.run_id)
         self._held.pop(run, None)
         if call in self._charges[run]:
@@ -64,7 +64,7 @@ class MemoryBudgets:
         return short
 
     async def settle(self, tenant: str, run_id: UUID, call: tuple[str, int] | None, amount: Decimal) -> None:
-        """Count what the call did cost in place of what it was charged, on the budgets of then."""
+        """Correct a call's charge by its cost, on the budgets that it was charged to."""
         charges = self._charges[self._run(tenant, run_id)]
         key = call if call is not None else next(reversed(charges), None)
         charge = charges.get(key) if key is not None else None

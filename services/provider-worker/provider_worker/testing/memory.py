@@ -1,4 +1,4 @@
-"""The worker's ports in memory: for tests and for whoever embeds the worker's core. They forget everything with the process."""
+"""The worker's ports in memory, for tests and for programs that embed the worker. They end with the process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from provider_worker.messages.orders import Key, key_of
 
 
 class MemoryClaims:
-    """Implements `ports.Claims`. `away` makes the database unreachable."""
+    """Implements `ports.Claims`. `unavailable` makes the database unreachable."""
 
     def __init__(self) -> None:
         self.unavailable = False
@@ -41,7 +41,7 @@ class MemoryClaims:
 
 
 class MemoryArtifacts:
-    """Implements `ports.Shelves`. `away` makes the database unreachable."""
+    """Implements `ports.Artifacts`. `unavailable` makes the database unreachable."""
 
     def __init__(self) -> None:
         self.unavailable = False
@@ -60,17 +60,17 @@ class MemoryTenantArtifacts:
         self._held = held
 
     async def find(self, ref: str) -> Artifact | None:
-        """Return what `ref` names, without its bytes."""
+        """Return the artifact that `ref` names, without its bytes."""
         found = await self.read(ref)
         return found and found[0]
 
     async def read(self, ref: str) -> tuple[Artifact, bytes] | None:
-        """Return what `ref` names, with its bytes."""
+        """Return the artifact that `ref` names, with its bytes."""
         self._refuse_when_away()
         return self._held.get(ref)
 
     async def keep(self, body: bytes, media_type: str) -> str:
-        """Keep `body` and return its ref."""
+        """Store `body` and return its ref."""
         self._refuse_when_away()
         artifact = Artifact(hashlib.sha256(body).hexdigest(), len(body), media_type)
         return self._held.setdefault(artifact.ref, (artifact, body))[0].ref
@@ -81,7 +81,7 @@ class MemoryTenantArtifacts:
 
 
 class MemoryPublisher:
-    """Implements `ports.Post`. Remembers what was sent, and lets a reader wait for it."""
+    """Implements `ports.Publisher`. Remembers records, and lets a reader wait for them."""
 
     def __init__(self) -> None:
         self.sent: list[Outgoing] = []
@@ -98,12 +98,12 @@ class MemoryPublisher:
 
     @property
     def commands(self) -> list[FromWorker]:
-        """What was said on `run.commands` so far."""
+        """The commands on `run.commands` so far."""
         said = [parse_command(record.value or b"") for record in self.sent if record.topic == COMMANDS.name]
         return [command for command in said if isinstance(command, FromWorker)]
 
     async def until_sent(self, number: int) -> None:
-        """Return once so many records were sent, to whatever topic."""
+        """Return once so many records were sent, to any topic."""
         while len(self.sent) < number:
             self._arrived.clear()
             await self._arrived.wait()

@@ -1,4 +1,4 @@
-"""Shared limits in memory: for tests and for whoever embeds the worker's core in one process. They are forgotten with it."""
+"""Reservations in memory, for tests and for programs that embed the worker in one process. They end with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from provider_worker.rate_limits.reservations import Account, ReservedSlots, Rul
 
 
 class MemoryReservations:
-    """Implements `limits.booking.Bookings`. `away` makes the database unreachable; `asked` counts statements, `given` slots."""
+    """Implements `rate_limits.reservations.Reservations`. `unavailable` makes the database unreachable; `asked` counts statements, `given` slots."""
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self.unavailable = False
@@ -21,7 +21,7 @@ class MemoryReservations:
         self._now = now
 
     async def reserve(self, rule: Rule, holder: str, held: int, tokens: Sequence[int]) -> ReservedSlots:
-        """Book slots by the clock that was given."""
+        """Reserve slots by the given clock."""
         self._ask()
         reserved = self.accounts[rule.name].reserve(rule, holder, held, tokens, self._now())
         self.given += len(reserved.begins_in)

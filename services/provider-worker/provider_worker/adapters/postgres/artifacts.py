@@ -7,7 +7,7 @@ from provider_worker.adapters.postgres.database import Database, unavailable_err
 
 
 class PostgresArtifacts:
-    """Implements `ports.Shelves`."""
+    """Implements `ports.Artifacts`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -18,7 +18,7 @@ class PostgresArtifacts:
 
 
 class PostgresTenantArtifacts:
-    """Implements `ports.Artifacts`. Providers' files belong to no session: sessions replay people's uploads."""
+    """Implements `ports.TenantArtifacts`. Providers' files belong to no session: sessions replay people's uploads."""
 
     def __init__(self, database: Database, tenant: str) -> None:
         self._database = database

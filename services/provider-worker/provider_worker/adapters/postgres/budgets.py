@@ -1,4 +1,4 @@
-"""The accounts of budgets in PostgreSQL: whoever counts on a budget locks it first, so that two cannot both have its last dollar."""
+"""The balances of budgets in PostgreSQL. A budget is locked before it is counted on, so that two calls cannot both have its last dollar."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.Pool
 
 
 class PostgresBudgets:
-    """Implements `checks.budgets.Spending`."""
+    """Implements `budgets.model.Budgets`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def hold(self, account: Account, amount: Decimal, seconds: float) -> Shortfall | None:
-        """Hold `amount` for the run's next call, or say which budget is short of it."""
+        """Hold `amount` for the run's next call, or return the budget that is short of it."""
         async with self._locked(account) as (connection, balances):
             short = short_of(account, balances, amount)
             if short is not None:
@@ -37,7 +37,7 @@ class PostgresBudgets:
     async def charge(
         self, account: Account, call: tuple[str, int], amount: Decimal, *, whatever_is_left: bool
     ) -> Shortfall | None:
-        """Count `amount` as spent by a call that is about to be made, or say which budget is short of it."""
+        """Count `amount` as spent by a call that is about to be made, or return the budget that is short of it."""
         async with self._locked(account) as (connection, balances):
             await connection.execute(QUERIES["release-hold"], account.tenant, account.run_id)
             if await connection.fetchval(QUERIES["is-charged"], account.tenant, account.run_id, *call):
@@ -50,10 +50,10 @@ class PostgresBudgets:
             return short
 
     async def settle(self, tenant: str, run_id: UUID, call: tuple[str, int] | None, amount: Decimal) -> None:
-        """Count what the call did cost in place of what it was charged, on the budgets of then."""
+        """Correct a call's charge by its cost, on the budgets that it was charged to."""
         work_id, attempt = call or (None, None)
         async with unavailable_errors(), self._database.pool.acquire() as connection, connection.transaction():
-            # The charge is locked before its budgets; whoever charges locks budgets alone, so the two never wait for each other.
+            # The charge is locked before its budgets. Charging locks budgets only, so the two never deadlock.
             charge = await connection.fetchrow(QUERIES["settle"], tenant, run_id, work_id, attempt, amount)
             if charge is not None:
                 rows = (charge["scopes"], charge["names"], charge["periods"])
@@ -61,7 +61,7 @@ class PostgresBudgets:
                 await connection.execute(QUERIES["count-spent"], tenant, *rows, charge["more"])
 
     async def forget_old(self) -> None:
-        """Delete what no budget needs any more."""
+        """Delete holds, charges and budgets that are not needed any more."""
         async with unavailable_errors():
             for rows in ("holds", "charges", "budgets"):
                 await self._database.pool.execute(QUERIES[f"forget-{rows}"])
@@ -70,7 +70,7 @@ class PostgresBudgets:
     async def _locked(self, account: Account) -> AsyncIterator[tuple[_Connection, dict[Scope, BudgetBalance]]]:
         async with unavailable_errors(), self._database.pool.acquire() as connection, connection.transaction():
             spent = await connection.fetch(QUERIES["lock-budgets"], *_rows(account))
-            # A statement of its own: it must see what others did before they let go of the lock.
+            # A statement of its own: it must see what others wrote before they released the lock.
             held = await connection.fetchrow(
                 QUERIES["held-by-others"],
                 account.tenant,

@@ -1,4 +1,4 @@
-"""Slots and places in PostgreSQL, by its clock, for all workers of a database together."""
+"""Slots and places in PostgreSQL, by its clock, for all workers together."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from provider_worker.rate_limits.reservations import ReservedSlots, Rule
 
 
 class PostgresReservations:
-    """Implements `limits.booking.Bookings`. `turned` stands in for the database's clock in tests."""
+    """Implements `rate_limits.reservations.Reservations`. `turned` replaces the database's clock in tests."""
 
     def __init__(self, database: Database, turned: datetime | None = None) -> None:
         self._database = database
         self.turned = turned
 
     async def reserve(self, rule: Rule, holder: str, held: int, tokens: Sequence[int]) -> ReservedSlots:
-        """Book in one statement."""
+        """Reserve in one statement."""
         gap, burst = (rule.pace.gap, rule.pace.burst) if rule.pace else (0.0, 1)
         about = (rule.name, holder, held, list(tokens), gap, burst, rule.tokens, rule.places, self.turned)
         async with unavailable_errors():

@@ -1,4 +1,4 @@
-"""The SDK's client, with limits that it does not set by itself, and what each of its errors means for a run.
+"""The SDK's client, with limits that it does not set by itself, and the failure that each of its errors is.
 
 Nothing that a worker without a key imports may import this: the SDK takes 15 MB.
 """
@@ -71,7 +71,7 @@ class Reply(UnreadReply):
 
 @contextlib.contextmanager
 def _provider_errors() -> Iterator[None]:
-    """Tell what goes wrong in the SDK, or in the HTTP library while the SDK leaves the reading to us, as ProviderError."""
+    """Raise errors of the SDK, and of the HTTP library while we read by ourselves, as ProviderError."""
     try:
         yield
     except (anthropic.AnthropicError, ResponseTooLarge, httpx2.HTTPError) as error:
@@ -89,7 +89,7 @@ def _client(key: str, base_url: str, timeout: httpx2.Timeout, limits: VendorLimi
 
 
 def failure_of(error: Exception) -> Failure:
-    """Say what `error` means: one of the SDK's, one of the HTTP library's, or an answer too large."""
+    """Return the failure that `error` is: one of the SDK's, one of the HTTP library's, or an answer too large."""
     match error:
         case ResponseTooLarge():
             return of_size()
@@ -108,5 +108,5 @@ def failure_of(error: Exception) -> Failure:
 
 
 def rate_limit(headers: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return what a response says of the account's limits, or None. Moments of reset are RFC 3339."""
+    """Return the account's limits from a response's headers, or None. Moments of reset are RFC 3339."""
     return limits_in(headers, _LIMITS)

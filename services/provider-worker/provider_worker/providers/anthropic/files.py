@@ -15,7 +15,7 @@ _PDF = "application/pdf"
 
 
 def block_of(index: int, attachment: Attachment) -> dict[str, Any]:
-    """Return the content block of an attachment, with its ref where its bytes go. Raises ProviderError for what no block can carry."""
+    """Return the content block of an attachment, with its ref where its bytes go. Raises ProviderError for a type that no block can carry."""
     url, kind = attachment.url, attachment.media_type
     if attachment.is_link:
         is_pdf = url.split("?", 1)[0].lower().endswith(".pdf")

@@ -1,4 +1,4 @@
-"""What is sent to Anthropic, and its JSON Schema. Text streams unless told otherwise; structured output is the input of one tool."""
+"""Request bodies for Anthropic, and their JSON Schema. Text streams by default; structured output is the input of one tool."""
 
 from __future__ import annotations
 

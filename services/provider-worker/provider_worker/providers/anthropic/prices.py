@@ -1,4 +1,4 @@
-"""What calls of Anthropic's models cost, by their usage and a table of prices. A model that is not in it has no known price."""
+"""The cost of Anthropic's calls, by usage and a table of prices. A model that is not in the table has no known price."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOKENS_OF_AN_IMAGE = 1600
 """Of one as large as the models of most generations look at; larger ones are scaled down."""
 
 TOKENS_OF_A_PDF = 3000
-"""Of one page, at the upper end of what is documented; how many pages there are is not known before the call."""
+"""Of one page, at the upper end of the documented range; the number of pages is unknown before the call."""
 
 _DATED = re.compile(r"-\d{8}$")
 _LONG = "long_"
@@ -36,13 +36,13 @@ def cost_of(table: PriceTable, model: Any, usage: Mapping[str, Any]) -> Decimal 
 
 
 def estimate(table: PriceTable, payload: Mapping[str, Any]) -> Decimal | None:
-    """Estimate what a call may cost at most: a token for four characters, 1,600 for an image, 3,000 for a PDF, all of `max_tokens`."""
+    """Estimate the highest cost of a call: a token for four characters, 1,600 for an image, 3,000 for a PDF, all of `max_tokens`."""
     usage = estimate_usage(payload)
     return None if usage is None else cost_of(table, payload.get("model"), usage)
 
 
 def estimate_usage(payload: Mapping[str, Any]) -> dict[str, int] | None:
-    """Estimate what a message will say of its usage at most, or None for one that says not how long it may be."""
+    """Estimate the highest usage of a message; None without `max_tokens`."""
     most = payload.get("max_tokens")
     if not isinstance(most, int) or most < 0:
         return None
@@ -52,9 +52,9 @@ def estimate_usage(payload: Mapping[str, Any]) -> dict[str, int] | None:
 
 
 def spent(table: PriceTable, call: Unfinished) -> Spent:
-    """Say what a message cost that was ended early: what was counted there, and what was not by its length.
+    """Return the cost of a message that was ended early: reported counts, and estimates by length for the missing ones.
 
-    One whose answer would have come whole is taken to go on unheard, so it costs what it may cost at most.
+    A message that did not stream is assumed to go on at the server, so it has its highest cost.
     """
     payload = call.payload or {}
     if payload.get("stream") is True:

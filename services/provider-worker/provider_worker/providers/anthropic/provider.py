@@ -64,7 +64,7 @@ class AnthropicProvider(SdkProvider["AnthropicClient"]):
         return build(intent, attachments)
 
     async def validate_payload(self, operation: str, payload: Mapping[str, Any]) -> list[Issue]:
-        """Check against the schema and, on Anthropic itself, against what it refuses beyond that."""
+        """Check against the schema and, on Anthropic itself, against its further rules."""
         issues = self.payload_schema(operation).issues(payload)
         known = list(self._schema.document["properties"])
         issues += unknown_members(
@@ -73,7 +73,7 @@ class AnthropicProvider(SdkProvider["AnthropicClient"]):
         return issues + (anthropic_issues(payload) if self._base_url is None else [])
 
     async def estimate_cost(self, operation: str, payload: Mapping[str, Any]) -> Decimal | None:  # noqa: ARG002
-        """Estimate by the price table what the call may cost at most."""
+        """Estimate the highest cost of the call by the price table."""
         return estimate(self._prices, payload)
 
     def estimate_tokens(self, operation: str, payload: Mapping[str, Any]) -> int | None:  # noqa: ARG002
@@ -92,7 +92,7 @@ class AnthropicProvider(SdkProvider["AnthropicClient"]):
         return Answer(raw, reply.headers.get("request-id"))
 
     async def stop(self, call: Unfinished) -> Spent:
-        """Say what was spent: to close its connection is all that ends a message."""
+        """Return the cost: closing the connection is all that ends a message."""
         return spent(self._prices, call)
 
     async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
@@ -100,6 +100,6 @@ class AnthropicProvider(SdkProvider["AnthropicClient"]):
         return audit_message(self._prices, payload, raw, as_json=operation == JSON)
 
     def _make_client(self, key: str | None, base_url: str | None) -> AnthropicClient:
-        from provider_worker.providers.anthropic.client import AnthropicClient  # noqa: PLC0415 - only who calls pays for the SDK
+        from provider_worker.providers.anthropic.client import AnthropicClient  # noqa: PLC0415 - a worker without a key does not load the SDK
 
         return AnthropicClient(key or NO_KEY, base_url)

@@ -1,6 +1,6 @@
-"""Reading Anthropic's answers: what was said, how good it is by rule, what was flagged.
+"""Reads Anthropic's answers: content, quality by rule, safety flags.
 
-The rule of quality is that of `providers.reading`. Confidence is not measured: the vendor tells no probabilities.
+The rule of quality is that of `providers.answer_content`. Confidence is not measured: the vendor reports no probabilities.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _nothing(stop: str) -> Failure:
 
 
 def _text(blocks: list[dict[str, Any]]) -> str:
-    """Join what was said; thoughts are no part of it."""
+    """Join the text blocks; thoughts are no part of them."""
     return "".join(
         block["text"] for block in blocks if block.get("type") == "text" and isinstance(block.get("text"), str)
     )

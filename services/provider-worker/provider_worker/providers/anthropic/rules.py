@@ -1,4 +1,4 @@
-"""What Anthropic refuses although its schema allows it, and the mend where there is only one. Other servers have rules of their own."""
+"""Anthropic's rules beyond its schema, each with its mend where there is only one. Other servers have rules of their own."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from contracts.providers.call import Issue, Severity
 from provider_worker.providers.payload_schema import at, not_taken
 
 _FIFTH = re.compile(r"\bclaude-(fable|mythos|[a-z]+-([5-9]|\d\d))\b")
-"""Models that think unless told otherwise. While a model thinks no tool can be forced on it, and some of these never stop."""
+"""Models that think by default. While a model thinks no tool can be forced on it, and some of these always think."""
 
 _SAMPLING = ("temperature", "top_p", "top_k")
 _FORCED = ("any", "tool")
 
 
 def takes_force(payload: Mapping[str, Any]) -> bool:
-    """Say whether the payload's model can be made to use a tool: not while it thinks, as the fifth generation does by itself."""
+    """Return whether a tool can be forced on the payload's model: not while it thinks, as the fifth generation does by default."""
     thinks = at(payload, ["thinking", "type"]) not in (None, "disabled")
     return not (thinks or _is_fifth(payload))
 
 
 def anthropic_issues(payload: Mapping[str, Any]) -> list[Issue]:
-    """Name what Anthropic itself does not take: sampling parameters, and a forced tool or a begun answer where the model thinks."""
+    """Name the members that Anthropic refuses: sampling parameters, and a forced tool or a begun answer where the model thinks."""
     issues = [
         not_taken(name, f"Anthropic's interface of 2026-10-21 takes no {name}, not even the default.", {name: None})
         for name in _SAMPLING

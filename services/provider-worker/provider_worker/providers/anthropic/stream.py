@@ -1,6 +1,6 @@
-"""Putting a message together that comes as a stream, so that it is the very object that an unstreamed call answers with.
+"""Assembles a streamed message into the same object as an unstreamed answer.
 
-The SDK's own accumulator is not used: it drops what it does not know, and parses a tool's input anew with each piece of it.
+The SDK's own accumulator is not used: it drops unknown members, and parses a tool's input again with each piece.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from provider_worker.providers.payload_schema import at
 from provider_worker.providers.progress import Progress
 
 _PIECES = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
-"""By kind of delta: the member that holds a further piece of what a block says."""
+"""By kind of delta: the member that holds the next piece of a block."""
 
 _OUTPUT = "output_tokens"
 
@@ -32,7 +32,7 @@ class Event(NamedTuple):
 
 
 async def read_stream(events: AsyncGenerator[Event], progress: Progress) -> dict[str, Any]:
-    """Return the message that the events tell, and say its text as it comes. Raises ProviderError."""
+    """Return the message of the events, and pass on its text as it comes. Raises ProviderError."""
     message = _Message(progress)
     try:
         async with contextlib.aclosing(events):
@@ -46,7 +46,7 @@ async def read_stream(events: AsyncGenerator[Event], progress: Progress) -> dict
 
 
 class _Message:
-    """A message as far as it was told."""
+    """A message as far as its events have come."""
 
     def __init__(self, progress: Progress) -> None:
         self.is_heard = False
@@ -57,7 +57,7 @@ class _Message:
         self._pieces: defaultdict[int, list[str]] = defaultdict(list)
 
     def take(self, event: Event) -> None:
-        """Take a further event. What is not known is passed over, as the protocol asks for. Raises ProviderError."""
+        """Take the next event. Unknown kinds are skipped, as the protocol asks for. Raises ProviderError."""
         if not event.data:
             return
         try:
@@ -71,7 +71,7 @@ class _Message:
             raise ProviderError(Failure(code="malformed_response", message=message)) from error
 
     def whole(self) -> dict[str, Any]:
-        """Return the message with all its blocks. Raises ProviderError when its end was not told."""
+        """Return the message with all its blocks. Raises ProviderError without its last event."""
         if not self.has_ended:
             raise ProviderError(unended())
         return {**self._message, "content": [self._blocks[index] for index in sorted(self._blocks)]}
@@ -80,7 +80,7 @@ class _Message:
         match event["type"]:
             case "message_start":
                 self._message = dict(event["message"])
-                # How much was said is told at the end; what stands here is how it began.
+                # The number of output tokens comes at the end; here it is only a first value.
                 self._progress.use({name: used for name, used in self._used.items() if name != _OUTPUT})
             case "content_block_start":
                 self._blocks[int(event["index"])] = dict(event["content_block"])
@@ -104,7 +104,7 @@ class _Message:
         return self._message.get("usage") or {}
 
     def _use(self, usage: Mapping[str, Any]) -> None:
-        """Take counts that go over those of the beginning; one that is not told anew still holds."""
+        """Take counts that replace the first ones; a count that is not repeated still holds."""
         told = {name: used for name, used in usage.items() if used is not None}
         self._message["usage"] = {**self._used, **told}
         self._progress.use(told)
@@ -130,5 +130,5 @@ class _Message:
             case "text" | "thinking" as member:
                 block[member] = f"{block.get(member) or ''}{said}"
             case _:
-                # Cut off in the middle by `max_tokens` it is still what the model said.
+                # Cut off by `max_tokens` it is still the model's answer.
                 block["input"] = from_json(said, allow_partial=True)

@@ -56,7 +56,7 @@ def chat_schema(title: str, roles: Sequence[str], own: Mapping[str, Any]) -> dic
 
 
 def chat_body(intent: CallIntent, parts: Sequence[Mapping[str, Any]], members: Mapping[str, Any]) -> dict[str, Any]:
-    """Build a body: what goes before the prompt, the prompt with the attachments' `parts`, and further `members`."""
+    """Build a body: earlier messages, the prompt with the attachments' `parts`, and further `members`."""
     content = [{"type": "text", "text": intent.prompt}, *parts] if parts else intent.prompt
     messages = [*_earlier(intent), {"role": "user", "content": content}]
     return {"model": intent.model, "messages": messages, **members}
@@ -86,7 +86,7 @@ def json_format(schema: Any) -> dict[str, Any]:
 
 
 def is_strict(schema: Any) -> bool:
-    """Say whether OpenAI can promise to keep to a schema: every object names all its members and allows no others."""
+    """Return whether OpenAI can keep strictly to a schema: every object names all its members and allows no others."""
     if isinstance(schema, list):
         return all(map(is_strict, schema))
     if not isinstance(schema, Mapping):

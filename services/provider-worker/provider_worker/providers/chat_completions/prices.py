@@ -1,4 +1,4 @@
-"""What chat completions cost, by their usage and a table of prices. A model that is not in it has no known price."""
+"""The cost of chat completions, by usage and a table of prices. A model that is not in the table has no known price."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ def estimate_chat(table: PriceTable, payload: Mapping[str, Any]) -> Decimal | No
 
 
 def estimate_usage(payload: Mapping[str, Any]) -> dict[str, int]:
-    """Estimate what a chat completion, or a response, will say of its usage."""
+    """Estimate the usage of a chat completion or a response."""
     most = next((payload[name] for name in _MOST if name in payload), None)
     answer = most if isinstance(most, int) and most > 0 else USUAL_ANSWER_TOKENS
     return {"prompt_tokens": _given(payload), "completion_tokens": answer}
 
 
 def spent_on(table: PriceTable, call: Unfinished) -> Spent:
-    """Say what a chat or a response cost that was ended early: what was heard of its usage, or else an estimate.
+    """Return the cost of a chat or a response that was ended early, by its reported usage or else by an estimate.
 
-    Estimated is a token for four characters of what was sent and heard. One whose answer would have come whole is taken to go on unheard.
+    The estimate is a token for four characters sent and received. An unstreamed answer is assumed to go on at the server.
     """
     payload = call.payload
     model = call.model or (payload or {}).get("model")

@@ -1,7 +1,7 @@
-"""Reading completed chats: what was said, how good it is by rule, what was flagged.
+"""Reads completed chats: content, quality by rule, safety flags.
 
-The rule of quality is that of `providers.reading`. Confidence is the mean probability of the answer's tokens where the server tells
-it (`logprobs`). Safety flags come from the server's content filter.
+The rule of quality is that of `providers.answer_content`. Confidence is the mean probability of the answer's tokens where the
+server reports it (`logprobs`). Safety flags come from the server's content filter.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _flags(raw: Mapping[str, Any], choice: Mapping[str, Any], finish: str) -> It
 
 
 def is_flagged(result: Any) -> bool:
-    """Say whether a content filter found something in a category."""
+    """Return whether a content filter flagged a category."""
     if not isinstance(result, dict):
         return False
     return bool(result.get("filtered") or result.get("detected")) or result.get("severity") not in _HARMLESS

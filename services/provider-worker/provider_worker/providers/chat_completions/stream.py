@@ -1,6 +1,6 @@
-"""Gathering the chunks of a streamed chat completion into the very object that an unstreamed answer is.
+"""Assembles the chunks of a streamed chat completion into the same object as an unstreamed answer.
 
-How chunks are read off the wire is each connection's business: they come parsed, and what goes wrong on the way comes as ProviderError.
+Each vendor's client reads the chunks: they come parsed, and its failures come as ProviderError.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from provider_worker.providers.payload_schema import at
 from provider_worker.providers.progress import Progress
 
 _WHOLE = ("role", "id", "type", "name")
-"""What a server says at once, or again with every piece; all other texts come in pieces."""
+"""Members that a server sends whole, once or with every chunk; all other texts come in pieces."""
 
 _Object = dict[str, Any]
 
 
 async def gather_chat(chunks: AsyncIterable[Any], progress: Progress) -> _Object:
-    """Return the completion that `chunks` are the pieces of; `progress` hears text and usage meanwhile.
+    """Return the completion of the `chunks`; `progress` gets text and usage meanwhile.
 
-    Raises ProviderError: what would be tried again by itself is uncertain once something was heard, since that is paid for.
+    Raises ProviderError. A retryable failure is uncertain once a part of the answer has come, since that part is paid for.
     """
     completion = _Completion()
     try:
@@ -35,7 +35,7 @@ async def gather_chat(chunks: AsyncIterable[Any], progress: Progress) -> _Object
 
 
 class _Completion:
-    """What was heard so far. A chunk that is no object is passed over."""
+    """The chunks so far. A chunk that is no object is skipped."""
 
     def __init__(self) -> None:
         self.is_heard = False
@@ -43,7 +43,7 @@ class _Completion:
         self._choices: dict[int, _Object] = {}
 
     def add(self, chunk: Any, progress: Progress) -> None:
-        """Add a chunk. Raises ProviderError when it tells of an error."""
+        """Add a chunk. Raises ProviderError when it reports an error."""
         if not isinstance(chunk, dict):
             return
         if chunk.get("error"):
@@ -86,7 +86,7 @@ class _Text:
 
 
 def _join(whole: _Object, piece: Mapping[str, Any]) -> None:
-    """Add to an object what a piece of it says: texts and lists grow, objects are joined, what is said at once is replaced."""
+    """Join a piece to an object: texts and lists grow, objects are joined, whole members are replaced."""
     for name, value in piece.items():
         match whole.get(name), value:
             case kept, None:
@@ -118,14 +118,14 @@ def _extend(whole: list[Any], pieces: list[Any]) -> None:
 
 
 def _join_filters(choice: _Object, results: Any) -> None:
-    """Keep what a content filter said last of each category, but nothing harmless over what it flagged."""
+    """Keep a content filter's last result of each category; a harmless one does not replace a flagged one."""
     if isinstance(results, dict):
         kept = choice.setdefault("content_filter_results", {})
         kept |= {name: result for name, result in results.items() if not is_flagged(kept.get(name))}
 
 
 def _plain(value: Any) -> Any:
-    """Return what was gathered as JSON. The calls of tools do not say their place in the list any more."""
+    """Return the assembled value as JSON, without the list positions of tool calls."""
     match value:
         case _Text():
             return "".join(value.pieces)

@@ -1,1 +1,1 @@
-"""What all vendors' HTTP interfaces share: what their answers mean, how much of one is read, what they say of limits."""
+"""Shared by all vendors' HTTP interfaces: failures by status, bounds on answers, rate limits from headers."""

@@ -9,10 +9,10 @@ from typing import Any
 from provider_worker.providers.http.failures import MAX_RESPONSE_BYTES, ResponseTooLarge
 
 SECONDS = {"connect": 10.0, "read": 540.0, "write": 60.0, "pool": 10.0}
-"""How long a call waits for what. Reading waits for a whole answer, which a model that thinks, or is being loaded, may take minutes for."""
+"""The time limits of a call, in seconds. Reading waits for a whole answer, which may take minutes while a model thinks or is loaded."""
 
 PLAIN = {"accept-encoding": "identity"}
-"""Headers that go with a bound: it counts what arrives."""
+"""Headers that go with a bound: it counts bytes as they arrive."""
 
 
 def bound_by(library: ModuleType) -> Callable[[Any], Awaitable[None]]:

@@ -1,7 +1,7 @@
-"""What each bad end of an HTTP call means for a run, for all vendors alike: whether to try again, when, and whether it may have happened.
+"""The failure that each bad end of an HTTP call is, for all vendors alike: retryable or not, when, and whether it may have happened.
 
-A refusal was answered, so it did not happen; what broke off or was never answered may have. Knows no vendor's SDK: their
-HTTP libraries name their errors alike.
+A refused call did not happen; a call that broke off or was never answered may have. Knows no vendor's SDK: their HTTP libraries
+name their errors alike.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _GATEWAY_GAVE_UP = (504, 524)
 """A gateway's answer when it waited too long for the server behind it, which may still be at work."""
 
 _BUSY = (408, 409, 424, 425)
-"""Answers that mean not now. 424 is what Text Generation Inference says when a generation failed half-way."""
+"""Statuses that mean not now. 424 is Text Generation Inference's for a generation that failed half-way."""
 
 _USED_UP = {
     "insufficient_quota",
@@ -33,7 +33,7 @@ _USED_UP = {
     "contract_spend_limit_reached",
     "linked_organization_spend_limit_reached",
 }
-"""What is said with 402, 429 or, by Anthropic, 400."""
+"""Codes that come with 402, 429 or, at Anthropic, 400."""
 
 _FILTERED = {
     "content_filter",
@@ -53,7 +53,7 @@ _STATUS_OF_EVENTS = {
     "not_found_error": 404,
     "timeout_error": 504,
 }
-"""What servers say after they began to answer, by the status that they would have begun with. All else is an error of theirs."""
+"""Error codes inside a stream, by the status that they would have had before it. All others are server errors."""
 
 _BEGINNINGS_OF_REFUSALS = ("invalid_", "image_", "unsupported_", "empty_", "failed_to_download")
 
@@ -67,7 +67,7 @@ class ResponseTooLarge(Exception):
 
 
 def of_size() -> Failure:
-    """Say what `ResponseTooLarge` means."""
+    """Return the failure of an answer beyond the bound."""
     message = f"The answer was larger than {MAX_RESPONSE_BYTES} bytes and was not read to its end."
     return Failure(code="response_too_large", message=message)
 
@@ -75,7 +75,7 @@ def of_size() -> Failure:
 def of_status(
     status: int, headers: Mapping[str, str], message: object = None, codes: Collection[object] = ()
 ) -> Failure:
-    """Say what an answered refusal means. `codes` are whatever names the vendor gave it."""
+    """Return the failure of an answered refusal. `codes` are the vendor's names for it."""
     said = message[:_LONGEST_MESSAGE] if isinstance(message, str) and message else f"The server answered with {status}."
     match status:
         case 401:
@@ -102,7 +102,7 @@ def of_status(
 
 
 def of_connection(cause: BaseException | None) -> Failure:
-    """Say what a call means that ended in no answer, by the error of the HTTP library."""
+    """Return the failure of a call without an answer, by the error of the HTTP library."""
     names = {kind.__name__ for kind in type(cause).__mro__}
     name = type(cause).__name__
     if names & _UNWRITTEN:
@@ -117,12 +117,12 @@ def of_connection(cause: BaseException | None) -> Failure:
 
 
 def malformed_event() -> Failure:
-    """Say what an event of a stream means that is not JSON."""
+    """Return the failure of a stream with an event that is not JSON."""
     return Failure(code="malformed_response", message="The answer's stream holds an event that is not JSON.")
 
 
 def of_event(error: object) -> Failure:
-    """Say what it means that a server told of an error after it began to answer: it said so itself, so the call is known to have failed."""
+    """Return the failure of a stream in which the server reports an error: the call is known to have failed."""
     told = error if isinstance(error, Mapping) else {"message": error}
     codes = [code for name in ("code", "type") if isinstance(code := told.get(name), str)]
     usual = 400 if any(code.startswith(_BEGINNINGS_OF_REFUSALS) for code in codes) else 500
@@ -133,13 +133,13 @@ def of_event(error: object) -> Failure:
 
 
 def unended() -> Failure:
-    """Say what it means that a stream ended without its last event."""
+    """Return the failure of a stream that ended without its last event."""
     message = "The answer's stream ended before the answer was complete. The call may have happened."
     return Failure(code="connection_lost", message=message, retryable=True, uncertain=True)
 
 
 def half_heard(failure: Failure) -> Failure:
-    """Say what a failure means that came after the beginning of an answer: that is paid for, so no attempt follows by itself."""
+    """Return a failure that came after the beginning of an answer: that is paid for, so a retry needs a person."""
     if failure.uncertain or not failure.retryable:
         return failure
     message = f"{failure.message} The answer had begun, and is paid for."
@@ -147,7 +147,7 @@ def half_heard(failure: Failure) -> Failure:
 
 
 def malformed(size: int, status: int | None = None) -> Failure:
-    """Say what an answer means that is not JSON."""
+    """Return the failure of an answer that is not JSON."""
     return Failure(
         code="malformed_response", message=f"The server answered with {size} bytes that are not JSON.", status=status
     )

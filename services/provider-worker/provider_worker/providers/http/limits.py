@@ -1,4 +1,4 @@
-"""What vendors say of an account's limits in the headers of their answers, refusals included."""
+"""An account's limits from the headers of a vendor's answers, refusals included."""
 
 from __future__ import annotations
 

@@ -33,17 +33,17 @@ def parse_refusal(body: bytes) -> Any:
 class UnreadReply:
     """An answer whose body is still to be read: as events, or whole from a server that does not stream.
 
-    `told` tells what goes wrong while it is read as ProviderError.
+    `errors` raises failures of reading as ProviderError.
     """
 
-    def __init__(self, response: httpx2.Response, told: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, response: httpx2.Response, errors: Callable[[], AbstractContextManager[None]]) -> None:
         self._response = response
-        self._provider_errors = told
+        self._errors = errors
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
         self.is_stream = self.headers.get("content-type", "").lower().startswith("text/event-stream")
 
     async def body(self) -> bytes:
         """Return the whole body. Raises ProviderError."""
-        with self._provider_errors():
+        with self._errors():
             return await self._response.aread()

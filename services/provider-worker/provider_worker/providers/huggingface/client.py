@@ -48,7 +48,7 @@ class ChatReply(UnreadReply):
         super().__init__(response, _provider_errors)
 
     async def chunks(self) -> AsyncGenerator[Any]:
-        """Return what the events hold, until the one that says that all is said. Raises ProviderError."""
+        """Return the events' data, up to the one that ends the stream. Raises ProviderError."""
         with _provider_errors():
             # The SDK's own reader takes some letters for the end of a line, and leaves the rest of their event out.
             async for event in httpx2.EventSource(self._response, max_event_size=None):
@@ -63,7 +63,7 @@ class HuggingFaceClient:
 
     def __init__(self, token: str | None, addresses: Addresses, timeout: httpx2.Timeout = TIMEOUT) -> None:
         self._addresses = addresses
-        # False rather than None, for which the SDK would send whatever token it finds on this machine.
+        # False rather than None: for None the SDK would send any token that it finds on this machine.
         self._headers = build_hf_headers(token=token or False, library_name="sayso")
         self.limits = VendorLimits(rate_limit)
         self._http = httpx2.AsyncClient(
@@ -74,7 +74,7 @@ class HuggingFaceClient:
 
     @contextlib.asynccontextmanager
     async def chat(self, body: dict[str, Any], key: str) -> AsyncIterator[ChatReply]:
-        """Complete a chat once, and give the answer while it comes; whoever leaves closes the connection. Raises ProviderError."""
+        """Complete a chat once, and give the answer while it comes. Leaving the context closes the connection. Raises ProviderError."""
         client = _Client(self._http, self._timeout)
         async with client.exit_stack:
             with _provider_errors():

@@ -1,6 +1,6 @@
-"""What each bad end of a call through the SDK means for a run.
+"""The failure that each bad end of a call through the SDK is.
 
-Refusals are read here and not by the SDK, whose reading of them stumbles over bodies that are no JSON object. HuggingFace says
+Refusals are read here and not by the SDK, which fails on bodies that are no JSON object. HuggingFace says
 `{"error": "..."}`, with `estimated_time` while it loads a model; Text Generation Inference adds `error_type`; the router says
 `{"error": {"message": "...", "code": "..."}}`.
 """
@@ -28,7 +28,7 @@ class Refused(Exception):
 
 
 def failure_of(error: Exception) -> Failure:
-    """Say what `error` means: a refusal, an answer too large, or an error of the HTTP library."""
+    """Return the failure that `error` is: a refusal, an answer too large, or an error of the HTTP library."""
     match error:
         case ResponseTooLarge():
             return of_size()

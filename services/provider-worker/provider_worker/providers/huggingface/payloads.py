@@ -1,4 +1,4 @@
-"""What is sent to HuggingFace. Files stay artifact refs in a payload; their bytes go in at the call alone.
+"""Payloads for HuggingFace, and the addresses of calls. Files stay artifact refs in a payload; their bytes go in at the call.
 
 A chat's payload is its body. A pipeline's body names no model, its address does: there the payload is the body and the `model`
 beside it, so that an approval covers both.
@@ -72,7 +72,7 @@ ROUTER = "https://router.huggingface.co"
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where chats are completed, and under what the models' pipelines are."""
+    """The address of chats, and the root of the models' pipelines."""
 
     chat: str
     models: str

@@ -98,7 +98,7 @@ class HuggingFaceProvider(SdkProvider["HuggingFaceClient"]):
         return estimate_chat(self._prices, payload) if operation in CHATS else None
 
     def estimate_tokens(self, operation: str, payload: Mapping[str, Any]) -> int | None:
-        """Estimate chats alone: what others use is not told in tokens."""
+        """Estimate chats only: the usage of others is not reported in tokens."""
         return sum(estimate_usage(payload).values()) if operation in CHATS else None
 
     async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
@@ -114,7 +114,7 @@ class HuggingFaceProvider(SdkProvider["HuggingFaceClient"]):
         return Answer(raw, reply.headers.get("x-request-id"))
 
     async def stop(self, call: Unfinished) -> Spent:
-        """Say what was spent on a chat: to close its connection is all that ends one. What others cost is not told in tokens."""
+        """Return the cost of a chat: closing the connection is all that ends one. The usage of others is not reported in tokens."""
         return spent_on(self._prices, call) if call.operation in CHATS else Spent()
 
     async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
@@ -128,7 +128,7 @@ class HuggingFaceProvider(SdkProvider["HuggingFaceClient"]):
                 return audit_completion(self._prices, payload, raw, as_json=operation == JSON)
 
     def _make_client(self, key: str | None, base_url: str | None) -> HuggingFaceClient:  # noqa: ARG002 - the addresses are made of it
-        from provider_worker.providers.huggingface.client import HuggingFaceClient  # noqa: PLC0415 - only who calls pays for the SDK
+        from provider_worker.providers.huggingface.client import HuggingFaceClient  # noqa: PLC0415 - a worker without a key does not load the SDK
 
         return HuggingFaceClient(key, self._addresses)
 

@@ -1,4 +1,4 @@
-"""Reading HuggingFace's answers: what was said or found, and how good it is by rule.
+"""Reads HuggingFace's answers: text, labels or images, each with a quality by rule.
 
 Chats are read as OpenAI's are, whose protocol they speak. A classification's confidence is the score of its first label; its
 quality is 1, or 0.3 where that score is less than half: no label fits. An image that came whole has the quality 1.

@@ -1,4 +1,4 @@
-"""What HuggingFace refuses although its schema allows it, and the mend: which classifiers take labels, and which need them."""
+"""HuggingFace's rules beyond its schema, with their mends: which classifiers take labels, and which need them."""
 
 from __future__ import annotations
 

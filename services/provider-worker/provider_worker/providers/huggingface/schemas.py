@@ -1,4 +1,4 @@
-"""The JSON Schemas of what is sent to HuggingFace, and the names of what can be asked. Holds data and builds nothing."""
+"""The JSON Schemas of HuggingFace's payloads, and the names of its operations. Data only."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class OpenAIClient:
 
     @contextlib.asynccontextmanager
     async def stream(self, path: str, body: Mapping[str, Any], key: str) -> AsyncIterator[Reply]:
-        """Post `body` once, and give the answer while it comes; whoever leaves closes the connection. Raises ProviderError."""
+        """Post `body` once, and give the answer while it comes. Leaving the context closes the connection. Raises ProviderError."""
         with _provider_errors():
             stream = await self._client.post(
                 path,
@@ -120,12 +120,12 @@ def _client(key: str, base_url: str | None, timeout: httpx2.Timeout, limits: Ven
 
 
 def rate_limit(headers: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return what a response says of the account's limits, or None."""
+    """Return the account's limits from a response's headers, or None."""
     return limits_in(headers, _LIMITS)
 
 
 def failure_of(error: openai.OpenAIError | httpx2.HTTPError | ResponseTooLarge) -> Failure:
-    """Say what `error` means."""
+    """Return the failure that `error` is."""
     match error:
         case ResponseTooLarge():
             return of_size()
@@ -136,7 +136,7 @@ def failure_of(error: openai.OpenAIError | httpx2.HTTPError | ResponseTooLarge) 
             return of_connection(error.__cause__)
         case httpx2.HTTPError():  # while a body was read
             return of_connection(error)
-        case openai.APIError(body=body):  # what a stream told of
+        case openai.APIError(body=body):  # reported inside a stream
             return of_event(body)
         case _:
             return Failure(code="request_refused", message=f"OpenAI's SDK refused the call ({type(error).__name__}).")

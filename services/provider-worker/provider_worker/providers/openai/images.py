@@ -1,4 +1,4 @@
-"""OpenAI's images: what they are likely to cost, how their bytes become artifacts, how answers with them are read."""
+"""OpenAI's images: likely cost, bytes to artifacts, reading answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def estimate_image(table: PriceTable, payload: Mapping[str, Any]) -> Decimal | N
 
 
 def estimate_image_usage(payload: Mapping[str, Any]) -> dict[str, int]:
-    """Estimate what an image generation will say of its usage."""
+    """Estimate the usage of an image generation."""
     number = payload.get("n")
     tokens = TOKENS_OF_AN_IMAGE.get(str(payload.get("quality")), TOKENS_OF_AN_IMAGE["medium"])
     made = tokens * (number if isinstance(number, int) and number > 0 else 1)
@@ -35,7 +35,7 @@ def estimate_image_usage(payload: Mapping[str, Any]) -> dict[str, int]:
 
 
 def spent_on_image(table: PriceTable, call: Unfinished) -> Spent:
-    """Say what an image generation costs that was ended early: it is taken to go on unheard."""
+    """Return the cost of an image generation that was ended early: it is assumed to go on at the server."""
     if call.payload is None:
         return Spent()
     usage = estimate_image_usage(call.payload)

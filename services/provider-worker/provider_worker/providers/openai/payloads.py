@@ -1,4 +1,4 @@
-"""What is sent to OpenAI, and its JSON Schema: responses, chat completions with what OpenAI adds to them, and images."""
+"""Request bodies for OpenAI, and their JSON Schemas: responses, chat completions with OpenAI's own members, and images."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class OpenAIProvider(SdkProvider["OpenAIClient"]):
         return build(intent, attachments, self._usual)
 
     async def validate_payload(self, operation: str, payload: Mapping[str, Any]) -> list[Issue]:
-        """Check against the schema and, on OpenAI itself, against what its reasoning models refuse."""
+        """Check against the schema and, on OpenAI itself, against the rules of its reasoning models."""
         schema = await self.schema_for(operation, payload)
         issues = schema.issues(payload)
         issues += unknown_members(payload, list(schema.document["properties"]), [], "it is passed on as it is")
@@ -127,14 +127,14 @@ class OpenAIProvider(SdkProvider["OpenAIClient"]):
         return await _complete(client, payload, call)
 
     async def stop(self, call: Unfinished) -> Spent:
-        """Cancel what is made in the background; the rest ended with its connection. Say what was spent by then, or is likely to be."""
+        """Cancel a background response; other calls ended with their connections. Return the cost by then, reported or estimated."""
         if call.operation == IMAGE:
             return spent_on_image(self._prices, call)
         if call.provider_call_id is None:
             return spent_on(self._prices, call)
         try:
             usage = await cancel(self._required_client(), call.provider_call_id)
-        except ProviderError:  # then OpenAI does not say what was used
+        except ProviderError:  # then OpenAI does not report the usage
             return Spent()
         return Spent(usage=dict(usage), cost=cost_of(self._prices, call.model, usage))
 
@@ -146,13 +146,13 @@ class OpenAIProvider(SdkProvider["OpenAIClient"]):
         return audit(self._prices, payload, raw, as_json=operation == JSON)
 
     def _make_client(self, key: str | None, base_url: str | None) -> OpenAIClient:
-        from provider_worker.providers.openai.client import OpenAIClient  # noqa: PLC0415 - only who calls pays for the SDK
+        from provider_worker.providers.openai.client import OpenAIClient  # noqa: PLC0415 - a worker without a key does not load the SDK
 
         return OpenAIClient(key or NO_KEY, base_url)
 
 
 async def _complete(client: OpenAIClient, payload: Mapping[str, Any], call: Call) -> Answer:
-    """Complete a chat, heard piece by piece where the payload asks for that and the server does it."""
+    """Complete a chat, as a stream where the payload asks for one and the server sends one."""
     path, body = "/chat/completions", await with_files(payload, call.artifacts)
     if body.get("stream") is not True:
         response = await client.post(path, body, call.key)

@@ -1,4 +1,4 @@
-"""What OpenAI refuses although its schema allows it, and the mend. Other servers have rules of their own."""
+"""OpenAI's rules beyond its schema, with their mends. Other servers have rules of their own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ONLY_DEFAULT = {"temperature": 1, "top_p": 1}
 
 
 def reasoning_issues(payload: Mapping[str, Any]) -> list[Issue]:
-    """Name what reasoning models do not take: sampling parameters while they reason, and `max_tokens`."""
+    """Name the members that reasoning models refuse: sampling parameters while they reason, and `max_tokens`."""
     model = payload.get("model")
     if not isinstance(model, str) or not _REASONING.match(model) or "chat-latest" in model:
         return []
@@ -36,7 +36,7 @@ def reasoning_issues(payload: Mapping[str, Any]) -> list[Issue]:
 
 
 def background_issues(payload: Mapping[str, Any]) -> list[Issue]:
-    """Name what responses in the background do not take: not to be stored, for they are asked about until they end."""
+    """Name the member that background responses refuse: `store: false`, since they are fetched later."""
     if payload.get("background") is not True or payload.get("store") is not False:
         return []
     return [not_taken("store", "A response in the background is stored until it is fetched.", {"store": None})]

@@ -69,7 +69,7 @@ class ReplicateClient:
             raise ProviderError(malformed(0)) from error
 
     def delivers(self, url: str) -> bool:
-        """Say whether an address is one at which the outputs of predictions lie."""
+        """Return whether outputs of predictions lie at an address."""
         return delivers(url, self._base_url)
 
     async def download(self, url: str) -> tuple[bytes, str]:
@@ -94,7 +94,7 @@ class _Client(Client):
 
 
 class _WithoutRetries(httpx.AsyncBaseTransport):
-    """Raises what a server refuses, before the SDK's retries see it, and its errors, which forget when to come back."""
+    """Raises refusals before the SDK sees them: it would retry, and its errors lose Retry-After."""
 
     def __init__(self, learn: Callable[[Mapping[str, str]], None] = lambda _: None) -> None:
         self._transport = httpx.AsyncHTTPTransport()

@@ -1,4 +1,4 @@
-"""What each bad end of a prediction means for a run, and what Replicate's refusals say beside their status."""
+"""The failure that each bad end of a prediction is, and the details of Replicate's refusals."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FILTERED = re.compile(
 
 
 def of_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-    """Say what an answered refusal means, by its status and its problem document."""
+    """Return the failure of an answered refusal, by its status and its problem document."""
     problem = parse_refusal(body)
     wait = at(problem, ["retry_after"])
     if isinstance(wait, int | float) and "retry-after" not in headers:
@@ -41,7 +41,7 @@ def of_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
 
 
 def of_end(prediction: Mapping[str, Any]) -> Failure | None:
-    """Say what a prediction's end means, None where it succeeded. It has ended: asking again would say the same."""
+    """Return the failure of an ended prediction; None where it succeeded. Asking again would return the same."""
     reason = str(prediction.get("error") or "").strip()[:_LONGEST_MESSAGE]
     match prediction.get("status"):
         case "succeeded" if prediction.get("data_removed") is True and prediction.get("output") is None:
@@ -66,7 +66,7 @@ def of_end(prediction: Mapping[str, Any]) -> Failure | None:
 
 
 def before_the_call(failure: Failure) -> Failure:
-    """Say what a failure means that came while files were sent: no prediction was made yet."""
+    """Return a failure that came while files were uploaded: no prediction was made yet."""
     message = undoubted(failure.message)
     return failure.changed({"message": f"A file could not be sent. Nothing was called. {message}", "uncertain": False})
 

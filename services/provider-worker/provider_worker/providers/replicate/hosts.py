@@ -1,4 +1,4 @@
-"""Replicate's addresses: where its outputs lie, and which of its addresses no user is shown."""
+"""Replicate's addresses: the hosts of outputs, and the filter that hides addresses from users."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ADDRESS = r"https?://(?:[\w-]+\.)*replicate\.(?:com|delivery)\b[^\s\"'<>)\]]*"
 
 
 def delivers(url: str, base_url: str) -> bool:
-    """Say whether an output may lie at `url`: on Replicate's delivery hosts, or on the server that stands in for Replicate."""
+    """Return whether an output may lie at `url`: on Replicate's delivery hosts, or on the server that stands in for Replicate."""
     try:
         asked, base = urlsplit(url), urlsplit(base_url)
         host = asked.hostname or ""
@@ -26,7 +26,7 @@ def delivers(url: str, base_url: str) -> bool:
 
 
 class AddressFilter:
-    """Takes Replicate's addresses, and those of the server that stands in for it, out of what users see."""
+    """Hides Replicate's addresses, and those of the server that stands in for it, from users."""
 
     def __init__(self, base_url: str | None) -> None:
         others = [] if base_url is None else [re.escape(base_url.rstrip("/")) + r"[^\s\"'<>)\]]*"]

@@ -35,7 +35,7 @@ async def watch(
     schedule: PollSchedule,
     hear: Callable[[Mapping[str, Any]], Awaitable[None]],
 ) -> dict[str, Any]:
-    """Ask about a prediction until it has succeeded, and return it; `hear` is told how it stands after each look. Raises ProviderError."""
+    """Poll a prediction until it has succeeded, and return it; `hear` gets it after each look. Raises ProviderError."""
     found = await _ended(client, prediction, schedule, hear)
     await hear(found)
     if (end := of_end(found)) is not None:
@@ -44,9 +44,9 @@ async def watch(
 
 
 async def cancel(client: ReplicateClient, name: str, schedule: PollSchedule) -> dict[str, Any]:
-    """Cancel a prediction and return it as it ended, which may be as if nobody had canceled it. Raises ProviderError.
+    """Cancel a prediction and return it as it ended: it may have succeeded before. Raises ProviderError.
 
-    Asked again it does no harm, so a request that fails is repeated.
+    Canceling is idempotent, so a failed request is repeated.
     """
     wait = schedule.first
     for left in reversed(range(schedule.misses)):

@@ -1,4 +1,4 @@
-"""What predictions cost, by what Replicate counts: seconds on some hardware, tokens, or images."""
+"""The cost of predictions, by Replicate's counts: seconds on some hardware, tokens, or images."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def cost_of(prices: Prices | None, metrics: Any, files: int) -> Decimal | None:
 def spent(
     table: PriceTable, payload: Mapping[str, Any] | None, found: Mapping[str, Any], is_file: Callable[[str], bool]
 ) -> Spent:
-    """Say what a prediction cost that was to end early, by its own words; one that never ran cost nothing."""
+    """Return the cost of a prediction that was canceled, by its own metrics; one that never ran cost nothing."""
     metrics, output = found.get("metrics"), found.get("output")
     metrics = dict(metrics) if isinstance(metrics, Mapping) else {}
     if not metrics and found.get("started_at") is None:

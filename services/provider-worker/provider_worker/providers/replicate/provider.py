@@ -1,4 +1,4 @@
-"""The Replicate provider: a model's version says what it takes, a prediction is begun once and can be found again by its id."""
+"""The Replicate provider: a version's schema describes its input; a prediction is begun once and is found again by its id."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class ReplicateProvider(SdkProvider["ReplicateClient"]):
         return version.payload(fill(intent, attachments, version.fields, required, example=tool is not None))
 
     async def validate_payload(self, operation: str, payload: Mapping[str, Any]) -> list[Issue]:
-        """Check against the model's schema, and warn of what it does not name."""
+        """Check against the model's schema, and warn of members that it does not name."""
         del operation
         version = await self._versions.of(payload)
         issues = version.schema.issues(payload)
@@ -165,6 +165,6 @@ class ReplicateProvider(SdkProvider["ReplicateClient"]):
         return audit_prediction(raw, cost, in_pieces=version is None or version.speaks_in_pieces)
 
     def _make_client(self, key: str | None, base_url: str | None) -> ReplicateClient:
-        from provider_worker.providers.replicate.client import ReplicateClient  # noqa: PLC0415 - only who calls pays for the SDK
+        from provider_worker.providers.replicate.client import ReplicateClient  # noqa: PLC0415 - a worker without a key does not load the SDK
 
         return ReplicateClient(key or NO_KEY, base_url, self._read_seconds)

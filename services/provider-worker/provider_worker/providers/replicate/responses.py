@@ -1,4 +1,4 @@
-"""Reading a prediction that succeeded: what came out, how good it is by rule, what was flagged.
+"""Reads a prediction that succeeded: output, quality by rule, safety flags.
 
 The rule of quality: 1, or 0.3 where the model's own safety check took something out. An output of nothing is no answer.
 """

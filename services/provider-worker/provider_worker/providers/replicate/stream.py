@@ -1,4 +1,4 @@
-"""Hearing a language model's output while its prediction runs: a list of pieces of text that grows from look to look.
+"""Passes on a language model's output while its prediction runs: a list of pieces of text that grows from look to look.
 
 Files are no text, and addresses of Replicate's are hidden here as they are in the answer.
 """
@@ -15,11 +15,11 @@ from provider_worker.providers.replicate.hosts import AddressFilter
 
 _ADDRESS = re.compile(r"^(https?:|data:)")
 _UNFINISHED = re.compile(r"(h|ht|htt|https?|https?:[^\s\"'<>)\]]*)$")
-"""What may be an address, or the beginning of one: more of it may come with the next piece."""
+"""An address, or the beginning of one: more of it may come with the next piece."""
 
 
 class OutputListener:
-    """Says what is new. `is_text` says whether the model's lists are pieces of one text; it is asked once there is one."""
+    """Passes on new text. `is_text` tells whether the model's lists are pieces of one text; it is asked once."""
 
     def __init__(
         self, is_text: Callable[[], Awaitable[bool]], progress: Progress, address_filter: AddressFilter

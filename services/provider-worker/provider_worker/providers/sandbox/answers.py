@@ -54,7 +54,7 @@ def text(prompt: str, parameters: Mapping[str, Any], files: Sequence[str]) -> di
 
 
 async def files(urls: Sequence[Any], artifacts: TenantArtifacts) -> list[str]:
-    """Describe each attachment: its type and size, or the link that nobody opened. Raises ProviderError."""
+    """Describe each attachment: its type and size, or the unopened link. Raises ProviderError."""
     described = []
     for url in map(str, urls):
         if not url.startswith("artifact:"):

@@ -1,4 +1,4 @@
-"""What a sandbox payload may hold, as JSON Schema."""
+"""The JSON Schema of sandbox payloads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FAULTS = {
     "auth": "the key is not accepted",
     "content_filter": "the vendor refuses the prompt",
 }
-"""The faults that can be asked for, and what each stands for."""
+"""The faults that can be asked for, each with its meaning."""
 
 PARAMETERS: dict[str, dict[str, Any]] = {
     "temperature": {"type": "number", "minimum": 0, "maximum": 2, "description": "Above 1 the sandbox is less sure."},

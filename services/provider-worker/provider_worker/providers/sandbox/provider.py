@@ -1,6 +1,6 @@
-"""The sandbox provider: what it offers, takes and charges. Its answers are made in `answering`, its faults in `faults`.
+"""The sandbox provider: capabilities, payloads, prices. Its answers are made in `answers`, its faults in `faults`.
 
-What it charges: 0.00001 USD for each character of prompt and answer, 0.01 USD an image. How good its answers are: see `answering`.
+It charges 0.00001 USD for each character of prompt and answer, 0.01 USD an image. `answers` has the rule of quality.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class SandboxProvider(AIProvider):
         return cls(settings.sandbox_delay_seconds)
 
     async def get_capabilities(self) -> Capabilities:
-        """Say what can be asked for."""
+        """Return the capabilities."""
         return self._capabilities
 
     def _offer(self) -> Capabilities:
@@ -106,7 +106,7 @@ class SandboxProvider(AIProvider):
         return issues
 
     def score_payload(self, payload: Mapping[str, Any], issues: Sequence[Issue]) -> Signals:
-        """Score by the common rule, unless the parameter `preparation_confidence` states what to say."""
+        """Score by the common rule, unless the parameter `preparation_confidence` states the score."""
         signals = super().score_payload(payload, issues)
         stated = at(payload, ["parameters", "preparation_confidence"])
         if isinstance(stated, int | float) and 0 <= stated <= 1:
@@ -123,7 +123,7 @@ class SandboxProvider(AIProvider):
         return _price(operation, length, answer)
 
     async def execute(self, payload: Mapping[str, Any], call: Call) -> Answer:
-        """Wait as told, fail as told, else answer by rule."""
+        """Wait and fail as the parameters ask for, else answer by rule."""
         if issues := self._schemas[call.operation].issues(payload):
             message = f"The sandbox does not take this payload: {issues[0].path} {issues[0].message}"
             raise ProviderError(Failure(code="request_refused", message=message, status=400, issues=tuple(issues)))
@@ -140,7 +140,7 @@ class SandboxProvider(AIProvider):
         return Answer({"model": payload["model"], "output": output, "fault": fault}, f"sandbox-{call.key}")
 
     async def stop(self, call: Unfinished) -> Spent:
-        """Charge for the prompt and for what was said by then."""
+        """Charge for the prompt and for the text so far."""
         prompt = len(str((call.payload or {}).get("prompt", "")))
         usage = {"prompt_characters": prompt, "answer_characters": call.characters}
         return Spent(usage=usage, cost=PRICE_OF_A_CHARACTER * (prompt + call.characters))

@@ -1,7 +1,7 @@
-"""Inventing a JSON value that a JSON Schema accepts: the same for the same schema and prompt.
+"""Invents a JSON value that a JSON Schema accepts: the same for the same schema and prompt.
 
-It walks the keywords that say what a value looks like, and in the end lets the validator decide. Schemas that need search
-(a `pattern` of which it knows no example, a `not`) are beyond it, and it says so.
+It follows the keywords that describe a value, and lets the validator decide. Schemas that need search (a `pattern` of which it
+knows no example, a `not`) raise CannotInvent.
 """
 
 from __future__ import annotations

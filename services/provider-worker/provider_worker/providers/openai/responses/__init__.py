@@ -1,1 +1,1 @@
-"""OpenAI's Responses protocol: what is sent, how its answers are heard, waited for and read. Its answers amount to what chats amount to."""
+"""OpenAI's Responses protocol: request bodies, streams, background responses, reading answers as chats."""

@@ -1,4 +1,4 @@
-"""Reading responses: what they hold is said in the words of a chat, and read as that. So both protocols' answers amount to the same."""
+"""Reads responses by translating them into chat completions, so that both protocols' answers amount to the same."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def audit_response(prices: PriceTable, payload: Mapping[str, Any], raw: Any, *, 
 
 
 def as_completion(raw: Any) -> Any:
-    """Return the completion that says what a response says; nothing where `raw` is no response."""
+    """Return a response as a chat completion; None where `raw` is no response."""
     if not isinstance(raw, dict) or not isinstance(raw.get("output"), list):
         return None
     items = [item for item in raw["output"] if isinstance(item, dict)]

@@ -1,4 +1,4 @@
-"""One response: asked for once, heard while it is made where it streams, waited for where it is made in the background."""
+"""One response: requested once, read as a stream, or polled in the background."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def respond(client: OpenAIClient, payload: Mapping[str, Any], call: Call, 
 
 
 async def cancel(client: OpenAIClient, name: str) -> Mapping[str, Any]:
-    """End a response that is made in the background, and return what it had used by then, as far as OpenAI says. Raises ProviderError."""
+    """Cancel a background response, and return its usage by then as far as OpenAI reports it. Raises ProviderError."""
     answer = await client.post(f"{path_of(name)}/cancel", {}, name)
     usage = at(parse(answer.content, answer.status_code), ["usage"])
     return usage if isinstance(usage, dict) else {}

@@ -1,4 +1,4 @@
-"""What each bad end of a response means for a run."""
+"""The failure that each bad end of a response is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESPONSE = RemoteJob("response", "be completed", _has_ended)
 
 
 def of_end(response: Mapping[str, Any]) -> Failure | None:
-    """Say what a response's end means, None where it holds an answer, be it cut short."""
+    """Return the failure of an ended response; None where it holds an answer, even one that was cut off."""
     match response.get("status"):
         case "failed":
             return of_event(response.get("error") or {})
@@ -32,5 +32,5 @@ def of_end(response: Mapping[str, Any]) -> Failure | None:
 
 
 def of_known_end(failure: Failure) -> Failure:
-    """Say what a failure means that a response ended with in the background: asking again would say the same, and it may be paid for."""
+    """Return the failure of a background response for good: asking again would return the same, and it may be paid for."""
     return failure.changed({"retryable": False, "retry_after": None})

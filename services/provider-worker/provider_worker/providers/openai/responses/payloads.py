@@ -1,4 +1,4 @@
-"""The body of a response, and its JSON Schema. An intent says the same for either protocol: what it says in a chat's words is put into these."""
+"""The body of a response, and its JSON Schema. An intent is the same for both protocols: its chat parameters are translated."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def responses_schema() -> dict[str, Any]:
 def responses_body(
     intent: CallIntent, parts: Sequence[Mapping[str, Any]], members: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Build a body: what goes before the prompt, the prompt with the attachments' `parts`, and further `members`.
+    """Build a body: earlier messages, the prompt with the attachments' `parts`, and further `members`.
 
-    Texts stream, unless the members say otherwise; what takes minutes is made in the background. Nothing is stored that nobody asks for again.
+    Texts stream by default; a response that takes minutes is made in the background. Only background responses are stored.
     """
     parameters = intent.parameters
     body: dict[str, Any] = {"model": intent.model, "input": _input(intent, parts)}
@@ -89,7 +89,7 @@ _LONG_EFFORTS = ("high", "xhigh", "max")
 
 
 def takes_minutes(body: Mapping[str, Any]) -> bool:
-    """Say whether a response is made in the background although nothing in the body says so.
+    """Return whether a response is made in the background by default.
 
     The rule: a model for deep research, one whose name ends in `-pro`, the reasoning mode `pro`, or reasoning with the effort `high` and
     above; never where the body says `background`, `stream` or `store` itself.

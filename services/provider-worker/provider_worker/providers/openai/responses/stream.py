@@ -20,9 +20,9 @@ _SAID = ("response.output_text.delta", "response.refusal.delta")
 async def gather_response(
     events: AsyncGenerator[Any], progress: Progress, begun: Callable[[str], Awaitable[None]]
 ) -> dict[str, Any]:
-    """Return the response that `events` lead up to, and hear no more of them; `begun` is told its id, `progress` its text meanwhile.
+    """Return the response of the `events` up to its end. `begun` gets its id, `progress` its text meanwhile.
 
-    Raises ProviderError: what would be tried again by itself is uncertain once something was heard, since that is paid for.
+    Raises ProviderError. A retryable failure is uncertain once a part of the answer has come, since that part is paid for.
     """
     heard = _Heard()
     try:
@@ -41,14 +41,14 @@ async def gather_response(
 
 
 class _Heard:
-    """What was heard so far; `whole` is the response once it has ended."""
+    """The events so far; `whole` is the response once it has ended."""
 
     def __init__(self) -> None:
         self.whole: dict[str, Any] | None = None
         self._is_begun = False
 
     async def add(self, event: Any, progress: Progress, begun: Callable[[str], Awaitable[None]]) -> None:
-        """Add an event. Raises ProviderError when it tells of an error."""
+        """Add an event. Raises ProviderError when it reports an error."""
         match event:
             case {"type": kind, "response": {"id": str(name)}} if kind in _BEGUN:
                 await begun(name)
@@ -62,5 +62,5 @@ class _Heard:
                 progress.say(text if kind in _SAID else "")
 
     def doubted(self, failure: Failure) -> Failure:
-        """Say what a failure means after what was heard."""
+        """Return a failure as it counts after the events so far."""
         return half_heard(failure) if self._is_begun else failure

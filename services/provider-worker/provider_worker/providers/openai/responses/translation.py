@@ -1,4 +1,4 @@
-"""What is said in the words of Chat Completions, in those of Responses. What is no chat's word stays as it is."""
+"""Translates members of Chat Completions into those of Responses. Other members stay as they are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOGPROBS = "message.output_text.logprobs"
 
 
 def members_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a body's members; what is said in both protocols' words is taken in those of Responses."""
+    """Return a body's members; a member of Responses goes before the chat's member that means the same."""
     said = {name: value for name, value in given.items() if name not in (*_PLACES, "response_format", "logprobs")}
     for name, (first, *rest) in _PLACES.items():
         if name in given:
@@ -61,7 +61,7 @@ def input_of(messages: Sequence[Any]) -> Iterator[Any]:
 
 
 def part_of(part: Any, role: str) -> Any:
-    """Return what a part of a chat's message is, in a message of `role`."""
+    """Return the input part for a part of a chat's message of `role`."""
     match part:
         case {"type": "text", "text": text}:
             return {"type": "output_text" if role == "assistant" else "input_text", "text": text}

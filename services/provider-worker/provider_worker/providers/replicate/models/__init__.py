@@ -1,1 +1,1 @@
-"""Replicate's models: how they are named, what their versions' schemas say, where a prompt and files go in an input."""
+"""Replicate's models: names, versions with their schemas, places of a prompt and of files in an input."""

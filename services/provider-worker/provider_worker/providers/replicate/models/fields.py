@@ -63,7 +63,7 @@ def fill(
 
 
 def is_file(schema: Any) -> bool:
-    """Say whether a member of an input is a file."""
+    """Return whether a member of an input is a file."""
     return isinstance(schema, Mapping) and schema.get("format") == "uri"
 
 

@@ -17,7 +17,7 @@ _REFERENCE = re.compile(rf"(?:(?P<model>{_NAME}/{_NAME})(?::(?P<version>{_VERSIO
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A model, a version of one, or a version whose model nobody named."""
+    """A model, a version of one, or a version without its model's name."""
 
     model: str | None
     version: str | None
@@ -33,9 +33,9 @@ def parse(text: object) -> Reference | None:
 
 
 def choose(model: str | None, tool: Mapping[str, Any] | None) -> Reference:
-    """Return what a run asks for: its model, at the version that the agent tool knows. Raises ProviderError.
+    """Return the model of a run, at the version that the agent tool knows. Raises ProviderError.
 
-    A tool's name may be any words; then its version says it all.
+    A tool's name may be any words; then its version names the model.
     """
     named, latest = parse(model), parse((tool or {}).get("latest_version"))
     if named is None and latest is None:

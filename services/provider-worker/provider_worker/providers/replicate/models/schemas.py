@@ -26,7 +26,7 @@ def input_schema(openapi: Any) -> dict[str, Any] | None:
 
 
 def speaks_in_pieces(openapi: Any) -> bool:
-    """Say whether the output is one text that comes as a list of its pieces."""
+    """Return whether the output is one text that comes as a list of its pieces."""
     return bool(at(openapi, ["components", "schemas", "Output", "x-cog-array-display"]) == "concatenate")
 
 
@@ -56,7 +56,7 @@ class _SchemaWriter:
         self._left = _MOST_SCHEMAS
 
     def schema(self, given: Any, level: int = 0) -> dict[str, Any]:
-        """Return `given` in plain words; what is too much of it allows everything."""
+        """Return `given` without references; a part beyond the bounds allows everything."""
         self._left -= 1
         if not isinstance(given, Mapping) or level > _DEEPEST or self._left < 0:
             return {}

@@ -1,4 +1,4 @@
-"""What is known of model versions: looked up at Replicate before anything costs, kept by version, which never changes."""
+"""Model versions, looked up at Replicate before the call and cached: a version never changes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class VersionCache:
         self.any_payload = PayloadSchema(any_payload_schema())
 
     async def find(self, reference: Reference) -> Version:
-        """Return what `reference` names now. Raises ProviderError."""
+        """Return the current version of `reference`. Raises ProviderError."""
         if self._ask is None or reference.model is None:
             return self._known.get(str(reference)) or self._unknown(reference)
         if reference.version is not None and (known := self._known.get(str(reference))):
@@ -68,12 +68,12 @@ class VersionCache:
         return self._keep(await _look_up(reference, self._ask))
 
     async def of(self, payload: Mapping[str, Any]) -> Version:
-        """Return what a payload names, as it was when last looked up. Raises ProviderError."""
+        """Return the version that a payload names, as it was looked up last. Raises ProviderError."""
         reference = of_payload(payload) or Reference(None, None)
         return self._known.get(str(reference)) or await self.find(reference)
 
     def known(self, payload: Mapping[str, Any]) -> Version | None:
-        """Return what a payload names where that is known already."""
+        """Return the version that a payload names if it is cached."""
         return self._known.get(str(of_payload(payload)))
 
     def _unknown(self, reference: Reference) -> Version:
@@ -97,7 +97,7 @@ async def _look_up(reference: Reference, ask: Ask) -> Version:
         raise ProviderError(_not_found(reference, error.failure)) from error
     latest = at(model, ["latest_version"])
     named = parse(f"{reference.model}:{at(latest, ['id'])}")
-    # An official model is called by its name; all others by a version, so that what was approved is what runs.
+    # An official model is called by its name; all others by a version, so that the approved version runs.
     if named is None or at(model, ["is_official"]) is True:
         return _version(reference, latest, is_official=True)
     return _version(named, latest, is_official=False)
@@ -114,7 +114,7 @@ def _version(reference: Reference, document: Any, *, is_official: bool) -> Versi
 
 
 def _not_found(reference: Reference, failure: Failure) -> Failure:
-    """Say what a look-up that failed means: nothing was bought, whatever became of it."""
+    """Return the failure of a look-up: nothing was bought in any case."""
     if failure.code == "not_found":
         message = f"Replicate knows no model {reference}, or the worker's token may not see it."
         issue = Issue(code="model_unknown", message=message, path="/model")
