@@ -5,7 +5,10 @@ WorkerError
 ├── CallStopped
 ├── NotAdmitted
 │   └── WorkerStopping
-└── ProviderError (`providers.base`)
+├── ProviderError (`providers.base`)
+├── ResponseTooLarge (`providers.http`), Refused (`providers.huggingface`): become a ProviderError
+├── UnusableSchema, CannotInvent (`providers`): a ValueError too
+└── UnusableOrder (`messages.orders`): a ValueError too
 """
 
 from __future__ import annotations

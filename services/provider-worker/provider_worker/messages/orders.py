@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from contracts.message import Identifier
 from contracts.providers.call_stream import StopCall
 from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder, parse_order
+from provider_worker.errors import WorkerError
 
 Key = tuple[str, str, int]
 """(tenant, work_id, attempt): the key of a call's claim."""
@@ -22,7 +23,7 @@ _MAX_ATTEMPT = 2**31 - 1
 _IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
 
 
-class UnusableOrder(ValueError):
+class UnusableOrder(WorkerError, ValueError):
     """An order has a member that cannot be stored or waited for."""
 
 

@@ -15,12 +15,13 @@ from chassis.settings import Settings
 from contracts.providers.call import CallIntent, Failure, Issue, Severity, Spent
 from contracts.providers.capabilities import Capabilities
 from contracts.providers.signals import Signals
+from provider_worker.errors import WorkerError
 from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.payload_schema import PayloadSchema
 from provider_worker.providers.progress import Progress, Unfinished
 
 
-class ProviderError(Exception):
+class ProviderError(WorkerError):
     """A call or a payload failed. `failure` says why, in words fit for a person and an event."""
 
     def __init__(self, failure: Failure) -> None:

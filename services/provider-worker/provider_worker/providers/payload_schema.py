@@ -15,6 +15,7 @@ import jsonschema_rs
 from contracts.json_pointer import pointer
 from contracts.json_values import check_json
 from contracts.providers.call import Issue, Severity
+from provider_worker.errors import WorkerError
 
 MAX_ISSUES = 50
 """A person reads no more than this, and a hostile payload could fill a record with them."""
@@ -23,7 +24,7 @@ _LONGEST_MESSAGE = 300
 _LONGEST_ARRAY = 100
 
 
-class UnusableSchema(ValueError):
+class UnusableSchema(WorkerError, ValueError):
     """This is not a JSON Schema, or it refers to another document."""
 
 

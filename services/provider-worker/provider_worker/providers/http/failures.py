@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Mapping
 
 from contracts.providers.call import Failure
+from provider_worker.errors import WorkerError
 
 MAX_RESPONSE_BYTES = 20 * 1024 * 1024
 
@@ -62,7 +63,7 @@ _UNCONNECTED = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
 _TIMED_OUT = {"TimeoutException", "TimeoutError"}
 
 
-class ResponseTooLarge(Exception):
+class ResponseTooLarge(WorkerError):
     """The answer is larger than is taken."""
 
 

@@ -15,11 +15,12 @@ from huggingface_hub.errors import InferenceTimeoutError
 from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined] # public, but loaded by name
 
 from contracts.providers.call import Failure
+from provider_worker.errors import WorkerError
 from provider_worker.providers.http.failures import ResponseTooLarge, of_connection, of_size, of_status
 from provider_worker.providers.http.reply import parse_refusal
 
 
-class Refused(Exception):
+class Refused(WorkerError):
     """The server answered with a status that is no success. The response has been read."""
 
     def __init__(self, response: httpx2.Response) -> None:

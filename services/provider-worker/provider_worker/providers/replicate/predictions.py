@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+import stamina
 
 from provider_worker.providers.base import Call, ProviderError
 from provider_worker.providers.remote_job import GROWTH, PollSchedule, ignore
@@ -48,17 +49,23 @@ async def cancel(client: ReplicateClient, name: str, schedule: PollSchedule) -> 
 
     Canceling is idempotent, so a failed request is repeated.
     """
-    wait = schedule.first
-    for left in reversed(range(schedule.misses)):
-        try:
+    found: Any = None
+    async for attempt in stamina.retry_context(
+        _is_retryable,
+        attempts=schedule.misses,
+        timeout=None,
+        wait_initial=schedule.first,
+        wait_max=schedule.longest,
+        wait_exp_base=GROWTH,
+        wait_jitter=0,
+    ):
+        with attempt:
             found = await client.cancel(name)
-            break
-        except ProviderError as error:
-            if not left or not error.failure.retryable:
-                raise
-            wait = min(wait * GROWTH, schedule.longest)
-            await asyncio.sleep(wait)
     return await _ended(client, {"id": name, **_prediction(found)}, schedule)
+
+
+def _is_retryable(error: Exception) -> bool:
+    return isinstance(error, ProviderError) and error.failure.retryable
 
 
 async def _ended(

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from provider_worker.errors import WorkerError
 from provider_worker.providers.payload_schema import at, compile_schema
 
 MOST_VALUES = 2000
@@ -47,7 +48,7 @@ _EXAMPLES = (
 )
 
 
-class CannotInvent(ValueError):
+class CannotInvent(WorkerError, ValueError):
     """The schema asks for more than the sandbox can make up."""
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
+
+from cachetools import LRUCache
 
 from contracts.providers.call import Failure, Issue
 from provider_worker.providers.base import ProviderError
@@ -56,7 +57,7 @@ class VersionCache:
 
     def __init__(self, ask: Ask | None) -> None:
         self._ask = ask
-        self._known: OrderedDict[str, Version] = OrderedDict()
+        self._known: LRUCache[str, Version] = LRUCache(MAX_VERSIONS)
         self.any_payload = PayloadSchema(any_payload_schema())
 
     async def find(self, reference: Reference) -> Version:
@@ -81,8 +82,6 @@ class VersionCache:
 
     def _keep(self, version: Version) -> Version:
         self._known[str(version.reference)] = version
-        while len(self._known) > MAX_VERSIONS:
-            self._known.popitem(last=False)
         return version
 
 
