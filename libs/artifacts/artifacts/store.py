@@ -9,7 +9,6 @@ import asyncio
 import hashlib
 import re
 from dataclasses import dataclass
-from importlib import resources
 
 import asyncpg
 
@@ -52,14 +51,6 @@ class ArtifactStore:
     def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
         self._pool = pool
         self._sql = named_queries(__package__)
-
-    async def ensure_schema(self) -> None:
-        """Make the tables as the first migration does, for services that do not call `migrate` yet."""
-        first = resources.files(__package__).joinpath("migrations", "0001_artifacts.sql").read_text()
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtext('sayso.migrations'))")
-            await connection.execute("CREATE SCHEMA IF NOT EXISTS artifacts")
-            await connection.execute(first)
 
     async def put(self, tenant: str, body: bytes, media_type: str, session_id: str | None = None) -> Artifact:
         """Keep `body` and return its artifact, linked to the session that brought it.

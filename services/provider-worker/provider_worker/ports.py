@@ -8,7 +8,7 @@ from typing import Protocol
 from artifacts.store import Artifact
 from contracts.providers.call_stream import StopCall
 from contracts.providers.orders import ExecuteOrder
-from messaging.offset_committer import Handed
+from messaging.offset_committer import SentBatch
 from messaging.records import Outgoing, RawRecord
 
 BatchHandler = Callable[[Sequence[RawRecord]], Awaitable[None]]
@@ -80,7 +80,7 @@ class Transport(Protocol):
         """Begin to hand over batches of `provider.work` and `provider.stops`."""
         ...
 
-    async def confirm(self, taken: Handed) -> None:
+    async def confirm(self, taken: SentBatch) -> None:
         """Let the offsets of a batch of orders be committed once its sends have arrived."""
         ...
 

@@ -11,13 +11,13 @@ from random import Random
 import pytest
 import pytest_asyncio
 
-from local_stack.postgres import Postgres
+from local_stack.postgres.server import Postgres
 from provider_worker.adapters.postgres.database import Database
 from provider_worker.adapters.postgres.reservations import PostgresReservations
 from provider_worker.errors import DatabaseUnavailable
 from provider_worker.rate_limits.gcra import AHEAD, BURST_SECONDS, LEASE_SECONDS, TOKEN_SECONDS, Pace, pace_of
 from provider_worker.rate_limits.reservations import Account, ReservedSlots, Rule
-from testkit.processes.place_holder import hold_and_die
+from testkit.processes.killed_reservation import reserve_until_killed
 
 HOLDERS = ("ann", "bob", "cleo")
 
@@ -119,7 +119,7 @@ async def test_the_places_of_a_killed_worker_are_free_when_its_lease_has_run_out
 ) -> None:
     """SIGKILL lets it say nothing; until the lease's end its calls may still be running."""
     rule, reservations = Rule("acme", places=3), PostgresReservations(database)
-    assert await hold_and_die(postgres_url, rule, calls=4) == 3
+    assert await reserve_until_killed(postgres_url, rule, calls=4) == 3
     assert await _given(reservations, rule, 0) == 0
     reservations.turned = datetime.now(UTC) + timedelta(seconds=LEASE_SECONDS + 1)
     assert await _given(reservations, rule, 0) == 1

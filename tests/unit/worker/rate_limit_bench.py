@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from contracts.providers.call import Failure
 from contracts.providers.orders import Order
 from contracts.runs.commands import RecordFailure
-from messaging.offset_committer import Handed
+from messaging.offset_committer import SentBatch
 from provider_worker.execution.call import CallHandler
 from provider_worker.orders.consumer import OrderConsumer
 from provider_worker.providers.base import Answer, Audit, Call, ProviderError

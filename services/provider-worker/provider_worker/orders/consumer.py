@@ -39,7 +39,7 @@ class OrderConsumer:
         handler: OrderHandler,
         claimer: Claimer,
         *,
-        confirm: Callable[[Handed], Awaitable[None]],
+        confirm: Callable[[SentBatch], Awaitable[None]],
         on_failure: Callable[[BaseException], None],
         most: int,
     ) -> None:

@@ -1,6 +1,6 @@
 """Files between the artifact store and the vendors: refs in payloads become bytes at the call, bytes in answers become refs.
 
-A file's type is read from its bytes: a type that a server declares would be trusted by a reviewer's browser.
+A file's type is read from its bytes (`artifacts.media_type`): a reviewer's browser would trust a type that a server declares.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ PREFIX = "artifact:"
 """How every ref of an artifact begins."""
 
 _READABLE = ("text/", "application/json", "application/xml", "application/yaml")
-_SIGNATURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
 
 
 def unsupported(index: int, why: str) -> ProviderError:
@@ -78,10 +77,3 @@ def decoded(text: str) -> bytes:
     except binascii.Error as error:
         message = "A file in the server's answer is not base64."
         raise ProviderError(Failure(code="malformed_response", message=message)) from error
-
-
-def image_type(body: bytes) -> str | None:
-    """Return the media type of an image by its first bytes, or None when it is none that browsers show."""
-    if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
-        return "image/webp"
-    return next((kind for signature, kind in _SIGNATURES.items() if body.startswith(signature)), None)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from contracts.providers.call_stream import StopCall
 from contracts.providers.orders import Order
 from contracts.topics import STOPS, WORK
-from messaging.offset_committer import Handed
+from messaging.offset_committer import SentBatch
 from provider_worker.ports import BatchHandler
 from provider_worker.testing.memory import MemoryPublisher
 
@@ -59,7 +59,7 @@ class MemoryTransport:
         self._on_orders, self._on_stops = on_orders, on_stops
         self._receiving.set()
 
-    async def confirm(self, taken: Handed) -> None:
+    async def confirm(self, taken: SentBatch) -> None:
         """Commit a batch."""
         self.committed |= taken.offsets
 

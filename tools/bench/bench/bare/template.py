@@ -50,7 +50,7 @@ async def make_steps() -> list[Step]:
 
 
 async def _work(order: Message) -> Ask:
-    """Carry an order out as the worker does, by its sandbox."""
+    """Execute an order as the worker does, with its sandbox."""
     sandbox, artifacts, sanitizer = SandboxProvider(), MemoryArtifacts(), Sanitizer([])
     match order:
         case PrepareOrder():

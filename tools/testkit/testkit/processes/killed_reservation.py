@@ -19,23 +19,23 @@ async def reserve_until_killed(url: str, rule: Rule, calls: int) -> int:
     return await asyncio.to_thread(_reserve_until_killed, url, rule, calls)
 
 
-def _hold_and_die(url: str, rule: Rule, calls: int) -> int:
-    reading, writing = _forks.Pipe(duplex=False)
-    worker = _forks.Process(target=_hold, args=(url, rule, calls, writing), daemon=True)
+def _reserve_until_killed(url: str, rule: Rule, calls: int) -> int:
+    receiver, sender = _forks.Pipe(duplex=False)
+    worker = _forks.Process(target=_hold, args=(url, rule, calls, sender), daemon=True)
     worker.start()
-    writing.close()
-    given = int(reading.recv())
+    sender.close()
+    reserved = int(receiver.recv())
     os.kill(worker.pid or 0, signal.SIGKILL)
     worker.join()
     return reserved
 
 
-def _hold(url: str, rule: Rule, calls: int, writing: Connection) -> None:
+def _hold(url: str, rule: Rule, calls: int, sender: Connection) -> None:
     async def hold() -> None:
         storage = PostgresStorage(url)
         await storage.open()
         reserved = await storage.reservations.reserve(rule, "killed", 0, [0] * calls)
-        writing.send(len(reserved.begins_in))
+        sender.send(len(reserved.begins_in))
         await asyncio.Event().wait()
 
     asyncio.run(hold())

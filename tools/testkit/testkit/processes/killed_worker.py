@@ -18,7 +18,7 @@ from chassis.failpoints import Failpoints
 from chassis.settings import Settings
 from contracts.providers.orders import ExecuteOrder
 from contracts.topics import COMMANDS
-from messaging.offset_committer import Handed
+from messaging.offset_committer import SentBatch
 from messaging.records import Outgoing
 from provider_worker.execution.call import CallHandler
 from provider_worker.providers.openai import OpenAIProvider
@@ -31,13 +31,13 @@ from testkit.worker.bench import consumer_on, dependencies_on
 
 PLACE = "call.awaiting"
 SOON = PollSchedule(first=0.001, longest=0.01)
-"""A fake's job ends when it is polled, so no test needs to wait for it."""
+"""A fake vendor's job has ended at the first poll, so polls need not be far apart."""
 VENDORS = ("openai", "anthropic", "huggingface", "replicate")
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
     [
-        # The server of forks knows installed packages only, not the folder of tests.
+        # The fork server can import installed packages, not the folder of tests.
         "provider_worker.orders.consumer",
         "provider_worker.testing.memory",
         *(f"provider_worker.providers.{vendor}.client" for vendor in VENDORS),
@@ -59,15 +59,15 @@ async def carry_out(order: ExecuteOrder, settings: Mapping[str, str], kill_at: i
     return await asyncio.to_thread(_carry_out, order.model_dump_json().encode(), dict(settings), kill_at)
 
 
-def _carry_out(order: bytes, settings: dict[str, str], kill_at: int | None) -> Life:
-    reading, answers = _forks.Pipe(duplex=False)
-    process = _forks.Process(target=_work, args=(order, settings, kill_at, answers), daemon=True)
+def _carry_out(order: bytes, settings: dict[str, str], kill_at: int | None) -> WorkerRun:
+    receiver, sender = _forks.Pipe(duplex=False)
+    process = _forks.Process(target=_work, args=(order, settings, kill_at, sender), daemon=True)
     process.start()
-    answers.close()
-    said = []
+    sender.close()
+    answers = []
     try:
-        while reading.poll(60):
-            said.append(reading.recv_bytes())
+        while receiver.poll(60):
+            answers.append(receiver.recv_bytes())
     except EOFError:
         pass
     process.join(60)
@@ -76,13 +76,13 @@ def _carry_out(order: bytes, settings: dict[str, str], kill_at: int | None) -> L
 
 
 class _PipePublisher:
-    """Implements `ports.Publisher`: answers go through a pipe."""
+    """The worker's port for sending, on a pipe to the test."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def send(self, record: Outgoing) -> None:
-        if record.topic != COMMANDS.name:  # other topics are for watchers
+        if record.topic != COMMANDS.name:  # the other topics are read by watchers, not by the run
             return
         self._connection.send_bytes(record.value or b"")
 
@@ -90,7 +90,7 @@ class _PipePublisher:
         await self.send(record)
 
 
-def _work(order: bytes, settings: dict[str, str], kill_at: int | None, answers: Connection) -> None:
+def _work(order: bytes, settings: dict[str, str], kill_at: int | None, sender: Connection) -> None:
     waits = 0
 
     def on_failpoint(place: str) -> None:
@@ -102,7 +102,7 @@ def _work(order: bytes, settings: dict[str, str], kill_at: int | None, answers: 
     async def work() -> None:
         registry = _registry(Settings(_env_file=None, **settings))  # type: ignore[arg-type]
         dependencies = dependencies_on(
-            _PipePublisher(answers), registry, sanitizer=Sanitizer(), failpoints=Failpoints(reached)
+            _PipePublisher(sender), registry, sanitizer=Sanitizer(), failpoints=Failpoints(on_failpoint)
         )
         calls = CallHandler(dependencies)
         worker = consumer_on(dependencies, calls, confirm=_confirm, on_failure=_break, most=1)

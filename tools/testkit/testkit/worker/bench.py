@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contracts.providers.orders import Order
-from messaging.offset_committer import Handed
+from messaging.offset_committer import SentBatch
 from provider_worker.budgets.gate import BudgetGate
 from provider_worker.budgets.model import BudgetRules
 from provider_worker.dependencies import Dependencies
@@ -56,7 +56,7 @@ def consumer_on(
     dependencies: Dependencies,
     calls: CallHandler,
     *,
-    confirm: Callable[[Handed], Awaitable[None]],
+    confirm: Callable[[SentBatch], Awaitable[None]],
     on_failure: Callable[[BaseException], None],
     most: int,
 ) -> OrderConsumer:
@@ -96,7 +96,7 @@ class WorkerBench:
             most=self.most,
         )
 
-    async def _confirm(self, handed: Handed) -> None:
+    async def _confirm(self, handed: SentBatch) -> None:
         self.taken.append(handed.offsets)
 
     async def take(self, *orders: Order | bytes, worker: OrderConsumer | None = None) -> None:

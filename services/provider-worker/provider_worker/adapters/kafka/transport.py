@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from chassis.background import Background
 from chassis.retry import patiently
 from chassis.settings import Settings
-from contracts.topics import STOPS, WORK
+from contracts.topics import CATALOG, COMMANDS, PARTIALS, STOPS, WORK
 from messaging.consumer import (
+    DeferredHandler,
     commit_offsets,
     create_broker,
     end_offsets,
-    guarded,
+    fail_fast,
+    subscribe_broadcast,
     subscribe_group,
-    subscribe_partitions,
 )
 from messaging.errors import KafkaError
-from messaging.offset_committer import Confirming, Handed
+from messaging.offset_committer import OffsetCommitter, SentBatch
 from messaging.producer import Producer
-from messaging.records import RawRecord
 from provider_worker.adapters.kafka.outbox import Outbox
 from provider_worker.ports import BatchHandler
 
@@ -34,31 +34,28 @@ class KafkaTransport:
         self._background = background
         self._producer = Producer(bootstrap, GROUP)
         self.publisher = Outbox(self._producer)
-        self._committer = Confirming(self._commit)
-        self._broker = create_broker(bootstrap, GROUP)
-        on_orders, on_stops = guarded(self._take_orders, background), guarded(self._take_stops, background)
+        self._committer = OffsetCommitter(self._commit)
+        self._take_orders, self._take_stops = DeferredHandler(), DeferredHandler()
+        self._broker = create_broker(bootstrap, GROUP, writes=[CATALOG, COMMANDS, PARTIALS])
+        on_orders, on_stops = fail_fast(self._take_orders, background), fail_fast(self._take_stops, background)
         self._orders = subscribe_group(self._broker, WORK, on_orders, group=GROUP, fetch_wait_ms=fetch_wait_ms)
-        partitions = range(STOPS.partitions)
-        subscribe_partitions(
-            self._broker, STOPS, partitions, on_stops, fetch_wait_ms=fetch_wait_ms, from_beginning=True
-        )
-        self._on_orders: BatchHandler | None = None
-        self._on_stops: BatchHandler | None = None
+        subscribe_broadcast(self._broker, STOPS, on_stops, fetch_wait_ms=fetch_wait_ms, from_beginning=True)
 
     async def start(self) -> None:
         """Connect the producer; wait while Kafka is unavailable."""
         await patiently("Kafka", self._producer.start, KafkaError)
-        self._background.start(self._committer.follow(), "offsets")
-        self._background.start(self._committer.commit_now_and_then(), "commits")
+        self._background.start(self._committer.track(), "offsets")
+        self._background.start(self._committer.commit_periodically(), "commits")
 
     async def receive(self, on_orders: BatchHandler, on_stops: BatchHandler) -> None:
         """Begin to hand over batches of `provider.work` and `provider.stops`."""
-        self._on_orders, self._on_stops = on_orders, on_stops
+        self._take_orders.bind(on_orders)
+        self._take_stops.bind(on_stops)
         await self._broker.start()
 
-    async def confirm(self, taken: Handed) -> None:
+    async def confirm(self, taken: SentBatch) -> None:
         """Let the offsets of a batch of orders be committed once its sends have arrived."""
-        await self._committer.hand(taken)
+        await self._committer.add(taken)
 
     async def check(self) -> None:
         """Raise unless this process reads the orders' log."""
@@ -77,14 +74,6 @@ class KafkaTransport:
     async def close(self) -> None:
         """Disconnect the producer."""
         await self._producer.stop()
-
-    async def _take_orders(self, records: Sequence[RawRecord]) -> None:
-        assert self._on_orders is not None, "the broker starts in `receive`"
-        await self._on_orders(records)
-
-    async def _take_stops(self, records: Sequence[RawRecord]) -> None:
-        assert self._on_stops is not None, "the broker starts in `receive`"
-        await self._on_stops(records)
 
     async def _commit(self, offsets: Mapping[int, int]) -> None:
         await commit_offsets(self._orders, WORK, offsets)

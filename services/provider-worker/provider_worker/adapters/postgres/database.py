@@ -10,13 +10,13 @@ from typing import Any, TypeAlias
 import asyncpg
 import psycopg
 
-from artifacts.store import ArtifactStore
 from chassis.migrations import migrate
 from chassis.named_queries import named_queries
 from provider_worker.errors import DatabaseUnavailable
 
-SCHEMA = "worker"
-MIGRATIONS = f"{__package__}.migrations"
+MIGRATIONS = {"worker": f"{__package__}.migrations", "artifacts": "artifacts.migrations"}
+"""The packages of migrations, by schema."""
+
 QUERIES = named_queries(__package__)
 
 _MAX_CONNECTIONS = 8
@@ -49,8 +49,8 @@ class Database:
         """Make the pool, and bring the worker's and the artifacts' tables up to date. Raises DatabaseUnavailable."""
         await self.connect()
         async with unavailable_errors():
-            await asyncio.to_thread(migrate, self._url, SCHEMA, MIGRATIONS)
-            await ArtifactStore(self.pool).ensure_schema()
+            for schema, package in MIGRATIONS.items():
+                await asyncio.to_thread(migrate, self._url, schema, package)
 
     async def check(self) -> None:
         """Return when the database answers. Raises DatabaseUnavailable."""

@@ -10,13 +10,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from artifacts.media_type import detected_image
 from contracts.providers.call import Failure
 from contracts.providers.signals import Signals
 from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.answer_content import ENDED, IMAGES
 from provider_worker.providers.base import Audit, ProviderError
 from provider_worker.providers.chat_completions.responses import audit_chat
-from provider_worker.providers.files import image_type
 from provider_worker.providers.payload_schema import at
 from provider_worker.providers.pricing import PriceTable
 
@@ -93,7 +93,7 @@ def _is_label(item: Any) -> bool:
 
 async def keep_image(body: bytes, headers: Mapping[str, str], artifacts: TenantArtifacts) -> dict[str, Any]:
     """Return an answer that names the kept image by its ref. Raises ProviderError when the bytes are no image."""
-    media_type = image_type(body)
+    media_type = detected_image(body)
     if media_type is None:
         said = headers.get("content-type", "bytes without a type")[:100]
         message = f"The server answered with {len(body)} bytes that are no image ({said})."

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from artifacts.media_type import UNKNOWN, detected_image
 from contracts.providers.call import Failure, Spent
 from contracts.providers.signals import Signals
 from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.answer_content import ENDED, IMAGES
 from provider_worker.providers.base import Audit, ProviderError
 from provider_worker.providers.chat_completions.prices import cost_of
-from provider_worker.providers.files import decoded, image_type
+from provider_worker.providers.files import decoded
 from provider_worker.providers.pricing import CHARACTERS_OF_A_TOKEN, PriceTable
 from provider_worker.providers.progress import Unfinished
 
@@ -54,7 +55,7 @@ async def _image(item: Any, artifacts: TenantArtifacts) -> Any:
     if not isinstance(item, dict) or not isinstance(item.get("b64_json"), str):
         return item
     body = decoded(item["b64_json"])
-    return {**item, "b64_json": await artifacts.keep(body, image_type(body) or "application/octet-stream")}
+    return {**item, "b64_json": await artifacts.keep(body, detected_image(body) or UNKNOWN)}
 
 
 def audit_images(prices: PriceTable, payload: Mapping[str, Any], raw: Any) -> Audit:

@@ -16,8 +16,15 @@ from testkit.processes import restartable
 OUTAGE_SECONDS = 4.0
 MOST_CONNECTIONS = 200
 
-WRITTEN = ("ledger.decisions", "ledger.intake", "ledger.refusals", "ledger.deadlines", "views.hitl_runs", "worker.claims")
-"""Every table that a service writes on its way."""
+WRITTEN = (
+    "ledger.decisions",
+    "ledger.intake",
+    "ledger.refusals",
+    "ledger.deadlines",
+    "views.hitl_runs",
+    "worker.claims",
+)
+"""Tables that every run writes."""
 
 _FULL = """
 CREATE OR REPLACE FUNCTION public.disk_is_full() RETURNS trigger LANGUAGE plpgsql AS
