@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import stamina
 from pydantic_core import to_json
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from artifacts.store import Artifact
 from contracts.providers.call import Failure
@@ -49,15 +49,15 @@ class RetryingArtifacts:
     async def keep(self, body: bytes, media_type: str) -> str:
         """Store `body` and return its ref. Raises ProviderError after `KEEP_SECONDS`."""
         try:
-            async for attempt in stamina.retry_context(
-                DatabaseUnavailable, attempts=None, timeout=KEEP_SECONDS, wait_jitter=0.1
-            ):
-                with attempt:
-                    return await self._artifacts.keep(body, media_type)
+            return await AsyncRetrying(
+                retry=retry_if_exception_type(DatabaseUnavailable),
+                stop=stop_after_delay(KEEP_SECONDS),
+                wait=wait_exponential(0.1, max=5),
+                reraise=True,
+            )(self._artifacts.keep, body, media_type)
         except DatabaseUnavailable as error:
             message = "The call was made, but the database was unavailable for too long to keep its answer."
             raise ProviderError(Failure(code="storage_unavailable", message=message)) from error
-        raise AssertionError("stamina ends with a result or with an error")
 
 
 async def inline_or_stored(raw: Any, artifacts: TenantArtifacts) -> Any:

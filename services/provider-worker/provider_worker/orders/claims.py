@@ -22,7 +22,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Claimer:
-    """Claims calls until the worker stops. Retries by hand: its pause also ends with a stop, which stamina's does not."""
+    """Claims calls until the worker stops. Retries by hand: its pause also ends with a stop, which a retry library's does not."""
 
     def __init__(self, claims: Claims, failpoints: Failpoints) -> None:
         self._claims = claims

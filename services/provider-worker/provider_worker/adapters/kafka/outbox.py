@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import stamina
 import structlog
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from messaging.errors import KafkaError
 from messaging.producer import Producer
@@ -34,7 +34,12 @@ class Outbox:
         await self._producer.send(record)
 
     async def _retry(self, record: Outgoing) -> None:
-        # Apart from the first try: making stamina's context costs more than handing a record over.
-        async for attempt in stamina.retry_context(KafkaError, attempts=MOST_TRIES - 1, timeout=None, wait_jitter=0.1):
+        # Apart from the first try: making the loop costs more than handing a record over.
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(KafkaError),
+            stop=stop_after_attempt(MOST_TRIES - 1),
+            wait=wait_exponential(0.1, max=5),
+            reraise=True,
+        ):
             with attempt:
                 await self.try_to_send(record)

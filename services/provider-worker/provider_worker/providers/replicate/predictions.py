@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import stamina
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from provider_worker.providers.base import Call, ProviderError
 from provider_worker.providers.remote_job import GROWTH, PollSchedule, ignore
@@ -49,22 +49,16 @@ async def cancel(client: ReplicateClient, name: str, schedule: PollSchedule) -> 
 
     Canceling is idempotent, so a failed request is repeated.
     """
-    found: Any = None
-    async for attempt in stamina.retry_context(
-        _is_retryable,
-        attempts=schedule.misses,
-        timeout=None,
-        wait_initial=schedule.first,
-        wait_max=schedule.longest,
-        wait_exp_base=GROWTH,
-        wait_jitter=0,
-    ):
-        with attempt:
-            found = await client.cancel(name)
+    found: Any = await AsyncRetrying(
+        retry=retry_if_exception(_is_retryable),
+        stop=stop_after_attempt(schedule.misses),
+        wait=wait_exponential(schedule.first, max=schedule.longest, exp_base=GROWTH),
+        reraise=True,
+    )(client.cancel, name)
     return await _ended(client, {"id": name, **_prediction(found)}, schedule)
 
 
-def _is_retryable(error: Exception) -> bool:
+def _is_retryable(error: BaseException) -> bool:
     return isinstance(error, ProviderError) and error.failure.retryable
 
 
