@@ -1,4 +1,4 @@
-"""How tests ask OpenAI for texts, in each form that it offers: payloads, calls, and what a run remembers of them."""
+"""Texts of OpenAI for tests, in each form that it offers: payloads, calls, and a run's notes of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMS: dict[str, dict[str, Any]] = {
 
 
 class Notes:
-    """What a run remembers between attempts."""
+    """A run's notes between attempts."""
 
     def __init__(self) -> None:
         self.noted: list[str] = []

@@ -1,4 +1,4 @@
-"""What the worker's component tests share: the real Kafka with an ear on it, fake vendors, one running worker a module."""
+"""Fixtures of the worker's component tests: the real Kafka with a listener on it, fake vendors, one running worker a module."""
 
 from __future__ import annotations
 

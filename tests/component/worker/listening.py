@@ -1,4 +1,4 @@
-"""Who listens to a call while it runs, and how tests wait for what is heard or for what a fake vendor saw."""
+"""A listener of running calls, and waits for its text or for a fake vendor's counts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Listener:
 
     @property
     def text(self) -> str:
-        """What was heard so far."""
+        """The text so far."""
         return "".join(self.heard)
 
     def call(self, **given: Any) -> Call:
@@ -35,7 +35,7 @@ class Listener:
     async def cut_short(
         self, provider: AIProvider, payload: Mapping[str, Any], far_enough: Callable[[], bool], **given: Any
     ) -> Unfinished:
-        """Cancel a call once it is far enough, and return what is known of it then."""
+        """Cancel a call once it is far enough, and return the facts about it."""
         calling: asyncio.Task[Answer] = asyncio.create_task(provider.execute(payload, self.call(**given)))
         await until(lambda: far_enough() or calling.done())
         calling.cancel()

@@ -1,4 +1,4 @@
-"""How tests ask Replicate for predictions: payloads, calls, and what a run remembers of them."""
+"""Predictions of Replicate for tests: payloads, calls, and a run's notes of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAINTER = f"acme/painter:{version_of('acme/painter')}"
 
 
 class Notes:
-    """What a run remembers between attempts."""
+    """A run's notes between attempts."""
 
     def __init__(self) -> None:
         self.noted: list[str] = []

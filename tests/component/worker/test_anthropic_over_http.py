@@ -27,7 +27,7 @@ from provider_worker.providers.base import Attachment, Audit, Call, ProviderErro
 from provider_worker.testing.memory import MemoryArtifacts, MemoryTenantArtifacts
 
 FAKE = FakeAnthropic
-"""Whom this module's tests talk to."""
+"""The fake vendor of this module's tests."""
 
 KEY = "sk-ant-test-very-secret-key"
 SCHEMA: dict[str, object] = {
@@ -243,7 +243,7 @@ async def test_a_local_server_needs_no_key(url: str) -> None:
 
 
 async def test_the_fake_speaks_the_sdk_s_protocol(url: str) -> None:
-    """Read with the SDK's own types, whatever this provider makes of it."""
+    """Read with the SDK's own types, without this provider."""
     async with anthropic.AsyncAnthropic(api_key="any", base_url=url, max_retries=0) as client:
         told = await client.messages.create(model="fake-1", max_tokens=9, messages=[{"role": "user", "content": "Hi"}])
         assert isinstance(told.content[0], anthropic.types.TextBlock)

@@ -21,7 +21,7 @@ from provider_worker.testing.memory import MemoryArtifacts
 from testkit.worker.orders import an_execute_order
 
 FAKE = FakeAnthropic
-"""Whom this module's tests talk to."""
+"""The fake vendor of this module's tests."""
 
 KEY = "sk-ant-test-very-secret-key"
 SCHEMA = {"type": "object", "properties": {"age": {"type": "integer", "minimum": 18}}, "required": ["age"]}
@@ -41,7 +41,7 @@ async def _payload(provider: AnthropicProvider, operation: str = "text", **given
 
 
 async def test_words_are_heard_as_they_come(provider: AnthropicProvider) -> None:
-    """More than one, and together they are the answer; what was used is known before the end."""
+    """More than one, and together they are the answer; the usage is known before the end."""
     listener = Listener()
     payload = await _payload(provider)
     answer = await provider.execute(payload, listener.call())
@@ -74,7 +74,7 @@ async def test_a_stream_adds_up_to_the_answer_that_does_not_stream(
 
 
 async def test_only_text_is_told(provider: AnthropicProvider) -> None:
-    """Thoughts and what a tool is given are counted, since they are paid for, and kept from watchers."""
+    """Thoughts and a tool's input are counted, since they are paid for, and kept from watchers."""
     for operation, given in (("text", {"model": "fault-thinking_only"}), ("json", {"parameters": {"stream": True}})):
         listener = Listener(operation)
         await provider.execute(await _payload(provider, operation, **given), listener.call())
@@ -95,7 +95,7 @@ async def test_a_server_that_does_not_stream_is_read_all_the_same(provider: Anth
 async def test_a_call_that_is_cut_short_closes_its_stream_and_says_what_it_cost(
     provider: AnthropicProvider, fake: FakeAnthropic
 ) -> None:
-    """What was given as the server counted it, what was said by its length; the price table does the rest."""
+    """Input tokens as the server counted them, output tokens by length, priced by the table."""
     before = fake.others["disconnects"]
     payload = await _payload(provider, prompt="[fault:stall]" + "x" * 387)
     listener = Listener()
@@ -109,7 +109,7 @@ async def test_a_call_that_is_cut_short_closes_its_stream_and_says_what_it_cost(
 
 
 async def test_a_stream_that_is_given_up_is_closed(provider: AnthropicProvider, fake: FakeAnthropic) -> None:
-    """The server need not go on with what nobody reads."""
+    """The server need not go on."""
     before = fake.others["disconnects"]
     with pytest.raises(ProviderError) as failed:
         await provider.execute(await _payload(provider, prompt="[fault:endless]"), Listener().call())

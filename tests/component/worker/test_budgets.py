@@ -39,7 +39,7 @@ def _account(
 
 
 async def _left(spending: Budgets, account: Account) -> Decimal:
-    """Return what is left of an account's first budget, by asking for far too much as another run."""
+    """Return the rest of an account's first budget, by asking for far too much as another run."""
     other = Account(account.tenant, uuid4(), account.user, account.limits[:1])
     short = await spending.hold(other, Decimal(10**9), LONG)
     assert short is not None
@@ -72,7 +72,7 @@ async def test_of_fifty_runs_at_once_as_many_are_held_as_fit(postgres: PostgresB
 
 
 async def test_of_fifty_calls_at_once_as_many_are_charged_as_fit(postgres: PostgresBudgets) -> None:
-    """The gate before the call is as narrow, whatever was held, and whichever budget is the short one."""
+    """The gate before the call is as narrow, for any hold and for any budget that is short."""
     accounts = [_account("9", "1.00", "9", name=("ann", "bob")[number % 2]) for number in range(50)]
     got = await asyncio.gather(
         *(postgres.charge(account, ("w", 1), Decimal("0.10"), whatever_is_left=False) for account in accounts)
@@ -82,7 +82,7 @@ async def test_of_fifty_calls_at_once_as_many_are_charged_as_fit(postgres: Postg
 
 
 async def test_money_is_counted_exactly_while_many_charge_and_settle(postgres: PostgresBudgets) -> None:
-    """Nothing is lost between them, and nobody waits for another for ever."""
+    """Nothing is lost between them, and none waits for another for ever."""
 
     async def one(number: int) -> None:
         account = _account("100", "50", "2", name=("ann", "bob")[number % 2])
@@ -96,7 +96,7 @@ async def test_money_is_counted_exactly_while_many_charge_and_settle(postgres: P
 
 
 async def test_what_a_run_holds_lapses(spending: Budgets) -> None:
-    """A run that was rejected or cancelled tells nobody; its hold ends by itself."""
+    """The hold of a run that was rejected or cancelled ends by itself."""
     account = _account("1")
     assert await spending.hold(account, Decimal(1), 0.0) is None
     assert await _left(spending, account) == Decimal(1)
@@ -115,7 +115,7 @@ async def test_a_run_holds_once_and_its_own_hold_is_not_in_its_way(spending: Bud
 
 
 async def test_a_run_that_no_longer_fits_holds_nothing(spending: Budgets) -> None:
-    """What it held before it became too dear is free for others."""
+    """Its former hold is free for others."""
     account = _account("1")
     assert await spending.hold(account, Decimal("0.80"), LONG) is None
     assert await spending.hold(account, Decimal(2), LONG) is not None
@@ -149,7 +149,7 @@ async def test_a_call_is_charged_and_settled_once(spending: Budgets) -> None:
 
 
 async def test_without_a_name_the_run_s_last_call_is_meant(spending: Budgets) -> None:
-    """An attempt that asks about an earlier call knows the run alone; what was called before that is another's."""
+    """An attempt that asks about an earlier call knows the run only; calls before that one are untouched."""
     account = _account("10")
     for attempt in (1, 2):
         assert await spending.charge(account, ("w", attempt), Decimal(1 + attempt), whatever_is_left=False) is None
@@ -160,7 +160,7 @@ async def test_without_a_name_the_run_s_last_call_is_meant(spending: Budgets) ->
 
 
 async def test_what_was_not_charged_is_not_settled(spending: Budgets) -> None:
-    """Neither under a name that nobody charged, nor for a run that called nothing, nor for another tenant's."""
+    """Neither under a name without a charge, nor for a run without a call, nor for another tenant's."""
     account = _account("10")
     assert await spending.charge(account, ("w", 1), Decimal(2), whatever_is_left=False) is None
     await spending.settle("acme", account.run_id, ("w", 2), Decimal(0))
@@ -180,7 +180,7 @@ async def test_a_call_is_settled_where_it_was_charged(spending: Budgets) -> None
 
 
 async def test_a_call_that_is_settled_twice_at_once_is_settled_once(postgres_url: str) -> None:
-    """The worker that makes a call and the one that ends it by its id may both know what it cost, at the same moment."""
+    """The worker that makes a call and the one that ends it by its id may both know its cost at the same moment."""
     database = Database(postgres_url)
     await database.open()
     spending, account = PostgresBudgets(database), _account("10")
@@ -190,7 +190,7 @@ async def test_a_call_that_is_settled_twice_at_once_is_settled_once(postgres_url
         await connection.execute("select from worker.charges where run_id = $1 for update", account.run_id)
         for way in (("w", 1), None):
             both.create_task(spending.settle("acme", account.run_id, way, Decimal(1)))
-        while await database.pool.fetchval(waiting) < 2:  # noqa: ASYNC110 - the database tells nobody
+        while await database.pool.fetchval(waiting) < 2:  # noqa: ASYNC110 - the database sends no event
             await asyncio.sleep(0.01)
     assert await _left(spending, account) == Decimal(9)
     database.close()
@@ -207,7 +207,7 @@ async def test_budgets_do_not_mix(spending: Budgets) -> None:
 
 
 async def test_only_what_no_budget_needs_is_forgotten(postgres: PostgresBudgets) -> None:
-    """What is held and spent in this period stays."""
+    """Holds and balances of this period stay."""
     account = _account("10")
     assert await postgres.charge(account, ("w", 1), Decimal(2), whatever_is_left=False) is None
     assert await postgres.hold(_account("10"), Decimal(3), LONG) is None
@@ -216,7 +216,7 @@ async def test_only_what_no_budget_needs_is_forgotten(postgres: PostgresBudgets)
 
 
 async def test_a_database_that_does_not_answer_is_told_as_that() -> None:
-    """Whatever the driver raises."""
+    """For every error of the driver."""
     database = Database("postgresql://nobody:x@127.0.0.1:1/none")
     await database.connect()
     with pytest.raises(DatabaseUnavailable):

@@ -35,7 +35,7 @@ async def test_many_services_can_make_the_tables_at_once(postgres_url: str) -> N
 
 
 async def test_of_many_claims_one_wins(database: Database) -> None:
-    """Whoever asks at the same time with another token gets nothing."""
+    """A claim at the same time with another token gets nothing."""
     claims, orders = PostgresClaims(database), [an_execute_order() for _ in range(20)]
     got = await asyncio.gather(*(claims.claim(orders, f"token-{number}") for number in range(8)))
     won = [key for keys in got for key in keys]
@@ -69,7 +69,7 @@ async def test_only_old_claims_are_forgotten(database: Database) -> None:
 
 
 async def test_a_database_that_does_not_answer_is_told_as_that() -> None:
-    """Whatever the driver raises."""
+    """For every error of the driver."""
     database = Database("postgresql://nobody:x@127.0.0.1:1/none")
     await database.connect()
     with pytest.raises(DatabaseUnavailable):
@@ -121,7 +121,7 @@ async def test_what_is_no_ref_names_nothing(database: Database, ref: str) -> Non
 
 
 async def test_making_the_tables_again_changes_nothing(database: Database) -> None:
-    """What is kept stays."""
+    """A kept artifact stays."""
     artifact = await ArtifactStore(database.pool).put("acme", b"kept", "text/plain")
     await database.open()
     assert await ArtifactStore(database.pool).find("acme", artifact.sha256) == artifact

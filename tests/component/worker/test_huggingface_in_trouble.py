@@ -21,7 +21,7 @@ from provider_worker.providers.huggingface.client import TIMEOUT, HuggingFaceCli
 from provider_worker.providers.huggingface.payloads import Addresses
 
 FAKE = FakeHuggingFace
-"""Whom this module's tests talk to."""
+"""The fake vendor of this module's tests."""
 
 FAULTS = {
     "nobody listens": ("retryable", "connection_failed"),
@@ -77,7 +77,7 @@ FORMS = {
     "labels": ("classification", {}, FAULTS),
     "an image": ("image", {}, FAULTS),
 }
-"""What is asked for, and how it may go wrong."""
+"""Operations, and their faults."""
 
 
 @pytest_asyncio.fixture
@@ -171,7 +171,7 @@ async def test_no_token_of_this_machine_is_sent_to_a_server_that_was_given_none(
 
 
 async def test_a_model_that_is_no_name_reaches_no_address(provider: HuggingFaceProvider, fake: FakeHuggingFace) -> None:
-    """Whatever was approved: it would be part of one."""
+    """Also after an approval: it would be part of an address."""
     before = fake.calls.total()
     for model in ("http://127.0.0.1:9/x", "../v1/chat/completions", "a/b/c", "a?b", "a\n", ".", None):
         with pytest.raises(ProviderError) as refused:

@@ -18,7 +18,7 @@ from provider_worker.providers.huggingface import HuggingFaceProvider
 from provider_worker.testing.memory import MemoryArtifacts
 
 FAKE = FakeHuggingFace
-"""Whom this module's tests talk to."""
+"""The fake vendor of this module's tests."""
 
 CHAT = {
     "model": "acme/tiny:fastest",
@@ -38,7 +38,7 @@ async def provider(url: str) -> AsyncIterator[HuggingFaceProvider]:
 
 
 async def test_a_text_is_answered_scored_and_counted(provider: HuggingFaceProvider) -> None:
-    """Through the SDK; what it cost nobody says, so it is not known."""
+    """Through the SDK; no server reports its cost, so it is unknown."""
     audit = await ask(provider, prompt="x" * 400)
     assert audit.response["text"] == "The fake heard 400 characters."
     assert audit.signals.response_quality == 1.0
@@ -110,7 +110,7 @@ async def test_exactly_the_payload_is_sent(
     path: str,
     body: dict[str, Any],
 ) -> None:
-    """Member for member, with what is null and what the SDK does not know; a pipeline's model is in the address."""
+    """Member for member, with nulls and members that the SDK does not know; a pipeline's model is in the address."""
     before = fake.calls[path]
     await provider.execute(payload, a_call(operation))
     assert fake.bodies[-1] == body
@@ -143,7 +143,7 @@ async def test_answers_of_calls_at_once_keep_apart(provider: HuggingFaceProvider
 
 
 async def test_the_fake_speaks_the_sdk_s_protocol(url: str) -> None:
-    """Read with the SDK's own types, whatever this provider makes of it."""
+    """Read with the SDK's own types, without this provider."""
     async with AsyncInferenceClient(base_url=url, api_key=KEY) as client:
         completion = await client.chat_completion([{"role": "user", "content": "Hi"}])
         assert completion.choices[0].message.content

@@ -22,7 +22,7 @@ from provider_worker.providers.huggingface.client import ChatReply
 from provider_worker.providers.progress import Unfinished
 
 FAKE = FakeHuggingFace
-"""Whom this module's tests talk to."""
+"""The fake vendor of this module's tests."""
 
 KEY = "hf_test_very_secret_token"
 SCHEMA = {"type": "object", "properties": {"age": {"type": "integer", "minimum": 18}}, "required": ["age"]}
@@ -64,7 +64,7 @@ async def test_words_are_heard_as_they_come(provider: HuggingFaceProvider, fake:
 async def test_a_stream_adds_up_to_the_answer_that_does_not_stream(
     provider: HuggingFaceProvider, operation: str, given: dict[str, Any]
 ) -> None:
-    """Whoever reads it knows no difference."""
+    """A reader sees no difference."""
     payload = await _payload(provider, operation, **given)
     asked = [{**payload, "stream": False}, {**payload, "stream": True, "stream_options": {"include_usage": True}}]
     answers = [await provider.execute(one, Listener(operation).call()) for one in asked]
@@ -73,7 +73,7 @@ async def test_a_stream_adds_up_to_the_answer_that_does_not_stream(
 
 
 async def test_structured_output_streams_only_when_asked_to(provider: HuggingFaceProvider) -> None:
-    """Nobody reads half of it."""
+    """No reader gets half of it."""
     assert "stream" not in await _payload(provider, "json")
     assert (await _payload(provider, parameters={"stream": False}))["stream"] is False
 
@@ -89,7 +89,7 @@ async def test_a_server_that_does_not_stream_is_read_all_the_same(provider: Hugg
 async def test_a_call_that_is_cut_short_closes_its_stream_and_says_what_it_cost(
     provider: HuggingFaceProvider, fake: FakeHuggingFace
 ) -> None:
-    """By the length of what was sent and said, at the operator's prices."""
+    """By the length of prompt and text, at the operator's prices."""
     before, listener = fake.others["disconnects"], Listener()
     payload = await _payload(provider, prompt="[fault:stall]" + "x" * 387)
     unfinished = await listener.cut_short(provider, payload, lambda: listener.text == "The fake heard")
@@ -100,7 +100,7 @@ async def test_a_call_that_is_cut_short_closes_its_stream_and_says_what_it_cost(
 
 
 async def test_a_stream_that_is_given_up_is_closed(provider: HuggingFaceProvider, fake: FakeHuggingFace) -> None:
-    """The server need not go on with what nobody reads."""
+    """The server need not go on."""
     before = fake.others["disconnects"]
     with pytest.raises(ProviderError) as failed:
         await provider.execute(await _payload(provider, prompt="[fault:endless]"), Listener().call())

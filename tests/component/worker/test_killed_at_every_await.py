@@ -1,7 +1,7 @@
 """A worker that dies at any await of any provider. The vendor counts: no run causes two paid calls without a person's word.
 
 Each vendor's call is carried out again and again, killed at its first wait, its second, and so on until it gets through. The run's
-own core decides what follows; the fakes say what was bought.
+own core decides the next step; the fakes count purchases.
 """
 
 from __future__ import annotations
@@ -97,14 +97,14 @@ VENDORS = [
 
 @dataclass(frozen=True)
 class Market:
-    """A vendor that serves, and counts what is bought."""
+    """A vendor that serves and counts purchases."""
 
     vendor: Vendor
     url: str
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """What a worker must know to call it."""
+        """The worker's settings to call it."""
         return self.vendor.settings(self.url)
 
     async def bought(self, prompt: str) -> int:
@@ -142,7 +142,7 @@ def calling(vendor: Vendor, prompt: str) -> Story:
 
 
 async def after(story: Story, life: WorkerRun) -> Story:
-    """Return the run after what a worker said, and after its silence where it was killed; what is doubted then, another worker answers."""
+    """Return the run after a worker's answers, and after its lease where it was killed; another worker answers a doubted call."""
     for said in life.answers:
         story = story.given(again(c.parse_command(said)))
     if life.killed:

@@ -14,9 +14,9 @@ from testkit.worker.orders import an_execute_order
 
 
 async def test_two_workers_together_begin_no_more_than_their_account_allows(floor: Floor, postgres_url: str) -> None:
-    """They hold one key: of three calls half a minute apart two wait, whoever took them; other providers' do not.
+    """They hold one key: of three calls half a minute apart two wait, in either worker; other providers' do not.
 
-    When both stop, what waits is another worker's to begin.
+    When both stop, another worker begins the waiting calls.
     """
     vendor = FakeOpenAI()
     limits = '{"openai": {"requests_per_minute": 2}}'

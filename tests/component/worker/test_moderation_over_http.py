@@ -82,14 +82,14 @@ async def test_what_is_not_flagged_passes(moderation: ModerationCheck) -> None:
 
 
 async def test_a_response_is_looked_at_in_place_of_its_payload(moderation: ModerationCheck) -> None:
-    """What the payload held was decided on before."""
+    """The payload's own data were decided on before."""
     flagged = {"text": "[moderation:hate]"}
     assert await moderation.look(_subject(flagged, {"text": "fine"})) is None
     assert await moderation.look(_subject({"text": "fine"}, flagged)) is not None
 
 
 async def test_long_texts_are_looked_at_to_their_end(moderation: ModerationCheck) -> None:
-    """Piece by piece; what is longer than that a person looks at."""
+    """Piece by piece; a longer text is left to a person."""
     long = "x" * (3 * PIECE)
     assert await moderation.look(_subject({"prompt": long})) is None
     found = await moderation.look(_subject({"prompt": f"{long}\n[moderation:violence]"}))
@@ -101,7 +101,7 @@ async def test_long_texts_are_looked_at_to_their_end(moderation: ModerationCheck
 
 
 async def test_the_operator_may_leave_it_to_the_policy(url: str) -> None:
-    """The flags are signals then, and stop nobody by themselves."""
+    """The flags are signals then, and stop no run by themselves."""
     check = _check(url, force=False)
     found = await check.look(_subject({"prompt": "[moderation:violence/graphic]"}))
     assert found is not None
@@ -119,7 +119,7 @@ def test_a_category_stands_for_a_flag(category: str, flag: str) -> None:
 
 
 async def test_an_endpoint_that_does_not_answer_asks_for_a_person() -> None:
-    """Busy, no such endpoint, nobody there, too few results: tried once, and fails closed."""
+    """Busy, no such endpoint, no server, too few results: tried once, and fails closed."""
     tries = 0
 
     async def busy(_: Request) -> Response:

@@ -17,7 +17,7 @@ from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.openai.client import OpenAIClient
 
 FAKE = FakeOpenAI
-"""Whom this module's tests talk to."""
+"""The fake vendor of this module's tests."""
 
 FAULTS = [
     ("nobody listens", "retryable", "connection_failed", 0),

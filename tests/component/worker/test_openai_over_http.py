@@ -101,7 +101,7 @@ async def test_a_local_server_needs_no_key(vendor_url: str) -> None:
 
 
 async def test_the_fake_speaks_the_sdk_s_protocol(vendor_url: str) -> None:
-    """Read with the SDK's own types, whatever this provider makes of it."""
+    """Read with the SDK's own types, without this provider."""
     async with openai.AsyncOpenAI(api_key="any", base_url=vendor_url, max_retries=0) as client:
         completion = await client.chat.completions.create(model="fake-1", messages=[{"role": "user", "content": "Hi"}])
         assert completion.choices[0].message.content

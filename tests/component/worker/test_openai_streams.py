@@ -1,4 +1,4 @@
-"""OpenAI's answers are heard while they are made, and end when nobody waits for them any more. Over HTTP on loopback."""
+"""OpenAI's answers stream, and end when their call is stopped. Over HTTP on loopback."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from provider_worker.providers.progress import Progress, Unfinished
 from provider_worker.testing.memory import MemoryArtifacts
 
 FAKE = FakeOpenAI
-"""Whom this module's tests talk to."""
+"""The fake vendor of this module's tests."""
 
 SCHEMA = {"type": "object", "properties": {"age": {"type": "integer", "minimum": 18}}, "required": ["age"]}
 
@@ -36,7 +36,7 @@ async def provider(url: str) -> AsyncIterator[OpenAIProvider]:
 
 async def _until(fake: FakeOpenAI, what: str, number: int) -> None:
     async with asyncio.timeout(20):
-        while fake.others[what] < number:  # noqa: ASYNC110 - a server counts, and tells nobody
+        while fake.others[what] < number:  # noqa: ASYNC110 - a server counts, and sends no event
             await asyncio.sleep(0.01)
 
 
@@ -89,7 +89,7 @@ async def test_only_what_can_be_found_again_is_noted(provider: OpenAIProvider, f
 
 @pytest.mark.parametrize("form", ["streamed chat", "streamed response"])
 async def test_a_server_that_does_not_stream_is_read_as_before(provider: OpenAIProvider, form: str) -> None:
-    """Whatever was asked of it."""
+    """For any request."""
     assert (await ask(provider, form, model="fault-deaf")).response["text"]
 
 
@@ -116,7 +116,7 @@ async def test_files_reach_the_server_as_parts_of_a_response_s_input(
 async def test_a_call_that_is_ended_closes_its_stream(
     provider: OpenAIProvider, fake: FakeOpenAI, form: str, given: int
 ) -> None:
-    """The server sees it go, and need not write on; what had been heard by then is what was spent."""
+    """The server sees the connection close; the usage by then is the cost."""
     heard = asyncio.Event()
     progress = Progress(lambda _: heard.set())
     payload = await a_payload(provider, form, model="gpt-5.4-mini", prompt="[fault:stall] " + "x" * 386)
@@ -137,7 +137,7 @@ async def test_a_call_that_is_ended_closes_its_stream(
 
 @pytest.mark.parametrize("form", ["background", "streamed background"])
 async def test_a_response_in_the_background_is_cancelled(provider: OpenAIProvider, fake: FakeOpenAI, form: str) -> None:
-    """By its id, which was noted before anything was waited for; OpenAI says what it had used. Twice is once."""
+    """By its id, which was noted before any wait; OpenAI reports its usage. Twice is once."""
     notes, noted = Notes(), asyncio.Event()
 
     async def note(name: str) -> None:
@@ -186,7 +186,7 @@ async def test_a_response_in_the_background_is_cancelled(provider: OpenAIProvide
 async def test_what_was_spent_is_said_as_far_as_it_is_known(
     provider: OpenAIProvider, unfinished: Unfinished, spent: Spent
 ) -> None:
-    """What was heard of it; else an estimate, which counts what would have come whole as if it went on; else nothing."""
+    """The reported usage; else an estimate, in which an unstreamed answer goes on; else nothing."""
     assert await provider.stop(unfinished) == spent
 
 

@@ -19,7 +19,7 @@ from provider_worker.providers.remote_job import PollSchedule
 from provider_worker.providers.replicate import ReplicateProvider
 
 FAKE = FakeReplicate
-"""Whom this module's tests talk to."""
+"""The fake vendor of this module's tests."""
 
 
 @pytest_asyncio.fixture
@@ -40,7 +40,7 @@ async def test_an_artifact_that_is_gone_stops_the_call(provider: ReplicateProvid
 
 
 FAULTS = [
-    # what happens, what it means, whether to try again, whether it may have happened, how many predictions were begun
+    # fault, code, retryable, uncertain, number of predictions begun
     ("nobody listens", "connection_failed", True, False, 0),
     ("hung up", "connection_lost", True, True, 0),
     ("hang", "timeout", True, True, 1),
@@ -141,7 +141,7 @@ async def test_a_prediction_that_never_ends_is_known(url: str) -> None:
 async def test_a_second_attempt_after_the_worker_died_buys_nothing(
     url: str, provider: ReplicateProvider, fake: FakeReplicate
 ) -> None:
-    """The first worker dies while it waits; another, which never saw the model, resumes what was noted."""
+    """The first worker dies while it waits; another, which never saw the model, resumes the noted prediction."""
     payload = await a_payload(provider, "acme/writer", prompt="Resume me")
     before = fake.calls.total()
 
@@ -251,7 +251,7 @@ async def test_a_look_up_that_finds_nobody_was_no_call() -> None:
 
 
 async def test_a_prediction_that_replicate_knows_no_more_is_for_a_person(provider: ReplicateProvider) -> None:
-    """It was begun and may be paid for; it cannot be asked about, and nobody may make another without a word."""
+    """It was begun and may be paid for; it cannot be asked about, and another one needs a person's word."""
     with pytest.raises(ProviderError) as gone:
         await provider.execute(await a_payload(provider), a_call(resume="unheard-of"))
     failure = gone.value.failure

@@ -1,4 +1,4 @@
-"""Replicate's predictions while they run, over HTTP on loopback: what a language model says is heard, and one can be canceled."""
+"""Replicate's predictions while they run, over HTTP on loopback: a language model's text comes in pieces, and one can be canceled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.replicate import ReplicateProvider
 
 FAKE = FakeReplicate
-"""Whom this module's tests talk to."""
+"""The fake vendor of this module's tests."""
 
 TABLE = {"acme/painter": {"image": "0.003"}, "acme/writer": {"second": "0.002"}, "acme/listener": {"second": "0.001"}}
 
@@ -75,7 +75,7 @@ async def test_what_was_said_before_a_look_failed_is_said_once(provider: Replica
 
 
 async def test_files_are_no_text(provider: ReplicateProvider) -> None:
-    """Nobody hears where they lie."""
+    """Watchers do not get their addresses."""
     listener = Listener("predict")
     await provider.execute(_to_the_painter(), listener.call())
     assert listener.heard == []
@@ -84,7 +84,7 @@ async def test_files_are_no_text(provider: ReplicateProvider) -> None:
 async def test_a_prediction_is_canceled_and_its_seconds_are_paid(
     provider: ReplicateProvider, fake: FakeReplicate
 ) -> None:
-    """By what it counted itself; asked twice it does no harm."""
+    """By its own metrics; canceling twice does no harm."""
     before = fake.others["canceled"]
     unfinished = await _begun(provider, _to_the_writer("[fault:stuck]"), "The fake")
     spent = [await provider.stop(unfinished) for _ in range(2)]
@@ -137,14 +137,14 @@ async def test_a_cancellation_that_fails_is_asked_for_again(provider: ReplicateP
 
 
 async def test_a_prediction_that_nobody_knows_cannot_be_canceled(provider: ReplicateProvider) -> None:
-    """What it cost is not known then."""
+    """The cost is unknown then."""
     with pytest.raises(ProviderError) as failed:
         await provider.stop(Unfinished("predict", None, provider_call_id="nobody"))
     assert failed.value.failure.code == "not_found"
 
 
 async def test_one_that_was_canceled_by_somebody_is_over(provider: ReplicateProvider) -> None:
-    """Whoever waits for it gets a final answer, and does not buy another."""
+    """The waiting worker gets a final answer, and does not buy another prediction."""
     unfinished = await _begun(provider, _to_the_writer("[fault:stuck]"), "The fake")
     await provider.stop(unfinished)
     with pytest.raises(ProviderError) as failed:

@@ -25,7 +25,7 @@ from provider_worker.testing.memory import MemoryArtifacts
 from testkit.worker.orders import a_prepare_order
 
 FAKE = FakeReplicate
-"""Whom this module's tests talk to."""
+"""The fake vendor of this module's tests."""
 
 
 @pytest_asyncio.fixture
@@ -55,7 +55,7 @@ async def test_a_text_that_comes_in_pieces_is_one_text(provider: ReplicateProvid
 
 
 async def test_what_is_neither_text_nor_file_comes_as_it_is(provider: ReplicateProvider) -> None:
-    """Whatever its shape."""
+    """In any shape."""
     audit = await ask(provider, "acme/mixer")
     assert audit.response == {"output": {"label": "A cat", "score": 0.5, "references": 0}}
 
@@ -131,7 +131,7 @@ async def test_the_limits_are_kept(provider: ReplicateProvider) -> None:
 
 
 async def test_no_address_of_the_provider_s_is_shown(provider: ReplicateProvider) -> None:
-    """Neither in the answer nor in what is kept of it."""
+    """Neither in the answer nor in the kept part of it."""
     payload = await a_payload(provider)
     answer = await provider.execute(payload, a_call())
     audit = await provider.audit_response("predict", payload, answer.raw)
@@ -156,7 +156,7 @@ async def test_a_prediction_is_priced_by_the_operator_s_table(url: str, tmp_path
 
 
 async def test_the_fake_speaks_the_sdk_s_protocol(url: str) -> None:
-    """Read with the SDK's own types, whatever this provider makes of it."""
+    """Read with the SDK's own types, without this provider."""
     client = Client("any", base_url=url)
     model = await client.models.async_get("acme/painter")
     assert model.latest_version is not None

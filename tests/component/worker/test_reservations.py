@@ -53,7 +53,7 @@ async def test_the_statement_keeps_the_rule_to_the_letter(database: Database, se
 
 
 async def test_of_many_workers_at_once_none_gets_another_s_slot(database: Database) -> None:
-    """All slots of all stand a gap apart, whoever asked in whatever order."""
+    """All slots of all workers stand a gap apart, in any order of asking."""
     reservations, rule = PostgresReservations(database, datetime.now(UTC)), Rule("acme", Pace(0.05, burst=1))
     asking = (reservations.reserve(rule, f"worker-{number}", 0, [0] * 5) for number in range(16))
     slots = [round(begins, 3) for reserved in await asyncio.gather(*asking) for begins in reserved.begins_in]
@@ -95,7 +95,7 @@ async def test_tokens_are_free_again_after_their_minute(database: Database) -> N
 
 
 async def test_a_closed_account_gives_nobody_a_slot_until_then(database: Database) -> None:
-    """What one worker heard of the provider holds for all; a shorter word does not open it."""
+    """A Retry-After that one worker got holds for all; a shorter one does not open the account."""
     ann, bob, rule = PostgresReservations(database), PostgresReservations(database), Rule("acme", pace_of(600))
     await ann.close(rule, 40)
     await ann.close(rule, 1)
@@ -126,7 +126,7 @@ async def test_the_places_of_a_killed_worker_are_free_when_its_lease_has_run_out
 
 
 async def test_a_restart_of_postgresql_forgets_no_slot_and_frees_no_place(private_postgres: Postgres) -> None:
-    """However long it was away: who runs calls has a lease's time from its start on to say so."""
+    """However long it was unavailable: a worker with running calls has a lease's time from its start on to renew its places."""
     rule = Rule("acme", pace_of(1), places=3)
     async with database_on(private_postgres.url()) as database:
         assert len((await PostgresReservations(database).reserve(rule, "ann", 2, [0])).begins_in) == 1

@@ -57,7 +57,7 @@ async def _served(form: Form) -> AsyncIterator[tuple[FakeServer, AIProvider]]:
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 async def test_an_answer_ends_with_its_last_event(form: Form) -> None:
-    """Nobody waits for a server that says nothing more: the answer is the whole one, and the stream is closed."""
+    """No call waits for a server that sends nothing more: the answer is the whole one, and the stream is closed."""
     said = {"model": "fake-1", "operation": "text", "prompt": "[fault:left_open]", "parameters": form.parameters}
     listener = Listener()
     async with _served(form) as (fake, provider):

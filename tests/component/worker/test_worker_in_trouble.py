@@ -1,4 +1,4 @@
-"""Workers that come, go and lose what they stand on."""
+"""Workers that start, stop, and lose PostgreSQL or Kafka."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_orders_are_answered_on_either_kafka(any_kafka: Kafka, postgres_ur
 async def test_while_postgresql_is_away_orders_wait_and_are_answered_when_it_is_back(
     floor: Floor, private_postgres: Postgres
 ) -> None:
-    """The process lives and says what is wrong; nothing is lost and nothing needs a restart."""
+    """The process lives and its health names the cause; nothing is lost and nothing needs a restart."""
     async with worker_on(floor.bootstrap, private_postgres.url()) as workshop:
         await workshop.until_ready()
         await private_postgres.stop()
@@ -59,7 +59,7 @@ async def test_a_worker_starts_while_postgresql_is_away(floor: Floor, private_po
 async def test_a_call_is_made_once_though_the_worker_is_started_again(
     floor: Floor, postgres_url: str, vendor_url: str, vendor_calls: FakeOpenAI
 ) -> None:
-    """What a first worker began, a second one finds claimed."""
+    """A second worker finds the first one's call claimed."""
     order = an_execute_order(provider="openai", prompt="begun before")
     async with worker_on(floor.bootstrap, postgres_url, openai_base_url=vendor_url) as first:
         await first.until_ready()
@@ -104,7 +104,7 @@ async def test_what_runs_when_a_worker_is_stopped_is_still_answered(floor: Floor
 async def test_while_kafka_is_away_answers_wait_and_arrive_when_it_is_back(
     private_kafka: RealKafka, postgres_url: str
 ) -> None:
-    """The process lives; what was called is told, and orders go on."""
+    """The process lives; the made call is answered, and orders go on."""
     async with floor_on(private_kafka.bootstrap) as floor, worker_on(private_kafka.bootstrap, postgres_url) as workshop:
         await workshop.until_ready()
         order = an_execute_order(parameters={"fault": "slow", "delay_seconds": 3}, lease_seconds=1)

@@ -137,7 +137,7 @@ async def test_the_key_is_in_no_record(floor: Floor, caplog: pytest.LogCaptureFi
 
 
 async def test_the_catalog_names_every_provider(floor: Floor, workshop: Workshop) -> None:
-    """What the gateway validates names by."""
+    """The gateway validates names by it."""
     await workshop.until_ready()
     latest: dict[bytes, Any] = {}
     while not {b"sandbox", b"openai"} <= set(latest):

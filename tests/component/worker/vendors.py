@@ -1,4 +1,4 @@
-"""Servers that behave badly below HTTP, and what a failure means in one word."""
+"""Servers that behave badly below HTTP, and a failure's outcome in one word."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def outcome_of(failure: Failure) -> str:
 
 
 def nobody_listening() -> str:
-    """Return an address on loopback at which nobody listens."""
+    """Return an address on loopback without a server."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         return f"http://127.0.0.1:{closed.getsockname()[1]}"
 

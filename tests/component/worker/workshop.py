@@ -43,7 +43,7 @@ class Ear:
                     self._changed.notify_all()
 
     def about(self, order: Order) -> list[Any]:
-        """Return what was said about an order so far, in order."""
+        """Return the answers to an order so far, in order."""
         return [command for command in self._heard if command.run_id == order.run_id]
 
     async def hear(self, order: Order, kind: str, number: int = 1) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What the worker's unit tests share: orders, the ports in memory, and a worker on them."""
+"""Fixtures of the worker's unit tests: orders, the ports in memory, and a worker on them."""
 
 from __future__ import annotations
 

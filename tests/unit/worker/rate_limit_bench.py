@@ -73,7 +73,7 @@ class ScarceProvider(SandboxProvider):
 
 @dataclass
 class RateLimitBench:
-    """A worker with a provider that has limits and one that has none. `failures` are what no order should have raised."""
+    """A worker with a provider that has limits and one that has none. `failures` are exceptions that no order should raise."""
 
     rule: Rule
     publisher: MemoryPublisher = field(default_factory=MemoryPublisher)

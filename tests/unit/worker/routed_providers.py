@@ -43,7 +43,7 @@ class Dear(Cheap):
 
 
 class Unpriced(Cheap):
-    """A provider whose price nobody knows."""
+    """A provider without a known price."""
 
     name = "unpriced"
     price = None

@@ -1,4 +1,4 @@
-"""Calls at once, over hours: a worker with calls under way is not taken for one that was killed. Nobody waits: the clock jumps."""
+"""Calls at once, over hours: a worker with calls under way is not taken for one that was killed. No test waits: the clock jumps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Jumps(asyncio.SelectorEventLoop):
         super().__init__(self._jumping)
 
     def time(self) -> float:
-        """Tell the time, with what was jumped over."""
+        """Return the time, with all jumps."""
         return super().time() + self._jumping.passed
 
 

@@ -143,7 +143,7 @@ async def test_a_call_that_is_cancelled_while_it_waits_leaves_its_slot_to_the_ne
 async def test_tokens_are_counted_by_estimate_and_then_by_use(
     open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
 ) -> None:
-    """What was booked too much is another's."""
+    """The surplus of the estimate goes to other calls."""
     bench = open_benches(Rule("acme", tokens=100))
     bench.scarce.gate.clear()
     await bench.take(scarce_order())
@@ -158,7 +158,7 @@ async def test_tokens_are_counted_by_estimate_and_then_by_use(
 async def test_a_call_that_comes_while_a_place_is_free_need_not_wait(
     open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
 ) -> None:
-    """Though others of the worker are under way and nobody asked for a slot just now."""
+    """Though other calls of the worker are under way and no call asked for a slot just now."""
     bench = open_benches(Rule("acme", places=2))
     bench.scarce.gate.clear()
     for number in (1, 2):

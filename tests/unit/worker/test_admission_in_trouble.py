@@ -1,4 +1,4 @@
-"""Calls that wait for their turn while the provider is down or full, or the database is away."""
+"""Calls that wait for their slots while the provider is down or full, or the database is unavailable."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def test_while_the_database_is_away_no_limited_call_begins(
 async def test_a_retry_after_closes_the_account_for_every_worker(
     code: str, status: int, open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
 ) -> None:
-    """Nobody is given a slot before it."""
+    """No worker gets a slot before it."""
     bench = open_benches(Rule("acme", Pace(0.01, burst=5)))
     bench.scarce.failure = Failure(code=code, message="", status=status, retryable=True, retry_after=600)
     admission, _, other = bench.another()
@@ -49,7 +49,7 @@ async def test_a_retry_after_closes_the_account_for_every_worker(
     assert reserved.begins_in == []
     assert reserved.again_in > 590
     await bench.take(scarce_order(), worker=other)
-    while not admission.waiting:  # noqa: ASYNC110 - nobody tells of it
+    while not admission.waiting:  # noqa: ASYNC110 - no event tells of it
         await asyncio.sleep(0.01)
     assert len(bench.scarce.begun) == 1
 

@@ -1,4 +1,4 @@
-"""What the worker says to runs, and the orders it can read."""
+"""The worker's answers to runs, and the orders it can read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MakePrepare = Callable[..., PrepareOrder]
 
 
 def test_saying_something_twice_is_the_same_command(execute_order: MakeExecute) -> None:
-    """The id follows from what is said about which attempt, so a repeated answer is recognized."""
+    """The id derives from the answer's kind and the attempt, so a repeated answer is recognized."""
     order = execute_order()
     ids = [executed(order, "sandbox", NOW, Execution(response={"n": n})).command_id for n in (1, 2)]
     assert ids[0] == ids[1]
@@ -93,7 +93,7 @@ def test_an_order_that_cannot_be_claimed_or_answered_is_malformed(
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[]", b"null", b'{"kind": "execute.v1"}', b"[" * 100_000])
 def test_bytes_that_are_no_order_are_malformed(body: bytes) -> None:
-    """Whatever they are, reading them raises ValueError and nothing else."""
+    """For any bytes, reading raises ValueError and nothing else."""
     with pytest.raises(ValueError, match=r".+"):
         read_order(body)
 

@@ -77,7 +77,7 @@ def _used(value: Any, name: str = TOOL) -> dict[str, Any]:
 def test_each_error_says_whether_to_try_again_and_whether_the_call_may_have_happened(
     error: Any, code: str, *, retryable: bool, uncertain: bool
 ) -> None:
-    """Only what was sent and not answered is uncertain."""
+    """Only a call that was sent and not answered is uncertain."""
     failure = failure_of(error)
     assert (failure.code, failure.retryable, failure.uncertain) == (code, retryable, uncertain)
     assert failure.message
@@ -146,7 +146,7 @@ def test_quality_and_flags_follow_the_stop_reason(raw: Any, text: str, quality: 
     ],
 )
 def test_json_is_the_tool_s_input_held_against_its_schema(content: Any, stop: str, value: Any, quality: float) -> None:
-    """What was written in its place is read where it can be; what does not fit is shown all the same."""
+    """Text in place of it is read as JSON where it can be; a misfit is shown all the same."""
     payload = build(an_intent("anthropic", "claude-haiku-4-5", "json", parameters={"schema": SCHEMA}), [])
     audit = audit_message(PRICES, payload, _answer(content, stop=stop), as_json=True)
     assert (audit.response["json"], audit.signals.response_quality) == (value, quality)

@@ -1,4 +1,4 @@
-"""What is sent to Anthropic: payloads with their files, the schema, Anthropic's own rules, estimates."""
+"""Requests to Anthropic: payloads with their files, the schema, Anthropic's own rules, estimates."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_text_payload_is_the_body_that_is_sent() -> None:
     [("text", {}, True), ("text", {"stream": False}, False), ("json", {}, None), ("json", {"stream": True}, True)],
 )
 def test_text_streams_unless_told_otherwise(operation: str, parameters: dict[str, Any], streams: Any) -> None:
-    """As a member of the payload, so that what is sent is what was approved; structured output streams when asked to."""
+    """As a member of the payload, so that the sent bytes are the approved ones; structured output streams when asked to."""
     assert build(_intent(operation, parameters=parameters), []).get("stream") is streams
 
 
@@ -80,7 +80,7 @@ def test_a_json_payload_forces_one_tool_whose_input_is_the_answer() -> None:
     ],
 )
 def test_where_a_model_thinks_the_tool_is_asked_for_in_words(model: str, thinking: Any, choice: str) -> None:
-    """It would be refused if it were forced; what the caller says to the model stays."""
+    """It would be refused if it were forced; the caller's own instructions stay."""
     parameters = {"system": "Be brief.", **({"thinking": thinking} if thinking else {})}
     body = build(_intent("json", model=model, parameters=parameters), [])
     assert body["tool_choice"]["type"] == choice
@@ -219,7 +219,7 @@ async def test_those_rules_are_anthropic_s_own() -> None:
 
 
 async def test_an_estimate_counts_characters_files_and_the_longest_answer(tmp_path: Path) -> None:
-    """So it is what the call may cost at most, by the operator's own prices where there are any."""
+    """So it is the highest cost of the call, by the operator's own prices where there are any."""
     own = tmp_path / "prices.json"
     own.write_text('{"anthropic": {"mine": {"input": "1000000", "output": "0"}}}')
     provider = AnthropicProvider("sk-ant-test", None, own)

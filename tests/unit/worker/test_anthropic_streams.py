@@ -1,4 +1,4 @@
-"""How the events of Anthropic's streams add up to a message, and what one that was cut short has cost."""
+"""The events of Anthropic's streams become a message; a message that was cut short has its cost."""
 
 from __future__ import annotations
 
@@ -160,6 +160,6 @@ def test_what_a_message_cost_is_counted_there_where_it_was_told_and_here_where_i
 
 
 def test_a_message_that_does_not_stream_goes_on_unheard() -> None:
-    """So it counts as what it may cost at most; where nothing is known of it nothing is claimed."""
+    """So it counts with its highest cost; an unknown one has none."""
     assert _cut_short(0, {}, stream=False).cost == (101 + 99 * 5) / Decimal(1_000_000)
     assert spent(PRICES, Unfinished("text", None)).cost is None

@@ -1,4 +1,4 @@
-"""A call whose run is cancelled ends, here or at the vendor, and what was spent is said."""
+"""A call whose run is cancelled ends, here or at the vendor, and its cost is reported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MakeExecute = Callable[..., ExecuteOrder]
 
 
 class Talking(SandboxProvider):
-    """A provider whose calls say something and then go on until the gate opens; what it is told to stop, it remembers."""
+    """A provider whose calls send text and then wait until the gate opens. It remembers the calls that it is asked to stop."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class Scene:
         self.stopping = StopListener(Registry([provider]), self.calls, self.failures.append)
 
     async def told(self, *stops: StopCall | bytes) -> None:
-        """Let the worker hear that calls are to end, and return when it has done what it does about it."""
+        """Hand the worker stops, and return when it has carried them out."""
         bodies = [stop if isinstance(stop, bytes) else stop.model_dump_json().encode() for stop in stops]
         await self.stopping.on_records([SimpleNamespace(value=body, offset=n) for n, body in enumerate(bodies)])
         await self.stopping.settle()
@@ -105,7 +105,7 @@ def stop_of(order: ExecuteOrder, **facts: Any) -> StopCall:
 
 
 async def test_a_call_that_runs_here_is_ended(scene: Scene, execute_order: MakeExecute) -> None:
-    """Its connection is closed, and the answer says what had been heard by then; secrets are not in it."""
+    """Its connection is closed, and the answer has the usage by then, without secrets."""
     order = execute_order()
     making = await scene.running(order)
     await scene.told(stop_of(order))
@@ -206,7 +206,7 @@ async def test_a_stop_waits_for_the_database(claims: MemoryClaims, execute_order
 
 
 async def test_a_call_that_cancels_itself_counts_as_a_bug(scene: Scene, execute_order: MakeExecute) -> None:
-    """Nobody asked for its end, so it may have happened."""
+    """No stop asked for its end, so it may have happened."""
 
     class Absent(Talking):
         async def execute(self, *_: Any) -> Answer:

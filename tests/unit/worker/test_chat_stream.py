@@ -62,7 +62,7 @@ def test_what_a_stream_tells_is_what_the_answer_would_have_been(text: str, finis
 
 
 def test_a_refusal_is_told_as_well() -> None:
-    """To whoever watches, and in the answer."""
+    """To watchers, and in the answer."""
     completion = a_completion(None, refusal="I will not.")
     completion["choices"][0]["index"] = 0
     said: list[str] = []
@@ -100,7 +100,7 @@ def test_the_probabilities_of_all_tokens_are_kept() -> None:
 
 
 def test_of_several_answers_the_first_is_told() -> None:
-    """The others are kept in their places, to be found in what came back."""
+    """The others are kept in their places in the answer."""
     second = {"index": 1, "delta": {"content": "Or so."}, "finish_reason": "stop"}
     said: list[str] = []
     raw = _gathered([{"choices": [second]}, _chunk({"content": "So."}, "stop")], Progress(said.append))
@@ -117,7 +117,7 @@ def test_what_a_filter_found_once_stays_found() -> None:
 
 
 def test_what_servers_add_is_kept() -> None:
-    """Members that the protocol does not know, texts in pieces among them; what is no chunk is passed over."""
+    """Members that the protocol does not know, texts in pieces among them; an event that is no chunk is skipped."""
     chunks = [
         {"id": "c", "choices": [], "prompt_filter_results": [1]},
         "ping",

@@ -1,4 +1,4 @@
-"""The circuit breaker: what opens it, what closes it, and what is said of it. Its clock stands in the test."""
+"""The circuit breaker: its opening, its closing, and its state. Its clock stands in the test."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_while_it_is_open_nothing_is_called_and_the_failure_says_when_to_come_ag
 
 
 def test_after_its_pause_one_call_finds_out(circuits: CircuitBreakers, clock: Clock) -> None:
-    """The others wait for what it finds: answered, the circuit closes."""
+    """The others wait for its end: answered, the circuit closes."""
     fail(circuits, DOWN, 3)
     clock.now += 10
     assert circuits.state_of(NAME) == "half_open"
@@ -161,5 +161,5 @@ async def test_a_change_is_told_at_once(circuits: CircuitBreakers) -> None:
     ids=lambda value: value if isinstance(value, Sign) else f"{value.code}-{value.status}",
 )
 def test_what_a_failure_says_of_the_provider(failure: Failure, sign: Sign) -> None:
-    """Whoever answers below 500 is up, a refusal and a rate limit included."""
+    """A provider that answers below 500 is up, a refusal and a rate limit included."""
     assert sign_of(failure) is sign

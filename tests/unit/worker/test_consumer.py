@@ -68,7 +68,7 @@ async def test_a_prepare_order_that_was_just_answered_is_not_done_again(
 async def test_no_more_orders_run_at_once_than_allowed(
     gated: tuple[WorkerBench, GatedProvider], execute_order: MakeExecute
 ) -> None:
-    """Taking waits; what waits is not confirmed, and nothing is lost."""
+    """Taking waits; a waiting order is not confirmed, and none is lost."""
     bench, provider = gated
     orders = [execute_order() for _ in range(10)]
     taking = asyncio.create_task(bench.take(*orders))

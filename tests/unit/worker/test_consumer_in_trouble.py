@@ -1,4 +1,4 @@
-"""Orders that come late or malformed, storage that is away, workers that stop: on ports in memory."""
+"""Orders that come late or malformed, storage that is unavailable, workers that stop: on ports in memory."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_while_the_database_is_away_the_batch_waits_and_is_then_carried_ou
 async def test_a_worker_that_stops_leaves_untaken_orders_to_the_next(
     gated: tuple[WorkerBench, GatedProvider], execute_order: MakeExecute
 ) -> None:
-    """What it has not begun it does not confirm; what runs is left to its lease."""
+    """It does not confirm orders that it has not begun, and leaves running ones to their leases."""
     bench, provider = gated
     orders = [execute_order() for _ in range(6)]
     taking = asyncio.create_task(bench.take(*orders))

@@ -1,4 +1,4 @@
-"""A worker stops: what waits begins no more, and others have its places."""
+"""A worker stops: waiting calls do not begin here, and other workers get its places."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ async def test_what_has_a_slot_already_begins_no_more_when_the_worker_stops(
 async def test_a_worker_that_has_stopped_has_said_that_it_holds_no_place(
     open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
 ) -> None:
-    """Also when the database was away until just now and it waits before it asks again."""
+    """Also when the database was unavailable until just now and the worker waits before it asks again."""
     bench = open_benches(ONE_AT_ONCE)
     bench.scarce.gate.clear()
     await bench.take(scarce_order())
     await bench.scarce.until_begun(1)
     bench.reservations.unavailable, asked = True, bench.reservations.asked
     bench.scarce.gate.set()
-    while bench.reservations.asked == asked:  # noqa: ASYNC110 - nobody tells of it
+    while bench.reservations.asked == asked:  # noqa: ASYNC110 - no event tells of it
         await asyncio.sleep(0.01)
     bench.reservations.unavailable = False
     await bench.worker.stop(5)

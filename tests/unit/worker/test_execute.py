@@ -1,4 +1,4 @@
-"""An execute order's bytes go out once, and what came back is told as facts."""
+"""An execute order's bytes go out once, and the facts of the answer come back."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def test_other_bytes_than_those_approved_are_not_sent(execute_order: MakeE
 
 
 async def test_a_bug_during_the_call_leaves_it_uncertain(execute_order: MakeExecute) -> None:
-    """Nobody knows whether the vendor was reached; the log has the trace, without the key."""
+    """The vendor may have been reached; the log has the trace, without the key."""
     with capture_logs() as logs, pytest.raises(ProviderError) as failed:
         await _execute(execute_order(), Scripted(KeyError("Bearer sk-a-very-secret-key")))
     failure = failed.value.failure
@@ -88,7 +88,7 @@ async def test_a_bug_during_the_call_leaves_it_uncertain(execute_order: MakeExec
 
 
 async def test_a_bug_after_the_call_loses_no_answer(execute_order: MakeExecute) -> None:
-    """The call is known to have happened; what was paid for is kept and named in the message."""
+    """The call is known to have happened; the paid answer is kept and named in the message."""
     artifacts = MemoryArtifacts().of("acme")
     with pytest.raises(ProviderError) as failed:
         await _execute(execute_order(), Scripted({"precious": 1}, ZeroDivisionError()), artifacts)
@@ -109,7 +109,7 @@ async def test_an_answer_that_is_no_valid_execution_counts_as_a_bug(execute_orde
 
 
 async def test_a_call_without_end_is_cut_off_as_uncertain(execute_order: MakeExecute) -> None:
-    """The overall limit holds whatever the provider waits for."""
+    """The overall limit holds for any wait of the provider."""
     order = execute_order(parameters={"fault": "slow", "delay_seconds": 600})
     with pytest.raises(ProviderError) as failed:
         await execute(order, SandboxProvider(), MemoryArtifacts().of("acme"), Sanitizer(), CallContext(seconds=0.05))
@@ -157,7 +157,7 @@ async def test_an_answer_that_is_no_json_is_made_one(execute_order: MakeExecute)
 
 
 async def test_whatever_a_provider_says_can_be_recorded(execute_order: MakeExecute) -> None:
-    """Every part of it is made sound: nobody looks again before it is an event."""
+    """Every part of it is sanitized: it is not validated again before it is an event."""
     odd: dict[str, Any] = {"big": 2**70, "nan": float("nan"), "half": "\ud800"}
     execution = await _execute(execute_order(), Scripted(odd, Audit(dict(odd), dict(odd), usage=dict(odd))))
     told = Execution.model_validate_json(execution.model_dump_json())

@@ -17,7 +17,7 @@ LATE = st.integers(0, 2**32)
 
 @given(limit=LIMITS, pauses=PAUSES, asked=st.integers(1, 80), late=LATE)
 def test_no_minute_sees_more_requests_than_its_limit(limit: int, pauses: list[float], asked: int, late: int) -> None:
-    """Whenever work arrives, and however late each call begins within what is allowed for."""
+    """Whenever calls arrive, and however late each begins within the allowance."""
     account, rule, now = Account(), Rule("acme", pace_of(limit)), 1000.0
     begun: list[float] = []
     for pause in pauses:
@@ -51,7 +51,7 @@ def test_more_than_nine_tenths_are_used_while_work_waits(limit: int, workers: in
 def test_no_minute_sees_more_tokens_than_its_limit(
     limit: int, calls: list[tuple[float, int, float, int]], late: int
 ) -> None:
-    """Though what was not used is given back while other calls are booked."""
+    """Though unused tokens are given back while other calls get slots."""
     account, rule, now = Account(), Rule("acme", tokens=limit), 1000.0
     used: list[tuple[float, int]] = []
     for pause, estimate, share, asked in calls:
@@ -66,7 +66,7 @@ def test_no_minute_sees_more_tokens_than_its_limit(
 
 
 def test_tokens_come_back_when_their_seconds_are_out_of_every_minute_and_not_before() -> None:
-    """A call may begin late by what is allowed for, and its minute begins with it."""
+    """A call may begin late within the allowance, and its minute begins with it."""
     account, rule = Account(), Rule("acme", tokens=100)
     assert len(account.reserve(rule, "ann", 0, [100], 1000.9).begins_in) == 1
     assert account.reserve(rule, "ann", 0, [1], 1000.9 + WINDOW + JITTER).begins_in == []
@@ -89,7 +89,7 @@ def test_more_than_nine_tenths_of_the_tokens_are_used_while_work_waits(limit: in
     story=st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 5), st.integers(0, 5)), max_size=80),
 )
 def test_never_more_calls_run_at_once_than_there_are_places(most: int, story: list[tuple[str, int, int]]) -> None:
-    """Whoever asks, ends calls, and asks again."""
+    """For any order of asking, ending calls, and asking again."""
     account, rule, now = Account(), Rule("acme", places=most), 1000.0
     running = dict.fromkeys("abcd", 0)
     for worker, ends, wanted in story:
@@ -110,7 +110,7 @@ def test_a_worker_that_waits_is_not_passed_over_by_one_that_always_has_more_to_d
 
 
 def test_a_place_is_not_kept_for_who_does_not_come_again() -> None:
-    """One that asked in vain and went away holds nobody up for longer than a moment."""
+    """A worker that asked in vain and left holds up the others for a moment only."""
     account, rule = Account(), Rule("acme", places=1)
     account.reserve(rule, "ann", 0, [0], 0.0)
     account.reserve(rule, "bob", 0, [0], 0.1)
@@ -127,7 +127,7 @@ def test_a_worker_that_says_nothing_for_a_lease_holds_no_place_any_more() -> Non
 
 
 def test_slots_are_not_given_far_ahead() -> None:
-    """What is not given now is told when to ask for."""
+    """A call that gets no slot now gets the time to ask again."""
     account, rule = Account(), Rule("acme", pace_of(6))
     reserved = account.reserve(rule, "ann", 0, [0, 0], 0.0)
     assert reserved.begins_in == [0.0]

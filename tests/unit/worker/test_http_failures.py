@@ -1,4 +1,4 @@
-"""What a bad end of an HTTP call means, whoever's it is."""
+"""The failure that a bad end of an HTTP call is, for every vendor."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def _timeout(cause: Exception) -> InferenceTimeoutError:
 def test_each_error_says_whether_to_try_again_and_whether_the_call_may_have_happened(
     error: Any, code: str, *, retryable: bool, uncertain: bool
 ) -> None:
-    """Only what was sent and not answered is uncertain."""
+    """Only a call that was sent and not answered is uncertain."""
     failure = failure_of(error)
     assert (failure.code, failure.retryable, failure.uncertain) == (code, retryable, uncertain)
     assert failure.message
@@ -135,7 +135,7 @@ def test_the_server_says_when_to_come_back(error: Refused, seconds: float | None
 
 
 async def test_an_image_is_kept_by_what_its_bytes_are() -> None:
-    """What the server declares is not believed: a browser would."""
+    """The server's declared type is not believed: a browser would believe it."""
     artifacts = MemoryArtifacts().of("acme")
     raw = await keep_image(b"\xff\xd8\xff...", {"content-type": "text/html"}, artifacts)
     found = await artifacts.find(raw["image"])
@@ -172,7 +172,7 @@ def test_a_chat_with_nothing_in_it_is_a_failure(raw: Any) -> None:
 
 @pytest.mark.parametrize("is_router", [True, False])
 def test_json_is_held_against_its_schema_in_either_form(*, is_router: bool) -> None:
-    """What does not fit is shown all the same, with the quality it has."""
+    """A misfit is shown all the same, with its quality."""
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
     payload = build(
         an_intent("huggingface", "acme/tiny", "json", parameters={"schema": schema}), [], is_router=is_router
@@ -233,7 +233,7 @@ def test_an_answer_without_labels_is_a_failure(raw: Any, code: str) -> None:
 
 
 async def test_cost_is_known_by_the_operator_s_own_prices_alone(tmp_path: Path) -> None:
-    """HuggingFace charges what the server behind it charges, or by the second."""
+    """HuggingFace charges the price of the server behind it, or by the second."""
     prices = tmp_path / "prices.json"
     prices.write_text('{"huggingface": {"acme/tiny": {"input": "1", "output": "2"}}}')
     settings = Settings(_env_file=None, hf_token=KEY, prices=prices)

@@ -1,4 +1,4 @@
-"""What is sent to HuggingFace, and where: payloads, the schema, rules, names, addresses."""
+"""Requests to HuggingFace: payloads, the schema, rules, names, addresses."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ async def test_labels_go_with_a_model_that_takes_them(model: str, parameters: di
 async def test_its_names_stand_for_operations_and_those_for_models(
     asked: dict[str, Any], operation: str, model: str
 ) -> None:
-    """Whatever the case; any other model is passed on."""
+    """In upper or lower case; any other model is passed on."""
     provider = HuggingFaceProvider(None, None)
     intent = CallIntent(prompt="Hello", **asked)
     assert Registry([provider]).find(intent.provider) is provider

@@ -82,7 +82,7 @@ async def test_images_in_an_answer_become_artifacts() -> None:
 def test_each_error_says_whether_to_try_again_and_whether_the_call_may_have_happened(
     error: Any, code: str, *, retryable: bool, uncertain: bool
 ) -> None:
-    """Only what was sent and not answered is uncertain."""
+    """Only a call that was sent and not answered is uncertain."""
     failure = failure_of(error)
     assert (failure.code, failure.retryable, failure.uncertain) == (code, retryable, uncertain)
     assert failure.message
@@ -121,7 +121,7 @@ def test_quality_and_flags_follow_the_finish_reason(raw: Any, quality: float, fl
 
 
 def test_the_content_filter_s_words_become_ours() -> None:
-    """`sexual` is `nsfw`, protected material `copyright`; what is harmless is no flag."""
+    """`sexual` is `nsfw`, protected material `copyright`; a harmless category is no flag."""
     raw = a_completion()
     raw["choices"][0]["content_filter_results"] = {
         "sexual": {"filtered": False, "severity": "medium"},
@@ -143,7 +143,7 @@ def test_the_content_filter_s_words_become_ours() -> None:
     ],
 )
 def test_json_is_taken_out_of_the_text_and_held_against_its_schema(content: str, value: Any, quality: float) -> None:
-    """What does not fit is shown all the same, with the quality it has."""
+    """A misfit is shown all the same, with its quality."""
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
     payload = {"response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}}
     audit = audit_chat(PRICES, payload, a_completion(content), as_json=True)

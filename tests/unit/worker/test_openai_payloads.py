@@ -1,4 +1,4 @@
-"""What is sent to OpenAI: payloads with their files, OpenAI's own rules, estimates."""
+"""Requests to OpenAI: payloads with their files, OpenAI's own rules, estimates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is sent to OpenAI as a response: an intent's words in the protocol's own, and what takes minutes in the background."""
+"""Requests for responses of OpenAI: an intent translated into the protocol, and long ones in the background."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ async def test_the_payload_tells_which_schema_it_is_held_against() -> None:
 
 
 def test_a_prompt_alone_is_the_input() -> None:
-    """Texts stream, and nothing is stored that nobody asks for again, unless the parameters say otherwise."""
+    """Texts stream, and only background responses are stored, unless the parameters say otherwise."""
     assert _build() == {"model": "gpt-4.1", "input": "Hello", **USUAL}
     stored = {"store": True, "stream": False}
     assert _build(parameters=stored) == {"model": "gpt-4.1", "input": "Hello", **stored}
 
 
 def test_what_is_said_in_a_chat_s_words_is_put_into_those_of_responses() -> None:
-    """So that one intent does for either protocol; own words go before those, and what has no counterpart stays to be named."""
+    """So that one intent serves both protocols; own members go first, and a member without a counterpart stays and is named."""
     function = {"name": "tell", "parameters": {}}
     given = {
         "system": "Be brief.",

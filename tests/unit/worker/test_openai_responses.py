@@ -1,4 +1,4 @@
-"""What comes back from OpenAI as a response: the meaning that a chat has, in the protocol's own words."""
+"""OpenAI's responses have the meaning of chats, in the protocol's own members."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ async def test_what_breaks_after_the_last_event_changes_nothing() -> None:
 
 
 async def test_what_is_thought_and_not_told_is_paid_for_as_well() -> None:
-    """So a response that breaks off after it is not made again by itself, though nobody heard a word."""
+    """So a response that breaks off after it is not made again by itself, though no text had come."""
 
     async def events() -> AsyncGenerator[Any]:
         yield {"type": "response.reasoning_summary_text.delta", "delta": "Hm."}

@@ -15,7 +15,7 @@ from provider_worker.adapters.kafka.outbox import Outbox
 
 
 class Recording(Producer):
-    """A producer that writes down what it is handed, and refuses the first few times, or some value, if told to."""
+    """A producer that records its sends, and refuses the first few, or a given value."""
 
     def __init__(self, refusals: int = 0, refused: bytes | None = None) -> None:
         super().__init__("nowhere:1", "test")

@@ -1,4 +1,4 @@
-"""What a call says while it runs goes to watchers piece by piece, in order, without secrets, and holds nothing up."""
+"""A running call's text goes to watchers piece by piece, in order, without secrets, and holds nothing up."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ async def test_while_kafka_is_away_the_call_goes_on(execute_order: MakeExecute) 
 
 
 async def test_a_piece_that_is_lost_shows_as_a_gap(execute_order: MakeExecute) -> None:
-    """Whoever joins up what it gets notices."""
+    """A watcher that joins the pieces notices."""
     publisher = Interrupted()
     partial_output = PartialOutputSender(execute_order(), publisher, Sanitizer())
     partial_output.add("It is ")

@@ -105,7 +105,7 @@ def test_a_hostile_payload_gets_a_bounded_number_of_issues() -> None:
 
 
 def test_an_issue_does_not_repeat_a_huge_value() -> None:
-    """Messages stay short whatever they are about."""
+    """Messages stay short for any payload."""
     (issue,) = SCHEMA.issues(_payload(size="y" * 100_000))
     assert len(issue.message) < 500
 

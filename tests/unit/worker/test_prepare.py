@@ -69,7 +69,7 @@ async def test_tool_names_and_models_say_which_operation_is_meant(
 async def test_what_is_not_on_offer_is_a_failure_with_its_place(
     prepare_order: MakePrepare, both: Registry, intent: dict[str, Any], code: str, path: str
 ) -> None:
-    """No retry mends it, and the message names what there is."""
+    """No retry mends it, and the message names the offered ones."""
     with pytest.raises(ProviderError) as refused:
         await _prepare(prepare_order(**intent), both)
     failure = refused.value.failure
@@ -86,14 +86,14 @@ async def test_fixable_issues_are_counted_as_changes(prepare_order: MakePrepare,
 
 
 async def test_an_issue_that_needs_judgement_takes_all_confidence(prepare_order: MakePrepare, both: Registry) -> None:
-    """Nobody can be sure what was meant."""
+    """The intended value is unknown."""
     preparation = await _prepare(prepare_order(parameters={"temperature": "hot"}), both)
     assert preparation.signals.confidence == 0.0
     assert preparation.signals.payload_changes == 0
 
 
 async def test_attachments_are_looked_up_in_their_own_tenant(prepare_order: MakePrepare, both: Registry) -> None:
-    """What is there goes into the payload, links unopened; what is not there is an issue at its place."""
+    """A found attachment goes into the payload, links unopened; a missing one is an issue at its place."""
     artifacts = MemoryArtifacts()
     mine = await artifacts.of("acme").keep(b"mine", "text/plain")
     theirs = await artifacts.of("other").keep(b"theirs", "text/plain")
@@ -142,11 +142,11 @@ async def test_parameters_nested_too_deeply_are_refused(prepare_order: MakePrepa
 
 
 async def test_whatever_a_provider_builds_can_be_recorded(prepare_order: MakePrepare) -> None:
-    """It is made sound, and nobody looks again before it is an event."""
+    """It is sanitized, and not validated again before it is an event."""
 
     class Odd(SandboxProvider):
         async def create_payload(self, *_: Any) -> dict[str, Any]:
-            """Build what no event may hold."""
+            """Build values that no event may hold."""
             return {"model": "m", "prompt": "\ud800", "parameters": {"big": 2**70, "nan": float("nan")}}
 
     preparation = await _prepare(prepare_order(), Registry([Odd()]))
@@ -156,6 +156,6 @@ async def test_whatever_a_provider_builds_can_be_recorded(prepare_order: MakePre
 
 
 async def test_a_key_in_a_prompt_does_not_reach_the_payload(prepare_order: MakePrepare, both: Registry) -> None:
-    """Somebody who pastes the worker's own key finds it hidden."""
+    """The worker's own key in a prompt is hidden."""
     preparation = await _prepare(prepare_order(prompt="use sk-a-very-secret-key"), both)
     assert "sk-a-very-secret-key" not in preparation.model_dump_json()

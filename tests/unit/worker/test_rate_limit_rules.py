@@ -1,4 +1,4 @@
-"""From the setting to rules, and what an account is named by."""
+"""Rules from the setting, and the names of accounts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_rule_holds_what_the_setting_says() -> None:
 
 
 def test_a_limit_for_nobody_is_refused() -> None:
-    """A misspelt name would limit nothing, and nobody would notice."""
+    """A misspelt name would limit nothing, without a sign."""
     with pytest.raises(SettingsError, match=r"SAYSO_LIMITS: /sandbx: no such provider; known are sandbox"):
         read_rules(_settings('{"sandbx": {"concurrency": 1}}'), Registry([SandboxProvider()]))
 

@@ -41,14 +41,14 @@ def test_a_broken_provider_is_logged_and_left_out(value: str) -> None:
 
 
 def test_a_tool_name_stands_for_its_provider() -> None:
-    """Whatever its case; what stands for nobody finds nobody."""
+    """In any case of letters; an unknown name finds none."""
     registry = Registry([SandboxProvider()])
     assert registry.find("Sandbox-Image") is registry.find("sandbox")
     assert registry.find("nobody") is None
 
 
 def test_a_provider_s_own_name_wins_over_a_tool_s() -> None:
-    """Nobody can take over another's name by naming a tool after it."""
+    """No provider can take over another's name by naming a tool after it."""
 
     class Rival(SandboxProvider):
         name = "rival"

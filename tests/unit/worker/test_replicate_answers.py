@@ -1,4 +1,4 @@
-"""What comes back from Replicate, without a server: where outputs lie, what they amount to, how predictions end, what they cost."""
+"""Replicate's answers, without a server: places of outputs, their reading, ends of predictions, costs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_addresses_are_hidden() -> None:
 
 
 def test_an_audit_reads_text_files_and_anything_else() -> None:
-    """By what came out, and by how the version says that lists are read."""
+    """By the output, and by the version's rule for lists."""
     assert audit_prediction({"output": "Fine."}, None, in_pieces=False).response == {"text": "Fine."}
     assert audit_prediction({"output": ["a", "b"]}, None, in_pieces=True).response == {"text": "ab"}
     assert audit_prediction({"output": ["a", "b"]}, None, in_pieces=False).response == {"output": ["a", "b"]}

@@ -1,4 +1,4 @@
-"""What is sent to Replicate, without a server: models by their names, prompts and files in their places."""
+"""Requests to Replicate, without a server: models by their names, prompts and files in their places."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_an_attachment_without_a_place_is_refused() -> None:
 
 
 def test_parameters_keep_their_places_and_examples_give_way() -> None:
-    """What a person named stays; what a tool's example names is only an example."""
+    """A person's own value stays; a tool's example is only an example."""
     fields = {"prompt": TEXT, "image": URI, "mask": URI}
     parameters = {"image": "https://x/example.png", "seed": 7}
     assert _filled(fields, [IMAGE], parameters=parameters) == {**parameters, "prompt": "Hello", "mask": IMAGE.url}
@@ -154,7 +154,7 @@ async def test_without_a_token_a_run_is_prepared_and_not_called(
 
 
 async def test_other_members_of_a_prediction_are_not_for_sale() -> None:
-    """An edit cannot add a webhook: it would send what was approved for here to somewhere else."""
+    """An edit cannot add a webhook: it would send an approved result to another place."""
     provider = ReplicateProvider(None, None)
     payload = {"version": V1, "input": {}, "webhook": "https://evil.example"}
     codes = [issue.code for issue in await provider.validate_payload("predict", payload)]

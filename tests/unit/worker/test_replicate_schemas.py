@@ -1,4 +1,4 @@
-"""What a model on Replicate says that it takes, as plain JSON Schema."""
+"""The input schema of a model on Replicate, as plain JSON Schema."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_bounds_are_carried_over() -> None:
     "openapi", [None, {}, {"components": []}, _input() | {"components": {"schemas": {"Input": 7}}}]
 )
 def test_a_version_without_a_schema_has_none(openapi: Any) -> None:
-    """Whatever stands in its place."""
+    """With any value in its place."""
     assert input_schema(openapi) is None
 
 

@@ -1,4 +1,4 @@
-"""What is heard of a prediction's output while it grows: text, each piece once, and no address however it is cut."""
+"""A prediction's output while it grows: text, each piece once, and no address however it is cut."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_together_the_pieces_are_what_the_answer_says(pieces: list[str]) -
     "output", [None, "text", [], [ADDRESS], ["data:image/png;base64,AA"], [{"a": 1}], ["a", 1], {"a": "b"}], ids=str
 )
 async def test_what_is_no_list_of_text_is_not_said(output: Any) -> None:
-    """Files and objects come with the answer alone, and nobody is asked what the model says."""
+    """Files and objects come with the answer only, and the version is not looked up."""
     ear = _Ear()
     assert await ear.hear(output, "succeeded") == ""
     assert ear.asked == 0

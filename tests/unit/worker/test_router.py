@@ -25,7 +25,7 @@ from unit.worker.routed_providers import KEY, ROUTES, Buggy, Cheap, Dear, Leaky,
 
 
 async def test_the_cheapest_is_chosen_by_its_estimate(prepare_order: MakePrepare) -> None:
-    """The preparation is the chosen provider's, and says among what it was chosen, and why."""
+    """The preparation is the chosen provider's, with the candidates and the reason."""
     order = prepare_order(provider="router", model="r")
     prepared = await preparer(r=among("dear", "unpriced", "cheap", choose="cheapest")).prepare(order)
     assert (prepared.provider, prepared.model, prepared.estimate) == ("cheap", "sandbox-1", Decimal("0.0001"))
@@ -38,7 +38,7 @@ async def test_the_cheapest_is_chosen_by_its_estimate(prepare_order: MakePrepare
 
 
 async def test_the_first_is_chosen_where_order_counts(prepare_order: MakePrepare) -> None:
-    """Whatever it costs."""
+    """At any cost."""
     prepared = await preparer(r=among("dear", "cheap")).prepare(prepare_order(provider="Router", model="r"))
     assert reasons(prepared) == {"dear": "first", "cheap": "not_needed"}
 
@@ -84,7 +84,7 @@ async def test_a_reviewer_sees_whether_the_provider_is_up(prepare_order: MakePre
 
 
 async def test_where_nothing_is_left_the_preparation_fails_and_tells_of_each(prepare_order: MakePrepare) -> None:
-    """A person sees what was looked at."""
+    """A person sees all candidates."""
     with pytest.raises(ProviderError) as caught:
         await preparer(r=among("broken", "nobody")).prepare(prepare_order(provider="router", model="r"))
     failure = caught.value.failure
@@ -94,7 +94,7 @@ async def test_where_nothing_is_left_the_preparation_fails_and_tells_of_each(pre
 
 
 async def test_a_candidates_bug_is_not_the_routes_end_and_shows_no_secret(prepare_order: MakePrepare) -> None:
-    """It is passed over like any that cannot draft; what is recorded of it is clean."""
+    """It is passed over like any candidate that cannot draft, and its recorded reason is clean."""
     registry = Registry([Buggy(), Leaky(), Cheap()])
     rules = ROUTES.validate_python({"r": among("buggy", "leaky", "cheap")})
     both = Preparer(registry, MemoryArtifacts(), Sanitizer([KEY]), routes=rules)

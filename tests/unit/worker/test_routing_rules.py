@@ -1,4 +1,4 @@
-"""The routes of the settings: which rule applies, what an option adds, which are refused, how they are shown."""
+"""The routes of the settings: the rule that applies, an option's parameters, refused routes, announced ones."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def test_a_route_that_leads_nowhere_is_named(
 
 
 async def test_an_options_parameters_come_beside_the_intents(prepare_order: MakePrepare) -> None:
-    """What the request says wins."""
+    """The request's own parameters win."""
     option = {"provider": "cheap", "model": "sandbox-1", "parameters": {"temperature": 1.5, "max_tokens": 7}}
     order = prepare_order(provider="router", model="r", parameters={"temperature": 0.5})
     prepared = await preparer(r=[{"among": [option]}]).prepare(order)
@@ -110,7 +110,7 @@ def test_a_route_to_a_provider_that_there_is_not_stops_the_start(provider: str) 
 
 
 async def test_without_a_route_there_is_no_router(prepare_order: MakePrepare) -> None:
-    """It is a name like any other that nobody has."""
+    """It is an unknown name like any other."""
     with pytest.raises(ProviderError) as caught:
         await preparer().prepare(prepare_order(provider="router"))
     assert caught.value.failure.code == "provider_unknown"
@@ -118,7 +118,7 @@ async def test_without_a_route_there_is_no_router(prepare_order: MakePrepare) ->
 
 
 async def test_the_routes_are_shown_as_the_routers_models(prepare_order: MakePrepare) -> None:
-    """Where people look for what can be asked for; the first is what is meant by none."""
+    """Among the capabilities; the first is the default."""
     routes = preparer(r=among("cheap", "dear"), other=among("dear"))
     offered = routes.routes
     assert offered is not None

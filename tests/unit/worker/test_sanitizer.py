@@ -30,7 +30,7 @@ def test_whatever_a_provider_says_becomes_interoperable_json(value: Any) -> None
 
 @given(ANY_JSON)
 def test_sanitizing_twice_is_sanitizing_once(value: Any) -> None:
-    """What is clean stays as it is."""
+    """A clean value stays as it is."""
     clean = Sanitizer().json(value)
     assert Sanitizer().json(clean) == clean
 

@@ -1,4 +1,4 @@
-"""What all providers over a vendor's SDK do alike: with keys and without, and what they load for it."""
+"""All providers over a vendor's SDK: with and without a key, and the modules that they load."""
 
 from __future__ import annotations
 

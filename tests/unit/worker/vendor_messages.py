@@ -1,4 +1,4 @@
-"""What vendors are asked and what they answer, for the tests that need no server."""
+"""Intents and vendors' answers, for the tests that need no server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contracts.providers.call import CallIntent
 
 
 def an_intent(provider: str, model: str, operation: str = "text", **given: Any) -> CallIntent:
-    """Return an intent that says hello, with whatever else is given."""
+    """Return an intent that says hello, with further members."""
     return CallIntent(**{"provider": provider, "model": model, "operation": operation, "prompt": "Hello", **given})
 
 

@@ -1,4 +1,4 @@
-"""A completed chat as the chunks of a stream, for all fake servers that speak Chat Completions. Tells what the completion says and no more."""
+"""A completed chat as the chunks of a stream, for all fake servers that speak Chat Completions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BROKEN = {"error": {"message": "The server had an error.", "type": "server_erro
 
 
 def script_of(completion: Mapping[str, Any], body: Mapping[str, Any]) -> Script:
-    """Return how a completion of one choice is told, its usage last where the body asks for it."""
+    """Return the script of a completion of one choice, its usage last where the body asks for it."""
     with_usage = bool((body.get("stream_options") or {}).get("include_usage"))
     (choice,) = completion["choices"]
     common = {name: value for name, value in completion.items() if name not in ("choices", "usage")}

@@ -1,4 +1,4 @@
-"""What all fake vendors share: the calls they remember, the faults that are asked of them, those that no protocol decides.
+"""Shared by all fake vendors: remembered calls, the choice of a fault, and the faults below every protocol.
 
 A fault is chosen by the model (`fault-429`), by the header `x-fake-fault: 429`, or by `[fault:429]` in the prompt;
 `[fault:429 x2]` has it for two calls with that mark only.
@@ -32,8 +32,8 @@ _HUGE = 50 * 1024 * 1024
 class FakeServer(ABC):
     """A vendor's memory: which calls it got. `GET /_calls` counts them by path, `GET /_prompts` by prompt; `DELETE /_calls` forgets.
 
-    `pace` is the time between two words of a stream. `GET /_calls` tells of `disconnects` too, the streams that a client closed
-    before their end, and of whatever else a vendor counts in `others`, once there are any.
+    `pace` is the time between two words of a stream. `GET /_calls` counts `disconnects` too, the streams that a client closed
+    before their end, and a vendor's `others`.
     """
 
     def __init__(self, pace: float = 0.0) -> None:
@@ -49,11 +49,11 @@ class FakeServer(ABC):
 
     @abstractmethod
     def prompt_of(self, body: Mapping[str, Any]) -> str:
-        """Return what a call asks, as text."""
+        """Return the prompt of a call, as text."""
 
     @property
     def counters(self) -> Sequence[Route]:
-        """The routes that tell of the calls."""
+        """The routes that count the calls."""
         return [Route("/_calls", self._counted, methods=["GET", "DELETE"]), Route("/_prompts", self._prompts)]
 
     def begin(self, request: Request, body: dict[str, Any]) -> str | None:

@@ -1,7 +1,7 @@
-"""Streams of fake vendors: server-sent events at the pace of typing, and the faults that only a stream can have. Knows no vendor's events.
+"""Streams of fake vendors: server-sent events at the pace of typing, and the faults of streams. Knows no vendor's events.
 
-A fault that comes in the middle (`cut`, `stream_error`, `malformed_event`, `unended`, `stall`) leaves about half of the text told; with `_early`
-behind its name it comes before the first word. `endless` goes on and on; `left_open` tells all, and never closes the connection.
+A fault that comes in the middle (`cut`, `stream_error`, `malformed_event`, `unended`, `stall`) comes after about half of the text; with `_early`
+behind its name it comes before the first word. `endless` never ends; `left_open` sends all, and never closes the connection.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LONG = "on and on " * 1600
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What a stream tells: events before the text, one for each piece of it, events after it. `error` is how the vendor says that it broke.
+    """A stream's script: events before the text, one for each piece of it, events after it. `error` is the vendor's event for a failure.
 
     `more` makes a further event of text, for a stream that never ends.
     """

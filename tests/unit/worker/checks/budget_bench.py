@@ -24,7 +24,7 @@ MARCH, APRIL = datetime(2026, 3, 31, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UT
 
 
 class PricedProvider(SandboxProvider):
-    """A provider whose estimates are as told; an exception is raised. What a call had spent that it ends is as told, too."""
+    """A provider with a given estimate, or a given exception, and a given cost of calls that it ends."""
 
     def __init__(self, estimate: Decimal | Exception | None, spent: Spent | None = None) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class PricedProvider(SandboxProvider):
         self.spent = spent or Spent()
 
     async def stop(self, _: Unfinished) -> Spent:
-        """State what was spent as told."""
+        """Return the given cost."""
         return self.spent
 
     async def estimate_cost(self, *_: Any) -> Decimal | None:
@@ -71,7 +71,7 @@ class BudgetBench:
             charge.cost = outcome
 
     async def left(self, subject: MakeSubject) -> Decimal:
-        """Return what is left, by asking for far too much."""
+        """Return the rest of the budget, by asking for far too much."""
         finding = await self.check.look(subject(run_id=UUID(int=99), estimate=Decimal(10**6)))
         assert finding is not None
         return Decimal(finding.data["left"])

@@ -1,4 +1,4 @@
-"""What the tests of checks share: subjects to look at."""
+"""Subjects for the tests of checks."""
 
 from __future__ import annotations
 

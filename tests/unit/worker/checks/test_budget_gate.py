@@ -1,4 +1,4 @@
-"""Budgets at the call: counted before it, corrected after it, whatever becomes of it."""
+"""Budgets at the call: counted before it and corrected after it, however it ends."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ UNREAD = ProviderError(Failure(code="response_too_large", message="it happened")
 async def test_a_call_is_counted_as_estimated_until_its_cost_is_known(
     subject: MakeSubject, execute_order: MakeExecute, outcome: Decimal | Exception | None, left: str
 ) -> None:
-    """Corrected by what it did cost; a refusal cost nothing; what may have been paid stays counted."""
+    """Corrected by its cost; a refusal cost nothing; a call that may have been paid stays counted."""
     bench, order = BudgetBench(tenant={"default": 10}), execute_order()
     await bench.check.look(subject(run_id=order.run_id, estimate=Decimal(1)))
     if isinstance(outcome, Exception):
@@ -64,7 +64,7 @@ async def test_a_call_is_counted_as_estimated_until_its_cost_is_known(
 
 
 async def test_what_is_asked_about_is_counted_once(subject: MakeSubject, execute_order: MakeExecute) -> None:
-    """The attempt that resumes a call buys nothing, and corrects what the first was charged."""
+    """The attempt that resumes a call buys nothing, and corrects the charge of the first."""
     bench, order = BudgetBench(tenant={"default": 10}), execute_order()
     with pytest.raises(ProviderError):
         await bench.call(order, UNCERTAIN)
@@ -75,7 +75,7 @@ async def test_what_is_asked_about_is_counted_once(subject: MakeSubject, execute
 async def test_a_call_that_ends_in_the_next_period_is_corrected_in_its_own(
     subject: MakeSubject, execute_order: MakeExecute
 ) -> None:
-    """Begun on 31 March, paid on 1 April: March has what it cost, and April nothing, least of all more than it was given."""
+    """Begun on 31 March, paid on 1 April: March has its cost, and April is untouched."""
     bench, order = BudgetBench(tenant={"default": 10}), execute_order()
 
     async with bench.gate.charge(order, PricedProvider(Decimal(9))) as charge:
@@ -106,7 +106,7 @@ async def test_a_charge_whose_answer_was_lost_is_taken_back(subject: MakeSubject
 async def test_a_call_that_is_ended_by_its_id_is_counted_with_what_it_cost(
     subject: MakeSubject, execute_order: MakeExecute, attempt: int, cost: str | None, left: str
 ) -> None:
-    """Its worker is gone, or only asked about it; whoever ends it at the vendor learns the cost, if anybody does."""
+    """Its worker is gone, or only asked about it; the worker that ends it at the vendor may learn the cost."""
     bench, order = BudgetBench(tenant={"default": 10}), execute_order()
     with pytest.raises(ProviderError):
         await bench.call(order, UNCERTAIN)
@@ -122,7 +122,7 @@ async def test_a_call_that_is_ended_by_its_id_is_counted_with_what_it_cost(
 async def test_a_call_that_is_not_made_takes_nothing_back_of_an_earlier_one(
     subject: MakeSubject, execute_order: MakeExecute, resume: str | None, cost: str | None, left: str
 ) -> None:
-    """Its stop came before its order. What an earlier attempt may have spent stays counted, or as the vendor says."""
+    """Its stop came before its order. An earlier attempt stays counted by its estimate, or by the vendor's own cost."""
     bench, order = BudgetBench(tenant={"default": 10}), execute_order()
     with pytest.raises(ProviderError):
         await bench.call(order, UNCERTAIN)

@@ -1,4 +1,4 @@
-"""Whose budgets a run's calls count against, in which period, and what is left of them."""
+"""The budgets of a run's calls, their periods, and the rest of them."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_what_makes_no_sense_stops_the_start_with_its_place(written: str, said: 
 def test_an_amount_fits_exactly_into_what_is_neither_spent_nor_held(
     most: Decimal, spent: Decimal, held: Decimal, amount: Decimal
 ) -> None:
-    """To the last cent, and what is left is never said to be less than nothing."""
+    """To the last cent, and the rest is never negative."""
     account = Account("acme", RUN, "ann", (Limit(Scope.TENANT, "acme", "2026-03", most),))
     short = short_of(account, {Scope.TENANT: BudgetBalance(spent, held)}, amount)
     assert (short is None) == (spent + held + amount <= most)

@@ -24,7 +24,7 @@ def _settings(checks: Any = None, **given: Any) -> Settings:
 
 
 def test_by_default_there_are_budgets_and_no_other_checks() -> None:
-    """Nothing is loaded that nobody asked for."""
+    """No check is loaded that was not asked for."""
     assert load_checks(_settings(), BUDGETS).names == ["cost"]
 
 
@@ -62,7 +62,7 @@ def test_moderation_without_a_key_stops_the_start() -> None:
 
 @pytest.mark.parametrize("value", ["provider_worker.nowhere:Check", "json:dumps", "provider_worker.checks.base:Check"])
 def test_a_broken_check_stops_the_start_where_it_is_wanted(value: str) -> None:
-    """What should be checked must not go unchecked; one that nobody wants is not even loaded."""
+    """A call that should be checked must not go unchecked; a check that is not wanted is not even loaded."""
     found = [EntryPoint("broken", value, GROUP)]
     with pytest.raises(SettingsError, match="SAYSO_CHECKS: /broken: the check cannot be made"):
         load_checks(_settings(["broken"]), BUDGETS, found)

@@ -1,4 +1,4 @@
-"""Checks look at what is prepared and at what came back, and nothing that one does loses anything."""
+"""Checks inspect payloads and responses, and no failure of one loses a finding of another."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FOUND = Finding(check="told", code="found", message="something", flags=("pii", "
 
 
 class Told(Check):
-    """A check that remembers what it saw and finds what it was told; an exception is raised, None found."""
+    """A check that remembers its subjects and returns given findings; an exception is raised, None found."""
 
     name = "told"
 
@@ -62,7 +62,7 @@ class Endless(Told):
 
 
 class Trampling(Told):
-    """A check that changes what it looks at."""
+    """A check that changes its subject."""
 
     async def look(self, subject: Subject) -> Finding | None:
         """Empty it."""
@@ -121,7 +121,7 @@ async def test_without_findings_signals_stay_as_they_are(prepare_order: Callable
 async def test_a_check_that_fails_asks_for_a_person(
     prepare_order: Callable[..., PrepareOrder], broken: Exception
 ) -> None:
-    """What was not looked at is not known to be good; the log says why, and no secret is in either."""
+    """An unchecked payload asks for a person; the log says why, and no secret is in either."""
     with capture_logs() as logs:
         (finding,) = (await _prepared(prepare_order(), ConfiguredCheck(Told(broken)))).findings
     assert (finding.check, finding.code, finding.force) == ("told", "check_failed", True)
@@ -146,7 +146,7 @@ async def test_a_check_that_fails_loses_no_paid_answer(execute_order: Callable[.
 
 
 async def test_a_check_cannot_change_what_it_looks_at(execute_order: Callable[..., ExecuteOrder]) -> None:
-    """What was approved is what is recorded."""
+    """The recorded payload is the approved one."""
     order = execute_order(prompt="Hi")
     execution = await _executed(order, ConfiguredCheck(Trampling(None)))
     assert order.payload["prompt"] == "Hi"

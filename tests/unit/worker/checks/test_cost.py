@@ -1,4 +1,4 @@
-"""The check `cost` before a review: what a run may cost is held, and what does not fit asks for a person."""
+"""The check `cost` before a review: an estimate that fits is held, and one that does not asks for a person."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_what_fits_is_held_and_what_does_not_asks_for_a_person(subject: Ma
 
 
 async def test_a_run_that_is_prepared_again_holds_once(subject: MakeSubject) -> None:
-    """What it held before is let go of."""
+    """Its former hold is released."""
     bench = BudgetBench(tenant={"default": 1})
     for _ in range(3):
         assert await bench.check.look(subject(estimate=Decimal("0.60"))) is None
@@ -54,14 +54,14 @@ async def test_a_run_that_is_prepared_again_holds_once(subject: MakeSubject) -> 
 
 
 async def test_an_unknown_cost_asks_for_a_person(subject: MakeSubject) -> None:
-    """What is not known does not fit."""
+    """An unknown cost does not fit."""
     finding = await BudgetBench(run=1).check.look(subject(estimate=None))
     assert finding is not None
     assert (finding.code, finding.force) == ("cost_unknown", True)
 
 
 async def test_a_run_s_own_budget_needs_no_setting(subject: MakeSubject, execute_order: MakeExecute) -> None:
-    """A run says what it may cost, and its second call is held to what the first has left."""
+    """A run may have a budget of its own, and its second call is held to the rest of it."""
     bench = BudgetBench()
     finding = await bench.check.look(subject(budget=Decimal("0.05")))
     assert finding is not None

@@ -1,4 +1,4 @@
-"""The check `pii`: which kinds of personal data stand where, found by Presidio, and never what they are."""
+"""The check `pii`: kinds and places of personal data, found by Presidio, and never the data."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def test_a_finding_says_where_and_never_what(pii: PiiCheck, subject: MakeS
 
 
 async def test_a_response_is_looked_at_in_place_of_its_payload(pii: PiiCheck, subject: MakeSubject) -> None:
-    """What the payload held was decided on before."""
+    """The payload's own data were decided on before."""
     assert await pii.look(subject(payload={"prompt": CARD}, response={"text": "fine"})) is None
     found = await pii.look(subject(response={"text": CARD}))
     assert found is not None
@@ -77,7 +77,7 @@ async def test_a_response_is_looked_at_in_place_of_its_payload(pii: PiiCheck, su
 
 
 async def test_more_text_than_is_looked_through_asks_for_a_person(pii: PiiCheck, subject: MakeSubject) -> None:
-    """Nobody has looked, and that is said."""
+    """The text is unchecked, and the finding says so."""
     found = await pii.look(subject(payload={"prompt": "x" * (MOST_CHARACTERS + 1)}))
     assert found is not None
     assert (found.code, found.force) == ("pii_not_looked_for", True)
@@ -90,7 +90,7 @@ async def test_files_are_not_taken_for_text(pii: PiiCheck, subject: MakeSubject)
 
 
 async def test_the_operator_chooses_kinds_certainty_and_force(subject: MakeSubject) -> None:
-    """What is found without force is a flag for the run's policy."""
+    """A find without force is a flag for the run's policy."""
     check = _check(entities=["PHONE_NUMBER", "EMAIL_ADDRESS"], threshold=0.9, force=False)
     found = await check.look(subject(payload={"prompt": f"{CARD}, {MAIL}, (212) 555-1234"}))
     assert found is not None

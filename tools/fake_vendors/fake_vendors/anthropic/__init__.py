@@ -1,4 +1,4 @@
-"""A fake Anthropic on loopback: `python -m fake_vendors.anthropic`. `server` says what it speaks and which faults it has."""
+"""A fake Anthropic on loopback: `python -m fake_vendors.anthropic`. `server` lists its protocols and its faults."""
 
 from fake_vendors.anthropic.server import FakeAnthropic
 

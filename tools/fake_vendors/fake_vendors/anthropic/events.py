@@ -1,4 +1,4 @@
-"""A message of the fake Anthropic as the events of a stream. Tells what the message says and no more."""
+"""A message of the fake Anthropic as the events of a stream."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _AT_THE_END = ("stop_reason", "stop_sequence", "stop_details")
 
 
 def script_of(message: Mapping[str, Any]) -> Script:
-    """Return how a message of one block at most is told."""
+    """Return the script of a message of one block at most."""
     begun = {**message, "content": [], **dict.fromkeys(_AT_THE_END), "usage": {**message["usage"], "output_tokens": 1}}
     delta = {name: message[name] for name in _AT_THE_END}
     used = {"output_tokens": message["usage"]["output_tokens"], "input_tokens": None}
@@ -29,7 +29,7 @@ def script_of(message: Mapping[str, Any]) -> Script:
 
 
 def _told(block: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return a block without what it says, and that in pieces."""
+    """Return a block without its text, and the text in pieces."""
     match block["type"]:
         case "text":
             return {**block, "text": ""}, [{"type": "text_delta", "text": word} for word in words_of(block["text"])]

@@ -94,7 +94,7 @@ class FakeAnthropic(FakeServer):
 
 
 def _wrong_with(body: Any, version: str | None) -> str | None:
-    """Say what the documented interface refuses in a body."""
+    """Return the reason to refuse a body by the documented interface, or None."""
     if version is None:
         return "anthropic-version: header is required"
     if not isinstance(body, dict):

@@ -1,4 +1,4 @@
-"""A fake HuggingFace on loopback: `python -m fake_vendors.huggingface`. `server` says what it speaks and which faults it has."""
+"""A fake HuggingFace on loopback: `python -m fake_vendors.huggingface`. `server` lists its protocols and its faults."""
 
 from fake_vendors.huggingface.server import FakeHuggingFace
 

@@ -2,10 +2,10 @@
 
 `python -m fake_vendors.huggingface --port 9103`, then `HF_BASE_URL=http://127.0.0.1:9103`. It wants a bearer token, any
 but `wrong-key`. `GET /_calls` counts the calls that were begun, by path, `GET /_prompts` by prompt; `DELETE /_calls` starts again.
-A model's pipeline is told by the request: `candidate_labels` asks for a zero-shot classification, `Accept: image/png` for an image.
+The request chooses a model's pipeline: `candidate_labels` asks for a zero-shot classification, `Accept: image/png` for an image.
 
 A fault is chosen as `fake_vendors.faults` says. There are 400, 401 (an expired token), 402, 403, 404, 422, 424, 429 (with Retry-After), limit (429 by
-HuggingFace's own headers), 500, 502, 503, 504, loading (503, for 20 s), unsupported (nobody serves the model), redirect, slow (answers after
+HuggingFace's own headers), 500, 502, 503, 504, loading (503, for 20 s), unsupported (no server has the model), redirect, slow (answers after
 1 s), hang (never answers), reset (breaks off), malformed (no JSON), huge (50 MB), empty, length, content_filter, deaf (answers as a whole
 though a stream was asked for), and those of streams, which `fake_vendors.streaming` names.
 """

@@ -1,4 +1,4 @@
-"""A fake OpenAI on loopback: `python -m fake_vendors.openai`. `server` says what it speaks and which faults it has."""
+"""A fake OpenAI on loopback: `python -m fake_vendors.openai`. `server` lists its protocols and its faults."""
 
 from fake_vendors.openai.server import FakeOpenAI
 

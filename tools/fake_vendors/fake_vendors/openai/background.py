@@ -27,7 +27,7 @@ class Stored:
         return begun(whole, "queued") if whole["background"] else whole
 
     def look(self, name: str) -> tuple[_Object | None, str | None]:
-        """Return a response as it stands now, None where it is not known, and what is to go wrong with this look."""
+        """Return a response as it is now, None if it is unknown, and the fault of this look."""
         whole, fault = self._responses.get(name), self._faults.get(name)
         if whole is None or fault == "lost":
             return None, None

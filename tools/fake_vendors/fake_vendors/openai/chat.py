@@ -1,4 +1,4 @@
-"""What the fake OpenAI says to a chat: how many characters it heard, or JSON by the schema that was asked for."""
+"""The fake OpenAI's answers to chats: the number of characters of the prompt, or JSON by the schema that was asked for."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def completion(body: Mapping[str, Any], fault: str | None) -> dict[str, Any]:
 
 
 def said_to(prompt: str, form: Mapping[str, Any]) -> str:
-    """Return what is said to a prompt, in the form that `text.format` names. Raises UnusableSchema and CannotInvent."""
+    """Return the answer to a prompt, in the form that `text.format` names. Raises UnusableSchema and CannotInvent."""
     match form.get("type"):
         case "json_schema":
             return json.dumps(invent(form.get("schema", True), prompt))

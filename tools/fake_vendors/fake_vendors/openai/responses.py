@@ -1,4 +1,4 @@
-"""The fake OpenAI's responses: what they say, as one object or as the events of a stream. Remembers none."""
+"""The fake OpenAI's responses, as one object or as the events of a stream. Remembers none."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Object = dict[str, Any]
 
 
 def wrong_with(body: Mapping[str, Any]) -> str | None:
-    """Say what the documented interface refuses in a body."""
+    """Return the reason to refuse a body by the documented interface, or None."""
     for name, now in _MOVED.items():
         if name in body:
             return f"Unsupported parameter: '{name}'. In the Responses API, this parameter has moved to '{now}'."
@@ -80,7 +80,7 @@ def begun(whole: Mapping[str, Any], status: str) -> _Object:
 
 
 def script_of(whole: Mapping[str, Any]) -> Script:
-    """Return how a response of one message at most is told."""
+    """Return the script of a response of one message at most."""
     numbers = itertools.count()
 
     def told(kind: str, **members: Any) -> bytes:

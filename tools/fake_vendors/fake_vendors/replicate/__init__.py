@@ -1,4 +1,4 @@
-"""A fake Replicate on loopback: `python -m fake_vendors.replicate`. `server` says what it speaks and which faults it has."""
+"""A fake Replicate on loopback: `python -m fake_vendors.replicate`. `server` lists its protocols and its faults."""
 
 from fake_vendors.replicate.server import FakeReplicate
 

@@ -1,4 +1,4 @@
-"""The predictions of the fake Replicate: how they go on, how they end, what they answer. Knows no HTTP."""
+"""The predictions of the fake Replicate: progress, end and output. Knows no HTTP."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _ANSWER = ("The fake", " heard", " {}", " characters.")
 
 @dataclass
 class Prediction:
-    """A prediction: it stands where it stood when it was last looked at. `pace` is the time that a language model takes for a word.
+    """A prediction: it moves on when it is looked at. `pace` is the time that a language model takes for a word.
 
-    Without a pace it says one word from look to look. One that is stuck says half of what it would say.
+    Without a pace it adds one word from look to look. A prediction that is stuck stops at half of its words.
     """
 
     id: str
@@ -52,14 +52,14 @@ class Prediction:
                 self.status = _ENDS.get(self.fault or "", ("succeeded", None))[0]
 
     def cancel(self) -> bool:
-        """End it, and say whether it had not ended."""
+        """End it, and return whether it had been running."""
         is_running = self.status in ("starting", "processing")
         if is_running:
             self.status = "canceled"
         return is_running
 
     def _tells(self) -> bool:
-        """Say something further, if there is anything left to be said; say whether there is."""
+        """Add the next words; return whether there were any."""
         words = _ANSWER if self.model == "acme/writer" else ()
         most = len(words) // 2 if self.fault in _ENDLESS else len(words)
         passed = (time.monotonic() - (self._began or 0.0)) / self.pace if self.pace else self._told + 1
@@ -67,7 +67,7 @@ class Prediction:
         return before < most
 
     def document(self) -> dict[str, Any]:
-        """Return it as the API tells it."""
+        """Return it as the API does."""
         done, told = self.status == "succeeded", self._text()[: self._told] or None
         gone = done and self.fault == "removed"
         address = f"{self.base}v1/predictions/{self.id}"

@@ -92,7 +92,7 @@ class FakeReplicate(FakeServer):
         return "\n".join(text for text in given.values() if isinstance(text, str)) if isinstance(given, dict) else ""
 
     async def model(self, request: Request) -> Response:
-        """Tell of a model and its latest version."""
+        """Return a model and its latest version."""
         name = _name(request)
         if refused := _refused(request, name):
             return refused
@@ -113,7 +113,7 @@ class FakeReplicate(FakeServer):
         )
 
     async def version(self, request: Request) -> Response:
-        """Tell of a version."""
+        """Return a version."""
         name = _name(request)
         if refused := _refused(request, name):
             return refused
@@ -150,7 +150,7 @@ class FakeReplicate(FakeServer):
         return prediction
 
     async def look(self, request: Request) -> Response:
-        """Tell how a prediction stands, which moves it on."""
+        """Return a prediction, which moves it on."""
         if refused := _refused(request):
             return refused
         prediction = self._predictions.get(request.path_params["id"])
@@ -210,7 +210,7 @@ class FakeReplicate(FakeServer):
         )
 
     async def deliver(self, request: Request) -> Response:
-        """Deliver an output: to anybody, but to nobody who shows a token that is none of this host's business."""
+        """Deliver an output without a key; a request with a token is refused, since the token belongs to another host."""
         prediction = self._predictions.get(request.path_params["id"])
         if prediction is None or prediction.fault == "lost":
             return Response("gone", status_code=404)
@@ -238,7 +238,7 @@ def _asked(request: Request, body: Any) -> str | None:
 
 
 def _wrong_with(name: str, given: dict[str, Any]) -> list[str]:
-    """Name what does not fit a model's schema, and the files that nobody could fetch."""
+    """Name every misfit with a model's schema, and every file that could not be fetched."""
     schema = input_schema(MODELS[name][0]) or {}
     wrong = [error.message for error in compile_schema(schema).iter_errors(given)]
     files = [value for key, value in given.items() if schema["properties"].get(key, {}).get("format") == "uri"]

@@ -70,7 +70,7 @@ def consumer_on(
 
 @dataclass
 class WorkerBench:
-    """A worker with everything around it in memory. `failures` are what no order should have raised."""
+    """A worker with everything around it in memory. `failures` are exceptions that no order should raise."""
 
     provider: SandboxProvider
     most: int = 4
