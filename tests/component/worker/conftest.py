@@ -7,16 +7,16 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from component.worker.workshop import KEY, Floor, Workshop, floor_on, serving, worker_on
+from component.worker.running_worker import KEY, KafkaBench, RunningWorker, kafka_bench_on, serving, worker_on
 from fake_vendors.faults import FakeServer
 from fake_vendors.openai import FakeOpenAI
 
 
 @pytest_asyncio.fixture(scope="module")
-async def floor(kafka_bootstrap: str) -> AsyncIterator[Floor]:
+async def kafka(kafka_bootstrap: str) -> AsyncIterator[KafkaBench]:
     """Listen on the real Kafka."""
-    async with floor_on(kafka_bootstrap) as floor:
-        yield floor
+    async with kafka_bench_on(kafka_bootstrap) as kafka:
+        yield kafka
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +47,9 @@ async def vendor_url(vendor_calls: FakeOpenAI) -> AsyncIterator[str]:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def workshop(floor: Floor, module_postgres_url: str, vendor_url: str) -> AsyncIterator[Workshop]:
+async def worker(kafka: KafkaBench, module_postgres_url: str, vendor_url: str) -> AsyncIterator[RunningWorker]:
     """Run the module's worker, with the fake OpenAI as its vendor."""
     settings = {"openai_base_url": vendor_url, "openai_api_key": KEY}
-    async with worker_on(floor.bootstrap, module_postgres_url, **settings) as workshop:
-        await workshop.until_ready()
-        yield workshop
+    async with worker_on(kafka.bootstrap, module_postgres_url, **settings) as worker:
+        await worker.until_ready()
+        yield worker

@@ -17,7 +17,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from component.worker.workshop import KEY, serving
+from component.worker.running_worker import KEY, serving
 from contracts.providers.orders import ExecuteOrder
 from contracts.runs import commands as c
 from fake_vendors.anthropic import FakeAnthropic

@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from chassis.settings import Settings
+from component.worker.running_worker import KEY, serving
 from component.worker.vendors import nobody_listening
-from component.worker.workshop import KEY, serving
 from contracts.providers.call import CallIntent
 from contracts.providers.signals import Signals
 from fake_vendors.openai import FakeOpenAI

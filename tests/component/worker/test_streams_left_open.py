@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from component.worker.listening import Listener, until
-from component.worker.workshop import serving
+from component.worker.running_worker import serving
 from contracts.providers.call import CallIntent
 from fake_vendors.anthropic import FakeAnthropic
 from fake_vendors.faults import FakeServer

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from apache_kafka.broker import RealKafka
-from component.worker.workshop import Floor, Workshop, floor_on, worker_on
+from component.worker.running_worker import KafkaBench, RunningWorker, kafka_bench_on, worker_on
 from contracts.providers.orders import Order
 from fake_vendors.openai import FakeOpenAI
 from local_stack.postgres.server import Postgres
@@ -17,111 +17,114 @@ from testkit.worker.orders import a_prepare_order, an_execute_order
 
 async def test_orders_are_answered_on_either_kafka(any_kafka: Kafka, postgres_url: str) -> None:
     """The embedded broker and the real one: the same worker, the same answers."""
-    async with floor_on(any_kafka.bootstrap) as floor, worker_on(any_kafka.bootstrap, postgres_url) as workshop:
-        await workshop.until_ready()
+    async with kafka_bench_on(any_kafka.bootstrap) as kafka, worker_on(any_kafka.bootstrap, postgres_url) as worker:
+        await worker.until_ready()
         orders: list[Order] = [a_prepare_order(), an_execute_order(), an_execute_order(operation="json")]
-        await floor.order(*orders)
-        kinds = [(await floor.ear.answer(order)).kind for order in orders]
+        await kafka.order(*orders)
+        kinds = [(await kafka.answers.answer(order)).kind for order in orders]
     assert kinds == ["record-preparation.v1", "record-execution.v1", "record-execution.v1"]
 
 
 async def test_while_postgresql_is_away_orders_wait_and_are_answered_when_it_is_back(
-    floor: Floor, private_postgres: Postgres
+    kafka: KafkaBench, private_postgres: Postgres
 ) -> None:
     """The process lives and its health names the cause; nothing is lost and nothing needs a restart."""
-    async with worker_on(floor.bootstrap, private_postgres.url()) as workshop:
-        await workshop.until_ready()
+    async with worker_on(kafka.bootstrap, private_postgres.url()) as worker:
+        await worker.until_ready()
         await private_postgres.stop()
         orders = [an_execute_order() for _ in range(3)]
-        await floor.order(*orders)
-        health = await workshop.health()
+        await kafka.order(*orders)
+        health = await worker.health()
         assert health["status"] == "unready"
         assert health["checks"]["kafka"] == "ok"
         assert "postgres" in [name for name, state in health["checks"].items() if state != "ok"]
-        assert [floor.ear.about(order) for order in orders] == [[], [], []]
+        assert [kafka.answers.about(order) for order in orders] == [[], [], []]
         await private_postgres.start()
         for order in orders:
-            assert (await floor.ear.answer(order)).kind == "record-execution.v1"
-        await workshop.until_ready()
+            assert (await kafka.answers.answer(order)).kind == "record-execution.v1"
+        await worker.until_ready()
 
 
-async def test_a_worker_starts_while_postgresql_is_away(floor: Floor, private_postgres: Postgres) -> None:
+async def test_a_worker_starts_while_postgresql_is_away(kafka: KafkaBench, private_postgres: Postgres) -> None:
     """It answers for its health at once and takes orders when it can."""
     await private_postgres.stop()
-    async with worker_on(floor.bootstrap, private_postgres.url()) as workshop:
-        assert (await workshop.health())["status"] == "unready"
+    async with worker_on(kafka.bootstrap, private_postgres.url()) as worker:
+        assert (await worker.health())["status"] == "unready"
         order = an_execute_order()
-        await floor.order(order)
+        await kafka.order(order)
         await private_postgres.start()
-        assert (await floor.ear.answer(order)).kind == "record-execution.v1"
+        assert (await kafka.answers.answer(order)).kind == "record-execution.v1"
 
 
 async def test_a_call_is_made_once_though_the_worker_is_started_again(
-    floor: Floor, postgres_url: str, vendor_url: str, vendor_calls: FakeOpenAI
+    kafka: KafkaBench, postgres_url: str, vendor_url: str, vendor_calls: FakeOpenAI
 ) -> None:
     """A second worker finds the first one's call claimed."""
     order = an_execute_order(provider="openai", prompt="begun before")
-    async with worker_on(floor.bootstrap, postgres_url, openai_base_url=vendor_url) as first:
+    async with worker_on(kafka.bootstrap, postgres_url, openai_base_url=vendor_url) as first:
         await first.until_ready()
-        await floor.order(order)
-        await floor.ear.answer(order)
+        await kafka.order(order)
+        await kafka.answers.answer(order)
     last = an_execute_order(provider="openai", prompt="begun after", run_id=order.run_id)
-    await floor.order(order, last)
-    async with worker_on(floor.bootstrap, postgres_url, openai_base_url=vendor_url):
-        await floor.ear.hear(order, "record-execution.v1", 2)
+    await kafka.order(order, last)
+    async with worker_on(kafka.bootstrap, postgres_url, openai_base_url=vendor_url):
+        await kafka.answers.of_kind(order, "record-execution.v1", 2)
     prompts = [body["messages"][0]["content"] for body in vendor_calls.bodies]
     assert (prompts.count("begun before"), prompts.count("begun after")) == (1, 1)
 
 
 async def test_workers_that_come_and_go_lose_nothing_and_call_nothing_twice(
-    floor: Floor, postgres_url: str, vendor_url: str, vendor_calls: FakeOpenAI
+    kafka: KafkaBench, postgres_url: str, vendor_url: str, vendor_calls: FakeOpenAI
 ) -> None:
     """A second worker joins while orders are under way, then the first leaves: every order is answered, each call made once."""
     orders = [an_execute_order(provider="openai", prompt=f"order {number}") for number in range(120)]
     settings = {"openai_base_url": vendor_url, "worker_concurrency": 4}
-    async with worker_on(floor.bootstrap, postgres_url, **settings) as staying:
-        async with worker_on(floor.bootstrap, postgres_url, **settings) as leaving:
+    async with worker_on(kafka.bootstrap, postgres_url, **settings) as staying:
+        async with worker_on(kafka.bootstrap, postgres_url, **settings) as leaving:
             await leaving.until_ready()
             for order in orders[:60]:
-                await floor.order(order)
+                await kafka.order(order)
             await staying.until_ready()
-        await floor.order(*orders[60:])
+        await kafka.order(*orders[60:])
         for order in orders:
-            assert (await floor.ear.answer(order)).kind == "record-execution.v1"
+            assert (await kafka.answers.answer(order)).kind == "record-execution.v1"
     prompts = [body["messages"][0]["content"] for body in vendor_calls.bodies]
     assert {prompts.count(f"order {number}") for number in range(120)} == {1}
 
 
-async def test_what_runs_when_a_worker_is_stopped_is_still_answered(floor: Floor, postgres_url: str) -> None:
+async def test_what_runs_when_a_worker_is_stopped_is_still_answered(kafka: KafkaBench, postgres_url: str) -> None:
     """Within its grace."""
     order = an_execute_order(parameters={"fault": "slow", "delay_seconds": 1}, lease_seconds=1)
-    async with worker_on(floor.bootstrap, postgres_url):
-        await floor.order(order)
-        await floor.ear.hear(order, "extend-lease.v1")
-    assert (await floor.ear.answer(order)).kind == "record-execution.v1"
+    async with worker_on(kafka.bootstrap, postgres_url):
+        await kafka.order(order)
+        await kafka.answers.of_kind(order, "extend-lease.v1")
+    assert (await kafka.answers.answer(order)).kind == "record-execution.v1"
 
 
 async def test_while_kafka_is_away_answers_wait_and_arrive_when_it_is_back(
     private_kafka: RealKafka, postgres_url: str
 ) -> None:
     """The process lives; the made call is answered, and orders go on."""
-    async with floor_on(private_kafka.bootstrap) as floor, worker_on(private_kafka.bootstrap, postgres_url) as workshop:
-        await workshop.until_ready()
+    async with (
+        kafka_bench_on(private_kafka.bootstrap) as kafka,
+        worker_on(private_kafka.bootstrap, postgres_url) as worker,
+    ):
+        await worker.until_ready()
         order = an_execute_order(parameters={"fault": "slow", "delay_seconds": 3}, lease_seconds=1)
-        await floor.order(order)
-        await floor.ear.hear(order, "extend-lease.v1")
+        await kafka.order(order)
+        await kafka.answers.of_kind(order, "extend-lease.v1")
         private_kafka.kill()
-        assert await _says(workshop, "unready")
+        assert await _says(worker, "unready")
         await private_kafka.start()
-        assert (await floor.ear.answer(order)).kind == "record-execution.v1"
+        assert (await kafka.answers.answer(order)).kind == "record-execution.v1"
         later = a_prepare_order()
-        await floor.order(later)
-        assert (await floor.ear.answer(later)).kind == "record-preparation.v1"
+        await kafka.order(later)
+        assert (await kafka.answers.answer(later)).kind == "record-preparation.v1"
 
 
-async def _says(workshop: Workshop, status: str) -> bool:
+async def _says(worker: RunningWorker, status: str) -> bool:
     async with asyncio.timeout(30):
-        while (await workshop.health())["status"] != status:  # noqa: ASYNC110 - health is asked over HTTP
+        while (await worker.health())["status"] != status:  # noqa: ASYNC110 - health is asked over HTTP
             await asyncio.sleep(0.1)
     return True
 

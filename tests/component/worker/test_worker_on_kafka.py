@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from artifacts.store import ArtifactStore, parse_ref
-from component.worker.workshop import KEY, Floor, Workshop
+from component.worker.running_worker import KEY, KafkaBench, RunningWorker
 from contracts.providers.capabilities import Capabilities
 from contracts.providers.orders import Order
 from contracts.topics import CATALOG, WORK
@@ -19,14 +19,14 @@ from messaging.records import Outgoing
 from testkit.kafka.topic_records import records_of
 from testkit.worker.orders import a_prepare_order, an_execute_order
 
-pytestmark = pytest.mark.usefixtures("workshop")
+pytestmark = pytest.mark.usefixtures("worker")
 
 
-async def test_a_prepare_order_comes_back_as_a_preparation(floor: Floor) -> None:
+async def test_a_prepare_order_comes_back_as_a_preparation(kafka: KafkaBench) -> None:
     """With payload, schema, issues, estimate and signals, in the order's tenant."""
     order = a_prepare_order(parameters={"temperature": 5}, tenant="globex")
-    await floor.order(order)
-    said = await floor.ear.answer(order)
+    await kafka.order(order)
+    said = await kafka.answers.answer(order)
     assert (said.kind, said.tenant, said.actor) == ("record-preparation.v1", "globex", "worker:sandbox")
     preparation = said.preparation
     assert preparation.payload["parameters"] == {"temperature": 5}
@@ -35,11 +35,11 @@ async def test_a_prepare_order_comes_back_as_a_preparation(floor: Floor) -> None
     assert preparation.estimate > 0
 
 
-async def test_an_image_is_drawn_and_kept_for_its_tenant_alone(floor: Floor, module_postgres_url: str) -> None:
+async def test_an_image_is_drawn_and_kept_for_its_tenant_alone(kafka: KafkaBench, module_postgres_url: str) -> None:
     """The record holds a ref; the bytes are in PostgreSQL."""
     order = an_execute_order(operation="image", prompt="a red bicycle", parameters={"size": "256x256"}, tenant="globex")
-    await floor.order(order)
-    (ref,) = (await floor.ear.answer(order)).execution.response["images"]
+    await kafka.order(order)
+    (ref,) = (await kafka.answers.answer(order)).execution.response["images"]
     async with asyncpg.create_pool(module_postgres_url, min_size=1, max_size=1) as pool:
         store = ArtifactStore(pool)
         artifact, body = await store.get("globex", parse_ref(ref)) or pytest.fail("kept nowhere")
@@ -47,7 +47,7 @@ async def test_an_image_is_drawn_and_kept_for_its_tenant_alone(floor: Floor, mod
         assert await store.get("acme", parse_ref(ref)) is None
 
 
-async def test_a_large_answer_travels_as_an_artifact(floor: Floor) -> None:
+async def test_a_large_answer_travels_as_an_artifact(kafka: KafkaBench) -> None:
     """The record stays small."""
     long = {"type": "string", "minLength": 20_000, "maxLength": 20_000}
     schema = {
@@ -56,50 +56,50 @@ async def test_a_large_answer_travels_as_an_artifact(floor: Floor) -> None:
         "required": [f"p{n}" for n in range(20)],
     }
     order = an_execute_order(operation="json", parameters={"schema": schema})
-    await floor.order(order)
-    execution = (await floor.ear.answer(order)).execution
+    await kafka.order(order)
+    execution = (await kafka.answers.answer(order)).execution
     assert execution.raw["size"] > 400_000
     assert execution.response["artifact"].startswith("artifact:sha256:")
     assert len(execution.model_dump_json()) < 10_000
 
 
-async def test_a_redelivered_call_is_made_once(floor: Floor, vendor_calls: FakeOpenAI) -> None:
+async def test_a_redelivered_call_is_made_once(kafka: KafkaBench, vendor_calls: FakeOpenAI) -> None:
     """Published five times, called once; an order after it on the same partition shows that all five were read."""
     order = an_execute_order(provider="openai", prompt="once only")
     last = an_execute_order(provider="openai", prompt="the last", run_id=order.run_id)
     for _ in range(5):
-        await floor.order(order)
-    await floor.order(last)
-    await floor.ear.hear(order, "record-execution.v1", 2)
+        await kafka.order(order)
+    await kafka.order(last)
+    await kafka.answers.of_kind(order, "record-execution.v1", 2)
     prompts = [body["messages"][0]["content"] for body in vendor_calls.bodies]
     assert (prompts.count("once only"), prompts.count("the last")) == (1, 1)
 
 
-async def test_a_slow_call_keeps_its_lease(floor: Floor) -> None:
+async def test_a_slow_call_keeps_its_lease(kafka: KafkaBench) -> None:
     """The worker says that it is still at it until the answer is there."""
     order = an_execute_order(lease_seconds=1, parameters={"fault": "slow", "delay_seconds": 2})
-    await floor.order(order)
-    await floor.ear.answer(order)
-    extensions = await floor.ear.hear(order, "extend-lease.v1", 2)
+    await kafka.order(order)
+    await kafka.answers.answer(order)
+    extensions = await kafka.answers.of_kind(order, "extend-lease.v1", 2)
     assert len({said.command_id for said in extensions}) == len(extensions)
 
 
-async def test_a_malformed_order_goes_to_the_dead_letters_and_the_next_is_answered(floor: Floor) -> None:
+async def test_a_malformed_order_goes_to_the_dead_letters_and_the_next_is_answered(kafka: KafkaBench) -> None:
     """Its bytes as they came, the reason and its place in headers."""
     order = a_prepare_order()
     key = str(order.run_id).encode()
     body = b'{"kind": "execute.v1", "mark": "' + key + b'"}'
-    await floor.producer.send(Outgoing(WORK.name, key, body, [("odd", b"\xff\xfe")]))
-    await floor.order(order)
-    await floor.ear.answer(order)
-    (dead,) = [record for record in await records_of(floor.bootstrap, WORK.dead) if record.value == body]
+    await kafka.producer.send(Outgoing(WORK.name, key, body, [("odd", b"\xff\xfe")]))
+    await kafka.order(order)
+    await kafka.answers.answer(order)
+    (dead,) = [record for record in await records_of(kafka.bootstrap, WORK.dead) if record.value == body]
     headers = dict(dead.headers)
     assert headers["odd"] == b"\xff\xfe"
     assert headers["source-topic"] == WORK.name.encode()
     assert b"run_id" in headers["error"]
 
 
-async def test_failures_are_told_with_their_code(floor: Floor) -> None:
+async def test_failures_are_told_with_their_code(kafka: KafkaBench) -> None:
     """Unknown provider, other bytes than approved, a fault of the vendor."""
     orders: dict[str, Order] = {
         "provider_unknown": a_prepare_order(provider="nobody"),
@@ -107,52 +107,52 @@ async def test_failures_are_told_with_their_code(floor: Floor) -> None:
         "rate_limited": an_execute_order(provider="openai", model="fault-429"),
         "connection_lost": an_execute_order(provider="openai", model="fault-reset"),
     }
-    await floor.order(*orders.values())
-    failures = {code: (await floor.ear.answer(order)).failure for code, order in orders.items()}
+    await kafka.order(*orders.values())
+    failures = {code: (await kafka.answers.answer(order)).failure for code, order in orders.items()}
     assert {code: failure.code for code, failure in failures.items()} == {code: code for code in orders}
     assert failures["rate_limited"].retry_after == 7
     assert [code for code, failure in failures.items() if failure.uncertain] == ["connection_lost"]
 
 
-async def test_a_late_order_is_not_begun(floor: Floor, vendor_calls: FakeOpenAI) -> None:
+async def test_a_late_order_is_not_begun(kafka: KafkaBench, vendor_calls: FakeOpenAI) -> None:
     """The run has asked otherwise by then."""
     past = datetime.now(UTC) - timedelta(seconds=1)
     late = an_execute_order(provider="openai", prompt="too late", deadline=past)
     timely = an_execute_order(provider="openai", prompt="in time", run_id=late.run_id)
-    await floor.order(late, timely)
-    assert (await floor.ear.answer(timely)).work_id == timely.work_id
+    await kafka.order(late, timely)
+    assert (await kafka.answers.answer(timely)).work_id == timely.work_id
     assert "too late" not in [body["messages"][0]["content"] for body in vendor_calls.bodies]
 
 
-async def test_the_key_is_in_no_record(floor: Floor, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_key_is_in_no_record(kafka: KafkaBench, caplog: pytest.LogCaptureFixture) -> None:
     """Not even when a prompt and a model repeat it."""
     orders: list[Order] = [
         a_prepare_order(provider="openai", prompt=f"my key is {KEY}"),
         an_execute_order(provider=f"x{KEY}"),
     ]
-    await floor.order(*orders)
+    await kafka.order(*orders)
     for order in orders:
-        assert KEY not in (await floor.ear.answer(order)).model_dump_json()
+        assert KEY not in (await kafka.answers.answer(order)).model_dump_json()
     assert KEY not in caplog.text
 
 
-async def test_the_catalog_names_every_provider(floor: Floor, workshop: Workshop) -> None:
+async def test_the_catalog_names_every_provider(kafka: KafkaBench, worker: RunningWorker) -> None:
     """The gateway validates names by it."""
-    await workshop.until_ready()
+    await worker.until_ready()
     latest: dict[bytes, Any] = {}
     while not {b"sandbox", b"openai"} <= set(latest):
-        latest = {record.key: record.value for record in await records_of(floor.bootstrap, CATALOG.name)}
+        latest = {record.key: record.value for record in await records_of(kafka.bootstrap, CATALOG.name)}
     sandbox = Capabilities.model_validate_json(latest[b"sandbox"])
     assert sandbox.safe_to_repeat
     assert Capabilities.model_validate_json(latest[b"openai"]).configured
 
 
-async def test_health_and_metrics_are_served(floor: Floor, workshop: Workshop) -> None:
+async def test_health_and_metrics_are_served(kafka: KafkaBench, worker: RunningWorker) -> None:
     """Ready with its checks by name; orders counted by what became of them."""
     order = a_prepare_order()
-    await floor.order(order)
-    await floor.ear.answer(order)
-    assert await workshop.health() == {"status": "ready", "checks": {"kafka": "ok", "postgres": "ok"}}
-    metrics = (await workshop.http.get("/metrics")).text
+    await kafka.order(order)
+    await kafka.answers.answer(order)
+    assert await worker.health() == {"status": "ready", "checks": {"kafka": "ok", "postgres": "ok"}}
+    metrics = (await worker.http.get("/metrics")).text
     assert 'sayso_worker_orders_total{kind="prepare.v1",outcome="done",provider="sandbox"}' in metrics
     assert json.dumps(metrics).count(KEY) == 0

@@ -1,4 +1,4 @@
-"""A real worker in this process, a fake OpenAI over HTTP, an ear on Kafka's topics, and the orders to give."""
+"""A real worker in this process, and a Kafka with a listener on its answers."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ from messaging.producer import Producer
 from messaging.records import Outgoing
 from provider_worker.app import create_app
 
-HEAR_SECONDS = 60.0
+ANSWER_SECONDS = 60.0
 KEY = "sk-test-very-secret-key"
 
 
-class Ear:
-    """Hears what workers say on `run.commands`, from the moment it was made."""
+class AnswerListener:
+    """Collects workers' answers on `run.commands`, from the moment it was made."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
-        self._heard: list[AnyCommand] = []
+        self._commands: list[AnyCommand] = []
         self._changed = asyncio.Condition()
 
     async def listen(self) -> None:
-        """Hear for ever."""
+        """Collect for ever."""
         async for record in self._consumer:
             with contextlib.suppress(ValueError):
                 command = parse_command(record.value)
                 async with self._changed:
-                    self._heard.append(command)
+                    self._commands.append(command)
                     self._changed.notify_all()
 
     def about(self, order: Order) -> list[Any]:
         """Return the answers to an order so far, in order."""
-        return [command for command in self._heard if command.run_id == order.run_id]
+        return [command for command in self._commands if command.run_id == order.run_id]
 
-    async def hear(self, order: Order, kind: str, number: int = 1) -> list[Any]:
+    async def of_kind(self, order: Order, kind: str, number: int = 1) -> list[Any]:
         """Return the commands of a kind about an order, once there are `number` of them."""
         return await self.until(lambda: [said for said in self.about(order) if said.kind == kind], number)
 
@@ -55,19 +55,19 @@ class Ear:
         return (await self.until(lambda: [said for said in self.about(order) if said.kind.startswith("record-")], 1))[0]
 
     async def until(self, found: Callable[[], list[Any]], number: int) -> list[Any]:
-        """Return what `found` finds once it is `number` of them."""
-        async with asyncio.timeout(HEAR_SECONDS), self._changed:
+        """Return the commands of `found` once there are `number` of them."""
+        async with asyncio.timeout(ANSWER_SECONDS), self._changed:
             await self._changed.wait_for(lambda: len(found()) >= number)
             return found()
 
 
 @dataclass
-class Floor:
-    """A Kafka with an ear on it and a way to order work."""
+class KafkaBench:
+    """A Kafka with a listener on workers' answers and a way to publish orders."""
 
     bootstrap: str
     producer: Producer
-    ear: Ear
+    answers: AnswerListener
 
     async def order(self, *orders: Order) -> None:
         """Publish orders as the orchestrator does."""
@@ -78,7 +78,7 @@ class Floor:
 
 
 @contextlib.asynccontextmanager
-async def floor_on(bootstrap: str) -> AsyncIterator[Floor]:
+async def kafka_bench_on(bootstrap: str) -> AsyncIterator[KafkaBench]:
     """Listen on a Kafka."""
     consumer = AIOKafkaConsumer(COMMANDS.name, bootstrap_servers=bootstrap, fetch_max_wait_ms=25)
     producer = Producer(bootstrap, "test")
@@ -86,10 +86,10 @@ async def floor_on(bootstrap: str) -> AsyncIterator[Floor]:
     await producer.start()
     for partition in consumer.assignment():
         await consumer.position(partition)
-    ear = Ear(consumer)
-    listening = asyncio.create_task(ear.listen())
+    listener = AnswerListener(consumer)
+    listening = asyncio.create_task(listener.listen())
     try:
-        yield Floor(bootstrap, producer, ear)
+        yield KafkaBench(bootstrap, producer, listener)
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
@@ -98,26 +98,26 @@ async def floor_on(bootstrap: str) -> AsyncIterator[Floor]:
 
 
 @dataclass
-class Workshop:
+class RunningWorker:
     """A worker that runs in this process, and its HTTP side."""
 
     app: Starlette
     http: httpx2.AsyncClient
 
     async def health(self) -> dict[str, Any]:
-        """Return what readiness says."""
+        """Return the answer of readiness."""
         answer: dict[str, Any] = (await self.http.get("/health/ready")).json()
         return answer
 
     async def until_ready(self) -> None:
         """Return once the worker takes orders."""
-        async with asyncio.timeout(HEAR_SECONDS):
+        async with asyncio.timeout(ANSWER_SECONDS):
             while (await self.health())["status"] != "ready":  # noqa: ASYNC110 - health is asked over HTTP
                 await asyncio.sleep(0.05)
 
 
 @contextlib.asynccontextmanager
-async def worker_on(bootstrap: str, database_url: str, **settings: Any) -> AsyncIterator[Workshop]:
+async def worker_on(bootstrap: str, database_url: str, **settings: Any) -> AsyncIterator[RunningWorker]:
     """Run a worker."""
     app = create_app(
         Settings(
@@ -127,7 +127,7 @@ async def worker_on(bootstrap: str, database_url: str, **settings: Any) -> Async
     async with app.router.lifespan_context(app):
         transport = httpx2.ASGITransport(app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://worker") as http:
-            yield Workshop(app, http)
+            yield RunningWorker(app, http)
     assert app.state.background.failure is None
 
 
