@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 
 import asyncpg
-import psycopg
 
-from chassis.migrations import migrate
+from chassis.migrations import SchemaUnavailable, migrate
 from chassis.named_queries import named_queries
 from provider_worker.errors import DatabaseUnavailable
 
@@ -68,7 +67,7 @@ async def unavailable_errors() -> AsyncIterator[None]:
     """Turn the drivers' errors within into DatabaseUnavailable."""
     try:
         yield
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, psycopg.OperationalError, TimeoutError) as error:
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SchemaUnavailable, TimeoutError) as error:
         raise DatabaseUnavailable(f"{type(error).__name__}: {error}") from error
 
 
