@@ -32,17 +32,17 @@ class Reverse(AIProvider):
         return cls()
 
     async def get_capabilities(self) -> Capabilities:
-        """Say what can be asked for."""
+        """Return the capabilities."""
         return Capabilities(provider=self.name, operations=("text",), default_operation="text", safe_to_repeat=True)
 
     def payload_schema(self, operation: str) -> PayloadSchema:
-        """Return the reviewer's form, and what an edit is validated against."""
+        """Return the schema of payloads: the form of reviewers, and the check of edits."""
         return SCHEMA
 
     async def create_payload(
         self, intent: CallIntent, tool: Mapping[str, Any] | None, attachments: Sequence[Attachment]
     ) -> dict[str, Any]:
-        """Build exactly what would be sent."""
+        """Build the exact payload."""
         return {"text": intent.prompt}
 
     async def estimate_cost(self, operation: str, payload: Mapping[str, Any]) -> Decimal:
@@ -54,6 +54,6 @@ class Reverse(AIProvider):
         return Answer(raw={"output": payload["text"][::-1]})
 
     async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
-        """Clean and score what came back."""
+        """Clean and score the answer."""
         signals = Signals(confidence=1, response_quality=1)
         return Audit(response={"text": raw["output"]}, schema={"type": "object"}, signals=signals)

@@ -24,7 +24,7 @@ PLUGINS = (
 
 
 class SecretOptions(Options):
-    """What the operator may write in SAYSO_CHECKS: `{"secrets": {"force": false}}`."""
+    """The options in SAYSO_CHECKS: `{"secrets": {"force": false}}`."""
 
     force: bool = True
 
@@ -43,7 +43,7 @@ class SecretScan(Check):
         return cls(force=read_options(SecretOptions, cls.name, options).force)
 
     async def look(self, subject: Subject) -> Finding | None:
-        """Say which kinds of secrets stand in the texts, and never the secrets."""
+        """Find kinds of secrets in the texts, and never repeat the secrets."""
         with transient_settings({"plugins_used": [{"name": name} for name in PLUGINS]}):
             lines = joined(subject.looked_at).splitlines()
             kinds = sorted({secret.type for line in lines for secret in scan_line(line)})

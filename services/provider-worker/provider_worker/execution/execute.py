@@ -71,20 +71,8 @@ async def execute(
     refuse_other_bytes(order)
     context = context or CallContext()
     artifacts = RetryingArtifacts(artifacts)
-    key = f"{order.work_id}:{order.attempt}"
-    call = Call(
-        order.operation, order.model, order.attempt, key, artifacts, order.resume, context.note, context.progress
-    )
     began = time.monotonic()
-    try:
-        async with asyncio.timeout(context.seconds) as limit:
-            with context.cancellation:
-                context.begun = True
-                answer = await each_await(provider.execute(order.payload, call), "call.awaiting", context.reached)
-    except (ProviderError, DatabaseUnavailable, CallStopped):
-        raise
-    except Exception as error:
-        raise ProviderError(_unanswered(error, provider.name, sanitizer, limit, context.seconds)) from error
+    answer = await _ask(order, provider, artifacts, sanitizer, context)
     latency_ms = int((time.monotonic() - began) * 1000)
     raw = sanitizer.json(answer.raw)
     try:
@@ -107,6 +95,24 @@ def refuse_other_bytes(order: ExecuteOrder) -> None:
     if digest(order.payload) != order.payload_sha256:
         message = "The payload is not the one that was approved: its digest is another. Nothing was called."
         raise ProviderError(Failure(code="payload_mismatch", message=message))
+
+
+async def _ask(
+    order: ExecuteOrder, provider: AIProvider, artifacts: TenantArtifacts, sanitizer: Sanitizer, context: CallContext
+) -> Answer:
+    key = f"{order.work_id}:{order.attempt}"
+    call = Call(
+        order.operation, order.model, order.attempt, key, artifacts, order.resume, context.note, context.progress
+    )
+    try:
+        async with asyncio.timeout(context.seconds) as limit:
+            with context.cancellation:
+                context.begun = True
+                return await each_await(provider.execute(order.payload, call), "call.awaiting", context.reached)
+    except (ProviderError, DatabaseUnavailable, CallStopped):
+        raise
+    except Exception as error:
+        raise ProviderError(_unanswered(error, provider.name, sanitizer, limit, context.seconds)) from error
 
 
 def _unanswered(error: Exception, name: str, sanitizer: Sanitizer, limit: asyncio.Timeout, seconds: float) -> Failure:

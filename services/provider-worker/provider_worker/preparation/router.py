@@ -61,7 +61,7 @@ class Router:
             description="Chooses a provider and a model by rule, cost and health; the models are routes.",
             operations=("any",),
             default_operation="any",
-            models=tuple(ModelInfo(name=name, description=_said(rules)) for name, rules in self._routes.items()),
+            models=tuple(ModelInfo(name=name, description=_description(rules)) for name, rules in self._routes.items()),
             default_model=next(iter(self._routes)),
         )
 
@@ -137,7 +137,7 @@ def _out(option: Option, code: str, message: str) -> Assessed:
     return Assessed(option, option.model, obstacle=Reason(code=code, message=message))
 
 
-def _said(rules: Rules) -> str:
+def _description(rules: Rules) -> str:
     among = dict.fromkeys(f"{option.provider}/{option.model or '*'}" for rule in rules for option in rule.among)
     return f"Chooses among {', '.join(among)}."
 

@@ -57,7 +57,7 @@ class AccountQueue:
         self._on_failure = on_failure
         self._queue: deque[tuple[int, _Waiter]] = deque()
         self._held = 0
-        self._said = 0
+        self._reported = 0
         self._closed_until = 0.0
         self._stopped = False
         self._woken = asyncio.Event()
@@ -136,14 +136,14 @@ class AccountQueue:
 
     def _is_needed(self) -> bool:
         # A worker that holds places renews them again and again, and once more when it holds none.
-        return bool(self._queue) or (self.rule.places is not None and bool(self._held or self._said))
+        return bool(self._queue) or (self.rule.places is not None and bool(self._held or self._reported))
 
     def _serve(self) -> None:
         if self._serving is None or self._serving.done():
             if self._is_needed() and not self._stopped:
                 self._serving = asyncio.create_task(self._ask_while_needed(), name=f"gate {self.rule.name}")
                 self._serving.add_done_callback(self._ended)
-        elif len(self._queue) == 1 or (self.rule.places is not None and self._held < self._said):
+        elif len(self._queue) == 1 or (self.rule.places is not None and self._held < self._reported):
             self._woken.set()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -172,7 +172,7 @@ class AccountQueue:
         asked = list(self._queue)[: max(0, min(AT_ONCE, self._room()))]
         held, sent = self._held, time.monotonic()
         reserved = await self._reservations.reserve(self.rule, self._holder, held, [tokens for tokens, _ in asked])
-        self._said = held + len(reserved.begins_in)
+        self._reported = held + len(reserved.begins_in)
         self._hand_out(reserved, asked, sent)
         if len(reserved.begins_in) < len(asked):
             # Workers that got the same moment would ask at once.

@@ -45,7 +45,7 @@ def delay(parameters: Mapping[str, Any], attempt: int) -> float:
     return float(parameters.get("delay_seconds", DEFAULT_DELAY)) if active(parameters, attempt) == "slow" else 0.0
 
 
-def fail_if_told(parameters: Mapping[str, Any], attempt: int) -> None:
+def fail_as_asked(parameters: Mapping[str, Any], attempt: int) -> None:
     """Raise the ProviderError that was asked for, if one was."""
     failure = _FAILURES.get(active(parameters, attempt) or "")
     if failure is None:

@@ -135,7 +135,7 @@ class SandboxProvider(AIProvider):
             await _say(said["text"], seconds, call.progress)
         elif seconds > 0:
             await asyncio.sleep(seconds)
-        faults.fail_if_told(parameters, call.attempt)
+        faults.fail_as_asked(parameters, call.attempt)
         output = _MALFORMED if fault == "malformed" else await _answer(payload, parameters, call)
         return Answer({"model": payload["model"], "output": output, "fault": fault}, f"sandbox-{call.key}")
 
