@@ -19,11 +19,8 @@ from provider_worker.dependencies import Storage
 from provider_worker.errors import DatabaseUnavailable
 from provider_worker.ports import Transport
 
-GRACE_SECONDS = 4.0
-"""How long running orders may go on once a stop was asked for; with the rest of the stop it stays under 10 s."""
-
-_CLOSE_SECONDS = 2.0
-_FORGET_SECONDS = 3600.0
+GRACE_SECONDS = 4.0  # for running orders once a stop was asked for; the whole stop stays under 10 s
+_CLOSE_SECONDS, _FORGET_SECONDS = 2.0, 3600.0
 
 _log = structlog.get_logger(__name__)
 

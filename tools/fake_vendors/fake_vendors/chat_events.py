@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fake_vendors.streaming import Script, event, words_of
+from fake_vendors.streams import Script, event, words_of
 
 _BROKEN = {"error": {"message": "The server had an error.", "type": "server_error", "param": None, "code": None}}
 

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from fake_vendors.streaming import PACE
+from fake_vendors.streams import PACE
 from provider_worker.providers.payload_schema import at
 
 WRONG_KEY = "wrong-key"

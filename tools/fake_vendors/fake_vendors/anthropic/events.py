@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from fake_vendors.streaming import Script, event, words_of
+from fake_vendors.streams import Script, event, words_of
 
 _OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
 _AT_THE_END = ("stop_reason", "stop_sequence", "stop_details")

@@ -7,7 +7,7 @@ that were begun, by path, `GET /_prompts` by prompt; `DELETE /_calls` starts aga
 `fake_vendors.faults` says how a fault is chosen. There are 400, 401 (an expired token), 402, 403, 404, 409, 413, 429 (with Retry-After), 429_bare,
 spent, 500, 502, 503, 504, 529, slow (answers after 1 s), hang (never answers), reset (breaks off), malformed (no JSON), huge (50 MB), empty,
 max_tokens, thinking_only, refusal, no_tool (text where a tool was to be used), deaf (answers as a whole though a stream was asked for), and
-those of streams, which `fake_vendors.streaming` names.
+those of streams, which `fake_vendors.streams` names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from fake_vendors.anthropic.events import script_of
 from fake_vendors.faults import FakeServer, refused_key, serve, texts_of, transport_fault
-from fake_vendors.streaming import streamed
+from fake_vendors.streams import streamed
 from provider_worker.providers.payload_schema import UnusableSchema, at
 from provider_worker.providers.sandbox.schema_inventor import CannotInvent, invent
 

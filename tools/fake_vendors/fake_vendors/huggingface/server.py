@@ -7,7 +7,7 @@ The request chooses a model's pipeline: `candidate_labels` asks for a zero-shot 
 A fault is chosen as `fake_vendors.faults` says. There are 400, 401 (an expired token), 402, 403, 404, 422, 424, 429 (with Retry-After), limit (429 by
 HuggingFace's own headers), 500, 502, 503, 504, loading (503, for 20 s), unsupported (no server has the model), redirect, slow (answers after
 1 s), hang (never answers), reset (breaks off), malformed (no JSON), huge (50 MB), empty, length, content_filter, deaf (answers as a whole
-though a stream was asked for), and those of streams, which `fake_vendors.streaming` names.
+though a stream was asked for), and those of streams, which `fake_vendors.streams` names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from fake_vendors.chat_events import script_of
 from fake_vendors.faults import FakeServer, refused_key, serve, texts_of, transport_fault
-from fake_vendors.streaming import event, streamed
+from fake_vendors.streams import event, streamed
 from provider_worker.providers.payload_schema import UnusableSchema, at
 from provider_worker.providers.sandbox.image import draw
 from provider_worker.providers.sandbox.schema_inventor import CannotInvent, invent

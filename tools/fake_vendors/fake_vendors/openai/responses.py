@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from fake_vendors.faults import texts_of
 from fake_vendors.openai.chat import CREATED, said_to, tokens_of
-from fake_vendors.streaming import Script, event, words_of
+from fake_vendors.streams import Script, event, words_of
 
 _MOVED = {
     "messages": "input",

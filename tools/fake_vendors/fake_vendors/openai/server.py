@@ -6,7 +6,7 @@ by prompt; `DELETE /_calls` starts again.
 
 `fake_vendors.faults` says how a fault is chosen. There are 429, quota, 400, 403, 404, 500, 502, 503, 504, slow (answers after 1 s), hang (never
 answers), reset (breaks off), malformed (no JSON), huge (50 MB), empty, length, refusal, content_filter, filtered_prompt, flagged, deaf
-(answers as a whole though a stream was asked for), those of streams, which `fake_vendors.streaming` names, and for responses failed, and in the
+(answers as a whole though a stream was asked for), those of streams, which `fake_vendors.streams` names, and for responses failed, and in the
 background pending, lost, look_500 and look_cut.
 """
 
@@ -27,7 +27,7 @@ from fake_vendors.openai.background import Stored
 from fake_vendors.openai.chat import completion
 from fake_vendors.openai.images import images_of
 from fake_vendors.openai.moderation import moderations
-from fake_vendors.streaming import Script, streamed
+from fake_vendors.streams import Script, streamed
 from provider_worker.providers.payload_schema import UnusableSchema
 from provider_worker.providers.sandbox.schema_inventor import CannotInvent
 
