@@ -1,6 +1,6 @@
 """The content-addressed store of artifacts: bytes, kept once a tenant under their hash. Whether a person may read them is the caller's to check.
 
-`chassis.migrations.migrate(url, "artifacts", "artifacts.migrations")` makes its tables.
+`chassis.postgres.migrations.migrate(url, "artifacts", "artifacts.migrations")` makes its tables.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from chassis.named_queries import named_queries
+from chassis.postgres.named_queries import named_queries
 
 _REF = re.compile(r"artifact:sha256:([0-9a-f]{64})")
 

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis import failpoints
-from chassis.origins import ORIGIN
+from chassis.http.origins import ORIGIN
 
 T = TypeVar("T")
 

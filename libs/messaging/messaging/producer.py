@@ -15,9 +15,9 @@ from contracts.slots import SlotMap
 from contracts.topics import MAX_RECORD_BYTES, SLOT_MAPS
 from messaging.aiokafka_internals import limit_requests
 from messaging.client.partition_sender import PartitionSender
+from messaging.client.slots import partition_of, read_slot_maps
 from messaging.errors import RecordTooLarge
 from messaging.records import Outgoing
-from messaging.slots import partition_of, read_slot_maps
 
 ANSWER_SECONDS = 15.0
 """How long a broker's answer is awaited. Then the connection is made anew and the request sent again, to the present leader."""

@@ -7,10 +7,10 @@ import sys
 
 import structlog
 
+from chassis.http.write_coalescing import CoalescingHttp
 from chassis.logs import configure_logs
 from chassis.server import serve
 from chassis.settings import SettingsError, exit_with, load_settings
-from chassis.write_coalescing import CoalescingHttp
 from gateway.adapters.external import rebuild_views
 from gateway.app import create_app
 from gateway.errors import GatewayError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chassis.background import Background
-from chassis.health import Health
+from chassis.http.health import Health
 from chassis.settings import Settings, load_settings
 from gateway.api.artifacts import artifacts_router
 from gateway.api.decisions import RunWrites

@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import WebSocketRoute
 
 from chassis.background import Background
-from chassis.health import Health
-from chassis.problems import on_http_exception
+from chassis.http.health import Health
+from chassis.http.problems import on_http_exception
 from chassis.settings import Settings, load_settings
 from notifier.edges.run_events import run_events_route
 from notifier.edges.websocket import WebSocketEdge

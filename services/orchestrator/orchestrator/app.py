@@ -9,7 +9,7 @@ from typing import Any
 from starlette.applications import Starlette
 
 from chassis.background import Background
-from chassis.health import Health
+from chassis.http.health import Health
 from chassis.settings import Settings, load_settings
 from orchestrator.adapters import real_adapters
 from orchestrator.aggregate import Aggregate

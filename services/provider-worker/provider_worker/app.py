@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from starlette.applications import Starlette
 
 from chassis.background import Background
-from chassis.health import Health
+from chassis.http.health import Health
 from chassis.settings import Settings, load_settings
 from provider_worker.service import WorkerService, create_service
 

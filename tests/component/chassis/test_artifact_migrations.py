@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from chassis.migrations import migrate
+from chassis.postgres.migrations import migrate
 
 VERSION_0_1 = """
 create schema if not exists artifacts;

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from chassis.migrations import MigrationError, SchemaFromTheFuture, SchemaUnavailable, migrate
+from chassis.postgres.migrations import MigrationError, SchemaFromTheFuture, SchemaUnavailable, migrate
 
 FIRST = """
 CREATE TABLE shop.things (name text PRIMARY KEY);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from chassis.origins import is_welcome
+from chassis.http.origins import is_welcome
 from chassis.settings import Settings
 
 

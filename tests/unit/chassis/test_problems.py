@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from chassis.problems import STATUS, issues_of, on_http_exception, problem_response
+from chassis.http.problems import STATUS, issues_of, on_http_exception, problem_response
 from contracts.json_values import JsonObject
 
 

@@ -8,7 +8,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from chassis.write_coalescing import FLUSH_BYTES, CoalescingHttp, CoalescingTransport
+from chassis.http.write_coalescing import FLUSH_BYTES, CoalescingHttp, CoalescingTransport
 from testkit.memory_transport import MemoryTransport, loop_turn
 
 

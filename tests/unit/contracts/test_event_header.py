@@ -8,8 +8,7 @@ import pytest
 from pydantic_core import to_json
 
 from contracts.runs.config import Step
-from contracts.runs.event_effects import EFFECTS, State
-from contracts.runs.event_header import EventHeader, Facts
+from contracts.runs.event_header import EFFECTS, EventHeader, Facts, State
 from contracts.runs.events import EVENT_KINDS, CheckpointOpened
 from contracts.runs.views import RunView, project
 from testkit.messages.golden import sample_events

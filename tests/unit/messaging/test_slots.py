@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from contracts.slots import SLOTS, SlotMap
-from messaging.slots import partition_of, slot_of
+from messaging.client.slots import partition_of, slot_of
 
 
 @given(st.binary(min_size=1, max_size=60))

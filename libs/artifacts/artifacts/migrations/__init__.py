@@ -1,1 +1,1 @@
-"""The numbered migrations of the schema `artifacts`, applied by `chassis.migrations`."""
+"""The numbered migrations of the schema `artifacts`, applied by `chassis.postgres.migrations`."""

@@ -1,23 +1,104 @@
-"""The header of an event: its place in the run, whom it concerns and what it does to state and checkpoint.
+"""What an event means to most readers: its effect on state and checkpoint by one table, and the header that is read of it.
 
-Most readers need no more, and validating an event in full is most of what a reader costs. So the header leaves ids and times
-as the text that was recorded, and reads of the facts in `data` what concerns the checkpoint.
+Every short fold is made from the table `EFFECTS`. Validating an event in full is most of what a reader costs, so the header leaves
+ids and times as the text that was recorded, and reads of the facts in `data` what concerns the checkpoint.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict
 
 from contracts.message import Message, Timestamp
+from contracts.runs import events as e
 from contracts.runs.config import Step
-from contracts.runs.event_effects import EFFECTS, NO_EFFECT, Effect, State, state_at
 from contracts.runs.events import EVENT_KINDS
+
+
+class State(StrEnum):
+    """The stages of a run."""
+
+    CREATED = "created"
+    INFORMATION_REVIEW = "information_review"
+    PAYLOAD_REVIEW = "payload_review"
+    API_CALL = "api_call"
+    RESPONSE_REVIEW = "response_review"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
+
+Action = Literal["approve", "edit", "reject", "retry"]
+"""What a person decides at a checkpoint."""
+
+
+class Effect(NamedTuple):
+    """What a kind of event does to a run.
+
+    `state` is the state that it leads to, None where it leaves the state; a checkpoint that opens has its own (see `state_at`).
+    `prolongs`: the open checkpoint gets another end, if the event names one. `action` is the decision that it records.
+    """
+
+    state: State | None = None
+    opens: bool = False
+    closes: bool = False
+    prolongs: bool = False
+    paused: bool | None = None
+    action: Action | None = None
+
+
+NO_EFFECT = Effect()
+"""Of kinds that change neither state nor checkpoint, and of kinds that this version does not know."""
+
+EFFECTS: dict[str, Effect] = {
+    e.RunStarted.kind: Effect(State.CREATED),
+    e.PreparationOrdered.kind: Effect(State.CREATED, closes=True),
+    e.RunPrepared.kind: NO_EFFECT,
+    e.PreparationFailed.kind: NO_EFFECT,
+    e.PayloadFixed.kind: NO_EFFECT,
+    e.RouteFellBack.kind: NO_EFFECT,
+    e.CallOrdered.kind: Effect(State.API_CALL, closes=True),
+    e.LeaseExtended.kind: NO_EFFECT,
+    e.CallDoubted.kind: NO_EFFECT,
+    e.CallNoted.kind: NO_EFFECT,
+    e.CallSucceeded.kind: NO_EFFECT,
+    e.CallFailed.kind: NO_EFFECT,
+    e.CallStopped.kind: NO_EFFECT,
+    e.RetryScheduled.kind: NO_EFFECT,
+    e.StepPassed.kind: NO_EFFECT,
+    e.CheckpointOpened.kind: Effect(opens=True),
+    e.CheckpointApproved.kind: Effect(closes=True, action="approve"),
+    e.CheckpointEdited.kind: Effect(closes=True, action="edit"),
+    e.CheckpointRejected.kind: Effect(closes=True, action="reject"),
+    e.CheckpointExpired.kind: Effect(closes=True),
+    e.CheckpointEscalated.kind: Effect(prolongs=True),
+    e.RunPaused.kind: Effect(paused=True),
+    e.RunResumed.kind: Effect(paused=False, prolongs=True),
+    e.RunRetried.kind: Effect(State.CREATED, closes=True, action="retry"),
+    e.RunCancelled.kind: Effect(State.CANCELLED, closes=True, paused=False),
+    e.RunFailed.kind: Effect(State.FAILED, closes=True, paused=False),
+    e.RunCompleted.kind: Effect(State.COMPLETED),
+}
+"""The effect of each kind. A retry records a decision only where it names a checkpoint, which is then an error review's."""
+
+_STATES = {step: None if step is Step.ERROR_REVIEW else State(step.value) for step in Step}
+
+
+def state_at(step: Step) -> State | None:
+    """Return the state of a run whose checkpoint opens at `step`; None at an error review, which leaves the state."""
+    return _STATES[step]
+
+
+REQUESTING = frozenset({e.CheckpointOpened.kind, e.CheckpointEscalated.kind})
+"""Kinds after which people are asked to decide."""
 
 RunId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 """A run's id as it is recorded."""

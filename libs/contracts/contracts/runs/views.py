@@ -17,7 +17,7 @@ from contracts.providers.call import Cost, Issue
 from contracts.providers.signals import Reason
 from contracts.runs import events as e
 from contracts.runs.config import Step
-from contracts.runs.event_effects import EFFECTS, NO_EFFECT, TERMINAL, Action, State, state_at
+from contracts.runs.event_header import EFFECTS, NO_EFFECT, TERMINAL, Action, State, state_at
 from contracts.runs.run_event import RunEvent
 
 __all__ = ["TERMINAL", "Approval", "Checkpoint", "RunView", "State", "approval_of", "project"]

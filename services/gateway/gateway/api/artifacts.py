@@ -15,7 +15,7 @@ from starlette.types import Message, Receive
 
 from artifacts.media_type import may_be_shown, media_type_of
 from artifacts.store import Artifact
-from chassis.problems import issue
+from chassis.http.problems import issue
 from contracts.message import Identifier
 from gateway.http import headers
 from gateway.http.body import check_length, too_large

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from chassis.problems import issue
+from chassis.http.problems import issue
 from contracts.json_values import digest
 from contracts.runs.commands import Command, StartRun
 from contracts.runs.decisions import ANONYMOUS, BODIES, Action, CommandHead, command_of

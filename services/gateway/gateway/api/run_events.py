@@ -14,7 +14,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
-from chassis.problems import issue
+from chassis.http.problems import issue
 from contracts.providers.call_stream import PartialOutput, PushedPartialOutput
 from gateway.http import headers
 from gateway.http.parameters import NoParameters

@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
-from chassis.problems import issue
+from chassis.http.problems import issue
 from contracts.json_pointer import pointer
 from contracts.json_values import MAX_DEPTH
 from gateway.errors import GatewayError

@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chassis.origins import is_welcome
+from chassis.http.origins import is_welcome
 from gateway.http.problems import Problem, document
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 from starlette.requests import Request
 
-from chassis.problems import issue
+from chassis.http.problems import issue
 from contracts.json_pointer import pointer
 from contracts.message import ID_NAMESPACE
 from contracts.runs.commands import command_id

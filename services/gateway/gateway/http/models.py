@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
-from chassis.problems import Issue, issue, issues_of
+from chassis.http.problems import Issue, issue, issues_of
 from contracts.json_pointer import pointer
 from contracts.json_values import check_json
 from contracts.runs.requests import RunInput, RunRequest, WrappedRunInput

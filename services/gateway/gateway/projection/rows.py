@@ -13,8 +13,7 @@ from typing import NamedTuple, Self
 from uuid import UUID
 
 from contracts.runs.config import Step
-from contracts.runs.event_effects import State
-from contracts.runs.event_header import EventHeader
+from contracts.runs.event_header import EventHeader, State
 
 
 class PendingCheckpoint(NamedTuple):

@@ -17,8 +17,7 @@ from uuid import UUID
 
 import structlog
 
-from contracts.runs.event_effects import State
-from contracts.runs.event_header import EventHeader
+from contracts.runs.event_header import EventHeader, State
 from gateway import metrics
 from gateway.errors import DatabaseUnavailable, GatewayError, ValuesRefused
 from gateway.ports import Now, SendAll, Tables

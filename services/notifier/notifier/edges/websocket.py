@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 from starlette.websockets import WebSocket
 
-from chassis.origins import is_welcome
-from chassis.problems import problem_response
+from chassis.http.origins import is_welcome
+from chassis.http.problems import problem_response
 from notifier import metrics
 from notifier.edges.websocket_connection import ConnectionContext, WebSocketConnection
 from notifier.protocol.messages import MessageInvalid

@@ -14,7 +14,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import State
 
-from chassis.write_coalescing import CoalescingTransport
+from chassis.http.write_coalescing import CoalescingTransport
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent

@@ -16,8 +16,7 @@ import structlog
 from pydantic import ValidationError
 
 from contracts.message import explain
-from contracts.runs.event_effects import REQUESTING, TERMINAL, State
-from contracts.runs.event_header import EventHeader
+from contracts.runs.event_header import REQUESTING, TERMINAL, EventHeader, State
 from contracts.runs.views import Checkpoint
 from messaging.records import RawRecord
 from notifier import metrics

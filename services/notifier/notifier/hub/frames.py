@@ -9,8 +9,7 @@ from functools import lru_cache
 
 from pydantic_core import from_json, to_json
 
-from contracts.runs.event_effects import State
-from contracts.runs.event_header import EventHeader
+from contracts.runs.event_header import EventHeader, State
 from contracts.runs.views import Checkpoint
 from notifier.hub.event_buffer import Frame
 

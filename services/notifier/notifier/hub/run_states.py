@@ -14,8 +14,7 @@ from pydantic import Field
 from contracts.json_values import ComposedObject
 from contracts.message import Message, Timestamp
 from contracts.providers.call import Issue
-from contracts.runs.event_effects import State
-from contracts.runs.event_header import EventHeader
+from contracts.runs.event_header import EventHeader, State
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import Checkpoint, RunView, project
 

@@ -7,7 +7,7 @@ from typing import Any, assert_never
 
 from pydantic import ValidationError
 
-from chassis.problems import issues_of
+from chassis.http.problems import issues_of
 from contracts.json_values import digest
 from contracts.runs.commands import Decide, command_id
 from contracts.runs.decisions import ANONYMOUS, CommandHead, command_of

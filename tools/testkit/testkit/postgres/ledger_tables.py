@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from chassis.migrations import migrate
+from chassis.postgres.migrations import migrate
 
 
 async def make_ledger_tables(url: str) -> None:

@@ -6,8 +6,8 @@ import asyncio
 
 import asyncpg
 
-from chassis.migrations import SchemaUnavailable, migrate
-from chassis.named_queries import named_queries
+from chassis.postgres.migrations import SchemaUnavailable, migrate
+from chassis.postgres.named_queries import named_queries
 from gateway.adapters.postgres.connections import ANSWER_SECONDS, driver_errors
 from gateway.errors import DatabaseUnavailable, LedgerMissing
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
-from chassis.named_queries import named_queries
+from chassis.postgres.named_queries import named_queries
 from contracts.ledger_schema import events_of
 from contracts.runs.event_header import EventHeader
 from gateway.adapters.postgres.connections import DedicatedConnection, driver_errors

@@ -10,8 +10,8 @@ from typing import Any
 
 from contracts.slots import SlotMap
 from contracts.topics import Topic
+from messaging.client.slots import partition_of
 from messaging.records import Outgoing
-from messaging.slots import partition_of
 from orchestrator.ports import OnRecords, OnRevoked, Subscription
 
 MAX_BATCH = 500

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from eventsourcing.persistence import EventStore
 
-from chassis.migrations import SchemaUnavailable, migrate
+from chassis.postgres.migrations import SchemaUnavailable, migrate
 from contracts.slots import SlotMap
 from orchestrator.adapters.postgres.commit_mapper import Commit, CommitMapper, commits
 from orchestrator.adapters.postgres.connection import Connection
@@ -38,7 +38,7 @@ class PostgresLedger:
         self._closed = False
 
     async def migrate(self) -> None:
-        """Bring the schema `ledger` up to date. Raises LedgerUnavailable, chassis.migrations.SchemaFromTheFuture."""
+        """Bring the schema `ledger` up to date. Raises LedgerUnavailable, chassis.postgres.migrations.SchemaFromTheFuture."""
         await self._run(self._migrate)
 
     async def close(self) -> None:

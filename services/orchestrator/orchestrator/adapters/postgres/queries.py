@@ -1,5 +1,5 @@
 """The named statements of `queries.sql`."""
 
-from chassis.named_queries import named_queries
+from chassis.postgres.named_queries import named_queries
 
 QUERIES = named_queries(__package__)

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from chassis.migrations import SchemaUnavailable, migrate
-from chassis.named_queries import named_queries
+from chassis.postgres.migrations import SchemaUnavailable, migrate
+from chassis.postgres.named_queries import named_queries
 from provider_worker.errors import DatabaseUnavailable
 
 MIGRATIONS = {"worker": f"{__package__}.migrations", "artifacts": "artifacts.migrations"}

@@ -1,0 +1,1 @@
+"""What every HTTP edge shares: health, problem documents, origins, coalesced writes."""

@@ -1,0 +1,1 @@
+"""What every owner of a schema shares: migrations and named queries."""
