@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from component.orchestrator.entries import ASKED, NOW, contents, due, recorded, refusal, write
 from orchestrator.ports import Batch, Fenced, LedgerUnavailable, Move, Store, StoredEvent
 from orchestrator.runs import Deadline
 
 from .conftest import MakeStore
+from .entries import ASKED, NOW, contents, due, recorded, refusal, write
 
 
 async def test_what_was_written_is_loaded_byte_for_byte_and_in_order(store: Store) -> None:

@@ -6,11 +6,11 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from component.orchestrator.entries import NOW, due, write
 from orchestrator.ports import DueRow, Store
 from orchestrator.runs import Deadline
 
 from .conftest import MakeStore
+from .entries import NOW, due, write
 
 
 def taken(deadline: Deadline) -> DueRow:

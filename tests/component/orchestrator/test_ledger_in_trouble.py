@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from component.orchestrator.entries import NOW, due, recorded, refusal, write
 from local_stack.postgres.server import Postgres
 from local_stack.wait import until
 from orchestrator.adapters.postgres.ledger import PostgresLedger
@@ -17,6 +16,7 @@ from orchestrator.runs.aggregate import RUN
 from testkit.postgres.unreliable import TcpProxy, dump
 
 from .conftest import LOG
+from .entries import NOW, due, recorded, refusal, write
 
 
 async def test_every_call_says_that_the_server_is_away_and_the_same_object_recovers(

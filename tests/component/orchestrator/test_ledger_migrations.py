@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import pytest
 
-from component.orchestrator.entries import ASKED, recorded, refusal, write
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.ports import LedgerUnavailable
 from orchestrator.runs import Due, command_of
@@ -16,6 +15,7 @@ from orchestrator.runs.aggregate import RUN
 from testkit.postgres.unreliable import dump, execute
 
 from .conftest import LOG
+from .entries import ASKED, recorded, refusal, write
 
 
 async def test_several_may_create_the_tables_at_once(postgres_url: str) -> None:

@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import asyncpg
 
-from component.orchestrator.entries import due, recorded, write
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.adapters.postgres.statements import FIRE_AGAIN_SECONDS
 from orchestrator.ports import Batch, Move
@@ -16,6 +15,7 @@ from orchestrator.runs.aggregate import RUN
 from testkit.postgres.unreliable import dump, execute
 
 from .conftest import MakeLedger
+from .entries import due, recorded, write
 
 
 async def test_what_one_command_caused_is_one_row(ledger: PostgresLedger, ledger_url: str) -> None:

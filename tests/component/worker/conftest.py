@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from component.worker.running_worker import KEY, KafkaBench, RunningWorker, kafka_bench_on, serving, worker_on
 from fake_vendors.faults import FakeServer
 from fake_vendors.openai import FakeOpenAI
+
+from .running_worker import KEY, KafkaBench, RunningWorker, kafka_bench_on, serving, worker_on
 
 
 @pytest_asyncio.fixture(scope="module")

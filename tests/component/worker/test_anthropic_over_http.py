@@ -16,7 +16,6 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from component.worker.vendors import hanging_up, nobody_listening, outcome_of
 from contracts.providers.call import CallIntent
 from fake_vendors.anthropic import FakeAnthropic
 from local_stack.ports import free_ports
@@ -25,6 +24,8 @@ from provider_worker.providers.anthropic import AnthropicProvider
 from provider_worker.providers.anthropic.client import AnthropicClient
 from provider_worker.providers.base import Attachment, Audit, Call, ProviderError
 from provider_worker.testing.memory import MemoryArtifacts, MemoryTenantArtifacts
+
+from .vendors import hanging_up, nobody_listening, outcome_of
 
 FAKE = FakeAnthropic
 """The fake vendor of this module's tests."""

@@ -10,7 +10,6 @@ import anthropic
 import pytest
 import pytest_asyncio
 
-from component.worker.listening import Listener, until
 from contracts.providers.call import CallIntent
 from fake_vendors.anthropic import FakeAnthropic
 from provider_worker.execution.execute import CallContext, execute
@@ -19,6 +18,8 @@ from provider_worker.providers.base import ProviderError
 from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.memory import MemoryArtifacts
 from testkit.worker.orders import an_execute_order
+
+from .listening import Listener, until
 
 FAKE = FakeAnthropic
 """The fake vendor of this module's tests."""

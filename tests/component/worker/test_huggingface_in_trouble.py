@@ -11,14 +11,15 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from component.worker.inferences import KEY, a_call, ask
-from component.worker.vendors import hanging_up, nobody_listening, outcome_of
 from contracts.providers.call import Failure
 from fake_vendors.huggingface import FakeHuggingFace
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.huggingface import HuggingFaceProvider
 from provider_worker.providers.huggingface.client import TIMEOUT, HuggingFaceClient
 from provider_worker.providers.huggingface.payloads import Addresses
+
+from .inferences import KEY, a_call, ask
+from .vendors import hanging_up, nobody_listening, outcome_of
 
 FAKE = FakeHuggingFace
 """The fake vendor of this module's tests."""

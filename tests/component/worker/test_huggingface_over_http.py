@@ -12,10 +12,11 @@ import pytest_asyncio
 from huggingface_hub import AsyncInferenceClient
 from PIL import Image
 
-from component.worker.inferences import KEY, a_call, ask
 from fake_vendors.huggingface import FakeHuggingFace
 from provider_worker.providers.huggingface import HuggingFaceProvider
 from provider_worker.testing.memory import MemoryArtifacts
+
+from .inferences import KEY, a_call, ask
 
 FAKE = FakeHuggingFace
 """The fake vendor of this module's tests."""

@@ -13,13 +13,14 @@ import pytest
 import pytest_asyncio
 from huggingface_hub import AsyncInferenceClient
 
-from component.worker.listening import Listener, until
 from contracts.providers.call import CallIntent, Spent
 from fake_vendors.huggingface import FakeHuggingFace
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.huggingface import HuggingFaceProvider
 from provider_worker.providers.huggingface.client import ChatReply
 from provider_worker.providers.progress import Unfinished
+
+from .listening import Listener, until
 
 FAKE = FakeHuggingFace
 """The fake vendor of this module's tests."""

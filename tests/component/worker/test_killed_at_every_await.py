@@ -17,7 +17,6 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from component.worker.running_worker import KEY, serving
 from contracts.providers.orders import ExecuteOrder
 from contracts.runs import commands as c
 from fake_vendors.anthropic import FakeAnthropic
@@ -31,6 +30,8 @@ from testkit.processes.killed_worker import WorkerRun, carry_out
 from testkit.runs.commands import again, approve, back_off_ends, lease_ends, prepared, retry, start
 from testkit.runs.specification import Story
 from testkit.worker.bench import WorkerBench
+
+from .running_worker import KEY, serving
 
 PACE = 0.002
 """Slow enough that each word of a stream is waited for."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from component.worker.running_worker import KafkaBench, serving, worker_on
 from contracts.providers.capabilities import Capabilities
 from contracts.topics import CATALOG
 from fake_vendors.openai import FakeOpenAI
 from testkit.kafka.topic_records import records_of
 from testkit.worker.orders import an_execute_order
+
+from .running_worker import KafkaBench, serving, worker_on
 
 
 async def test_two_workers_together_begin_no_more_than_their_account_allows(

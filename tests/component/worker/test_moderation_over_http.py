@@ -15,8 +15,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from chassis.settings import Settings
-from component.worker.running_worker import KEY, serving
-from component.worker.vendors import nobody_listening
 from contracts.providers.call import CallIntent
 from contracts.providers.signals import Signals
 from fake_vendors.openai import FakeOpenAI
@@ -25,6 +23,9 @@ from provider_worker.checks.check_runner import CheckRunner, ConfiguredCheck
 from provider_worker.checks.moderation import MOST_PIECES, PIECE, ModerationCheck, flag_of
 from provider_worker.sanitizer import Sanitizer
 from testkit.worker.orders import a_prepare_order
+
+from .running_worker import KEY, serving
+from .vendors import nobody_listening
 
 
 def _subject(payload: dict[str, Any], response: dict[str, Any] | None = None) -> Subject:

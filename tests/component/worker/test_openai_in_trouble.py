@@ -9,12 +9,13 @@ from dataclasses import replace
 import httpx2
 import pytest
 
-from component.worker.completions import FORMS, KEY, PACE, Notes, a_call, a_payload, ask
-from component.worker.vendors import hanging_up, nobody_listening, outcome_of
 from fake_vendors.openai import FakeOpenAI
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.openai.client import OpenAIClient
+
+from .completions import FORMS, KEY, PACE, Notes, a_call, a_payload, ask
+from .vendors import hanging_up, nobody_listening, outcome_of
 
 FAKE = FakeOpenAI
 """The fake vendor of this module's tests."""

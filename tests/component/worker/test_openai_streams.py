@@ -12,13 +12,14 @@ import pytest
 import pytest_asyncio
 from openai.lib.streaming.chat import ChatCompletionStreamState
 
-from component.worker.completions import FORMS, KEY, PACE, Notes, a_call, a_payload, ask
 from contracts.providers.call import Spent
 from fake_vendors.openai import FakeOpenAI
 from provider_worker.providers.base import Attachment
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.progress import Progress, Unfinished
 from provider_worker.testing.memory import MemoryArtifacts
+
+from .completions import FORMS, KEY, PACE, Notes, a_call, a_payload, ask
 
 FAKE = FakeOpenAI
 """The fake vendor of this module's tests."""

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from component.worker.predictions import KEY, PACE, PAINTER, Notes, a_call, a_payload, ask
-from component.worker.vendors import hanging_up, nobody_listening
 from fake_vendors.replicate import FakeReplicate
 from fake_vendors.replicate.models import version_of
 from provider_worker.providers.base import Audit, ProviderError
 from provider_worker.providers.remote_job import PollSchedule
 from provider_worker.providers.replicate import ReplicateProvider
+
+from .predictions import KEY, PACE, PAINTER, Notes, a_call, a_payload, ask
+from .vendors import hanging_up, nobody_listening
 
 FAKE = FakeReplicate
 """The fake vendor of this module's tests."""

@@ -12,14 +12,15 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from component.worker.listening import Listener
-from component.worker.predictions import KEY, PACE, Notes
 from contracts.providers.call import Spent
 from fake_vendors.replicate import FakeReplicate
 from fake_vendors.replicate.models import version_of
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.replicate import ReplicateProvider
+
+from .listening import Listener
+from .predictions import KEY, PACE, Notes
 
 FAKE = FakeReplicate
 """The fake vendor of this module's tests."""

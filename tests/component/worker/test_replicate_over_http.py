@@ -13,7 +13,6 @@ import pytest_asyncio
 from PIL import Image
 from replicate.client import Client
 
-from component.worker.predictions import KEY, PACE, PAINTER, a_call, a_payload, ask
 from fake_vendors.replicate import FakeReplicate
 from fake_vendors.replicate.models import version_of
 from provider_worker.preparation.prepare import Preparer
@@ -23,6 +22,8 @@ from provider_worker.providers.replicate import ReplicateProvider
 from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.memory import MemoryArtifacts
 from testkit.worker.orders import a_prepare_order
+
+from .predictions import KEY, PACE, PAINTER, a_call, a_payload, ask
 
 FAKE = FakeReplicate
 """The fake vendor of this module's tests."""

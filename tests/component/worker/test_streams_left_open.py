@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from component.worker.listening import Listener, until
-from component.worker.running_worker import serving
 from contracts.providers.call import CallIntent
 from fake_vendors.anthropic import FakeAnthropic
 from fake_vendors.faults import FakeServer
@@ -20,6 +18,9 @@ from provider_worker.providers.anthropic import AnthropicProvider
 from provider_worker.providers.base import AIProvider
 from provider_worker.providers.huggingface import HuggingFaceProvider
 from provider_worker.providers.openai import OpenAIProvider
+
+from .listening import Listener, until
+from .running_worker import serving
 
 PATIENCE_SECONDS = 20
 """More than an answer takes that is there, and much less than a vendor is waited for."""

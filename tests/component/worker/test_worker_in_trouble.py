@@ -7,12 +7,13 @@ import asyncio
 import pytest
 
 from apache_kafka.broker import RealKafka
-from component.worker.running_worker import KafkaBench, RunningWorker, kafka_bench_on, worker_on
 from contracts.providers.orders import Order
 from fake_vendors.openai import FakeOpenAI
 from local_stack.postgres.server import Postgres
 from testkit.kafka.servers import Kafka
 from testkit.worker.orders import a_prepare_order, an_execute_order
+
+from .running_worker import KafkaBench, RunningWorker, kafka_bench_on, worker_on
 
 
 async def test_orders_are_answered_on_either_kafka(any_kafka: Kafka, postgres_url: str) -> None:

@@ -10,7 +10,6 @@ import asyncpg
 import pytest
 
 from artifacts.store import ArtifactStore, parse_ref
-from component.worker.running_worker import KEY, KafkaBench, RunningWorker
 from contracts.providers.capabilities import Capabilities
 from contracts.providers.orders import Order
 from contracts.topics import CATALOG, WORK
@@ -18,6 +17,8 @@ from fake_vendors.openai import FakeOpenAI
 from messaging.records import Outgoing
 from testkit.kafka.topic_records import records_of
 from testkit.worker.orders import a_prepare_order, an_execute_order
+
+from .running_worker import KEY, KafkaBench, RunningWorker
 
 pytestmark = pytest.mark.usefixtures("worker")
 

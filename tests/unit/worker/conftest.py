@@ -15,7 +15,8 @@ from provider_worker.testing.memory import MemoryArtifacts
 from testkit.worker.bench import SECRET, WorkerBench
 from testkit.worker.orders import MakeExecute, MakePrepare, a_prepare_order, an_execute_order
 from testkit.worker.providers import GatedProvider
-from unit.worker.rate_limit_bench import RateLimitBench
+
+from .rate_limit_bench import RateLimitBench
 
 
 @pytest.fixture

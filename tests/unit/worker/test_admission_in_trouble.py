@@ -17,7 +17,8 @@ from provider_worker.rate_limits.circuit_breakers import CircuitBreakers
 from provider_worker.rate_limits.gcra import Pace
 from provider_worker.rate_limits.reservations import Rule
 from provider_worker.sanitizer import Sanitizer
-from unit.worker.rate_limit_bench import ONE_A_MINUTE, ONE_AT_ONCE, RateLimitBench
+
+from .rate_limit_bench import ONE_A_MINUTE, ONE_AT_ONCE, RateLimitBench
 
 MakeExecute = Callable[..., ExecuteOrder]
 

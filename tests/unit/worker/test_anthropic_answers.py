@@ -17,7 +17,8 @@ from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.failures import ResponseTooLarge
 from provider_worker.providers.payload_schema import compile_schema
 from provider_worker.providers.pricing import PriceTable
-from unit.worker.vendor_messages import an_intent
+
+from .vendor_messages import an_intent
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/messages")
 PRICES = PriceTable.of("provider_worker.providers.anthropic")

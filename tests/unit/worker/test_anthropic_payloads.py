@@ -16,7 +16,8 @@ from provider_worker.providers.anthropic.rules import anthropic_issues
 from provider_worker.providers.base import Attachment, ProviderError
 from provider_worker.providers.pricing import PriceTable
 from provider_worker.testing.memory import MemoryArtifacts
-from unit.worker.vendor_messages import an_intent
+
+from .vendor_messages import an_intent
 
 PRICES = PriceTable.of("provider_worker.providers.anthropic")
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}

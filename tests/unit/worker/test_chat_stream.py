@@ -18,7 +18,8 @@ from provider_worker.providers.chat_completions.responses import audit_chat
 from provider_worker.providers.chat_completions.stream import gather_chat
 from provider_worker.providers.pricing import PriceTable
 from provider_worker.providers.progress import Progress
-from unit.worker.vendor_messages import a_completion
+
+from .vendor_messages import a_completion
 
 LOST = Failure(code="connection_lost", message="It broke.", retryable=True, uncertain=True)
 

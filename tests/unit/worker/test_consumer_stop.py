@@ -9,7 +9,8 @@ from contracts.providers.orders import ExecuteOrder, parse_order
 from contracts.topics import WORK
 from provider_worker.rate_limits.gcra import LEASE_SECONDS, Pace
 from provider_worker.rate_limits.reservations import Rule
-from unit.worker.rate_limit_bench import ONE_AT_ONCE, RateLimitBench
+
+from .rate_limit_bench import ONE_AT_ONCE, RateLimitBench
 
 MakeExecute = Callable[..., ExecuteOrder]
 

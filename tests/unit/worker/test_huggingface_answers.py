@@ -26,7 +26,8 @@ from provider_worker.providers.huggingface.responses import (
 from provider_worker.providers.payload_schema import compile_schema
 from provider_worker.providers.pricing import PriceTable
 from provider_worker.testing.memory import MemoryArtifacts
-from unit.worker.vendor_messages import a_completion, an_intent
+
+from .vendor_messages import a_completion, an_intent
 
 KEY = "hf_test_very_secret_token"
 FREE = PriceTable({}, "")

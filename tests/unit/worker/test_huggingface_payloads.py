@@ -13,7 +13,8 @@ from provider_worker.providers.huggingface import HuggingFaceProvider
 from provider_worker.providers.huggingface.payloads import ROUTER, Addresses, build
 from provider_worker.providers.huggingface.rules import CLASSIFIER, ZERO_SHOT
 from provider_worker.providers.registry import Registry
-from unit.worker.vendor_messages import an_intent
+
+from .vendor_messages import an_intent
 
 ELSEWHERE = "http://127.0.0.1:9"
 

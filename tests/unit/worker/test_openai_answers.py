@@ -18,7 +18,8 @@ from provider_worker.providers.openai.images import audit_images, without_files
 from provider_worker.providers.payload_schema import compile_schema
 from provider_worker.providers.pricing import PriceTable
 from provider_worker.testing.memory import MemoryArtifacts
-from unit.worker.vendor_messages import a_completion
+
+from .vendor_messages import a_completion
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
 PRICES = PriceTable.of("provider_worker.providers.openai")

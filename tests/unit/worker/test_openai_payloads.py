@@ -14,7 +14,8 @@ from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.providers.openai.payloads import build
 from provider_worker.providers.openai.rules import reasoning_issues
 from provider_worker.testing.memory import MemoryArtifacts
-from unit.worker.vendor_messages import an_intent
+
+from .vendor_messages import an_intent
 
 
 def _intent(operation: str = "text", **given: Any) -> CallIntent:

@@ -14,7 +14,8 @@ from provider_worker.providers.openai.payloads import RESPONSES, build
 from provider_worker.providers.openai.responses.call import with_files
 from provider_worker.providers.openai.rules import background_issues, reasoning_issues
 from provider_worker.testing.memory import MemoryArtifacts
-from unit.worker.vendor_messages import an_intent
+
+from .vendor_messages import an_intent
 
 USUAL = {"store": False, "stream": True}
 OPENAI = OpenAIProvider("sk-test-key", None)

@@ -21,7 +21,8 @@ from provider_worker.rate_limits.circuit_breakers import CircuitBreakers
 from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.memory import MemoryArtifacts
 from testkit.worker.orders import MakePrepare
-from unit.worker.routed_providers import KEY, ROUTES, Buggy, Cheap, Dear, Leaky, among, down, preparer, reasons
+
+from .routed_providers import KEY, ROUTES, Buggy, Cheap, Dear, Leaky, among, down, preparer, reasons
 
 
 async def test_the_cheapest_is_chosen_by_its_estimate(prepare_order: MakePrepare) -> None:

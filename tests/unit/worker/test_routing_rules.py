@@ -16,7 +16,8 @@ from provider_worker.preparation.routing_rules import Option, RouteRule, read_ro
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.registry import Registry
 from testkit.worker.orders import MakePrepare
-from unit.worker.routed_providers import Cheap, among, preparer
+
+from .routed_providers import Cheap, among, preparer
 
 
 def test_routes_are_read_from_json(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ from provider_worker.execution.call import CallHandler
 from provider_worker.providers.base import ProviderError
 from provider_worker.testing.budgets import MemoryBudgets
 from testkit.worker.bench import OwnClaim, dependencies_on
-from unit.worker.checks.budget_bench import APRIL, MARCH, BudgetBench, MakeExecute, MakeSubject, PricedProvider
+
+from .budget_bench import APRIL, MARCH, BudgetBench, MakeExecute, MakeSubject, PricedProvider
 
 REFUSED = ProviderError(Failure(code="rate_limited", message="slow down", status=429, retryable=True))
 GAVE_UP = ProviderError(Failure(code="timeout", message="a gateway gave up", status=504, uncertain=True))

@@ -16,7 +16,8 @@ from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.memory import MemoryArtifacts
-from unit.worker.checks.budget_bench import BudgetBench, MakeExecute, MakeSubject
+
+from .budget_bench import BudgetBench, MakeExecute, MakeSubject
 
 
 async def test_without_a_budget_nothing_is_asked(subject: MakeSubject, execute_order: MakeExecute) -> None:
