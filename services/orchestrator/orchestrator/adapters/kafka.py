@@ -6,16 +6,14 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from faststream.kafka import KafkaBroker
-
 from chassis.background import Background
 from chassis.settings import Settings
 from contracts.slots import SlotMap
 from contracts.topics import OUTCOMES, SLOT_MAPS, Topic
 from messaging.admin import log_identity
-from messaging.consumer import commit_offsets, create_broker, end_offsets, fail_fast, subscribe_group
+from messaging.consumer import DeferredHandler, commit_offsets, create_broker, end_offsets, fail_fast, subscribe_group
 from messaging.producer import Producer
-from messaging.records import Outgoing, RawRecord
+from messaging.records import Outgoing
 from orchestrator.aggregate import Aggregate
 from orchestrator.ports import OnRecords, OnRevoked, SlotsDiffer, Subscription
 
@@ -47,7 +45,8 @@ class KafkaLog:
     def subscribe(self, topic: Topic, on_records: OnRecords, on_revoked: OnRevoked) -> Subscription:
         """Share the topic of an aggregate's commands within the group, from the earliest record that is not committed."""
         subscription = self._subscriptions[topic]
-        subscription.on_records, subscription.on_revoked = on_records, on_revoked
+        subscription.on_records.bind(on_records)
+        subscription.on_revoked = on_revoked
         return subscription
 
     async def partitions(self, topic: Topic) -> Sequence[int]:
@@ -86,22 +85,19 @@ class KafkaLog:
 
 class _Subscription:
     # Declared on the broker with the wiring, so that FastStream's own document names it; handled from `subscribe` on.
-    on_records: OnRecords
     on_revoked: OnRevoked
 
-    def __init__(self, broker: KafkaBroker, topic: Topic, fetch_wait_ms: int, background: Background) -> None:
+    def __init__(self, broker: Any, topic: Topic, fetch_wait_ms: int, background: Background) -> None:
+        self.on_records = DeferredHandler()
         self._topic = topic
         self._subscriber = subscribe_group(
             broker,
             topic,
-            fail_fast(self._take, background),
+            fail_fast(self.on_records, background),
             group=GROUP,
             fetch_wait_ms=fetch_wait_ms,
             on_revoked=self._revoke,
         )
-
-    async def _take(self, records: Sequence[RawRecord]) -> None:
-        await self.on_records(records)
 
     async def _revoke(self, partitions: set[int]) -> None:
         await self.on_revoked(partitions)
