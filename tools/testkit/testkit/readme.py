@@ -15,8 +15,15 @@ DOCS = ROOT / "docs"
 
 
 def pages() -> list[Path]:
-    """Return every page that is written by hand."""
-    return sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+    """Return every page that is written by hand: those of the root, of `docs/` and of the packages."""
+    of_packages = [page for package in packages() if (page := package / "README.md").exists()]
+    return sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *of_packages])
+
+
+def packages() -> list[Path]:
+    """Return the folder of every package that ships or tests."""
+    projects = [*(path for part in ("libs", "services", "tools") for path in (ROOT / part).glob("*/pyproject.toml"))]
+    return sorted(path.parent for path in [*projects, ROOT / "deploy" / "pyproject.toml"])
 
 
 def code_blocks(page: Path, language: str) -> list[str]:
