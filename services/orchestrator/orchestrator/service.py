@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
 
 from chassis.background import Background
+from chassis.postgres.migrations import MigrationError
 from chassis.retry import patiently
 from messaging.errors import KafkaError
 from orchestrator.aggregate import Aggregate
@@ -33,27 +33,25 @@ class OrchestratorService:
         self._stores: list[Store] = []
 
     async def run(self) -> None:
-        """Connect, publish again if the log is new, then take commands in until `stop`. A wrong log ends the process."""
-        try:
-            await self._run()
-        except WrongLog as error:
-            self._background.fail(error)
-
-    async def _run(self) -> None:
-        log, background, failpoints = self._adapters.log, self._background, self._adapters.failpoints
+        """Connect, publish again if the log is new, then take commands in until `stop`. A wrong log or schema ends the process."""
+        log, open_store, failpoints = self._adapters
+        background, hosted = self._background, self._aggregates
         log_id = await patiently("Kafka", log.connect, KafkaError)
-        jobs = self._open(log_id, self._aggregates[0])
-        await patiently("PostgreSQL", jobs.migrate, LedgerUnavailable)
-        await _connected(partial(keep_slots, self._aggregates, log, jobs))
-        for aggregate in self._aggregates:
-            consumer = CommandConsumer(aggregate, self._open(log_id, aggregate), log, background, failpoints)
-            await _connected(consumer.republish_if_new)
-            consumer.start_committing()
-            self._consumers.append(consumer)
-        await patiently("Kafka", log.start, KafkaError)
-        for consumer in self._consumers:
-            await _connected(consumer.check_log)
-        background.start(DeadlineScheduler(jobs, log, self._aggregates).run(), "deadlines")
+        jobs, *stores = self._stores = [open_store(log_id, aggregate) for aggregate in (hosted[0], *hosted)]
+        try:
+            await patiently("PostgreSQL", jobs.migrate, LedgerUnavailable)
+            await keep_slots(hosted, log, jobs)
+            for aggregate, store in zip(hosted, stores, strict=True):
+                consumer = CommandConsumer(aggregate, store, log, background, failpoints)
+                await consumer.prepare()
+                self._consumers.append(consumer)
+            await patiently("Kafka", log.start, KafkaError)
+            for consumer in self._consumers:
+                await consumer.begin()
+        except (WrongLog, MigrationError) as error:
+            background.fail(error)
+            return
+        background.start(DeadlineScheduler(jobs, log, hosted).run(), "deadlines")
         background.start(run_retention(jobs), "retention")
         _log.info("taking commands", log=log_id)
 
@@ -77,12 +75,3 @@ class OrchestratorService:
         if not self._stores:
             raise ConnectionError("starting")
         await self._stores[0].check()
-
-    def _open(self, log_id: str, aggregate: Aggregate[Any, Any]) -> Store:
-        store = self._adapters.open_store(log_id, aggregate)
-        self._stores.append(store)
-        return store
-
-
-async def _connected(work: Callable[[], Awaitable[None]]) -> None:
-    await patiently("Kafka and PostgreSQL", work, LedgerUnavailable, KafkaError)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Generic
 
 from chassis.background import Background
 from chassis.failpoints import Failpoints
+from chassis.retry import patiently
+from messaging.errors import KafkaError
 from messaging.offset_committer import OffsetCommitter
 from messaging.records import RawRecord
 from orchestrator.aggregate import Aggregate, C, S
 from orchestrator.intake.intake import Intake
 from orchestrator.intake.republish import republish
-from orchestrator.ports import Log, Store, WrongLog
+from orchestrator.ports import LedgerUnavailable, Log, Store, WrongLog
 
 LEAVE_SECONDS = 2.0
 """How long the batch at hand may take to arrive before it is left as it is: nothing is lost by it."""
@@ -37,18 +39,22 @@ class CommandConsumer(Generic[C, S]):
         self._leaving = False
         self._subscription = log.subscribe(aggregate.commands, self._on_records, self._on_revoked)
 
-    async def republish_if_new(self) -> None:
-        """Publish again what a log that is new lacks. Raises LedgerUnavailable, KafkaError."""
-        if await self._store.is_new_log():
-            await republish(self._aggregate, self._store, self._log)
-
-    def start_committing(self) -> None:
-        """Follow what is published, and commit behind it."""
+    async def prepare(self) -> None:
+        """Publish again what a new log lacks; waits for Kafka and PostgreSQL without end. Then offsets can be committed."""
+        await _connected(self._republish_if_new)
         self._background.start(self._committer.track(), f"{self._aggregate.name}-acknowledgements")
         self._background.start(self._committer.commit_periodically(), f"{self._aggregate.name}-offsets")
 
-    async def check_log(self) -> None:
-        """Let records be taken in if the log is the one that the ledger knows. Raises WrongLog, LedgerUnavailable, KafkaError."""
+    async def begin(self) -> None:
+        """Take records in, if the log is the one that the ledger knows; waits for both without end. Raises WrongLog."""
+        await _connected(self._check_log)
+        self._checked.set()
+
+    async def _republish_if_new(self) -> None:
+        if await self._store.is_new_log():
+            await republish(self._aggregate, self._store, self._log)
+
+    async def _check_log(self) -> None:
         topic = self._aggregate.commands
         partitions = await self._log.partitions(topic)
         # Positions first: another owner moves them on meanwhile, and the log is always ahead of what was decided from it.
@@ -60,7 +66,6 @@ class CommandConsumer(Generic[C, S]):
                     f"the ledger has decided {topic.name}[{partition}] up to {position}, but the log ends at "
                     f"{ends[partition]}: it was emptied or replaced; give it another SAYSO_LOG_ID"
                 )
-        self._checked.set()
 
     async def check(self) -> None:
         """Raise unless this process reads the aggregate's commands."""
@@ -92,6 +97,10 @@ class CommandConsumer(Generic[C, S]):
         self._failpoints.reached("intake.acknowledged")
         await self._subscription.commit(offsets)
         self._failpoints.reached("intake.committed")
+
+
+async def _connected(work: Callable[[], Awaitable[None]]) -> None:
+    await patiently("Kafka and PostgreSQL", work, LedgerUnavailable, KafkaError)
 
 
 async def briefly(work: Awaitable[None], seconds: float) -> None:
