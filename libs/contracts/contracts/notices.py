@@ -24,6 +24,7 @@ class Parent(Message):
 class ChildEnded(Message):
     """A child came to an end, or its start was refused. Sent on the parent's topic of commands.
 
+    A person may retry a child that failed: then it ends again, with a higher `version`.
     `command_id` is uuid5(child, version), or uuid5(child, the refused command). `code` says why it failed, was cancelled or refused.
     """
 
@@ -46,6 +47,11 @@ class ChildEnded(Message):
     @property
     def reply_to(self) -> None:
         """A notice waits for no outcome."""
+
+
+def start_id(child: UUID) -> UUID:
+    """Derive the id of the command that starts a child, so that a parent which asks again sends the same start."""
+    return uuid5(child, "start")
 
 
 def child_id(parent: UUID, path: str, attempt: int = 1) -> UUID:

@@ -45,8 +45,6 @@ class Producer:
         self._answer_ms = int(min(give_up_seconds, ANSWER_SECONDS) * 1000)
         self._senders: dict[_Place, PartitionSender] = {}
         self._producer: AIOKafkaProducer | None = None
-        self.slot_maps: dict[str, SlotMap] = {}
-        """The kept maps from slots to partitions, by topic, as of `start`."""
         self._slots: dict[str, Sequence[int]] = {}
 
     async def start(self) -> None:
@@ -55,8 +53,7 @@ class Producer:
         limit_requests(self._producer, self._answer_ms)
         try:
             await self._producer.start()
-            self.slot_maps = await read_slot_maps(self._settings["bootstrap_servers"])
-            self._slots = {topic: kept.slots for topic, kept in self.slot_maps.items()}
+            await self.read_slot_maps()
         except BaseException:
             await self._producer.stop()
             raise
@@ -69,12 +66,17 @@ class Producer:
         if self._producer is not None:
             await self._producer.stop()
 
+    async def read_slot_maps(self) -> dict[str, SlotMap]:
+        """Return the maps from slots to partitions that are kept with the log, by topic, and send by them. Raises KafkaError."""
+        kept = await read_slot_maps(self._settings["bootstrap_servers"])
+        self._slots |= {topic: slot_map.slots for topic, slot_map in kept.items()}
+        return kept
+
     async def keep_slots(self, slot_map: SlotMap) -> None:
         """Keep a topic's map from slots to partitions with the log, for all that start later. Raises KafkaError."""
         await self.send(
             Outgoing(SLOT_MAPS.name, slot_map.topic.encode(), slot_map.model_dump_json().encode(), partition=0)
         )
-        self.slot_maps[slot_map.topic] = slot_map
         self._slots[slot_map.topic] = slot_map.slots
 
     async def send(self, record: Outgoing) -> None:
@@ -96,6 +98,10 @@ class Producer:
                 )
             if record.topic not in partitions:
                 partitions[record.topic] = await self.partitions(record.topic)
+            if record.partition is None and record.key is not None and record.topic not in self._slots:
+                # Its map may have been made since the start. From now on its partitions stay, however many are added.
+                await self.read_slot_maps()
+                self._slots.setdefault(record.topic, partitions[record.topic])
             if record.partition is not None and record.partition not in partitions[record.topic]:
                 partitions[record.topic] = await self._refreshed_partitions(record.topic)
                 if record.partition not in partitions[record.topic]:
@@ -110,8 +116,7 @@ class Producer:
             return record.partition
         if record.key is None:
             return random.choice(partitions)  # noqa: S311 - a choice, not a secret
-        # Without a kept map the partitions of the first record stay: adding some moves no key of this process.
-        return partition_of(record.key, self._slots.setdefault(record.topic, partitions))
+        return partition_of(record.key, self._slots[record.topic])
 
     def _sender(self, place: _Place) -> PartitionSender:
         sender = self._senders.get(place)

@@ -9,7 +9,7 @@ _JSON = [("content-type", b"application/json")]
 
 
 class Outgoing(NamedTuple):
-    """A record to send. Without `partition` its key chooses one, as every Kafka client would."""
+    """A record to send. Without `partition` it goes where the slot of its key lies; without a key, anywhere."""
 
     topic: str
     key: bytes | None

@@ -122,6 +122,10 @@ def _owe_nothing(command: object, state: object, refused: bytes | None) -> Seque
     return ()
 
 
+def _no_parent(command: object) -> str | None:  # noqa: ARG001 - the form of `parent_topic_of`
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Aggregate(Generic[C, S]):
     """One kind of aggregate. All functions are pure; `decide` raises `Refusal`."""
@@ -155,17 +159,20 @@ class Aggregate(Generic[C, S]):
     fold: Callable[[Iterable[Any]], S | None]
     """The state that a history leads to. Never refuses."""
 
+    group: str
+    """The consumer group of `commands`: a rebalance of one aggregate's topic stops no other."""
+
     following: frozenset[type]
-    """The types of event data from which records follow: for all others `follow` is not called."""
+    """The types of event data from which records follow: `follow` returns nothing for all others."""
 
     follow: Callable[[Any, S], Sequence[Outgoing]]
     """Orders and notices that follow from an event for the state as it is now, so that an old event published again orders nothing twice."""
 
     deadline: Callable[[UUID, S], Deadline]
-    """The time that a stream waits for."""
+    """The time that a stream waits for. A stream with open children has one: a notice that was lost with its log is asked for then."""
 
-    command_of: Callable[[UUID, Due], C]
-    """The command that says that something has fallen due."""
+    command_of: Callable[[UUID, Due], C | None]
+    """The command that says that something has fallen due; None for a kind that this version does not know."""
 
     accepted: Callable[[C, S], Message]
     """The outcome of a command that took effect, with the state as it was then."""
@@ -173,8 +180,18 @@ class Aggregate(Generic[C, S]):
     refused: Callable[[C, str, str, Mapping[str, Any]], Message]
     """The outcome of a command that was refused: its code, message and details."""
 
+    parent_topic_of: Callable[[C], str | None] = _no_parent
+    """The topic on which a command's parent wants to hear, if it has one: it must be that of a hosted aggregate's commands."""
+
     notify: Callable[[C, S | None, bytes | None], Sequence[Outgoing]] = _owe_nothing
     """Notices that the answer to a command owes: of a child that is over already, or whose start got this refused outcome."""
+
+
+def topics_of(aggregates: Sequence[Aggregate[Any, Any]]) -> list[Topic]:
+    """Return every topic that these aggregates read or write, outcomes aside."""
+    return sorted(
+        {topic for of in aggregates for topic in (of.commands, of.events, *of.orders)}, key=lambda topic: topic.name
+    )
 
 
 def key_of(stream_id: UUID) -> bytes:

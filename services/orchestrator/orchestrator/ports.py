@@ -192,11 +192,11 @@ class Log(Publisher, Protocol):
     async def partitions(self, topic: Topic) -> Sequence[int]:
         """Return the topic's partitions."""
 
-    async def keep_slots(self, topics: Iterable[Topic], known: Mapping[str, SlotMap]) -> list[SlotMap]:
-        """Return each topic's map from slots to partitions, kept with the log from now on: the log's, the known or a new one.
+    async def slot_maps(self, topics: Iterable[Topic]) -> list[SlotMap]:
+        """Return each topic's map from slots to partitions: as it is kept with the log, or a new one."""
 
-        Raises SlotsDiffer where the log's is not the known one.
-        """
+    async def keep_slots(self, maps: Iterable[SlotMap]) -> None:
+        """Keep maps with the log. Raises SlotsDiffer where it keeps another, or where a map names partitions that are not there."""
 
     async def start(self) -> None:
         """Read."""

@@ -14,7 +14,7 @@ from chassis.retry import patiently
 from messaging.errors import KafkaError
 from orchestrator.aggregate import Aggregate
 from orchestrator.intake.consumer import LEAVE_SECONDS, CommandConsumer, briefly
-from orchestrator.intake.slots import keep_slots
+from orchestrator.intake.slots import agree_on_slots
 from orchestrator.jobs.deadline_scheduler import DeadlineScheduler
 from orchestrator.jobs.retention import run_retention
 from orchestrator.ports import Adapters, LedgerUnavailable, Store, WrongLog
@@ -36,13 +36,14 @@ class OrchestratorService:
         """Connect, publish again if the log is new, then take commands in until `stop`. A wrong log or schema ends the process."""
         log, open_store, failpoints = self._adapters
         background, hosted = self._background, self._aggregates
+        parents = {of.commands.name for of in hosted}
         log_id = await patiently("Kafka", log.connect, KafkaError)
         jobs, *stores = self._stores = [open_store(log_id, aggregate) for aggregate in (hosted[0], *hosted)]
         try:
             await patiently("PostgreSQL", jobs.migrate, LedgerUnavailable)
-            await keep_slots(hosted, log, jobs)
+            await agree_on_slots(hosted, log, jobs)
             for aggregate, store in zip(hosted, stores, strict=True):
-                consumer = CommandConsumer(aggregate, store, log, background, failpoints)
+                consumer = CommandConsumer(aggregate, store, log, background, failpoints, parents)
                 await consumer.prepare()
                 self._consumers.append(consumer)
             await patiently("Kafka", log.start, KafkaError)

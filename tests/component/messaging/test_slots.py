@@ -73,7 +73,7 @@ async def test_a_map_is_read_whole_and_as_it_was_kept_last(kafka_bootstrap: str)
     await producer.stop()
     later = Producer(kafka_bootstrap, "later")
     await later.start()
-    assert {topic: max(later.slot_maps[topic].slots) + 1 for topic in topics} == dict(
+    assert {topic: max((await later.read_slot_maps())[topic].slots) + 1 for topic in topics} == dict(
         zip(topics, (2, 3, 4), strict=True)
     )
     await later.stop()

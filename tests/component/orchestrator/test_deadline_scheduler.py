@@ -126,6 +126,19 @@ async def test_a_scheduler_goes_on_when_the_ledger_was_unavailable() -> None:
         await running
 
 
+async def test_a_deadline_of_a_newer_version_stops_no_other(owner: Owner, ledger_url: str) -> None:
+    """Its kind is unknown: it is left in the ledger, and what else is due is sent."""
+    log, runs = Log(), [uuid4() for _ in range(3)]
+    await owner.take(log.write(*(start(run_id) for run_id in runs)))
+    await execute(ledger_url, "UPDATE ledger.deadlines SET kind = 'remind.v9' WHERE stream_id = $1", runs[0])
+    await pass_time(ledger_url, 3600)
+    scheduler = scheduler_of(owner)
+    await scheduler.tick()
+    sent = commands(owner.publisher.take().sent)
+    assert {said.run_id for said in sent} == set(runs[1:])
+    assert len((await dump(ledger_url))["deadlines"]) == 3
+
+
 def scheduler_of(owner: Owner) -> DeadlineScheduler:
     """Return a scheduler on the ledger of an owner."""
     assert isinstance(owner.ledger, PostgresLedger)

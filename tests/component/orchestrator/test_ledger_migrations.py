@@ -101,7 +101,9 @@ async def test_deadlines_of_the_version_before_are_kept(postgres_url: str) -> No
     lease = Due("expire-lease.v1", "acme", at, "w", 2)
     checkpoint = Due("expire-checkpoint.v1", "default", at, str(checkpoint_id), 1)
     for of, said in ((run_id, lease), (checkpoint_id, checkpoint)):
-        body = command_of(of, said).model_dump_json().encode()
+        command = command_of(of, said)
+        assert command is not None
+        body = command.model_dump_json().encode()
         await execute(postgres_url, "INSERT INTO ledger.deadlines VALUES ($1, $2, $3)", of, at, body)
     ledger = PostgresLedger(postgres_url, LOG, RUN)
     for _ in range(2):

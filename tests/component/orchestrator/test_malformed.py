@@ -42,6 +42,10 @@ MALFORMED: dict[str, tuple[bytes | None, bytes | None]] = {
     "a huge key": (b"k" * (MAX_RECORD_BYTES - 100), b"x"),
     "another run's key": (str(UUID(int=1)).encode(), altered()),
     "no key": (None, altered()),
+    "a parent that is hosted nowhere": (
+        KEY,
+        altered(parent={"topic": "elsewhere.commands", "stream_id": str(UUID(int=1)), "path": "a"}),
+    ),
 }
 
 

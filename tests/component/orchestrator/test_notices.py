@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 
+from contracts.runs.commands import parse_command
 from orchestrator.adapters.memory.ledger import MemoryDatabase, MemoryLedger
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.aggregate import Aggregate
 from orchestrator.ports import Store
 from testkit.postgres.unreliable import execute
+from testkit.runs.command_records import approve, start
 from testkit.tally.world import AGGREGATES, PLACES, TallyWorld
 
 from .conftest import LOG, emptied
@@ -54,7 +58,7 @@ async def _on_postgres(url: str) -> TallyWorld:
 
 async def test_children_are_started_and_their_ends_counted(world: TallyWorld) -> None:
     """A command of one aggregate starts children of another by records that follow, and hears of each end by a notice."""
-    tally_id = world.open(12)
+    tally_id = world.open(60)
     await world.finish()
     await world.check()
     assert set((await world.tally(tally_id)).counts) == {"completed", "failed", "cancelled"}
@@ -67,6 +71,39 @@ async def test_a_start_that_is_refused_is_told_to_the_parent(world: TallyWorld) 
     await world.check()
     tally = await world.tally(tally_id)
     assert (tally.counted["1"], tally.counted["3"]) == ("refused", "refused")
+
+
+async def test_a_second_start_of_a_child_by_the_same_parent_is_no_refusal(world: TallyWorld) -> None:
+    """A start that says the same under another id is refused, and the parent hears how the child ended, once."""
+    world.open(2)
+    for name in AGGREGATES:
+        await world.deliver(name)
+    (first, *_) = world.kafka.records("run.commands")
+    said = parse_command(first.value or b"")
+    again = said.model_copy(update={"command_id": uuid4()})
+    world.say("run.commands", again.run_id, again.model_dump_json().encode())
+    await world.deliver("run")
+    assert [kind for kind in world.kinds("tally.commands") if kind == "child-ended.v1"] == []
+    await world.finish()
+    await world.check()
+
+
+async def test_streams_of_two_aggregates_with_one_id_do_not_meet(world: TallyWorld) -> None:
+    """A command for a run that names a tally's id finds no run; a run of that id is another stream."""
+    tally_id = world.open(3)
+    await world.deliver("tally")
+    before = await world.tally(tally_id)
+    approval = approve(tally_id)
+    world.say("run.commands", tally_id, approval.model_dump_json().encode())
+    await world.deliver("run")
+    refusals = (await world.stores["run"].load([tally_id])).refusals
+    assert json.loads(refusals[approval.command_id].outcome)["code"] == "run_not_found"
+    world.say("run.commands", tally_id, start(tally_id).model_dump_json().encode())
+    await world.finish()
+    await world.check()
+    assert (await world.tally(tally_id)).children == before.children
+    (began, *_) = (await world.stores["run"].load([tally_id])).histories[tally_id]
+    assert (began.event.kind, began.event.version) == ("run-started.v1", 1)
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -5,14 +5,19 @@ Adding partitions to a topic therefore moves no key. Without a kept map, slots a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import lru_cache
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.partitioner import murmur2
+from pydantic import ValidationError
 
+from contracts.message import explain
 from contracts.slots import SLOTS, SlotMap
 from contracts.topics import SLOT_MAPS
+
+_log = logging.getLogger(__name__)
 
 _PLACE = TopicPartition(SLOT_MAPS.name, 0)
 
@@ -40,7 +45,11 @@ async def read_slot_maps(bootstrap: str) -> dict[str, SlotMap]:
         end, found = (await consumer.end_offsets([_PLACE]))[_PLACE], dict[str, SlotMap]()
         while await consumer.position(_PLACE) < end:
             for record in (await consumer.getmany(timeout_ms=1000)).get(_PLACE, ()):
-                kept = SlotMap.model_validate_json(record.value)
+                try:
+                    kept = SlotMap.model_validate_json(record.value or b"")
+                except ValidationError as error:
+                    _log.error("a map of slots could not be read: %s", explain(error))
+                    continue
                 found[kept.topic] = kept
         return found
     finally:

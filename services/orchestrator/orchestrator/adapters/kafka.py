@@ -9,15 +9,13 @@ from typing import Any
 from chassis.background import Background
 from chassis.settings import Settings
 from contracts.slots import SlotMap
-from contracts.topics import OUTCOMES, SLOT_MAPS, Topic
+from contracts.topics import OUTCOMES, Topic
 from messaging.admin import log_identity
 from messaging.consumer import DeferredHandler, commit_offsets, create_broker, end_offsets, fail_fast, subscribe_group
 from messaging.producer import Producer
 from messaging.records import Outgoing
-from orchestrator.aggregate import Aggregate
+from orchestrator.aggregate import Aggregate, topics_of
 from orchestrator.ports import OnRecords, OnRevoked, SlotsDiffer, Subscription
-
-GROUP = "orchestrator"
 
 GIVE_UP_SECONDS = 300.0
 """How long Kafka may be unavailable before the process ends and starts again from the last committed offset."""
@@ -29,11 +27,9 @@ class KafkaLog:
     def __init__(self, settings: Settings, background: Background, aggregates: Sequence[Aggregate[Any, Any]]) -> None:
         self._bootstrap = settings.kafka_bootstrap_servers
         self._log_id = settings.log_id
-        writes = {topic for of in aggregates for topic in (of.commands, of.events, *of.orders)} | {OUTCOMES}
-        self._broker = create_broker(self._bootstrap, "orchestrator", writes=sorted(writes, key=str))
+        self._broker = create_broker(self._bootstrap, "orchestrator", writes=[*topics_of(aggregates), OUTCOMES])
         self._subscriptions = {
-            of.commands: _Subscription(self._broker, of.commands, settings.fetch_wait_ms, background)
-            for of in aggregates
+            of.commands: _Subscription(self._broker, of, settings.fetch_wait_ms, background) for of in aggregates
         }
         self._producer = Producer(self._bootstrap, "orchestrator", GIVE_UP_SECONDS)
 
@@ -57,18 +53,21 @@ class KafkaLog:
         """Take records, those of one partition in order."""
         return await self._producer.send_all(records)
 
-    async def keep_slots(self, topics: Iterable[Topic], known: Mapping[str, SlotMap]) -> list[SlotMap]:
-        """Return each topic's map, kept from now on: as the log has it, as it is known, or a new one. Raises KafkaError, SlotsDiffer."""
-        maps = []
-        for topic in topics:
-            kept = self._producer.slot_maps.get(topic.name)
-            if kept is not None and known.get(topic.name, kept) != kept:
-                raise SlotsDiffer(f"the slots of {topic.name} lie elsewhere in the ledger than in {SLOT_MAPS.name}")
-            if kept is None:
-                kept = known.get(topic.name) or SlotMap.dealt(topic.name, await self.partitions(topic))
-                await self._producer.keep_slots(kept)
-            maps.append(kept)
-        return maps
+    async def slot_maps(self, topics: Iterable[Topic]) -> list[SlotMap]:
+        """Return each topic's map: as it is kept with the log, or a new one. Raises KafkaError."""
+        kept = await self._producer.read_slot_maps()
+        return [kept.get(topic.name) or SlotMap.dealt(topic.name, await self.partitions(topic)) for topic in topics]
+
+    async def keep_slots(self, maps: Iterable[SlotMap]) -> None:
+        """Keep maps with the log. Raises SlotsDiffer, KafkaError."""
+        kept = await self._producer.read_slot_maps()
+        for wanted in maps:
+            missing = set(wanted.slots) - set(await self._producer.partitions(wanted.topic))
+            if missing or kept.get(wanted.topic, wanted) != wanted:
+                what = f"names partitions {sorted(missing)} that are not there" if missing else "is another in the log"
+                raise SlotsDiffer(f"the map of slots of {wanted.topic} that the ledger keeps {what}")
+            if wanted.topic not in kept:
+                await self._producer.keep_slots(wanted)
 
     async def start(self) -> None:
         """Read. Raises KafkaError."""
@@ -87,14 +86,14 @@ class _Subscription:
     # Declared on the broker with the wiring, so that FastStream's own document names it; handled from `subscribe` on.
     on_revoked: OnRevoked
 
-    def __init__(self, broker: Any, topic: Topic, fetch_wait_ms: int, background: Background) -> None:
+    def __init__(self, broker: Any, of: Aggregate[Any, Any], fetch_wait_ms: int, background: Background) -> None:
         self.on_records = DeferredHandler()
-        self._topic = topic
+        self._topic = of.commands
         self._subscriber = subscribe_group(
             broker,
-            topic,
+            of.commands,
             fail_fast(self.on_records, background),
-            group=GROUP,
+            group=of.group,
             fetch_wait_ms=fetch_wait_ms,
             on_revoked=self._revoke,
         )

@@ -48,7 +48,7 @@ class CommandBatch(Generic[C, S]):
             return
         known = self.refused.get(command.command_id)
         if known is not None:
-            self._answer_refused(command, refused_before(self.aggregate, known, command))
+            self._answer_refused(command, refused_before(self.aggregate, known, command), known.outcome)
             return
         try:
             self._decide(command)
@@ -108,12 +108,12 @@ class CommandBatch(Generic[C, S]):
             known = StoredRefusal(command.command_id, stream_id, command.request_sha256, outcome)
             self.refused[command.command_id] = known
             self.refusals.append(known)
-        self._answer_refused(command, outcome)
+        self._answer_refused(command, outcome, outcome)
 
-    def _answer_refused(self, command: C, outcome: bytes) -> None:
+    def _answer_refused(self, command: C, outcome: bytes, recorded: bytes) -> None:
         stream_id = self._stream(command)
         self.outgoing += outcome_records(command, key_of(stream_id), outcome)
-        self.outgoing += self.aggregate.notify(command, self.states.get(stream_id), outcome)
+        self.outgoing += self.aggregate.notify(command, self.states.get(stream_id), recorded)
 
     def _stream(self, command: C) -> UUID:
         return self.aggregate.stream_of(command)

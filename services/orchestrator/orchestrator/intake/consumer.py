@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Generic
 
@@ -26,7 +26,13 @@ class CommandConsumer(Generic[C, S]):
     """One orchestrator's share of one aggregate's commands, from the first record to the last commit."""
 
     def __init__(
-        self, aggregate: Aggregate[C, S], store: Store, log: Log, background: Background, failpoints: Failpoints
+        self,
+        aggregate: Aggregate[C, S],
+        store: Store,
+        log: Log,
+        background: Background,
+        failpoints: Failpoints,
+        parents: Collection[str] = (),
     ) -> None:
         self._aggregate = aggregate
         self._store = store
@@ -34,7 +40,7 @@ class CommandConsumer(Generic[C, S]):
         self._background = background
         self._failpoints = failpoints
         self._committer = OffsetCommitter(self._commit)
-        self._intake = Intake(aggregate, store, log, self._committer, failpoints.now, failpoints.reached)
+        self._intake = Intake(aggregate, store, log, self._committer, failpoints.now, failpoints.reached, parents)
         self._checked = asyncio.Event()
         self._leaving = False
         self._subscription = log.subscribe(aggregate.commands, self._on_records, self._on_revoked)

@@ -7,7 +7,7 @@ position decide nothing: what they published is published again. Nothing on this
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Generic
@@ -26,6 +26,9 @@ from orchestrator.intake.replay import answer_again, replay
 from orchestrator.intake.state_cache import CachedState, StateCache
 from orchestrator.ports import Batch, Fenced, Ledger, LedgerUnavailable, LoadedStreams, Move, Publisher
 
+MOST_FENCED = 30
+"""Tries of one batch that another owner fences before the process ends: then the ledger and this process do not agree."""
+
 RETRY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0)
 """Pauses between tries while the ledger is unavailable; the last one repeats."""
 
@@ -43,6 +46,7 @@ class Intake(Generic[C, S]):
         committer: OffsetCommitter,
         now: Callable[[], datetime],
         reached: Reached = nothing,
+        parents: Collection[str] = (),
     ) -> None:
         self._aggregate = aggregate
         self._ledger = ledger
@@ -50,6 +54,7 @@ class Intake(Generic[C, S]):
         self._committer = committer
         self._now = now
         self._reached = reached
+        self._parents = parents
         self._cache: StateCache[S] = StateCache()
         self._positions: dict[int, int] = {}
         self._revoked = False
@@ -57,7 +62,7 @@ class Intake(Generic[C, S]):
 
     async def on_records(self, records: Sequence[RawRecord]) -> None:
         """Take in one batch. Holds it while the ledger is unavailable; a batch that another owner decided is published again."""
-        batch = [parse(self._aggregate, record) for record in records]
+        batch = [parse(self._aggregate, record, self._parents) for record in records]
         async with self._busy:
             if self._revoked:
                 self._clear()
@@ -79,13 +84,17 @@ class Intake(Generic[C, S]):
         self._revoked = False
 
     async def _persist(self, batch: Sequence[ParsedRecord[C]]) -> list[Outgoing]:
-        tries = 0
+        tries, fenced = 0, 0
         while True:
             try:
                 outgoing = await self._decide_or_replay(batch)
             except Fenced as error:
                 # The owner that moved the position has decided these commands: they are below it now, and published again.
                 _log.warning("another owner has moved on", reason=str(error))
+                fenced += 1
+                if fenced == MOST_FENCED:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS[min(fenced, len(RETRY_SECONDS)) - 1] if fenced > 1 else 0)
             except LedgerUnavailable as error:
                 if tries % 20 == 0:
                     _log.warning("the ledger is unavailable, holding the batch", commands=len(batch), reason=str(error))

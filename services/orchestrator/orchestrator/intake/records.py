@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Generic, NamedTuple
 
 from pydantic import ValidationError
@@ -25,14 +26,20 @@ class ForeignKey(Exception):
     """The record's key is not its stream's id, so another partition's owner decides on the stream."""
 
 
-def parse(aggregate: Aggregate[C, S], record: RawRecord) -> ParsedRecord[C]:
-    """Read one record. A malformed one holds an error in place of a command and harms no other."""
+class UnknownParent(Exception):
+    """The parent that is to hear of the child's end is none that is hosted here."""
+
+
+def parse(aggregate: Aggregate[C, S], record: RawRecord, parents: Collection[str]) -> ParsedRecord[C]:
+    """Read one record. A malformed one holds an error in place of a command and harms no other. `parents` are topics of parents."""
     try:
         command = aggregate.parse(record.value or b"")
     except ValidationError as error:
         return ParsedRecord(record, None, error)
     if record.key != key_of(aggregate.stream_of(command)):
         return ParsedRecord(record, None, ForeignKey(ForeignKey.__doc__))
+    if (parent := aggregate.parent_topic_of(command)) is not None and parent not in parents:
+        return ParsedRecord(record, None, UnknownParent(UnknownParent.__doc__))
     return ParsedRecord(record, command)
 
 

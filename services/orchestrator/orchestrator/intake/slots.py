@@ -8,16 +8,20 @@ from typing import Any
 from chassis.retry import patiently
 from contracts.topics import RUN_TOPICS
 from messaging.errors import KafkaError
-from orchestrator.aggregate import Aggregate
+from orchestrator.aggregate import Aggregate, topics_of
 from orchestrator.ports import LedgerUnavailable, Log, Store
 
 
-async def keep_slots(aggregates: Sequence[Aggregate[Any, Any]], log: Log, store: Store) -> None:
-    """Keep a map for each topic that has none; waits for Kafka and PostgreSQL without end. Raises SlotsDiffer."""
-    hosted = {topic for of in aggregates for topic in (of.commands, of.events)}
-    topics = sorted({*RUN_TOPICS, *hosted}, key=str)
+async def agree_on_slots(aggregates: Sequence[Aggregate[Any, Any]], log: Log, store: Store) -> None:
+    """Let log and ledger keep one map for each topic; waits for both without end. Raises SlotsDiffer.
 
-    async def keep() -> None:
-        await store.keep_slots(await log.keep_slots(topics, await store.slot_maps()))
+    The ledger decides: of several orchestrators that offer a map at once, the first one's stands, and it is what the log gets.
+    """
+    topics = sorted({*RUN_TOPICS, *topics_of(aggregates)}, key=lambda topic: topic.name)
 
-    await patiently("Kafka and PostgreSQL", keep, LedgerUnavailable, KafkaError)
+    async def agree() -> None:
+        await store.keep_slots(await log.slot_maps(topics))
+        standing = await store.slot_maps()
+        await log.keep_slots([standing[topic.name] for topic in topics])
+
+    await patiently("Kafka and PostgreSQL", agree, LedgerUnavailable, KafkaError)

@@ -43,9 +43,14 @@ def _follow(event: Any, run: Run) -> list[Outgoing]:
 def _notify(command: c.AnyCommand, run: Run | None, refused: bytes | None) -> list[Outgoing]:
     if not isinstance(command, c.StartRun) or command.parent is None:
         return []
-    if refused is not None:
+    if refused is not None and (run is None or run.parent != command.parent):
         return _sent(refusal_notice(command, refused), command.parent.topic)
+    # A start of the child that runs already, refused or not, tells how the child stands: nothing while it goes on.
     return [] if run is None else _sent(end_notice(run), command.parent.topic)
+
+
+def _parent_topic(command: c.AnyCommand) -> str | None:
+    return command.parent.topic if isinstance(command, c.StartRun) and command.parent is not None else None
 
 
 def _sent(notice: ChildEnded | None, topic: str) -> list[Outgoing]:
@@ -71,6 +76,7 @@ RUN: Aggregate[c.AnyCommand, Run] = Aggregate(
     commands=COMMANDS,
     events=EVENTS,
     orders=(WORK, STOPS),
+    group="orchestrator",
     parse=c.parse_command,
     parse_event=RunEvent.parse,
     stream_of=lambda command: command.run_id,
@@ -80,6 +86,7 @@ RUN: Aggregate[c.AnyCommand, Run] = Aggregate(
     fold=fold,
     following=ORDERING | ENDING,
     follow=_follow,
+    parent_topic_of=_parent_topic,
     notify=_notify,
     deadline=_deadline,
     command_of=command_of,

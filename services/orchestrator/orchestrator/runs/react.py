@@ -112,8 +112,10 @@ def _stop(run: Run, call: Attempt) -> StopCall:
     )
 
 
-def command_of(run_id: UUID, due: Due) -> c.FromClock:
-    """Return the command that a deadline sends when its time has come."""
+def command_of(run_id: UUID, due: Due) -> c.FromClock | None:
+    """Return the command that a deadline sends when its time has come; None for a kind of a newer version."""
+    if due.kind not in _NAMES:
+        return None
     # The id holds the time: a deadline that moved is another command, which an older refusal does not answer.
     names = (_NAMES[due.kind], due.about, *(() if due.kind == _CHECKPOINT else (due.count,)), due.at.isoformat())
     said = {"run_id": run_id, "tenant": due.tenant, "at": due.at, "command_id": c.command_id(run_id, *names)}

@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from pydantic_core import to_json
 
 from contracts.message import Message
-from contracts.notices import Parent, child_id
+from contracts.notices import Parent, child_id, start_id
 from contracts.runs.commands import StartRun
 from contracts.topics import COMMANDS as RUN_COMMANDS
 from messaging.records import Outgoing
@@ -24,7 +24,7 @@ def start_of(tally: Tally, path: str) -> StartRun:
     """Return the command that starts a child. Sent again, it is the same command, and the child tells again how it ended."""
     run_id = child_id(tally.stream_id, path)
     return StartRun(
-        command_id=uuid5(run_id, "start"),
+        command_id=start_id(run_id),
         run_id=run_id,
         tenant=tally.tenant,
         at=tally.updated_at,
@@ -68,6 +68,7 @@ TALLY: Aggregate[m.AnyCommand, Tally] = Aggregate(
     commands=m.COMMANDS,
     events=m.EVENTS,
     orders=(),
+    group="orchestrator-tally",
     parse=m.parse_command,
     parse_event=m.TallyEvent.parse,
     stream_of=lambda command: command.stream_id,

@@ -7,6 +7,7 @@ Every step is a call, so a test decides what happens in which order. In the end 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -67,7 +68,15 @@ class Owner:
         self.publisher = Publisher(kafka)
         self._dies_at: tuple[str, int] | None = None
         committer = OffsetCommitter(_commit_nothing)
-        self._intake = Intake(aggregate, store, self.publisher, committer, now, self._reached)
+        self._intake = Intake(
+            aggregate,
+            store,
+            self.publisher,
+            committer,
+            now,
+            self._reached,
+            {of.commands.name for of in AGGREGATES.values()},
+        )
         self._following = asyncio.ensure_future(committer.track())
 
     async def take(self, batch: list[MemoryRecord], dies_at: str | None = None, dies_after: int | None = None) -> bool:
@@ -121,6 +130,10 @@ class TallyWorld:
     def say(self, topic: str, key: UUID, body: bytes) -> None:
         """Put a record onto the log."""
         self.kafka.append(Outgoing(topic, key_of(key), body))
+
+    def kinds(self, topic: str) -> list[str]:
+        """Return the kinds of all records of a topic, partition by partition."""
+        return [json.loads(record.value or b"")["kind"] for record in self.kafka.records(topic)]
 
     def open(self, children: int, *, refuse: Iterable[int] = ()) -> UUID:
         """Ask for a tally; the starts of children in `refuse` will find their run begun by another command."""

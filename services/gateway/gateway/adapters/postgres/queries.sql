@@ -11,7 +11,7 @@ SELECT to_regclass('ledger.commits') IS NOT NULL
 SELECT k.run_id, coalesce(r.version, 0) AS reached, c.events
 FROM unnest($1::uuid[]) AS k (run_id)
 LEFT JOIN views.hitl_runs r USING (run_id)
-LEFT JOIN ledger.commits c ON c.stream_id = k.run_id
+LEFT JOIN ledger.commits c ON c.stream_id = k.run_id AND c.aggregate = 'run'
 ORDER BY k.run_id, c.version
 
 -- name: write
@@ -75,9 +75,9 @@ SELECT events FROM ledger.commits WHERE aggregate = 'run' ORDER BY stream_id, ve
 -- agree. Each commit has one such event at least, so $4 commits are enough for $4 events.
 SELECT r.version AS reached, c.version, c.events
 FROM views.hitl_runs r
-JOIN ledger.commits c ON c.stream_id = r.run_id
+JOIN ledger.commits c ON c.stream_id = r.run_id AND c.aggregate = 'run'
 WHERE r.tenant = $1 AND r.run_id = $2 AND r.version > $3 AND c.version <= r.version AND c.version >= coalesce(
-    (SELECT max(version) FROM ledger.commits WHERE stream_id = $2 AND version <= least($3::bigint, 2147483646) + 1), 1)
+    (SELECT max(version) FROM ledger.commits WHERE stream_id = $2 AND aggregate = 'run' AND version <= least($3::bigint, 2147483646) + 1), 1)
 ORDER BY c.version
 LIMIT $4
 
@@ -85,7 +85,7 @@ LIMIT $4
 -- Read the commits of some runs in order, and how many events of each are within the version of the run's row.
 SELECT k.run_id, c.events, k.reached - c.version + 1 AS count
 FROM unnest($1::uuid[], $2::bigint[]) AS k (run_id, reached)
-JOIN ledger.commits c ON c.stream_id = k.run_id AND c.version <= k.reached
+JOIN ledger.commits c ON c.stream_id = k.run_id AND c.aggregate = 'run' AND c.version <= k.reached
 ORDER BY k.run_id, c.version
 
 -- name: runs

@@ -1,4 +1,4 @@
-"""The ledger in memory: a database that several owners share, and each owner's view of it."""
+"""The ledger in memory: a database that several owners share, and each owner's view of it. Events are kept as bytes, as in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from chassis.failpoints import utc_now
+from contracts.ledger_schema import commit_of, events_of
 from contracts.slots import SlotMap
 from orchestrator.aggregate import Aggregate, Due
 from orchestrator.ports import Batch, DueRow, Fenced, LedgerUnavailable, LoadedStreams, StoredEvent, StoredRefusal
@@ -17,15 +18,21 @@ from orchestrator.ports import Batch, DueRow, Fenced, LedgerUnavailable, LoadedS
 FIRE_AGAIN = timedelta(seconds=30)
 
 
+class _Commit(NamedTuple):
+    aggregate: str
+    stream_id: UUID
+    version: int
+    events: bytes
+
+
 @dataclass
 class MemoryDatabase:
     """What PostgreSQL would hold. `available` False lets every call raise LedgerUnavailable."""
 
-    commits: list[tuple[str, list[StoredEvent]]] = field(default_factory=list)
-    versions: set[tuple[UUID, int]] = field(default_factory=set)
-    refusals: dict[UUID, tuple[datetime, StoredRefusal]] = field(default_factory=dict)
+    commits: list[_Commit] = field(default_factory=list)
+    refusals: dict[tuple[str, UUID], tuple[datetime, StoredRefusal]] = field(default_factory=dict)
     positions: dict[tuple[str, str, int], int] = field(default_factory=dict)
-    deadlines: dict[UUID, tuple[str, datetime, Due]] = field(default_factory=dict)
+    deadlines: dict[tuple[str, UUID], tuple[datetime, Due]] = field(default_factory=dict)
     slot_maps: dict[tuple[str, str], SlotMap] = field(default_factory=dict)
     available: bool = True
     now: Callable[[], datetime] = utc_now
@@ -39,6 +46,7 @@ class MemoryLedger:
         self._log_id = log_id
         self._topic = aggregate.commands.name
         self._aggregate = aggregate.name
+        self._parse_event = aggregate.parse_event
 
     async def migrate(self) -> None:
         """Do nothing: there are no tables."""
@@ -65,34 +73,31 @@ class MemoryLedger:
     async def transact(self, batch: Batch) -> None:
         """Write all of `batch` or nothing. Raises Fenced, LedgerUnavailable."""
         self._check()
-        database = self._database
-        commits = [list(caused) for _, caused in groupby(batch.events, lambda e: (e.stream_id, e.event.cause))]
-        first = [(commit[0].stream_id, commit[0].event.version) for commit in commits]
-        self._fence(batch, first)
+        database, mine = self._database, self._aggregate
+        commits = list(self._commits(batch.events))
+        self._fence(batch, commits)
         for move in batch.moves:
             database.positions[self._at(move.partition)] = move.after
-        database.versions |= set(first)
-        database.commits += [(self._aggregate, commit) for commit in commits]
-        now = self._database.now()
+        database.commits += commits
         for refusal in batch.refusals:
-            database.refusals.setdefault(refusal.command_id, (now, refusal))
+            database.refusals.setdefault((mine, refusal.command_id), (database.now(), refusal))
         for stream_id, due in batch.deadlines:
             if due is None:
-                database.deadlines.pop(stream_id, None)
+                database.deadlines.pop((mine, stream_id), None)
             else:
-                database.deadlines[stream_id] = (self._aggregate, due.at, due)
+                database.deadlines[mine, stream_id] = (due.at, due)
 
     async def load(self, stream_ids: Iterable[UUID]) -> LoadedStreams:
         """Return the histories of streams and their remembered refusals."""
         self._check()
         wanted, histories = set(stream_ids), dict[UUID, list[StoredEvent]]()
-        for _, commit in self._database.commits:
-            if commit[0].stream_id in wanted:
-                histories.setdefault(commit[0].stream_id, []).extend(commit)
+        for commit in self._database.commits:
+            if commit.aggregate == self._aggregate and commit.stream_id in wanted:
+                histories.setdefault(commit.stream_id, []).extend(self._events(commit))
         refusals = {
             command_id: refusal
-            for command_id, (_, refusal) in self._database.refusals.items()
-            if refusal.stream_id in wanted
+            for (aggregate, command_id), (_, refusal) in self._database.refusals.items()
+            if aggregate == self._aggregate and refusal.stream_id in wanted
         }
         return LoadedStreams(histories, refusals)
 
@@ -117,49 +122,54 @@ class MemoryLedger:
         """Return the events of so many commits from a position on; positions count from 1."""
         self._check()
         numbered = list(enumerate(self._database.commits, 1))[max(0, position - 1) :]
-        ours = [(number, commit) for number, (aggregate, commit) in numbered if aggregate == self._aggregate]
-        return [(number, stored) for number, commit in ours[:limit] for stored in commit]
+        ours = [(number, commit) for number, commit in numbered if commit.aggregate == self._aggregate]
+        return [(number, stored) for number, commit in ours[:limit] for stored in self._events(commit)]
 
     async def waiting(self, after: UUID, limit: int) -> list[UUID]:
         """Return the streams that wait for a time, in pages by id."""
         self._check()
-        found = (stream_id for stream_id, (of, _, _) in self._database.deadlines.items() if of == self._aggregate)
+        found = (stream_id for aggregate, stream_id in self._database.deadlines if aggregate == self._aggregate)
         return sorted(stream_id for stream_id in found if stream_id > after)[:limit]
 
     async def take_due(self, aggregates: Sequence[str], limit: int) -> list[DueRow]:
         """Return deadlines that have passed; they fire again unless their stream moves on."""
         self._check()
         now, deadlines = self._database.now(), self._database.deadlines
-        passed = [
-            (fires, stream_id, of, due)
-            for stream_id, (of, fires, due) in deadlines.items()
-            if fires <= now and of in aggregates
-        ]
+        passed = [(fires, of, due) for of, (fires, due) in deadlines.items() if fires <= now and of[0] in aggregates]
         taken = sorted(passed, key=lambda row: row[0])[:limit]
-        for _, stream_id, of, due in taken:
-            deadlines[stream_id] = (of, now + FIRE_AGAIN, due)
-        return [DueRow(of, stream_id, due) for _, stream_id, of, due in taken]
+        for _, of, due in taken:
+            deadlines[of] = (now + FIRE_AGAIN, due)
+        return [DueRow(*of, due) for _, of, due in taken]
 
     async def delete_refusals(self, older_than: timedelta, limit: int) -> int:
         """Delete the oldest refusals among those that are too old; return how many that were."""
         self._check()
         before, refusals = self._database.now() - older_than, self._database.refusals
-        old = sorted((at, command_id) for command_id, (at, _) in refusals.items() if at < before)[:limit]
-        for _, command_id in old:
-            del refusals[command_id]
+        old = sorted((at, of) for of, (at, _) in refusals.items() if at < before)[:limit]
+        for _, of in old:
+            del refusals[of]
         return len(old)
 
-    def _fence(self, batch: Batch, first: Sequence[tuple[UUID, int]]) -> None:
-        database = self._database
+    def _commits(self, events: Sequence[StoredEvent]) -> Iterable[_Commit]:
+        for (stream_id, _), caused in groupby(events, lambda stored: (stored.stream_id, stored.event.cause)):
+            commit = list(caused)
+            bodies = commit_of(stored.body for stored in commit)
+            yield _Commit(self._aggregate, stream_id, commit[0].event.version, bodies)
+
+    def _events(self, commit: _Commit) -> list[StoredEvent]:
+        return [StoredEvent(commit.stream_id, self._parse_event(body), body) for body in events_of(commit.events)]
+
+    def _fence(self, batch: Batch, commits: Sequence[_Commit]) -> None:
+        database, mine = self._database, self._aggregate
         for move in batch.moves:
             if database.positions.get(self._at(move.partition)) != move.before:
                 raise Fenced(f"{self._topic}[{move.partition}] has moved on from {move.before}")
-        if known := database.versions & set(first):
-            raise Fenced(f"{sorted(known)} exist already")
-        begun = set(batch.begun)
-        if begun & {stream_id for stream_id, _ in database.versions} or any(
-            refusal.stream_id in begun for _, refusal in database.refusals.values()
-        ):
+        known = {commit[:3] for commit in database.commits}
+        if overtaken := known & {commit[:3] for commit in commits}:
+            raise Fenced(f"{sorted(overtaken)} exist already")
+        begun = {(mine, stream_id) for stream_id in batch.begun}
+        refused = {(of, refusal.stream_id) for (of, _), (_, refusal) in database.refusals.items()}
+        if begun & ({key[:2] for key in known} | refused):
             raise Fenced("a stream had begun before")
 
     def _at(self, partition: int) -> tuple[str, str, int]:

@@ -12,7 +12,7 @@ from contracts.slots import SlotMap
 from contracts.topics import Topic
 from messaging.client.slots import partition_of
 from messaging.records import Outgoing
-from orchestrator.ports import OnRecords, OnRevoked, Subscription
+from orchestrator.ports import OnRecords, OnRevoked, SlotsDiffer, Subscription
 
 MAX_BATCH = 500
 
@@ -36,6 +36,7 @@ class MemoryKafka:
         self.log_id = log_id
         self.partitions = partitions
         self.committed: dict[tuple[str, int], int] = {}
+        self.slot_maps: dict[str, SlotMap] = {}
         self._topics: defaultdict[str, list[list[MemoryRecord]]] = defaultdict(
             lambda: [[] for _ in range(self.partitions)]
         )
@@ -45,12 +46,16 @@ class MemoryKafka:
         """Append one record to the partition of its key's slot, or to the one that it names."""
         partition = outgoing.partition
         if partition is None:
-            partition = partition_of(outgoing.key or b"", range(self.partitions))
+            partition = partition_of(outgoing.key or b"", self._slots(outgoing.topic))
         records = self._topics[outgoing.topic][partition]
         records.append(
             MemoryRecord(outgoing.topic, partition, len(records), outgoing.key, outgoing.value, outgoing.headers)
         )
         self._arrived.set()
+
+    def _slots(self, topic: str) -> Sequence[int]:
+        kept = self.slot_maps.get(topic)
+        return range(self.partitions) if kept is None else kept.slots
 
     def records(self, topic: str) -> list[MemoryRecord]:
         """Return all records of a topic, partition by partition."""
@@ -99,9 +104,16 @@ class MemoryLog:
         del topic
         return range(self.kafka.partitions)
 
-    async def keep_slots(self, topics: Iterable[Topic], known: Mapping[str, SlotMap]) -> list[SlotMap]:
-        """Return each topic's map; the log has no other than new ones."""
-        return [known.get(topic.name) or SlotMap.dealt(topic.name, range(self.kafka.partitions)) for topic in topics]
+    async def slot_maps(self, topics: Iterable[Topic]) -> list[SlotMap]:
+        """Return each topic's map: as it is kept with the log, or a new one."""
+        kept, partitions = self.kafka.slot_maps, range(self.kafka.partitions)
+        return [kept.get(topic.name) or SlotMap.dealt(topic.name, partitions) for topic in topics]
+
+    async def keep_slots(self, maps: Iterable[SlotMap]) -> None:
+        """Keep maps with the log. Raises SlotsDiffer."""
+        for wanted in maps:
+            if self.kafka.slot_maps.setdefault(wanted.topic, wanted) != wanted:
+                raise SlotsDiffer(f"the map of slots of {wanted.topic} that the ledger keeps is another in the log")
 
     async def send_all(self, records: Iterable[Outgoing]) -> list[asyncio.Future[Any]]:
         """Append records; they have arrived at once."""

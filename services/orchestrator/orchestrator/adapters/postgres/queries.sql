@@ -3,11 +3,13 @@
 
 -- name: select-commits
 -- The commits of some streams. The empty text stands where the eventsourcing library has an event's name.
-SELECT stream_id, version, '', events FROM ledger.commits WHERE stream_id = ANY(%(streams)b) ORDER BY stream_id, version
+SELECT stream_id, version, '', events FROM ledger.commits
+WHERE stream_id = ANY(%(streams)b) AND aggregate = %(aggregate)b ORDER BY stream_id, version
 
 -- name: select-refusals
 -- What was refused about some streams.
-SELECT command_id, stream_id, request_sha256, outcome FROM ledger.refusals WHERE stream_id = ANY(%(streams)b)
+SELECT command_id, stream_id, request_sha256, outcome FROM ledger.refusals
+WHERE stream_id = ANY(%(streams)b) AND aggregate = %(aggregate)b
 
 -- name: select-notifications
 -- The commits of an aggregate between two positions: bounded on both sides, since a block-range index finds a range alone.
@@ -35,15 +37,15 @@ SELECT EXISTS (SELECT FROM ledger.intake WHERE log_id = %(log_id)b AND topic = %
 
 -- name: delete-refusals
 -- Forget old refusals. Several orchestrators may do so at once: each row is deleted by one of them.
-DELETE FROM ledger.refusals WHERE command_id IN (
-    SELECT command_id FROM ledger.refusals WHERE at < now() - make_interval(secs => %(older_than)b) ORDER BY at
+DELETE FROM ledger.refusals WHERE (command_id, aggregate) IN (
+    SELECT command_id, aggregate FROM ledger.refusals WHERE at < now() - make_interval(secs => %(older_than)b) ORDER BY at
     LIMIT %(most)b FOR UPDATE SKIP LOCKED)
 
 -- name: take-due
 -- Deadlines that have passed, and when each fires again. Several orchestrators may look at once: one of them takes a row.
 UPDATE ledger.deadlines SET due_at = now() + make_interval(secs => %(again)b)
-WHERE stream_id IN (
-    SELECT stream_id FROM ledger.deadlines WHERE due_at <= now() AND aggregate = ANY(%(aggregates)b)
+WHERE (stream_id, aggregate) IN (
+    SELECT stream_id, aggregate FROM ledger.deadlines WHERE due_at <= now() AND aggregate = ANY(%(aggregates)b)
     ORDER BY due_at LIMIT %(most)b FOR UPDATE SKIP LOCKED)
 RETURNING aggregate, stream_id, kind, tenant, at, about, count
 
@@ -73,8 +75,8 @@ RETURNING i.partition
 
 -- name: part-known
 -- Of a batch: what the ledger holds of streams that were taken to be new.
-SELECT 1 FROM ledger.commits WHERE stream_id = ANY(%(begun)b)
-UNION ALL SELECT 1 FROM ledger.refusals WHERE stream_id = ANY(%(begun)b)
+SELECT 1 FROM ledger.commits WHERE stream_id = ANY(%(begun)b) AND aggregate = %(aggregate)b
+UNION ALL SELECT 1 FROM ledger.refusals WHERE stream_id = ANY(%(begun)b) AND aggregate = %(aggregate)b
 
 -- name: part-written
 -- Of a batch: its commits.
@@ -84,8 +86,8 @@ FROM unnest(%(streams)b::uuid[], %(versions)b::int4[], %(events)b::bytea[]) AS c
 
 -- name: part-refused
 -- Of a batch: its refusals. The first answer stands: a command delivered again is not refused anew.
-INSERT INTO ledger.refusals (stream_id, command_id, request_sha256, outcome)
-SELECT * FROM unnest(%(refusing)b::uuid[], %(refused)b::uuid[], %(digests)b::text[], %(outcomes)b::bytea[])
+INSERT INTO ledger.refusals (aggregate, stream_id, command_id, request_sha256, outcome)
+SELECT %(aggregate)b, * FROM unnest(%(refusing)b::uuid[], %(refused)b::uuid[], %(digests)b::text[], %(outcomes)b::bytea[])
 ON CONFLICT DO NOTHING
 
 -- name: part-awaiting
@@ -94,9 +96,9 @@ INSERT INTO ledger.deadlines (stream_id, aggregate, due_at, at, tenant, kind, ab
 SELECT stream_id, %(aggregate)b, at, at, tenant, kind, about, count
 FROM unnest(%(waiting)b::uuid[], %(at)b::timestamptz[], %(tenant)b::text[], %(kind)b::text[], %(about)b::text[],
     %(count)b::int4[]) AS said (stream_id, at, tenant, kind, about, count)
-ON CONFLICT (stream_id) DO UPDATE SET
-    due_at = excluded.due_at, at = excluded.at, kind = excluded.kind, about = excluded.about, count = excluded.count
+ON CONFLICT (stream_id, aggregate) DO UPDATE SET
+    due_at = excluded.due_at, at = excluded.at, tenant = excluded.tenant, kind = excluded.kind, about = excluded.about, count = excluded.count
 
 -- name: part-cleared
 -- Of a batch: streams that wait for no time any more.
-DELETE FROM ledger.deadlines WHERE stream_id = ANY(%(cleared)b)
+DELETE FROM ledger.deadlines WHERE stream_id = ANY(%(cleared)b) AND aggregate = %(aggregate)b

@@ -61,7 +61,7 @@ class PostgresStatements(AggregateRecorder):
 
     def select_streams(self, stream_ids: Sequence[UUID]) -> tuple[list[StoredEvent], dict[UUID, StoredRefusal]]:
         """Return the commits of several streams, each stream's in order, and their refusals by command, in one round trip."""
-        values = {"streams": stream_ids}
+        values = {"streams": stream_ids, "aggregate": self._aggregate}
         with self._connection.open() as connection, connection.pipeline():
             commits = connection.execute(_query("select-commits"), values, binary=True)
             refusals = connection.execute(_query("select-refusals"), values, binary=True)

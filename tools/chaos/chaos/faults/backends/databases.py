@@ -17,7 +17,7 @@ OUTAGE_SECONDS = 4.0
 MOST_CONNECTIONS = 200
 
 WRITTEN = (
-    "ledger.decisions",
+    "ledger.commits",
     "ledger.intake",
     "ledger.refusals",
     "ledger.deadlines",

@@ -1,11 +1,13 @@
--- The ledger holds several kinds of aggregate: a row says whose it is, and a position belongs to a topic of a log.
+-- The ledger holds several kinds of aggregate: a row says whose it is, also in its key, for a stranger may name any id as that of
+-- any kind. A position belongs to a topic of a log.
 
 -- All events of one command are a commit. "Decision" is a person's word.
 ALTER TABLE ledger.decisions RENAME TO commits;
 ALTER TABLE ledger.commits RENAME run_id TO stream_id;
 ALTER TABLE ledger.commits ADD aggregate text NOT NULL DEFAULT 'run';
 ALTER TABLE ledger.commits ALTER aggregate DROP DEFAULT;
-ALTER INDEX ledger.decisions_pkey RENAME TO commits_pkey;
+ALTER TABLE ledger.commits DROP CONSTRAINT decisions_pkey;
+ALTER TABLE ledger.commits ADD PRIMARY KEY (stream_id, version, aggregate);
 ALTER INDEX ledger.decisions_position RENAME TO commits_position;
 
 -- The events of runs, a row each, as before.
@@ -16,11 +18,17 @@ FROM ledger.commits, string_to_table(convert_from(events, 'UTF8'), E'\n') WITH O
 WHERE aggregate = 'run';
 
 ALTER TABLE ledger.refusals RENAME run_id TO stream_id;
+ALTER TABLE ledger.refusals ADD aggregate text NOT NULL DEFAULT 'run';
+ALTER TABLE ledger.refusals ALTER aggregate DROP DEFAULT;
+ALTER TABLE ledger.refusals DROP CONSTRAINT refusals_pkey;
+ALTER TABLE ledger.refusals ADD PRIMARY KEY (command_id, aggregate);
 ALTER INDEX ledger.refusals_of_run RENAME TO refusals_of_stream;
 
 ALTER TABLE ledger.deadlines RENAME run_id TO stream_id;
 ALTER TABLE ledger.deadlines ADD aggregate text NOT NULL DEFAULT 'run';
 ALTER TABLE ledger.deadlines ALTER aggregate DROP DEFAULT;
+ALTER TABLE ledger.deadlines DROP CONSTRAINT deadlines_pkey;
+ALTER TABLE ledger.deadlines ADD PRIMARY KEY (stream_id, aggregate);
 
 ALTER TABLE ledger.intake ADD topic text NOT NULL DEFAULT 'run.commands';
 ALTER TABLE ledger.intake ALTER topic DROP DEFAULT;
