@@ -1,10 +1,11 @@
-"""Background tasks of a service. One that fails ends the process."""
+"""Background tasks of a service, of which one that fails ends the process, and the steps of its stop."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -55,3 +56,10 @@ class Background:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("task failed", task=task.get_name(), exc_info=error)
             self.fail(error)
+
+
+async def briefly(step: Awaitable[None], seconds: float, *ignored: type[Exception]) -> None:
+    """Await a step of the stop for at most so long, so that it cannot hold up the rest. Passes over errors that are `ignored`."""
+    with suppress(TimeoutError, *ignored):
+        async with asyncio.timeout(seconds):
+            await step

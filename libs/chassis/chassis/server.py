@@ -72,7 +72,7 @@ def serve(
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)
-    _log.warning("authentication is off: everybody who reaches this address decides", address=f"{settings.host}:{port}")
+    _log.warning("authentication is off: each caller of this address may decide", address=f"{settings.host}:{port}")
     server = _Server(config)
     server.background = background = getattr(app.state, "background", None)
     for asked in (signal.SIGINT, signal.SIGTERM):

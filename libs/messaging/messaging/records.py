@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
+from uuid import UUID
 
 _JSON = [("content-type", b"application/json")]
 
@@ -27,3 +28,13 @@ class RawRecord(Protocol):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
+
+
+def key_of(stream_id: UUID) -> bytes:
+    """Return the key of all records about a stream."""
+    return str(stream_id).encode()
+
+
+def next_offsets(records: Iterable[RawRecord]) -> dict[int, int]:
+    """Return the offset behind the last record of each partition."""
+    return {record.partition: record.offset + 1 for record in records}

@@ -14,7 +14,7 @@ from contracts.topics import COMMANDS, OUTCOMES
 from messaging.consumer import partitions_of, subscribe_any_partition, wait_for_positions
 from messaging.errors import BrokerUnavailable, KafkaError
 from messaging.producer import Producer
-from messaging.records import Outgoing, RawRecord
+from messaging.records import Outgoing, RawRecord, key_of
 
 _Request = tuple[bytes, bytes]
 """A command's id, and the digest of its request: another body with the same Idempotency-Key gets an answer of its own."""
@@ -48,7 +48,7 @@ class RequestReply:
         Raises BrokerUnavailable when Kafka does not take the command within `wait`.
         """
         command = command.changed({"reply_to": self.partition})
-        sending = Outgoing(COMMANDS.name, str(command.run_id).encode(), command.model_dump_json().encode())
+        sending = Outgoing(COMMANDS.name, key_of(command.run_id), command.model_dump_json().encode())
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         request = (command.command_id.bytes, (command.request_sha256 or "").encode())
         askers = self._waiting.setdefault(request, [])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import structlog
 
-from chassis.background import Background
+from chassis.background import Background, briefly
 from chassis.settings import Settings
 from gateway.adapters.external import external_adapters
 from gateway.catalog import Catalog
@@ -64,9 +63,7 @@ class GatewayService:
         """Read nothing more, commit the offsets of what is written, and disconnect."""
         self.follower.close()
         self._projector.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LEAVE_SECONDS):
-                await self.adapters.broker.stop()
+        await briefly(self.adapters.broker.stop(), LEAVE_SECONDS)
         await self.adapters.tables.close()
         await self.adapters.database.stop()
         await self._background.stop()

@@ -192,8 +192,3 @@ def topics_of(aggregates: Sequence[Aggregate[Any, Any]]) -> list[Topic]:
     return sorted(
         {topic for of in aggregates for topic in (of.commands, of.events, *of.orders)}, key=lambda topic: topic.name
     )
-
-
-def key_of(stream_id: UUID) -> bytes:
-    """Return the key of all records about a stream."""
-    return str(stream_id).encode()

@@ -8,12 +8,12 @@ from typing import Any
 
 import structlog
 
-from chassis.background import Background
+from chassis.background import Background, briefly
 from chassis.postgres.migrations import MigrationError
 from chassis.retry import patiently
 from messaging.errors import KafkaError
 from orchestrator.aggregate import Aggregate
-from orchestrator.intake.consumer import LEAVE_SECONDS, CommandConsumer, briefly
+from orchestrator.intake.consumer import LEAVE_SECONDS, CommandConsumer
 from orchestrator.intake.slots import agree_on_slots
 from orchestrator.jobs.deadline_scheduler import DeadlineScheduler
 from orchestrator.jobs.retention import run_retention

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
 
 import structlog
 
-from chassis.background import Background
+from chassis.background import Background, briefly
 from chassis.retry import patiently
 from chassis.settings import Settings
 from messaging.errors import KafkaError
@@ -52,13 +51,13 @@ class WorkerService:
     async def stop(self) -> None:
         """Take nothing more, let running orders end, commit what was taken, disconnect."""
         await self._core.consumer.stop(GRACE_SECONDS)
-        await _briefly(self.transport.settle())
-        await _briefly(self.transport.stop_receiving())
-        await _briefly(self._core.stop_listener.settle())
+        await briefly(self.transport.settle(), _CLOSE_SECONDS, KafkaError)
+        await briefly(self.transport.stop_receiving(), _CLOSE_SECONDS, KafkaError)
+        await briefly(self._core.stop_listener.settle(), _CLOSE_SECONDS, KafkaError)
         await self._background.stop()
-        await _briefly(self.transport.close())
-        await _briefly(self._core.registry.close())
-        await _briefly(self._core.checks.close())
+        await briefly(self.transport.close(), _CLOSE_SECONDS, KafkaError)
+        await briefly(self._core.registry.close(), _CLOSE_SECONDS, KafkaError)
+        await briefly(self._core.checks.close(), _CLOSE_SECONDS, KafkaError)
         self.storage.close()
 
     async def _forget_now_and_then(self) -> None:
@@ -66,10 +65,3 @@ class WorkerService:
             with contextlib.suppress(DatabaseUnavailable):
                 await self.storage.forget_old()
             await asyncio.sleep(_FORGET_SECONDS)
-
-
-async def _briefly(step: Awaitable[None]) -> None:
-    """Await a step of the stop; one whose other side is unavailable must not hold up the rest."""
-    with contextlib.suppress(TimeoutError, KafkaError):
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await step

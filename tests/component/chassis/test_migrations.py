@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from chassis.postgres.migrations import MigrationError, SchemaFromTheFuture, SchemaUnavailable, migrate
+from chassis.postgres.migrations import MigrationError, NewerSchema, SchemaUnavailable, migrate
 
 FIRST = """
 CREATE TABLE shop.things (name text PRIMARY KEY);
@@ -73,7 +73,7 @@ def test_a_schema_of_a_newer_version_is_refused(postgres_url: str, package: Path
     (package / "0002_prices.sql").write_text("ALTER TABLE shop.things ADD price integer;")
     migrate(postgres_url, "shop", "shop_migrations")
     (package / "0002_prices.sql").unlink()
-    with pytest.raises(SchemaFromTheFuture, match="schema shop is at 0002, and this version knows it up to 0001"):
+    with pytest.raises(NewerSchema, match="schema shop is at 0002, and this version knows it up to 0001"):
         migrate(postgres_url, "shop", "shop_migrations")
 
 

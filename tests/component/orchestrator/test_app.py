@@ -18,11 +18,10 @@ from contracts.topics import COMMANDS, EVENTS, OUTCOMES, WORK
 from local_stack.broker.embedded import FETCH_WAIT_MS, EmbeddedBroker
 from local_stack.wait import until
 from messaging.producer import Producer
-from messaging.records import Outgoing
+from messaging.records import Outgoing, key_of
 from orchestrator.adapters import memory_adapters
 from orchestrator.adapters.memory.ledger import MemoryDatabase, MemoryLedger
 from orchestrator.adapters.memory.log import MemoryKafka
-from orchestrator.aggregate import key_of
 from orchestrator.app import create_app
 from orchestrator.runs.aggregate import RUN
 from testkit.kafka.memory_publisher import read

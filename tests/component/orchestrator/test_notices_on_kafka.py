@@ -20,9 +20,8 @@ from contracts.topics import COMMANDS, EVENTS, WORK
 from local_stack.wait import until
 from messaging.admin import ensure_topics, log_identity
 from messaging.producer import Producer
-from messaging.records import Outgoing
+from messaging.records import Outgoing, key_of
 from orchestrator.adapters.postgres.ledger import PostgresLedger
-from orchestrator.aggregate import key_of
 from orchestrator.runs.aggregate import RUN
 from testkit.stack.orchestrators import Orchestrator
 from testkit.tally import messages as m

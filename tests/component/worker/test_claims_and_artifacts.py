@@ -13,7 +13,7 @@ from provider_worker.adapters.postgres.artifacts import PostgresArtifacts
 from provider_worker.adapters.postgres.claims import PostgresClaims
 from provider_worker.adapters.postgres.database import Database
 from provider_worker.errors import DatabaseUnavailable
-from provider_worker.messages.orders import key_of
+from provider_worker.messages.orders import order_key
 from testkit.worker.orders import an_execute_order
 
 
@@ -39,13 +39,13 @@ async def test_of_many_claims_one_wins(database: Database) -> None:
     claims, orders = PostgresClaims(database), [an_execute_order() for _ in range(20)]
     got = await asyncio.gather(*(claims.claim(orders, f"token-{number}") for number in range(8)))
     won = [key for keys in got for key in keys]
-    assert sorted(won) == sorted(key_of(order) for order in orders)
+    assert sorted(won) == sorted(order_key(order) for order in orders)
 
 
 async def test_a_claim_asked_for_again_by_its_own_token_is_confirmed(database: Database) -> None:
     """So that an answer lost on the wire does not lose the order."""
     claims, order = PostgresClaims(database), an_execute_order()
-    assert await claims.claim([order], "mine") == await claims.claim([order], "mine") == {key_of(order)}
+    assert await claims.claim([order], "mine") == await claims.claim([order], "mine") == {order_key(order)}
     assert await claims.claim([order], "another's") == set()
 
 
@@ -54,7 +54,7 @@ async def test_claims_are_kept_by_tenant_work_and_attempt(database: Database) ->
     claims, order = PostgresClaims(database), an_execute_order()
     others = [order.model_copy(update=change) for change in ({"tenant": "other"}, {"work_id": "w"}, {"attempt": 2})]
     await claims.claim([order], "first")
-    assert await claims.claim([order, *others], "second") == {key_of(other) for other in others}
+    assert await claims.claim([order, *others], "second") == {order_key(other) for other in others}
 
 
 async def test_only_old_claims_are_forgotten(database: Database) -> None:
@@ -65,7 +65,7 @@ async def test_only_old_claims_are_forgotten(database: Database) -> None:
         "update worker.claims set claimed_at = now() - interval '8 days' where work_id = $1", old.work_id
     )
     await claims.forget_old()
-    assert await claims.claim([old, young], "second") == {key_of(old)}
+    assert await claims.claim([old, young], "second") == {order_key(old)}
 
 
 async def test_a_database_that_does_not_answer_is_told_as_that() -> None:

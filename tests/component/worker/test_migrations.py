@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from provider_worker.adapters.postgres.storage import PostgresStorage
 from provider_worker.budgets.model import Account, Limit, Scope
-from provider_worker.messages.orders import key_of
+from provider_worker.messages.orders import order_key
 from provider_worker.rate_limits.reservations import Rule
 from testkit.worker.orders import an_execute_order
 
@@ -86,7 +86,7 @@ async def former_url(request: pytest.FixtureRequest, postgres_url: str) -> Async
     await connection.execute(FORMER_SCHEMA)
     if request.param:
         await connection.execute(WHERE_CHARGED)
-    await connection.execute("insert into work.claims values ($1, $2, $3, 'the former worker')", *key_of(ORDER))
+    await connection.execute("insert into work.claims values ($1, $2, $3, 'the former worker')", *order_key(ORDER))
     await connection.execute("insert into work.budgets values ('acme', 'tenant', 'acme', '2026-03', 3)")
     held = "insert into work.holds values ('acme', $1, 'ann', '2026-03', 2, now() + interval '1 hour')"
     await connection.execute(held, UUID(int=8))

@@ -15,7 +15,7 @@ from contracts.runs.commands import StartRun
 from contracts.runs.requests import RunRequest
 from contracts.topics import COMMANDS
 from messaging.producer import Producer
-from messaging.records import Outgoing
+from messaging.records import Outgoing, key_of
 
 
 async def decide_backlog(system: System, count: int) -> float:
@@ -58,8 +58,7 @@ async def _pile_up(bootstrap: str, count: int) -> None:
             StartRun(command_id=uuid4(), run_id=uuid4(), at=datetime.now(UTC), request=request) for _ in range(count)
         )
         records = (
-            Outgoing(COMMANDS.name, str(command.run_id).encode(), command.model_dump_json().encode())
-            for command in commands
+            Outgoing(COMMANDS.name, key_of(command.run_id), command.model_dump_json().encode()) for command in commands
         )
         await asyncio.gather(*await producer.send_all(records))
     finally:

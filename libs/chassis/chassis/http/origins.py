@@ -1,7 +1,7 @@
 """Origins: the pages that may write to a service, those of its own host and those that a setting names. No sockets here.
 
-Browsers open a socket, or post a body that has no type, for any page without asking the service first. On a service that trusts
-everybody who reaches it, any page that a person looks at could decide in that person's place.
+Browsers open a socket, or post a body that has no type, for any page without asking the service first. On a service without
+authentication, any page that a person looks at could decide in that person's place.
 """
 
 from __future__ import annotations

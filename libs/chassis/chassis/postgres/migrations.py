@@ -1,13 +1,17 @@
 """Schemas as numbered migrations: each schema has one owner, who brings it up to date at its start, one owner at a time.
 
 A migration is a file `0001_what_it_does.sql` in a package of its own. Alembic applies those that are missing, all of them in one
-transaction, and keeps the number of the last one in the schema's table `schema_version`.
+transaction, and keeps the number of the last one in the schema's table `schema_version`. It does so in a process of its own, which
+gives back at its end the 30 MB that Alembic needs.
 """
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -29,34 +33,36 @@ VERSION_TABLE = "schema_version"
 _CURRENT = SQL("SELECT version_num FROM {}.{}")
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('sayso.migrations'))"
 
+_UNAVAILABLE = 75
+"""How the process that migrates says SchemaUnavailable: EX_TEMPFAIL of sysexits.h."""
+
 
 class MigrationError(Exception):
     """A migration cannot be applied; nothing of it was. The message is PostgreSQL's."""
 
 
 class SchemaUnavailable(MigrationError):
-    """PostgreSQL does not answer, or somebody else's object is in the way: the same call may succeed later."""
+    """PostgreSQL does not answer, or an object of another owner is in the way: the same call may succeed later."""
 
 
-class SchemaFromTheFuture(MigrationError):
+class NewerSchema(MigrationError):
     """The schema was made by a newer version of the product than this one."""
 
 
 def migrate(url: str, schema: str, package: str) -> None:
     """Apply to `schema` the migrations of `package` that it lacks, or wait for another process that does.
 
-    All or nothing. Raises SchemaUnavailable, SchemaFromTheFuture for a schema that is ahead, MigrationError for a statement that is wrong.
+    All or nothing. Raises SchemaUnavailable, NewerSchema for a schema that is ahead, MigrationError for a statement that is wrong.
     """
     migrations = _migrations(package)
     newest = max(migrations)
     with _own_errors():
         current = _current(url, schema)
-    if current == newest:  # nearly every start: Alembic costs 30 MB and is not even imported
+    if current == newest:
         return
     if current is not None and current not in migrations:
-        raise SchemaFromTheFuture(f"schema {schema} is at {current}, and this version knows it up to {newest}")
-    with _own_errors():
-        _apply(url, schema, migrations)
+        raise NewerSchema(f"schema {schema} is at {current}, and this version knows it up to {newest}")
+    _apply(url, schema, {number: file.read_text() for number, file in migrations.items()})
     _log.info("the schema is up to date", schema=schema, before=current, now=newest)
 
 
@@ -84,8 +90,27 @@ def _current(url: str, schema: str) -> str | None:
         return None if row is None else str(row[0])
 
 
-def _apply(url: str, schema: str, migrations: dict[str, Traversable]) -> None:
-    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - see `migrate`
+def _apply(url: str, schema: str, migrations: Mapping[str, str]) -> None:
+    # The URL has a password, which other users must not find among the arguments of a process.
+    told = json.dumps({"url": url, "schema": schema, "migrations": migrations})
+    done = subprocess.run([sys.executable, "-m", __name__], input=told, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+    if done.returncode == _UNAVAILABLE:
+        raise SchemaUnavailable(done.stderr.strip())
+    if done.returncode != 0:
+        raise MigrationError(done.stderr.strip())
+
+
+def _main() -> None:
+    try:
+        with _own_errors():
+            _apply_here(**json.load(sys.stdin))
+    except MigrationError as error:
+        sys.stderr.write(str(error))
+        sys.exit(_UNAVAILABLE if isinstance(error, SchemaUnavailable) else 1)
+
+
+def _apply_here(url: str, schema: str, migrations: Mapping[str, str]) -> None:
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - it would cost each service its memory
     from sqlalchemy import create_engine  # noqa: PLC0415
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
     from sqlalchemy.pool import NullPool  # noqa: PLC0415
@@ -113,25 +138,29 @@ def _apply(url: str, schema: str, migrations: dict[str, Traversable]) -> None:
         raise error.orig from error
 
 
-def _directory(migrations: dict[str, Traversable], connection: Connection) -> ScriptDirectory:
+def _directory(migrations: Mapping[str, str], connection: Connection) -> ScriptDirectory:
     from alembic.script import Script, ScriptDirectory  # noqa: PLC0415 - as above
     from alembic.script.revision import RevisionMap  # noqa: PLC0415
 
     scripts, before = [], None
-    for number, file in sorted(migrations.items()):
-        module = ModuleType(file.name)
+    for number, statements in sorted(migrations.items()):
+        module = ModuleType(number)
         module.revision, module.down_revision = number, before  # type: ignore[attr-defined]
-        module.upgrade = _upgrade(connection, file)  # type: ignore[attr-defined]
-        scripts.append(Script(module, number, file.name))
+        module.upgrade = _upgrade(connection, statements)  # type: ignore[attr-defined]
+        scripts.append(Script(module, number, number))
         before = number
     directory = ScriptDirectory(".")
     directory.revision_map = RevisionMap(lambda: scripts)
     return directory
 
 
-def _upgrade(connection: Connection, file: Traversable) -> Callable[[], None]:
+def _upgrade(connection: Connection, statements: str) -> Callable[[], None]:
     def upgrade() -> None:
         # Without parameters a file may hold several statements, and a `%` is nothing but that.
-        connection.execution_options(no_parameters=True).exec_driver_sql(file.read_text())
+        connection.execution_options(no_parameters=True).exec_driver_sql(statements)
 
     return upgrade
+
+
+if __name__ == "__main__":
+    _main()

@@ -42,8 +42,3 @@ def dead_event(record: RawRecord, error: Exception) -> Outgoing:
     reason = explain(error) if isinstance(error, ValidationError) else str(error)
     _log.warning("not an event", partition=record.partition, offset=record.offset, reason=reason)
     return dead_letter(record, error)
-
-
-def next_offsets(records: Sequence[RawRecord]) -> dict[int, int]:
-    """Return the offset behind the last record of each partition."""
-    return {record.partition: record.offset + 1 for record in records}

@@ -22,10 +22,10 @@ from gateway import metrics
 from gateway.errors import DatabaseUnavailable, GatewayError, ValuesRefused
 from gateway.ports import Now, SendAll, Tables
 from gateway.projection.rows import Changes, LoadedRun, RunRow, project_batch
-from gateway.read_model.event_records import ParsedRecord, dead_event, next_offsets, parse_events
+from gateway.read_model.event_records import ParsedRecord, dead_event, parse_events
 from gateway.read_model.waiters import Waiters
 from messaging.offset_committer import OffsetCommitter, SentBatch
-from messaging.records import Outgoing, RawRecord
+from messaging.records import Outgoing, RawRecord, next_offsets
 
 MOST_ROWS = 10_000
 """Rows in the cache; others are loaded when an event of their run comes. An ordered dict: `cachetools.LRUCache` costs 1.6 µs for what

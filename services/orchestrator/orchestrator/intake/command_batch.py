@@ -12,8 +12,8 @@ from pydantic_core import to_json
 
 from contracts.topics import MAX_EVENT_BYTES
 from messaging.dead_letters import dead_letter
-from messaging.records import Outgoing
-from orchestrator.aggregate import Aggregate, C, Deadline, S, key_of
+from messaging.records import Outgoing, key_of
+from orchestrator.aggregate import Aggregate, C, Deadline, S
 from orchestrator.intake.records import ParsedRecord, dead, event_record, outcome_records
 from orchestrator.intake.replay import refusal_outcome, refused_before
 from orchestrator.ports import StoredEvent, StoredRefusal

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from typing import Generic
 
-from chassis.background import Background
+from chassis.background import Background, briefly
 from chassis.failpoints import Failpoints
 from chassis.retry import patiently
 from messaging.errors import KafkaError
@@ -107,10 +106,3 @@ class CommandConsumer(Generic[C, S]):
 
 async def _connected(work: Callable[[], Awaitable[None]]) -> None:
     await patiently("Kafka and PostgreSQL", work, LedgerUnavailable, KafkaError)
-
-
-async def briefly(work: Awaitable[None], seconds: float) -> None:
-    """Wait for `work`, but not longer than this; then it is cancelled."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await work

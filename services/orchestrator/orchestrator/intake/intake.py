@@ -7,7 +7,7 @@ position decide nothing: what they published is published again. Nothing on this
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Generic
@@ -17,7 +17,7 @@ import structlog
 
 from chassis.failpoints import Reached, nothing
 from messaging.offset_committer import OffsetCommitter, SentBatch
-from messaging.records import Outgoing, RawRecord
+from messaging.records import Outgoing, RawRecord, next_offsets
 from orchestrator.aggregate import Aggregate, C, S
 from orchestrator.intake import metrics
 from orchestrator.intake.command_batch import CommandBatch
@@ -70,7 +70,7 @@ class Intake(Generic[C, S]):
             self._reached("intake.decided")
             sends = await self._producer.send_all(outgoing)
             self._reached("intake.handed-over")
-            await self._committer.add(SentBatch(_next_offsets(batch), sends))
+            await self._committer.add(SentBatch(next_offsets(records), sends))
 
     async def leave(self) -> None:
         """Drop the caches: partitions go to another owner. Waits for the batch at hand to arrive."""
@@ -150,7 +150,9 @@ class Intake(Generic[C, S]):
         batch = CommandBatch(self._aggregate, states, refused, self._now())
         for parsed in fresh:
             batch.add(parsed)
-        moves = [Move(p, self._positions[p], after) for p, after in _next_offsets(fresh).items()]
+        moves = [
+            Move(p, self._positions[p], after) for p, after in next_offsets(parsed.record for parsed in fresh).items()
+        ]
         self._reached("intake.appending")
         await self._ledger.transact(Batch(moves, batch.events, batch.refusals, batch.deadlines(), begun))
         self._reached("intake.appended")
@@ -203,7 +205,3 @@ class Intake(Generic[C, S]):
             for command in commands
             for record in answer_again(aggregate, command, loaded.histories.get(aggregate.stream_of(command), ()))
         ]
-
-
-def _next_offsets(batch: Iterable[ParsedRecord[C]]) -> dict[int, int]:
-    return {parsed.record.partition: parsed.record.offset + 1 for parsed in batch}

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from contracts.topics import OUTCOMES
 from messaging.dead_letters import dead_letter
-from messaging.records import Outgoing, RawRecord
-from orchestrator.aggregate import Aggregate, C, Command, S, key_of
+from messaging.records import Outgoing, RawRecord, key_of
+from orchestrator.aggregate import Aggregate, C, Command, S
 from orchestrator.ports import StoredEvent
 
 

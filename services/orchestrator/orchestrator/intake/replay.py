@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from pydantic_core import to_json
 
-from messaging.records import Outgoing
-from orchestrator.aggregate import Aggregate, C, S, key_of
+from messaging.records import Outgoing, key_of
+from orchestrator.aggregate import Aggregate, C, S
 from orchestrator.intake.records import event_record, outcome_records
 from orchestrator.ports import StoredEvent, StoredRefusal
 from orchestrator.refusals import IdempotencyKeyReused, Refusal

@@ -11,8 +11,8 @@ import structlog
 from prometheus_client import Counter
 from pydantic_core import to_json
 
-from messaging.records import Outgoing
-from orchestrator.aggregate import Aggregate, Command, key_of
+from messaging.records import Outgoing, key_of
+from orchestrator.aggregate import Aggregate, Command
 from orchestrator.ports import Deadlines, DueRow, LedgerUnavailable, Publisher
 
 TICK_SECONDS = 0.2

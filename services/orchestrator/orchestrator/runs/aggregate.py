@@ -15,8 +15,8 @@ from contracts.runs import commands as c
 from contracts.runs.outcomes import Accepted, Refused
 from contracts.runs.run_event import RunEvent
 from contracts.topics import COMMANDS, EVENTS, STOPS, WORK
-from messaging.records import Outgoing
-from orchestrator.aggregate import Aggregate, Deadline, key_of
+from messaging.records import Outgoing, key_of
+from orchestrator.aggregate import Aggregate, Deadline
 from orchestrator.runs.decide import unfold
 from orchestrator.runs.evolve import fold
 from orchestrator.runs.notices import ENDING, end_notice, refusal_notice

@@ -19,7 +19,7 @@ from provider_worker.execution.execute import CallContext, execute
 from provider_worker.execution.partial_output import PartialOutputSender
 from provider_worker.messages.answers import executed, not_begun, noted, stopped, to_record
 from provider_worker.messages.failures import log_bug
-from provider_worker.messages.orders import key_of, log_fields
+from provider_worker.messages.orders import log_fields, order_key
 from provider_worker.providers.base import AIProvider
 from provider_worker.providers.progress import Progress, Unfinished
 from provider_worker.rate_limits.admission import Claim
@@ -72,7 +72,7 @@ class CallHandler:
 
         Idempotent for the same `token`. Raises DatabaseUnavailable.
         """
-        if self._cancellations.stop(key_of(stop)) or stop.provider_call_id is None:
+        if self._cancellations.stop(order_key(stop)) or stop.provider_call_id is None:
             return
         # Every worker reads every stop; one of them ends the call.
         ending = stop.changed({"work_id": f"stop:{stop.work_id}"})
@@ -91,7 +91,7 @@ class CallHandler:
         context = CallContext(
             note,
             Progress(partial_output.add),
-            self._cancellations.of(key_of(order)),
+            self._cancellations.of(order_key(order)),
             self._checks,
             self._reached,
             provider_call_id=order.resume,

@@ -12,7 +12,7 @@ from contracts.providers.call_stream import PartialOutput
 from contracts.providers.orders import ExecuteOrder
 from contracts.topics import PARTIALS
 from messaging.errors import KafkaError
-from messaging.records import Outgoing
+from messaging.records import Outgoing, key_of
 from provider_worker.ports import Publisher
 from provider_worker.sanitizer import Sanitizer
 
@@ -101,7 +101,7 @@ class PartialOutputSender:
             offset=self._offset,
             text=text,
         )
-        return Outgoing(PARTIALS.name, str(order.run_id).encode(), partial.model_dump_json().encode())
+        return Outgoing(PARTIALS.name, key_of(order.run_id), partial.model_dump_json().encode())
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -20,7 +20,7 @@ from contracts.runs.commands import (
     command_id,
 )
 from contracts.topics import COMMANDS, MAX_RECORD_BYTES, WORK
-from messaging.records import Outgoing
+from messaging.records import Outgoing, key_of
 
 MAX_ANSWER_BYTES = MAX_RECORD_BYTES * 3 // 4
 """An answer becomes events and a view. Both are larger than it and must fit a record too."""
@@ -68,7 +68,7 @@ def not_begun(order: Order, provider: str, at: datetime) -> FromWorker:
 def returned(order: Order, deadline: datetime) -> Outgoing:
     """Write an order for `provider.work` again, as it was, for another worker to begin before its lease runs out."""
     body = order.model_copy(update={"deadline": deadline}).model_dump_json().encode()
-    return Outgoing(WORK.name, str(order.run_id).encode(), body)
+    return Outgoing(WORK.name, key_of(order.run_id), body)
 
 
 def to_record(answer: FromWorker) -> Outgoing:
@@ -76,7 +76,7 @@ def to_record(answer: FromWorker) -> Outgoing:
     body = answer.model_dump_json().encode()
     if len(body) > MAX_ANSWER_BYTES:
         body = _too_large(answer, len(body)).model_dump_json().encode()
-    return Outgoing(COMMANDS.name, str(answer.run_id).encode(), body)
+    return Outgoing(COMMANDS.name, key_of(answer.run_id), body)
 
 
 def _about(order: Order | StopCall, provider: str, at: datetime, kind: str, *more: object) -> dict[str, Any]:

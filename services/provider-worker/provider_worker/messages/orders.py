@@ -39,7 +39,7 @@ def read_order(body: bytes) -> Order:
     return order
 
 
-def key_of(order: Order | StopCall) -> Key:
+def order_key(order: Order | StopCall) -> Key:
     """Return the key of the claim of an order's call."""
     return (order.tenant, order.work_id, order.attempt)
 
@@ -65,12 +65,12 @@ class RecentOrders:
         self._keys: FIFOCache[tuple[str, Key], None] = FIFOCache(most)
 
     def __contains__(self, order: Order) -> bool:
-        return (order.kind, key_of(order)) in self._keys
+        return (order.kind, order_key(order)) in self._keys
 
     def add(self, order: Order) -> None:
         """Remember `order`, and forget the oldest one beyond the bound."""
-        self._keys[order.kind, key_of(order)] = None
+        self._keys[order.kind, order_key(order)] = None
 
     def forget(self, order: Order) -> None:
         """Forget `order`, which did not begin here."""
-        self._keys.pop((order.kind, key_of(order)), None)
+        self._keys.pop((order.kind, order_key(order)), None)

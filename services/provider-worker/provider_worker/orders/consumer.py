@@ -16,11 +16,11 @@ import structlog
 from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
 from messaging.dead_letters import dead_letter
 from messaging.offset_committer import SentBatch
-from messaging.records import RawRecord
+from messaging.records import RawRecord, next_offsets
 from provider_worker import metrics
 from provider_worker.dependencies import Dependencies
 from provider_worker.errors import WorkerStopping
-from provider_worker.messages.orders import RecentOrders, key_of, log_fields, provider_of, read_order
+from provider_worker.messages.orders import RecentOrders, log_fields, order_key, provider_of, read_order
 from provider_worker.orders.claims import Claimer
 from provider_worker.orders.order_handler import OrderHandler
 
@@ -69,7 +69,7 @@ class OrderConsumer:
             batch = [waiting.popleft() for _ in range(min(room, len(waiting)))]
             if self._stopping or not await self._begin(await self._read(batch)):
                 return
-            await self._confirm(SentBatch({record.partition: record.offset + 1 for record in batch}, ()))
+            await self._confirm(SentBatch(next_offsets(batch), ()))
 
     async def stop(self, grace: float) -> None:
         """Take nothing more; give running orders `grace` seconds, then leave them to their leases and give their slots back."""
@@ -112,7 +112,7 @@ class OrderConsumer:
         """Begin the orders that are neither late nor begun before; return whether all of them count as taken."""
         fresh = [order for order in orders if order not in self._recent and not self._is_late(order)]
         self._start([order for order in fresh if isinstance(order, PrepareOrder)])
-        calls = {key_of(order): order for order in fresh if isinstance(order, ExecuteOrder)}
+        calls = {order_key(order): order for order in fresh if isinstance(order, ExecuteOrder)}
         for order in calls.values():
             await self._handler.report_taken(order)
         self._start([calls.pop(key) for key, order in [*calls.items()] if self._waits_for_a_slot(order)])

@@ -47,7 +47,7 @@ def choose(assessed: Sequence[Assessed], rule: RouteRule) -> tuple[int, Reason] 
         return able[0], Reason(code="first", message=f"it is the first of {len(able)} that can be called")
     known = [(cost, index) for index in able if (cost := assessed[index].estimate) is not None]
     if not known:
-        return able[0], Reason(code="first", message="it is the first, and nobody's cost is known")
+        return able[0], Reason(code="first", message="it is the first, and no candidate's cost is known")
     cost, cheapest = min(known)
     return cheapest, Reason(code="cheapest", message=f"{cost} USD is the lowest estimate of {len(able)}")
 

@@ -13,7 +13,7 @@ from contracts.runs.commands import FromWorker, parse_command
 from contracts.topics import COMMANDS
 from messaging.records import Outgoing
 from provider_worker.errors import DatabaseUnavailable
-from provider_worker.messages.orders import Key, key_of
+from provider_worker.messages.orders import Key, order_key
 
 
 class MemoryClaims:
@@ -31,7 +31,7 @@ class MemoryClaims:
         self._changed.set()
         if self.unavailable:
             raise DatabaseUnavailable("switched off")
-        return {key_of(order) for order in orders if self._holders.setdefault(key_of(order), token) == token}
+        return {order_key(order) for order in orders if self._holders.setdefault(order_key(order), token) == token}
 
     async def until_asked(self, times: int) -> None:
         """Return once claims were asked for so often."""

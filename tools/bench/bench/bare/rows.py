@@ -13,7 +13,7 @@ _SETTLE_SECONDS = 30.0
 _COUNTED = {
     "commits": "SELECT count(*) FROM ledger.commits",
     "events": "SELECT count(*) FROM ledger.events",
-    "claims": "SELECT count(*) FROM work.claims",
+    "claims": "SELECT count(*) FROM worker.claims",
     "runs": "SELECT count(*) FROM views.hitl_runs",
     "completed": "SELECT count(*) FROM views.hitl_runs WHERE version = $1 AND last_event = 'run-completed.v1'",
     "pending": "SELECT count(*) FROM views.hitl_pending_approvals",

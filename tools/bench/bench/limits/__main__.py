@@ -29,7 +29,7 @@ from local_stack.ports import LOOPBACK, free_ports
 from local_stack.processes.process import Process, Program
 from local_stack.wait import until
 from messaging.producer import Producer
-from messaging.records import Outgoing
+from messaging.records import Outgoing, key_of
 
 RESULTS = Path(__file__).parents[2] / "LIMITS.md"
 WORKERS = 4
@@ -121,7 +121,7 @@ async def _give_orders(bootstrap: str) -> None:
         ((place / number, _order(provider)) for provider, number in ORDERS.items() for place in range(number)),
         key=lambda pair: pair[0],
     )
-    records = [Outgoing(WORK.name, str(order.run_id).encode(), order.model_dump_json().encode()) for _, order in orders]
+    records = [Outgoing(WORK.name, key_of(order.run_id), order.model_dump_json().encode()) for _, order in orders]
     await asyncio.gather(*await producer.send_all(records))
     await producer.stop()
 

@@ -12,7 +12,7 @@ from contracts.providers.call import Execution, Failure, Preparation
 from contracts.runs import commands as c
 from contracts.runs.requests import RunRequest
 from contracts.topics import COMMANDS
-from messaging.records import Outgoing
+from messaging.records import Outgoing, key_of
 
 CONFIG: dict[str, Any] = {"policy": "require_human", "allowed_steps": ["payload_review"], "lease_seconds": 3600}
 """One review, and a lease that outlasts every test."""
@@ -66,7 +66,7 @@ def _first(run_id: UUID) -> dict[str, Any]:
 
 def outgoing(command: c.Command) -> Outgoing:
     """Return a command as its sender sends it."""
-    return Outgoing(COMMANDS.name, str(command.run_id).encode(), command.model_dump_json().encode())
+    return Outgoing(COMMANDS.name, key_of(command.run_id), command.model_dump_json().encode())
 
 
 @dataclass(eq=False)
@@ -90,7 +90,7 @@ class Log:
 
     def write(self, *commands: c.Command, partition: int = 0) -> list[Record]:
         """Append commands to a partition; return their records."""
-        return [self.put(str(each.run_id).encode(), each.model_dump_json().encode(), partition) for each in commands]
+        return [self.put(key_of(each.run_id), each.model_dump_json().encode(), partition) for each in commands]
 
     def put(
         self, key: bytes | None, value: bytes | None, partition: int = 0, headers: Sequence[tuple[str, bytes]] = ()

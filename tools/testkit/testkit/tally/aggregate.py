@@ -12,8 +12,8 @@ from contracts.message import Message
 from contracts.notices import Parent, child_id, start_id
 from contracts.runs.commands import StartRun
 from contracts.topics import COMMANDS as RUN_COMMANDS
-from messaging.records import Outgoing
-from orchestrator.aggregate import Aggregate, Deadline, Due, key_of
+from messaging.records import Outgoing, key_of
+from orchestrator.aggregate import Aggregate, Deadline, Due
 from testkit.tally import messages as m
 from testkit.tally.rules import Tally, decide, fold
 

@@ -22,9 +22,9 @@ from contracts.runs.requests import RunRequest
 from contracts.runs.views import State
 from contracts.topics import WORK
 from messaging.offset_committer import OffsetCommitter
-from messaging.records import Outgoing
+from messaging.records import Outgoing, key_of
 from orchestrator.adapters.memory.log import MemoryKafka, MemoryLog, MemoryRecord
-from orchestrator.aggregate import Aggregate, key_of
+from orchestrator.aggregate import Aggregate
 from orchestrator.intake.intake import Intake
 from orchestrator.jobs.deadline_scheduler import DeadlineScheduler
 from orchestrator.ports import Store

@@ -18,7 +18,7 @@ _MIGRATIONS = {"views": "gateway.adapters.postgres.migrations", "artifacts": "ar
 async def prepare_schemas(url: str) -> None:
     """Migrate `views` and `artifacts`. Any number of processes may do so at once.
 
-    Raises LedgerMissing while the orchestrator has not made the ledger, DatabaseUnavailable, SchemaFromTheFuture.
+    Raises LedgerMissing while the orchestrator has not made the ledger, DatabaseUnavailable, NewerSchema.
     """
     await _check_ledger(url)
     try:

@@ -38,7 +38,7 @@ class PostgresLedger:
         self._closed = False
 
     async def migrate(self) -> None:
-        """Bring the schema `ledger` up to date. Raises LedgerUnavailable, chassis.postgres.migrations.SchemaFromTheFuture."""
+        """Bring the schema `ledger` up to date. Raises LedgerUnavailable, chassis.postgres.migrations.NewerSchema."""
         await self._run(self._migrate)
 
     async def close(self) -> None:

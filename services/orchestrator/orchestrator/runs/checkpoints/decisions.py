@@ -90,8 +90,8 @@ def on_time_limit(command: c.ExpireCheckpoint, run: Run) -> tuple[e.Event, ...]:
         return (e.CheckpointApproved(**about, subject_sha256=subject_sha256, comment="approved by timeout"),)
     expired = e.CheckpointExpired(**about, on_timeout=then)
     if then is OnTimeout.CANCEL:
-        return (expired, e.RunCancelled(reason="nobody decided in time"))
-    message = f"nobody decided within {run.config.timeout_seconds:g} s"
+        return (expired, e.RunCancelled(reason="no decision came in time"))
+    message = f"no decision came within {run.config.timeout_seconds:g} s"
     return (expired, e.RunFailed(error=e.RunError(code="checkpoint_timeout", message=message, step=checkpoint.step)))
 
 

@@ -50,7 +50,7 @@ def of_end(prediction: Mapping[str, Any]) -> Failure | None:
         case "succeeded":
             return None
         case "canceled":
-            message = "The prediction was canceled at Replicate, by somebody or by its time limit, before it was done."
+            message = "The prediction was canceled at Replicate, by a person or by its time limit, before it was done."
             return Failure(code="prediction_canceled", message=message)
         case "aborted":
             message = "Replicate gave the prediction up before it began. It costs nothing."

@@ -56,7 +56,7 @@ def test_fail_fails_the_run(step: Step) -> None:
     )
     outcome.leaves(state="failed", checkpoint=None, pending_actions=("retry",))
     assert outcome.story.now.view.error is not None
-    assert outcome.story.now.view.error.message == "nobody decided within 90 s"
+    assert outcome.story.now.view.error.message == "no decision came within 90 s"
 
 
 @pytest.mark.parametrize("step", Step)

@@ -15,13 +15,13 @@ from bench.bare.steps import Json, filled, read
 from contracts.topics import COMMANDS, WORK
 
 TABLE = """
-CREATE SCHEMA work;
-CREATE TABLE work.claims (
+CREATE SCHEMA worker;
+CREATE TABLE worker.claims (
     tenant text, work_id text, attempt integer, claimed_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant, work_id, attempt))"""
 
 _CLAIM = """
-INSERT INTO work.claims (tenant, work_id, attempt) SELECT * FROM unnest($1::text[], $2::text[], $3::int4[])
+INSERT INTO worker.claims (tenant, work_id, attempt) SELECT * FROM unnest($1::text[], $2::text[], $3::int4[])
 ON CONFLICT DO NOTHING RETURNING work_id"""
 
 

@@ -2,7 +2,7 @@
 -- version 0.1 before it.
 
 -- There was a row for each event before, which is a decision of one. The read model makes its view of that table again, if it had
--- one; somebody else's is not ours to drop, and the error names it.
+-- one; a view of another owner is not ours to drop, and the error names it.
 DO $$ BEGIN
 IF EXISTS (SELECT FROM pg_tables WHERE schemaname = 'ledger' AND tablename = 'events') THEN
     IF EXISTS (SELECT FROM pg_views WHERE schemaname = 'views' AND viewname = 'hitl_step_events') THEN
@@ -18,7 +18,7 @@ END $$;
 
 -- What each command did to a run: its events as the bytes that are published, one a line, from `version` on. A row for each
 -- event would cost half as much again: a decision says much twice, and PostgreSQL compresses what is large.
--- The key fences an owner that slept: whoever decides knows whole decisions of a run, and so begins where the next one begins.
+-- The key fences an owner that slept: each owner knows whole decisions of a run, and so begins where the next one begins.
 -- `position` orders all runs for rebuilds; it may have gaps.
 CREATE TABLE IF NOT EXISTS ledger.decisions (
     run_id   uuid    NOT NULL,
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS ledger.decisions (
 CREATE INDEX IF NOT EXISTS decisions_position ON ledger.decisions
     USING brin (position) WITH (pages_per_range = 16, autosummarize = on);
 
--- The same, a row for each event. Made once: to replace it would wait for whoever reads it.
+-- The same, a row for each event. Made once: to replace it would wait for its readers.
 DO $$ BEGIN
 IF NOT EXISTS (SELECT FROM pg_views WHERE schemaname = 'ledger' AND viewname = 'events') THEN
     CREATE VIEW ledger.events AS
