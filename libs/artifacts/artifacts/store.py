@@ -1,6 +1,6 @@
 """The content-addressed store of artifacts: bytes, kept once a tenant under their hash. Whether a person may read them is the caller's to check.
 
-`chassis.postgres.migrations.migrate(url, "artifacts", "artifacts.migrations")` makes its tables.
+`chassis.postgres.migrations.migrate(url, {"artifacts": "artifacts.migrations"})` makes its tables.
 """
 
 from __future__ import annotations

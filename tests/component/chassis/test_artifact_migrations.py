@@ -48,7 +48,7 @@ ORDER BY 1, 2"""
 
 def migrated(url: str) -> list[tuple[object, ...]]:
     """Bring the schema up to date; return its shape."""
-    migrate(url, "artifacts", "artifacts.migrations")
+    migrate(url, {"artifacts": "artifacts.migrations"})
     with psycopg.connect(url) as connection:
         return connection.execute(SHAPE).fetchall()
 

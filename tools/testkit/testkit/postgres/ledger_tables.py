@@ -9,4 +9,4 @@ from chassis.postgres.migrations import migrate
 
 async def make_ledger_tables(url: str) -> None:
     """Bring the schema `ledger` up to date."""
-    await asyncio.to_thread(migrate, url, "ledger", "orchestrator.adapters.postgres.migrations")
+    await asyncio.to_thread(migrate, url, {"ledger": "orchestrator.adapters.postgres.migrations"})

@@ -22,14 +22,9 @@ async def prepare_schemas(url: str) -> None:
     """
     await _check_ledger(url)
     try:
-        await asyncio.to_thread(_migrate, url)
+        await asyncio.to_thread(migrate, url, _MIGRATIONS)
     except SchemaUnavailable as error:
         raise DatabaseUnavailable(str(error)) from error
-
-
-def _migrate(url: str) -> None:
-    for schema, package in _MIGRATIONS.items():
-        migrate(url, schema, package)
 
 
 async def _check_ledger(url: str) -> None:

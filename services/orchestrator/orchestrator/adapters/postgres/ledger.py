@@ -111,7 +111,7 @@ class PostgresLedger:
 
     def _migrate(self) -> None:
         try:
-            migrate(self._url, "ledger", f"{__package__}.migrations")
+            migrate(self._url, {"ledger": f"{__package__}.migrations"})
         except SchemaUnavailable as error:
             raise LedgerUnavailable(str(error)) from error
 

@@ -48,8 +48,7 @@ class Database:
         """Make the pool, and bring the worker's and the artifacts' tables up to date. Raises DatabaseUnavailable."""
         await self.connect()
         async with unavailable_errors():
-            for schema, package in MIGRATIONS.items():
-                await asyncio.to_thread(migrate, self._url, schema, package)
+            await asyncio.to_thread(migrate, self._url, MIGRATIONS)
 
     async def check(self) -> None:
         """Return when the database answers. Raises DatabaseUnavailable."""
