@@ -13,7 +13,7 @@ from provider_worker.catalog import Catalog
 from provider_worker.checks.registry import load_checks
 from provider_worker.dependencies import Dependencies, Storage
 from provider_worker.execution.call import CallHandler
-from provider_worker.execution.cancellation import StopListener
+from provider_worker.execution.stop_listener import StopListener
 from provider_worker.orders.claims import Claimer
 from provider_worker.orders.consumer import OrderConsumer
 from provider_worker.orders.order_handler import OrderHandler

@@ -15,7 +15,7 @@ from contracts.providers.call_stream import StopCall
 from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import FromWorker, RecordExecution, RecordStop
 from provider_worker.execution.call import CallHandler
-from provider_worker.execution.cancellation import StopListener
+from provider_worker.execution.stop_listener import StopListener
 from provider_worker.providers.base import Answer, Call, ProviderError
 from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.registry import Registry

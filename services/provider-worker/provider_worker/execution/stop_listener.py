@@ -1,0 +1,58 @@
+"""Ends calls whose runs were cancelled. Every worker reads every stop of the last hour, so that a restart misses none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from uuid import uuid4
+
+import structlog
+
+from chassis.retry import patiently
+from contracts.providers.call_stream import StopCall
+from messaging.records import RawRecord
+from provider_worker.errors import DatabaseUnavailable
+from provider_worker.execution.call import CallHandler
+from provider_worker.providers.registry import Registry
+
+_log = structlog.get_logger(__name__)
+
+
+class StopListener:
+    """Ends calls side by side as `provider.stops` asks for. `on_failure` gets the exception of an ending that failed."""
+
+    def __init__(self, registry: Registry, calls: CallHandler, on_failure: Callable[[BaseException], None]) -> None:
+        self._registry = registry
+        self._calls = calls
+        self._on_failure = on_failure
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def on_records(self, records: Sequence[RawRecord]) -> None:
+        """Begin to end calls. A malformed record is skipped: every worker reads it, and no worker owns it."""
+        for record in records:
+            try:
+                stop = StopCall.model_validate_json(record.value or b"")
+            except ValueError as error:
+                _log.warning("not an order to stop", offset=record.offset, error=type(error).__name__)
+                continue
+            self._begin(stop)
+
+    async def settle(self) -> None:
+        """Return when every ending that was begun is over."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    def _begin(self, stop: StopCall) -> None:
+        provider = self._registry.find(stop.provider)
+        if provider is None:
+            return
+        end = partial(self._calls.stop, stop, provider, uuid4().hex)
+        task = asyncio.create_task(patiently("PostgreSQL", end, DatabaseUnavailable), name=f"stop {stop.work_id}")
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_failure(error)
