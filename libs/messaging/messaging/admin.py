@@ -21,8 +21,8 @@ async def ensure_topics(bootstrap: str, *, replication: int = 1, topics: Iterabl
     """
     wanted = tuple(topics) or all_topics()
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
     try:
+        await admin.start()
         if await _is_embedded(admin):
             return await _create_by_name(bootstrap, wanted)
         answer = await admin.create_topics([_new(topic, replication) for topic in wanted])
@@ -36,8 +36,8 @@ async def ensure_topics(bootstrap: str, *, replication: int = 1, topics: Iterabl
 async def log_identity(bootstrap: str) -> str:
     """Return the cluster's id: positions in the ledger belong to one log."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
     try:
+        await admin.start()
         return str((await admin.describe_cluster())["cluster_id"])
     finally:
         await admin.close()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import warnings
+from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
 import pytest
@@ -14,7 +17,10 @@ from apache_kafka.broker import RealKafka
 from contracts.runs.commands import Command, parse_command
 from contracts.runs.outcomes import Refused
 from contracts.topics import COMMANDS
+from local_stack.ports import LOOPBACK
 from local_stack.wait import until
+from messaging.admin import ensure_topics, log_identity
+from messaging.client.slots import read_slot_maps
 from messaging.consumer import create_broker
 from messaging.errors import BrokerUnavailable, KafkaError
 from messaging.producer import Producer
@@ -23,6 +29,19 @@ from messaging.request_reply import RequestReply
 from orchestrator.intake.records import outcome_records
 from testkit.runs.command_records import cancel
 from testkit.stack.orchestrators import Listener
+
+
+@pytest.mark.parametrize("ask", [log_identity, ensure_topics, read_slot_maps])
+async def test_what_asks_a_broker_that_does_not_answer_leaves_nothing_open(
+    ask: Callable[[str], Awaitable[object]],
+) -> None:
+    """A service at its start asks again and again until Kafka answers."""
+    with pytest.raises(KafkaError):
+        await ask(f"{LOOPBACK}:1")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert [str(one.message) for one in caught if issubclass(one.category, ResourceWarning)] == []
 
 
 async def test_kafka_away_is_said_in_time_and_over_when_it_is_back(restartable_kafka: RealKafka) -> None:

@@ -5,11 +5,13 @@ Adding partitions to a topic therefore moves no key. Without a kept map, slots a
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from functools import lru_cache
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaTimeoutError
 from aiokafka.partitioner import murmur2
 from pydantic import ValidationError
 
@@ -18,6 +20,8 @@ from contracts.slots import SLOTS, SlotMap
 from contracts.topics import SLOT_MAPS
 
 _log = logging.getLogger(__name__)
+
+READ_SECONDS = 10.0
 
 _PLACE = TopicPartition(SLOT_MAPS.name, 0)
 
@@ -37,20 +41,28 @@ def partition_of(key: bytes, slots: Sequence[int]) -> int:
 async def read_slot_maps(bootstrap: str) -> dict[str, SlotMap]:
     """Return the maps that are kept with the log, by topic; none where nothing was kept. Raises KafkaError."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", fetch_max_wait_ms=50)
-    await consumer.start()
     try:
-        if SLOT_MAPS.name not in await consumer.topics():
-            return {}
-        consumer.assign([_PLACE])
-        end, found = (await consumer.end_offsets([_PLACE]))[_PLACE], dict[str, SlotMap]()
-        while await consumer.position(_PLACE) < end:
-            for record in (await consumer.getmany(timeout_ms=1000)).get(_PLACE, ()):
-                try:
-                    kept = SlotMap.model_validate_json(record.value or b"")
-                except ValidationError as error:
-                    _log.error("a map of slots could not be read: %s", explain(error))
-                    continue
-                found[kept.topic] = kept
-        return found
+        async with asyncio.timeout(READ_SECONDS):
+            await consumer.start()
+            return await _read(consumer)
+    except TimeoutError as error:
+        raise KafkaTimeoutError(f"the maps of slots were not read within {READ_SECONDS:g} s") from error
     finally:
-        await consumer.stop()
+        await consumer.stop()  # also where the start failed: it has connections and tasks by then
+
+
+async def _read(consumer: AIOKafkaConsumer) -> dict[str, SlotMap]:
+    found: dict[str, SlotMap] = {}
+    if SLOT_MAPS.name not in await consumer.topics():
+        return found
+    consumer.assign([_PLACE])
+    end = (await consumer.end_offsets([_PLACE]))[_PLACE]
+    while await consumer.position(_PLACE) < end:
+        for record in (await consumer.getmany(timeout_ms=1000)).get(_PLACE, ()):
+            try:
+                kept = SlotMap.model_validate_json(record.value or b"")
+            except ValidationError as error:
+                _log.error("a map of slots could not be read: %s", explain(error))
+                continue
+            found[kept.topic] = kept
+    return found
