@@ -80,12 +80,12 @@ async def test_an_edited_response_is_the_result(ann: User) -> None:
     assert (done.json()["state"], done.json()["result"]["text"]) == ("completed", "rewritten")
 
 
-async def test_a_rejected_run_fails_with_the_reason_and_can_be_tried_again(ann: User) -> None:
+async def test_a_rejected_run_is_cancelled_with_the_reason_and_can_be_tried_again(ann: User) -> None:
     """Reject carries who and why; retry after a failure begins anew."""
     run_id = (await ann.start(hitl=PAYLOAD))["run_id"]
     payload = await ann.until(run_id, "payload_review")
     rejected = (await ann.decide(payload, "reject", reason="wrong customer")).json()
-    assert (rejected["state"], rejected["error"]["code"]) == ("failed", "rejected")
+    assert (rejected["state"], rejected["error"]["code"]) == ("cancelled", "rejected")
     assert rejected["last_approval"]["reason"] == "wrong customer"
     assert rejected["pending_actions"] == ["retry"]
     assert (await ann.post(run_id, "retry", reason="it was the right one")).status_code == 200

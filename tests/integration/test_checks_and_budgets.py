@@ -37,7 +37,7 @@ async def test_a_response_is_checked_before_its_review(cleo: User) -> None:
     asked = await cleo.until(started["run_id"], "response_review")
     assert _reasons(asked) == ["secret_found"]
     await cleo.decide(asked, "reject", reason="it leaks")
-    assert (await cleo.until(started["run_id"], "failed"))["error"]["code"] == "rejected"
+    assert (await cleo.until(started["run_id"], "cancelled"))["error"]["code"] == "rejected"
 
 
 async def test_personal_data_asks_for_a_person_and_is_not_repeated(cleo: User) -> None:

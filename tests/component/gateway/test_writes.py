@@ -35,7 +35,7 @@ async def test_a_start_is_answered_with_the_view_and_its_place(ada: User) -> Non
     [
         ("approve", {"comment": "good"}, "api_call"),
         ("edit", {"edits": {"prompt": "blue"}}, "api_call"),
-        ("reject", {"reason": "bad"}, "failed"),
+        ("reject", {"reason": "bad"}, "cancelled"),
         ("cancel", {"reason": "enough"}, "cancelled"),
     ],
 )

@@ -225,18 +225,21 @@ class RunRetried(_Controlled):
     checkpoint_id: UUID | None = None
 
 
-class RunCancelled(_Controlled):
-    kind = "run-cancelled.v1"
-
-
 class RunError(Message):
-    """Why a run failed."""
+    """Why a run failed, or was rejected."""
 
     code: str
     message: str
     step: Step | None = None
     issues: tuple[Issue, ...] = ()
     attempts: int | None = None
+
+
+class RunCancelled(_Controlled):
+    """The run ended without a result. `error` says where a person rejected what was asked; such a run can be retried."""
+
+    kind = "run-cancelled.v1"
+    error: RunError | None = Field(None, exclude_if=not_)
 
 
 class RunFailed(Event):

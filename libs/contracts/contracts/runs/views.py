@@ -102,6 +102,7 @@ def project(view: RunView | None, record: RunEvent) -> RunView:
     changes["pending_actions"] = _pending(
         changes.get("state", view.state),
         changes.get("checkpoint", view.checkpoint),
+        changes.get("error", view.error),
         paused=changes.get("paused", view.paused),
     )
     return view.changed(changes)
@@ -154,7 +155,7 @@ def _changes(view: RunView, event: e.Event, record: RunEvent) -> dict[str, Any]:
             return {"checkpoint": view.checkpoint.changed(escalated)}
         case e.RunResumed(expires_at=expires_at):
             return {"checkpoint": view.checkpoint and view.checkpoint.changed({"expires_at": expires_at})}
-        case e.RunFailed(error=error):
+        case e.RunFailed(error=error) | e.RunCancelled(error=error):
             return {"error": error}
     return {}
 
@@ -203,11 +204,9 @@ def approval_of(event: Decided, view: RunView, record: RunEvent) -> Approval:
     )
 
 
-def _pending(state: State, checkpoint: Checkpoint | None, *, paused: bool) -> tuple[str, ...]:
-    if state is State.FAILED:
-        return ("retry",)
+def _pending(state: State, checkpoint: Checkpoint | None, error: e.RunError | None, *, paused: bool) -> tuple[str, ...]:
     if state in TERMINAL:
-        return ()
+        return () if error is None else ("retry",)
     if paused:
         return ("resume",)
     if checkpoint is None:

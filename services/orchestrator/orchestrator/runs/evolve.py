@@ -68,7 +68,7 @@ def _changes(run: Run, event: e.Event, record: RunEvent) -> Changes:
             return _of_attempt(run, event)
         case e.CallSucceeded(execution=execution):
             return {"attempt": None, "execution": execution, "response": execution.response, "noted": None}
-        case e.RunCancelled() | e.RunCompleted():
+        case e.RunCancelled(error=None) | e.RunCompleted():
             return {"attempt": None, "stopping": _unfinished_call(run, record), "failed": None, "paused_at": None}
         case e.StepPassed(step=step):
             return {"cleared": run.cleared | {step}}
@@ -82,7 +82,8 @@ def _changes(run: Run, event: e.Event, record: RunEvent) -> Changes:
             return {"paused_at": record.at if isinstance(event, e.RunPaused) else None}
         case e.RunRetried():
             return _retried(run)
-        case e.RunFailed():
+        case e.RunFailed() | e.RunCancelled():
+            # It can be retried, so a call that the provider accepted is not stopped: the retry asks about it.
             return {"attempt": None, "failed": None, "paused_at": None}
         case e.UnknownEvent():
             return {"newer_kind": record.kind}

@@ -227,7 +227,7 @@ def completed(**hitl: Any) -> Story:
 
 
 def rejected(**hitl: Any) -> Story:
-    """Return a run that failed because a person rejected its payload."""
+    """Return a run that was cancelled because a person rejected its payload."""
     return at_payload_review(**hitl).given(reject(reason="no"))
 
 

@@ -57,7 +57,14 @@ def check_run(run: Run, view: RunView) -> None:
     _check_waiting(run)
     _check_actions(view)
     assert (view.state is State.COMPLETED) == (view.result is not None), "completed has a result, and nothing else has"
-    assert (view.state is State.FAILED) == (view.error is not None), "failed has an error, and nothing else has"
+    _check_error(view)
+
+
+def _check_error(view: RunView) -> None:
+    """Check that a failed run has an error, that a cancelled one has one if it was rejected, and that both can be retried."""
+    rejected = view.state is State.CANCELLED and view.error is not None and view.error.code == "rejected"
+    assert (view.state is State.FAILED or rejected) == (view.error is not None), "no other run has an error"
+    assert not view.is_over or (view.pending_actions == ("retry",)) == (view.error is not None)
 
 
 def _check_waiting(run: Run) -> None:

@@ -62,7 +62,7 @@ def edit(command: c.EditCheckpoint, run: Run) -> e.CheckpointEdited:
 
 
 def reject(command: c.RejectCheckpoint, run: Run) -> tuple[e.Event, ...]:
-    """Reject the subject of the open checkpoint: the run fails with the reason."""
+    """Reject the subject of the open checkpoint: the run is cancelled with the reason, or fails with the error that was reviewed."""
     checkpoint = _checkpoint(command, run, "reject")
     rejected = e.CheckpointRejected(
         checkpoint_id=checkpoint.checkpoint_id,
@@ -75,7 +75,8 @@ def reject(command: c.RejectCheckpoint, run: Run) -> tuple[e.Event, ...]:
     if run.failed is not None:
         return (rejected, e.RunFailed(error=run.failed.as_error()))
     why = command.reason or command.comment or f"{command.actor} rejected it"
-    return (rejected, e.RunFailed(error=e.RunError(code="rejected", message=why, step=checkpoint.step)))
+    error = e.RunError(code="rejected", message=why, step=checkpoint.step)
+    return (rejected, e.RunCancelled(reason=command.reason, error=error))
 
 
 def on_time_limit(command: c.ExpireCheckpoint, run: Run) -> tuple[e.Event, ...]:

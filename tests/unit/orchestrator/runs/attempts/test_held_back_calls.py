@@ -101,7 +101,7 @@ def test_silence_spends_nothing_beyond_a_budget(policy: Policy) -> None:
 def test_a_refusal_ends_the_run_and_a_retry_begins_anew() -> None:
     """The budget may have room again by then: the call is estimated and checked anew."""
     refused = _held_back().when(reject(reason="too dear"))
-    refused.then(e.CheckpointRejected, like(e.RunFailed, error__code="rejected"))
+    refused.then(e.CheckpointRejected, like(e.RunCancelled, error__code="rejected"))
     story = refused.story.given(retry(), prepared())
     assert not _called(story).over_budget_approved
 

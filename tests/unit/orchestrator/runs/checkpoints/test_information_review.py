@@ -106,14 +106,14 @@ def test_an_edit_that_is_no_intent_is_refused_also_under_a_careless_schema() -> 
     story.when(edit({"attachments": "one"})).refused_with("validation_failed")
 
 
-def test_a_rejection_fails_the_run_and_says_why() -> None:
+def test_a_rejection_cancels_the_run_and_says_why() -> None:
     """The reason is the run's error."""
     outcome = at_information_review().when(reject(reason="wrong model"))
     outcome.then(
         like(e.CheckpointRejected, reason="wrong model"),
-        like(e.RunFailed, error__code="rejected", error__message="wrong model", error__step=Step.INFORMATION_REVIEW),
+        like(e.RunCancelled, error__code="rejected", error__message="wrong model", error__step=Step.INFORMATION_REVIEW),
     )
-    outcome.leaves(state="failed", pending_actions=("retry",))
+    outcome.leaves(state="cancelled", pending_actions=("retry",))
 
 
 def test_a_retry_after_a_rejection_asks_for_the_information_again() -> None:

@@ -163,7 +163,7 @@ def test_a_rejection_fails_the_run_and_no_call_is_made() -> None:
     """The error's message is the reason, else the comment, else the person who rejected."""
     for said, message in (({"reason": "r", "comment": "c"}, "r"), ({"comment": "c"}, "c"), ({}, "ann rejected it")):
         outcome = at_payload_review().when(reject(**said))
-        outcome.then(e.CheckpointRejected, like(e.RunFailed, error__code="rejected", error__message=message))
+        outcome.then(e.CheckpointRejected, like(e.RunCancelled, error__code="rejected", error__message=message))
         assert outcome.story.orders() == []
 
 

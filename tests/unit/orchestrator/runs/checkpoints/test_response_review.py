@@ -76,11 +76,11 @@ def test_an_empty_response_can_be_reviewed_and_completed() -> None:
     outcome.leaves(state="completed", result={})
 
 
-def test_a_rejected_response_fails_the_run_and_is_no_result() -> None:
+def test_a_rejected_response_cancels_the_run_and_is_no_result() -> None:
     """The rejected run can be retried."""
     outcome = at_response_review().when(reject(reason="rude"))
-    outcome.then(e.CheckpointRejected, like(e.RunFailed, error__code="rejected", error__step=Step.RESPONSE_REVIEW))
-    outcome.leaves(state="failed", result=None, pending_actions=("retry",))
+    outcome.then(e.CheckpointRejected, like(e.RunCancelled, error__code="rejected", error__step=Step.RESPONSE_REVIEW))
+    outcome.leaves(state="cancelled", result=None, pending_actions=("retry",))
 
 
 def test_a_retry_after_a_rejected_response_calls_again_with_the_approved_payload() -> None:
