@@ -36,7 +36,8 @@ FREE = PriceTable({}, "")
 def _refused(status: int, body: Any = None, **headers: str) -> Refused:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Refused(httpx2.Response(status, content=content, headers=named))
+    request = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
+    return Refused(httpx2.Response(status, request=request, content=content, headers=named))
 
 
 def _timeout(cause: Exception) -> InferenceTimeoutError:
@@ -96,26 +97,27 @@ def test_the_vendor_s_own_words_reach_the_person_who_can_mend_it(body: Any, said
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "said"),
     [
-        b"",
-        b"<html>",
-        b"\xff\xfe",
-        b"[" * 100_000,
-        [],
-        "text",
-        7,
-        {"error": None},
-        {"error": {"message": [], "code": [], "type": {}}, "error_type": []},
-        {"error": [[]], "estimated_time": "soon"},
+        (b"", "The server answered with 500."),
+        (b"<html>", "<html>"),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"[" * 100_000, "["),
+        ([], "The server answered with 500."),
+        ("text", "text"),
+        (7, "7"),
+        ({"error": None}, "The server answered with 500."),
+        ({"error": {"message": [], "code": [], "type": {}}, "error_type": []}, "The server answered with 500."),
+        ({"error": [[]], "estimated_time": "soon"}, "The server answered with 500."),
     ],
-    ids=repr,
+    ids=lambda given: repr(given)[:40],
 )
-def test_no_body_of_a_refusal_hides_it(body: Any) -> None:
-    """A gateway's page, half a JSON, or none: the status says enough."""
+def test_no_body_of_a_refusal_hides_it(body: Any, said: str) -> None:
+    """A gateway's page, half a JSON, or none: the status counts, and what was said is shown."""
     failure = failure_of(_refused(500, body))
     assert (failure.code, failure.retryable, failure.retry_after) == ("provider_error", True, None)
-    assert failure.message == "The server answered with 500."
+    assert failure.message.startswith(said)
+    assert len(failure.message) <= 600
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from fake_vendors.replicate.models import MIXER, WRITER
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.pricing import PriceTable
 from provider_worker.providers.replicate import prices
-from provider_worker.providers.replicate.failures import PREDICTION, of_end, of_refusal
+from provider_worker.providers.replicate.failures import PREDICTION, of_end
 from provider_worker.providers.replicate.hosts import BASE_URL, HIDDEN, AddressFilter, delivers
 from provider_worker.providers.replicate.models.schemas import speaks_in_pieces
 from provider_worker.providers.replicate.responses import audit_prediction
@@ -98,11 +98,6 @@ def test_a_prediction_that_was_lost_sight_of_is_uncertain_and_named() -> None:
     assert "may have happened" not in PREDICTION.of_known(lost, "p1").message
     ended = Failure(code="prediction_failed", message="It failed.")
     assert PREDICTION.of_known(ended, "p1") == ended
-
-
-def test_a_refusal_that_is_no_json_is_a_refusal_all_the_same() -> None:
-    """By its status."""
-    assert of_refusal(502, {}, b"<html>").code == "provider_error"
 
 
 def test_a_second_costs_what_its_hardware_costs() -> None:

@@ -17,6 +17,7 @@ from contracts.providers.call import Execution, Failure
 from contracts.providers.orders import ExecuteOrder
 from provider_worker.checks.check_runner import CheckRunner
 from provider_worker.errors import CallStopped, DatabaseUnavailable
+from provider_worker.execution.refused_members import naming_members
 from provider_worker.execution.stored_answers import RetryingArtifacts, bounded, inline_or_stored
 from provider_worker.messages.failures import log_bug
 from provider_worker.ports import TenantArtifacts
@@ -109,7 +110,9 @@ async def _ask(
             with context.cancellation:
                 context.begun = True
                 return await each_await(provider.execute(order.payload, call), "call.awaiting", context.reached)
-    except (ProviderError, DatabaseUnavailable, CallStopped):
+    except ProviderError as error:
+        raise ProviderError(naming_members(error.failure, order.payload)) from error
+    except (DatabaseUnavailable, CallStopped):
         raise
     except Exception as error:
         raise ProviderError(_unanswered(error, provider.name, sanitizer, limit, context.seconds)) from error

@@ -16,7 +16,13 @@ from contracts.providers.call import Failure
 from provider_worker.providers.anthropic.stream import Event
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.bounds import PLAIN, SECONDS, bound_by
-from provider_worker.providers.http.failures import ResponseTooLarge, malformed_event, of_connection, of_size, of_status
+from provider_worker.providers.http.failures import (
+    ResponseTooLarge,
+    malformed_event,
+    of_connection,
+    of_refusal,
+    of_size,
+)
 from provider_worker.providers.http.limits import VendorLimits, limits_in
 from provider_worker.providers.http.reply import UnreadReply
 
@@ -95,8 +101,8 @@ def failure_of(error: Exception) -> Failure:
             return of_size()
         case httpx2.HTTPError():
             return of_connection(error)
-        case anthropic.APIStatusError(status_code=status, api_message=said):
-            return of_status(status, error.response.headers, said, (error.type, error.error_code))
+        case anthropic.APIStatusError():
+            return of_refusal(error.response)
         case anthropic.APIConnectionError(__cause__=ResponseTooLarge()):
             return of_size()
         case anthropic.APIConnectionError():

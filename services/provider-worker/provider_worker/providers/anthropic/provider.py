@@ -88,7 +88,7 @@ class AnthropicProvider(SdkProvider["AnthropicClient"]):
             if reply.is_stream:
                 raw = await read_stream(reply.events(), call.progress)
             else:
-                raw = parse(await reply.body(), reply.status)
+                raw = parse(await reply.body(), reply.status, reply.headers)
         return Answer(raw, reply.headers.get("request-id"))
 
     async def stop(self, call: Unfinished) -> Spent:

@@ -14,8 +14,7 @@ from pydantic_core import from_json
 
 from contracts.providers.call import Failure
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.http.failures import half_heard, malformed_event, of_event, unended
-from provider_worker.providers.payload_schema import at
+from provider_worker.providers.http.failures import error_in, half_heard, malformed_event, of_error, unended
 from provider_worker.providers.progress import Progress
 
 _PIECES = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
@@ -63,7 +62,9 @@ class _Message:
         try:
             told = from_json(event.data)
         except ValueError as error:
-            raise ProviderError(malformed_event()) from error
+            raise ProviderError(malformed_event(event.data)) from error
+        if event.name == "error" or error_in(told, in_stream=True) is not None:
+            raise ProviderError(of_error(told))
         try:
             self._take(told)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -95,9 +96,6 @@ class _Message:
                 for index in list(self._pieces):
                     self._close(index)
                 self.has_ended = True
-            case "error":
-                error = event["error"]
-                raise ProviderError(of_event({"code": at(error, ["details", "error_code"]), **error}))
 
     @property
     def _used(self) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.chat_completions.responses import is_flagged, text_of
-from provider_worker.providers.http.failures import half_heard, of_event, unended
+from provider_worker.providers.http.failures import error_in, half_heard, of_error, unended
 from provider_worker.providers.payload_schema import at
 from provider_worker.providers.progress import Progress
 
@@ -46,8 +46,8 @@ class _Completion:
         """Add a chunk. Raises ProviderError when it reports an error."""
         if not isinstance(chunk, dict):
             return
-        if chunk.get("error"):
-            raise ProviderError(of_event(chunk["error"]))
+        if (error := error_in(chunk, in_stream=True)) is not None:
+            raise ProviderError(of_error(error))
         self._members |= {name: value for name, value in chunk.items() if name != "choices" and value is not None}
         if isinstance(chunk.get("usage"), dict):
             progress.use(chunk["usage"])

@@ -1,1 +1,1 @@
-"""Shared by all vendors' HTTP interfaces: failures by status, bounds on answers, rate limits from headers."""
+"""Shared by all vendors' HTTP interfaces: failures from what servers say, bounds on answers, rate limits from headers."""

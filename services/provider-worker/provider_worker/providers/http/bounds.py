@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from provider_worker.providers.http.failures import MAX_RESPONSE_BYTES, ResponseTooLarge
+from provider_worker.providers.http.refusal import READ_BYTES
 
 SECONDS = {"connect": 10.0, "read": 540.0, "write": 60.0, "pool": 10.0}
 """The time limits of a call, in seconds. Reading waits for a whole answer, which may take minutes while a model thinks or is loaded."""
@@ -19,13 +20,17 @@ def bound_by(library: ModuleType) -> Callable[[Any], Awaitable[None]]:
     """Return a response hook for clients of `library` (`httpx` or `httpx2`): reading more than is taken raises ResponseTooLarge."""
 
     class Bounded(library.AsyncByteStream):  # type: ignore[misc, name-defined] # one of two modules of the same shape
-        def __init__(self, stream: Any) -> None:
+        def __init__(self, stream: Any, *, refused: bool) -> None:
             self._stream = stream
+            self._refused = refused
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            left = MAX_RESPONSE_BYTES
+            left = READ_BYTES if self._refused else MAX_RESPONSE_BYTES
             async for chunk in self._stream:
                 left -= len(chunk)
+                if left < 0 and self._refused:
+                    yield chunk[:left]
+                    return  # the beginning of a refusal says enough
                 if left < 0:
                     raise ResponseTooLarge
                 yield chunk
@@ -34,6 +39,6 @@ def bound_by(library: ModuleType) -> Callable[[Any], Awaitable[None]]:
             await self._stream.aclose()
 
     async def bound(response: Any) -> None:
-        response.stream = Bounded(response.stream)
+        response.stream = Bounded(response.stream, refused=not response.is_success)
 
     return bound

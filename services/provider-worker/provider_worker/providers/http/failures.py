@@ -1,7 +1,8 @@
 """The failure that each bad end of an HTTP call is, for all vendors alike: retryable or not, when, and whether it may have happened.
 
-A refused call did not happen; a call that broke off or was never answered may have. Knows no vendor's SDK: their HTTP libraries
-name their errors alike.
+The same failure comes by four roads: as a status, in the body of a 200, as an event of a stream, or as a number in such an event. It is
+read in one place, so its code, its retry and its circuit are the same. A refused call did not happen; a call that broke off or was never
+answered may have. Knows no vendor's SDK: their HTTP libraries name their errors alike.
 """
 
 from __future__ import annotations
@@ -9,14 +10,19 @@ from __future__ import annotations
 import email.utils
 import math
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
 
 from contracts.providers.call import Failure
 from provider_worker.errors import WorkerError
+from provider_worker.providers.http.codes import asks_again, is_filtered, is_used_up, status_meant
+from provider_worker.providers.http.refusal import READ_BYTES, Refusal, read_body, read_text, read_value
+from provider_worker.providers.http.words import without
+from provider_worker.providers.payload_schema import at
 
 MAX_RESPONSE_BYTES = 20 * 1024 * 1024
 
-_LONGEST_MESSAGE = 600
 _LONGEST_WAIT = 3600.0
 
 _GATEWAY_GAVE_UP = (504, 524)
@@ -24,39 +30,6 @@ _GATEWAY_GAVE_UP = (504, 524)
 
 _BUSY = (408, 409, 424, 425)
 """Statuses that mean not now. 424 is Text Generation Inference's for a generation that failed half-way."""
-
-_USED_UP = {
-    "insufficient_quota",
-    "billing_error",
-    "billing_hard_limit_reached",
-    "credit_balance_too_low",
-    "enforced_spend_limit_reached",
-    "contract_spend_limit_reached",
-    "linked_organization_spend_limit_reached",
-}
-"""Codes that come with 402, 429 or, at Anthropic, 400."""
-
-_FILTERED = {
-    "content_filter",
-    "content_policy_violation",
-    "moderation_blocked",
-    "image_content_policy_violation",
-    "bio_policy",
-    "misalignment_policy_violation",
-}
-
-_STATUS_OF_EVENTS = {
-    "rate_limit_exceeded": 429,
-    "rate_limit_error": 429,
-    "request_too_large": 413,
-    "authentication_error": 401,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "timeout_error": 504,
-}
-"""Error codes inside a stream, by the status that they would have had before it. All others are server errors."""
-
-_BEGINNINGS_OF_REFUSALS = ("invalid_", "image_", "unsupported_", "empty_", "failed_to_download")
 
 _UNWRITTEN = {"UnsupportedProtocol", "LocalProtocolError", "InvalidURL"}
 _UNCONNECTED = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
@@ -73,33 +46,108 @@ def of_size() -> Failure:
     return Failure(code="response_too_large", message=message)
 
 
-def of_status(
-    status: int, headers: Mapping[str, str], message: object = None, codes: Collection[object] = ()
-) -> Failure:
-    """Return the failure of an answered refusal. `codes` are the vendor's names for it."""
-    said = message[:_LONGEST_MESSAGE] if isinstance(message, str) and message else f"The server answered with {status}."
+class Answered(Protocol):
+    """A response of `httpx` or `httpx2` whose body was read."""
+
+    @property
+    def status_code(self) -> int: ...  # noqa: D102 - named by the class
+    @property
+    def headers(self) -> Mapping[str, str]: ...  # noqa: D102
+    @property
+    def content(self) -> bytes: ...  # noqa: D102
+    @property
+    def request(self) -> Any: ...  # noqa: D102
+
+
+def of_refusal(response: Answered, headers: Mapping[str, str] | None = None) -> Failure:
+    """Return the failure of an answered refusal. `headers` may say more than the response's own."""
+    told = read_body(response.content)
+    if not told.said and (named := response.headers.get("x-error-message")):
+        told = read_text(named)
+    told = replace(told, said=without(told.said, _credentials(response.request.headers)))
+    return _failure(response.status_code, response.headers if headers is None else headers, told)
+
+
+def of_error(error: object, headers: Mapping[str, str] | None = None) -> Failure:
+    """Return the failure that a server reports within an answer of 200 or within a stream: the same as by its status.
+
+    The call is known to have failed.
+    """
+    told = read_value(error)
+    return _failure(None, headers or {}, replace(told, said=without(told.said, [])))
+
+
+def error_in(value: object, *, in_stream: bool = False) -> object | None:
+    """Return the error in an answer or an event that has one in place of what was asked for; None where it has none.
+
+    An answer that carries an error beside its content is an answer; an event of a stream that carries one ends it.
+    """
+    if not isinstance(value, Mapping) or (not in_stream and _is_answer(value)):
+        return None
+    if value.get("error") or value.get("errors") or value.get("detail"):
+        return value
+    if "error" in (value.get("object"), value.get("type")):
+        return value
+    is_named = any(isinstance(value.get(name), str | int) for name in ("code", "status", "type"))
+    if isinstance(value.get("message"), str) and is_named and not _is_answer(value):
+        return value
+    choice = at(value, ["choices", 0])
+    return at(choice, ["error"]) or None
+
+
+def _is_answer(value: Mapping[Any, Any]) -> bool:
+    if isinstance(value.get("id"), str) and isinstance(value.get("status"), str) and value.get("object") != "error":
+        return True  # a job, which tells its own end
+    said = at(value, ["choices", 0, "message", "content"]) or at(value, ["choices", 0, "message", "tool_calls"])
+    is_broken = at(value, ["choices", 0, "error"]) and not said
+    return not is_broken and any(value.get(name) for name in ("choices", "output", "content", "data", "delta"))
+
+
+def _failure(answered: int | None, headers: Mapping[str, str], told: Refusal) -> Failure:
+    names, said = told.names, told.said
+    status = status_meant(answered, names, told.numbers, said)
+    nothing = f"The server answered with {status}." if answered else "The server reports an error and gives no reason."
+    message = said or nothing
+    wait = retry_after(headers, told.wait)
+    about: dict[str, Any] = {"status": status, "issues": told.issues}
     match status:
         case 401:
-            return Failure(code="auth_failed", message="The server does not accept the worker's key.", status=status)
+            return Failure(
+                code="auth_failed", message=_joined("The server does not accept the worker's key.", said), **about
+            )
         case 403:
-            return Failure(code="forbidden", message=f"The worker's key may not do this. {said}", status=status)
-        case _ if status == 402 or not _USED_UP.isdisjoint(codes):  # noqa: PLR2004 - Payment Required
-            return Failure(code="quota_exceeded", message=f"The account's quota is used up. {said}", status=status)
+            return Failure(code="forbidden", message=f"The worker's key may not do this. {message}", **about)
+        case _ if status == 402 or is_used_up(names, said, waits=wait is not None):  # noqa: PLR2004 - Payment Required
+            return Failure(code="quota_exceeded", message=f"The account's quota is used up. {message}", **about)
         case 429:
-            wait = retry_after(headers)
-            return Failure(code="rate_limited", message=said, status=status, retryable=True, retry_after=wait)
-        case _ if not _FILTERED.isdisjoint(codes):
-            return Failure(code="content_filtered", message=said, status=status)
-        case 404:
-            return Failure(code="not_found", message=said, status=status)
+            return Failure(code="rate_limited", message=message, retryable=True, retry_after=wait, **about)
+        case _ if is_filtered(status, names, said):
+            return Failure(code="content_filtered", message=message, **about)
         case _ if status in _GATEWAY_GAVE_UP:
-            message = f"The server's gateway gave up waiting ({status}). The call may have happened."
-            return Failure(code="timeout", message=message, status=status, retryable=True, uncertain=True)
+            gave_up = _joined(f"The server's gateway gave up waiting ({status}).", said)
+            return Failure(
+                code="timeout",
+                message=f"{gave_up} The call may have happened.",
+                retryable=True,
+                uncertain=True,
+                **about,
+            )
         case _ if status >= 500 or status in _BUSY:  # noqa: PLR2004 - the class of server errors
-            wait = retry_after(headers)
-            return Failure(code="provider_error", message=said, status=status, retryable=True, retry_after=wait)
+            return Failure(code="provider_error", message=message, retryable=True, retry_after=wait, **about)
         case _:
-            return Failure(code="request_refused", message=said, status=status)
+            code = "not_found" if status == 404 else "request_refused"  # noqa: PLR2004 - Not Found
+            again = asks_again(said)
+            return Failure(code=code, message=message, retryable=again, retry_after=wait if again else None, **about)
+
+
+def _joined(first: str, said: str) -> str:
+    return f"{first} {said}" if said else first
+
+
+def _credentials(headers: Mapping[str, str]) -> list[str]:
+    """Return the keys that a request was sent with: a refusal may repeat them."""
+    sent = [headers.get("x-api-key", ""), headers.get("authorization", "").rpartition(" ")[2]]
+    return [key for key in sent if key]
 
 
 def of_connection(cause: BaseException | None) -> Failure:
@@ -117,20 +165,9 @@ def of_connection(cause: BaseException | None) -> Failure:
     return Failure(code=code, message=f"{message} The call may have happened.", retryable=True, uncertain=True)
 
 
-def malformed_event() -> Failure:
+def malformed_event(data: str = "") -> Failure:
     """Return the failure of a stream with an event that is not JSON."""
-    return Failure(code="malformed_response", message="The answer's stream holds an event that is not JSON.")
-
-
-def of_event(error: object) -> Failure:
-    """Return the failure of a stream in which the server reports an error: the call is known to have failed."""
-    told = error if isinstance(error, Mapping) else {"message": error}
-    codes = [code for name in ("code", "type") if isinstance(code := told.get(name), str)]
-    usual = 400 if any(code.startswith(_BEGINNINGS_OF_REFUSALS) for code in codes) else 500
-    status = next((_STATUS_OF_EVENTS[code] for code in codes if code in _STATUS_OF_EVENTS), usual)
-    said = told.get("message")
-    message = said if isinstance(said, str) and said else "The server broke off its answer and gave no reason."
-    return of_status(status, {}, message, codes).changed({"status": None})
+    return _unreadable("The answer's stream holds an event that is not JSON.", data)
 
 
 def unended() -> Failure:
@@ -141,21 +178,28 @@ def unended() -> Failure:
 
 def half_heard(failure: Failure) -> Failure:
     """Return a failure that came after the beginning of an answer: that is paid for, so a retry needs a person."""
-    if failure.uncertain or not failure.retryable:
+    if failure.uncertain:
         return failure
     message = f"{failure.message} The answer had begun, and is paid for."
+    if not failure.retryable:  # without its status, by which the call would count as one that cost nothing
+        return failure.changed({"message": message, "status": None})
     return failure.changed({"message": message, "uncertain": True})
 
 
-def malformed(size: int, status: int | None = None) -> Failure:
+def malformed(body: bytes, status: int | None = None) -> Failure:
     """Return the failure of an answer that is not JSON."""
-    return Failure(
-        code="malformed_response", message=f"The server answered with {size} bytes that are not JSON.", status=status
-    )
+    message = f"The server answered with {len(body)} bytes that are not JSON."
+    return _unreadable(message, body[:READ_BYTES].decode(errors="replace")).changed({"status": status})
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds to wait that a server named, in milliseconds, seconds or as a date; at most an hour."""
+def _unreadable(message: str, text: str) -> Failure:
+    said = read_text(text).said
+    message = _joined(message, said and f"It begins: {said}")
+    return Failure(code="malformed_response", message=message, retryable=asks_again(said))
+
+
+def retry_after(headers: Mapping[str, str], told: float | None = None) -> float | None:
+    """Return the seconds to wait that a server named in its headers, in milliseconds, seconds or as a date, else as `told`; at most an hour."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             seconds = float(headers[name]) * scale
@@ -164,4 +208,5 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         if not math.isnan(seconds):
             return min(max(seconds, 0.0), _LONGEST_WAIT)
     date = email.utils.parsedate_tz(headers.get("retry-after", ""))
-    return None if date is None else min(max(email.utils.mktime_tz(date) - time.time(), 0.0), _LONGEST_WAIT)
+    seconds_told = email.utils.mktime_tz(date) - time.time() if date is not None else told
+    return None if seconds_told is None else min(max(seconds_told, 0.0), _LONGEST_WAIT)

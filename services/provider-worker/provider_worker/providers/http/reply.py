@@ -8,26 +8,21 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.http.failures import malformed
+from provider_worker.providers.http.failures import error_in, malformed, of_error
 
 if TYPE_CHECKING:
     import httpx2
 
 
-def parse(body: bytes, status: int | None = None) -> Any:
-    """Read an answer as JSON. Raises ProviderError when it is none."""
+def parse(body: bytes, status: int | None = None, headers: Mapping[str, str] | None = None) -> Any:
+    """Read an answer as JSON. Raises ProviderError when it is none, and when it holds an error in place of an answer."""
     try:
-        return json.loads(body)
+        value = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise ProviderError(malformed(len(body), status)) from error
-
-
-def parse_refusal(body: bytes) -> Any:
-    """Read the body of a refusal, None where it is no JSON: a gateway's page must not hide the status."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+        raise ProviderError(malformed(body, status)) from error
+    if (error_told := error_in(value)) is not None:
+        raise ProviderError(of_error(error_told, headers))
+    return value
 
 
 class UnreadReply:

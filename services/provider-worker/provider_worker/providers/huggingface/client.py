@@ -20,7 +20,7 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.bounds import PLAIN, SECONDS, bound_by
-from provider_worker.providers.http.failures import ResponseTooLarge, malformed_event
+from provider_worker.providers.http.failures import ResponseTooLarge, malformed_event, of_error
 from provider_worker.providers.http.limits import VendorLimits
 from provider_worker.providers.http.reply import UnreadReply
 from provider_worker.providers.huggingface.failures import Refused, failure_of, rate_limit
@@ -55,7 +55,7 @@ class ChatReply(UnreadReply):
                 if event.data == _DONE:
                     return
                 if event.data:
-                    yield _parsed(event.data)
+                    yield _parsed(event)
 
 
 class HuggingFaceClient:
@@ -111,11 +111,14 @@ def _provider_errors() -> Iterator[None]:
         raise ProviderError(failure_of(error)) from error
 
 
-def _parsed(data: str) -> Any:
+def _parsed(event: httpx2.ServerSentEvent) -> Any:
     try:
-        return json.loads(data)
+        told = json.loads(event.data)
     except (ValueError, RecursionError) as error:
-        raise ProviderError(malformed_event()) from error
+        raise ProviderError(malformed_event(event.data)) from error
+    if event.event == "error":
+        raise ProviderError(of_error(told))
+    return told
 
 
 class _Client(AsyncInferenceClient):

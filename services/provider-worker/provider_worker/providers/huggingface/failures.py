@@ -1,13 +1,13 @@
 """The failure that each bad end of a call through the SDK is.
 
-Refusals are read here and not by the SDK, which fails on bodies that are no JSON object. HuggingFace says
+Refusals are not read by the SDK, which fails on bodies that are no JSON object. HuggingFace says
 `{"error": "..."}`, with `estimated_time` while it loads a model; Text Generation Inference adds `error_type`; the router says
 `{"error": {"message": "...", "code": "..."}}`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
@@ -16,8 +16,7 @@ from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-d
 
 from contracts.providers.call import Failure
 from provider_worker.errors import WorkerError
-from provider_worker.providers.http.failures import ResponseTooLarge, of_connection, of_size, of_status
-from provider_worker.providers.http.reply import parse_refusal
+from provider_worker.providers.http.failures import ResponseTooLarge, of_connection, of_refusal, of_size
 
 
 class Refused(WorkerError):
@@ -42,30 +41,10 @@ def failure_of(error: Exception) -> Failure:
 
 
 def _of_refusal(response: httpx2.Response) -> Failure:
-    body = parse_refusal(response.content)
-    body = body if isinstance(body, Mapping) else {}
-    error = body.get("error")
-    named = error if isinstance(error, Mapping) else {}
-    said = "; ".join(_said(error)) or response.headers.get("x-error-message")
-    codes = [code for code in (body.get("error_type"), named.get("code"), named.get("type")) if isinstance(code, str)]
-    return of_status(response.status_code, _headers(response, body), said, codes)
-
-
-def _said(error: Any) -> Iterator[str]:
-    match error:
-        case str():
-            yield error
-        case [*errors]:
-            yield from (line for line in errors if isinstance(line, str))
-        case {"message": str(message)}:
-            yield message
-
-
-def _headers(response: httpx2.Response, body: Mapping[str, Any]) -> dict[str, str]:
-    """Return the headers, with the time to wait that HuggingFace names elsewhere; `Retry-After` goes before."""
+    """Read a refusal with the time to wait that HuggingFace names in headers of its own; `Retry-After` goes before."""
     limits = rate_limit(response.headers) or {}
-    seconds = limits["reset_seconds"] if limits.get("remaining_requests") == 0 else body.get("estimated_time")
-    return {**({} if seconds is None else {"retry-after": str(seconds)}), **response.headers}
+    seconds = limits["reset_seconds"] if limits.get("remaining_requests") == 0 else None
+    return of_refusal(response, {**({} if seconds is None else {"retry-after": str(seconds)}), **response.headers})
 
 
 def rate_limit(headers: Mapping[str, str]) -> dict[str, Any] | None:

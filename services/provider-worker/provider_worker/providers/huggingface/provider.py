@@ -110,7 +110,11 @@ class HuggingFaceProvider(SdkProvider["HuggingFaceClient"]):
         task = "text-to-image" if call.operation == IMAGE else _classification(body)
         reply = await client.run(task, model, body, call.key)
         is_image = call.operation == IMAGE
-        raw = await keep_image(reply.body, reply.headers, call.artifacts) if is_image else parse(reply.body)
+        raw = (
+            await keep_image(reply.body, reply.headers, call.artifacts)
+            if is_image
+            else parse(reply.body, headers=reply.headers)
+        )
         return Answer(raw, reply.headers.get("x-request-id"))
 
     async def stop(self, call: Unfinished) -> Spent:
@@ -139,7 +143,7 @@ async def _complete(client: HuggingFaceClient, payload: Mapping[str, Any], call:
             async with contextlib.aclosing(coming.chunks()) as chunks:
                 raw = await gather_chat(chunks, call.progress)
         else:
-            raw = parse(await coming.body())
+            raw = parse(await coming.body(), coming.status, coming.headers)
     return Answer(raw, coming.headers.get("x-request-id"))
 
 

@@ -17,6 +17,7 @@ from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.answer_content import ENDED, IMAGES
 from provider_worker.providers.base import Audit, ProviderError
 from provider_worker.providers.chat_completions.responses import audit_chat
+from provider_worker.providers.http.reply import parse
 from provider_worker.providers.payload_schema import at
 from provider_worker.providers.pricing import PriceTable
 
@@ -94,6 +95,8 @@ def _is_label(item: Any) -> bool:
 async def keep_image(body: bytes, headers: Mapping[str, str], artifacts: TenantArtifacts) -> dict[str, Any]:
     """Return an answer that names the kept image by its ref. Raises ProviderError when the bytes are no image."""
     media_type = detected_image(body)
+    if media_type is None and body.lstrip()[:1] == b"{":
+        parse(body, headers=headers)  # an error in place of an image
     if media_type is None:
         said = headers.get("content-type", "bytes without a type")[:100]
         message = f"The server answered with {len(body)} bytes that are no image ({said})."

@@ -6,6 +6,7 @@ Nothing that a worker without a key imports may import this: the SDK takes 15 MB
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -18,11 +19,12 @@ from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.bounds import PLAIN, SECONDS, bound_by
 from provider_worker.providers.http.failures import (
     ResponseTooLarge,
+    error_in,
     malformed_event,
     of_connection,
-    of_event,
+    of_error,
+    of_refusal,
     of_size,
-    of_status,
 )
 from provider_worker.providers.http.limits import VendorLimits, limits_in
 from provider_worker.providers.http.reply import UnreadReply, parse
@@ -36,10 +38,25 @@ _LIMITS = {
 }
 
 
+class _Stream(openai.AsyncStream[object]):
+    """The SDK's stream, of which it would keep no more of an error than the member `error`, and nothing of an event's name."""
+
+    last = ""
+
+    async def _iter_events(self) -> AsyncIterator[Any]:
+        async for event in super()._iter_events():
+            self.last = event.data
+            if event.event == "error" or '"error"' in event.data:  # others are not parsed twice
+                told = json.loads(event.data)
+                if event.event == "error" or error_in(told, in_stream=True) is not None:
+                    raise ProviderError(of_error(told, self.response.headers))
+            yield event
+
+
 class Reply(UnreadReply):
     """An answer of OpenAI's, or of a server that speaks its protocols."""
 
-    def __init__(self, stream: openai.AsyncStream[object]) -> None:
+    def __init__(self, stream: _Stream) -> None:
         super().__init__(stream.response, _provider_errors)
         self._stream = stream
         self.request_id = self.headers.get("x-request-id")
@@ -51,11 +68,11 @@ class Reply(UnreadReply):
                 async for event in self._stream:
                     yield event
             except (ValueError, RecursionError) as error:
-                raise ProviderError(malformed_event()) from error
+                raise ProviderError(malformed_event(self._stream.last)) from error
 
     async def json(self) -> Any:
         """Return the one value. Raises ProviderError."""
-        return parse(await self.body(), self.status)
+        return parse(await self.body(), self.status, self.headers)
 
 
 class OpenAIClient:
@@ -74,7 +91,7 @@ class OpenAIClient:
         """Return the JSON at `path`. Raises ProviderError."""
         with _provider_errors():
             response = await self._client.get(path, cast_to=httpx2.Response)
-        return parse(response.content, response.status_code)
+        return parse(response.content, response.status_code, response.headers)
 
     @contextlib.asynccontextmanager
     async def stream(self, path: str, body: Mapping[str, Any], key: str) -> AsyncIterator[Reply]:
@@ -86,7 +103,7 @@ class OpenAIClient:
                 body=body,
                 options=_named(key),
                 stream=True,
-                stream_cls=openai.AsyncStream[object],
+                stream_cls=_Stream,
             )
         async with stream:
             yield Reply(stream)
@@ -129,14 +146,13 @@ def failure_of(error: openai.OpenAIError | httpx2.HTTPError | ResponseTooLarge) 
     match error:
         case ResponseTooLarge():
             return of_size()
-        case openai.APIStatusError(status_code=status, body=body):
-            said = body.get("message") if isinstance(body, Mapping) else None
-            return of_status(status, error.response.headers, said, (error.code, error.type))
+        case openai.APIStatusError():
+            return of_refusal(error.response)
         case openai.APIConnectionError():
             return of_connection(error.__cause__)
         case httpx2.HTTPError():  # while a body was read
             return of_connection(error)
         case openai.APIError(body=body):  # reported inside a stream
-            return of_event(body)
+            return of_error(body)
         case _:
             return Failure(code="request_refused", message=f"OpenAI's SDK refused the call ({type(error).__name__}).")

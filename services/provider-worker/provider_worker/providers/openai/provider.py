@@ -120,7 +120,7 @@ class OpenAIProvider(SdkProvider["OpenAIClient"]):
         client = self._required_client()
         if call.operation == IMAGE:
             response = await client.post("/images/generations", payload, call.key)
-            raw = await without_files(parse(response.content, response.status_code), call.artifacts)
+            raw = await without_files(parse(response.content, response.status_code, response.headers), call.artifacts)
             return Answer(raw, response.headers.get("x-request-id"))
         if api_of(payload) == RESPONSES:
             return await respond(client, payload, call, self._schedule)
@@ -156,7 +156,8 @@ async def _complete(client: OpenAIClient, payload: Mapping[str, Any], call: Call
     path, body = "/chat/completions", await with_files(payload, call.artifacts)
     if body.get("stream") is not True:
         response = await client.post(path, body, call.key)
-        return Answer(parse(response.content, response.status_code), response.headers.get("x-request-id"))
+        raw = parse(response.content, response.status_code, response.headers)
+        return Answer(raw, response.headers.get("x-request-id"))
     async with client.stream(path, body, call.key) as reply:
         raw = await (gather_chat(reply.events(), call.progress) if reply.is_stream else reply.json())
         return Answer(raw, reply.request_id)

@@ -16,10 +16,9 @@ from replicate.client import Client
 
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.bounds import PLAIN, bound_by
-from provider_worker.providers.http.failures import ResponseTooLarge, malformed, of_connection, of_size
+from provider_worker.providers.http.failures import ResponseTooLarge, malformed, of_connection, of_refusal, of_size
 from provider_worker.providers.http.limits import VendorLimits, limits_in
 from provider_worker.providers.http.reply import parse
-from provider_worker.providers.replicate.failures import of_refusal
 from provider_worker.providers.replicate.hosts import BASE_URL, delivers
 
 UPLOAD_SECONDS = 120.0
@@ -47,7 +46,7 @@ class ReplicateClient:
     async def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Make one request and return its JSON. Raises ProviderError."""
         response = await _answered(self._client.ask(method, path, body))
-        return parse(response.content, response.status_code)
+        return parse(response.content, response.status_code, response.headers)
 
     async def prediction(self, name: str) -> Any:
         """Return a prediction as it stands. Raises ProviderError."""
@@ -66,7 +65,7 @@ class ReplicateClient:
         except TimeoutError as error:
             raise ProviderError(of_connection(error)) from error
         except (ValueError, KeyError, TypeError) as error:
-            raise ProviderError(malformed(0)) from error
+            raise ProviderError(malformed(b"")) from error
 
     def delivers(self, url: str) -> bool:
         """Return whether outputs of predictions lie at an address."""
@@ -107,11 +106,12 @@ class _WithoutRetries(httpx.AsyncBaseTransport):
         self._learn(response.headers)
         if response.is_success:
             return response
+        response.request = request
         try:
-            body = await response.aread()
+            await response.aread()
         finally:
             await response.aclose()
-        raise ProviderError(of_refusal(response.status_code, response.headers, body))
+        raise ProviderError(of_refusal(response))
 
     async def aclose(self) -> None:
         await self._transport.aclose()

@@ -1,4 +1,4 @@
-"""The failure that each bad end of a prediction is, and the details of Replicate's refusals."""
+"""The failure that each bad end of a prediction is."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.json_pointer import pointer
-from contracts.providers.call import Failure, Issue
-from provider_worker.providers.http.failures import of_status
-from provider_worker.providers.http.reply import parse_refusal
-from provider_worker.providers.payload_schema import MAX_ISSUES, at
+from contracts.providers.call import Failure
+from provider_worker.providers.http.codes import FILTERED_WORDS, asks_again
+from provider_worker.providers.http.failures import retry_after
+from provider_worker.providers.http.refusal import read_value
 from provider_worker.providers.remote_job import RemoteJob, undoubted
 
 _ENDED = ("succeeded", "failed", "canceled", "aborted")
@@ -23,26 +22,19 @@ def has_ended(prediction: Mapping[str, Any]) -> bool:
 
 PREDICTION = RemoteJob("prediction", "succeed", has_ended)
 
-_LONGEST_MESSAGE = 600
-_FILTERED = re.compile(
-    r"nsfw|flagged as sensitive|\(E005\)|content (policy|moderation)|safety (filter|checker)", re.IGNORECASE
+_PASSING = re.compile(
+    r"\((E003|E004|code: PA)\)|\b(E1000|E6716|E8765|E9243)\b|high demand|prediction interrupted", re.IGNORECASE
 )
-
-
-def of_refusal(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-    """Return the failure of an answered refusal, by its status and its problem document."""
-    problem = parse_refusal(body)
-    wait = at(problem, ["retry_after"])
-    if isinstance(wait, int | float) and "retry-after" not in headers:
-        headers = {**headers, "retry-after": str(wait)}
-    said = at(problem, ["detail"]) or at(problem, ["title"])
-    failure = of_status(status, headers, said.strip() if isinstance(said, str) else None)
-    return failure.changed({"issues": _issues(at(problem, ["invalid_fields"]))})
+"""Replicate's words and codes for its own trouble: something unknown, a busy service, a model that did not start or was moved."""
 
 
 def of_end(prediction: Mapping[str, Any]) -> Failure | None:
-    """Return the failure of an ended prediction; None where it succeeded. Asking again would return the same."""
-    reason = str(prediction.get("error") or "").strip()[:_LONGEST_MESSAGE]
+    """Return the failure of an ended prediction; None where it succeeded.
+
+    Asking about it again would return the same. It is retryable, by another prediction, where Replicate asks for that.
+    """
+    told = read_value(prediction.get("error") or "")
+    reason = told.said
     match prediction.get("status"):
         case "succeeded" if prediction.get("data_removed") is True and prediction.get("output") is None:
             message = "The prediction succeeded, but Replicate has removed its output by now, as it does after an hour."
@@ -55,29 +47,17 @@ def of_end(prediction: Mapping[str, Any]) -> Failure | None:
         case "aborted":
             message = "Replicate gave the prediction up before it began. It costs nothing."
             return Failure(code="prediction_aborted", message=message)
-        case _ if _FILTERED.search(reason):
-            return Failure(
-                code="content_filtered", message=f"The model's safety check stopped the prediction: {reason}"
-            )
+        case _ if FILTERED_WORDS.search(reason):
+            message = f"The model's safety check stopped the prediction: {reason}"
+            return Failure(code="content_filtered", message=message)
         case _:
-            return Failure(
-                code="prediction_failed", message=f"The prediction failed: {reason or 'no reason was given.'}"
-            )
+            message = f"The prediction failed: {reason or 'no reason was given.'}"
+            again = asks_again(reason) or _PASSING.search(reason) is not None
+            wait = retry_after({}, told.wait) if again else None
+            return Failure(code="prediction_failed", message=message, retryable=again, retry_after=wait)
 
 
 def before_the_call(failure: Failure) -> Failure:
     """Return a failure that came while files were uploaded: no prediction was made yet."""
     message = undoubted(failure.message)
     return failure.changed({"message": f"A file could not be sent. Nothing was called. {message}", "uncertain": False})
-
-
-def _issues(fields: Any) -> tuple[Issue, ...]:
-    found = [field for field in fields if isinstance(field, dict)] if isinstance(fields, list) else []
-    return tuple(
-        Issue(
-            code="field_refused",
-            message=str(field.get("description") or "Replicate refuses it.")[:_LONGEST_MESSAGE],
-            path=pointer(str(field.get("field") or "input").split(".")),
-        )
-        for field in found[:MAX_ISSUES]
-    )

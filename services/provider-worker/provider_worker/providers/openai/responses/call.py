@@ -72,7 +72,8 @@ async def _asked(
             answer, request_id = await reply.json(), reply.request_id
     else:
         response = await client.post(PATH, body, call.key)
-        answer, request_id = parse(response.content, response.status_code), response.headers.get("x-request-id")
+        answer = parse(response.content, response.status_code, response.headers)
+        request_id = response.headers.get("x-request-id")
     found = answer if isinstance(answer, dict) else {}
     if isinstance(found.get("id"), str):
         await begun.note(found["id"])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from contracts.providers.call import Failure
-from provider_worker.providers.http.failures import of_event
+from provider_worker.providers.http.failures import of_error
 from provider_worker.providers.remote_job import RemoteJob
 
 _RUNNING = ("queued", "in_progress", None)
@@ -23,7 +23,7 @@ def of_end(response: Mapping[str, Any]) -> Failure | None:
     """Return the failure of an ended response; None where it holds an answer, even one that was cut off."""
     match response.get("status"):
         case "failed":
-            return of_event(response.get("error") or {})
+            return of_error(response.get("error") or {})
         case "cancelled":
             return Failure(
                 code="response_cancelled", message="The response was cancelled at OpenAI before it was done."

@@ -8,7 +8,7 @@ from typing import Any
 
 from contracts.providers.call import Failure
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.http.failures import half_heard, of_event, unended
+from provider_worker.providers.http.failures import error_in, half_heard, of_error, unended
 from provider_worker.providers.openai.responses.failures import of_end
 from provider_worker.providers.progress import Progress
 
@@ -55,8 +55,8 @@ class _Heard:
             case {"type": kind, "response": dict(response)} if kind in _ENDED:
                 self.whole = response
                 progress.use(response["usage"] if isinstance(response.get("usage"), dict) else {})
-            case {"type": "error"}:
-                raise ProviderError(of_event(event.get("error") or event))
+            case _ if (error := error_in(event, in_stream=True)) is not None:
+                raise ProviderError(of_error(error))
             case {"type": str(kind), "delta": str(text)} if kind.endswith(".delta") and text:
                 self._is_begun = True
                 progress.say(text if kind in _SAID else "")
