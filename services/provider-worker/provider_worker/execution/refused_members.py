@@ -66,5 +66,7 @@ def _is_named(steps: Sequence[str], said: str, paths: set[str]) -> bool:
 
 
 def _issue(steps: Sequence[str]) -> Issue:
-    message = f"The server does not take `{'.'.join(steps)}` of the payload: leave it out{_OTHERWISE.get(steps[0], '')}."
+    message = (
+        f"The server does not take `{'.'.join(steps)}` of the payload: leave it out{_OTHERWISE.get(steps[0], '')}."
+    )
     return Issue(code="member_refused", message=message, path=pointer(steps))
