@@ -15,7 +15,7 @@ from provider_worker.providers.anthropic.prices import cost_of
 from provider_worker.providers.anthropic.responses import audit_message
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.failures import ResponseTooLarge
-from provider_worker.providers.payload_schema import compile_schema
+from provider_worker.providers.payload_schema import CompiledSchema
 from provider_worker.providers.pricing import PriceTable
 
 from .vendor_messages import an_intent
@@ -132,7 +132,7 @@ def test_quality_and_flags_follow_the_stop_reason(raw: Any, text: str, quality: 
         flags,
     )
     assert audit.response["finish_reason"] == raw["stop_reason"]
-    assert compile_schema(audit.schema).is_valid(audit.response)
+    assert CompiledSchema(audit.schema).is_valid(audit.response)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_json_is_the_tool_s_input_held_against_its_schema(content: Any, stop: st
     audit = audit_message(PRICES, payload, _answer(content, stop=stop), as_json=True)
     assert (audit.response["json"], audit.signals.response_quality) == (value, quality)
     if quality >= 0.6:
-        assert compile_schema(audit.schema).is_valid(audit.response)
+        assert CompiledSchema(audit.schema).is_valid(audit.response)
 
 
 def test_json_by_the_vendor_s_own_output_format_is_held_against_it_too() -> None:

@@ -23,7 +23,7 @@ from provider_worker.providers.huggingface.responses import (
     audit_image,
     keep_image,
 )
-from provider_worker.providers.payload_schema import compile_schema
+from provider_worker.providers.payload_schema import CompiledSchema
 from provider_worker.providers.pricing import PriceTable
 from provider_worker.testing.memory import MemoryArtifacts
 
@@ -162,7 +162,7 @@ def test_quality_follows_the_finish_reason(finish: str, quality: float) -> None:
     """In OpenAI's words and in those of Text Generation Inference."""
     audit = audit_completion(FREE, {"model": "m"}, a_completion(finish=finish), as_json=False)
     assert (audit.response["text"], audit.signals.response_quality) == ("Fine.", quality)
-    assert compile_schema(audit.schema).is_valid(audit.response)
+    assert CompiledSchema(audit.schema).is_valid(audit.response)
 
 
 @pytest.mark.parametrize("raw", [{}, [], "text", None, {"choices": []}, {"choices": [[]]}])
@@ -204,7 +204,7 @@ def test_labels_are_read_in_every_form_best_first(raw: Any) -> None:
     audit = audit_classification(raw)
     assert audit.response == {"label": "good", "labels": BEST_FIRST}
     assert (audit.signals.confidence, audit.signals.response_quality) == (0.9, 1.0)
-    assert compile_schema(audit.schema).is_valid(audit.response)
+    assert CompiledSchema(audit.schema).is_valid(audit.response)
 
 
 def test_a_score_that_is_no_probability_is_no_confidence() -> None:

@@ -15,7 +15,7 @@ from provider_worker.providers.chat_completions.responses import audit_chat
 from provider_worker.providers.http.failures import ResponseTooLarge
 from provider_worker.providers.openai.client import failure_of, rate_limit
 from provider_worker.providers.openai.images import audit_images, without_files
-from provider_worker.providers.payload_schema import compile_schema
+from provider_worker.providers.payload_schema import CompiledSchema
 from provider_worker.providers.pricing import PriceTable
 from provider_worker.testing.memory import MemoryArtifacts
 
@@ -117,7 +117,7 @@ def test_quality_and_flags_follow_the_finish_reason(raw: Any, quality: float, fl
     """By the stated rule; the response fits the schema that it comes with."""
     audit = audit_chat(PRICES, {"model": "m"}, raw, as_json=False)
     assert (audit.signals.response_quality, audit.signals.safety_flags) == (quality, flags)
-    assert compile_schema(audit.schema).is_valid(audit.response)
+    assert CompiledSchema(audit.schema).is_valid(audit.response)
 
 
 def test_the_content_filter_s_words_become_ours() -> None:
@@ -150,7 +150,7 @@ def test_json_is_taken_out_of_the_text_and_held_against_its_schema(content: str,
     assert audit.response["json"] == value
     assert audit.signals.response_quality == quality
     if quality == 1.0:
-        assert compile_schema(audit.schema).is_valid(audit.response)
+        assert CompiledSchema(audit.schema).is_valid(audit.response)
 
 
 @pytest.mark.parametrize(

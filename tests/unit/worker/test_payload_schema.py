@@ -9,14 +9,22 @@ import pytest
 
 from contracts.json_pointer import pointer
 from contracts.providers.call import Severity
+from provider_worker.providers.answer_content import json_content
+from provider_worker.providers.anthropic.provider import AnthropicProvider
+from provider_worker.providers.base import AIProvider
+from provider_worker.providers.huggingface.provider import HuggingFaceProvider
+from provider_worker.providers.openai.provider import OpenAIProvider
 from provider_worker.providers.payload_schema import (
     MAX_ISSUES,
+    CompiledSchema,
     PayloadSchema,
+    SchemaTooCostly,
     UnusableSchema,
-    compile_schema,
+    costly_schemas,
     merge_patch,
     unknown_members,
 )
+from provider_worker.providers.sandbox.provider import SandboxProvider
 
 SCHEMA = PayloadSchema(
     {
@@ -113,10 +121,10 @@ def test_an_issue_does_not_repeat_a_huge_value() -> None:
 def test_patterns_run_in_linear_time() -> None:
     """A pattern that would take a backtracking engine years is answered, and look-around is not accepted."""
     before = time.process_time()
-    assert not compile_schema({"pattern": "^(a+)+$"}).is_valid("a" * 50_000 + "b")
+    assert not CompiledSchema({"pattern": "^(a+)+$"}).is_valid("a" * 50_000 + "b")
     assert time.process_time() - before < 10
     with pytest.raises(UnusableSchema):
-        compile_schema({"pattern": "(?=a)b"})
+        CompiledSchema({"pattern": "(?=a)b"})
 
 
 @pytest.mark.parametrize(
@@ -125,7 +133,7 @@ def test_patterns_run_in_linear_time() -> None:
 def test_a_schema_that_is_none_or_refers_elsewhere_is_refused(schema: Any) -> None:
     """Nothing is ever fetched."""
     with pytest.raises(UnusableSchema):
-        compile_schema(schema)
+        CompiledSchema(schema)
 
 
 def test_a_payload_s_schema_that_no_event_could_hold_is_refused_when_it_is_made() -> None:
@@ -134,9 +142,10 @@ def test_a_payload_s_schema_that_no_event_could_hold_is_refused_when_it_is_made(
         PayloadSchema({"type": "object", "properties": {"n": {"maximum": 2**60}}})
 
 
-def test_a_schema_that_refers_to_itself_without_end_is_survived() -> None:
-    """It neither hangs nor ends the process."""
-    assert compile_schema({"allOf": [{"$ref": "#"}, {"$ref": "#"}]}).is_valid(1)
+def test_a_schema_that_refers_to_itself_without_end_is_refused() -> None:
+    """JSON Schema forbids it, and it neither hangs nor ends the process."""
+    with pytest.raises(SchemaTooCostly, match="refers to itself"):
+        CompiledSchema({"allOf": [{"$ref": "#"}, {"$ref": "#"}]})
 
 
 def test_a_misspelt_parameter_is_a_warning_with_the_likely_name() -> None:
@@ -157,3 +166,55 @@ def test_a_merge_patch_reaches_through_objects_only() -> None:
     """RFC 7396 replaces arrays whole."""
     assert merge_patch(["a", "b"], None) == {"a": {"b": None}}
     assert merge_patch(["a", 0], 1) is None
+
+
+def multiplied(levels: int, keyword: str = "anyOf") -> dict[str, Any]:
+    """Return a schema in which each definition refers ten times to the next."""
+    defs: dict[str, Any] = {f"d{n}": {keyword: [{"$ref": f"#/$defs/d{n + 1}"}] * 10} for n in range(levels)}
+    leaf = {"type": "object", "properties": {"kind": {"const": "x"}}, "required": ["kind"]}
+    return {"$defs": {**defs, f"d{levels}": leaf}, "$ref": "#/$defs/d0"}
+
+
+PLACES: dict[str, tuple[type[AIProvider], list[str | int]]] = {
+    "sandbox": (SandboxProvider, ["parameters", "schema"]),
+    "openai": (OpenAIProvider, ["text", "format", "schema"]),
+    "openai, chat": (OpenAIProvider, ["response_format", "json_schema", "schema"]),
+    "anthropic": (AnthropicProvider, ["tools", 0, "input_schema"]),
+    "anthropic, by format": (AnthropicProvider, ["output_config", "format", "schema"]),
+    "huggingface": (HuggingFaceProvider, ["response_format", "json_schema", "schema"]),
+    "huggingface, by grammar": (HuggingFaceProvider, ["response_format", "value"]),
+}
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("name", PLACES)
+def test_a_costly_schema_is_an_issue_of_the_payload_that_asks_for_it(name: str) -> None:
+    """The person reads it before the call is paid: no answer could be checked, and no edit."""
+    provider, place = PLACES[name]
+    payload: Any = multiplied(6)
+    for step in reversed(place):
+        payload = [payload] if isinstance(step, int) else {step: payload}
+    (issue,) = costly_schemas(payload, provider.asks_at)
+    assert (issue.code, issue.severity) == ("schema_too_costly", Severity.ERROR)
+    assert issue.path == pointer(place)
+
+
+@pytest.mark.timeout(5)
+def test_an_answer_is_held_against_a_costly_schema_in_bounded_time() -> None:
+    """What cannot be checked counts as what does not fit, so that a threshold stops it."""
+    wide = {"properties": {"c": {"anyOf": [{"$ref": "#"}, {"$ref": "#", "title": "again"}]}}}
+    value: dict[str, Any] = {}
+    for _ in range(30):
+        value = {"c": value}
+    for asked in (multiplied(6), wide):
+        content = json_content(value, asked, 1.0)
+        assert (content.response, content.quality) == ({"json": value}, 0.2)
+
+
+@pytest.mark.timeout(5)
+def test_a_payload_with_misfits_beyond_number_gets_one_issue() -> None:
+    """Ten thousand alternatives are not told one by one."""
+    (issue,) = PayloadSchema(multiplied(3, "oneOf") | {"maxProperties": 0}).issues(
+        {str(n): "x" * 5000 for n in range(500)}
+    )
+    assert issue.code == "schema_misfit"

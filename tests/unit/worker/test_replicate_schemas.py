@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fake_vendors.replicate.models import PAINTER
-from provider_worker.providers.payload_schema import compile_schema
+from provider_worker.providers.payload_schema import CompiledSchema
 from provider_worker.providers.replicate.models.schemas import input_schema
 
 
@@ -18,8 +18,8 @@ def test_a_model_s_schema_is_written_out() -> None:
     assert "$ref" not in str(schema)
     ratio = schema["properties"]["aspect_ratio"]
     assert (ratio["enum"], ratio["default"], ratio["type"]) == (["1:1", "3:2", "2:3"], "1:1", "string")
-    assert compile_schema(schema).is_valid({"prompt": "x", "seed": None})
-    assert not compile_schema(schema).is_valid({"prompt": "x", "aspect_ratio": "9:9"})
+    assert CompiledSchema(schema).is_valid({"prompt": "x", "seed": None})
+    assert not CompiledSchema(schema).is_valid({"prompt": "x", "aspect_ratio": "9:9"})
 
 
 def _input(**properties: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from contracts.providers.orders import PrepareOrder
 from contracts.providers.routing import Routing
 from provider_worker.ports import Artifacts, TenantArtifacts
 from provider_worker.providers.base import AIProvider, Attachment, ProviderError
+from provider_worker.providers.payload_schema import costly_schemas
 from provider_worker.providers.registry import Registry
 from provider_worker.rate_limits.circuit_breakers import CircuitBreakers
 from provider_worker.sanitizer import MAX_LEVELS, Sanitizer, is_too_deep
@@ -65,7 +66,8 @@ class Drafter:
             raise ProviderError(Failure(code="payload_too_deep", message=message))
         payload = self._sanitizer.json(created)
         operation = intent.operation or capabilities.default_operation
-        issues = [*_unconfigured(capabilities), *missing, *await provider.validate_payload(operation, payload)]
+        issues = [*_unconfigured(capabilities), *missing, *costly_schemas(payload, provider.asks_at)]
+        issues += await provider.validate_payload(operation, payload)
         issues = issues[:MAX_ISSUES]
         circuit = self._circuits.state_of(provider.name)
         prepared = _ComposedPreparation(

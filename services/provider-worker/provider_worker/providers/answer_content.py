@@ -10,7 +10,7 @@ import json
 from typing import Any, NamedTuple
 
 from contracts.providers.call import Failure
-from provider_worker.providers.payload_schema import UnusableSchema, compile_schema
+from provider_worker.providers.payload_schema import CompiledSchema, SchemaTooCostly, UnusableSchema
 
 ENDED, CUT, FILTERED, REFUSED = 1.0, 0.6, 0.3, 0.1
 _MISFIT = 0.2
@@ -53,7 +53,9 @@ def json_content(value: Any, asked: Any, quality: float) -> Content:
     inner = {"$id": "urn:sayso:asked", **asked} if isinstance(asked, dict) and "$id" not in asked else asked
     schema = {"type": "object", "properties": {"json": True if inner is None else inner}, "required": ["json"]}
     try:
-        fits = asked is None or compile_schema(asked).is_valid(value)
+        fits = asked is None or CompiledSchema(asked).is_valid(value)
+    except SchemaTooCostly:  # what cannot be checked is not known to fit
+        fits = False
     except UnusableSchema:
         fits, schema = True, _ANY_JSON
     return Content({"json": value}, schema, quality if fits else _MISFIT)

@@ -93,6 +93,9 @@ class AIProvider(ABC):
     tools: ClassVar[Mapping[str, str | None]] = {}
     """Names of agent tools that stand for it, each with the operation it means, or None for the default."""
 
+    asks_at: ClassVar[Sequence[Sequence[str | int]]] = ()
+    """Where a payload may hold the JSON Schema that its answer is to fit."""
+
     @classmethod
     @abstractmethod
     def from_settings(cls, settings: Settings) -> Self:

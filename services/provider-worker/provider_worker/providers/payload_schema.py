@@ -15,6 +15,9 @@ import jsonschema_rs
 from contracts.json_pointer import pointer
 from contracts.json_values import check_json
 from contracts.providers.call import Issue, Severity
+from contracts.schemas.keywords import has_choices
+from contracts.schemas.references import UnknownReference
+from contracts.schemas.work import TooMuchWork, check_schema, check_steps, may_list, pattern_bytes
 from provider_worker.errors import WorkerError
 
 MAX_ISSUES = 50
@@ -28,14 +31,49 @@ class UnusableSchema(WorkerError, ValueError):
     """This is not a JSON Schema, or it refers to another document."""
 
 
-def compile_schema(schema: Any) -> jsonschema_rs.Draft202012Validator:
-    """Make a validator. Raises UnusableSchema."""
-    if not isinstance(schema, dict | bool):
-        raise UnusableSchema("a schema is an object or a boolean")
-    try:
-        return jsonschema_rs.Draft202012Validator(schema, pattern_options=jsonschema_rs.RegexOptions(), offline=True)
-    except (ValueError, jsonschema_rs.ReferencingError) as error:
-        raise UnusableSchema(str(error).split("\n", 1)[0][:_LONGEST_MESSAGE]) from None
+class SchemaTooCostly(UnusableSchema):
+    """Checking a value under this JSON Schema takes more work than is done for it."""
+
+
+class CompiledSchema:
+    """A JSON Schema that can be used, with the bounds on the work that it makes."""
+
+    def __init__(self, schema: Any) -> None:
+        """Compile `schema`. Raises UnusableSchema."""
+        if not isinstance(schema, dict | bool):
+            raise UnusableSchema("a schema is an object or a boolean")
+        self._schema = schema
+        try:
+            check_schema(schema)
+            options = jsonschema_rs.RegexOptions(size_limit=pattern_bytes(schema))
+            self._validator = jsonschema_rs.Draft202012Validator(schema, pattern_options=options, offline=True)
+        except TooMuchWork as error:
+            raise SchemaTooCostly(str(error)) from None
+        except (ValueError, jsonschema_rs.ReferencingError, UnknownReference) as error:
+            raise UnusableSchema(str(error).split("\n", 1)[0][:_LONGEST_MESSAGE]) from None
+
+    def is_valid(self, value: Any) -> bool:
+        """Return whether `value` fits. Raises SchemaTooCostly."""
+        try:
+            check_steps(self._schema, value)
+        except TooMuchWork as error:
+            raise SchemaTooCostly(str(error)) from None
+        return self._validator.is_valid(value)
+
+    def misfits(self, value: Any) -> list[jsonschema_rs.ValidationError]:
+        """Return why a value that does not fit does not, MAX_ISSUES reasons at most; none if listing them is too much work."""
+        # Every reason is made at once, 25 microseconds each: of a long array only the beginning is looked at.
+        for shown in (value, _trimmed(value)):
+            if may_list(self._schema, shown) and (
+                found := list(islice(self._validator.iter_errors(shown), MAX_ISSUES))
+            ):
+                return found
+        if not has_choices(self._schema):
+            try:
+                self._validator.validate(value)
+            except jsonschema_rs.ValidationError as first:
+                return [first]
+        return []
 
 
 def body_schema(title: str, members: Mapping[str, Any], required: Sequence[str]) -> dict[str, Any]:
@@ -54,24 +92,18 @@ class PayloadSchema:
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document: dict[str, Any] = check_json(document)
-        self._validator = compile_schema(document)
+        self._compiled = CompiledSchema(document)
 
     def issues(self, payload: Mapping[str, Any]) -> list[Issue]:
         """Name every misfit with the schema, each with its mend where there is only one."""
-        if self._validator.is_valid(payload):
-            return []
-        return [self._issue(payload, error) for error in self._errors(payload)]
-
-    def _errors(self, payload: Mapping[str, Any]) -> list[jsonschema_rs.ValidationError]:
-        # Every error is made at once, 25 microseconds each: of a hostile array only the beginning is looked at.
-        found = list(islice(self._validator.iter_errors(_trimmed(payload)), MAX_ISSUES))
-        if found:
-            return found
         try:
-            self._validator.validate(payload)
-        except jsonschema_rs.ValidationError as first:
-            return [first]
-        return []
+            if self._compiled.is_valid(payload):
+                return []
+        except SchemaTooCostly as error:
+            return [Issue(code="schema_too_costly", message=f"This cannot be checked under its schema: {error}.")]
+        if misfits := self._compiled.misfits(payload):
+            return [self._issue(payload, error) for error in misfits]
+        return [Issue(code="schema_misfit", message="This does not fit its schema, in too many ways to list them.")]
 
     def _issue(self, payload: Mapping[str, Any], error: jsonschema_rs.ValidationError) -> Issue:
         path: list[str | int] = list(error.instance_path)
@@ -98,6 +130,22 @@ def _trimmed(value: Any) -> Any:
         case list():
             return [_trimmed(item) for item in value[:_LONGEST_ARRAY]]
     return value
+
+
+def costly_schemas(payload: Mapping[str, Any], places: Sequence[Sequence[str | int]]) -> list[Issue]:
+    """Name the JSON Schemas at `places` under which no answer can be checked, because that takes too much work."""
+    found = []
+    for place in places:
+        schema = at(payload, place)
+        try:
+            if isinstance(schema, dict):
+                CompiledSchema(schema)
+        except SchemaTooCostly as error:
+            message = f"No answer can be checked under this schema: {error}."
+            found.append(Issue(code="schema_too_costly", message=message, path=pointer(place)))
+        except UnusableSchema:  # the vendor may understand it, and says so if not
+            continue
+    return found
 
 
 def unknown_members(
@@ -138,7 +186,7 @@ def mend(value: Any, schema: Any) -> Any:
     else:
         mended = _clamped(_typed(value, schema.get("type")), schema)
     unchanged = mended == value and type(mended) is type(value)
-    return None if unchanged or not compile_schema(schema).is_valid(mended) else mended
+    return None if unchanged or not CompiledSchema(schema).is_valid(mended) else mended
 
 
 def _typed(value: Any, wanted: Any) -> Any:

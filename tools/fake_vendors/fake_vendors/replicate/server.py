@@ -30,7 +30,7 @@ from starlette.routing import Route
 from fake_vendors.faults import FakeServer, refused_key, serve, transport_fault
 from fake_vendors.replicate.models import MODELS, version_of
 from fake_vendors.replicate.predictions import AT, Prediction
-from provider_worker.providers.payload_schema import compile_schema
+from provider_worker.providers.payload_schema import CompiledSchema
 from provider_worker.providers.replicate.models.schemas import input_schema
 from provider_worker.providers.sandbox.image import draw
 
@@ -240,7 +240,7 @@ def _asked(request: Request, body: Any) -> str | None:
 def _wrong_with(name: str, given: dict[str, Any]) -> list[str]:
     """Name every misfit with a model's schema, and every file that could not be fetched."""
     schema = input_schema(MODELS[name][0]) or {}
-    wrong = [error.message for error in compile_schema(schema).iter_errors(given)]
+    wrong = [error.message for error in CompiledSchema(schema).misfits(given)]
     files = [value for key, value in given.items() if schema["properties"].get(key, {}).get("format") == "uri"]
     return wrong + ["Does not match format 'uri'" for file in files if not str(file).startswith(("http", "data:"))]
 

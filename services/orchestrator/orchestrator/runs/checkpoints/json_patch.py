@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from contracts.json_pointer import member
@@ -28,12 +29,17 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return merged
 
 
+MOST_CHANGES = 1_000
+"""Members that are told one by one; with more, the whole is told once."""
+
+
 def diff(before: Any, after: Any, path: str = "") -> tuple[Change, ...]:
     """Return the members whose canonical bytes differ, by JSON Pointer (RFC 6901).
 
-    An array counts as one value, and so does an object whose path is longer than LONGEST_PATH.
+    An array counts as one value, and so do an object whose path is longer than LONGEST_PATH and one with more than MOST_CHANGES.
     """
-    return tuple(_changes(before, after, path))
+    changes = tuple(islice(_changes(before, after, path), MOST_CHANGES + 1))
+    return changes if len(changes) <= MOST_CHANGES else (Change(path=path, before=before, after=after),)
 
 
 def _changes(before: Any, after: Any, path: str) -> Iterator[Change]:

@@ -1,14 +1,20 @@
-"""Validation of a subject under its JSON Schema. Schemas may come from users: no network, and patterns in linear time."""
+"""Validation of a subject under its JSON Schema. Schemas may come from users: no network, patterns in linear time, bounded work.
+
+The bound on work depends on subject and schema alone, not on a clock: the same edit is judged alike on every owner.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
 
 from contracts.json_pointer import member
 from contracts.providers.call import Issue, Severity
+from contracts.schemas.references import UnknownReference
+from contracts.schemas.work import TooMuchWork, check_steps, may_list, pattern_bytes
 from orchestrator.runs.checkpoints.json_patch import LONGEST_PATH
 
 MOST = 20
@@ -17,24 +23,33 @@ MOST = 20
 LONGEST_MESSAGE = 500
 """Characters of one issue's message. The validator repeats values, but a refusal must fit a record."""
 
+UNLISTED = "this does not fit its schema, in too many ways to list them"
+
 
 def violations(subject: Any, schema: dict[str, Any]) -> tuple[Issue, ...]:
-    """Return the issues of `subject` under `schema` (Draft 2020-12). A schema that cannot be used is an issue too."""
+    """Return the issues of `subject` under `schema` (Draft 2020-12).
+
+    A schema that cannot be used is an issue too, and so is one that makes too much work.
+    """
     if not schema:
         return ()
     try:
-        validator = jsonschema_rs.Draft202012Validator(
-            schema, pattern_options=jsonschema_rs.RegexOptions(), offline=True
-        )
-        found = []
-        for error in validator.iter_errors(subject):
-            path = _pointer(error.instance_path)
-            found.append(Issue(code="schema", path=path, message=error.message[:LONGEST_MESSAGE]))
-            if len(found) == MOST:
-                break
-        return tuple(found)
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        check_steps(schema, subject)
+        options = jsonschema_rs.RegexOptions(size_limit=pattern_bytes(schema))
+        validator = jsonschema_rs.Draft202012Validator(schema, pattern_options=options, offline=True)
+        if validator.is_valid(subject):
+            return ()
+        if not may_list(schema, subject):
+            return (Issue(code="schema", message=UNLISTED),)
+        return tuple(map(_issue, islice(validator.iter_errors(subject), MOST)))
+    except TooMuchWork as error:
+        return (Issue(code="schema_too_costly", message=f"this cannot be checked under its schema: {error}"),)
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, UnknownReference, ValueError) as error:
         return (Issue(code="schema_unusable", message=f"the schema cannot be used: {error}"[:LONGEST_MESSAGE]),)
+
+
+def _issue(error: jsonschema_rs.ValidationError) -> Issue:
+    return Issue(code="schema", path=_pointer(error.instance_path), message=error.message[:LONGEST_MESSAGE])
 
 
 def _pointer(path: Sequence[str | int]) -> str:

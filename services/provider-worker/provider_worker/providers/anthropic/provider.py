@@ -36,6 +36,7 @@ class AnthropicProvider(SdkProvider["AnthropicClient"]):
 
     name: ClassVar[str] = "anthropic"
     tools: ClassVar[Mapping[str, str | None]] = {"claude": TEXT, "anthropic-text": TEXT}
+    asks_at = (("output_config", "format", "schema"), ("tools", 0, "input_schema"))
     title: ClassVar[str] = "Anthropic"
     description: ClassVar[str] = "Anthropic's models, or those of any server that speaks the Messages protocol."
     key_setting: ClassVar[str] = "anthropic_api_key"

@@ -53,6 +53,7 @@ class HuggingFaceProvider(SdkProvider["HuggingFaceClient"]):
 
     name: ClassVar[str] = "huggingface"
     tools: ClassVar[Mapping[str, str | None]] = {"hf": None, "hf-text": TEXT, "hf-image": IMAGE}
+    asks_at = (("response_format", "json_schema", "schema"), ("response_format", "value"))
     title: ClassVar[str] = "HuggingFace"
     description: ClassVar[str] = "Models on the HuggingFace Hub, or those of any Text Generation Inference server."
     credential: ClassVar[str] = "token"

@@ -48,6 +48,7 @@ class OpenAIProvider(SdkProvider["OpenAIClient"]):
     """OpenAI itself, or any server that speaks its protocols."""
 
     name: ClassVar[str] = "openai"
+    asks_at = (("text", "format", "schema"), ("response_format", "json_schema", "schema"))
     title: ClassVar[str] = "OpenAI"
     description: ClassVar[str] = "OpenAI's models, or those of any OpenAI-compatible server."
     tools: ClassVar[Mapping[str, str | None]] = {

@@ -16,7 +16,7 @@ from contracts.providers.call import CallIntent, Failure, Issue, Spent
 from contracts.providers.capabilities import Capabilities, ModelInfo
 from contracts.providers.signals import Signals
 from provider_worker.providers.base import AIProvider, Answer, Attachment, Audit, Call, ProviderError
-from provider_worker.providers.payload_schema import PayloadSchema, UnusableSchema, at, unknown_members
+from provider_worker.providers.payload_schema import PayloadSchema, SchemaTooCostly, UnusableSchema, at, unknown_members
 from provider_worker.providers.progress import Progress, Unfinished
 from provider_worker.providers.sandbox import answers as answering
 from provider_worker.providers.sandbox import faults
@@ -47,6 +47,7 @@ class SandboxProvider(AIProvider):
 
     name: ClassVar[str] = "sandbox"
     tools: ClassVar[Mapping[str, str | None]] = {"sandbox-text": TEXT, "sandbox-json": JSON, "sandbox-image": IMAGE}
+    asks_at = (("parameters", "schema"),)
 
     def __init__(self, delay: float = 0) -> None:
         self._delay = delay
@@ -186,6 +187,8 @@ def _schema_issues(schema: Any, payload: Mapping[str, Any]) -> list[Issue]:
     path = "/parameters/schema"
     try:
         invent(schema, str(payload.get("prompt", "")))
+    except SchemaTooCostly:  # the drafter says so for every provider
+        return []
     except UnusableSchema as error:
         return [Issue(code="schema_unusable", message=f"This is not a usable JSON Schema: {error}", path=path)]
     except CannotInvent as error:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from provider_worker.errors import WorkerError
-from provider_worker.providers.payload_schema import at, compile_schema
+from provider_worker.providers.payload_schema import CompiledSchema, at
 
 MOST_VALUES = 2000
 """Values invented for one schema; more would be a schema that grows without end."""
@@ -54,7 +54,7 @@ class CannotInvent(WorkerError, ValueError):
 
 def invent(schema: Any, prompt: str) -> Any:
     """Return a value that `schema` accepts. Raises UnusableSchema and CannotInvent."""
-    validator = compile_schema(schema)
+    validator = CompiledSchema(schema)
     try:
         value = _Inventor(schema, prompt).value(schema, 0)
     except CannotInvent:
@@ -162,7 +162,7 @@ class _Inventor:
         if least > MOST_LETTERS:
             raise CannotInvent("it asks for very long text")
         if "pattern" in schema:
-            fits = compile_schema(
+            fits = CompiledSchema(
                 {name: schema[name] for name in ("pattern", "minLength", "maxLength") if name in schema}
             )
             for example in (*_EXAMPLES, *self._words):

@@ -64,9 +64,10 @@ def test_a_schema_that_cannot_be_used_is_an_issue(schema: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("schema", [{"$ref": "#"}, {"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}])
-def test_a_schema_that_refers_to_itself_ends(schema: dict[str, Any]) -> None:
-    """Such a schema accepts everything, and takes no time."""
-    assert violations({"a": {"b": 1}}, schema) == ()
+def test_a_schema_that_refers_to_itself_is_an_issue(schema: dict[str, Any]) -> None:
+    """JSON Schema forbids it: it takes no time, and the reviewer reads why the edit is not taken."""
+    (issue,) = violations({"a": {"b": 1}}, schema)
+    assert (issue.code, "refers to itself" in issue.message) == ("schema_too_costly", True)
 
 
 @pytest.mark.timeout(5)
@@ -74,3 +75,41 @@ def test_a_pattern_costs_no_more_than_its_text() -> None:
     """A pattern that backtracks exponentially elsewhere is linear here."""
     found = violations({"a": "a" * 5_000 + "!"}, {"properties": {"a": {"pattern": "^(a+)+$"}}})
     assert [issue.path for issue in found] == ["/a"]
+
+
+def multiplied(levels: int) -> dict[str, Any]:
+    """Return a schema in which each definition refers ten times to the next; the last asks for a constant."""
+    defs: dict[str, Any] = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 10} for n in range(levels)}
+    leaf = {"type": "object", "properties": {"kind": {"const": "x"}}, "required": ["kind"]}
+    return {"$defs": {**defs, f"d{levels}": leaf}, "$ref": "#/$defs/d0"}
+
+
+COSTLY: dict[str, tuple[Any, dict[str, Any]]] = {
+    "a million alternatives": ({"a": 1}, multiplied(6)),
+    "unique integers that hash alike": (
+        {"a": [10**20 + n for n in range(5000)]},
+        {"properties": {"a": {"uniqueItems": True}}},
+    ),
+    "a counted pattern": ({"a": "ab" * 50_000}, {"properties": {"a": {"pattern": "a[ab]{1000}x"}}}),
+    "five thousand fractions to choose from": (
+        {"a": [4999.5] * 3000},
+        {"properties": {"a": {"items": {"enum": [None, *(n + 0.5 for n in range(5000))]}}}},
+    ),
+}
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("name", COSTLY)
+def test_a_schema_that_is_too_much_work_is_an_issue(name: str) -> None:
+    """The reviewer reads it; the validator, which would take seconds to minutes, is not asked."""
+    (issue,) = violations(*COSTLY[name])
+    assert issue.code == "schema_too_costly"
+    assert "steps" in issue.message
+
+
+@pytest.mark.timeout(5)
+def test_misfits_that_are_too_many_are_one_issue() -> None:
+    """Twenty thousand alternatives did not fit: 370 MB if each were told."""
+    (issue,) = violations({"a": 1}, multiplied(4))
+    assert (issue.code, issue.path) == ("schema", "")
+    assert violations({"kind": "x"}, multiplied(4)) == ()
