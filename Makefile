@@ -48,8 +48,8 @@ lint: $(READY_TO_TEST) ## Check style, types and imports
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports --no-logo
 
-unit component integration e2e: $(READY_TO_TEST) ## Run the tests of one kind
-	@$(PYTHON) -m pytest -q tests/$@
+unit component integration e2e: $(READY_TO_TEST) ## Run the tests of one kind, or of these the TESTS that you name
+	@$(PYTHON) -m pytest -q $(or $(TESTS),tests/$@)
 
 faults: $(READY_TO_TEST) ## Kill every service and Kafka once under load: the short form of chaos
 	@$(PYTHON) -m pytest -q tests/chaos/test_short.py

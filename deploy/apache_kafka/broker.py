@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from apache_kafka.artifacts import Unavailable, ensure_jars, program
@@ -22,11 +22,21 @@ SHORT_LIFE = (*LONG_LIFE, "-XX:TieredStopAtLevel=1")
 
 
 class RealKafka:
-    """An Apache Kafka broker. Stopped or killed and started again it has the same address and the same data."""
+    """An Apache Kafka broker. Stopped or killed and started again it has the same address and the same data.
 
-    def __init__(self, folder: Path, port: int | None = None, java_options: Sequence[str] = SHORT_LIFE) -> None:
+    `settings` are properties of its own, by name.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        port: int | None = None,
+        java_options: Sequence[str] = SHORT_LIFE,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
         self.folder = folder.resolve()
         self._java_options = java_options
+        self._settings = settings or {}
         broker, controller = free_ports(2)
         self._port, self._controller = port or broker, controller
         self._process: Process | None = None
@@ -89,7 +99,8 @@ class RealKafka:
     def _format(self, java: str, jars: str, properties: Path) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         new = properties.with_suffix(".new")
-        new.write_text(properties_of(self.bootstrap, self.bootstrap, self._controller, self.folder / "data"))
+        data = self.folder / "data"
+        new.write_text(properties_of(self.bootstrap, self.bootstrap, self._controller, data, self._settings))
         cluster = new_cluster_id()
         command = [
             java,

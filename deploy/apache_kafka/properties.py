@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import uuid
+from collections.abc import Mapping
 
 from local_stack.ports import LOOPBACK
 
@@ -13,9 +14,11 @@ def new_cluster_id() -> str:
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
 
 
-def properties_of(listens: str, advertised: str, controller: int, data: object) -> str:
-    """Return a `server.properties`; addresses are `host:port`, `controller` a port of loopback."""
-    settings = {
+def properties_of(
+    listens: str, advertised: str, controller: int, data: object, settings: Mapping[str, object] | None = None
+) -> str:
+    """Return a `server.properties`; addresses are `host:port`, `controller` a port of loopback. `settings` come before ours."""
+    ours = {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@{LOOPBACK}:{controller}",
@@ -34,4 +37,4 @@ def properties_of(listens: str, advertised: str, controller: int, data: object) 
         "broker.session.timeout.ms": 3000,
         "broker.heartbeat.interval.ms": 500,
     }
-    return "".join(f"{name}={value}\n" for name, value in settings.items())
+    return "".join(f"{name}={value}\n" for name, value in (ours | dict(settings or {})).items())

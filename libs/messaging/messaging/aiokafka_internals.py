@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
+from aiokafka.consumer.fetcher import FetchResult, OffsetResetStrategy, PartitionRecords
 from aiokafka.errors import ProducerClosed
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.fetch import FetchRequest
@@ -34,7 +34,9 @@ __all__ = [
     "ConsumerBroker",
     "DefaultRecordBatch",
     "PartitionRecords",
+    "assign_more",
     "batches_of",
+    "call_on_metadata",
     "decode_varint",
     "enqueue_batch",
     "limit_requests",
@@ -86,6 +88,26 @@ def read_fetched_with(consumer: AIOKafkaConsumer, read: ReadPartition) -> None:
     for place, result in fetcher._records.items():
         buffers[place] = result
     fetcher._records = buffers
+
+
+def call_on_metadata(consumer: AIOKafkaConsumer, call: Callable[[], None]) -> None:
+    """Call `call` whenever a started consumer has learnt anew which partitions its topics have."""
+    consumer._client.cluster.add_listener(lambda _: call())
+
+
+def assign_more(consumer: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> None:
+    """Let a reader outside any group read these partitions too, from their beginning. The others go on where they are.
+
+    Call it where no records are being taken. The library can only replace an assignment, and forgets all positions by it.
+    """
+    before = consumer._subscription.subscription.assignment
+    AIOKafkaConsumer.assign(consumer, [*before.tps, *places])
+    for place in before.tps:
+        if before.state_value(place).has_valid_position:
+            consumer.seek(place, before.state_value(place).position)
+    now = consumer._subscription.subscription.assignment
+    for place in places:
+        now.state_value(place).await_reset(OffsetResetStrategy.EARLIEST)
 
 
 def batches_of(records: PartitionRecords) -> Any:

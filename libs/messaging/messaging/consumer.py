@@ -19,6 +19,7 @@ from faststream.kafka import KafkaBroker, TopicPartition
 from contracts.topics import Topic
 from messaging.aiokafka_internals import BatchSubscriber, ConsumerBroker, take_batches_by_call
 from messaging.client.resilient_consumer import ALL_PARTITIONS, ANY_PARTITION, ResilientConsumer
+from messaging.client.slots import METADATA_MS
 from messaging.records import RawRecord
 
 _log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ def create_broker(bootstrap: str, client_id: str, writes: Iterable[Topic] = ()) 
         apply_types=False,
         consumer_only=True,
         graceful_timeout=GRACE_SECONDS,
+        metadata_max_age_ms=METADATA_MS,
         logger=logging.getLogger("sayso.faststream"),
         log_level=logging.DEBUG,
     )
@@ -139,7 +141,7 @@ def subscribe_group(
 def subscribe_broadcast(
     broker: KafkaBroker, topic: Topic, handler: BatchHandler, *, fetch_wait_ms: int, from_beginning: bool = False
 ) -> BatchSubscriber:
-    """Read all partitions that `topic` has at the start, outside any group: from now on, or from the beginning."""
+    """Read all partitions of `topic`, outside any group: from now on, or from the beginning. Added ones are read from their beginning."""
     return _subscribe_partition(broker, topic, ALL_PARTITIONS, handler, fetch_wait_ms, from_beginning=from_beginning)
 
 
@@ -212,14 +214,15 @@ class OffsetRange(NamedTuple):
 
 
 async def seek_to_last(subscriber: BatchSubscriber, most: int) -> dict[int, OffsetRange]:
-    """Let a reader that began at the beginning go on at the last `most` records of each of its partitions; return these.
+    """Let a reader that began at the beginning go on at its last `most` records, as many of each partition; return these.
 
     The reader is at work already: its handler may get some of the records before them, and after those nothing but them.
     """
     consumer = _started(subscriber)
     places = consumer.assignment()
     begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-    ranges = {place: OffsetRange(max(begins[place], ends[place] - most), ends[place]) for place in places}
+    each = max(1, most // len(places))
+    ranges = {place: OffsetRange(max(begins[place], ends[place] - each), ends[place]) for place in places}
     for place, wanted in ranges.items():
         # Nothing may be awaited between looking and seeking, and a reader is never sent back: it would skip what it has.
         if await consumer.position(place) < wanted.begin:

@@ -2,14 +2,16 @@
 
     MessagingError
     ├── BrokerUnavailable
-    └── RecordTooLarge (a KafkaError too)
+    ├── RecordTooLarge (a KafkaError too)
+    ├── TopicsMissing (a KafkaError too)
+    └── TopicsUnfit
 
 `KafkaError` is the client library's own base: connections, timeouts, refusals by the broker.
 """
 
 from aiokafka.errors import KafkaError
 
-__all__ = ["BrokerUnavailable", "KafkaError", "MessagingError", "RecordTooLarge"]
+__all__ = ["BrokerUnavailable", "KafkaError", "MessagingError", "RecordTooLarge", "TopicsMissing", "TopicsUnfit"]
 
 
 class MessagingError(Exception):
@@ -22,3 +24,11 @@ class BrokerUnavailable(MessagingError):
 
 class RecordTooLarge(MessagingError, KafkaError):
     """A record is larger than topics take."""
+
+
+class TopicsMissing(MessagingError, KafkaError):
+    """Kafka has not all topics that are read and written here. They may be made yet."""
+
+
+class TopicsUnfit(MessagingError):
+    """A topic has a setting with which records would be refused or lost."""

@@ -15,8 +15,8 @@ from contracts.slots import SlotMap
 from contracts.topics import MAX_RECORD_BYTES, SLOT_MAPS
 from messaging.aiokafka_internals import limit_requests
 from messaging.client.partition_sender import PartitionSender
-from messaging.client.slots import partition_of, read_slot_maps
-from messaging.errors import RecordTooLarge
+from messaging.client.slots import METADATA_MS, partition_of, read_slot_maps
+from messaging.errors import BrokerUnavailable, RecordTooLarge, TopicsMissing
 from messaging.records import Outgoing
 
 ANSWER_SECONDS = 15.0
@@ -41,6 +41,7 @@ class Producer:
             "max_request_size": MAX_RECORD_BYTES,
             "max_batch_size": 128 * 1024,
             "request_timeout_ms": int(give_up_seconds * 1000),
+            "metadata_max_age_ms": METADATA_MS,
         }
         self._answer_ms = int(min(give_up_seconds, ANSWER_SECONDS) * 1000)
         self._senders: dict[_Place, PartitionSender] = {}
@@ -129,6 +130,25 @@ class Producer:
         """Return the partitions of a topic; on the embedded broker, asking creates it."""
         assert self._producer is not None, "start() comes first"
         return sorted(await self._producer.partitions_for(topic))
+
+    async def require(self, topics: Iterable[str]) -> None:
+        """Return if Kafka says that it has these topics, without which nothing can be read or written. Raises TopicsMissing, BrokerUnavailable.
+
+        A broker that creates topics by itself creates them by being asked.
+        """
+        if self._producer is None:
+            raise BrokerUnavailable("not connected yet")
+        client, names = self._producer.client, sorted(set(topics))
+        for name in names:
+            client.add_topic(name)
+        missing = names
+        for _ in range(2):  # the first answer may be to a question that was asked before the names were added
+            if not await client.force_metadata_update():
+                raise BrokerUnavailable("Kafka does not answer")
+            missing = [name for name in names if not client.cluster.partitions_for_topic(name)]
+            if not missing:
+                return
+        raise TopicsMissing(f"Kafka has no topic {', '.join(missing)}: `make topics` creates what is missing")
 
     async def _refreshed_partitions(self, topic: str) -> list[int]:
         assert self._producer is not None, "start() comes first"

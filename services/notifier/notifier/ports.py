@@ -70,9 +70,6 @@ class EventLog(Protocol):
     async def connect(self) -> str:
         """Connect, as often as it takes; return the identity of the log."""
 
-    async def partitions(self) -> int:
-        """Return how many partitions `run.events` has. Call it after `connect`."""
-
     async def read(self, on_events: OnRecords, on_partial_output: OnRecords) -> Mapping[int, range]:
         """Begin to hand over records; return the offsets of `run.events` to be read before clients are served, by partition.
 

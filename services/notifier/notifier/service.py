@@ -9,7 +9,6 @@ import structlog
 from chassis.background import Background
 from chassis.failpoints import load_failpoints
 from chassis.settings import Settings
-from contracts.topics import EVENTS
 from messaging.consumer import fail_fast
 from notifier.adapters.gateway import HttpGateway
 from notifier.adapters.kafka import KafkaLog
@@ -43,7 +42,7 @@ class NotifierService:
         self.gateway, self._log, self.now = adapters
         self.ask = self._log.ask
         self.check_log = self._log.check
-        self.hub = Hub(EVENTS.partitions, bounds)
+        self.hub = Hub(0, bounds)
         self.feed = EventFeed(self.hub, RunStates(), self.gateway, self.now)
         self._on_events = fail_fast(self.feed.on_records, background)
         self._on_partial_output = fail_fast(PartialOutputFeed(self.hub).on_records, background)
@@ -51,7 +50,6 @@ class NotifierService:
     async def run(self) -> None:
         """Connect and begin to read; return once clients can be served."""
         self.hub.log_id = await self._log.connect()
-        self.hub.cover(await self._log.partitions())
         self.feed.start(await self._log.read(self._on_events, self._on_partial_output))
         await self.feed.caught_up.wait()
         _log.info("serving clients", log=self.hub.log_id)

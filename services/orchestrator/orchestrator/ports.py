@@ -184,7 +184,10 @@ class Log(Publisher, Protocol):
     """Kafka as the orchestrator sees it."""
 
     async def connect(self) -> str:
-        """Connect for sending; return the log's own id."""
+        """Connect for sending; return the log's own id. Raises WrongLog where a topic cannot hold what is written."""
+
+    async def check(self) -> None:
+        """Return if the log answers and has all topics. Raises any error with the reason."""
 
     def subscribe(self, topic: Topic, on_records: OnRecords, on_revoked: OnRevoked) -> Subscription:
         """Share the topic with the other orchestrators, from `start` on. `on_revoked` runs before partitions go to another."""

@@ -11,7 +11,7 @@ import structlog
 from chassis.background import Background, briefly
 from chassis.postgres.migrations import MigrationError
 from chassis.retry import patiently
-from messaging.errors import KafkaError
+from messaging.errors import BrokerUnavailable, KafkaError
 from orchestrator.aggregate import Aggregate
 from orchestrator.intake.consumer import LEAVE_SECONDS, CommandConsumer
 from orchestrator.intake.slots import agree_on_slots
@@ -37,9 +37,9 @@ class OrchestratorService:
         log, open_store, failpoints = self._adapters
         background, hosted = self._background, self._aggregates
         parents = {of.commands.name for of in hosted}
-        log_id = await patiently("Kafka", log.connect, KafkaError)
-        jobs, *stores = self._stores = [open_store(log_id, aggregate) for aggregate in (hosted[0], *hosted)]
         try:
+            log_id = await patiently("Kafka", log.connect, KafkaError, BrokerUnavailable)
+            jobs, *stores = self._stores = [open_store(log_id, aggregate) for aggregate in (hosted[0], *hosted)]
             await patiently("PostgreSQL", jobs.migrate, LedgerUnavailable)
             await agree_on_slots(hosted, log, jobs)
             for aggregate, store in zip(hosted, stores, strict=True):
@@ -66,6 +66,7 @@ class OrchestratorService:
 
     async def check_kafka(self) -> None:
         """Raise unless this process reads its partitions' log."""
+        await self._adapters.log.check()
         if not self._consumers:
             raise ConnectionError("starting")
         for consumer in self._consumers:

@@ -77,7 +77,7 @@ async def test_only_what_is_committed_is_not_read_again(kafka_bootstrap: str) ->
     first, broker = Taken(), create_broker(kafka_bootstrap, "test")
     subscriber = subscribe_group(broker, COMMANDS, first.on_records, group=group, fetch_wait_ms=25)
     await broker.start()
-    ends = await end_offsets(subscriber, COMMANDS, range(COMMANDS.partitions))
+    ends = await end_offsets(subscriber, COMMANDS, partitions_of(subscriber))
     await commit_offsets(subscriber, COMMANDS, ends)
     writer = confluent_kafka.Producer({"bootstrap.servers": kafka_bootstrap})
     for number in range(3):

@@ -6,12 +6,12 @@ import asyncio
 import json
 from uuid import uuid4
 
-from aiokafka.partitioner import DefaultPartitioner
 from pydantic_core import to_json
 
 from contracts.runs.commands import Command, parse_command
 from contracts.runs.outcomes import Refused
 from contracts.topics import COMMANDS, OUTCOMES
+from messaging.client.slots import partition_of
 from messaging.producer import Producer
 from messaging.records import Outgoing
 from messaging.request_reply import RequestReply
@@ -48,8 +48,8 @@ async def test_a_command_carries_where_its_answer_is_awaited(
 ) -> None:
     """It goes to its run's partition with its run's key and names the asker's partition."""
     command = cancel(uuid4())
-    key, partitions = str(command.run_id).encode(), list(range(COMMANDS.partitions))
-    reader = await make_reader(COMMANDS.name, DefaultPartitioner()(key, partitions, partitions))
+    key = str(command.run_id).encode()
+    reader = await make_reader(COMMANDS.name, partition_of(key, await producer.partitions(COMMANDS.name)))
     asking = asyncio.create_task(asker.ask(command, WAIT))
     (record,) = await reader.read(1)
     arrived = parse_command(record.value)

@@ -6,13 +6,13 @@ from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from contracts.slots import SlotMap
 from contracts.topics import HOUR, Topic
 from messaging.admin import ensure_topics
 from messaging.producer import Producer
 from messaging.records import Outgoing
+from testkit.kafka.partitions import add_partitions
 
 KEYS = [str(uuid4()).encode() for _ in range(60)]
 
@@ -33,14 +33,6 @@ async def sent_by(producer: Producer, bootstrap: str, topic: str) -> dict[bytes,
     return places
 
 
-async def add_partitions(bootstrap: str, topic: str, total: int) -> None:
-    """Give a topic more partitions."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    await admin.create_partitions({topic: NewPartitions(total)})
-    await admin.close()
-
-
 @pytest.mark.parametrize("kept", [True, False])
 async def test_more_partitions_move_no_key(kept: bool, kafka_bootstrap: str) -> None:  # noqa: FBT001 - both cases
     """With a kept map for every process that comes later, and without one for the process that was there."""
@@ -52,7 +44,7 @@ async def test_more_partitions_move_no_key(kept: bool, kafka_bootstrap: str) -> 
         await producer.keep_slots(SlotMap.dealt(topic, await producer.partitions(topic)))
     before = await sent_by(producer, kafka_bootstrap, topic)
     assert set(before.values()) == {0, 1, 2}
-    await add_partitions(kafka_bootstrap, topic, 7)
+    await add_partitions(kafka_bootstrap, {topic: 7})
     later = producer
     if kept:
         later = Producer(kafka_bootstrap, "later")

@@ -12,17 +12,17 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from apache_kafka.broker import RealKafka
 from contracts.runs.requests import RunRequest
-from contracts.topics import COMMANDS, EVENTS, WORK
+from contracts.topics import COMMANDS, EVENTS, HOUR, WORK, Topic
 from local_stack.wait import until
 from messaging.admin import ensure_topics, log_identity
 from messaging.producer import Producer
 from messaging.records import Outgoing, key_of
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.runs.aggregate import RUN
+from testkit.kafka.partitions import add_partitions, partitions_of
 from testkit.stack.orchestrators import Orchestrator
 from testkit.tally import messages as m
 from testkit.tally.aggregate import TALLY
@@ -36,14 +36,16 @@ PLACES = {"intake.appending": 5, "intake.appended": 6, "intake.handed-over": 7, 
 
 CHILDREN = 9
 
+GROWING = (COMMANDS.name, EVENTS.name, WORK.name, m.COMMANDS.name, m.EVENTS.name)
+
 MakeOrchestrator = Callable[[str], Orchestrator]
 
 
 @pytest_asyncio.fixture
 async def kafka(private_kafka: RealKafka) -> RealKafka:
     """Give an Apache Kafka of the test's own, with all topics and those of tallies."""
-    await ensure_topics(private_kafka.bootstrap)
-    await ensure_topics(private_kafka.bootstrap, topics=[m.COMMANDS, m.EVENTS])
+    dead = Topic(m.COMMANDS.dead, 1, HOUR, "malformed commands of tallies")
+    await ensure_topics(private_kafka.bootstrap, topics=[m.COMMANDS, m.EVENTS, dead])
     return private_kafka
 
 
@@ -151,7 +153,8 @@ async def test_partitions_that_are_added_move_no_running_aggregate(
         async with working(kafka.bootstrap) as producer:
             opened = [await open_tally(producer)]
             await closed(tallies, *opened)
-            await add_partitions(kafka.bootstrap, 7)
+            first = await partitions_of(kafka.bootstrap, GROWING)
+            await add_partitions(kafka.bootstrap, dict.fromkeys(GROWING, 7))
             opened.append(await open_tally(producer))
             await closed(tallies, *opened)
         before.ask_to_stop()
@@ -163,17 +166,8 @@ async def test_partitions_that_are_added_move_no_running_aggregate(
             await closed(tallies, *opened)
         for tally_id in opened:
             await check_tally(tallies, runs, tally_id)
-    for topic in (COMMANDS.name, EVENTS.name, m.COMMANDS.name, m.EVENTS.name):
-        assert await partitions_used(kafka.bootstrap, topic) <= {0, 1, 2, 3}, topic
-
-
-async def add_partitions(bootstrap: str, total: int) -> None:
-    """Give the topics of runs and tallies more partitions."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    names = (COMMANDS.name, EVENTS.name, WORK.name, m.COMMANDS.name, m.EVENTS.name)
-    await admin.create_partitions({name: NewPartitions(total) for name in names})
-    await admin.close()
+    for topic in GROWING:
+        assert await partitions_used(kafka.bootstrap, topic) <= set(range(first[topic])), topic
 
 
 async def partitions_used(bootstrap: str, topic: str) -> set[int]:

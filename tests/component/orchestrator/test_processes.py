@@ -26,6 +26,7 @@ from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.intake.intake import Intake
 from orchestrator.runs.aggregate import RUN
 from testkit.kafka.memory_publisher import MemoryPublisher
+from testkit.kafka.partitions import partitions_of
 from testkit.postgres.unreliable import execute
 from testkit.processes import restartable
 from testkit.runs.command_records import Log, outgoing, prepared, start
@@ -217,7 +218,8 @@ async def committed(bootstrap: str) -> list[int | None]:
     """Return how far the group has confirmed each partition of the commands."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id="orchestrator", enable_auto_commit=False)
     await consumer.start()
-    places = [TopicPartition(COMMANDS.name, number) for number in range(COMMANDS.partitions)]
+    partitions = await partitions_of(bootstrap, [COMMANDS.name])
+    places = [TopicPartition(COMMANDS.name, number) for number in range(partitions[COMMANDS.name])]
     consumer.assign(places)
     found = [await consumer.committed(place) for place in places]
     await consumer.stop()

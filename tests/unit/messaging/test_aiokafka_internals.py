@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
@@ -41,7 +43,8 @@ def test_the_installed_versions_are_those_that_it_was_written_for(library: str) 
         (AIOKafkaClient.__init__, {"_request_timeout_ms"}),
         (MessageAccumulator.__init__, {"_exception", "_closed"}),
         (MessageBatch.__init__, {"future"}),
-        (AIOKafkaConsumer.start, {"_fetcher"}),
+        (AIOKafkaConsumer.start, {"_fetcher", "_client", "_subscription"}),
+        (ClusterMetadata.update_metadata, {"_listeners"}),
         (Fetcher.__init__, {"_client", "_records"}),
         (FetchResult.__init__, {"_partition_records"}),
         (PartitionRecords.__init__, {"_records", "_records_iterator", "next_fetch_offset"}),
@@ -64,6 +67,8 @@ def test_attributes_are_where_they_were(function: Callable[..., Any], names: set
         (AIOKafkaClient.send, ["self", "node_id", "request", "group"]),
         (AIOKafkaConsumer.getmany, ["self", "partitions", "timeout_ms", "max_records"]),
         (AIOKafkaConsumer.assign, ["self", "partitions"]),
+        (TopicPartitionState.await_reset, ["self", "strategy"]),
+        (Assignment.state_value, ["self", "tp"]),
         (LogicSubscriber.consume_one, ["self", "msg"]),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),
@@ -78,6 +83,8 @@ def test_functions_take_what_they_took(function: Callable[..., Any], parameters:
     ("owner", "names"),
     [
         (BatchBuilder, {"append"}),
+        (TopicPartitionState, {"has_valid_position", "position"}),
+        (Assignment, {"tps"}),
         (MemoryRecords, {"has_next", "next_batch"}),
         (
             DefaultRecordBatch,

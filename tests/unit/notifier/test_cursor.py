@@ -42,6 +42,17 @@ def test_offsets_are_whole_numbers_from_zero() -> None:
         assert decode(urlsafe_b64encode(b'["log",%s]' % offset).rstrip(b"=").decode()) is None, offset
 
 
+def test_a_cursor_of_some_hundred_partitions_is_read() -> None:
+    """A cluster decides how many partitions there are, and a cursor names them all."""
+    cursor = Cursor("a" * 22, (12_345_678,) * 300)
+    assert decode(encode(cursor)) == cursor
+
+
+def test_a_cursor_of_more_partitions_than_a_request_can_carry_is_empty() -> None:
+    """Its clients begin with a snapshot, and no request is refused for its length."""
+    assert encode(Cursor("log", (12_345_678,) * 2_000)) == ""
+
+
 def test_a_cursor_that_is_too_long_is_not_read() -> None:
     """The cost of reading a cursor is bounded."""
     assert decode(encode(Cursor("l" * MAX_LENGTH, (0,)))) is None

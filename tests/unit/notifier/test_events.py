@@ -186,6 +186,18 @@ async def test_lost_records_disconnect_every_client() -> None:
     assert fed.hub.position(0) == 8
 
 
+async def test_a_partition_that_was_added_is_published_from_its_beginning() -> None:
+    """No client is disconnected by it, and the cursors of its messages serve."""
+    fed = Fed()
+    await fed.give(*values_of(WAITING))
+    values = values_of(FINISHED)
+    await fed.feed.on_records([Record(value, offset, partition=5) for offset, value in enumerate(values)])
+    assert fed.listener.listen()[-1][1] == len(values)
+    assert fed.hub.positions == (len(WAITING.history), 0, 0, 0, 0, len(values))
+    assert fed.listener.client.disconnected is None
+    assert fed.hub.resume(Listener(fed.hub).client, fed.listener.cursor)
+
+
 async def test_a_log_that_was_emptied_ends_the_feed() -> None:
     """Its cursors and positions are void."""
     fed, values = Fed(), values_of(FINISHED)

@@ -107,6 +107,28 @@ def test_a_cursor_with_fewer_partitions_reads_the_new_ones_from_the_beginning() 
     assert returned.listen() == [(new.run_id, 1)]
 
 
+def test_a_cursor_with_more_partitions_than_are_known_here_needs_a_snapshot() -> None:
+    """Another instance reads an added partition already: what the client has of it would come again, and is not cut off unseen."""
+    assert not hub_of(1).resume(Listener(hub_of(1)).client, encode(Cursor("log", (0, 4))))
+
+
+def test_partitions_that_are_added_while_a_snapshot_is_taken_are_followed() -> None:
+    """The events of a new partition follow the snapshot, in order, and later ones go on."""
+    hub = hub_of(1)
+    publisher, joined = HubPublisher(hub), Listener(hub)
+    publisher.publish(ANN)
+    hub.cover(3)
+    new = WatchedRun(partition=2)
+    publisher.publish(new, times=2)
+    hub.follow(joined.client, {ANN.run_id: 1})
+    publisher.publish(new)
+    assert joined.listen() == [(new.run_id, 1), (new.run_id, 2), (new.run_id, 3)]
+    returned = Listener(hub)
+    assert hub.resume(returned.client, joined.cursor)
+    publisher.publish(ANN)
+    assert returned.listen() == [(ANN.run_id, 2)]
+
+
 def test_a_skipped_record_moves_the_cursor_on() -> None:
     """A malformed record is not read again at each return."""
     hub = hub_of()

@@ -16,14 +16,20 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CorruptRecordException
 from prometheus_client import Counter
 
-from messaging.aiokafka_internals import PartitionRecords, batches_of, read_fetched_with
+from messaging.aiokafka_internals import (
+    PartitionRecords,
+    assign_more,
+    batches_of,
+    call_on_metadata,
+    read_fetched_with,
+)
 from messaging.client.record_salvage import salvage
 
 POLL_MS = 1_000
 """How long a poll waits for records."""
 
 ALL_PARTITIONS = -1
-"""In place of a partition's number: all partitions that the topic has when the consumer starts."""
+"""In place of a partition's number: all partitions that the topic has, those that are added later included."""
 
 ANY_PARTITION = -2
 """In place of a partition's number: one of the partitions that the topic has when the consumer starts."""
@@ -41,6 +47,7 @@ class ResilientConsumer(AIOKafkaConsumer):
     """Hands on every record that can be read, and in place of each that cannot, one that says so."""
 
     _asked: TopicPartition | None = None
+    _metadata_is_new = False
 
     def __init__(self, *topics: str, **options: Any) -> None:
         super().__init__(*topics, **options)
@@ -61,12 +68,16 @@ class ResilientConsumer(AIOKafkaConsumer):
         read_fetched_with(self, self._read)
         if self._asked is not None:  # nothing was handed over yet: a new assignment begins anew
             super().assign(self._found(self._asked))
+            if self._asked.partition == ALL_PARTITIONS:
+                call_on_metadata(self, self._on_metadata)
 
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None) -> Any:
         """Return what has arrived, or wait up to a second for it.
 
         FastStream sleeps after an empty answer, and what arrives meanwhile has to wait: on four hops that was 5 ms.
         """
+        if self._metadata_is_new:
+            self._follow_growth()
         return await super().getmany(*partitions, timeout_ms=max(timeout_ms, POLL_MS), max_records=max_records)
 
     def _found(self, asked: TopicPartition) -> list[TopicPartition]:
@@ -74,6 +85,21 @@ class ResilientConsumer(AIOKafkaConsumer):
         if asked.partition == ANY_PARTITION:
             numbers = [random.choice(numbers)]  # noqa: S311 - a choice, not a secret
         return [TopicPartition(asked.topic, number) for number in numbers]
+
+    def _on_metadata(self) -> None:
+        self._metadata_is_new = True
+
+    def _follow_growth(self) -> None:
+        # Here and not when the metadata come: nothing is being read now.
+        self._metadata_is_new = False
+        assert self._asked is not None, "only a reader of all partitions follows"
+        added = [place for place in self._found(self._asked) if place not in self.assignment()]
+        if added:
+            _log.warning(
+                "%s has more partitions, read from their beginning: %s",
+                *(self._asked.topic, ", ".join(str(place.partition) for place in added)),
+            )
+            assign_more(self, added)
 
     def _read(self, place: TopicPartition, records: PartitionRecords, fetched: bytes | None) -> Iterator[Any]:
         try:

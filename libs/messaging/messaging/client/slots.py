@@ -23,6 +23,9 @@ _log = logging.getLogger(__name__)
 
 READ_SECONDS = 10.0
 
+METADATA_MS = 20_000
+"""How old the knowledge of a topic's partitions may be: added ones are read within a minute. The library's own is five minutes."""
+
 _PLACE = TopicPartition(SLOT_MAPS.name, 0)
 
 

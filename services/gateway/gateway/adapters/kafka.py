@@ -9,7 +9,7 @@ from typing import Any
 from chassis.retry import patiently
 from contracts.runs.commands import Command
 from contracts.runs.outcomes import Outcome
-from contracts.topics import CATALOG, COMMANDS, EVENTS, PARTIALS
+from contracts.topics import CATALOG, COMMANDS, EVENTS, OUTCOMES, PARTIALS
 from gateway.ports import Readers
 from messaging.consumer import (
     DeferredHandler,
@@ -26,6 +26,8 @@ from messaging.records import Outgoing
 from messaging.request_reply import RequestReply
 
 GROUP = "gateway-views"
+
+TOPICS = (COMMANDS.name, OUTCOMES.name, EVENTS.name, EVENTS.dead, CATALOG.name, CATALOG.dead, PARTIALS.name)
 
 
 class KafkaBroker:
@@ -63,6 +65,7 @@ class KafkaBroker:
         self._on_catalog.bind(readers.catalog)
         self._on_partial_output.bind(readers.partial_output)
         await patiently("Kafka", self._producer.start, KafkaError)
+        await patiently("Kafka", self._require_topics, KafkaError, BrokerUnavailable)
         await patiently("Kafka", self._requests.start, KafkaError)
         await self._request_reply.ready()
         self._is_connected = True
@@ -72,7 +75,8 @@ class KafkaBroker:
         await patiently("Kafka", self._projection.start, KafkaError)
 
     async def check(self) -> None:
-        """Raise unless Kafka answers and outcomes are read."""
+        """Raise unless Kafka answers, has the topics, and outcomes are read."""
+        await self._require_topics()
         if not self._is_connected:
             raise ConnectionError("not connected yet")
         await end_offsets(self._catalog, CATALOG, [0])
@@ -83,6 +87,9 @@ class KafkaBroker:
         await self._projection.stop()
         await self._requests.stop()
         await self._producer.stop()
+
+    async def _require_topics(self) -> None:
+        await self._producer.require(TOPICS)
 
     async def _commit(self, offsets: Mapping[int, int]) -> None:
         await commit_offsets(self._events, EVENTS, offsets)

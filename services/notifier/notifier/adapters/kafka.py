@@ -10,7 +10,7 @@ from chassis.retry import patiently
 from chassis.settings import Settings
 from contracts.runs.commands import Decide
 from contracts.runs.outcomes import Outcome
-from contracts.topics import COMMANDS, EVENTS, PARTIALS
+from contracts.topics import COMMANDS, EVENTS, OUTCOMES, PARTIALS
 from messaging.admin import log_identity
 from messaging.consumer import DeferredHandler, create_broker, end_offsets, seek_to_last, subscribe_broadcast
 from messaging.errors import BrokerUnavailable as CommandNotTaken
@@ -20,8 +20,10 @@ from messaging.request_reply import RequestReply
 from notifier.errors import BrokerUnavailable
 from notifier.ports import OnRecords
 
-LAST_RECORDS = 5_000
-"""Records of each partition that a new instance reads again, so that it can serve the cursors of other instances."""
+TOPICS = (COMMANDS.name, OUTCOMES.name, EVENTS.name, PARTIALS.name)
+
+LAST_RECORDS = 20_000
+"""Records that a new instance reads again, of all partitions together, so that it can serve the cursors of other instances."""
 
 CLOSE_SECONDS = 5.0
 
@@ -44,13 +46,10 @@ class KafkaLog:
     async def connect(self) -> str:
         """Connect, as often as it takes; return the identity of the log."""
         await patiently("Kafka", self._producer.start, KafkaError)
+        await patiently("Kafka", self._require_topics, KafkaError, CommandNotTaken)
         if self._settings.log_id is not None:
             return self._settings.log_id
         return await patiently("Kafka", lambda: log_identity(self._settings.kafka_bootstrap_servers), KafkaError)
-
-    async def partitions(self) -> int:
-        """Return how many partitions `run.events` has."""
-        return len(await patiently("Kafka", lambda: self._producer.partitions(EVENTS.name), KafkaError))
 
     async def read(self, on_events: OnRecords, on_partial_output: OnRecords) -> Mapping[int, range]:
         """Begin to hand over records; return the offsets of `run.events` to be read before clients are served, by partition."""
@@ -69,10 +68,14 @@ class KafkaLog:
             raise BrokerUnavailable(str(error)) from error
 
     async def check(self) -> None:
-        """Return if the log can be read."""
+        """Return if the log has its topics and can be read."""
+        await self._require_topics()
         if self._events.consumer is None:
             raise BrokerUnavailable("starting")
         await end_offsets(self._events, EVENTS, [0])
+
+    async def _require_topics(self) -> None:
+        await self._producer.require(TOPICS)
 
     async def close(self) -> None:
         """Disconnect."""

@@ -50,11 +50,12 @@ class EventFeed:
         self._now = now
         self._ends: Mapping[int, int] | None = None
         self._failed_at: datetime | None = None
+        self._observed = 0
 
     def start(self, first: Mapping[int, range]) -> None:
         """Skip to the first of these offsets; the feed has caught up once it has read them all."""
+        self._cover(max(first, default=-1) + 1)
         for partition, offsets in first.items():
-            metrics.POSITION.labels(str(partition)).set_function(partial(self._hub.position, partition))
             if self._hub.position(partition) < offsets.start:
                 self._hub.skip_to(partition, offsets.start)
         self._ends = {partition: offsets.stop for partition, offsets in first.items()}
@@ -93,7 +94,15 @@ class EventFeed:
         self._hub.publish(self._notification(record, header, value, run.state, checkpoint))
         return header.kind
 
+    def _cover(self, partitions: int) -> None:
+        self._hub.cover(partitions)
+        for partition in range(self._observed, partitions):
+            metrics.POSITION.labels(str(partition)).set_function(partial(self._hub.position, partition))
+        self._observed = max(self._observed, partitions)
+
     def _is_next(self, record: RawRecord) -> bool:
+        if record.partition >= self._observed:
+            self._cover(record.partition + 1)
         partition, offset, position = record.partition, record.offset, self._hub.position(record.partition)
         if offset > position:
             self._hub.skip_to(partition, offset)

@@ -67,6 +67,12 @@ class EventBuffer:
         self._size = 0
         self._max_size = size
 
+    def cover(self, partitions: int) -> None:
+        """Hold notifications of so many partitions, from the beginning of those that are new."""
+        new = [0] * (partitions - len(self.positions))
+        self.positions += new
+        self._floors += new
+
     def skip_to(self, partition: int, offset: int) -> None:
         """Continue at `offset`; the floor rises to it."""
         self.positions[partition] = self._floors[partition] = offset

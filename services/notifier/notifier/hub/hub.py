@@ -20,13 +20,13 @@ class Hub:
     def __init__(self, partitions: int, bounds: HubBounds | None = None) -> None:
         self.log_id = ""
         self.bounds = bounds or HubBounds()
-        self.cover(partitions)
+        self._buffer = EventBuffer(partitions, self.bounds.buffer_count, self.bounds.buffer_size)
         self._clients: dict[str, dict[object, dict[Client, None]]] = {kind: {} for kind in _KINDS}
         self._to_wake: dict[Client, None] = {}
 
     def cover(self, partitions: int) -> None:
-        """Hold events of so many partitions. Call it before the first is published."""
-        self._buffer = EventBuffer(partitions, self.bounds.buffer_count, self.bounds.buffer_size)
+        """Hold events of so many partitions, from the beginning of those that are new; never of fewer than before."""
+        self._buffer.cover(partitions)
 
     # What the feed calls.
 
@@ -88,9 +88,9 @@ class Hub:
     def resume(self, client: Client, cursor: str) -> bool:
         """Queue every event after `cursor`, then each new one. False when the buffer cannot serve the cursor: a snapshot is needed."""
         place = decode(cursor)
-        if place is None or place.log_id != self.log_id:
+        if place is None or place.log_id != self.log_id or len(place.offsets) > len(self._buffer.positions):
             return False
-        offsets = _fitted(place.offsets, len(self._buffer.positions))
+        offsets = self._fitted(place.offsets)
         if not self._buffer.holds(offsets):
             return False
         self._start(client, filter(client.filters.match, self._buffer.since(offsets)), {})
@@ -103,9 +103,10 @@ class Hub:
         does not have it yet. Raises SnapshotTooOld when the buffer has evicted events that the client needs; a partial
         snapshot needs only those since `join`.
         """
-        if not self._buffer.holds(client.joined_at):
+        joined_at = self._fitted(client.joined_at)
+        if not self._buffer.holds(joined_at):
             raise SnapshotTooOld
-        missed = self._buffer.newer_than(shown, client.joined_at, client.filters.match)
+        missed = self._buffer.newer_than(shown, joined_at, client.filters.match)
         if not partial and not _continues(shown, missed):
             raise SnapshotTooOld
         offsets = list(self._buffer.positions)
@@ -140,6 +141,10 @@ class Hub:
                 found += [client for client in clients if client.filters.match(item)]
         return found
 
+    def _fitted(self, offsets: tuple[int, ...]) -> tuple[int, ...]:
+        # A partition that was added since is read from its beginning.
+        return offsets + (0,) * (len(self._buffer.positions) - len(offsets))
+
     def _disconnect(self, client: Client, reason: DisconnectReason) -> None:
         client.disconnect(reason)
         self.leave(client)
@@ -169,8 +174,3 @@ def _continues(shown: Mapping[str, int], missed: Iterable[Notification]) -> bool
             return False
         reached[notification.run_id] = notification.version
     return True
-
-
-def _fitted(offsets: tuple[int, ...], partitions: int) -> tuple[int, ...]:
-    # A partition that was added after the cursor was made is read from its beginning.
-    return (offsets + (0,) * partitions)[:partitions]

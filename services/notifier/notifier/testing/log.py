@@ -81,10 +81,6 @@ class MemoryLog:
         """Return the identity of the log."""
         return "memory"
 
-    async def partitions(self) -> int:
-        """Return how many partitions the topic has."""
-        return EVENTS.partitions
-
     async def read(self, on_events: OnRecords, on_partial_output: OnRecords) -> Mapping[int, range]:
         """Hand over the records so far and from now on; return their offsets, by partition."""
         self.on_events, self.on_partial_output = on_events, on_partial_output

@@ -9,13 +9,14 @@ from typing import Any
 from chassis.background import Background
 from chassis.settings import Settings
 from contracts.slots import SlotMap
-from contracts.topics import OUTCOMES, Topic
-from messaging.admin import log_identity
+from contracts.topics import OUTCOMES, RUN_TOPICS, Topic
+from messaging.admin import fit_topics, log_identity
 from messaging.consumer import DeferredHandler, commit_offsets, create_broker, end_offsets, fail_fast, subscribe_group
+from messaging.errors import TopicsUnfit
 from messaging.producer import Producer
 from messaging.records import Outgoing
 from orchestrator.aggregate import Aggregate, topics_of
-from orchestrator.ports import OnRecords, OnRevoked, SlotsDiffer, Subscription
+from orchestrator.ports import OnRecords, OnRevoked, SlotsDiffer, Subscription, WrongLog
 
 GIVE_UP_SECONDS = 300.0
 """How long Kafka may be unavailable before the process ends and starts again from the last committed offset."""
@@ -32,10 +33,17 @@ class KafkaLog:
             of.commands: _Subscription(self._broker, of, settings.fetch_wait_ms, background) for of in aggregates
         }
         self._producer = Producer(self._bootstrap, "orchestrator", GIVE_UP_SECONDS)
+        self._topics = [*topics_of(aggregates), *RUN_TOPICS]
+        self._dead = [of.commands.dead for of in aggregates]
 
     async def connect(self) -> str:
-        """Connect for sending; return the log's id. Raises KafkaError."""
+        """Connect for sending; return the log's id. Raises KafkaError, and WrongLog where a topic cannot hold what is written."""
         await self._producer.start()
+        await self.check()
+        try:
+            await fit_topics(self._bootstrap, self._topics)
+        except TopicsUnfit as error:
+            raise WrongLog(str(error)) from error
         return self._log_id or await log_identity(self._bootstrap)
 
     def subscribe(self, topic: Topic, on_records: OnRecords, on_revoked: OnRevoked) -> Subscription:
@@ -44,6 +52,10 @@ class KafkaLog:
         subscription.on_records.bind(on_records)
         subscription.on_revoked = on_revoked
         return subscription
+
+    async def check(self) -> None:
+        """Return if Kafka has all topics. Raises KafkaError, BrokerUnavailable."""
+        await self._producer.require([*(topic.name for topic in self._topics), *self._dead])
 
     async def partitions(self, topic: Topic) -> Sequence[int]:
         """Return the topic's partitions. Raises KafkaError."""

@@ -22,6 +22,7 @@ from local_stack.postgres.server import Postgres
 from local_stack.processes.process import Process, Program
 from local_stack.wait import until
 from messaging.admin import ensure_topics
+from testkit.kafka.partitions import UNEVEN, provisioned_topics
 
 RATE = 8.0
 """Runs a second that two cores sustain without a growing queue, Kafka and clients included."""
@@ -96,11 +97,11 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def real_stage(folder: Path) -> AsyncIterator[Stage]:
-    """Run everything on an Apache Kafka of its own. Raises Unavailable where Kafka cannot be run."""
+    """Run everything on an Apache Kafka of its own, whose topics have unequal numbers of partitions. Raises Unavailable where Kafka cannot be run."""
     kafka = RealKafka(folder / "kafka")
     try:
         await kafka.start()
-        await ensure_topics(kafka.bootstrap)
+        await ensure_topics(kafka.bootstrap, topics=provisioned_topics(UNEVEN))
         async with _services(folder, {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap}, kafka) as stage:
             yield stage
     finally:

@@ -3,7 +3,10 @@
 - `kafka_bootstrap`: the address of the session's real Kafka, topics made.
 - `embedded_bootstrap`: the address of the session's embedded broker, topics made.
 - `any_kafka`: one after the other, for suites that must hold on both (ids `embedded` and `real`).
-- `private_kafka`: an Apache Kafka of the test's own, to stop, kill, pause and start again; `private_embedded` its embedded twin.
+- `private_kafka`: an Apache Kafka of the test's own, to stop, kill, pause and start again; `private_embedded` its embedded twin,
+  `empty_kafka` the same without topics.
+
+Topics of real ones have as many partitions as `testkit.kafka.partitions` says.
 
 The real one is the first of: a given `KAFKA_BOOTSTRAP_SERVERS`; testcontainers where Docker answers and has the image of `make images`;
 Java with the artifacts of `deploy/apache_kafka/pom.xml`. Without any, tests that need it are skipped; with `CI=true` they fail.
@@ -23,6 +26,7 @@ from apache_kafka.artifacts import Unavailable
 from apache_kafka.broker import RealKafka
 from local_stack.broker.embedded import FETCH_WAIT_MS, EmbeddedBroker
 from messaging.admin import ensure_topics
+from testkit.kafka.partitions import provisioned_topics
 from testkit.kafka.provision import ProvisionedKafka, provisioned_kafka
 
 _used = pytest.StashKey[str]()
@@ -51,7 +55,7 @@ async def real_kafka(
     try:
         async with provisioned_kafka(tmp_path_factory.mktemp("kafka")) as kafka:
             pytestconfig.stash[_used] = kafka.line
-            await ensure_topics(kafka.bootstrap)
+            await ensure_topics(kafka.bootstrap, topics=provisioned_topics())
             yield kafka
     except Unavailable as missing:
         pytestconfig.stash[_used] = f"real Kafka: none ({missing})"
@@ -91,16 +95,22 @@ def any_kafka(request: pytest.FixtureRequest) -> Kafka:
 
 
 @pytest_asyncio.fixture
-async def private_kafka(real_kafka: ProvisionedKafka, tmp_path: Path) -> AsyncIterator[RealKafka]:
-    """Run an Apache Kafka by Java that the test may stop, kill, pause and start again: same address, same data."""
+async def empty_kafka(real_kafka: ProvisionedKafka, tmp_path: Path) -> AsyncIterator[RealKafka]:
+    """Run an Apache Kafka by Java, without topics, that the test may stop, kill, pause and start again: same address, same data."""
     kafka = RealKafka(tmp_path / "kafka")
     try:
         await kafka.start()
     except Unavailable as missing:
         pytest.skip(f"Apache Kafka cannot be run here: {missing}; the session's is {real_kafka.line}")
-    await ensure_topics(kafka.bootstrap)
     yield kafka
     await kafka.stop()
+
+
+@pytest_asyncio.fixture
+async def private_kafka(empty_kafka: RealKafka) -> RealKafka:
+    """Give an Apache Kafka of the test's own, topics made."""
+    await ensure_topics(empty_kafka.bootstrap, topics=provisioned_topics())
+    return empty_kafka
 
 
 @pytest_asyncio.fixture

@@ -17,6 +17,7 @@ from apache_kafka.artifacts import Unavailable
 from apache_kafka.broker import RealKafka
 from local_stack.postgres.server import Postgres
 from messaging.admin import ensure_topics
+from testkit.kafka.partitions import provisioned_topics
 from testkit.postgres.servers import fresh_database, running
 
 
@@ -30,7 +31,7 @@ async def restartable_kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
         if os.environ.get("CI") == "true":
             pytest.fail(f"CI=true, and Apache Kafka cannot be run here: {missing}", pytrace=False)
         pytest.skip(f"Apache Kafka cannot be run here: {missing}")
-    await ensure_topics(kafka.bootstrap)
+    await ensure_topics(kafka.bootstrap, topics=provisioned_topics())
     yield kafka
     await kafka.stop()
 

@@ -99,6 +99,9 @@ class MemoryLog:
         self._readers.append((topic, on_records))
         return _MemorySubscription(self.kafka, topic)
 
+    async def check(self) -> None:
+        """Return: memory has every topic."""
+
     async def partitions(self, topic: Topic) -> Sequence[int]:
         """Return the topic's partitions."""
         del topic

@@ -17,13 +17,15 @@ from messaging.consumer import (
     subscribe_broadcast,
     subscribe_group,
 )
-from messaging.errors import KafkaError
+from messaging.errors import BrokerUnavailable, KafkaError
 from messaging.offset_committer import OffsetCommitter, SentBatch
 from messaging.producer import Producer
 from provider_worker.adapters.kafka.outbox import Outbox
 from provider_worker.ports import BatchHandler
 
 GROUP = "provider-worker"
+
+TOPICS = (WORK.name, WORK.dead, STOPS.name, CATALOG.name, COMMANDS.name, PARTIALS.name)
 
 
 class KafkaTransport:
@@ -44,6 +46,7 @@ class KafkaTransport:
     async def start(self) -> None:
         """Connect the producer; wait while Kafka is unavailable."""
         await patiently("Kafka", self._producer.start, KafkaError)
+        await patiently("Kafka", self._require_topics, KafkaError, BrokerUnavailable)
         self._background.start(self._committer.track(), "offsets")
         self._background.start(self._committer.commit_periodically(), "commits")
 
@@ -58,7 +61,8 @@ class KafkaTransport:
         await self._committer.add(taken)
 
     async def check(self) -> None:
-        """Raise unless this process reads the orders' log."""
+        """Raise unless Kafka has the topics, and this process reads the orders' log."""
+        await self._require_topics()
         if self._orders.consumer is None:
             raise ConnectionError("connecting")
         await end_offsets(self._orders, WORK, [0])
@@ -74,6 +78,9 @@ class KafkaTransport:
     async def close(self) -> None:
         """Disconnect the producer."""
         await self._producer.stop()
+
+    async def _require_topics(self) -> None:
+        await self._producer.require(TOPICS)
 
     async def _commit(self, offsets: Mapping[int, int]) -> None:
         await commit_offsets(self._orders, WORK, offsets)

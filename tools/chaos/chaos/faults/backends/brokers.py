@@ -1,4 +1,4 @@
-"""Kafka killed, suspended and slowed down."""
+"""Kafka killed, suspended, slowed down, and given more partitions."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from apache_kafka.broker import RealKafka
 from chaos.clients.load import Load
 from chaos.faults import Fault
 from chaos.system.stage import Stage
+from testkit.kafka.partitions import UNEVEN, add_partitions, partitions_of
 
 OUTAGE_SECONDS = 4.0
 SLOW_SECONDS = 12.0
+FOLLOWED_SECONDS = 25.0
 SUSPENDED_SECONDS, RUNNING_SECONDS = 0.20, 0.05
 """A slow Kafka is suspended for four fifths of each quarter of a second. A send takes a tenth of a second and more."""
 
@@ -66,6 +68,20 @@ async def slow_and_a_death(stage: Stage, load: Load) -> None:
     await load.runs_in_progress_end()
 
 
+async def more_partitions(stage: Stage, load: Load) -> None:
+    """Give every topic more partitions under load, and let a gateway, a notifier and a worker that know them join those that did not."""
+    before = await partitions_of(stage.bootstrap, UNEVEN)
+    await add_partitions(stage.bootstrap, {topic: count + 3 for topic, count in before.items()})
+    await load.more(20)
+    for service in ("gateway", "notifier", "provider-worker"):
+        await stage.fleet.add(service, f"{service}-2")
+    await asyncio.sleep(FOLLOWED_SECONDS)  # until the first ones know them too
+    await load.more(20)
+    for service in ("gateway", "notifier", "provider-worker"):
+        await stage.fleet.dismiss(f"{service}-2")
+    await load.runs_in_progress_end()
+
+
 async def _slow_down(kafka: RealKafka) -> None:
     try:
         while True:
@@ -88,5 +104,6 @@ FAULTS = [
     Fault("Kafka: SIGKILL and started at once, twice", killed_at_once),
     Fault(f"Kafka: hangs for {OUTAGE_SECONDS:g} s", hung),
     Fault(f"Kafka: slow for {SLOW_SECONDS:g} s", slow),
+    Fault("Kafka: more partitions for every topic", more_partitions),
     Fault("Kafka: slow, and the orchestrator dies twice meanwhile", slow_and_a_death),
 ]

@@ -14,6 +14,7 @@ from contracts.runs.commands import StartRun
 from contracts.runs.requests import RunRequest
 from contracts.topics import COMMANDS, EVENTS, WORK, Topic
 from local_stack.wait import until
+from testkit.kafka.partitions import partitions_of
 from testkit.kafka.record_batches import Given, batch_of, write_batch
 from testkit.kafka.topic_records import records_of
 from testkit.runs.command_records import start
@@ -42,7 +43,7 @@ async def among_good_ones(stage: Stage, load: Load) -> None:
     before = {topic.name: await _ends(stage.bootstrap, topic) for topic in (COMMANDS, WORK, EVENTS)}
     for _ in range(ROUNDS):
         for topic in (COMMANDS, WORK, EVENTS):
-            for partition in range(topic.partitions):
+            for partition in before[topic.name]:
                 await _write(stage.bootstrap, topic, partition)
         await load.more(5)
     for topic in (COMMANDS, WORK, EVENTS):
@@ -71,14 +72,15 @@ async def _all_dead(bootstrap: str, topic: Topic, before: dict[int, int]) -> boo
         if (headers := {name.encode(): value for name, value in record.headers})
         and int(headers[b"source-offset"]) >= before[int(headers[b"source-partition"])]
     }
-    return len(letters) == ROUNDS * malformed * topic.partitions
+    return len(letters) == ROUNDS * malformed * len(before)
 
 
 async def _ends(bootstrap: str, topic: Topic) -> dict[int, int]:
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
     await consumer.start()
     try:
-        ends = await consumer.end_offsets([TopicPartition(topic.name, number) for number in range(topic.partitions)])
+        partitions = (await partitions_of(bootstrap, [topic.name]))[topic.name]
+        ends = await consumer.end_offsets([TopicPartition(topic.name, number) for number in range(partitions)])
         return {place.partition: offset for place, offset in ends.items()}
     finally:
         await consumer.stop()
