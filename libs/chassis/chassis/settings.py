@@ -102,7 +102,10 @@ class Settings(BaseSettings):
         description="Largest JSON body and WebSocket message.",
     )
     max_artifact_bytes: int = Field(
-        25 * 1024 * 1024, alias="SAYSO_MAX_ARTIFACT_BYTES", ge=1024, description="Largest file."
+        25 * 1024 * 1024,
+        alias="SAYSO_MAX_ARTIFACT_BYTES",
+        ge=1024,
+        description="Largest file: of an upload, and of a provider's output that lies at an address.",
     )
     prices: Path | None = Field(
         None,

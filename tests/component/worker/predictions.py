@@ -7,12 +7,14 @@ from typing import Any
 from contracts.providers.call import CallIntent
 from fake_vendors.replicate.models import version_of
 from provider_worker.providers.base import Audit, Call
+from provider_worker.providers.http.bounds import DownloadTerms
 from provider_worker.providers.remote_job import PollSchedule
 from provider_worker.providers.replicate import ReplicateProvider
 from provider_worker.testing.memory import MemoryArtifacts
 
 KEY = "r8_test_very_secret_token"
 PACE = PollSchedule(first=0.001, longest=0.01, patience=20)
+FILES = DownloadTerms(pause=0.001, seconds=5)
 PAINTER = f"acme/painter:{version_of('acme/painter')}"
 
 

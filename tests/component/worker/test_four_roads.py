@@ -12,10 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import pytest_asyncio
-from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from contracts.providers.call import Failure
 from provider_worker.execution.refused_members import naming_members
@@ -29,26 +26,10 @@ from provider_worker.testing.memory import MemoryArtifacts
 
 from .predictions import PACE
 from .running_worker import serving
+from .vendors import Scripted
 
 KEY = "a-very-secret-key-of-the-worker"
 SAID = "so said the vendor"
-
-
-class Scripted:
-    """A server that answers everything with one answer."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.answer: Callable[[], Response] = Response
-
-    def app(self) -> Starlette:
-        """Return the server as an ASGI application."""
-
-        async def say(_: Request) -> Response:
-            self.calls += 1
-            return self.answer()
-
-        return Starlette(routes=[Route("/{path:path}", say, methods=["GET", "POST"])])
 
 
 class Vendor(NamedTuple):

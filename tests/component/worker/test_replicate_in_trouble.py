@@ -16,7 +16,7 @@ from provider_worker.providers.base import Audit, ProviderError
 from provider_worker.providers.remote_job import PollSchedule
 from provider_worker.providers.replicate import ReplicateProvider
 
-from .predictions import KEY, PACE, PAINTER, Notes, a_call, a_payload, ask
+from .predictions import FILES, KEY, PACE, PAINTER, Notes, a_call, a_payload, ask
 from .vendors import hanging_up, nobody_listening
 
 FAKE = FakeReplicate
@@ -26,7 +26,7 @@ FAKE = FakeReplicate
 @pytest_asyncio.fixture
 async def provider(url: str) -> AsyncIterator[ReplicateProvider]:
     """Give a provider whose server is the fake."""
-    provider = ReplicateProvider(KEY, url, schedule=PACE)
+    provider = ReplicateProvider(KEY, url, schedule=PACE, files=FILES)
     yield provider
     await provider.close()
 
@@ -70,9 +70,8 @@ FAULTS = [
     ("blind", "provider_error", True, True, 1),
 ]
 OF_FILES = [
-    ("lost", "not_found", False, False, 1),
-    ("torn", "connection_lost", True, True, 1),
-    ("huge_output", "response_too_large", False, False, 1),
+    ("torn", "output_unavailable", True, True, 1),
+    ("broken_host", "output_unavailable", True, True, 1),
 ]
 MODELS = {"a painter": {"version": version_of("acme/painter")}, "a writer": {"model": "acme/writer"}}
 
@@ -91,7 +90,7 @@ async def _facing(fault: str, url: str) -> AsyncIterator[ReplicateProvider]:
             case "hang" | "stuck":
                 provider = ReplicateProvider(KEY, url, schedule=replace(PACE, patience=0.2), read_seconds=0.2)
             case _:
-                provider = ReplicateProvider(KEY, url, schedule=PACE)
+                provider = ReplicateProvider(KEY, url, schedule=PACE, files=FILES)
         stack.push_async_callback(provider.close)
         yield provider
 
@@ -176,7 +175,7 @@ async def test_an_output_that_was_torn_is_fetched_again_by_resuming(
         with pytest.raises(ProviderError) as failed:
             await provider.execute(payload, a_call(note=notes.note, resume=resume and notes.noted[0]))
         failure = failed.value.failure
-        assert (failure.code, failure.retryable, failure.uncertain) == ("connection_lost", True, True)
+        assert (failure.code, failure.retryable, failure.uncertain) == ("output_unavailable", True, True)
     assert len(notes.noted) == 1
     assert fake.calls.total() == before + 1
 

@@ -1,13 +1,35 @@
-"""Servers that behave badly below HTTP, and a failure's outcome in one word."""
+"""Servers that behave badly below HTTP, one that answers as it is told, and a failure's outcome in one word."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from contracts.providers.call import Failure
+
+
+class Scripted:
+    """A server that answers everything with one answer."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.answer: Callable[[], Response] = Response
+
+    def app(self) -> Starlette:
+        """Return the server as an ASGI application."""
+
+        async def say(_: Request) -> Response:
+            self.calls += 1
+            return self.answer()
+
+        return Starlette(routes=[Route("/{path:path}", say, methods=["GET", "POST"])])
 
 
 def outcome_of(failure: Failure) -> str:

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from contracts.providers.call import Execution
 from contracts.providers.orders import ExecuteOrder
+from contracts.providers.signals import Signals
 from provider_worker.errors import DatabaseUnavailable
 from provider_worker.execution.execute import CallContext, execute
 from provider_worker.execution.stored_answers import INLINE_BYTES
@@ -27,8 +28,9 @@ class Scripted(SandboxProvider):
 
     name = "scripted"
 
-    def __init__(self, raw: Any, audit: Audit | Exception | None = None) -> None:
+    def __init__(self, raw: Any, audit: Audit | Exception | None = None, request_id: str = "req-1") -> None:
         super().__init__()
+        self.request_id = request_id
         self.raw = raw
         self.audit = audit
         self.calls = 0
@@ -39,7 +41,7 @@ class Scripted(SandboxProvider):
         self.calls += 1
         if isinstance(self.raw, Exception):
             raise self.raw
-        return Answer(self.raw, "req-1")
+        return Answer(self.raw, self.request_id)
 
     async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
         """Score, or raise, as told."""
@@ -50,10 +52,13 @@ class Scripted(SandboxProvider):
 
 
 async def _execute(
-    order: ExecuteOrder, provider: SandboxProvider, artifacts: MemoryTenantArtifacts | None = None
+    order: ExecuteOrder,
+    provider: SandboxProvider,
+    artifacts: MemoryTenantArtifacts | None = None,
+    context: CallContext | None = None,
 ) -> Execution:
     artifacts = artifacts or MemoryArtifacts().of("acme")
-    return await execute(order, provider, artifacts, Sanitizer(["sk-a-very-secret-key"]))
+    return await execute(order, provider, artifacts, Sanitizer(["sk-a-very-secret-key"]), context)
 
 
 async def test_an_execution_tells_everything_about_the_answer(execute_order: MakeExecute) -> None:
@@ -140,11 +145,32 @@ async def test_a_large_cleaned_answer_is_kept_whole_and_shown_in_part(execute_or
     assert len(execution.model_dump_json()) < 5000
 
 
-async def test_an_answer_beyond_all_measure_is_refused(execute_order: MakeExecute) -> None:
-    """Nothing of 20 MB is taken."""
+async def test_an_answer_of_any_size_is_kept(execute_order: MakeExecute) -> None:
+    """It is paid for; how much of it is read is bound where it is read."""
+    artifacts = MemoryArtifacts().of("acme")
+    execution = await _execute(execute_order(), Scripted("z" * (21 * 1024 * 1024)), artifacts)
+    found = await artifacts.find(execution.raw["artifact"])
+    assert found is not None
+    assert found.size == 21 * 1024 * 1024 + 2
+
+
+async def test_nothing_beside_an_answer_makes_it_too_large_for_a_record(execute_order: MakeExecute) -> None:
+    """Usage, flags and the request's id are the vendor's own, and may be of any length."""
+    artifacts = MemoryArtifacts().of("acme")
+    usage = {f"count_{number}": number for number in range(100_000)}
+    flags = tuple(f"flag {number} {'x' * 5000}" for number in range(1000))
+    audit = Audit({"text": "fine"}, {}, Signals(safety_flags=flags), usage)
+    execution = await _execute(execute_order(), Scripted({}, audit, request_id="r" * 5_000_000), artifacts)
+    assert len(execution.model_dump_json()) < 20_000
+    assert await artifacts.read(execution.usage["artifact"])
+
+
+async def test_an_answer_that_a_bug_kept_from_being_read_is_not_bought_again(execute_order: MakeExecute) -> None:
+    """Where the vendor can be asked about the call: it stays noted."""
+    context = CallContext(provider_call_id="p1")
     with pytest.raises(ProviderError) as failed:
-        await _execute(execute_order(), Scripted("z" * (20 * 1024 * 1024)))
-    assert (failed.value.failure.code, failed.value.failure.uncertain) == ("response_too_large", False)
+        await _execute(execute_order(), Scripted({}, RuntimeError("a bug")), context=context)
+    assert (failed.value.failure.code, failed.value.failure.uncertain) == ("provider_bug", True)
 
 
 async def test_an_answer_that_is_no_json_is_made_one(execute_order: MakeExecute) -> None:

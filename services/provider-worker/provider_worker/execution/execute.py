@@ -18,12 +18,20 @@ from contracts.providers.orders import ExecuteOrder
 from provider_worker.checks.check_runner import CheckRunner
 from provider_worker.errors import CallStopped, DatabaseUnavailable
 from provider_worker.execution.refused_members import naming_members
-from provider_worker.execution.stored_answers import RetryingArtifacts, bounded, inline_or_stored
+from provider_worker.execution.stored_answers import (
+    INLINE_USAGE_BYTES,
+    RetryingArtifacts,
+    bounded,
+    bounded_signals,
+    inline_or_stored,
+)
 from provider_worker.messages.failures import log_bug
 from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.base import AIProvider, Answer, Call, ProviderError, note_nowhere
 from provider_worker.providers.progress import Progress
 from provider_worker.sanitizer import Sanitizer
+
+_LONGEST_ID = 500
 
 EXECUTE_SECONDS = 600.0
 """How long a call may take in all, whatever the provider's own limits are."""
@@ -88,7 +96,9 @@ async def execute(
         message = (
             f"The call was made, but a bug in the provider {provider.name} kept its answer from being read: {ref}."
         )
-        raise ProviderError(Failure(code="provider_bug", message=message)) from error
+        # A call that was noted stays noted: a retry reads the same answer, and buys nothing.
+        kept = context.provider_call_id is not None
+        raise ProviderError(Failure(code="provider_bug", message=message, uncertain=kept)) from error
 
 
 def refuse_other_bytes(order: ExecuteOrder) -> None:
@@ -143,8 +153,8 @@ async def _facts(
     return {
         "response": response,
         "response_schema": schema,
-        "signals": signals,
-        "usage": sanitizer.json(audit.usage),
+        "signals": bounded_signals(signals),
+        "usage": await inline_or_stored(sanitizer.json(audit.usage), artifacts, INLINE_USAGE_BYTES),
         "cost": audit.cost,
-        "provider_request_id": sanitizer.text(answer.request_id) if answer.request_id else None,
+        "provider_request_id": sanitizer.text(answer.request_id)[:_LONGEST_ID] if answer.request_id else None,
     }

@@ -9,6 +9,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from artifacts.store import Artifact
 from contracts.providers.call import Failure
+from contracts.providers.signals import Signals
 from provider_worker.errors import DatabaseUnavailable
 from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.base import ProviderError
@@ -22,8 +23,10 @@ INLINE_BYTES = 128 * 1024
 INLINE_RESPONSE_BYTES = 256 * 1024
 """The same for cleaned answers, which reviewers read in place."""
 
-MAX_RESPONSE_BYTES = 20 * 1024 * 1024
+INLINE_USAGE_BYTES = 16 * 1024
+"""The same for usage, of which vendors say as much as they like."""
 
+_MOST_FLAGS, _LONGEST_NAME = 50, 200
 _EXCERPT = 2000
 _STORED_SCHEMA = {
     "type": "object",
@@ -60,15 +63,18 @@ class RetryingArtifacts:
             raise ProviderError(Failure(code="storage_unavailable", message=message)) from error
 
 
-async def inline_or_stored(raw: Any, artifacts: TenantArtifacts) -> Any:
-    """Return a raw answer, or its ref and size if it is large. Raises ProviderError beyond `MAX_RESPONSE_BYTES`."""
+async def inline_or_stored(raw: Any, artifacts: TenantArtifacts, most: int = INLINE_BYTES) -> Any:
+    """Return a raw answer, or its ref and size if it is large. It is paid for: whatever was read of it is kept."""
     body = to_json(raw)
-    if len(body) <= INLINE_BYTES:
+    if len(body) <= most:
         return raw
-    if len(body) > MAX_RESPONSE_BYTES:
-        message = f"The answer has {len(body)} bytes; more than {MAX_RESPONSE_BYTES} are not taken."
-        raise ProviderError(Failure(code="response_too_large", message=message))
     return {"artifact": await artifacts.keep(body, "application/json"), "size": len(body)}
+
+
+def bounded_signals(signals: Signals) -> Signals:
+    """Return signals without more flags, or longer ones, than a record can hold beside an answer: vendors name them."""
+    flags = tuple(flag[:_LONGEST_NAME] for flag in signals.safety_flags[:_MOST_FLAGS])
+    return signals if flags == signals.safety_flags else signals.changed({"safety_flags": flags})
 
 
 async def bounded(

@@ -85,6 +85,9 @@ class RemoteJob:
                 return failure.changed({"code": "call_gone", "message": message, "uncertain": True})
             case "malformed_response":
                 return failure.changed({"retryable": True})
+            case "response_too_large":
+                message = f"{failure.message} The {self.noun} was begun before; the server still has it."
+                return failure.changed({"message": message, "uncertain": True})
             case "auth_failed" | "forbidden":
                 message = f"{failure.message} The {self.noun} was begun before, and may {self.hope}."
                 return failure.changed({"message": message, "uncertain": True})

@@ -66,13 +66,18 @@ class SdkProvider(AIProvider, Generic[C]):
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Make the provider. A key that no HTTP header can carry counts as none."""
+        """Make the provider."""
+        return cls(cls.key_in(settings), getattr(settings, cls.url_setting), settings.prices)
+
+    @classmethod
+    def key_in(cls, settings: Settings) -> str | None:
+        """Return the key. One that no HTTP header can carry counts as none."""
         given = getattr(settings, cls.key_setting)
         key = given.get_secret_value().strip() if given else ""
         if key and not (key.isascii() and key.isprintable()):
             _log.error(f"{cls.key_setting.upper()} holds characters that no {cls.credential} has; it is not used")
             key = ""
-        return cls(key or None, getattr(settings, cls.url_setting), settings.prices)
+        return key or None
 
     @property
     def secrets(self) -> tuple[str, ...]:

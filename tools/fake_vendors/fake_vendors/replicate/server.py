@@ -8,8 +8,8 @@ were `canceled`, `GET /_prompts` counts them by prompt; `DELETE /_calls` forgets
 `fake_vendors.faults` says how. Instead of a prediction: 401 (an expired token), 402, 403, 404, 422, 429 (with Retry-After), 429_body
 (which says in its body when to come back), 500, 502, 503, 504. A prediction, but: slow (told after 1 s), hang (never told), reset, malformed, huge
 (50 MB). A prediction that ends badly: fails, nsfw, canceled, aborted, empty, removed, or never: stuck. Two looks that fail: look_403, look_429,
-look_500, look_reset, look_malformed; all of them: blind. Two cancellations that fail: uncanceled. An output that cannot be had: lost, torn,
-huge_output.
+look_500, look_reset, look_malformed; all of them: blind. Two cancellations that fail: uncanceled. An output
+that `delivery` lists, or one of 26 MiB in the prediction itself: inline_output.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fake_vendors.faults import FakeServer, refused_key, serve, transport_fault
+from fake_vendors.replicate.delivery import delivered_badly, fault_of
 from fake_vendors.replicate.models import MODELS, version_of
 from fake_vendors.replicate.predictions import AT, Prediction
 from provider_worker.providers.payload_schema import CompiledSchema
@@ -50,7 +51,6 @@ _STATUS: Mapping[str, tuple[int, str, str]] = {
     "503": (503, "Service unavailable", "Try again later."),
     "504": (504, "Gateway timeout", "The gateway gave up waiting."),
 }
-_LOST = ("lost", "torn", "huge_output")
 
 
 @dataclass
@@ -66,6 +66,7 @@ class FakeReplicate(FakeServer):
     def __init__(self, pace: float = 0.0) -> None:
         super().__init__(pace)
         self.looks: Counter[str] = Counter()
+        self.deliveries: Counter[str] = Counter()
         self.files: dict[str, _File] = {}
         self._predictions: dict[str, Prediction] = {}
 
@@ -212,13 +213,14 @@ class FakeReplicate(FakeServer):
     async def deliver(self, request: Request) -> Response:
         """Deliver an output without a key; a request with a token is refused, since the token belongs to another host."""
         prediction = self._predictions.get(request.path_params["id"])
-        if prediction is None or prediction.fault == "lost":
+        if prediction is None:
             return Response("gone", status_code=404)
         if "authorization" in request.headers:
             return Response("You leak your token.", status_code=400)
-        if prediction.fault in _LOST:
-            return await transport_fault({"torn": "reset", "huge_output": "huge"}[prediction.fault]) or Response()
-        return Response(draw(str(prediction.input.get("prompt")), 64, 64), media_type="image/png")
+        self.deliveries[prediction.id] += 1
+        fault = fault_of(prediction.fault, request.path_params["name"], self.deliveries[prediction.id])
+        drawn = Response(draw(str(prediction.input.get("prompt")), 64, 64), media_type="image/png")
+        return await delivered_badly(fault, str(request.url)) or drawn
 
 
 def _name(request: Request) -> str:

@@ -1,16 +1,21 @@
-"""Bounds on an answer, how large and how long, for both HTTP libraries that the vendors' SDKs are built on."""
+"""Bounds on answers and on the files that they name, how large and how long, for both HTTP libraries that the vendors' SDKs are built on."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from provider_worker.errors import WorkerError
 from provider_worker.providers.http.failures import MAX_RESPONSE_BYTES, ResponseTooLarge
 from provider_worker.providers.http.refusal import READ_BYTES
 
 SECONDS = {"connect": 10.0, "read": 540.0, "write": 60.0, "pool": 10.0}
 """The time limits of a call, in seconds. Reading waits for a whole answer, which may take minutes while a model thinks or is loaded."""
+
+MOST_FILE_BYTES = 25 * 1024 * 1024
+"""As large as a file in the artifact store is by default."""
 
 PLAIN = {"accept-encoding": "identity"}
 """Headers that go with a bound: it counts bytes as they arrive."""
@@ -42,3 +47,22 @@ def bound_by(library: ModuleType) -> Callable[[Any], Awaitable[None]]:
         response.stream = Bounded(response.stream, refused=not response.is_success)
 
     return bound
+
+
+class NotFetched(WorkerError):
+    """The file was not fetched. `passing`: the host may give it later."""
+
+    def __init__(self, why: str, *, passing: bool = False) -> None:
+        super().__init__(why)
+        self.why = why
+        self.passing = passing
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadTerms:
+    """How large a file may be in bytes, how long all files of an answer may take in seconds, how often one is tried, and how long apart."""
+
+    most_bytes: int = MOST_FILE_BYTES
+    seconds: float = 300.0
+    tries: int = 3
+    pause: float = 0.5

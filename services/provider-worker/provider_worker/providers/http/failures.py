@@ -21,7 +21,8 @@ from provider_worker.providers.http.refusal import READ_BYTES, Refusal, read_bod
 from provider_worker.providers.http.words import without
 from provider_worker.providers.payload_schema import at
 
-MAX_RESPONSE_BYTES = 20 * 1024 * 1024
+MAX_RESPONSE_BYTES = 40 * 1024 * 1024
+"""So much of an answer is read: a file of the artifact store's usual limit in base64, and as much again in others."""
 
 _LONGEST_WAIT = 3600.0
 
@@ -42,7 +43,7 @@ class ResponseTooLarge(WorkerError):
 
 def of_size() -> Failure:
     """Return the failure of an answer beyond the bound."""
-    message = f"The answer was larger than {MAX_RESPONSE_BYTES} bytes and was not read to its end."
+    message = f"The answer was larger than {MAX_RESPONSE_BYTES} bytes and was not read to its end. It is paid for."
     return Failure(code="response_too_large", message=message)
 
 

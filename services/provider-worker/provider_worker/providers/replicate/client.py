@@ -15,7 +15,8 @@ import httpx
 from replicate.client import Client
 
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.http.bounds import PLAIN, bound_by
+from provider_worker.providers.http.bounds import PLAIN, DownloadTerms, bound_by
+from provider_worker.providers.http.download import Downloads
 from provider_worker.providers.http.failures import ResponseTooLarge, malformed, of_connection, of_refusal, of_size
 from provider_worker.providers.http.limits import VendorLimits, limits_in
 from provider_worker.providers.http.reply import parse
@@ -30,7 +31,8 @@ T = TypeVar("T")
 class ReplicateClient:
     """A client that asks once. Nothing connects before the first call. `read_seconds` is how long it waits for bytes."""
 
-    def __init__(self, token: str, base_url: str | None, read_seconds: float) -> None:
+    def __init__(self, token: str, base_url: str | None, read_seconds: float, files: DownloadTerms) -> None:
+        self._file_terms = files
         self._base_url = base_url or BASE_URL
         timeout = httpx.Timeout(connect=10, read=read_seconds, write=60, pool=10)
         self.limits = VendorLimits(lambda headers: limits_in(headers, _LIMITS))
@@ -40,7 +42,7 @@ class ReplicateClient:
         )
         # Files are fetched without the token: it belongs to the API's own host.
         self._files = httpx.AsyncClient(
-            timeout=timeout, headers=PLAIN, transport=_WithoutRetries(), follow_redirects=False
+            timeout=timeout, headers=PLAIN, transport=httpx.AsyncHTTPTransport(), follow_redirects=False
         )
 
     async def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
@@ -71,10 +73,9 @@ class ReplicateClient:
         """Return whether outputs of predictions lie at an address."""
         return delivers(url, self._base_url)
 
-    async def download(self, url: str) -> tuple[bytes, str]:
-        """Fetch an output; return it with its media type. Raises ProviderError."""
-        response = await _answered(self._files.get(url))
-        return response.content, response.headers.get("content-type", "").split(";")[0].strip()
+    def downloads(self) -> Downloads:
+        """Return the downloads of one output."""
+        return Downloads(self._files, self._file_terms, self.delivers)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -95,7 +96,7 @@ class _Client(Client):
 class _WithoutRetries(httpx.AsyncBaseTransport):
     """Raises refusals before the SDK sees them: it would retry, and its errors lose Retry-After."""
 
-    def __init__(self, learn: Callable[[Mapping[str, str]], None] = lambda _: None) -> None:
+    def __init__(self, learn: Callable[[Mapping[str, str]], None]) -> None:
         self._transport = httpx.AsyncHTTPTransport()
         self._bound = bound_by(httpx)
         self._learn = learn

@@ -7,10 +7,11 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from contracts.providers.call import Failure
 from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.files import PREFIX, data_url, decoded, read
-from provider_worker.providers.http.failures import MAX_RESPONSE_BYTES, of_size
+from provider_worker.providers.http.bounds import NotFetched
 
 if TYPE_CHECKING:
     from provider_worker.providers.replicate.client import ReplicateClient
@@ -43,39 +44,58 @@ async def _sent(ref: str, client: ReplicateClient, artifacts: TenantArtifacts) -
 
 
 class OutputStore:
-    """Brings the files of one output into the artifact store: so many, and so large in all, as an answer may be."""
+    """Brings the files of one output into the artifact store. A file that cannot be brought there stays in its place as a link.
 
-    def __init__(self, client: ReplicateClient, artifacts: TenantArtifacts) -> None:
-        self._client = client
+    `links` tells why, by address. A host that may give a file later fails the attempt unless `is_last`: the next one asks again, and
+    buys nothing.
+    """
+
+    def __init__(self, client: ReplicateClient, artifacts: TenantArtifacts, *, is_last: bool) -> None:
+        self._downloads = client.downloads()
+        self._delivers = client.delivers
         self._artifacts = artifacts
+        self._is_last = is_last
         self._files = 0
-        self._bytes = 0
+        self.links: dict[str, str] = {}
 
     async def keep(self, output: Any) -> Any:
         """Return an output whose files are kept and named by their refs. Raises ProviderError."""
         match output:
             case str() if inline := _INLINE.match(output):
-                return await self._kept("", decoded(output[inline.end() :]), inline["media_type"])
-            case str() if self._client.delivers(output):
-                return await self._kept(output, *await self._fetched(output))
+                return await self._kept_inline(output, output[inline.end() :], inline["media_type"])
+            case str() if self._delivers(output):
+                return await self._fetched(output)
             case dict():
                 return {name: await self.keep(item) for name, item in output.items()}
             case list():
                 return [await self.keep(item) for item in output]
         return output
 
-    async def _fetched(self, address: str) -> tuple[bytes, str]:
+    async def _kept_inline(self, written: str, encoded: str, media_type: str) -> str:
+        # Kept however large: there is no other place where it can be had.
         try:
-            return await self._client.download(address)
-        except ProviderError as error:
-            message = f"The prediction succeeded, but its output could not be fetched. {error.failure.message}"
-            raise ProviderError(error.failure.changed({"message": message})) from error
+            body = decoded(encoded)
+        except ProviderError:
+            return written  # the model's own words; a person sees them as they are
+        return await self._artifacts.keep(body, media_type)
 
-    async def _kept(self, address: str, body: bytes, media_type: str) -> str:
+    async def _fetched(self, address: str) -> str:
         self._files += 1
-        self._bytes += len(body)
-        if self._files > MAX_OUTPUT_FILES or self._bytes > MAX_RESPONSE_BYTES:
-            raise ProviderError(of_size())
+        if self._files > MAX_OUTPUT_FILES:
+            self.links[address] = f"the output has more than {MAX_OUTPUT_FILES} files"
+            return address
+        try:
+            body, media_type = await self._downloads.fetch(address)
+        except NotFetched as error:
+            if error.passing and not self._is_last:
+                raise ProviderError(_unfetched(error)) from error
+            self.links[address] = error.why
+            return address
         if media_type in _UNTOLD:
             media_type = mimetypes.guess_type(urlsplit(address).path)[0] or "application/octet-stream"
         return await self._artifacts.keep(body, media_type)
+
+
+def _unfetched(error: NotFetched) -> Failure:
+    message = f"The prediction succeeded, but a file of its output could not be fetched: {error.why}."
+    return Failure(code="output_unavailable", message=message, retryable=True, uncertain=True)

@@ -1,17 +1,27 @@
-"""Replicate's addresses: the hosts of outputs, and the filter that hides addresses from users."""
+"""Replicate's addresses: the hosts of outputs, the filter that hides addresses from users, and the links that users get all the same.
+
+A file that could not be kept is named by its link: a prediction is paid for, so a person gets what there is of it.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
+
+from contracts.providers.signals import Finding
+from provider_worker.providers.payload_schema import at
 
 BASE_URL = "https://api.replicate.com"
 HIDDEN = "[provider address]"
 
 _DELIVERY = "replicate.delivery"
 _ADDRESS = r"https?://(?:[\w-]+\.)*replicate\.(?:com|delivery)\b[^\s\"'<>)\]]*"
+
+
+MEMBER = "not_kept"
+"""The member that a prediction gets: the addresses of files that were not kept, each with the reason."""
 
 
 def delivers(url: str, base_url: str) -> bool:
@@ -36,13 +46,34 @@ class AddressFilter:
         """Return `text` without addresses."""
         return self._pattern.sub(HIDDEN, text) if "://" in text else text
 
-    def json(self, value: Any) -> Any:
-        """Return a JSON value without addresses."""
+    def json(self, value: Any, shown: Collection[str] = ()) -> Any:
+        """Return a JSON value without addresses, but for those that are `shown`."""
         match value:
             case str():
-                return self.text(value)
+                return value if value in shown else self.text(value)
             case Mapping():
-                return {name: self.json(item) for name, item in value.items()}
+                return {name: self.json(item, shown) for name, item in value.items()}
             case list():
-                return [self.json(item) for item in value]
+                return [self.json(item, shown) for item in value]
         return value
+
+
+def member_of(links: Mapping[str, str]) -> dict[str, Any]:
+    """Return the member that tells of `links`, reasons by address; none where all files were kept."""
+    return {MEMBER: [{"url": url, "reason": reason} for url, reason in links.items()]} if links else {}
+
+
+def links_in(raw: Any) -> list[str]:
+    """Return the addresses of the files that were not kept."""
+    told = at(raw, [MEMBER])
+    return [item["url"] for item in told if isinstance(at(item, ["url"]), str)] if isinstance(told, list) else []
+
+
+def finding_of(raw: Mapping[str, Any]) -> Finding:
+    """Return the finding that brings the links to a person while they can be followed."""
+    told = raw[MEMBER]
+    message = (
+        f"{len(told)} file(s) of the output could not be kept: {told[0]['reason']}. The response has their links; Replicate deletes "
+        "the files within an hour. The prediction is paid for, and is not bought again."
+    )
+    return Finding(check="files", code="file_not_kept", message=message, force=True, data={MEMBER: told})

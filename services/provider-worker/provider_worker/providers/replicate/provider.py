@@ -8,18 +8,20 @@ from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from chassis.settings import Settings
 from contracts.providers.call import CallIntent, Issue, Severity, Spent
 from contracts.providers.capabilities import ModelInfo
 from provider_worker.providers.base import Answer, Attachment, Audit, Call, ProviderError
+from provider_worker.providers.http.bounds import DownloadTerms
 from provider_worker.providers.payload_schema import PayloadSchema, unknown_members
 from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.remote_job import PollSchedule
 from provider_worker.providers.replicate import prices
 from provider_worker.providers.replicate.failures import PREDICTION, before_the_call
 from provider_worker.providers.replicate.files import OutputStore, with_files
-from provider_worker.providers.replicate.hosts import AddressFilter
+from provider_worker.providers.replicate.hosts import AddressFilter, finding_of, links_in, member_of
 from provider_worker.providers.replicate.models.fields import fill
 from provider_worker.providers.replicate.models.model_names import choose
 from provider_worker.providers.replicate.models.versions import VersionCache
@@ -60,12 +62,20 @@ class ReplicateProvider(SdkProvider["ReplicateClient"]):
         own_prices: Path | None = None,
         schedule: PollSchedule | None = None,
         read_seconds: float = 60.0,
+        files: DownloadTerms | None = None,
     ) -> None:
         self._schedule = schedule or PollSchedule()
         self._read_seconds = read_seconds
+        self._file_terms = files or DownloadTerms()
         super().__init__(key, base_url and base_url.rstrip("/").removesuffix("/v1"), own_prices)
         self._versions = VersionCache(self._client.ask if self._client is not None else None)
         self._address_filter = AddressFilter(self._base_url)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Make the provider. Outputs may be as large as the files that people bring."""
+        files = DownloadTerms(most_bytes=settings.max_artifact_bytes)
+        return cls(cls.key_in(settings), getattr(settings, cls.url_setting), settings.prices, files=files)
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Return the models with a price of their own: any can be asked for, by name or version."""
@@ -133,11 +143,13 @@ class ReplicateProvider(SdkProvider["ReplicateClient"]):
         listening = OutputListener(partial(self._is_text, payload), call.progress, self._address_filter)
         try:
             found = await watch(client, prediction, self._schedule, listening.hear)
-            output = await OutputStore(client, call.artifacts).keep(found.get("output"))
+            store = OutputStore(client, call.artifacts, is_last=call.attempt > 1)
+            output = await store.keep(found.get("output"))
         except ProviderError as error:
             raise ProviderError(PREDICTION.of_known(error.failure, name)) from error
         shown = {member: value for member, value in found.items() if member not in _NOT_SHOWN}
-        return Answer(self._address_filter.json({**shown, "output": output}), name)
+        answer = {**shown, "output": output, **member_of(store.links)}
+        return Answer(self._address_filter.json(answer, store.links), name)
 
     async def _is_text(self, payload: Mapping[str, Any]) -> bool:
         with contextlib.suppress(ProviderError):  # it says how to read a list, and no more
@@ -157,14 +169,17 @@ class ReplicateProvider(SdkProvider["ReplicateClient"]):
     async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
         """Read the prediction, without Replicate's addresses."""
         del operation
-        raw = self._address_filter.json(raw)
+        raw = self._address_filter.json(raw, links := links_in(raw))
         version = self._versions.known(payload)
         metrics, output = (raw.get("metrics"), raw.get("output")) if isinstance(raw, dict) else (None, None)
         priced = prices.prices_of(self._prices, payload, raw)
-        cost = prices.cost_of(priced, metrics, len(list(files_of(output))))
-        return audit_prediction(raw, cost, in_pieces=version is None or version.speaks_in_pieces)
+        cost = prices.cost_of(priced, metrics, len(list(files_of(output, links))))
+        audit = audit_prediction(raw, cost, in_pieces=version is None or version.speaks_in_pieces)
+        if not links:
+            return audit
+        return replace(audit, signals=audit.signals.changed({"findings": (finding_of(raw),)}))
 
     def _make_client(self, key: str | None, base_url: str | None) -> ReplicateClient:
         from provider_worker.providers.replicate.client import ReplicateClient  # noqa: PLC0415 - a worker without a key does not load the SDK
 
-        return ReplicateClient(key or NO_KEY, base_url, self._read_seconds)
+        return ReplicateClient(key or NO_KEY, base_url, self._read_seconds, self._file_terms)

@@ -6,7 +6,7 @@ The rule of quality: 1, or 0.3 where the model's own safety check took something
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,7 @@ from contracts.providers.signals import Signals
 from provider_worker.providers.answer_content import TEXT
 from provider_worker.providers.base import Audit, ProviderError
 from provider_worker.providers.files import PREFIX
+from provider_worker.providers.replicate.hosts import links_in
 
 _NSFW = re.compile(r"nsfw content (was |is )?detected|potential nsfw|has_nsfw_concepts?\W+true", re.IGNORECASE)
 
@@ -31,29 +32,29 @@ def audit_prediction(raw: Any, cost: Decimal | None, *, in_pieces: bool) -> Audi
     output = raw.get("output") if isinstance(raw, dict) else None
     if output in (None, "", [], {}):
         raise ProviderError(Failure(code="empty_response", message="The prediction succeeded without an output."))
-    response, schema = _response(output, in_pieces=in_pieces)
+    response, schema = _response(output, links_in(raw), in_pieces=in_pieces)
     flags = ("nsfw",) if _NSFW.search(str(raw.get("logs") or "")) else ()
     metrics = raw["metrics"] if isinstance(raw.get("metrics"), dict) else {}
     return Audit(response, schema, Signals(response_quality=0.3 if flags else 1.0, safety_flags=flags), metrics, cost)
 
 
-def _response(output: Any, *, in_pieces: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+def _response(output: Any, links: Collection[str], *, in_pieces: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     items = output if isinstance(output, list) else [output]
-    if all(_is_file(item) for item in items):
+    if all(_is_file(item, links) for item in items):
         return {"files": items}, _FILES
     if isinstance(output, str) or (in_pieces and all(isinstance(item, str) for item in items)):
         return {"text": "".join(items)}, TEXT
     return {"output": output}, _OTHER
 
 
-def files_of(output: Any) -> Iterator[str]:
-    """Name the files in an output."""
-    if _is_file(output):
+def files_of(output: Any, links: Collection[str] = ()) -> Iterator[str]:
+    """Name the files in an output; `links` are the addresses of those that were not kept."""
+    if _is_file(output, links):
         yield output
     children = output.values() if isinstance(output, dict) else output if isinstance(output, list) else ()
     for child in children:
-        yield from files_of(child)
+        yield from files_of(child, links)
 
 
-def _is_file(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith(PREFIX)
+def _is_file(value: Any, links: Collection[str]) -> bool:
+    return isinstance(value, str) and (value.startswith(PREFIX) or value in links)
