@@ -11,7 +11,7 @@ import pytest_asyncio
 from chassis.settings import Settings
 from fake_vendors.replicate import FakeReplicate
 from provider_worker.providers.base import Audit, ProviderError
-from provider_worker.providers.payload_schema import compile_schema
+from provider_worker.providers.payload_schema import CompiledSchema
 from provider_worker.providers.replicate import ReplicateProvider
 from provider_worker.testing.memory import MemoryArtifacts
 
@@ -35,7 +35,7 @@ async def _bought(
     payload = await a_payload(provider, prompt=prompt, parameters={"num_outputs": files})
     answer = await provider.execute(payload, a_call(artifacts, attempt))
     audit = await provider.audit_response("predict", payload, answer.raw)
-    assert compile_schema(audit.schema).is_valid(audit.response)
+    assert CompiledSchema(audit.schema).is_valid(audit.response)
     return audit
 
 
