@@ -15,6 +15,8 @@ import uvicorn
 from starlette.applications import Starlette
 
 from chassis.background import Background
+from chassis.http.bounded_http import BoundedHttp, BoundedState
+from chassis.http.connections import Connections, places
 from chassis.logs import configure_logs
 from chassis.settings import Settings, SettingsError, exit_with, load_settings
 
@@ -24,10 +26,25 @@ STOP_SECONDS = 8
 _log = structlog.get_logger(__name__)
 
 
+TICKS = 10
+"""Ticks of uvicorn in a second."""
+
+
 class _Server(uvicorn.Server):
-    """Announces the stop to the service before it waits for open requests."""
+    """Bounds its connections, and announces the stop to the service before it waits for open requests."""
 
     background: Background | None = None
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.connections = Connections(places())
+        self.server_state = BoundedState(self.connections)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at the connections once a second."""
+        if counter % TICKS == 0:
+            self.connections.sweep(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self.background is not None:
@@ -40,11 +57,10 @@ def serve(
     create_app: Callable[[Settings], Starlette],
     port_of: Callable[[Settings], int],
     websocket: type[asyncio.Protocol] | None = None,
-    http: type[asyncio.Protocol] | None = None,
 ) -> None:
     """Run `service` until SIGINT or SIGTERM. Exits with 1 and one line when it cannot start or a background task failed.
 
-    `websocket` and `http` replace uvicorn's own protocol classes.
+    `websocket` is the protocol of its WebSockets, if it has any.
     """
     try:
         settings = load_settings()
@@ -62,8 +78,8 @@ def serve(
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=STOP_SECONDS,
-        http=http or "auto",
-        ws=websocket or "auto",
+        http=BoundedHttp,
+        ws=websocket or "none",
         ws_max_size=settings.max_body_bytes,
         ws_per_message_deflate=False,  # compressing costs half as much again as all else that pushing a message costs
         server_header=False,

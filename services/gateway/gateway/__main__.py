@@ -7,7 +7,6 @@ import sys
 
 import structlog
 
-from chassis.http.write_coalescing import CoalescingHttp
 from chassis.logs import configure_logs
 from chassis.server import serve
 from chassis.settings import SettingsError, exit_with, load_settings
@@ -33,7 +32,7 @@ def rebuild() -> None:
 if __name__ == "__main__":
     match sys.argv[1:]:
         case []:
-            serve("gateway", create_app, lambda settings: settings.gateway_port, http=CoalescingHttp)
+            serve("gateway", create_app, lambda settings: settings.gateway_port)
         case ["rebuild-views"]:
             rebuild()
         case _:

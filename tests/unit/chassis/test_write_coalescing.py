@@ -8,7 +8,8 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from chassis.http.write_coalescing import FLUSH_BYTES, CoalescingHttp, CoalescingTransport
+from chassis.http.bounded_http import BoundedHttp
+from chassis.http.write_coalescing import FLUSH_BYTES, CoalescingTransport
 from testkit.memory_transport import MemoryTransport, loop_turn
 
 
@@ -66,7 +67,7 @@ async def test_an_answer_is_one_write() -> None:
 
     wire = MemoryTransport()
     config = uvicorn.Config(answer, interface="asgi3", log_config=None, server_header=False)
-    protocol = CoalescingHttp(config, ServerState(), {})
+    protocol = BoundedHttp(config, ServerState(), {})
     protocol.connection_made(wire)
     for count in (1, 2):
         protocol.data_received(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")

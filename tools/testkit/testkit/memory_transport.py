@@ -12,6 +12,9 @@ class MemoryTransport(asyncio.Transport):
         super().__init__()
         self.writes: list[bytes] = []
         self.ended: list[str] = []
+        self.ended_writes = False
+        self.is_reading_paused = False
+        self.unread = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Keep the write."""
@@ -24,6 +27,22 @@ class MemoryTransport(asyncio.Transport):
     def abort(self) -> None:
         """Note the end."""
         self.ended.append("cut")
+
+    def write_eof(self) -> None:
+        """Note that nothing follows."""
+        self.ended_writes = True
+
+    def get_write_buffer_size(self) -> int:
+        """Return what the peer has yet to read."""
+        return self.unread
+
+    def pause_reading(self) -> None:
+        """Note that nothing is read."""
+        self.is_reading_paused = True
+
+    def resume_reading(self) -> None:
+        """Note that it is read on."""
+        self.is_reading_paused = False
 
     def is_closing(self) -> bool:
         """Tell whether it was closed."""

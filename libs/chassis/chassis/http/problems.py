@@ -22,15 +22,18 @@ Issue = dict[str, Any]
 """One thing that is wrong: `path` (a JSON Pointer, RFC 6901), `code`, `message`, and further members."""
 
 STATUS = {
+    "bad_request": 400,
     "unauthorized": 401,
     "forbidden": 403,
     "not_found": 404,
     "method_not_allowed": 405,
     "request_timeout": 408,
     "payload_too_large": 413,
+    "uri_too_long": 414,
     "unsupported_media_type": 415,
     "validation_failed": 422,
     "rate_limited": 429,
+    "headers_too_large": 431,
     "internal_error": 500,
     "unavailable": 503,
 }
