@@ -12,6 +12,10 @@ SELECT size, media_type FROM artifacts.blobs WHERE tenant = $1 AND sha256 = $2;
 -- An artifact with its bytes.
 SELECT size, media_type, body FROM artifacts.blobs WHERE tenant = $1 AND sha256 = $2;
 
+-- name: piece
+-- A piece of an artifact's bytes. They are stored uncompressed, so that no other piece is read.
+SELECT substring(body FROM $3 FOR $4) FROM artifacts.blobs WHERE tenant = $1 AND sha256 = $2;
+
 -- name: insert
 -- Keep bytes that are not there yet; the same bytes again are the same row.
 INSERT INTO artifacts.blobs (tenant, sha256, size, media_type, body) VALUES ($1, $2, $3, $4, $5)

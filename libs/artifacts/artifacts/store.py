@@ -78,6 +78,10 @@ class ArtifactStore:
         row = await self._pool.fetchrow(self._sql["read"], tenant, sha256)
         return None if row is None else (Artifact(sha256, row["size"], row["media_type"]), row["body"])
 
+    async def piece(self, tenant: str, sha256: str, at: int, size: int) -> bytes:
+        """Return the bytes of an artifact from `at` on, `size` at most; none behind its end, or where there is no such artifact."""
+        return await self._pool.fetchval(self._sql["piece"], tenant, sha256, at + 1, size) or b""
+
 
 def _sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()

@@ -48,6 +48,13 @@ class StepEvent(NamedTuple):
     json: bytes
 
 
+class History(NamedTuple):
+    """A part of a history, as much as a page has, and whether more is stored behind it."""
+
+    events: list[StepEvent]
+    more: bool
+
+
 class Place(NamedTuple):
     """Where a page ended: the next begins behind it."""
 
@@ -56,7 +63,7 @@ class Place(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Views in JSON, and the place of the last one if more follow."""
+    """Views in JSON, as many as a page has, and the place of the last one if more follow."""
 
     views: list[bytes]
     end: Place | None
@@ -68,7 +75,7 @@ class Views(Protocol):
     async def run(self, tenant: str, run_id: UUID) -> RenderedView | None:
         """Return one run, or None."""
 
-    async def history(self, tenant: str, run_id: UUID, after: int, limit: int) -> list[StepEvent]:
+    async def history(self, tenant: str, run_id: UUID, after: int, limit: int) -> History:
         """Return events of a run behind the version `after`, in order, up to the version of its row."""
 
     async def runs(
@@ -80,8 +87,9 @@ class Views(Protocol):
         state: str | None = None,
         session_id: str | None = None,
         user_id: str | None = None,
+        is_open: bool = False,
     ) -> Page:
-        """Return a page of runs, newest first."""
+        """Return a page of runs, newest first; with `is_open`, of those that are not over."""
 
     async def pending(
         self,
@@ -103,8 +111,11 @@ class Artifacts(Protocol):
     async def put(self, tenant: str, body: bytes, media_type: str, session_id: str | None = None) -> Artifact:
         """Keep a file, linked to the session that brought it. The same bytes again are the same artifact."""
 
-    async def get(self, tenant: str, sha256: str) -> tuple[Artifact, bytes] | None:
-        """Return a file with its bytes, or None."""
+    async def find(self, tenant: str, sha256: str) -> Artifact | None:
+        """Return a file without its bytes, or None."""
+
+    async def piece(self, tenant: str, sha256: str, at: int, size: int) -> bytes:
+        """Return the bytes of a file from `at` on, `size` at most; none behind its end."""
 
 
 class Database(Protocol):

@@ -16,10 +16,12 @@ from gateway.adapters.postgres.pool import PostgresDatabase
 from gateway.adapters.postgres.reader import PostgresViews
 from gateway.adapters.postgres.schema import prepare_schemas
 from gateway.adapters.postgres.writer import PostgresTables
-from gateway.ports import Page, Place, Tables, Views
+from gateway.ports import History, Page, Place, Tables, Views
+from gateway.projection.long_views import LONG
+from gateway.projection.pages import PAGE_BYTES
 from gateway.testing.memory import MemoryTables
 from testkit.postgres.ledger_tables import make_ledger_tables
-from testkit.runs.commands import approve, cancel, executed
+from testkit.runs.commands import approve, cancel, executed, pause, resume
 from testkit.runs.histories import Append, Feed, history_of, memory_append, postgres_append, view_of
 from testkit.runs.specification import Story
 
@@ -60,6 +62,11 @@ async def fill(store: Store, *histories: tuple[Story, UUID], **members: object) 
         await store.feed().give(*history_of(story, run_id, **members))
 
 
+def large_history(run_id: UUID, size: int) -> list[bytes]:
+    """Return a history whose prompt has `size` bytes, wherever it stands."""
+    return [event.replace(b"a red bicycle", b"x" * size) for event in history_of(WAITING, run_id)]
+
+
 def ids(page: Page) -> list[UUID]:
     """Return the runs of a page."""
     return [RunView.model_validate_json(view).run_id for view in page.views]
@@ -83,9 +90,9 @@ async def test_a_history_is_every_event_in_order_as_it_came(store: Store) -> Non
     run_id = uuid4()
     await fill(store, (FINISHED, run_id))
     records = history_of(FINISHED, run_id)
-    assert [event.json for event in await store.views.history(TENANT, run_id, 0, 100)] == records
-    assert [event.version for event in await store.views.history(TENANT, run_id, 2, 3)] == [3, 4, 5]
-    assert await store.views.history("another", run_id, 0, 100) == []
+    assert [event.json for event in (await store.views.history(TENANT, run_id, 0, 100)).events] == records
+    assert [event.version for event in (await store.views.history(TENANT, run_id, 2, 3)).events] == [3, 4, 5]
+    assert await store.views.history("another", run_id, 0, 100) == History([], more=False)
 
 
 async def test_what_is_read_and_what_is_listed_agree(store: Store) -> None:
@@ -97,7 +104,7 @@ async def test_what_is_read_and_what_is_listed_agree(store: Store) -> None:
     run = await store.views.run(TENANT, run_id)
     assert run is not None
     assert RunView.model_validate_json(run.json) == view
-    assert len(await store.views.history(TENANT, run_id, 0, 100)) == view.version
+    assert len((await store.views.history(TENANT, run_id, 0, 100)).events) == view.version
     (listed,) = (await store.views.runs(TENANT, 10, state="payload_review")).views
     assert listed == run.json
 
@@ -113,7 +120,7 @@ async def test_a_row_may_stand_within_a_decision(store: Store) -> None:
     assert run is not None
     assert RunView.model_validate_json(run.json) == view
     assert list((await store.views.runs(TENANT, 10)).views) == [run.json]
-    assert [event.json for event in await store.views.history(TENANT, run_id, 0, 100)] == events[:-1]
+    assert [event.json for event in (await store.views.history(TENANT, run_id, 0, 100)).events] == events[:-1]
     await store.feed().deliver(events[-1])
     assert ids(await store.views.pending(TENANT, 10)) == [run_id]
 
@@ -194,3 +201,63 @@ async def test_runs_are_filtered(store: Store) -> None:
     assert ids(await runs(TENANT, 10, session_id="s1", user_id="u1")) == [waiting]
     assert ids(await runs(TENANT, 10, state="completed", user_id="u1")) == []
     assert ids(await runs("another", 10)) == []
+
+
+async def test_a_page_ends_by_its_bytes(store: Store) -> None:
+    """Large runs make short pages, whose cursors go through all of them once; one run that is larger than a page is a page."""
+    large = [uuid4() for _ in range(12)]
+    for run_id, size in zip(large, [*[200_000] * 11, PAGE_BYTES], strict=True):
+        await store.feed().give(*large_history(run_id, size))
+    for read in (store.views.runs, store.views.pending):
+        found: list[UUID] = []
+        after, pages = None, 0
+        while pages == 0 or after is not None:
+            page = await read(TENANT, 200, after)
+            assert len(page.views) == 1 or sum(map(len, page.views)) <= PAGE_BYTES
+            found += ids(page)
+            after, pages = page.end, pages + 1
+        assert sorted(found) == sorted(large)
+        assert 2 < pages <= 12
+
+
+async def test_a_part_of_a_history_ends_by_its_bytes(store: Store) -> None:
+    """The parts go through every event once, whatever its size; a run is read whole all the same."""
+    run_id = uuid4()
+    records = large_history(run_id, PAGE_BYTES * 3 // 4)
+    await store.feed().give(*records)
+    found: list[bytes] = []
+    more, parts = True, 0
+    while more:
+        events, more = await store.views.history(TENANT, run_id, len(found), 500)
+        assert len(events) == 1 or sum(len(event.json) for event in events) <= PAGE_BYTES
+        found += [event.json for event in events]
+        parts += 1
+    assert (found == records, parts > 1) == (True, True)
+    run = await store.views.run(TENANT, run_id)
+    assert run is not None
+    assert RunView.model_validate_json(run.json) == view_of(records)
+
+
+async def test_a_long_history_is_read_once(store: Store) -> None:
+    """A view of many events is kept and goes on from there; it stays what the whole history says."""
+    run_id, story = uuid4(), WAITING
+    for _ in range(LONG):
+        story = story.given(pause(), resume())
+    records = history_of(story, run_id)
+    for part in (records[:-6], records[-6:-3], records[-3:]):
+        await store.feed().give(*part)
+        known = records[: len((await store.views.history(TENANT, run_id, 0, 1000)).events)]
+        for _ in range(2):
+            run = await store.views.run(TENANT, run_id)
+            assert run is not None
+            assert RunView.model_validate_json(run.json) == view_of(known)
+            assert (await store.views.runs(TENANT, 10)).views == [run.json]
+    assert await store.views.run("another", run_id) is None
+
+
+async def test_open_runs_are_a_list_of_their_own(store: Store) -> None:
+    """Whatever they wait for, in one question."""
+    waiting, finished = uuid4(), uuid4()
+    await fill(store, (WAITING, waiting), (FINISHED, finished))
+    assert ids(await store.views.runs(TENANT, 10, is_open=True)) == [waiting]
+    assert set(ids(await store.views.runs(TENANT, 10))) == {waiting, finished}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -21,7 +23,7 @@ from gateway.http import headers
 from gateway.http.body import check_length, too_large
 from gateway.http.parameters import NoParameters, Parameters
 from gateway.http.problem_schemas import problems
-from gateway.http.problems import Problem, invalid
+from gateway.http.problems import Problem, invalid, unavailable
 from gateway.ports import Artifacts
 
 UPLOAD_SECONDS = 300.0
@@ -29,6 +31,15 @@ UPLOAD_SECONDS = 300.0
 
 AT_ONCE = 4
 """Files held in memory at a time; others wait on disk."""
+
+UPLOADS_AT_ONCE = 64
+"""Files that are received at a time: each takes a file on disk beside its connection, and up to 1 MiB of memory before that."""
+
+TURN_SECONDS = 2.0
+"""How long an upload waits for its turn, with its body outside."""
+
+PIECE_BYTES = 256 * 1024
+"""Bytes of a file that are held for one reader. The next are read once these are written."""
 
 OVERHEAD_BYTES = 16 * 1024
 """The most that the form around a file adds to its size."""
@@ -68,28 +79,54 @@ class ArtifactEndpoints:
         self._artifacts = artifacts
         self._limit = limit
         self._in_memory = asyncio.Semaphore(AT_ONCE)
+        self._uploads = asyncio.Semaphore(UPLOADS_AT_ONCE)
 
     async def keep(self, request: Request, upload: Annotated[Upload, Query()]) -> Response:
         """Keep the form's field `file`. The same bytes again are the same artifact."""
         check_length(request, self._limit + OVERHEAD_BYTES)
-        form = await _form(request, self._limit + OVERHEAD_BYTES)
-        try:
-            file = _file(form, self._limit)
-            async with self._in_memory:
-                body = await file.read()
-                media_type = media_type_of(body, file.content_type)
-                artifact = await self._artifacts.put(headers.TENANT, body, media_type, upload.session_id)
-        finally:
-            await form.close()
+        async with self._turn():
+            artifact = await self._keep(request, upload.session_id)
         stored = {"artifact": artifact.ref, "size": artifact.size, "media_type": artifact.media_type}
         return JSONResponse(stored, 201, {"Location": f"/hitl/artifacts/{artifact.sha256}"})
 
     async def fetch(self, request: Request, sha256: str, _: Annotated[NoParameters, Query()]) -> Response:
         """Return the bytes, with the media type they were stored with. They never change: keep them as long as you like."""
-        found = await self._artifacts.get(headers.TENANT, sha256) if _SHA256.fullmatch(sha256) else None
-        if found is None:
+        artifact = await self._artifacts.find(headers.TENANT, sha256) if _SHA256.fullmatch(sha256) else None
+        if artifact is None:
             raise Problem("artifact_not_found", f"there is no artifact {sha256}")
-        return _served(request, *found)
+        served = _headers(artifact)
+        if served["ETag"] in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=served)
+        served |= {"Content-Type": artifact.media_type, "Content-Length": str(artifact.size)}
+        return StreamingResponse(self._pieces(artifact), headers=served)
+
+    async def _pieces(self, artifact: Artifact) -> AsyncIterator[bytes]:
+        for at in range(0, artifact.size, PIECE_BYTES):
+            yield await self._artifacts.piece(headers.TENANT, artifact.sha256, at, PIECE_BYTES)
+
+    async def _keep(self, request: Request, session_id: str | None) -> Artifact:
+        form = await _form(request, self._limit + OVERHEAD_BYTES)
+        try:
+            file = _file(form, self._limit)
+            async with self._in_memory:
+                body = await file.read()
+                return await self._artifacts.put(
+                    headers.TENANT, body, media_type_of(body, file.content_type), session_id
+                )
+        finally:
+            await form.close()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await self._uploads.acquire()
+        except TimeoutError:
+            raise unavailable(f"{UPLOADS_AT_ONCE} files are being received: try again") from None
+        try:
+            yield
+        finally:
+            self._uploads.release()
 
 
 def artifacts_router(artifacts: Artifacts, limit: int) -> APIRouter:
@@ -116,14 +153,11 @@ def artifacts_router(artifacts: Artifacts, limit: int) -> APIRouter:
     return router
 
 
-def _served(request: Request, artifact: Artifact, body: bytes) -> Response:
-    tag = f'"{artifact.sha256}"'
-    headers = {**_SAFE, "ETag": tag}
-    if tag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
+def _headers(artifact: Artifact) -> dict[str, str]:
+    shown = {**_SAFE, "ETag": f'"{artifact.sha256}"'}
     if not may_be_shown(artifact.media_type):
-        headers["Content-Disposition"] = f'attachment; filename="{artifact.sha256[:16]}"'
-    return Response(body, headers={**headers, "Content-Type": artifact.media_type})
+        shown["Content-Disposition"] = f'attachment; filename="{artifact.sha256[:16]}"'
+    return shown
 
 
 async def _form(request: Request, limit: int) -> FormData:

@@ -67,6 +67,7 @@ class RunReads:
                 state=filters.state,
                 session_id=filters.session_id,
                 user_id=filters.user_id,
+                is_open=filters.open,
             )
         )
 
@@ -74,12 +75,11 @@ class RunReads:
         """Return every event in order, with the members that `run.events` has. A long history is read on with `after`."""
         found_id = headers.run_id_of(request)
         await self._follower.settle(headers.TENANT, found_id)
-        events = await self._views.history(headers.TENANT, found_id, part.after, part.limit + 1)
+        events, is_more = await self._views.history(headers.TENANT, found_id, part.after, part.limit)
         if not events and await self._views.run(headers.TENANT, found_id) is None:
             raise headers.run_not_found(run_id)
-        shown = events[: part.limit]
-        more = str(shown[-1].version) if len(events) > part.limit else "null"
-        return _json(b'{"items":[%s],"next_after":%s}' % (_joined(e.json for e in shown), more.encode()))
+        more = str(events[-1].version) if is_more else "null"
+        return _json(b'{"items":[%s],"next_after":%s}' % (_joined(e.json for e in events), more.encode()))
 
     async def list_approvals(self, filters: Annotated[ApprovalFilters, Query()]) -> Response:
         """Return runs with a checkpoint that waits for a decision, the longest waiting first. Each item is the run's view."""

@@ -63,6 +63,7 @@ class RunFilters(Paged):
     state: State | None = None
     session_id: Identifier | None = None
     user_id: Identifier | None = None
+    open: bool = Field(default=False, description="Only runs that are not over.")
 
 
 class ApprovalFilters(Paged):

@@ -17,9 +17,8 @@ class RenderedView(NamedTuple):
     json: bytes
 
 
-def fold(events: Iterable[bytes]) -> RunView | None:
-    """Return the view of a history from its first event on, or None of an empty one."""
-    view = None
+def fold(events: Iterable[bytes], view: RunView | None = None) -> RunView | None:
+    """Return the view of a history from its first event on, or behind `view`; None of an empty one."""
     for event in events:
         view = project(view, RunEvent.parse(event))
     return view

@@ -137,7 +137,7 @@ class Follower:
     async def _next(self, tenant: str, run_id: UUID, after: int, state: _StreamState) -> list[StepEvent]:
         """Read the next events. Where a stream begins behind the last one, learn from the run's state that it is over."""
         try:
-            events = await self._views.history(tenant, run_id, after, PAGE)
+            events = (await self._views.history(tenant, run_id, after, PAGE)).events
             if state.is_empty and not events:
                 run = await self._views.run(tenant, run_id)
                 state.is_over = run is not None and run.state in _OVER

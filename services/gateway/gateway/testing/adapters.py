@@ -65,10 +65,16 @@ class MemoryArtifacts:
         found = self._files.setdefault((tenant, sha256), (Artifact(sha256, len(body), media_type), body))
         return found[0]
 
-    async def get(self, tenant: str, sha256: str) -> tuple[Artifact, bytes] | None:
-        """Return a file with its bytes, or None."""
+    async def find(self, tenant: str, sha256: str) -> Artifact | None:
+        """Return a file without its bytes, or None."""
         await self._database.check()
-        return self._files.get((tenant, sha256))
+        found = self._files.get((tenant, sha256))
+        return found[0] if found else None
+
+    async def piece(self, tenant: str, sha256: str, at: int, size: int) -> bytes:
+        """Return the bytes of a file from `at` on, `size` at most; none behind its end."""
+        await self._database.check()
+        return self._files[tenant, sha256][1][at : at + size]
 
 
 @dataclass

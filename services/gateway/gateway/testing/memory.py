@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from contracts.runs.event_header import EventHeader
+from contracts.runs.views import TERMINAL
 from gateway.errors import DatabaseUnavailable, ValuesRefused
-from gateway.ports import Page, Place, StepEvent
+from gateway.ports import History, Page, Place, StepEvent
+from gateway.projection.pages import fitting
 from gateway.projection.rows import ApprovalRow, Changes, LoadedRun, RunRow, loaded_at
 from gateway.projection.view import RenderedView, fold, render
 
@@ -52,18 +54,24 @@ class MemoryTables:
 
     async def run(self, tenant: str, run_id: UUID) -> RenderedView | None:
         """Return one run, or None."""
-        view = fold(event.json for event in await self.history(tenant, run_id, 0))
+        self._answer()
+        row = self.rows.get(run_id)
+        if row is None or row.tenant != tenant:
+            return None
+        view = fold(self._history(run_id)[: row.version])
         return render(view) if view else None
 
-    async def history(self, tenant: str, run_id: UUID, after: int, limit: int | None = None) -> list[StepEvent]:
+    async def history(self, tenant: str, run_id: UUID, after: int, limit: int) -> History:
         """Return events of a run behind `after`, as far as its row has come."""
         self._answer()
         row = self.rows.get(run_id)
         if row is None or row.tenant != tenant:
-            return []
+            return History([], more=False)
         parsed = [(EventHeader.parse(value), value) for value in self._history(run_id)]
         found = [StepEvent(header.version, header.kind, value) for header, value in parsed]
-        return [event for event in found if after < event.version <= row.version][:limit]
+        behind = [event for event in found if after < event.version <= row.version]
+        shown = behind[: fitting([event.json for event in behind[:limit]])]
+        return History(shown, len(shown) < len(behind))
 
     async def runs(
         self,
@@ -74,14 +82,16 @@ class MemoryTables:
         state: str | None = None,
         session_id: str | None = None,
         user_id: str | None = None,
+        is_open: bool = False,
     ) -> Page:
-        """Return a page of runs, newest first."""
+        """Return a page of runs, newest first; with `is_open`, of those that are not over."""
         self._answer()
         found = {
             Place(row.created_at, row.run_id): row
             for row in self.rows.values()
             if row.tenant == tenant
             and state in (None, row.state)
+            and not (is_open and row.state in TERMINAL)
             and session_id in (None, row.session_id)
             and user_id in (None, row.user_id)
             and (after is None or (row.created_at, row.run_id) < after)
@@ -130,4 +140,7 @@ class MemoryTables:
     def _page(self, found: dict[Place, RunRow], order: list[Place], limit: int) -> Page:
         shown = order[:limit]
         folded = [fold(self._history(found[place].run_id)[: found[place].version]) for place in shown]
-        return Page([render(view).json for view in folded if view], shown[-1] if len(order) > limit else None)
+        views = [render(view).json if view else b"" for view in folded]
+        shown_views = views[: fitting(views)]
+        end = shown[len(shown_views) - 1] if len(shown_views) < len(order) else None
+        return Page([view for view in shown_views if view], end)

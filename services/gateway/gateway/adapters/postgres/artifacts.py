@@ -17,7 +17,12 @@ class PostgresArtifacts:
         with self._database.guard():
             return await ArtifactStore(self._database.pool).put(tenant, body, media_type, session_id)
 
-    async def get(self, tenant: str, sha256: str) -> tuple[Artifact, bytes] | None:
-        """Return a file with its bytes, or None."""
+    async def find(self, tenant: str, sha256: str) -> Artifact | None:
+        """Return a file without its bytes, or None."""
         with self._database.guard():
-            return await ArtifactStore(self._database.pool).get(tenant, sha256)
+            return await ArtifactStore(self._database.pool).find(tenant, sha256)
+
+    async def piece(self, tenant: str, sha256: str, at: int, size: int) -> bytes:
+        """Return the bytes of a file from `at` on, `size` at most; none behind its end."""
+        with self._database.guard():
+            return await ArtifactStore(self._database.pool).piece(tenant, sha256, at, size)

@@ -72,14 +72,22 @@ SELECT events FROM ledger.commits WHERE aggregate = 'run' ORDER BY stream_id, ve
 
 -- name: history
 -- Read the commits of a run in order, from the one with an event behind $3 on, up to the version of the run's row: reads and lists
--- agree. Each commit has one such event at least, so $4 commits are enough for $4 events.
-SELECT r.version AS reached, c.version, c.events
-FROM views.hitl_runs r
-JOIN ledger.commits c ON c.stream_id = r.run_id AND c.aggregate = 'run'
-WHERE r.tenant = $1 AND r.run_id = $2 AND r.version > $3 AND c.version <= r.version AND c.version >= coalesce(
-    (SELECT max(version) FROM ledger.commits WHERE stream_id = $2 AND aggregate = 'run' AND version <= least($3::bigint, 2147483646) + 1), 1)
-ORDER BY c.version
-LIMIT $4
+-- agree. Each commit has one such event at least, so $4 commits are enough for $4 events. Commits that begin behind $5 bytes stay in
+-- their table: a length is read without the value.
+SELECT reached, version, events
+FROM (
+    SELECT r.version AS reached, c.version, c.events,
+        sum(octet_length(c.events)) OVER (ORDER BY c.version) - octet_length(c.events) AS before
+    FROM views.hitl_runs r
+    JOIN ledger.commits c ON c.stream_id = r.run_id AND c.aggregate = 'run'
+    WHERE r.tenant = $1 AND r.run_id = $2 AND r.version > $3 AND c.version <= r.version AND c.version >= coalesce(
+        (SELECT max(version) FROM ledger.commits
+         WHERE stream_id = $2 AND aggregate = 'run' AND version <= least($3::bigint, 2147483646) + 1), 1)
+    ORDER BY c.version
+    LIMIT $4
+) AS part
+WHERE before < $5
+ORDER BY version
 
 -- name: histories
 -- Read the commits of some runs in order, and how many events of each are within the version of the run's row.
@@ -89,18 +97,33 @@ JOIN ledger.commits c ON c.stream_id = k.run_id AND c.aggregate = 'run' AND c.ve
 ORDER BY k.run_id, c.version
 
 -- name: runs
--- Read a page of runs, newest first. Only the conditions of the request are put in, so that each form finds its index.
-SELECT run_id AS id, created_at AS at, run_id, version
-FROM views.hitl_runs
-WHERE tenant = $1 AND (created_at, run_id) < ($2, $3) {conditions}
-ORDER BY created_at DESC, run_id DESC
-LIMIT $4
+-- Read a page of runs, newest first, with the bytes of their histories. Only the conditions of the request are put in, so that each
+-- form finds its index.
+SELECT page.*, (
+    SELECT sum(octet_length(c.events))
+    FROM ledger.commits c WHERE c.stream_id = page.run_id AND c.aggregate = 'run' AND c.version <= page.version
+) AS size
+FROM (
+    SELECT run_id AS id, created_at AS at, run_id, version
+    FROM views.hitl_runs
+    WHERE tenant = $1 AND (created_at, run_id) < ($2, $3) {conditions}
+    ORDER BY created_at DESC, run_id DESC
+    LIMIT $4
+) AS page
+ORDER BY at DESC, id DESC
 
 -- name: pending
 -- Read a page of open checkpoints, oldest first. Conditions as for runs.
-SELECT p.checkpoint_id AS id, p.opened_at AS at, r.run_id, r.version
-FROM views.hitl_pending_approvals p
-JOIN views.hitl_runs r USING (run_id)
-WHERE p.tenant = $1 AND (p.opened_at, p.checkpoint_id) > ($2, $3) {conditions}
-ORDER BY p.opened_at, p.checkpoint_id
-LIMIT $4
+SELECT page.*, (
+    SELECT sum(octet_length(c.events))
+    FROM ledger.commits c WHERE c.stream_id = page.run_id AND c.aggregate = 'run' AND c.version <= page.version
+) AS size
+FROM (
+    SELECT p.checkpoint_id AS id, p.opened_at AS at, r.run_id, r.version
+    FROM views.hitl_pending_approvals p
+    JOIN views.hitl_runs r USING (run_id)
+    WHERE p.tenant = $1 AND (p.opened_at, p.checkpoint_id) > ($2, $3) {conditions}
+    ORDER BY p.opened_at, p.checkpoint_id
+    LIMIT $4
+) AS page
+ORDER BY at, id

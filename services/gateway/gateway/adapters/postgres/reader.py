@@ -16,12 +16,22 @@ from contracts.ledger_schema import events_of
 from contracts.runs.event_header import EventHeader
 from contracts.runs.views import TERMINAL
 from gateway.adapters.postgres.pool import PostgresDatabase
-from gateway.ports import Page, Place, StepEvent
+from gateway.ports import History, Page, Place, StepEvent
+from gateway.projection.long_views import LONG, LongViews
+from gateway.projection.pages import PAGE_BYTES, fitting
 from gateway.projection.view import RenderedView, fold, render
 
 _FIRST = Place(datetime.min.replace(tzinfo=UTC), UUID(int=0))
 _LAST = Place(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
 
+_BATCH_BYTES = 512 * 1024
+"""Bytes of histories that are read at a time for a page."""
+
+_READ_BYTES = 8 * 1024 * 1024
+"""Bytes of histories that are read for one page, however little of them is shown."""
+
+_EVENT_BYTES = 2 * 1024
+"""What an event costs beyond its bytes, in bytes: folding many small ones takes as long as few large ones."""
 
 _CONDITIONS = {"state": "AND ended IS NULL AND state = $%d"}
 """The condition of a filter that is more than the equality of a column. Open runs have an index of their own; states have none."""
@@ -33,11 +43,23 @@ class PostgresViews:
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
         self._sql = named_queries(__package__)
+        self._long = LongViews()
 
     async def run(self, tenant: str, run_id: UUID) -> RenderedView | None:
-        """Return one run of this tenant, or None."""
-        view = fold(event for _, event in await self._events(tenant, run_id, 0, None))
-        return render(view) if view else None
+        """Return one run of this tenant, or None. A long history is read in parts, and only once."""
+        view, size, more = self._long.get(tenant, run_id), 0, True
+        while more:
+            events, more = await self.history(tenant, run_id, view.version if view else 0, None)
+            view = fold((event.json for event in events), view)
+            size += sum(len(event.json) for event in events)
+            if more:
+                await asyncio.sleep(0)  # lets other requests run
+        if view is None:
+            return None
+        rendered = render(view)
+        if size:
+            self._long.keep(tenant, view, len(rendered.json))
+        return rendered
 
     async def runs(
         self,
@@ -48,11 +70,12 @@ class PostgresViews:
         state: str | None = None,
         session_id: str | None = None,
         user_id: str | None = None,
+        is_open: bool = False,
     ) -> Page:
-        """Return a page of runs, newest first."""
+        """Return a page of runs, newest first; with `is_open`, of those that are not over."""
         ended = state if state in TERMINAL else None
         filters = {"state": None if ended else state, "ended": ended, "session_id": session_id, "user_id": user_id}
-        return await self._page("runs", limit, tenant, after or _LAST, filters)
+        return await self._page("runs", limit, tenant, after or _LAST, filters, "AND ended IS NULL" if is_open else "")
 
     async def pending(
         self,
@@ -72,36 +95,48 @@ class PostgresViews:
         filters = {"p.step": step, "p.assignee": assignee, "p.session_id": session_id}
         return await self._page("pending", limit, tenant, after or _FIRST, filters)
 
-    async def history(self, tenant: str, run_id: UUID, after: int, limit: int) -> list[StepEvent]:
+    async def history(self, tenant: str, run_id: UUID, after: int, limit: int | None) -> History:
         """Return events of a run behind the version `after`, in order."""
-        found = await self._events(tenant, run_id, after, limit)
-        return [StepEvent(version, EventHeader.parse(event).kind, event) for version, event in found[:limit]]
-
-    async def _events(self, tenant: str, run_id: UUID, after: int, commits: int | None) -> list[tuple[int, bytes]]:
-        rows = await self._database.fetch(self._sql["history"], tenant, run_id, after, commits)
-        return [
-            (version, event)
+        rows = await self._database.fetch(self._sql["history"], tenant, run_id, after, limit, PAGE_BYTES)
+        events = [
+            StepEvent(version, EventHeader.parse(event).kind, event)
             for row in rows
             for version, event in enumerate(events_of(row["events"]), start=row["version"])
             if after < version <= row["reached"]
-        ]
+        ][:limit]
+        events = events[: fitting([event.json for event in events])]
+        return History(events, bool(events) and events[-1].version < rows[0]["reached"])
 
-    async def _page(self, query: str, limit: int, tenant: str, after: Place, filters: Mapping[str, str | None]) -> Page:
+    async def _page(
+        self, query: str, limit: int, tenant: str, after: Place, filters: Mapping[str, str | None], further: str = ""
+    ) -> Page:
         given = {column: value for column, value in filters.items() if value is not None}
-        conditions = " ".join(_CONDITIONS.get(name, f"AND {name} = $%d") % at for at, name in enumerate(given, start=5))
-        sql = self._sql[query].replace("{conditions}", conditions)
+        conditions = [_CONDITIONS.get(name, f"AND {name} = $%d") % at for at, name in enumerate(given, start=5)]
+        sql = self._sql[query].replace("{conditions}", " ".join([*conditions, further]))
         rows = await self._database.fetch(sql, tenant, *after, limit + 1, *given.values())
-        shown = rows[:limit]
-        views = await self._views(shown)
-        # A run whose events were published but are not in the ledger is not shown.
-        return Page(
-            [views[row["run_id"]] for row in shown if row["run_id"] in views],
-            _place(shown[-1]) if len(rows) > limit else None,
-        )
+        views: list[bytes] = []
+        seen = sent = read = 0
+        while seen < min(limit, len(rows)) and read < _READ_BYTES:
+            batch = _batch(rows[seen:limit])
+            read += sum(map(_cost, batch))
+            found = await self._views(tenant, batch)
+            for row in batch:
+                # A run whose events were published but are not in the ledger is not shown.
+                view = found.get(row["run_id"])
+                sent += len(view or b"")
+                if views and sent > PAGE_BYTES:
+                    return Page(views, _place(rows[seen - 1]))
+                views += [view] if view else []
+                seen += 1
+        return Page(views, _place(rows[seen - 1]) if seen < len(rows) else None)
 
-    async def _views(self, rows: Sequence[asyncpg.Record]) -> dict[UUID, bytes]:
-        run_ids, versions = [row["run_id"] for row in rows], [row["version"] for row in rows]
-        views: dict[UUID, bytes] = {}
+    async def _views(self, tenant: str, rows: Sequence[asyncpg.Record]) -> dict[UUID, bytes]:
+        long = [row["run_id"] for row in rows if row["version"] >= LONG]
+        views = {run_id: run.json for run_id in long if (run := await self.run(tenant, run_id))}
+        short = [row for row in rows if row["version"] < LONG]
+        if not short:
+            return views
+        run_ids, versions = [row["run_id"] for row in short], [row["version"] for row in short]
         found = await self._database.fetch(self._sql["histories"], run_ids, versions)
         for run_id, commits in groupby(found, itemgetter("run_id")):
             view = fold(event for row in commits for event in events_of(row["events"])[: row["count"]])
@@ -109,6 +144,20 @@ class PostgresViews:
             views[run_id] = render(view).json
             await asyncio.sleep(0)  # lets other requests run: a long page takes as long as many of them
         return views
+
+
+def _batch(rows: Sequence[asyncpg.Record]) -> Sequence[asyncpg.Record]:
+    """Return the first rows whose histories are read together: one at least."""
+    size = 0
+    for at, row in enumerate(rows):
+        size += row["size"] or 0
+        if at and size > _BATCH_BYTES:
+            return rows[:at]
+    return rows
+
+
+def _cost(row: asyncpg.Record) -> int:
+    return int(row["size"] or 0) + int(row["version"]) * _EVENT_BYTES
 
 
 def _place(row: asyncpg.Record) -> Place:
