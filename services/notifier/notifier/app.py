@@ -15,6 +15,7 @@ from chassis.http.health import Health
 from chassis.http.problems import on_http_exception
 from chassis.settings import Settings, load_settings
 from notifier.edges.run_events import run_events_route
+from notifier.edges.snapshots import Snapshots
 from notifier.edges.websocket import WebSocketEdge
 from notifier.edges.websocket_connection import ConnectionContext
 from notifier.hub.client import HubBounds
@@ -28,7 +29,8 @@ def create_app(
     settings = settings or load_settings()
     health, background = Health(), Background()
     service = NotifierService(adapters or real_adapters(settings), background, bounds)
-    context = ConnectionContext(service.hub, service.gateway, service.ask, service.feed.caught_up, service.now)
+    snapshots = Snapshots(service.hub, service.gateway)
+    context = ConnectionContext(service.hub, snapshots, service.ask, service.feed.caught_up, service.now)
     background.on_stop(service.hub.stop)
     health.add("kafka", service.check_log)
     health.add("feed", service.check_feed)

@@ -23,12 +23,16 @@ OnRecords = Callable[[Sequence[RawRecord]], Awaitable[None]]
 """Takes one batch of records, in the order of each partition."""
 
 
+MAX_BYTES = 8 * 1024 * 1024
+"""Bytes of a snapshot's views, about."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Views of runs, newest first, and those of them that wait for a decision; `truncated` when there are more."""
+    """Views of runs, newest first: those that wait for a decision, and the other ones. `truncated` when there are more."""
 
-    runs: tuple[dict[str, Any], ...]
     approvals: tuple[dict[str, Any], ...]
+    runs: tuple[dict[str, Any], ...]
     truncated: bool
 
     @classmethod
@@ -37,15 +41,16 @@ class Snapshot:
         runs = sorted(
             {view["run_id"]: view for view in views}.values(), key=lambda view: str(view["created_at"]), reverse=True
         )
-        shown = tuple(runs[:MAX_RUNS])
+        shown = runs[:MAX_RUNS]
         # `GET /hitl/approvals` lists these very views; a second request could contradict the first.
         waiting = tuple(view for view in shown if view["checkpoint"] is not None)
-        return cls(shown, waiting, truncated or len(runs) > MAX_RUNS)
+        others = tuple(view for view in shown if view["checkpoint"] is None)
+        return cls(waiting, others, truncated or len(runs) > MAX_RUNS)
 
     @property
     def versions(self) -> dict[str, int]:
         """The version of each run."""
-        return {view["run_id"]: view["version"] for view in self.runs}
+        return {view["run_id"]: view["version"] for view in (*self.approvals, *self.runs)}
 
 
 class Gateway(Protocol):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
 from notifier.hub.cursor import Cursor, encode
@@ -61,7 +63,7 @@ async def test_a_cursor_that_cannot_be_served_gets_a_snapshot(notifier: RunningN
     for cursor in (encode(Cursor("another log", (0, 0, 0, 0))), "made-up", "x" * 5_000):
         async with notifier.watch(run_id=str(run[0].run_id), cursor=cursor) as watching:
             snapshot = await watching.next()
-        assert (snapshot["type"], len(snapshot["runs"])) == ("SNAPSHOT", 1)
+        assert (snapshot["type"], len(snapshot["approvals"])) == ("SNAPSHOT", 1)
 
 
 async def test_no_event_is_lost_between_the_snapshot_and_the_feed(
@@ -130,9 +132,46 @@ async def test_a_long_snapshot_says_that_there_is_more(notifier: RunningNotifier
     session = uuid4().hex
     runs = [moved(WAITING, session_id=session) for _ in range(201)]
     gateway.learn(*(event.to_bytes() for run in runs for event in run))
+    shown: list[str] = []
+    more = True
     async with notifier.watch(session_id=session) as watching:
-        snapshot = await watching.next()
-    assert (len(snapshot["runs"]), snapshot["truncated"]) == (200, True)
+        while more:
+            snapshot = await watching.next()
+            shown += [view["run_id"] for view in snapshot["approvals"]]
+            more = snapshot["more"]
+    assert (len(set(shown)), len(shown), snapshot["truncated"]) == (200, 200, True)
+
+
+async def test_two_hundred_waiting_runs_reach_an_ordinary_client(
+    notifier: RunningNotifier, gateway: MemoryGateway
+) -> None:
+    """With the defaults of Python's `websockets`, which closes on a message above 1 MiB: each run once, none missed."""
+    session = uuid4().hex
+    runs = [moved(WAITING, session_id=session) for _ in range(200)]
+    large = [event.to_bytes().replace(b"a red bicycle", b"x" * 6000) for run in runs for event in run]
+    gateway.learn(*large)
+    shown: list[str] = []
+    async with connect(f"{notifier.ws_url}?session_id={session}", proxy=None) as socket:
+        more = True
+        while more:
+            message = json.loads(await socket.recv())
+            shown += [view["run_id"] for view in (*message["approvals"], *message["runs"])]
+            more = message["more"]
+    assert sorted(shown) == sorted(str(run[0].run_id) for run in runs)
+
+
+async def test_a_client_that_is_cut_off_within_a_snapshot_gets_it_anew(
+    notifier: RunningNotifier, gateway: MemoryGateway
+) -> None:
+    """The cursor of an unfinished snapshot promises nothing."""
+    session = uuid4().hex
+    runs = [moved(WAITING, session_id=session) for _ in range(50)]
+    gateway.learn(*(event.to_bytes().replace(b"a red bicycle", b"x" * 20_000) for run in runs for event in run))
+    async with notifier.watch(session_id=session) as watching:
+        first = await watching.next()
+    async with notifier.watch(session_id=session, cursor=first["cursor"]) as returned:
+        again = await returned.next()
+    assert (first["more"], again["type"], again["approvals"]) == (True, "SNAPSHOT", first["approvals"])
 
 
 async def test_without_the_gateway_a_new_client_is_closed_with_try_again_later(

@@ -27,6 +27,7 @@ def refusal(code: str, **details: object) -> Refused:
         ("subject_changed", 409),
         ("not_allowed", 409),
         ("newer_history", 409),
+        ("history_too_long", 409),
         ("precondition_failed", 412),
         ("payload_too_large", 413),
         ("validation_failed", 422),
@@ -56,6 +57,7 @@ def test_every_refusal_of_the_core_has_a_status_of_its_own_choice() -> None:
             "subject_changed",
             "not_allowed",
             "newer_history",
+            "history_too_long",
         }, code
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from notifier.edges.catch_up import PAUSES, catch_up
-from notifier.errors import SnapshotTooOld
+from notifier.edges.snapshots import Snapshots
+from notifier.errors import GatewayUnavailable, SnapshotTooOld
 from notifier.hub.client import Filters
 from notifier.hub.hub import Hub
 from notifier.ports import Snapshot
 from notifier.testing.gateway import MemoryGateway
+from testkit.memory_transport import loop_turn
 from testkit.runs.pushed_events import HubPublisher, WatchedRun, events_in, hub_of
 
 ANN = WatchedRun()
@@ -29,6 +32,7 @@ class ReadModel(MemoryGateway):
     async def snapshot(self, **_: Any) -> Snapshot:
         """Return the next snapshot."""
         self.requests += 1
+        await self.answering.wait()
         self._talker.publish(ANN, times=self._meanwhile)
         return self._snapshots[min(self.requests, len(self._snapshots)) - 1]
 
@@ -50,7 +54,7 @@ async def test_the_snapshot_is_taken_again_until_the_read_model_is_far_enough() 
     """A client waits a moment rather than miss an event."""
     hub = hub_of(buffer_count=2)
     model = ReadModel(five_versions_on(hub), showing(1), showing(4))
-    client, snapshot, _ = await catch_up(hub, Filters(), lambda: None, model)
+    client, snapshot, _ = await catch_up(hub, Filters(), lambda: None, Snapshots(hub, model))
     assert model.requests == 2
     assert snapshot.versions == {ANN.run_id: 4}
     assert [one.version for one in events_in(client.take())] == [5]
@@ -60,7 +64,7 @@ async def test_one_run_with_lost_records_does_not_keep_all_others_from_a_client(
     """The last snapshot is followed as a partial one."""
     hub = hub_of(buffer_count=2)
     model = ReadModel(five_versions_on(hub), showing(1))
-    client, _, _ = await catch_up(hub, Filters(), lambda: None, model)
+    client, _, _ = await catch_up(hub, Filters(), lambda: None, Snapshots(hub, model))
     assert model.requests == len(PAUSES)
     assert [one.version for one in events_in(client.take())] == [4, 5]
 
@@ -69,7 +73,7 @@ async def test_a_truncated_snapshot_is_followed_at_once() -> None:
     """The runs that it leaves out are no hole."""
     hub = hub_of(buffer_count=2)
     model = ReadModel(five_versions_on(hub), showing(truncated=True))
-    await catch_up(hub, Filters(), lambda: None, model)
+    await catch_up(hub, Filters(), lambda: None, Snapshots(hub, model))
     assert model.requests == 1
 
 
@@ -78,7 +82,7 @@ async def test_a_client_whose_every_snapshot_is_too_old_is_refused() -> None:
     hub = hub_of(buffer_count=2)
     model = ReadModel(five_versions_on(hub), showing(1), meanwhile=3)
     with pytest.raises(SnapshotTooOld):
-        await catch_up(hub, Filters(), lambda: None, model)
+        await catch_up(hub, Filters(), lambda: None, Snapshots(hub, model))
 
 
 async def test_a_run_that_is_watched_by_its_id_arrives_though_it_is_over() -> None:
@@ -87,5 +91,42 @@ async def test_a_run_that_is_watched_by_its_id_arrives_though_it_is_over() -> No
     publisher = HubPublisher(hub)
     publisher.publish(ANN)
     publisher.publish(ANN, over=True)
-    client, _, _ = await catch_up(hub, Filters(run_id=ANN.run_id), lambda: None, ReadModel(publisher, showing()))
+    client, _, _ = await catch_up(
+        hub, Filters(run_id=ANN.run_id), lambda: None, Snapshots(hub, ReadModel(publisher, showing()))
+    )
     assert [one.version for one in events_in(client.take())] == [1, 2]
+
+
+async def test_clients_with_equal_filters_share_one_question() -> None:
+    """Each follows the hub from before the question, so that none of them misses what came while it was asked."""
+    hub = hub_of()
+    publisher = HubPublisher(hub)
+    publisher.publish(ANN)
+    model = ReadModel(publisher, showing(1))
+    model.answering.clear()
+    snapshots = Snapshots(hub, model)
+    first = asyncio.create_task(catch_up(hub, Filters(), lambda: None, snapshots))
+    await loop_turn()
+    publisher.publish(ANN)
+    later = [asyncio.create_task(catch_up(hub, Filters(), lambda: None, snapshots)) for _ in range(50)]
+    other = asyncio.create_task(catch_up(hub, Filters(user_id="ann"), lambda: None, snapshots))
+    await loop_turn()
+    publisher.publish(ANN)
+    first.cancel()
+    model.answering.set()
+    for caught_up in await asyncio.gather(*later):
+        assert [one.version for one in events_in(caught_up.client.take())] == [2, 3]
+    await other
+    assert model.requests == 2
+
+
+async def test_a_question_that_fails_fails_for_those_who_asked_it() -> None:
+    """The next client asks again."""
+    hub, model = hub_of(), MemoryGateway()
+    snapshots = Snapshots(hub, model)
+    model.unavailable = True
+    asking = [asyncio.create_task(snapshots.take(Filters())) for _ in range(3)]
+    failed = await asyncio.gather(*asking, return_exceptions=True)
+    assert {type(each) for each in failed} == {GatewayUnavailable}
+    model.unavailable = False
+    assert (await snapshots.take(Filters())).parts.versions == {}

@@ -12,7 +12,7 @@ from pydantic_core import from_json, to_json
 
 from contracts.runs.event_header import EventHeader
 from contracts.runs.views import RunView, State, project
-from notifier.hub.frames import frames_of, frames_with_request
+from notifier.hub.frames import MESSAGE_BYTES, frames_of, frames_with_request
 from notifier.hub.run_states import read_checkpoint
 from notifier.protocol.messages import ApprovalRequest, StatusUpdate
 from testkit.messages.strategies import json_objects
@@ -143,3 +143,25 @@ def _record(**members: Any) -> bytes:
             **members,
         }
     )
+
+
+def test_an_event_that_is_larger_than_a_message_is_there_by_reference() -> None:
+    """Its data stand in the history, at the address that is given; clients would close on a larger message."""
+    message = message_of(_record(data={"text": "x" * MESSAGE_BYTES}))
+    event = message["event"]
+    assert (event["data"], event["truncated"]) == ({}, True)
+    assert event["url"] == f"/hitl/runs/{message['run_id']}/history?after=2&limit=1"
+    assert message_of(_record(data={"text": "x"}))["event"].keys() == {"kind", "at", "data"}
+
+
+def test_a_checkpoint_that_is_larger_than_a_message_is_there_by_reference() -> None:
+    """What a person decides on is left out, not emptied; its digest is that of the whole."""
+    header, value, view = _last(at_payload_review())
+    assert view.checkpoint is not None
+    large = view.checkpoint.changed({"subject": {"prompt": "x" * MESSAGE_BYTES}})
+    _, request = frames_with_request(header, value, view.state, large, "before", "after")
+    shown = from_json(request.body)["checkpoint"]
+    assert len(request.body) < MESSAGE_BYTES
+    assert (shown["truncated"], shown["url"]) == (True, f"/hitl/runs/{view.run_id}")
+    assert shown["subject_sha256"] == view.checkpoint.subject_sha256
+    assert "subject" not in shown

@@ -13,7 +13,8 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from notifier.adapters.gateway import HttpGateway
+from chassis.http.connections import HEAD_SECONDS
+from notifier.adapters.gateway import KEPT_SECONDS, HttpGateway
 from notifier.errors import GatewayUnavailable
 from notifier.ports import MAX_RUNS, Gateway
 from notifier.testing.gateway import MemoryGateway
@@ -46,11 +47,11 @@ def over(app: Starlette) -> HttpGateway:
 
 
 async def test_a_snapshot_shows_open_runs_and_those_that_wait(gateway: Gateway, memory: MemoryGateway) -> None:
-    """Runs that are over are left out; a run that waits is an approval too."""
+    """Runs that are over are left out; a run that waits is an approval, and nothing else."""
     waiting, calling = uuid4(), uuid4()
     memory.learn(*values_of(WAITING, waiting), *values_of(CALLING, calling), *values_of(FINISHED))
     snapshot = await gateway.snapshot(**ALL)
-    assert {view["run_id"] for view in snapshot.runs} == {str(waiting), str(calling)}
+    assert [view["run_id"] for view in snapshot.runs] == [str(calling)]
     assert [view["run_id"] for view in snapshot.approvals] == [str(waiting)]
     assert snapshot.versions == {str(waiting): len(WAITING.history), str(calling): len(CALLING.history)}
     assert not snapshot.truncated
@@ -63,7 +64,7 @@ async def test_every_filter_must_match(gateway: Gateway, memory: MemoryGateway) 
     for run_id in (None, str(run)):
         shown = await gateway.snapshot(run_id=run_id, session_id="s1", user_id="ann")
         assert list(shown.versions) == [str(run)]
-        assert (await gateway.snapshot(run_id=run_id, session_id="s1", user_id="bob")).runs == ()
+        assert (await gateway.snapshot(run_id=run_id, session_id="s1", user_id="bob")).versions == {}
 
 
 async def test_a_run_that_is_named_is_shown_though_it_is_over(gateway: Gateway, memory: MemoryGateway) -> None:
@@ -78,7 +79,39 @@ async def test_a_long_snapshot_is_truncated(gateway: Gateway, memory: MemoryGate
     """It shows a bounded number of runs and says that there are more."""
     memory.learn(*(value for _ in range(MAX_RUNS + 1) for value in values_of(WAITING)))
     snapshot = await gateway.snapshot(**ALL)
-    assert (len(snapshot.runs), snapshot.truncated) == (MAX_RUNS, True)
+    assert (len(snapshot.approvals), snapshot.truncated) == (MAX_RUNS, True)
+
+
+async def test_a_snapshot_goes_through_all_pages(gateway: Gateway, memory: MemoryGateway) -> None:
+    """A page ends where its bytes do, long before its limit."""
+    memory.page = 3
+    memory.learn(*(value for _ in range(10) for value in values_of(WAITING)))
+    snapshot = await gateway.snapshot(**ALL)
+    assert (len(snapshot.versions), snapshot.truncated) == (10, False)
+
+
+@pytest.mark.parametrize("lost", [httpx.RemoteProtocolError, httpx.ReadError])
+async def test_a_question_that_was_lost_with_its_connection_is_asked_once_more(
+    lost: type[httpx.TransportError],
+) -> None:
+    """A kept connection may end in the moment in which it is used; a second loss is an outage."""
+    losses = [1, 0, 2, 1, 0]
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        if losses.pop(0):
+            raise lost("gone")
+        return httpx.Response(200, json={"items": [], "next_cursor": None})
+
+    gateway = HttpGateway("http://gateway", httpx.MockTransport(answer))
+    assert (await gateway.snapshot(**ALL)).versions == {}
+    with pytest.raises(GatewayUnavailable, match="gone"):
+        await gateway.snapshot(**ALL)
+    await gateway.close()
+
+
+def test_our_side_of_a_kept_connection_ends_first() -> None:
+    """Then no question meets a connection that the other side is closing."""
+    assert KEPT_SECONDS < HEAD_SECONDS / 2
 
 
 async def test_a_history_is_every_event_in_order(gateway: Gateway, memory: MemoryGateway) -> None:

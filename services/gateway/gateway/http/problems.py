@@ -29,6 +29,7 @@ STATUS = STATUS_OF_EDGES | {
     "subject_changed": 409,
     "not_allowed": 409,
     "newer_history": 409,
+    "history_too_long": 409,
     "precondition_failed": 412,
     "idempotency_key_reused": 422,
 }

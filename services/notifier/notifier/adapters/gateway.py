@@ -8,22 +8,24 @@ from typing import Any, NamedTuple
 import httpx
 from pydantic_core import to_json
 
-from contracts.runs.views import TERMINAL, State
 from notifier.errors import GatewayUnavailable
-from notifier.ports import MAX_RUNS, Snapshot
-
-OPEN = [state for state in State if state not in TERMINAL]
-"""Open states in the order in which a run passes them: read one after the other, they miss no run that moves on."""
+from notifier.ports import MAX_BYTES, MAX_RUNS, Snapshot
 
 TIMEOUT_SECONDS = 5.0
 MAX_CONNECTIONS = 20
+
+KEPT_SECONDS = 3.0
+"""How long an idle connection is kept: less than the gateway keeps it, so that no request meets its end."""
+
+_LOST = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+"""The connection ended before the answer: the server, or a proxy between, closed it in the same moment."""
 
 
 class HttpGateway:
     """The gateway at `url`; `transport` stands in for the network."""
 
     def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        limits = httpx.Limits(max_connections=MAX_CONNECTIONS)
+        limits = httpx.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=KEPT_SECONDS)
         self._http = httpx.AsyncClient(
             base_url=url, timeout=TIMEOUT_SECONDS, limits=limits, trust_env=False, transport=transport
         )
@@ -34,24 +36,32 @@ class HttpGateway:
             view = await self._get(f"/hitl/runs/{run_id}")
             matches = view and session_id in (None, view["session_id"]) and user_id in (None, view["user_id"])
             return Snapshot.of([view] if matches else [])
-        wanted = {"session_id": session_id, "user_id": user_id, "limit": str(MAX_RUNS)}
+        wanted = {"open": "true", "session_id": session_id, "user_id": user_id, "limit": str(MAX_RUNS)}
         query = {name: value for name, value in wanted.items() if value is not None}
-        pages = [await self._page("/hitl/runs", {**query, "state": state.value}) for state in OPEN]
-        views = [view for page in pages if page for view in page.items]
-        return Snapshot.of(views, truncated=any(page.more for page in pages if page))
+        views: list[dict[str, Any]] = []
+        size = 0
+        while True:
+            page = await self._page("/hitl/runs", query)
+            if page is None:
+                return Snapshot.of(views)
+            views += page.items
+            size += page.size
+            if page.next is None or len(views) >= MAX_RUNS or size >= MAX_BYTES:
+                return Snapshot.of(views, truncated=page.next is not None)
+            query["cursor"] = page.next
 
     async def history(self, run_id: str) -> list[bytes] | None:
         """Return every event of a run, as values of `run.events`; None when there is no such run."""
         events: list[bytes] = []
-        after = 0
+        after = "0"
         while True:
-            page = await self._page(f"/hitl/runs/{run_id}/history", {"after": str(after)})
+            page = await self._page(f"/hitl/runs/{run_id}/history", {"after": after})
             if page is None:
                 return None
             events += map(to_json, page.items)
-            if not page.items or not page.more:
+            if page.next is None:
                 return events
-            after = page.items[-1]["version"]
+            after = page.next
 
     async def check(self) -> None:
         """Return if the gateway answers."""
@@ -62,26 +72,26 @@ class HttpGateway:
         await self._http.aclose()
 
     async def _page(self, path: str, query: Mapping[str, str]) -> _Page | None:
-        body = await self._get(path, query)
-        if body is None:
-            return None
-        try:
-            return _Page(body["items"], body.get("next_cursor", body.get("next_after")) is not None)
-        except (KeyError, TypeError) as error:
-            raise GatewayUnavailable(f"{path}: not a page") from error
-
-    async def _get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         response = await self._response(path, query)
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
+        body = _json(path, response)
         try:
-            return response.json()
-        except ValueError as error:
-            raise GatewayUnavailable(f"{path}: not JSON") from error
+            following = body.get("next_cursor", body.get("next_after"))
+            return _Page(body["items"], None if following is None else str(following), len(response.content))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise GatewayUnavailable(f"{path}: not a page") from error
+
+    async def _get(self, path: str) -> Any:
+        response = await self._response(path)
+        return None if response.status_code == httpx.codes.NOT_FOUND else _json(path, response)
 
     async def _response(self, path: str, query: Mapping[str, str] | None = None) -> httpx.Response:
         try:
-            response = await self._http.get(path, params=query)
+            try:
+                response = await self._http.get(path, params=query)
+            except _LOST:
+                response = await self._http.get(path, params=query)
         except httpx.HTTPError as error:
             raise GatewayUnavailable(f"{path}: {error or type(error).__name__}") from error
         if not response.is_success and response.status_code != httpx.codes.NOT_FOUND:
@@ -89,6 +99,14 @@ class HttpGateway:
         return response
 
 
+def _json(path: str, response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError as error:
+        raise GatewayUnavailable(f"{path}: not JSON") from error
+
+
 class _Page(NamedTuple):
     items: list[dict[str, Any]]
-    more: bool
+    next: str | None
+    size: int

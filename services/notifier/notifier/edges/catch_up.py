@@ -9,10 +9,11 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
+from notifier.edges.snapshots import Snapshots
 from notifier.errors import SnapshotTooOld
 from notifier.hub.client import Client, Filters
 from notifier.hub.hub import Hub
-from notifier.ports import Gateway, Snapshot
+from notifier.protocol.snapshot_parts import SnapshotParts
 
 PAUSES = (0.05, 0.2, 0.5, 1.0, None)
 """Seconds between tries. The last snapshot is taken as partial: one run with lost records must not keep all others from a client."""
@@ -22,17 +23,17 @@ class CaughtUp(NamedTuple):
     """A client that follows the hub, the snapshot that it is shown first, and the snapshot's cursor."""
 
     client: Client
-    snapshot: Snapshot
+    snapshot: SnapshotParts
     cursor: str
 
 
-async def catch_up(hub: Hub, filters: Filters, wake: Callable[[], None], gateway: Gateway) -> CaughtUp:
+async def catch_up(hub: Hub, filters: Filters, wake: Callable[[], None], snapshots: Snapshots) -> CaughtUp:
     """Let a client follow the hub from a snapshot. Raises SnapshotTooOld and GatewayUnavailable."""
     # A run that is watched by its id and has no view was shown at version 0.
     asked = {filters.run_id: 0} if filters.run_id is not None else {}
     for pause in PAUSES:
-        client = hub.join(filters, wake)
-        snapshot = await gateway.snapshot(run_id=filters.run_id, session_id=filters.session_id, user_id=filters.user_id)
+        taken_at, snapshot = await snapshots.take(filters)
+        client = hub.join(filters, wake, taken_at)
         try:
             partial = snapshot.truncated or pause is None
             return CaughtUp(client, snapshot, hub.follow(client, {**asked, **snapshot.versions}, partial=partial))

@@ -11,19 +11,20 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from notifier import metrics
 from notifier.edges.catch_up import catch_up
+from notifier.edges.snapshots import Snapshots
 from notifier.edges.websocket_protocol import TEXTS, SendTexts
 from notifier.errors import ClientGone, GatewayUnavailable, NotifierError, SnapshotTooOld
 from notifier.hub.client import Client, DisconnectReason
 from notifier.hub.hub import Hub
-from notifier.ports import Ask, Gateway, Now
+from notifier.ports import Ask, Now
 from notifier.protocol.client_session import ClientSession
-from notifier.protocol.messages import SnapshotMessage
 from notifier.protocol.subscription import Subscription
 
 TRY_AGAIN_LATER = 1013
@@ -43,7 +44,7 @@ class ConnectionContext:
     """What all connections share. `caught_up` is set once the feed has read the records that were there at its start."""
 
     hub: Hub
-    gateway: Gateway
+    snapshots: Snapshots
     ask: Ask
     caught_up: asyncio.Event
     now: Now
@@ -84,13 +85,12 @@ class WebSocketConnection:
 
     async def _push(self) -> None:
         client = await self._start()
-        send_texts: SendTexts = self._websocket.scope["extensions"][TEXTS]
         while True:
             await self._woken.wait()
             self._woken.clear()
             while taken := client.take():
                 frames = [frame for item in taken for frame in item.frames]
-                await send_texts([frame.body for frame in frames])
+                await self._send_texts([frame.body for frame in frames])
                 for kind, count in Counter([frame.type for frame in frames]).items():
                     metrics.sent_of(kind).inc(count)
 
@@ -110,19 +110,21 @@ class WebSocketConnection:
         context = self._context
         try:
             client, snapshot, cursor = await catch_up(
-                context.hub, self._subscription.filters(), self._wake, context.gateway
+                context.hub, self._subscription.filters(), self._wake, context.snapshots
             )
         except (GatewayUnavailable, SnapshotTooOld) as error:
             metrics.SNAPSHOTS.labels(error.code).inc()
             _log.warning("no snapshot", reason=str(error))
             raise TryAgainLater("no snapshot: try again later") from error
         self._client = client
-        message = SnapshotMessage.model_construct(
-            cursor=cursor, approvals=snapshot.approvals, runs=snapshot.runs, truncated=snapshot.truncated
-        )
-        await self._send(message.model_dump_json())
+        for message in snapshot.messages(cursor):
+            await self._send_texts([message])
         metrics.SNAPSHOTS.labels("sent").inc()
         return client
+
+    @property
+    def _send_texts(self) -> SendTexts:
+        return cast("SendTexts", self._websocket.scope["extensions"][TEXTS])
 
     async def _send(self, text: str) -> None:
         try:

@@ -15,6 +15,7 @@ from contracts.providers.call_stream import PartialOutput, PushedPartialOutput
 from messaging.records import RawRecord
 from notifier import metrics
 from notifier.hub.event_buffer import Frame, Transient
+from notifier.hub.frames import MESSAGE_BYTES
 from notifier.hub.hub import Hub
 
 _TYPE = PushedPartialOutput.model_fields["type"].default
@@ -37,16 +38,20 @@ class PartialOutputFeed:
                 metrics.MALFORMED.inc()
                 _log.warning("malformed partial output", offset=record.offset, reason=explain(error))
                 continue
-            self._hub.publish_transient(_transient(partial))
+            transient = _transient(partial)
+            # A piece may be lost; one that is larger than a message would cost its watchers their connection.
+            if transient.size <= MESSAGE_BYTES:
+                self._hub.publish_transient(transient)
         self._hub.wake_clients()
 
 
 def _transient(partial: PartialOutput) -> Transient:
+    frame = Frame(_TYPE, partial.to_push())
     return Transient(
         run_id=str(partial.run_id),
         tenant=partial.tenant,
         user_id=partial.user_id,
         session_id=partial.session_id,
-        frames=(Frame(_TYPE, partial.to_push()),),
-        size=len(partial.text),
+        frames=(frame,),
+        size=len(frame.body),
     )

@@ -5,13 +5,18 @@ An event's data goes out as the bytes that came in, wherever it can be cut out o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from pydantic_core import from_json, to_json
 
 from contracts.runs.event_header import EventHeader, State
 from contracts.runs.views import Checkpoint
 from notifier.hub.event_buffer import Frame
+
+MESSAGE_BYTES = 512 * 1024
+"""Bytes of a message: clients refuse larger ones, ordinary ones from 1 MiB on. What is larger is sent by reference."""
 
 _DATA = b',"data":'
 
@@ -37,7 +42,11 @@ def _status_update(header: EventHeader, value: bytes, state: State | None, curso
     now = "null" if state is None else f'"{state}"'
     run = f'"run_id":"{header.run_id}","version":{header.version},"state":{now}'
     begin = f'{{"type":"HITL_STATUS_UPDATE","cursor":"{cursor}",{run},"event":{{"kind":{_quoted(header.kind)},"at":"{header.at}","data":'
-    return b"%b%b}}" % (begin.encode(), _data_of(value))
+    data = _data_of(value)
+    if len(data) > MESSAGE_BYTES:
+        where = f"/hitl/runs/{header.run_id}/history?after={header.version - 1}&limit=1"
+        data = b'{},"truncated":true,"url":%b' % to_json(where)
+    return b"%b%b}}" % (begin.encode(), data)
 
 
 @lru_cache(maxsize=1024)
@@ -60,4 +69,16 @@ def _approval_request(header: EventHeader, checkpoint: Checkpoint, cursor: str) 
     session, user = _quoted(header.session_id), _quoted(header.user_id)
     run = f'"run_id":"{header.run_id}","version":{header.version},"session_id":{session},"user_id":{user}'
     begin = f'{{"type":"HITL_APPROVAL_REQUEST","cursor":"{cursor}",{run},"checkpoint":'
-    return b"%b%b}" % (begin.encode(), to_json(checkpoint))
+    body = to_json(checkpoint)
+    if len(body) > MESSAGE_BYTES:
+        body = to_json(checkpoint_reference(checkpoint.model_dump(mode="json"), header.run_id))
+    return b"%b%b}" % (begin.encode(), body)
+
+
+_SMALL = ("checkpoint_id", "step", "subject_sha256", "opened_at", "expires_at", "assignee", "approvals_required")
+
+
+def checkpoint_reference(checkpoint: Mapping[str, Any], run_id: str) -> dict[str, Any]:
+    """Return what stands for a checkpoint that is too large for a message. What a person decides on is left out, not emptied."""
+    small = {name: checkpoint[name] for name in _SMALL if name in checkpoint}
+    return {**small, "truncated": True, "url": f"/hitl/runs/{run_id}"}

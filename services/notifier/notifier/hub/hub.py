@@ -81,9 +81,12 @@ class Hub:
 
     # What the edges call.
 
-    def join(self, filters: Filters, wake: Callable[[], None]) -> Client:
-        """Make a client whose queue stays empty until `resume` or `follow`. The buffer must hold every event from here to there."""
-        return Client(filters, wake, self.positions)
+    def join(self, filters: Filters, wake: Callable[[], None], at: tuple[int, ...] | None = None) -> Client:
+        """Make a client whose queue stays empty until `resume` or `follow`. The buffer must hold every event from here to there.
+
+        `at`: the positions at which its snapshot was asked for, if that was before.
+        """
+        return Client(filters, wake, at or self.positions)
 
     def resume(self, client: Client, cursor: str) -> bool:
         """Queue every event after `cursor`, then each new one. False when the buffer cannot serve the cursor: a snapshot is needed."""

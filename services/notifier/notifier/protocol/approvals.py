@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from chassis.http.problems import issues_of
 from contracts.json_values import digest
@@ -15,6 +16,7 @@ from contracts.runs.outcomes import Accepted, Outcome, Refused
 from contracts.runs.requests import ApprovalResponse
 from notifier import metrics
 from notifier.errors import BrokerUnavailable
+from notifier.hub.frames import MESSAGE_BYTES
 from notifier.ports import Ask
 from notifier.protocol.messages import Fault, MessageInvalid
 
@@ -77,7 +79,9 @@ def _result_of(outcome: Outcome | None) -> dict[str, Any]:
         case Accepted(view=view):
             return {"ok": True, "version": view.version, "state": view.state}
         case Refused(code=code, message=message, details=details):
-            return {**details, "ok": False, "code": code, "message": message}
+            # Who decided otherwise may have edited much: the view has it all.
+            shown = details if len(to_json(details)) <= MESSAGE_BYTES else {"truncated": True}
+            return {**shown, "ok": False, "code": code, "message": message}
         case _:
             assert_never(outcome)
 

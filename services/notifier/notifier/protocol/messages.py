@@ -35,6 +35,7 @@ class PushedEvent(Message):
     kind: str
     at: Timestamp
     data: JsonObject
+    # With `truncated`, the data is too large for a message and stands at `url` of the gateway. Neither is there otherwise.
 
 
 class StatusUpdate(Message):
@@ -52,13 +53,17 @@ class StatusUpdate(Message):
 
 
 class SnapshotMessage(Message):
-    """The open runs and, among them, the approvals that wait. Later messages have greater versions than the runs here."""
+    """The open runs: those that wait for a decision in `approvals`, all others in `runs`. Later messages have greater versions.
+
+    A large snapshot comes in several messages, each with other runs. All but the last have `more`, and a cursor that gets a snapshot anew.
+    """
 
     type: Literal["SNAPSHOT"] = "SNAPSHOT"
     cursor: Cursor
     approvals: tuple[JsonObject, ...]
     runs: tuple[JsonObject, ...]
     truncated: bool = Field(default=False, description="There are more runs: the newest are shown.")
+    more: bool = Field(default=False, description="The next message goes on with other runs of the same snapshot.")
 
 
 class ApprovalResult(Message):

@@ -23,13 +23,17 @@ from notifier.ports import Snapshot
 
 
 class MemoryGateway:
-    """Holds runs and their histories. Answers wait while `answering` is cleared, and fail while `unavailable` is set."""
+    """Holds runs and their histories. Answers wait while `answering` is cleared, and fail while `unavailable` is set.
+
+    `page`: how many runs a list has at most, as its bytes would decide.
+    """
 
     def __init__(self) -> None:
         self.answering = asyncio.Event()
         self.answering.set()
         self.unavailable = False
         self.requests = 0
+        self.page = 200
         self._records: dict[UUID, list[bytes]] = {}
         self._views: dict[UUID, RunView] = {}
 
@@ -92,11 +96,13 @@ class MemoryGateway:
             view
             for view in self._views.values()
             if all(value in (None, getattr(view, name)) for name, value in wanted.items())
+            and not ("open" in request.query_params and view.state in TERMINAL)
         ]
         found.sort(key=lambda view: (view.created_at, view.run_id), reverse=True)
-        limit = int(request.query_params.get("limit", 50))
-        page = [view.model_dump(mode="json") for view in found[:limit]]
-        return JSONResponse({"items": page, "next_cursor": str(limit) if len(found) > limit else None})
+        first = int(request.query_params.get("cursor", 0))
+        end = first + min(int(request.query_params.get("limit", 50)), self.page)
+        page = [view.model_dump(mode="json") for view in found[first:end]]
+        return JSONResponse({"items": page, "next_cursor": str(end) if len(found) > end else None})
 
     async def _run(self, request: Request) -> Response:
         await self._answer()

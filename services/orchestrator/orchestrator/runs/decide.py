@@ -7,6 +7,7 @@ from typing import assert_never
 
 from contracts.runs import commands as c
 from contracts.runs import events as e
+from contracts.runs.config import Step
 from contracts.runs.run_event import RunEvent
 from orchestrator.refusals import IdempotencyKeyReused, NewerHistory
 from orchestrator.runs.attempts.answers import on_lease_end, on_retry_due, on_worker_answer
@@ -14,12 +15,16 @@ from orchestrator.runs.checkpoints.decisions import approve, edit, on_time_limit
 from orchestrator.runs.evolve import evolve
 from orchestrator.runs.flow import next_event
 from orchestrator.runs.refusals import (
+    HistoryTooLong,
     NotAllowed,
     PreconditionFailed,
     RunAlreadyExists,
     RunNotFound,
 )
 from orchestrator.runs.state import Run
+
+MOST_EVENTS = 1000
+"""Events of a run from which on it can only come to its end: each reader of the run folds all of them."""
 
 
 class Commit:
@@ -99,7 +104,19 @@ def _events(command: c.AnyCommand, run: Run | None) -> tuple[e.Event, ...]:
         raise RunNotFound
     if command.expected_version is not None and command.expected_version != run.version:
         raise PreconditionFailed(version=run.version, expected=command.expected_version)
+    if run.version >= MOST_EVENTS and _leads_back(command, run):
+        raise HistoryTooLong
     return _events_of(command, run)
+
+
+def _leads_back(command: c.AnyCommand, run: Run) -> bool:
+    """Return whether a run could go on for ever by this command. Whatever leads to an end stays possible."""
+    match command:
+        case c.PauseRun() | c.RetryRun():
+            return True
+        case c.EditCheckpoint():
+            return run.view.checkpoint is not None and run.view.checkpoint.step is Step.INFORMATION_REVIEW
+    return False
 
 
 def _started(command: c.StartRun) -> e.RunStarted:

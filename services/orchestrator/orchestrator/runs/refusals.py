@@ -9,6 +9,7 @@ Refusal
 +-- CheckpointAlreadyDecided
 +-- CheckpointMismatch
 +-- SubjectChanged
++-- HistoryTooLong
 +-- ValidationFailed
 """
 
@@ -82,6 +83,12 @@ class SubjectChanged(Refusal):
     """The bytes that were seen are not the bytes that wait for a decision."""
 
     code = "subject_changed"
+
+
+class HistoryTooLong(Refusal):
+    """This run has as many events as a run may have: it can be approved, rejected or cancelled, and started anew."""
+
+    code = "history_too_long"
 
 
 class ValidationFailed(Refusal):

@@ -9,6 +9,8 @@ import pytest
 from contracts.json_values import digest
 from contracts.runs import events as e
 from contracts.runs.config import Step
+from contracts.runs.views import State
+from orchestrator.runs.decide import MOST_EVENTS
 from testkit.runs.commands import (
     AT,
     PAYLOAD,
@@ -17,6 +19,7 @@ from testkit.runs.commands import (
     approve,
     at_error_review,
     at_information_review,
+    at_length,
     at_payload_review,
     at_response_review,
     back_off_ends,
@@ -38,7 +41,7 @@ from testkit.runs.commands import (
     start,
     time_is_up,
 )
-from testkit.runs.specification import Story, given, like
+from testkit.runs.specification import Ask, Story, given, like
 
 OVER: list[Callable[[], Story]] = [completed, rejected, cancelled]
 GOING: list[Callable[[], Story]] = [
@@ -235,3 +238,34 @@ def test_a_run_can_be_retried_more_than_once() -> None:
 def test_retrying_is_no_decision_unless_it_was_asked_for() -> None:
     """`last_approval` stays the rejection when a failed run is retried."""
     rejected().when(retry()).leaves(last_approval__action="reject")
+
+
+# ---- the most events of a run
+
+
+def test_a_run_of_very_many_events_can_only_come_to_its_end() -> None:
+    """Every reader folds all of them: at 1,000 no pause begins, and what is paused or waits is still decided."""
+    story = at_payload_review()
+    while story.now.version < MOST_EVENTS:
+        story = story.given(pause(), resume())
+    story.when(pause()).refused_with("history_too_long")
+    assert story.given(reject()).now.view.state is State.CANCELLED
+    assert story.given(edit({"temperature": 1}), executed(), approve()).now.view.state is State.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("story", "ask", "is_refused"),
+    [
+        (at_error_review(), retry(), True),
+        (at_information_review(), edit({"model": "m"}), True),
+        (at_error_review(), edit({"text": "x"}), False),
+        (at_information_review(), approve(), False),
+        (at_payload_review().given(pause()), resume(), False),
+        (calling(), cancel(), False),
+    ],
+)
+def test_what_leads_back_is_refused_and_what_leads_on_is_not(story: Story, ask: Ask, *, is_refused: bool) -> None:
+    """One event below the bound, all of it is possible."""
+    refusal = at_length(story, MOST_EVENTS).when(ask).refusal
+    assert (refusal.code if refusal else None) == ("history_too_long" if is_refused else None)
+    assert at_length(story, MOST_EVENTS - 1).when(ask).refusal is None

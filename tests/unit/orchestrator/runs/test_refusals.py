@@ -8,11 +8,13 @@ import pytest
 
 from contracts.runs import events as e
 from orchestrator.refusals import PayloadTooLarge, Refusal
+from orchestrator.runs.decide import MOST_EVENTS
 from orchestrator.runs.refusals import CheckpointAlreadyDecided
 from testkit.runs.commands import (
     again,
     approve,
     at_error_review,
+    at_length,
     at_payload_review,
     calling,
     cancel,
@@ -121,6 +123,7 @@ REFUSED = [
     ("subject_changed", at_payload_review(), approve(subject_sha256="0" * 64)),
     ("validation_failed", at_payload_review(), edit({"temperature": 9})),
     ("newer_history", newer(at_payload_review()), approve()),
+    ("history_too_long", at_length(at_payload_review(), MOST_EVENTS), pause()),
     ("checkpoint_already_decided", calling(), approve(checkpoint_id=at_payload_review().checkpoint_id)),
 ]
 

@@ -245,6 +245,12 @@ def newer(story: Story, kind: str = "run-forked.v1") -> Story:
     return replace(story, run=run, view=view, history=(*story.history, event))
 
 
+def at_length(story: Story, version: int) -> Story:
+    """Return the run as if so many events had led to it."""
+    view = story.now.view.changed({"version": version})
+    return replace(story, run=replace(story.now, view=view), checked=False)
+
+
 AT = {
     Step.INFORMATION_REVIEW: at_information_review,
     Step.PAYLOAD_REVIEW: at_payload_review,

@@ -30,6 +30,7 @@ API_CODES = frozenset(
         "idempotency_key_reused",
         "precondition_failed",
         "newer_history",
+        "history_too_long",
     }
 )
 
