@@ -19,7 +19,7 @@ from contracts.runs.requests import (
 )
 from gateway.http.body import parse_json
 from gateway.http.models import read_model, read_start, shape_of
-from gateway.http.problems import Problem
+from gateway.http.problems import Problem, document
 
 TOOL = {"agent_tool_config": {"replicate": {"data": {"name": "flux", "example_input": {"seed": 7}}}}}
 
@@ -184,3 +184,24 @@ def test_a_decision_is_read_as_strictly(model: Any, body: bytes, path: str) -> N
 def test_a_decision_may_say_nothing() -> None:
     """Approving what waits needs no words."""
     assert read_model(ApproveBody, b"{}", {}) == ApproveBody()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {f"a{at}": 1 for at in range(20_000)},
+        {"prompt": "x", "attachments": [1] * 80_000},
+        {"prompt": "x", "labels": {f"a{at}": 1 for at in range(20_000)}},
+        {"prompt": "x", "hitl_config": {"allowed_steps": ["x"] * 50_000}},
+        {"prompt": "x", "hitl_config": {"review_thresholds": {"safety_flags": [1] * 50_000}}},
+        {"prompt": "x", "hitl_config": {f"a{at}": 1 for at in range(20_000)}},
+    ],
+    ids=["members", "attachments", "labels", "steps", "flags", "configuration"],
+)
+def test_a_body_of_very_many_faults_gets_a_short_answer(raw: dict[str, Any]) -> None:
+    """Each fault was an issue, and 170 kB made a document of 8 MB in 4 s."""
+    body = json.dumps(raw).encode()
+    with pytest.raises(Problem) as refused:
+        read_start(body, raw)
+    assert 1 <= len(refused.value.members["issues"]) <= 100
+    assert len(document(refused.value, "/hitl/runs").body) < 50_000

@@ -39,6 +39,9 @@ STATUS = {
 }
 """The codes that any edge may answer, and their statuses. Codes of the product have theirs in the gateway alone."""
 
+MOST_ISSUES = 100
+"""Issues that a document lists: a body of 200 kB can have 100,000."""
+
 _OWN_MEMBERS = frozenset({"type", "title", "status", "detail", "code", "instance"})
 _RETRY = {"Retry-After": "1"}
 _UNKNOWN: Final = object()
@@ -87,11 +90,11 @@ def issue(path: str, code: str, message: str, **members: Any) -> Issue:
 
 
 def issues_of(error: ValidationError, body: Any = _UNKNOWN) -> list[Issue]:
-    """Return the issues of a body, each at its member, without the values that were sent.
+    """Return the first issues of a body, each at its member, without the values that were sent.
 
     With the parsed `body`, places that name no member of it are left out: Pydantic puts branches of unions and marks of keys in between.
     """
-    found = [_issue(detail, body) for detail in error.errors(include_url=False, include_input=False)]
+    found = [_issue(detail, body) for detail in error.errors(include_url=False, include_input=False)[:MOST_ISSUES]]
     return list({(each["path"], each["message"]): each for each in found}.values())
 
 

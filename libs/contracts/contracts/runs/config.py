@@ -65,7 +65,7 @@ class ReviewThresholds(Message):
     """The bounds of `auto_with_thresholds`: outside any of them a person looks."""
 
     confidence_min: Annotated[float, Field(ge=0, le=1)] = 0.8
-    safety_flags: tuple[Identifier, ...] = ("nsfw", "pii", "copyright")
+    safety_flags: tuple[Identifier, ...] = Field(("nsfw", "pii", "copyright"), fail_fast=True)
     payload_changes_max: Annotated[int, Field(ge=0, le=1000)] = 3
     response_quality_min: Annotated[float, Field(ge=0, le=1)] = 0.7
 
@@ -76,7 +76,7 @@ class HitlConfig(Message):
     policy: Policy = Policy.AUTO
     review_thresholds: ReviewThresholds = ReviewThresholds()
     allowed_steps: tuple[ReviewStep, ...] = Field(
-        (), description="Steps that may stop the run; empty means every step."
+        (), fail_fast=True, description="Steps that may stop the run; empty means every step."
     )
     timeout_seconds: Annotated[float, Field(gt=0, le=31_536_000)] = 3600
     on_timeout: OnTimeout = OnTimeout.FAIL
@@ -89,7 +89,11 @@ class HitlConfig(Message):
         60, description="How long a worker may be silent before its work counts as lost."
     )
     checks: tuple[Identifier, ...] = Field(
-        (), max_length=20, exclude_if=not_, description="Checks beyond those that the operator has for every run."
+        (),
+        max_length=20,
+        fail_fast=True,
+        exclude_if=not_,
+        description="Checks beyond those that the operator has for every run.",
     )
     budget: Budget | None = Field(
         None,

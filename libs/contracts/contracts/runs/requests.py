@@ -26,7 +26,7 @@ class RunRequest(Message):
     model: Identifier | None = None
     operation: Identifier | None = None
     parameters: JsonObject = Field(default_factory=dict)
-    attachments: tuple[ArtifactRef | Link, ...] = Field((), max_length=32)
+    attachments: tuple[ArtifactRef | Link, ...] = Field((), max_length=32, fail_fast=True)
     user_id: Identifier | None = None
     session_id: Identifier | None = None
     callback_url: Link | None = None

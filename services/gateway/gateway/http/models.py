@@ -13,6 +13,9 @@ from contracts.json_values import check_json
 from contracts.runs.requests import RunInput, RunRequest, WrappedRunInput
 from gateway.http.problems import invalid
 
+MOST_MEMBERS = 100
+"""Members of a body, many more than any model has: each that is unknown costs as much as a small request."""
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _RUN_INPUT_ALONE = RunInput.model_fields.keys() - RunRequest.model_fields.keys()
@@ -27,6 +30,10 @@ class Start(NamedTuple):
 
 def read_model(model: type[_Model], body: bytes, raw: Any) -> _Model:
     """Return `body` as a model; `raw` is the same body, parsed. Raises Problem."""
+    if isinstance(raw, dict) and len(raw) > MOST_MEMBERS:
+        raise invalid(
+            [issue("", "too_long", f"no request has more than {MOST_MEMBERS} members, and this one has {len(raw)}")]
+        )
     try:
         return model.model_validate_json(body, strict=True, extra="forbid")
     except ValidationError as error:

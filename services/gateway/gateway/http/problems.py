@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from chassis.http.problems import STATUS as STATUS_OF_EDGES
-from chassis.http.problems import Issue, issue, problem_response
+from chassis.http.problems import MOST_ISSUES, Issue, issue, problem_response
 from contracts.json_pointer import pointer
 from contracts.runs.outcomes import Refused
 from gateway.errors import DatabaseUnavailable, GatewayError, NoProviders
@@ -61,7 +61,8 @@ def invalid(issues: Sequence[Issue]) -> Problem:
     """Return the problem of a request that does not validate. Its detail is the first issue."""
     first = issues[0]
     more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
-    return Problem("validation_failed", f"{first['path'] or '/'}: {first['message']}{more}", {"issues": list(issues)})
+    detail = f"{first['path'] or '/'}: {first['message']}{more}"
+    return Problem("validation_failed", detail, {"issues": list(issues[:MOST_ISSUES])})
 
 
 def invalid_parameters(errors: Sequence[Mapping[str, Any]]) -> Problem:

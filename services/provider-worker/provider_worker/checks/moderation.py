@@ -14,6 +14,7 @@ from chassis.settings import Settings, SettingsError
 from contracts.providers.signals import Finding
 from provider_worker.checks.base import CHECKS_SETTING, Check, Options, Subject, read_options
 from provider_worker.checks.json_texts import joined
+from provider_worker.providers.http.bounds import kept_by
 
 MODEL = "omni-moderation-latest"
 PIECE = 20_000
@@ -37,12 +38,17 @@ class ModerationCheck(Check):
     name = "moderation"
 
     def __init__(self, key: SecretStr, options: ModerationOptions) -> None:
-        import openai  # noqa: PLC0415 - the SDK takes 15 MB, and not every worker wants this check
+        import httpx2  # noqa: PLC0415 - with the SDK, which takes 15 MB; not every worker wants this check
+        import openai  # noqa: PLC0415
 
         self._key = key
         self._options = options
         self._client = openai.AsyncOpenAI(
-            api_key=key.get_secret_value(), base_url=options.base_url, max_retries=0, timeout=10
+            api_key=key.get_secret_value(),
+            base_url=options.base_url,
+            max_retries=0,
+            timeout=10,
+            http_client=openai.DefaultAsyncHttpxClient(limits=kept_by(httpx2)),
         )
 
     @classmethod

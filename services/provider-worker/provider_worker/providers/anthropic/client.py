@@ -15,7 +15,7 @@ import httpx2
 from contracts.providers.call import Failure
 from provider_worker.providers.anthropic.stream import Event
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.http.bounds import PLAIN, SECONDS, bound_by
+from provider_worker.providers.http.bounds import PLAIN, SECONDS, bound_by, kept_by
 from provider_worker.providers.http.failures import (
     ResponseTooLarge,
     malformed_event,
@@ -88,6 +88,7 @@ def _client(key: str, base_url: str, timeout: httpx2.Timeout, limits: VendorLimi
     http = anthropic.DefaultAsyncHttpxClient(
         timeout=timeout,
         follow_redirects=False,
+        limits=kept_by(httpx2),
         headers=PLAIN,
         event_hooks={"response": [bound_by(httpx2), limits.note]},
     )

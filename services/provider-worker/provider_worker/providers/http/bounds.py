@@ -1,4 +1,4 @@
-"""Bounds on answers and on the files that they name, how large and how long, for both HTTP libraries that the vendors' SDKs are built on."""
+"""Bounds on answers, on the files that they name and on kept connections, for both HTTP libraries that the vendors' SDKs are built on."""
 
 from __future__ import annotations
 
@@ -19,6 +19,14 @@ MOST_FILE_BYTES = 25 * 1024 * 1024
 
 PLAIN = {"accept-encoding": "identity"}
 """Headers that go with a bound: it counts bytes as they arrive."""
+
+KEPT_SECONDS = 3.0
+"""How long an idle connection is kept. Many servers end theirs after 5 s: a call that met that end may have happened, or not."""
+
+
+def kept_by(library: ModuleType) -> Any:
+    """Return the limits of connections for clients of `library` (`httpx` or `httpx2`)."""
+    return library.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=KEPT_SECONDS)
 
 
 def bound_by(library: ModuleType) -> Callable[[Any], Awaitable[None]]:

@@ -19,7 +19,7 @@ from huggingface_hub.inference._common import RequestParameters
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined] # public, but loaded by name
 
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.http.bounds import PLAIN, SECONDS, bound_by
+from provider_worker.providers.http.bounds import PLAIN, SECONDS, bound_by, kept_by
 from provider_worker.providers.http.failures import ResponseTooLarge, malformed_event, of_error
 from provider_worker.providers.http.limits import VendorLimits
 from provider_worker.providers.http.reply import UnreadReply
@@ -67,6 +67,7 @@ class HuggingFaceClient:
         self._headers = build_hf_headers(token=token or False, library_name="sayso")
         self.limits = VendorLimits(rate_limit)
         self._http = httpx2.AsyncClient(
+            limits=kept_by(httpx2),
             headers=PLAIN,
             event_hooks={"response": [bound_by(httpx2), self.limits.note, self._note]},
         )

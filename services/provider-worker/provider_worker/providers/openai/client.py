@@ -16,7 +16,7 @@ import openai
 
 from contracts.providers.call import Failure
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.http.bounds import PLAIN, SECONDS, bound_by
+from provider_worker.providers.http.bounds import PLAIN, SECONDS, bound_by, kept_by
 from provider_worker.providers.http.failures import (
     ResponseTooLarge,
     error_in,
@@ -130,6 +130,7 @@ def _client(key: str, base_url: str | None, timeout: httpx2.Timeout, limits: Ven
     http = openai.DefaultAsyncHttpxClient(
         timeout=timeout,
         follow_redirects=False,
+        limits=kept_by(httpx2),
         headers=PLAIN,
         event_hooks={"response": [bound_by(httpx2), limits.note]},
     )

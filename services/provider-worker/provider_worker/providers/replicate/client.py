@@ -15,7 +15,7 @@ import httpx
 from replicate.client import Client
 
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.http.bounds import PLAIN, DownloadTerms, bound_by
+from provider_worker.providers.http.bounds import PLAIN, DownloadTerms, bound_by, kept_by
 from provider_worker.providers.http.download import Downloads
 from provider_worker.providers.http.failures import ResponseTooLarge, malformed, of_connection, of_refusal, of_size
 from provider_worker.providers.http.limits import VendorLimits, limits_in
@@ -42,7 +42,10 @@ class ReplicateClient:
         )
         # Files are fetched without the token: it belongs to the API's own host.
         self._files = httpx.AsyncClient(
-            timeout=timeout, headers=PLAIN, transport=httpx.AsyncHTTPTransport(), follow_redirects=False
+            timeout=timeout,
+            headers=PLAIN,
+            transport=httpx.AsyncHTTPTransport(limits=kept_by(httpx)),
+            follow_redirects=False,
         )
 
     async def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
@@ -97,7 +100,7 @@ class _WithoutRetries(httpx.AsyncBaseTransport):
     """Raises refusals before the SDK sees them: it would retry, and its errors lose Retry-After."""
 
     def __init__(self, learn: Callable[[Mapping[str, str]], None]) -> None:
-        self._transport = httpx.AsyncHTTPTransport()
+        self._transport = httpx.AsyncHTTPTransport(limits=kept_by(httpx))
         self._bound = bound_by(httpx)
         self._learn = learn
 
