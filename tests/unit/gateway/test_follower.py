@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import cast
 from uuid import UUID, uuid4
 
 from contracts.providers.call_stream import PartialOutput
-from gateway.ports import StepEvent
+from gateway.ports import StepEvent, Views
 from gateway.projection.view import render
-from gateway.read_model.follower import Follower
+from gateway.read_model.follower import LOOKS_A_SECOND, Follower
 from gateway.read_model.partial_output import PartialOutputReader
-from gateway.read_model.waiters import MOST_PIECES
+from gateway.read_model.waiters import MOST_PIECES, Waiters
 from gateway.testing.memory import MemoryTables
+from testkit.memory_transport import loop_turn
 from testkit.runs.commands import approve, at_payload_review, calling, cancel, executed, extend_lease, stopped
 from testkit.runs.histories import Feed, history_of, view_of
 
@@ -208,3 +210,34 @@ async def test_a_wait_for_a_version_hears_no_talk() -> None:
     run = await waiting
     assert run is not None
     assert run.version == 1
+
+
+async def test_very_many_waits_look_at_the_tables_no_oftener_than_few() -> None:
+    """A client that waits 500 times for a version that does not come costs the others nothing; each wait still ends in time."""
+    tables, _, follower = watched()
+    looks = 0
+
+    class Counting:
+        async def run(self, tenant: str, run_id: UUID) -> object:
+            nonlocal looks
+            looks += 1
+            return await tables.run(tenant, run_id)
+
+    follower = Follower(cast("Views", Counting()), Waiters())
+    waits = [asyncio.create_task(follower.reached(TENANT, RUN_ID, 9, seconds=2)) for _ in range(500)]
+    assert await asyncio.gather(*waits) == [None] * 500
+    # One look at the beginning and one at the end of each, and in between what all waits together may have.
+    assert looks <= 2 * 500 + 2 * LOOKS_A_SECOND
+
+
+async def test_a_wait_is_woken_by_this_gateway_however_many_there_are() -> None:
+    """Only looks at what another gateway projected become rarer."""
+    _, feed, follower = watched()
+    waits = [asyncio.create_task(follower.reached(TENANT, uuid4(), 1, seconds=0.5)) for _ in range(500)]
+    waiting = asyncio.create_task(follower.reached(TENANT, RUN_ID, 3, seconds=60))
+    await loop_turn()
+    await feed.give(*EVENTS[:3])
+    run = await asyncio.wait_for(waiting, 20)
+    assert run is not None
+    assert run.version == 3
+    await asyncio.gather(*waits)

@@ -12,8 +12,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match
 
-from chassis.http.problems import STATUS as STATUS_OF_EDGES
 from chassis.http.problems import MOST_ISSUES, Issue, issue, problem_response
+from chassis.http.problems import STATUS as STATUS_OF_EDGES
 from contracts.json_pointer import pointer
 from contracts.runs.outcomes import Refused
 from gateway.errors import DatabaseUnavailable, GatewayError, NoProviders

@@ -7,7 +7,8 @@ an interval.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -32,6 +33,9 @@ LOOK_SECONDS = 0.1
 
 FOLLOW_SECONDS = 0.5
 """Between reads of the tables for a stream: streams may be many and last long."""
+
+LOOKS_A_SECOND = 200.0
+"""Reads of the tables in a second, of all waits and streams together: the more there are, the longer each waits for its next look."""
 
 SETTLE_SECONDS = 1.0
 """How long a read without a version waits for the version that this gateway has just answered: a new run is found."""
@@ -82,6 +86,7 @@ class Follower:
         self._waiters = waiters
         self._clock = clock
         self._closed = False
+        self._looking = 0
 
     def close(self) -> None:
         """End all streams and waits: the process is about to stop, and clients reconnect to another."""
@@ -91,7 +96,7 @@ class Follower:
     async def reached(self, tenant: str, run_id: UUID, version: int, seconds: float) -> RenderedView | None:
         """Return the run at `version` or beyond, or as it is after `seconds`. Raises DatabaseUnavailable."""
         until, answers = self._clock() + seconds, self._waiters.answers
-        with self._waiters.of(run_id) as waiter:
+        with self._waiters.of(run_id) as waiter, self._looks():
             while True:
                 left = until - self._clock()
                 ended = self._closed or left <= 0
@@ -100,7 +105,7 @@ class Follower:
                     run = await self._views.run(tenant, run_id)
                 if ended or (run is not None and run.version >= version):
                     return run
-                await waiter.reach(version, min(LOOK_SECONDS, left))
+                await waiter.reach(version, min(self._pause(LOOK_SECONDS), left))
 
     async def settled(self, tenant: str, run_id: UUID) -> RenderedView | None:
         """Return the run as it is, after waiting up to SETTLE_SECONDS for a version that this gateway has just answered."""
@@ -118,7 +123,7 @@ class Follower:
         Pieces of the running call's text come in between. An empty list is a heartbeat. An outage of PostgreSQL is waited out.
         """
         quiet_since, state = self._clock(), _StreamState(self._clock)
-        with self._waiters.of(run_id) as waiter:
+        with self._waiters.of(run_id) as waiter, self._looks():
             while not self._closed:
                 events = await self._next(tenant, run_id, after, state)
                 if events or self._clock() - quiet_since >= HEARTBEAT_SECONDS:
@@ -147,6 +152,18 @@ class Follower:
 
     async def _pieces(self, waiter: Waiter, version: int) -> AsyncIterator[Sequence[PartialOutput]]:
         """Yield pieces of text until the run has reached `version` or it is time to read the tables."""
-        until = self._clock() + FOLLOW_SECONDS
+        until = self._clock() + self._pause(FOLLOW_SECONDS)
         while not self._closed and not await waiter.reach(version, until - self._clock(), or_pieces=True):
             yield waiter.take()
+
+    @contextmanager
+    def _looks(self) -> Iterator[None]:
+        self._looking += 1
+        try:
+            yield
+        finally:
+            self._looking -= 1
+
+    def _pause(self, least: float) -> float:
+        """Return how long a wait or a stream waits for its next look."""
+        return max(least, self._looking / LOOKS_A_SECOND)
