@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import DatabaseUnavailable
 from gateway.projection.view import RenderedView, render
-from gateway.read_model.answer_cache import FRESH_SECONDS, AnswerCache
+from gateway.read_model.answer_cache import FRESH_SECONDS, MOST_BYTES, AnswerCache
 from gateway.read_model.follower import Follower
 from gateway.testing.memory import MemoryTables
 from testkit.runs.commands import at_payload_review
@@ -120,3 +120,11 @@ async def test_an_answer_that_is_on_its_way_is_waited_for_without_asking() -> No
     tables.unavailable = False
     await feed.give(EVENTS[1])
     assert await waiting == at(2)
+
+
+def test_large_answers_push_the_oldest_out() -> None:
+    """However many are given within a second, they have a bound in bytes together."""
+    cache, runs = AnswerCache(Clock()), [uuid4() for _ in range(5)]
+    for run_id in (*runs, runs[-1]):
+        cache.answered(TENANT, run_id, RenderedView(1, "created", b"x" * (MOST_BYTES // 4)))
+    assert [cache.version(TENANT, run_id) for run_id in runs] == [0, 1, 1, 1, 1]

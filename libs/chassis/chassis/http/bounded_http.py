@@ -103,6 +103,14 @@ class BoundedHttp(HttpToolsProtocol):
         self._wire.lost()
         self._wire.abort()
 
+    def shutdown(self) -> None:
+        """Close for the stop of the server, once what is being answered is answered."""
+        if self.cycle is None or self.cycle.response_complete:
+            self._is_refused = True
+            self._wire.close()
+        else:
+            super().shutdown()
+
     @property
     def _wire(self) -> _LingeringTransport:
         return cast("_LingeringTransport", self.transport)

@@ -16,6 +16,9 @@ from gateway.projection.view import RenderedView
 FRESH_SECONDS = 1.0
 """How long an answer is kept. It stays right for its version, but the run may have moved on."""
 
+MOST_BYTES = 16 * 1024 * 1024
+"""Bytes of the answers that are kept; the oldest go first."""
+
 
 @dataclass(slots=True)
 class _Answer:
@@ -32,6 +35,7 @@ class AnswerCache:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._answers: OrderedDict[UUID, _Answer] = OrderedDict()
+        self._size = 0
 
     def answered(self, tenant: str, run_id: UUID, run: RenderedView) -> None:
         """Keep an answer of the orchestrator, and drop those that are no longer fresh."""
@@ -39,8 +43,9 @@ class AnswerCache:
         if cached is None or cached.run.version <= run.version:
             self._answers[run_id] = _Answer(self._clock(), tenant, run, cached.reached if cached else 0)
             self._answers.move_to_end(run_id)
-        while self._answers and self._is_stale(next(iter(self._answers.values()))):
-            self._answers.popitem(last=False)
+            self._size += len(run.json) - (len(cached.run.json) if cached else 0)
+        while self._answers and (self._size > MOST_BYTES or self._is_stale(next(iter(self._answers.values())))):
+            self._size -= len(self._answers.popitem(last=False)[1].run.json)
 
     def moved(self, versions: Mapping[UUID, int]) -> None:
         """Note the versions that the read model has reached."""
