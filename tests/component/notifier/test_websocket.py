@@ -29,8 +29,8 @@ async def test_a_snapshot_comes_first_and_then_every_event(notifier: RunningNoti
     await publisher.publish(*waiting)
     async with notifier.watch(session_id=session) as watching:
         snapshot = SnapshotMessage.model_validate(await watching.next())
-        assert [view["run_id"] for view in snapshot.runs] == [str(waiting[0].run_id)]
-        assert snapshot.approvals == snapshot.runs
+        assert [view["run_id"] for view in snapshot.approvals] == [str(waiting[0].run_id)]
+        assert (snapshot.runs, snapshot.more) == ((), False)
         assert snapshot.approvals[0]["checkpoint"]["step"] == "payload_review"
         await publisher.publish(*run)
         seen = (await through(watching, run[-1]))[1:]
