@@ -14,7 +14,7 @@ from notifier.ports import Snapshot
 UNFINISHED = encode(Cursor("an unfinished snapshot", ()))
 """The cursor of all messages but the last: a client that was cut off in between, and returns with it, gets a snapshot anew."""
 
-_HEAD_BYTES = 2 * 1024
+_HEAD_BYTES = 8 * 1024
 """What a message has beside its views, the cursor above all."""
 
 _LARGE = ("checkpoint", "checkpoint_context", "last_approval", "result", "error", "labels", "callback_url")
