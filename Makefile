@@ -10,12 +10,14 @@ CODE := libs services deploy tools examples tests
 PROJECTS := $(PACKAGES:%=%/pyproject.toml)
 TEST_PROJECTS := $(TEST_PACKAGES:%=%/pyproject.toml)
 BIN := .venv/bin
-PYTHON := $(BIN)/python
+RUN := $(BIN)/python
 PIN = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 	$(shell sed -n 's/^name = "\(.*\)"/--no-emit-package \1/p' $(PROJECTS))
 
-# A checkout that was moved or copied is another place, and its environment is made again.
-PLACE := $(shell pwd -P | cksum | cut -d' ' -f1)
+# PYTHON=… chooses the interpreter, and is remembered until `make clean`.
+PYTHON ?= $(shell cat .venv/chosen-python 2>/dev/null)
+# A checkout that was moved or copied is another place, and so is another interpreter: the environment is made again.
+PLACE := $(shell printf '%s' "$$(pwd -P)" '$(PYTHON)' | cksum | cut -d' ' -f1)
 ENVIRONMENT := .venv/made-$(PLACE)
 READY := .venv/ready-$(PLACE)
 READY_TO_TEST := .venv/ready-to-test-$(PLACE)
@@ -23,24 +25,24 @@ READY_TO_TEST := .venv/ready-to-test-$(PLACE)
 ##@ Using it
 
 run: $(READY) ## Start everything on this machine: PostgreSQL, a Kafka broker, the four services, a sample run
-	@exec $(PYTHON) -m local_stack
+	@exec $(RUN) -m local_stack
 
 demo: $(READY) ## Tell the story of one run, step by step, on a running stack
-	@$(PYTHON) -m local_stack.demo
+	@$(RUN) -m local_stack.demo
 
-setup: $(READY_TO_TEST) ## Make the virtual environment; every other target does it when needed
+setup: $(READY_TO_TEST) ## Make the virtual environment, with PYTHON=python3.13 if you like; other targets do it when needed
 
 clean: ## Remove the environment and caches; the local stack's data stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache deploy/apache_kafka/target
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
-forget: ## Delete the local stack's data, runs and all
-	rm -rf .sayso
+forget: $(READY) ## Delete the local stack's data, runs and all; refused while it runs
+	@$(RUN) -m local_stack.forget
 
 ##@ Testing it
 
 test: $(READY_TO_TEST) ## Run everything: lint and all tests
-	@$(PYTHON) tests/steps.py
+	@$(RUN) tests/steps.py
 
 lint: $(READY_TO_TEST) ## Check style, types and imports
 	$(BIN)/ruff check --quiet $(CODE)
@@ -49,22 +51,22 @@ lint: $(READY_TO_TEST) ## Check style, types and imports
 	$(BIN)/lint-imports --no-logo
 
 unit component integration e2e: $(READY_TO_TEST) ## Run the tests of one kind, or of these the TESTS that you name
-	@$(PYTHON) -m pytest -q $(or $(TESTS),tests/$@)
+	@$(RUN) -m pytest -q $(or $(TESTS),tests/$@)
 
 faults: $(READY_TO_TEST) ## Kill every service and Kafka once under load: the short form of chaos
-	@$(PYTHON) -m pytest -q tests/chaos/test_short.py
+	@$(RUN) -m pytest -q tests/chaos/test_short.py
 
 chaos: $(READY_TO_TEST) ## Inject every fault under load, 20 minutes long; writes tools/chaos/RESULTS.md
-	@$(PYTHON) -m pytest -q tests/chaos/test_faults.py
+	@$(RUN) -m pytest -q tests/chaos/test_faults.py
 
 soak: $(READY_TO_TEST) ## Steady load for MINUTES (30), with the memory of each service; writes tools/chaos/SOAK.md
-	@$(PYTHON) -m chaos.soak --minutes $(or $(MINUTES),30)
+	@$(RUN) -m chaos.soak --minutes $(or $(MINUTES),30)
 
 bench: $(READY_TO_TEST) ## Measure speed and cost beside a floor in plain asyncpg and the bare hops; writes tools/bench/RESULTS.md; QUICK=1 for less
-	@$(PYTHON) -m bench $(if $(QUICK),--quick)
+	@$(RUN) -m bench $(if $(QUICK),--quick)
 
 bench-limits: $(READY_TO_TEST) ## Measure that four workers keep to shared limits and use them; writes tools/bench/LIMITS.md; 3 minutes
-	@$(PYTHON) -m bench.limits
+	@$(RUN) -m bench.limits
 
 format: $(READY_TO_TEST) ## Bring the code into its format
 	$(BIN)/ruff check --fix-only --quiet $(CODE)
@@ -73,13 +75,13 @@ format: $(READY_TO_TEST) ## Bring the code into its format
 ##@ Kafka and containers
 
 kafka: $(READY) ## Start Apache Kafka on this machine with Maven and Java, on port 9092
-	@exec $(PYTHON) -m apache_kafka
+	@exec $(RUN) -m apache_kafka
 
-topics: $(READY) ## Create the topics on KAFKA_BOOTSTRAP_SERVERS
-	@$(PYTHON) -m messaging
+topics: $(READY) ## Create the topics on KAFKA_BOOTSTRAP_SERVERS; REPLICAS=3 says how many copies a record has
+	@$(RUN) -m local_stack.topics $(REPLICAS)
 
 images: $(READY) ## Build the Kafka image for testcontainers; makes its base too where none can be pulled
-	@$(PYTHON) -m apache_kafka.image
+	@$(RUN) -m apache_kafka.image
 
 ##@ Keeping it
 
@@ -97,7 +99,7 @@ help:
 # ---- set-up
 
 $(ENVIRONMENT):
-	@deploy/setup.sh environment && touch $@
+	@PYTHON='$(PYTHON)' deploy/setup.sh environment && touch $@
 
 $(READY): $(ENVIRONMENT) requirements.txt $(PROJECTS)
 	@deploy/setup.sh install requirements.txt $(PACKAGES) && touch $@

@@ -8,17 +8,24 @@ uv_version=0.13.8
 python=.venv/bin/python
 pip="$python -m pip --quiet --disable-pip-version-check"
 
+fits() {
+    "$1" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
 environment() {
-    for found in python3.11 python3.12 python3.13 python3; do
-        if "$found" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    set -- python3.11 python3.12 python3.13 python3.14 python3
+    [ -z "${PYTHON:-}" ] || set -- "$PYTHON"
+    for found; do
+        if fits "$found"; then
             echo "set-up: a virtual environment in .venv, with $("$found" --version)"
             rm -rf .venv
             "$found" -m venv .venv
+            echo "${PYTHON:-}" > .venv/chosen-python
             $pip install "uv==$uv_version" || echo "set-up: no uv $uv_version here; pip does its work, more slowly"
             return
         fi
     done
-    echo "sayso: Python 3.11 or newer is needed, with its venv module: none of python3.11, python3.12, python3.13 and python3 is" >&2
+    echo "sayso: Python 3.11 or newer is needed, with its venv module; tried: $*" >&2
     exit 1
 }
 

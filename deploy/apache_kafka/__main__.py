@@ -6,7 +6,7 @@ import asyncio
 import signal
 
 from apache_kafka.artifacts import FOLDER, Unavailable, version
-from apache_kafka.broker import RealKafka
+from apache_kafka.broker import LONG_LIFE, RealKafka
 from local_stack.ports import LOOPBACK, in_use
 
 PORT = 9092
@@ -14,13 +14,16 @@ PORT = 9092
 
 async def run() -> None:
     """Keep one broker until a signal comes. Raises Unavailable."""
-    kafka = RealKafka(FOLDER / "target" / "broker", PORT)
+    kafka = RealKafka(FOLDER / "target" / "broker", PORT, LONG_LIFE)
     stopping = asyncio.Event()
     for which in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(which, stopping.set)
     try:
         await kafka.start()
-        print(f"Apache Kafka {version()} at {kafka.bootstrap}; `make topics` creates the topics", flush=True)
+        print(
+            f"Apache Kafka {version()} at {kafka.bootstrap}. Use it: KAFKA_BOOTSTRAP_SERVERS={kafka.bootstrap} make run",
+            flush=True,
+        )
         await stopping.wait()
     finally:
         await kafka.stop()

@@ -17,8 +17,10 @@ from messaging.admin import log_identity
 
 START_SECONDS = 60.0
 LONG_LIFE = ("-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+"""Java's options for a broker that stays: those of `make kafka`, the benchmarks and the image. They stand here alone."""
+
 SHORT_LIFE = (*LONG_LIFE, "-XX:TieredStopAtLevel=1")
-"""Without the second compiler: it pays off only after minutes."""
+"""For tests: without the second compiler, which pays off only after minutes."""
 
 
 class RealKafka:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+
+# Until the loop takes Ctrl-C itself, nothing was started, and it ends this process without a traceback.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+# ruff: noqa: E402
 import asyncio
 import contextlib
-import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import NoReturn
 
-from chassis.settings import SettingsError, exit_with, load_settings
+from chassis.settings import SettingsError, doubts, exit_with, load_settings
 from local_stack.broker.embedded import BrokerFailed
 from local_stack.ports import in_use
 from local_stack.postgres.server import PostgresFailed
@@ -35,6 +41,9 @@ def main() -> None:
         settings = load_settings()
     except SettingsError as error:
         exit_with(error)
+    for doubt in doubts():
+        tell(f"sayso: {doubt}")
+    check_settings()
     folder = settings.data_dir.absolute()
     try:
         if former := take_over_former(folder):
@@ -49,6 +58,15 @@ def main() -> None:
             sys.exit(asyncio.run(_run(stack, addresses, folder)))
     except FolderBusy as error:
         raise SystemExit(f"sayso: {error}") from None
+
+
+def check_settings() -> None:
+    """Let the worker read the settings that it alone understands. Exits with 1 and its one line."""
+    command = [sys.executable, "-m", "provider_worker", "check-settings"]
+    checked = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
+    if checked.returncode:
+        last = checked.stderr.strip().splitlines()[-1:]
+        raise SystemExit("".join(last) or f"sayso: the settings could not be checked: exit code {checked.returncode}")
 
 
 def _refuse_taken_ports(addresses: Addresses) -> None:

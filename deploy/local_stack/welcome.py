@@ -9,6 +9,12 @@ from typing import Any
 
 from local_stack.services import Addresses
 
+PRETTY = "python3 -m json.tool"
+_NEXT = (
+    "Then the call is made, and its answer waits for you in the same way.",
+    "Then the run is completed: look again.",
+)
+
 
 def welcome(addresses: Addresses, folder: Path, sample: dict[str, Any] | None) -> str:
     """Return the lines; without a sample, the addresses alone."""
@@ -37,10 +43,12 @@ def _decide(gateway: str, sample: dict[str, Any]) -> list[str]:
     body = json.dumps({"subject_sha256": checkpoint["subject_sha256"], "actor": "you"})
     command = f"curl -sS -X POST {run}/approve -H 'content-type: application/json' -d {shlex.quote(body)}"
     return [
-        f"A sample run waits at {checkpoint['step']}. Look at it, and approve what you see:",
+        f"A sample run waits at {checkpoint['step']}. In another terminal, look at it, and approve what you see:",
         "",
-        f"  curl -sS {run}",
-        f"  {command}",
+        f"  curl -sS {run} | {PRETTY}",
+        f"  {command} | {PRETTY}",
+        "",
+        f"{_NEXT[checkpoint['step'] == 'response_review']} Each run has a line here when it starts, waits, is decided and ends.",
     ]
 
 

@@ -28,6 +28,9 @@ class BrokerFailed(Exception):
 class EmbeddedBroker:
     """One embedded broker. Its address and the name of its log are new at each start."""
 
+    given = False
+    line = "starting the Kafka broker; its log is in memory"
+
     def __init__(self, folder: Path) -> None:
         self._address = folder / "broker.address"
         self._process = Process(
@@ -49,6 +52,14 @@ class EmbeddedBroker:
     def pid(self) -> int | None:
         """The broker's process id, while it runs."""
         return self._process.pid
+
+    def environment(self) -> dict[str, str]:
+        """Return the settings of the services that it decides."""
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
+            "SAYSO_LOG_ID": self.log_id,
+            "SAYSO_FETCH_WAIT_MS": str(FETCH_WAIT_MS),
+        }
 
     def last_lines(self) -> str:
         """Return the end of the broker's log."""

@@ -70,7 +70,7 @@ class Postgres:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._account = account_for(self.folder, self.data, self._programs)
-        await self._end_leftover()
+        await self.end_leftover()
         if not (self.data / "PG_VERSION").exists():
             self._init()
         self._process = Process(self._program())
@@ -182,7 +182,7 @@ class Postgres:
             raise PostgresFailed(f"initdb failed: {(initdb.stderr or initdb.stdout).strip()}")
         new.rename(self.data)
 
-    async def _end_leftover(self) -> None:
+    async def end_leftover(self) -> None:
         """Stop the server that an earlier start left on this folder. The caller holds the folder's lock, so it belongs to no stack."""
         with contextlib.suppress(OSError, ValueError, psutil.Error):
             left = psutil.Process(int((self.data / "postmaster.pid").read_text().split()[0]))

@@ -8,11 +8,15 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import psutil
 
 _CLOCK_SECONDS = 2.0
 """The start time of one process is read twice with this difference at most."""
+
+LOCK = "lock"
+"""The file of the folder that a stack holds locked. A folder without it was never a stack's."""
 
 FORMER = ".countersign"
 """The data folder's name under the product's first name."""
@@ -39,19 +43,23 @@ def take_over_former(folder: Path) -> Path | None:
 @contextlib.contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
     """Hold the data folder's lock as long as the block or this process lasts. Raises FolderBusy."""
+    with _open_lock(folder) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise FolderBusy(f"a stack is running on {folder} already (process {lock.read().strip()})") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _open_lock(folder: Path) -> TextIO:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (folder / "lock").open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                raise FolderBusy(f"a stack is running on {folder} already (process {lock.read().strip()})") from None
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
-            yield
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        return (folder / LOCK).open("a+")
+    except OSError as error:
         raise FolderBusy(f"SAYSO_DATA_DIR: {folder} cannot be written: {error.strerror}") from None
 
 

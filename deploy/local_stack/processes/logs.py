@@ -1,4 +1,4 @@
-"""The services' log files: rotated at a size, and their warnings shown on the terminal."""
+"""Log files: those of earlier starts are kept, a long one is rotated, and warnings are shown on the terminal."""
 
 from __future__ import annotations
 
@@ -8,16 +8,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MAX_BYTES = 10 * 1024 * 1024
+KEPT = 5
+"""Earlier files of each log, of earlier starts or of a long one: with MAX_BYTES they bound the folder."""
+
 _WARNING = re.compile(r"\[(?:warning|error|critical)\s*\]|\"level\": ?\"(?:warning|error|critical)\"")
 _TIME = re.compile(r"^\S+Z? +(?=\[)")
 
 
 def rotate(log: Path, at_least: int = 1) -> None:
-    """Copy `log` to `<log>.1` and empty it, once it holds `at_least` bytes. Its writer goes on at the start."""
+    """Copy `log` to `<log>.1` and empty it, once it holds `at_least` bytes; the last KEPT copies stay. Its writer goes on at the start."""
     if log.exists() and log.stat().st_size >= at_least:
-        shutil.copyfile(log, log.with_suffix(".log.1"))
+        for number in range(KEPT - 1, 0, -1):
+            earlier = _earlier(log, number)
+            if earlier.exists():
+                earlier.replace(_earlier(log, number + 1))
+        shutil.copyfile(log, _earlier(log, 1))
         with log.open("r+b") as emptied:
             emptied.truncate(0)
+
+
+def _earlier(log: Path, number: int) -> Path:
+    return log.with_name(f"{log.name}.{number}")
 
 
 class LogFollower:

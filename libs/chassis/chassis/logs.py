@@ -25,6 +25,15 @@ QUIET = (
 SILENT = ("sayso.faststream",)
 """Loggers that warn of our own choices: FastStream, at each start, that it does not create topics."""
 
+HARMLESS = (
+    "Group Coordinator Request failed",
+    "Marking the coordinator dead",
+    "Heartbeat failed for group %s because it is rebalancing",
+    "Heartbeat failed for group %s: generation id is not  current.",
+    "Heartbeat failed: local member_id was not recognized",
+)
+"""What Kafka's client says while a group forms or shares its partitions anew, and mends by itself."""
+
 REPEAT_SECONDS = 10.0
 """While Kafka is unavailable, its client logs the same message dozens of times a second."""
 
@@ -43,6 +52,14 @@ class RepeatFilter(logging.Filter):
             return False
         self._passed[message] = record.created
         return True
+
+
+def soften(record: logging.LogRecord) -> bool:
+    """Make news of what is HARMLESS; an error that no retry mends stays one. Every record passes."""
+    said = record.args[0] if isinstance(record.args, tuple) and record.args else None
+    if record.name.startswith("aiokafka") and str(record.msg).startswith(HARMLESS) and getattr(said, "retriable", True):
+        record.levelno, record.levelname = logging.INFO, "INFO"
+    return True
 
 
 def configure_logs(service: str, level: str, form: str) -> None:
@@ -65,6 +82,7 @@ def configure_logs(service: str, level: str, form: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=rendering))
     repeats = RepeatFilter()
+    handler.addFilter(soften)
     handler.addFilter(lambda record: not record.name.startswith("aiokafka") or repeats.filter(record))
     root = logging.getLogger()
     root.handlers[:] = [handler]

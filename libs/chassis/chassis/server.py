@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from chassis.background import Background
 from chassis.http.bounded_http import BoundedHttp, BoundedState
 from chassis.http.connections import Connections, places
 from chassis.logs import configure_logs
-from chassis.settings import Settings, SettingsError, exit_with, load_settings
+from chassis.settings import SAID_BY_STACK, Settings, SettingsError, doubts, exit_with, load_settings
 
 STOP_SECONDS = 8
 """How long open requests may take to end once a stop is requested."""
@@ -88,7 +89,7 @@ def serve(
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)
-    _log.warning("authentication is off: each caller of this address may decide", address=f"{settings.host}:{port}")
+    _warn(f"{settings.host}:{port}")
     server = _Server(config)
     server.background = background = getattr(app.state, "background", None)
     for asked in (signal.SIGINT, signal.SIGTERM):
@@ -97,6 +98,22 @@ def serve(
         server.run(sockets=[listening])
     if not server.started or (background is not None and background.failure is not None):
         raise SystemExit(1)
+
+
+def check_settings(create_app: Callable[[Settings], Starlette]) -> None:
+    """Read the settings as a start does, and connect to nothing. Exits with 1 and one line where a start would."""
+    try:
+        create_app(load_settings())
+    except SettingsError as error:
+        exit_with(error)
+
+
+def _warn(address: str) -> None:
+    if SAID_BY_STACK in os.environ:
+        return
+    for doubt in doubts():
+        _log.warning(doubt)
+    _log.warning("authentication is off: each caller of this address may decide", address=address)
 
 
 def _end(*_: object) -> NoReturn:

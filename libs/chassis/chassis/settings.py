@@ -14,13 +14,17 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis import failpoints
 from chassis.http.origins import ORIGIN
+from chassis.setting_names import doubtful_names, unknown_name
 
 T = TypeVar("T")
 
-PREFIX = "SAYSO_"
+ENV_FILE, _ENCODING = ".env", "utf-8-sig"
+"""The encoding takes the mark that editors of Windows begin a file with."""
 
-FORMER_PREFIX = "COUNTERSIGN_"
-"""What settings began with under the product's first name."""
+_PORTS = range(1, 65536)
+
+SAID_BY_STACK = "SAYSO_SAID_BY_STACK"
+"""Set by `make run` for its services: what concerns all of them it has said itself."""
 
 
 class SettingsError(Exception):
@@ -31,7 +35,8 @@ class Settings(BaseSettings):
     """Every setting of Sayso. One class for all services, so that a misspelt name is noticed by each of them."""
 
     model_config = SettingsConfigDict(
-        env_file=".env",
+        env_file=ENV_FILE,
+        env_file_encoding=_ENCODING,
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
@@ -161,7 +166,8 @@ class Settings(BaseSettings):
     @field_validator("kafka_bootstrap_servers")
     @classmethod
     def _is_addresses(cls, addresses: str) -> str:
-        if not re.fullmatch(r"[^\s,]+:\d{1,5}(,[^\s,]+:\d{1,5})*", addresses):
+        well_formed = re.fullmatch(r"[^\s,]+:\d{1,5}(,[^\s,]+:\d{1,5})*", addresses)
+        if not well_formed or any(int(one.rpartition(":")[2]) not in _PORTS for one in addresses.split(",")):
             raise PydanticCustomError("addresses", "not host:port, nor several of them with commas between")
         return addresses
 
@@ -198,7 +204,8 @@ def load_settings(**given: Any) -> Settings:
 
     Raises SettingsError with one line for the first setting that is unknown or malformed.
     """
-    _refuse_unknown()
+    if unknown := unknown_name(_given_names() - {failpoints.VARIABLE, SAID_BY_STACK}, setting_names()):
+        raise SettingsError(unknown)
     try:
         settings = Settings(**given)
     except ValidationError as error:
@@ -227,13 +234,21 @@ def exit_with(error: SettingsError) -> NoReturn:
     raise SystemExit(f"sayso: {error}")
 
 
-def _refuse_unknown() -> None:
-    known = {str(field.alias) for field in Settings.model_fields.values() if field.alias}
-    for name in sorted({*os.environ, *dotenv_values(".env")}):
-        if name.upper().startswith(FORMER_PREFIX):
-            raise SettingsError(f"{name}: this setting is called {PREFIX}{name[len(FORMER_PREFIX) :].upper()} now")
-        if name.upper().startswith(PREFIX) and name.upper() not in {*known, failpoints.VARIABLE}:
-            raise SettingsError(f"{name}: no such setting; known are {', '.join(sorted(known))}")
+def setting_names() -> list[str]:
+    """Return the name of every setting, as it stands in the environment."""
+    return [str(field.alias or name.upper()) for name, field in Settings.model_fields.items()]
+
+
+def doubts() -> list[str]:
+    """Return one line for each name in the environment or `.env` that is probably a setting's, misspelt."""
+    return list(doubtful_names(_given_names(), setting_names()))
+
+
+def _given_names() -> set[str]:
+    try:
+        return {*os.environ, *dotenv_values(ENV_FILE, encoding=_ENCODING)}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{ENV_FILE}: cannot be read: {error}") from None
 
 
 def _named(several: str | None) -> list[str]:

@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-
-from aiokafka.errors import KafkaError
+from collections.abc import Sequence
 
 from contracts.topics import all_topics
-from messaging.admin import ensure_topics
-from messaging.errors import TopicsUnfit
+from messaging.admin import provide_topics
+from messaging.errors import BrokerUnavailable, TopicsUnfit
 
 
-def main(arguments: list[str]) -> None:
-    """Create the topics and name them; exit with one line when Kafka does not take them."""
-    bootstrap = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
+def create(bootstrap: str, arguments: Sequence[str]) -> None:
+    """Create the topics and name them. Exits with 1 and one line when Kafka does not take them."""
     try:
-        asyncio.run(ensure_topics(bootstrap, replication=int(arguments[0]) if arguments else 1))
-    except (KafkaError, TopicsUnfit, OSError, ValueError) as error:
-        sys.exit(f"sayso: topics on {bootstrap}: {error}")
+        replication = int(arguments[0]) if arguments else None
+    except ValueError:
+        sys.exit(f"sayso: topics: {arguments[0]} is no number of replicas")
+    try:
+        asyncio.run(provide_topics(bootstrap, replication))
+    except BrokerUnavailable as error:
+        sys.exit(f"sayso: topics: KAFKA_BOOTSTRAP_SERVERS: {error}")
+    except TopicsUnfit as error:
+        sys.exit(f"sayso: topics: {error}")
     sys.stdout.writelines(f"{topic.name:<24} {topic.holds}\n" for topic in all_topics())
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    create(os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or "127.0.0.1:9092", sys.argv[1:])

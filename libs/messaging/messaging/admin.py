@@ -5,16 +5,17 @@ A setting that a topic has from its broker alone becomes what it is where we cre
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, for_code
 
 from contracts.topics import MAX_RECORD_BYTES, SLOT_MAPS, Topic, all_topics
-from messaging.errors import TopicsUnfit
+from messaging.errors import BrokerUnavailable, KafkaError, TopicsUnfit
 from messaging.producer import Producer
 
 _log = logging.getLogger(__name__)
@@ -26,8 +27,27 @@ QUORUM_REPLICAS = 3
 """Replicas from which on two must have each record: one of three may be unavailable."""
 
 
-async def ensure_topics(bootstrap: str, *, replication: int = 1, topics: Iterable[Topic] = ()) -> None:
+ANSWER_SECONDS = 15.0
+
+
+async def provide_topics(bootstrap: str, replication: int | None = None) -> None:
+    """Do the same for the topics of the contracts. Raises BrokerUnavailable with one line, in ANSWER_SECONDS at most, or TopicsUnfit."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the error that is raised says it
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await ensure_topics(bootstrap, replication=replication)
+    except TimeoutError:
+        raise BrokerUnavailable(f"no Kafka answers at {bootstrap} within {ANSWER_SECONDS:g} s") from None
+    except KafkaConnectionError:
+        raise BrokerUnavailable(f"no Kafka answers at {bootstrap}") from None
+    except KafkaError as error:
+        raise BrokerUnavailable(f"the Kafka at {bootstrap} does not make the topics: {error}") from None
+
+
+async def ensure_topics(bootstrap: str, *, replication: int | None = 1, topics: Iterable[Topic] = ()) -> None:
     """Create every topic that is missing, and give those that a broker created by itself our settings. Raises TopicsUnfit.
+
+    Without `replication` the cluster's size decides how many copies a record has.
 
     The embedded broker cannot be asked to create topics; there a topic appears when it is first named.
     """
@@ -37,7 +57,8 @@ async def ensure_topics(bootstrap: str, *, replication: int = 1, topics: Iterabl
         await admin.start()
         if await _is_embedded(admin):
             return await _create_by_name(bootstrap, wanted)
-        answer = await admin.create_topics([_new(topic, replication) for topic in wanted])
+        replicas = replication or await _fitting_replicas(admin)
+        answer = await admin.create_topics([_new(topic, replicas) for topic in wanted])
         standing = []
         for name, code, *said in answer.topic_errors:
             if for_code(code) is TopicAlreadyExistsError:
@@ -131,6 +152,11 @@ def _new(topic: Topic, replication: int) -> NewTopic:
         # Acknowledged by one machine alone, a record would be lost with its power.
         configs["min.insync.replicas"] = "2"
     return NewTopic(topic.name, topic.partitions, replication, topic_configs=configs)
+
+
+async def _fitting_replicas(admin: AIOKafkaAdminClient) -> int:
+    brokers = len((await admin.describe_cluster())["brokers"])
+    return QUORUM_REPLICAS if brokers >= QUORUM_REPLICAS else 1
 
 
 async def _is_embedded(admin: AIOKafkaAdminClient) -> bool:

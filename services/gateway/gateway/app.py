@@ -7,7 +7,7 @@ from chassis.http.health import Health
 from chassis.settings import Settings, load_settings
 from gateway.api.artifacts import artifacts_router
 from gateway.api.decisions import RunWrites
-from gateway.api.docs import docs_router
+from gateway.api.docs import docs_router, version_router
 from gateway.api.providers import providers_router
 from gateway.api.routes import GatewayApi, hot_routes
 from gateway.api.run_events import run_events_router
@@ -33,5 +33,6 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
     app.include_router(artifacts_router(service.artifacts, settings.max_artifact_bytes))
     app.include_router(providers_router(service.catalog))
     app.include_router(docs_router())
+    app.include_router(version_router())
     app.state.background = background
     return app

@@ -27,7 +27,7 @@ def create_app(
 ) -> Starlette:
     """Wire the notifier, on Kafka and HTTP unless other adapters are given. Nothing connects before the application starts."""
     settings = settings or load_settings()
-    health, background = Health(), Background()
+    health, background = Health("notifier"), Background()
     service = NotifierService(adapters or real_adapters(settings), background, bounds)
     snapshots = Snapshots(service.hub, service.gateway)
     context = ConnectionContext(service.hub, snapshots, service.ask, service.feed.caught_up, service.now)

@@ -24,7 +24,7 @@ def create_app(
     adapters: Adapters | None = None,
 ) -> Starlette:
     """Wire the orchestrator for these aggregates. Nothing connects before the application starts."""
-    health, background = Health(), Background()
+    health, background = Health("orchestrator"), Background()
     adapters = adapters or real_adapters(settings or load_settings(), background, aggregates)
     service = OrchestratorService(adapters, aggregates, background)
     health.add("kafka", service.check_kafka)

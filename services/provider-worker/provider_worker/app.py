@@ -18,7 +18,7 @@ def create_app(
     settings: Settings | None = None, make: Callable[[Settings, Background], WorkerService] = create_service
 ) -> Starlette:
     """Wire the worker. Nothing connects before the application's lifespan begins. Raises SettingsError."""
-    background, health = Background(), Health()
+    background, health = Background(), Health("provider-worker")
     service = make(settings or load_settings(), background)
     health.add("kafka", service.transport.check)
     health.add("postgres", service.storage.check)

@@ -34,6 +34,7 @@ ROUTES = {
     ("get", "/hitl/artifacts/{sha256}"),
     ("get", "/providers"),
     ("get", "/providers/{name}"),
+    ("get", "/version"),
     *(("post", f"/hitl/runs/{{run_id}}/{action}") for action in BODIES),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from local_stack.processes.logs import LogFollower, rotate
+from local_stack.processes.logs import KEPT, LogFollower, rotate
 
 QUIET = "2026-11-21T01:41:30.1Z [info     ] taking orders [provider_worker.service] at_once=32\n"
 SERIOUS = "2026-11-21T01:41:31.2Z [warning  ] Kafka does not answer [gateway.service] service=gateway\n"
@@ -54,3 +54,14 @@ def test_a_log_below_its_bound_stays_as_it_is(tmp_path: Path) -> None:
     log.write_text(QUIET)
     rotate(log, at_least=len(QUIET) + 1)
     assert log.read_text() == QUIET
+
+
+def test_logs_of_earlier_starts_are_kept_up_to_a_number(tmp_path: Path) -> None:
+    """The newest has the number 1, and the oldest goes."""
+    log = tmp_path / "gateway.log"
+    for start in range(KEPT + 3):
+        log.write_text(f"start {start}\n")
+        rotate(log)
+    earlier = [log.with_name(f"gateway.log.{number}") for number in range(1, KEPT + 1)]
+    assert [path.read_text() for path in earlier] == [f"start {KEPT + 2 - number}\n" for number in range(KEPT)]
+    assert len(list(tmp_path.iterdir())) == KEPT + 1

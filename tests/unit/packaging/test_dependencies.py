@@ -34,10 +34,16 @@ def normal(name: str) -> str:
 
 
 def named(project: Path) -> set[str]:
-    """Return the distributions that a project names, itself and its extras among them."""
-    table = tomllib.loads(project.read_text())["project"]
+    """Return the distributions that a project names: itself, ours in their group, and its extras among them."""
+    file = tomllib.loads(project.read_text())
+    table = file["project"]
     extras = [one for several in table.get("optional-dependencies", {}).values() for one in several]
-    wanted = [table["name"], *table["dependencies"], *extras]
+    wanted = [
+        table["name"],
+        *table.get("dependencies", []),
+        *extras,
+        *file.get("dependency-groups", {}).get("ours", []),
+    ]
     names = {normal(re.split(r"[\s\[<>=!~;]", one)[0]) for one in wanted}
     return names | ({"pydantic-core"} if "pydantic" in names else set())  # one product in two distributions
 

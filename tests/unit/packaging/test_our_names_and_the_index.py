@@ -20,6 +20,7 @@ PROJECTS = sorted(
     for path in ROOT.glob("*/*/pyproject.toml")
     if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
 ) + sorted(ROOT.glob("deploy/pyproject.toml"))
+EXTENDING = ROOT / "docs" / "extending.md"
 OURS = {tomllib.loads(path.read_text())["project"]["name"]: path.parent for path in PROJECTS}
 
 
@@ -95,6 +96,45 @@ def test_no_pin_names_a_package_of_ours(pins: str) -> None:
     assert not re.search(r"^sayso", (ROOT / pins).read_text(), re.MULTILINE)
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_no_package_of_ours_needs_another_by_its_name(name: str) -> None:
+    """A name that is needed is fetched: those of ours stand in a group that no installer reads."""
+    project = tomllib.loads((OURS[name] / "pyproject.toml").read_text())["project"]
+    wanted = [*project.get("dependencies", []), *project.get("optional-dependencies", {}).values()]
+    assert [one for one in wanted if "sayso" in str(one)] == []
+
+
+@pytest.mark.parametrize("name", ["sayso-reverse-provider", "sayso-secret-scan-check", "sayso-gateway", "sayso-deploy"])
+def test_a_plain_install_of_a_folder_asks_for_no_name_of_ours(index: Index, name: str) -> None:
+    """As a newcomer types it, without any option that forbids an index; it builds with what the environment has."""
+    subprocess.run(  # noqa: S603 - our own folders
+        [
+            *(sys.executable, "-m", "pip", "install", "--dry-run", "--no-build-isolation", "--ignore-installed"),
+            *("--retries", "0", f"--index-url={index.url}", str(OURS[name])),
+        ],
+        env={**os.environ, "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""},
+        capture_output=True,
+        check=False,
+    )
+    assert [path for path in index.asked if "sayso" in path] == []
+
+
+def test_the_example_installs_as_it_is_written(index: Index, tmp_path: Path) -> None:
+    """The command of docs/extending.md, into a folder of its own, with an index that has nothing."""
+    (command,) = re.findall(r"^\.venv/bin/(pip install .*reverse-provider)$", EXTENDING.read_text(), re.MULTILINE)
+    installed = subprocess.run(  # noqa: S603 - our own page
+        [sys.executable, "-m", *command.split(), "--target", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "PIP_INDEX_URL": index.url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert installed.returncode == 0, installed.stderr
+    assert (tmp_path / "reverse_provider.py").exists()
+    assert index.asked == []
+
+
 def test_every_command_that_installs_a_folder_asks_no_index() -> None:
     """In the set-up, the images and the documents: a folder of ours is installed with `--no-deps --no-index`."""
     places = [
@@ -113,4 +153,6 @@ def test_every_command_that_installs_a_folder_asks_no_index() -> None:
         )
     ]
     assert len(commands) > 1
-    assert [command for command in commands if "--no-deps --no-index" not in command] == []
+    assert [
+        command for command in commands if "--no-deps --no-index" not in command and "./examples/" not in command
+    ] == []

@@ -1,4 +1,4 @@
-"""`/health/live`, `/health/ready` and `/metrics`: the same three routes on every service."""
+"""`/health/live`, `/health/ready`, `/metrics` and `/version`: the same routes on every service."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from chassis.http.version import version_route
+
 HealthCheck = Callable[[], Awaitable[None]]
 """Returns when its subject is well, raises with the reason when it is not."""
 
@@ -17,9 +19,10 @@ CHECK_SECONDS = 2.0
 
 
 class Health:
-    """The named health checks that decide whether a service is ready."""
+    """The named health checks that decide whether `service` is ready. The gateway has a documented `/version` of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, service: str | None = None) -> None:
+        self._service = service
         self._checks: dict[str, HealthCheck] = {}
 
     def add(self, name: str, check: HealthCheck) -> None:
@@ -33,11 +36,12 @@ class Health:
         return {name: reason for name, reason in zip(names, reasons, strict=True) if reason}
 
     def routes(self) -> list[Route]:
-        """Return the three routes, for the service's application."""
+        """Return the routes, for the service's application."""
         return [
             Route("/health/live", _live, include_in_schema=False),
             Route("/health/ready", self._ready, include_in_schema=False),
             Route("/metrics", _metrics, include_in_schema=False),
+            *([version_route(self._service)] if self._service else []),
         ]
 
     async def _ready(self, _: Request) -> Response:

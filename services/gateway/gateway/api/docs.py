@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
+from chassis.http.version import Version, version_of
 from contracts.asyncapi import document
+from gateway.http.parameters import NoParameters
+from gateway.http.problem_schemas import problems
 
 
 def docs_router() -> APIRouter:
@@ -22,5 +27,18 @@ def docs_router() -> APIRouter:
     async def read_asyncapi() -> Response:
         """Return the AsyncAPI document."""
         return asyncapi
+
+    return router
+
+
+def version_router() -> APIRouter:
+    """Return the route that says what runs here."""
+    router = APIRouter(tags=["service"])
+    found = version_of("gateway")
+
+    @router.get("/version", summary="Read the version", responses=problems("validation_failed"))
+    async def read_version(_: Annotated[NoParameters, Query()]) -> Version:
+        """Return the versions of the gateway, of its contracts and of Python."""
+        return found
 
     return router

@@ -28,6 +28,7 @@ TAGS = [
     {"name": "approvals", "description": "What waits for a person."},
     {"name": "artifacts", "description": "Files, by the hash of their content."},
     {"name": "providers", "description": "What can be called."},
+    {"name": "service", "description": "What runs here."},
 ]
 
 Operation = Mapping[str, Any]

@@ -14,6 +14,7 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 from apache_kafka.artifacts import Unavailable
+from apache_kafka.broker import SHORT_LIFE
 from apache_kafka.image import IMAGE
 from apache_kafka.properties import new_cluster_id, properties_of
 from local_stack.ports import LOOPBACK, free_port
@@ -33,7 +34,9 @@ def kafka_container() -> Iterator[str]:
     container = (
         DockerContainer(IMAGE)
         .with_bind_ports(port, port)
-        .with_envs(KAFKA_PROPERTIES=properties, KAFKA_CLUSTER_ID=new_cluster_id())
+        .with_envs(
+            KAFKA_PROPERTIES=properties, KAFKA_CLUSTER_ID=new_cluster_id(), KAFKA_JAVA_OPTIONS=" ".join(SHORT_LIFE)
+        )
         .with_kwargs(labels={_OWNER: str(os.getpid())})
     )
     try:

@@ -1,0 +1,1 @@
+"""What happens to runs while `make run` stands, told on its terminal."""
