@@ -89,7 +89,9 @@ async def test_the_terminal_tells_of_each_run_and_how_to_go_on(stack: LocalRun) 
 
 def command(run: LocalRun, short: str, step: str) -> str:
     """Return the command that the line of a wait shows."""
-    return re.findall(rf"{short}  waiting    {step} .*; to approve: (curl .*)", run.output)[-1]
+    found = re.search(rf"{short}  waiting    {step} .*; to approve: (curl .*)", run.output)
+    assert found is not None
+    return found[1]
 
 
 async def test_every_service_says_its_version(stack: LocalRun) -> None:

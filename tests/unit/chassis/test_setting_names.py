@@ -117,5 +117,5 @@ def test_a_file_that_is_no_text_is_one_line(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("given", ["kafka", "kafka:", "kafka:x", "kafka:0", "kafka:99999", "a:1,,b:2", "a:1 b:2"])
 def test_an_address_of_kafka_that_no_client_takes_is_one_line(given: str) -> None:
     """Found before anything starts."""
-    with pytest.raises(SettingsError, match="^KAFKA_BOOTSTRAP_SERVERS: not host:port"):
+    with pytest.raises(SettingsError, match=r"^KAFKA_BOOTSTRAP_SERVERS: not host:port"):
         load_settings(kafka_bootstrap_servers=given)

@@ -23,7 +23,9 @@ def test_a_setting_of_the_environment_reaches_its_service(name: str) -> None:
     as_variable = re.search(rf"^ +{name}: \$\{{{name}(:-[^}}]*)?\}}$", COMPOSE, re.MULTILINE)
     as_port = re.search(rf"127\.0\.0\.1:\$\{{{name}:-(\d+)\}}:\1\"", COMPOSE)
     as_file = re.search(
-        rf"^ +{name}: \$\{{{name}:\+(\S+)\}}\n +volumes: \[\"\$\{{{name}:-/dev/null\}}:\1:ro\"\]$", COMPOSE, re.MULTILINE
+        rf"^ +{name}: \$\{{{name}:\+(\S+)\}}\n +volumes: \[\"\$\{{{name}:-/dev/null\}}:\1:ro\"\]$",
+        COMPOSE,
+        re.MULTILINE,
     )
     assert as_variable or as_port or as_file, f"deploy/compose.yaml: write {name}: ${{{name}:-}}"
 
