@@ -8,6 +8,19 @@ uv_version=0.13.8
 python=.venv/bin/python
 pip="$python -m pip --quiet --disable-pip-version-check"
 
+# A company's own certificates stand in the system's trust store, which neither uv nor an older pip reads unless it is told.
+trust() {
+    export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}"
+    if [ -z "${PIP_CERT:-}" ] && ! $pip config list | grep -q "cert="; then
+        for bundle in "${SSL_CERT_FILE:-}" /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem; do
+            if [ -f "$bundle" ]; then
+                export PIP_CERT="$bundle"
+                break
+            fi
+        done
+    fi
+}
+
 fits() {
     "$1" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 }
@@ -21,6 +34,7 @@ environment() {
             rm -rf .venv
             "$found" -m venv .venv
             echo "${PYTHON:-}" > .venv/chosen-python
+            trust
             $pip install "uv==$uv_version" || echo "set-up: no uv $uv_version here; pip does its work, more slowly"
             return
         fi
@@ -33,15 +47,17 @@ install() {
     requirements=$1
     shift
     echo "set-up: installing $requirements"
-    # pip has indexes and certificates of its configuration that uv does not read.
+    trust
+    # pip has indexes of its configuration that uv does not read.
     # Compiled once here, and not by five processes at the first start.
-    .venv/bin/uv pip install --quiet --compile-bytecode --python "$python" -r "$requirements" || $pip install -r "$requirements"
+    { [ -x .venv/bin/uv ] && .venv/bin/uv pip install --quiet --compile-bytecode --python "$python" -r "$requirements"; } ||
+        $pip install -r "$requirements"
     for package; do
         set -- "$@" --editable "./$package"
         shift
     done
     # Our own packages are in no index, where a stranger may own their names: installed by path alone, without an index.
-    $pip install --no-deps --no-index --no-build-isolation "$@"
+    [ $# -eq 0 ] || $pip install --no-deps --no-index --no-build-isolation "$@"
 }
 
 "$@"

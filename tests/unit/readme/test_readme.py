@@ -15,6 +15,7 @@ from contracts.json_values import digest
 from contracts.providers.call import CallIntent
 from contracts.providers.orders import ExecuteOrder, PrepareOrder
 from gateway.http.problems import STATUS
+from orchestrator.intake.republish import LAST_COMMITS
 from provider_worker.app import create_app
 from provider_worker.execution.execute import execute
 from provider_worker.preparation.prepare import Preparer
@@ -70,6 +71,12 @@ def test_every_target_of_make_that_a_page_names_exists() -> None:
         target for page in pages() for target in re.findall(r"(?:`|^\$ )make ([a-z-]+)", page.read_text(), re.MULTILINE)
     }
     assert named - targets == set()
+
+
+def test_the_pages_say_how_many_commands_are_published_again() -> None:
+    """The number that the code has, wherever a page names it."""
+    named = {number for page in pages() for number in re.findall(r"last ([\d,]+) commands", page.read_text())}
+    assert named == {f"{LAST_COMMITS:,}"}
 
 
 def test_every_error_code_stands_on_the_api_page_with_its_status() -> None:
