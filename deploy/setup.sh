@@ -26,6 +26,10 @@ fits() {
 }
 
 environment() {
+    if [ ! -w . ]; then
+        echo "sayso: the set-up writes .venv beside the Makefile, and $(pwd) cannot be written: copy the checkout" >&2
+        exit 1
+    fi
     set -- python3.11 python3.12 python3.13 python3.14 python3
     [ -z "${PYTHON:-}" ] || set -- "$PYTHON"
     for found; do
