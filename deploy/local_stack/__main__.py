@@ -43,7 +43,6 @@ def main() -> None:
         exit_with(error)
     for doubt in doubts():
         tell(f"sayso: {doubt}")
-    check_settings()
     folder = settings.data_dir.absolute()
     try:
         if former := take_over_former(folder):
@@ -54,13 +53,14 @@ def main() -> None:
                 tell(f"ended {left} processes that an earlier start had left")
             addresses = addresses_of(settings)
             _refuse_taken_ports(addresses)
+            _check_settings()
             stack = LocalStack(settings, addresses, folder, tell)
             sys.exit(asyncio.run(_run(stack, addresses, folder)))
     except FolderBusy as error:
         raise SystemExit(f"sayso: {error}") from None
 
 
-def check_settings() -> None:
+def _check_settings() -> None:
     """Let the worker read the settings that it alone understands. Exits with 1 and its one line."""
     command = [sys.executable, "-m", "provider_worker", "check-settings"]
     checked = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
