@@ -17,7 +17,7 @@ PIN = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 
 # PYTHON=… chooses the interpreter, and is remembered until `make clean`.
 PYTHON ?= $(shell cat .venv/chosen-python 2>/dev/null)
 # A checkout that was moved or copied is another place, and so is another interpreter: the environment is made again.
-PLACE := $(shell printf '%s' "$$(pwd -P)" '$(PYTHON)' | cksum | cut -d' ' -f1)
+PLACE := $(shell printf '%s\n%s' "$$(pwd -P)" '$(PYTHON)' | cksum | cut -d' ' -f1)
 ENVIRONMENT := .venv/made-$(PLACE)
 READY := .venv/ready-$(PLACE)
 READY_TO_TEST := .venv/ready-to-test-$(PLACE)
