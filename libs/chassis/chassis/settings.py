@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis import failpoints
 from chassis.http.origins import ORIGIN
+from chassis.http.upstream import parse_base_url, parse_key
 from chassis.setting_names import doubtful_names, unknown_name
 
 T = TypeVar("T")
@@ -25,6 +26,10 @@ _PORTS = range(1, 65536)
 
 SAID_BY_STACK = "SAYSO_SAID_BY_STACK"
 """Set by `make run` for its services: what concerns all of them it has said itself."""
+
+
+_BASE_URLS = ("openai_base_url", "anthropic_base_url", "replicate_base_url", "hf_base_url", "gateway_url")
+_KEYS = ("openai_api_key", "anthropic_api_key", "replicate_api_token", "hf_token")
 
 
 class SettingsError(Exception):
@@ -178,6 +183,23 @@ class Settings(BaseSettings):
             raise PydanticCustomError("url", "not a URL that begins with postgresql://")
         return url
 
+    @field_validator(*_BASE_URLS)
+    @classmethod
+    def _is_base_url(cls, url: str | None) -> str | None:
+        try:
+            return None if url is None or not url.strip() else parse_base_url(url)
+        except ValueError as error:
+            raise PydanticCustomError("url", "{why}", {"why": str(error)}) from None
+
+    @field_validator(*_KEYS)
+    @classmethod
+    def _is_key(cls, given: SecretStr | None) -> SecretStr | None:
+        try:
+            key = None if given is None else parse_key(given.get_secret_value())
+        except ValueError as error:
+            raise PydanticCustomError("key", "{why}", {"why": str(error)}) from None
+        return None if key is None else SecretStr(key)
+
     @field_validator("origins")
     @classmethod
     def _is_origins(cls, origins: str | None) -> str | None:
@@ -196,7 +218,7 @@ class Settings(BaseSettings):
     @property
     def gateway(self) -> str:
         """Where the gateway answers, as a URL without a trailing slash."""
-        return (self.gateway_url or f"http://127.0.0.1:{self.gateway_port}").rstrip("/")
+        return self.gateway_url or f"http://127.0.0.1:{self.gateway_port}"
 
 
 def load_settings(**given: Any) -> Settings:

@@ -80,6 +80,8 @@ ROADS = ("status", "body", "event", "number")
 
 
 Providers = Mapping[str, AIProvider]
+ADDRESS: list[str] = []
+"""Where the server is, once it is served."""
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,7 @@ def server() -> Scripted:
 async def providers(server: Scripted) -> AsyncIterator[Providers]:
     """Serve it on loopback, and give every vendor's provider before it."""
     async with serving(server.app()) as url:
+        ADDRESS[:] = [url]
         made = {name: vendor.make(url) for name, vendor in VENDORS.items()}
         yield made
         for provider in made.values():
@@ -218,6 +221,31 @@ async def test_a_server_that_refuses_stream_options_is_told_of_with_what_to_drop
     assert "extra inputs are not permitted" in failure.message
     assert "leave it out, or start again with the parameter `stream: false`" in failure.message
     assert [issue.path for issue in failure.issues] == ["/stream_options"]
+
+
+_OF: dict[str, tuple[Callable[[str], AIProvider], str]] = {
+    "openai chat": (lambda url: OpenAIProvider(KEY, url), "/chat/completions"),
+    "openai responses": (lambda url: OpenAIProvider(KEY, url), "/responses"),
+    "anthropic": (lambda url: AnthropicProvider(KEY, url), "/messages"),
+    "huggingface": (lambda url: HuggingFaceProvider(KEY, url), "/chat/completions"),
+    "replicate": (lambda url: ReplicateProvider(KEY, url, schedule=PACE), "/predictions"),
+}
+
+
+@pytest.mark.parametrize("vendor", _OF)
+@pytest.mark.parametrize("written", ["{url}", "{url}/", "{url}/v1", "{url}/v1/", "{url}/proxy/v1", "{url}/proxy/v1/"])
+async def test_an_address_is_the_same_with_the_version_and_without(
+    providers: Providers, server: Scripted, vendor: str, written: str
+) -> None:
+    """One rule for all vendors, whose SDKs have three."""
+    make, operation = _OF[vendor]
+    server.answer = lambda: _json({"error": SAID}, 400)
+    server.paths.clear()
+    made = dict(providers)
+    provider = made[vendor] = make(written.format(url=ADDRESS[0]))
+    await _failure(made, vendor)
+    await provider.close()
+    assert server.paths == [f"{'/proxy' * ('proxy' in written)}/v1{operation}"]
 
 
 async def test_a_huge_refusal_is_a_refusal(providers: Providers, server: Scripted) -> None:

@@ -20,13 +20,15 @@ class Scripted:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.paths: list[str] = []
         self.answer: Callable[[], Response] = Response
 
     def app(self) -> Starlette:
         """Return the server as an ASGI application."""
 
-        async def say(_: Request) -> Response:
+        async def say(request: Request) -> Response:
             self.calls += 1
+            self.paths.append(request.url.path)
             return self.answer()
 
         return Starlette(routes=[Route("/{path:path}", say, methods=["GET", "POST"])])

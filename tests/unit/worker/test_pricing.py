@@ -46,8 +46,18 @@ async def test_a_provider_prices_by_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "no json", "[]", "7", '{"openai": []}', '{"openai": {"m": {"input": "dear"}}}', '{"openai": {"m": 1}}'],
-    ids=["empty", "no JSON", "a list", "a number", "no models", "no price", "no kinds"],
+    [
+        "",
+        "no json",
+        "[]",
+        "7",
+        '{"openai": []}',
+        '{"openai": {"m": {"input": "dear"}}}',
+        '{"openai": {"m": 1}}',
+        '{"openai": {"m": {"input": "-1", "output": "1"}}}',
+        '{"openai": {"m": {"input": "NaN", "output": "1"}}}',
+    ],
+    ids=["empty", "no JSON", "a list", "a number", "no models", "no price", "no kinds", "less than nothing", "NaN"],
 )
 def test_a_table_that_cannot_be_read_stops_the_start(tmp_path: Path, text: str) -> None:
     """Prices that are passed over in silence would be believed."""
@@ -63,3 +73,23 @@ def test_a_file_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
     """It is named."""
     with pytest.raises(BadPrices, match=r"nowhere\.json"):
         SHIPPED.under(tmp_path / "nowhere.json", "openai")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"opneai": {"m": {"input": 1, "output": 1}}}', "/opneai: no such provider; known are anthropic"),
+        ('{"openai": {"m": {"output": 1}}}', "/openai/m: its prices need input and output"),
+        ('{"anthropic": {"m": {"inptu": 1, "output": 1}}}', "/anthropic/m: its prices need input and output"),
+        ('{"huggingface": {"m": {}}}', "/huggingface/m: its prices need input and output"),
+        ('{"replicate": {"a/b": {"hour": 1}}}', "/replicate/a/b: its prices need second or image or input or output"),
+    ],
+)
+def test_a_price_that_would_fail_an_answer_stops_the_start(tmp_path: Path, text: str, said: str) -> None:
+    """Before anything is bought: with its place, and what is known there."""
+    own = tmp_path / "prices.json"
+    own.write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        load_providers(Settings(prices=own))
+    assert str(refused.value).startswith("SAYSO_PRICES: ")
+    assert said in str(refused.value)

@@ -15,6 +15,7 @@ from provider_worker.preparation.route_choice import fitting
 from provider_worker.preparation.routing_rules import Option, RouteRule, read_routes
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.registry import Registry
+from provider_worker.providers.replicate import ReplicateProvider
 from testkit.worker.orders import MakePrepare
 
 from .routed_providers import Cheap, among, preparer
@@ -38,6 +39,8 @@ def test_routes_are_read_from_json(monkeypatch: pytest.MonkeyPatch) -> None:
         ('{"r": [{"among": [{"provider": "p"}], "chose": "first"}]}', "SAYSO_ROUTES: /r/0/chose: Extra inputs"),
         ('{"r": [{"among": [{"provider": "p"}], "choose": "best"}]}', "SAYSO_ROUTES: /r/0/choose: Input should be"),
         ('{"r": [{"among": [{"provider": "p"}], "when": {"prompt_at_most": -1}}]}', "SAYSO_ROUTES: /r/0/when/prompt_at_most"),
+        ('{"r": [{"among": [{"provider": " p"}]}]}', "SAYSO_ROUTES: /r/0/among/0/provider: String should match"),
+        ('{"r": [{"among": [{"provider": "p", "model": "m\\n"}]}]}', "SAYSO_ROUTES: /r/0/among/0/model: String should match"),
         ("nonsense", "SAYSO_ROUTES: Invalid JSON: expected"),
     ],
 )  # fmt: skip
@@ -108,6 +111,14 @@ def test_a_route_to_a_provider_that_there_is_not_stops_the_start(provider: str) 
     with pytest.raises(SettingsError) as refused:
         read_routes(Settings(_env_file=None, routes=routes), Registry([Cheap()]))
     assert str(refused.value) == "SAYSO_ROUTES: /r/1/among/1/provider: no such provider; known are cheap"
+
+
+def test_a_route_to_a_model_that_cannot_be_stops_the_start() -> None:
+    """Where the vendor's models are named in one way alone."""
+    written = '{"r": [{"among": [{"provider": "replicate", "model": "painter"}]}]}'
+    with pytest.raises(SettingsError) as refused:
+        read_routes(Settings(routes=written), Registry([ReplicateProvider(None, None)]))
+    assert str(refused.value).startswith("SAYSO_ROUTES: /r/0/among/0/model: painter is no model of Replicate's")
 
 
 async def test_without_a_route_there_is_no_router(prepare_order: MakePrepare) -> None:

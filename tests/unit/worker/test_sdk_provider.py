@@ -33,10 +33,9 @@ SETTINGS = ("OPENAI_", "ANTHROPIC_", "REPLICATE_", "HF_")
         (None, None, False),
         ("sk-test-key", None, True),
         (None, "http://127.0.0.1:9/v1", True),
-        ("sk-\u00e9\u00e9\u00e9\u00e9", None, False),
-        ("a\nb", None, False),
+        ("  ", None, False),
     ],
-    ids=["neither", "a key", "a server", "a key beyond ASCII", "a key of two lines"],
+    ids=["neither", "a key", "a server", "an empty key"],
 )
 @pytest.mark.parametrize(("vendor", "key_setting", "url_setting", "title"), VENDORS, ids=[row[3] for row in VENDORS])
 async def test_without_a_usable_key_or_a_server_it_says_so(

@@ -10,10 +10,12 @@ from typing import Any, Self
 
 from pydantic import SecretStr
 
+from chassis.http.upstream import parse_base_url
 from chassis.settings import Settings, SettingsError
 from contracts.providers.signals import Finding
 from provider_worker.checks.base import CHECKS_SETTING, Check, Options, Subject, read_options
 from provider_worker.checks.json_texts import joined
+from provider_worker.providers.http.base_url import with_version
 from provider_worker.providers.http.bounds import kept_by
 
 MODEL = "omni-moderation-latest"
@@ -57,8 +59,8 @@ class ModerationCheck(Check):
         wanted = read_options(ModerationOptions, cls.name, options)
         if settings.openai_api_key is None:
             raise SettingsError(f"{CHECKS_SETTING}: /{cls.name}: needs OPENAI_API_KEY")
-        url = wanted.base_url or settings.openai_base_url
-        return cls(settings.openai_api_key, wanted.model_copy(update={"base_url": url}))
+        url = _base_url(wanted.base_url) or settings.openai_base_url
+        return cls(settings.openai_api_key, wanted.model_copy(update={"base_url": url and with_version(url)}))
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -105,3 +107,10 @@ def flag_of(category: str) -> str:
     """Return the safety flag of a category: `nsfw` for sexual or graphic content, else the category's first word."""
     main = category.split("/", 1)[0]
     return _FLAGS.get(category) or _FLAGS.get(main) or main.replace("-", "_")
+
+
+def _base_url(given: str | None) -> str | None:
+    try:
+        return None if given is None else parse_base_url(given)
+    except ValueError as error:
+        raise SettingsError(f"{CHECKS_SETTING}: /{ModerationCheck.name}/base_url: {error}") from None

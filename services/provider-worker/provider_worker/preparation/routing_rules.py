@@ -11,7 +11,8 @@ from provider_worker.providers.registry import Registry
 
 SETTING = "SAYSO_ROUTES"
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]([^\x00-\x1f]*[^\s\x00-\x1f])?$")]
+"""A name without spaces around it: with them it would be another one, which is found nowhere."""
 
 
 class _Rule(BaseModel):
@@ -57,7 +58,14 @@ def read_routes(settings: Settings, registry: Registry) -> Routes:
     for route, rules in routes.items():
         for number, rule in enumerate(rules):
             for place, option in enumerate(rule.among):
-                if registry.find(option.provider) is None:
-                    path, known = f"/{route}/{number}/among/{place}/provider", ", ".join(registry.names)
-                    raise SettingsError(f"{SETTING}: {path}: no such provider; known are {known}")
+                _check(option, f"/{route}/{number}/among/{place}", registry)
     return routes
+
+
+def _check(option: Option, path: str, registry: Registry) -> None:
+    provider = registry.find(option.provider)
+    if provider is None:
+        raise SettingsError(f"{SETTING}: {path}/provider: no such provider; known are {', '.join(registry.names)}")
+    why = None if option.model is None else provider.refuses_model(option.model)
+    if why is not None:
+        raise SettingsError(f"{SETTING}: {path}/model: {option.model} {why}")

@@ -110,6 +110,10 @@ class AIProvider(ABC):
     async def get_capabilities(self) -> Capabilities:
         """Return the capabilities."""
 
+    def refuses_model(self, model: str) -> str | None:  # noqa: ARG002 - for overriding
+        """Return why no model of the vendor's can have this name, None where one may. Asks no server."""
+        return None
+
     @abstractmethod
     def payload_schema(self, operation: str) -> PayloadSchema:
         """Return the JSON Schema of an operation's payloads."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from chassis.settings import SettingsError
 from contracts.message import explain
@@ -23,7 +23,7 @@ MILLION = Decimal(1_000_000)
 CHARACTERS_OF_A_TOKEN = 4
 """For estimates: as vendors put it for English text."""
 
-_Models = dict[str, dict[str, Decimal]]
+_Models = dict[str, dict[str, Annotated[Decimal, Field(ge=0)]]]
 _MODELS: TypeAdapter[_Models] = TypeAdapter(_Models)
 _PROVIDERS: TypeAdapter[dict[str, _Models]] = TypeAdapter(dict[str, _Models])
 
@@ -49,12 +49,26 @@ class PriceTable:
         """Return the prices of a model; None where they are unknown. A snapshot, whose name ends as in `dated`, has its model's prices."""
         return self.models.get(model) or self.models.get(dated.sub("", model)) if isinstance(model, str) else None
 
-    def under(self, path: Path | None, provider: str) -> Self:
+    def under(self, path: Path | None, provider: str, needed: Sequence[Collection[str]] = ()) -> Self:
         """Return the table with the operator's prices for `provider` over it: `{provider: {model: {kind: price}}}`.
 
-        Raises BadPrices.
+        A model needs all prices of one of the collections in `needed`. Raises BadPrices.
         """
-        return self if path is None else type(self)({**self.models, **_read(path).get(provider, {})}, self.as_of)
+        if path is None:
+            return self
+        own = _read(path).get(provider, {})
+        for model, prices in own.items():
+            if needed and not any(prices.keys() >= set(kinds) for kinds in needed):
+                wanted = " or ".join(" and ".join(kinds) for kinds in needed)
+                raise BadPrices(f"SAYSO_PRICES: {path}: /{provider}/{model}: its prices need {wanted}")
+        return type(self)({**self.models, **own}, self.as_of)
+
+
+def refuse_unknown_providers(path: Path | None, known: Sequence[str]) -> None:
+    """Raise BadPrices where the operator's table names a provider that is not installed: its prices would be passed over in silence."""
+    for name in [] if path is None else _read(path):
+        if name not in known:
+            raise BadPrices(f"SAYSO_PRICES: {path}: /{name}: no such provider; known are {', '.join(known)}")
 
 
 def count(usage: Mapping[str, Any], *names: str) -> int | None:

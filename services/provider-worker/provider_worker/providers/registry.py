@@ -9,6 +9,7 @@ import structlog
 
 from chassis.settings import Settings, SettingsError
 from provider_worker.providers.base import AIProvider
+from provider_worker.providers.pricing import refuse_unknown_providers
 
 GROUP = "sayso.providers"
 """The entry point group; each entry names a subclass of AIProvider."""
@@ -65,7 +66,9 @@ def load_providers(settings: Settings, found: Iterable[EntryPoint] | None = None
         except Exception as error:  # a foreign provider must not stop the others
             reason = f"{type(error).__name__}: {error}"
             _log.error("provider left out: it cannot be made", entry=entry.name, error=reason)
-    return Registry(providers)
+    registry = Registry(providers)
+    refuse_unknown_providers(settings.prices, registry.names)
+    return registry
 
 
 def _make(entry: EntryPoint, settings: Settings) -> AIProvider:

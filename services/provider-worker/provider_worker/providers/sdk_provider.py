@@ -9,19 +9,16 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
-import structlog
-
 from chassis.settings import Settings
 from contracts.providers.call import Failure
 from contracts.providers.capabilities import Capabilities, ModelInfo
 from provider_worker.providers.base import AIProvider, ProviderError
+from provider_worker.providers.http.base_url import without_version
 from provider_worker.providers.http.limits import VendorLimits
 from provider_worker.providers.pricing import PriceTable
 
 NO_KEY = "none"
 """Sent to servers that ask for no key; the SDKs insist on one."""
-
-_log = structlog.get_logger(__name__)
 
 
 class VendorClient(Protocol):
@@ -52,16 +49,20 @@ class SdkProvider(AIProvider, Generic[C]):
     prices_package: ClassVar[str | None] = None
     """The package whose `prices.json` ships; None for a vendor that has no prices of its own."""
 
+    needed_prices: ClassVar[tuple[tuple[str, ...], ...]] = (("input", "output"),)
+    """The kinds of price that an operator's own table states for a model, in each way in which it may."""
+
     operations: ClassVar[tuple[str, ...]]
     """Its operations; the first is the default."""
 
     default_model: ClassVar[str | None] = None
 
     def __init__(self, key: str | None, base_url: str | None, own_prices: Path | None = None) -> None:
+        base_url = base_url and self.address_of(base_url)
         self._key = key
         self._base_url = base_url
         shipped = PriceTable({}, "") if self.prices_package is None else PriceTable.of(self.prices_package)
-        self._prices = shipped.under(own_prices, self.name)
+        self._prices = shipped.under(own_prices, self.name, self.needed_prices)
         self._client = self._make_client(key, base_url) if key or base_url else None
 
     @classmethod
@@ -71,13 +72,14 @@ class SdkProvider(AIProvider, Generic[C]):
 
     @classmethod
     def key_in(cls, settings: Settings) -> str | None:
-        """Return the key. One that no HTTP header can carry counts as none."""
+        """Return the key."""
         given = getattr(settings, cls.key_setting)
-        key = given.get_secret_value().strip() if given else ""
-        if key and not (key.isascii() and key.isprintable()):
-            _log.error(f"{cls.key_setting.upper()} holds characters that no {cls.credential} has; it is not used")
-            key = ""
-        return key or None
+        return given.get_secret_value() if given else None
+
+    @staticmethod
+    def address_of(base_url: str) -> str:
+        """Return a server's address as the vendor's SDK takes it, whether it was written with `/v1` or without."""
+        return without_version(base_url)
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from contracts.providers.call import CallIntent, Failure
 from provider_worker.providers.base import Attachment, ProviderError
 from provider_worker.providers.chat_completions.payloads import CHATS, JSON, chat_body, json_format, part_of, streamed
 from provider_worker.providers.files import unsupported
+from provider_worker.providers.http.base_url import without_version
 from provider_worker.providers.huggingface.schemas import CLASSIFICATION, MODEL_NAME
 
 _OF_A_CHAT = ("system", "messages", "schema", "model")
@@ -81,7 +82,7 @@ class Addresses:
     @classmethod
     def under(cls, base_url: str | None) -> Self:
         """Return those of a server, whether its base URL ends in the version or not; without one, the router's."""
-        root = (base_url or ROUTER).rstrip("/").removesuffix("/v1")
+        root = without_version(base_url or ROUTER)
         is_router = root == ROUTER
         return cls(
             f"{root}/v1/chat/completions", f"{root}/hf-inference/models" if is_router else f"{root}/models", is_router

@@ -19,6 +19,7 @@ from provider_worker.providers.chat_completions.payloads import CHATS, JSON, TEX
 from provider_worker.providers.chat_completions.prices import cost_of, estimate_chat, estimate_usage, spent_on
 from provider_worker.providers.chat_completions.responses import audit_chat
 from provider_worker.providers.chat_completions.stream import gather_chat
+from provider_worker.providers.http.base_url import with_version
 from provider_worker.providers.http.reply import parse
 from provider_worker.providers.openai.images import (
     audit_images,
@@ -76,6 +77,11 @@ class OpenAIProvider(SdkProvider["OpenAIClient"]):
         self._usual = CHAT if base_url else RESPONSES
         self._images = PayloadSchema(schema_of(IMAGE))
         self._chats = {api: PayloadSchema(schema_of(TEXT, api)) for api in APIS}
+
+    @staticmethod
+    def address_of(base_url: str) -> str:
+        """Return a server's address with the version, which the SDK does not add."""
+        return with_version(base_url)
 
     def models(self) -> tuple[ModelInfo, ...]:
         """Return the models with a known price, the default for images before all others."""

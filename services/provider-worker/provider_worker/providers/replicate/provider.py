@@ -23,7 +23,7 @@ from provider_worker.providers.replicate.failures import PREDICTION, before_the_
 from provider_worker.providers.replicate.files import OutputStore, with_files
 from provider_worker.providers.replicate.hosts import AddressFilter, finding_of, links_in, member_of
 from provider_worker.providers.replicate.models.fields import fill
-from provider_worker.providers.replicate.models.model_names import choose
+from provider_worker.providers.replicate.models.model_names import choose, parse
 from provider_worker.providers.replicate.models.versions import VersionCache
 from provider_worker.providers.replicate.predictions import begin, cancel, watch
 from provider_worker.providers.replicate.responses import audit_prediction, files_of
@@ -53,6 +53,7 @@ class ReplicateProvider(SdkProvider["ReplicateClient"]):
     key_setting: ClassVar[str] = "replicate_api_token"
     url_setting: ClassVar[str] = "replicate_base_url"
     prices_package: ClassVar[str | None] = __package__
+    needed_prices: ClassVar[tuple[tuple[str, ...], ...]] = (("second",), ("image",), ("input",), ("output",))
     operations: ClassVar[tuple[str, ...]] = (PREDICT,)
 
     def __init__(
@@ -67,7 +68,7 @@ class ReplicateProvider(SdkProvider["ReplicateClient"]):
         self._schedule = schedule or PollSchedule()
         self._read_seconds = read_seconds
         self._file_terms = files or DownloadTerms()
-        super().__init__(key, base_url and base_url.rstrip("/").removesuffix("/v1"), own_prices)
+        super().__init__(key, base_url, own_prices)
         self._versions = VersionCache(self._client.ask if self._client is not None else None)
         self._address_filter = AddressFilter(self._base_url)
 
@@ -80,6 +81,10 @@ class ReplicateProvider(SdkProvider["ReplicateClient"]):
     def models(self) -> tuple[ModelInfo, ...]:
         """Return the models with a price of their own: any can be asked for, by name or version."""
         return tuple(ModelInfo(name=name, operations=(PREDICT,)) for name in self._prices.models if "/" in name)
+
+    def refuses_model(self, model: str) -> str | None:
+        """Return why a name is none of a model: it is written owner/name, with a version or without."""
+        return None if parse(model) else "is no model of Replicate's, which are named owner/name or owner/name:version"
 
     def payload_schema(self, operation: str) -> PayloadSchema:
         """Return the JSON Schema of all models' payloads."""
