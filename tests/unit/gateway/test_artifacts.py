@@ -12,7 +12,7 @@ import pytest_asyncio
 from starlette.types import Message
 
 from chassis.settings import Settings
-from gateway.api.artifacts import PIECE_BYTES, UPLOADS_AT_ONCE
+from gateway.api.artifacts import BEGIN_SECONDS, PIECE_BYTES, UPLOADS_AT_ONCE
 from gateway.api.routes import GatewayApi
 from gateway.app import create_app
 from gateway.testing.adapters import MemoryBroker, memory_adapters
@@ -96,3 +96,24 @@ async def test_more_uploads_than_places_wait_and_are_told(http: httpx.AsyncClien
     is_over.set()
     assert {answer.status_code for answer in await asyncio.gather(*busy)} == {201}
     assert (await http.post("/hitl/artifacts", files={"file": b"x"})).status_code == 201
+
+
+async def test_a_file_that_trickles_gives_its_place_to_others(app: GatewayApi) -> None:
+    """After the first seconds a rate is asked for: nothing comes here, and the answer does not wait for the whole time of an upload."""
+    sent: list[Message] = []
+    pieces = iter([{"type": "http.request", "body": b"--x\r\n", "more_body": True}])
+
+    async def receive() -> Message:
+        for piece in pieces:
+            return piece
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-type", b"multipart/form-data; boundary=x")]
+    scope = {"type": "http", "method": "POST", "path": "/hitl/artifacts", "raw_path": b"/hitl/artifacts"}
+    async with asyncio.timeout(BEGIN_SECONDS + 20):
+        await app({**scope, "query_string": b"", "headers": headers, "http_version": "1.1"}, receive, send)
+    assert sent[0]["status"] == 408

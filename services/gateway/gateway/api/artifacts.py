@@ -29,6 +29,10 @@ from gateway.ports import Artifacts
 UPLOAD_SECONDS = 300.0
 """How long a client may take to send a file."""
 
+BEGIN_SECONDS = 5.0
+SLOWEST = 8 * 1024
+"""Bytes that must come in a second on the average, after the first BEGIN_SECONDS: a place for an upload is not held by a trickle."""
+
 AT_ONCE = 4
 """Files held in memory at a time; others wait on disk."""
 
@@ -169,17 +173,18 @@ async def _form(request: Request, limit: int) -> FormData:
         async with asyncio.timeout(UPLOAD_SECONDS):
             return await counted.form(max_files=1, max_fields=1)
     except TimeoutError:
-        raise Problem("request_timeout", f"the file did not come within {UPLOAD_SECONDS:g} s") from None
+        raise Problem("request_timeout", f"the file comes too slowly: it has {UPLOAD_SECONDS:g} s at most") from None
     except HTTPException as error:
         raise invalid([issue("", "multipart_invalid", error.detail)]) from None
 
 
 def _counting(receive: Receive, limit: int) -> Receive:
-    size = 0
+    size, began = 0, asyncio.get_running_loop().time()
 
     async def counted() -> Message:
         nonlocal size
-        message = await receive()
+        async with asyncio.timeout_at(began + BEGIN_SECONDS + size / SLOWEST):
+            message = await receive()
         size += len(message.get("body", b""))
         if size > limit:
             raise too_large(limit)
