@@ -3,7 +3,7 @@
 Bytes are counted where they come in, before a parser keeps them. What is malformed or too much is answered with a problem document,
 and the rest is read for a while: a client that is still sending would otherwise see a reset in place of the answer.
 
-`granian` and `hypercorn` were looked at: neither bounds the time of a head, nor the readers that do not read.
+Why this is no other server: docs/decisions/0019-bounds-before-the-parser.md.
 """
 
 from __future__ import annotations
