@@ -15,6 +15,8 @@ from websockets.client import ClientProtocol
 from websockets.frames import CloseCode, Frame
 from websockets.uri import parse_uri
 
+from chassis.http.bounded_http import BoundedHttp, BoundedState
+from chassis.http.connections import Connections
 from notifier.edges.websocket_protocol import MOST_FRAGMENTS, TEXTS, CoalescingWebSocket
 from testkit.memory_transport import MemoryTransport, loop_turn
 
@@ -196,3 +198,35 @@ async def test_a_refused_handshake_is_no_error_of_ours(caplog: pytest.LogCapture
     await until(lambda: not protocol.tasks)
     assert b"403 Forbidden" in b"".join(wire.writes)
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+@pytest.mark.parametrize("before", [b"", b"GET / HTTP/1.1\r\nHost: there\r\n\r\n"])
+async def test_a_connection_that_became_a_websocket_waits_for_no_request(before: bytes) -> None:
+    """Also one that carried requests before, as those of proxies do; its place is given back at its end."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+
+    wire, connections = MemoryTransport(), Connections()
+    config = uvicorn.Config(serve, interface="asgi3", log_config=None, ws=CoalescingWebSocket)
+    protocol = BoundedHttp(config, state := BoundedState(connections), {})
+    protocol.connection_made(wire)
+    if before:
+        protocol.data_received(before)
+        await until(lambda: b"204" in b"".join(wire.writes))
+    client = ClientProtocol(parse_uri("ws://there/ws"))
+    client.send_request(client.connect())
+    protocol.data_received(b"".join(client.data_to_send()))
+    await until(lambda: b"101 Switching" in b"".join(wire.writes))
+    connections.sweep(asyncio.get_running_loop().time() + 1000)
+    assert (wire.ended, len(connections)) == ([], 1)
+    (upgraded,) = state.connections
+    upgraded.connection_lost(None)
+    await until(lambda: not state.tasks)
+    assert len(connections) == 0

@@ -28,6 +28,10 @@ class MemoryTransport(asyncio.Transport):
         """Note the end."""
         self.ended.append("cut")
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Note who reads from now on."""
+        self.protocol = protocol
+
     def write_eof(self) -> None:
         """Note that nothing follows."""
         self.ended_writes = True

@@ -148,6 +148,7 @@ class BoundedHttp(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             if self._should_upgrade():
                 self._is_refused = True  # nothing more of this connection is HTTP
+                self._bounds.arrived(self)
                 self.handle_websocket_upgrade()
             return
         except httptools.HttpParserError:
