@@ -168,6 +168,9 @@ class Aggregate(Generic[C, S]):
     follow: Callable[[Any, S], Sequence[Outgoing]]
     """Orders and notices that follow from an event for the state as it is now, so that an old event published again orders nothing twice."""
 
+    ordering_kinds: frozenset[str]
+    """The kinds of deadline of streams from which records follow: those that wait for others have nothing to be published again."""
+
     deadline: Callable[[UUID, S], Deadline]
     """The time that a stream waits for. A stream with open children has one: a notice that was lost with its log is asked for then."""
 

@@ -99,11 +99,15 @@ class Ledger(Protocol):
         """Return the position of each partition of this log; a partition that was never decided stands at 0."""
 
 
-class Archive(Protocol):
-    """What of the ledger is needed to publish again."""
+PAGE_BYTES = 1024 * 1024
+"""Bytes of a page of the archive, and one stream or commit more: what publishing again holds at once, and one turn of the event loop."""
 
-    async def waiting(self, after: UUID, limit: int) -> list[UUID]:
-        """Return the streams that wait for a time, in pages by id."""
+
+class Archive(Protocol):
+    """What of the ledger is needed to publish again. Pages are bounded by PAGE_BYTES too."""
+
+    async def waiting(self, after: UUID, limit: int, kinds: Collection[str] = ()) -> list[UUID]:
+        """Return the streams that wait for a time, or for one of these `kinds`, in pages by id."""
 
     async def load(self, stream_ids: Iterable[UUID]) -> LoadedStreams:
         """Return the histories of streams."""
@@ -113,6 +117,12 @@ class Archive(Protocol):
 
     async def events_from(self, position: int, limit: int) -> list[tuple[int, StoredEvent]]:
         """Return the events of so many commits in the order they were written, with their commit's position."""
+
+    async def republish_from(self) -> int | None:
+        """Return the position from which on this log lacks earlier commits, or None when it has all that it is to have."""
+
+    async def keep_republish_from(self, position: int | None) -> None:
+        """Keep it."""
 
 
 class DueRow(NamedTuple):

@@ -27,6 +27,10 @@ class Claims(Protocol):
         """
         ...
 
+    async def release(self, orders: Sequence[ExecuteOrder], token: str) -> None:
+        """Give up the claims of `token` on calls that did not begin: another worker may. Raises DatabaseUnavailable."""
+        ...
+
 
 class TenantArtifacts(Protocol):
     """The artifacts of one tenant. Every method raises DatabaseUnavailable."""

@@ -49,6 +49,16 @@ async def test_a_claim_asked_for_again_by_its_own_token_is_confirmed(database: D
     assert await claims.claim([order], "another's") == set()
 
 
+async def test_a_claim_that_is_released_is_another_workers(database: Database) -> None:
+    """Its own token releases it; another's releases nothing."""
+    claims, orders = PostgresClaims(database), [an_execute_order() for _ in range(3)]
+    await claims.claim(orders, "mine")
+    await claims.release(orders[:2], "another's")
+    assert await claims.claim(orders, "another's") == set()
+    await claims.release(orders[:2], "mine")
+    assert await claims.claim(orders, "another's") == {order_key(order) for order in orders[:2]}
+
+
 async def test_claims_are_kept_by_tenant_work_and_attempt(database: Database) -> None:
     """Each of the three makes another call of it."""
     claims, order = PostgresClaims(database), an_execute_order()

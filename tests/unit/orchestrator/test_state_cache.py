@@ -91,11 +91,19 @@ def test_refusals_weigh_too() -> None:
     """Whoever asks a run for what it refuses, again and again, makes it heavy, and it is let go of."""
     cache: StateCache[Run] = StateCache(most_bytes=10 * SIZE)
     cache.put(*begun(*IDS[:2]))
-    for _ in range(2):
+    for _ in range(3):
         cache.put(begun(IDS[0])[0], [], [refusal(IDS[0])])
     assert cached(cache, IDS) == []
 
 
-def refusal(run_id: UUID) -> StoredRefusal:
-    """Return something that a run refused."""
-    return StoredRefusal(uuid4(), run_id, None, b"{}")
+def test_refusals_weigh_as_much_as_they_hold() -> None:
+    """One that repeats a large decision is no lighter than it: bytes are bounded, and not their number."""
+    cache: StateCache[Run] = StateCache(most_bytes=100 * SIZE)
+    cache.put(*begun(*IDS[:2]))
+    cache.put(begun(IDS[0])[0], [], [refusal(IDS[0], 100 * SIZE)])
+    assert cached(cache, IDS) == []
+
+
+def refusal(run_id: UUID, size: int = 2) -> StoredRefusal:
+    """Return something that a run refused, with an outcome of so many bytes."""
+    return StoredRefusal(uuid4(), run_id, None, b"x" * size)

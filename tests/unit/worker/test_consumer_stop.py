@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 
+from chassis.failpoints import utc_now
 from contracts.providers.orders import ExecuteOrder, parse_order
 from contracts.topics import WORK
 from provider_worker.rate_limits.gcra import LEASE_SECONDS, Pace
 from provider_worker.rate_limits.reservations import Rule
+from testkit.worker.bench import WorkerBench
+from testkit.worker.orders import an_execute_order
 
 from .rate_limit_bench import ONE_AT_ONCE, RateLimitBench
 
@@ -75,3 +79,43 @@ async def test_a_worker_that_has_stopped_has_said_that_it_holds_no_place(
     bench.reservations.unavailable = False
     await bench.worker.stop(5)
     assert bench.reservations.accounts["acme"].holders["worker-0"].places == 0
+
+
+async def test_a_call_that_was_claimed_unheard_is_another_workers_to_begin(bench: WorkerBench) -> None:
+    """The claim took effect and its answer was lost; the worker that stops takes it back, and no person is asked about it."""
+    order = an_execute_order()
+    bench.claims.loses_answers = True
+    taking = asyncio.create_task(bench.take(order))
+    await bench.claims.until_asked(1)
+    await bench.worker.stop(0.5)
+    await taking
+    assert bench.taken == [], "its offset is another worker's to take"
+    bench.claims.loses_answers = False
+    assert await bench.claims.claim([order], "another worker")
+
+
+async def test_a_call_that_waited_for_its_moment_with_a_claim_is_another_workers_to_begin(
+    open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
+) -> None:
+    """A call under a limit is handed back without the claim that it may have."""
+    bench, order = open_benches(ONE_AT_ONCE), scarce_order()
+    bench.claims.loses_answers = True
+    await bench.take(order)
+    await bench.claims.until_asked(1)
+    await bench.worker.stop(0.5)
+    (back,) = [parse_order(record.value or b"") for record in bench.publisher.sent if record.topic == WORK.name]
+    assert back.work_id == order.work_id
+    bench.claims.loses_answers = False
+    assert await bench.claims.claim([order], "another worker")
+
+
+async def test_a_call_that_was_claimed_too_late_is_given_up(bench: WorkerBench) -> None:
+    """The run has given up on it meanwhile, and orders it once more: that order must find no claim of a call that never began."""
+    order = an_execute_order(deadline=utc_now() + timedelta(seconds=0.3))
+    bench.claims.loses_answers = True
+    taking = asyncio.create_task(bench.take(order))
+    await asyncio.wait([taking], timeout=0.6)
+    bench.claims.loses_answers = False
+    await taking
+    assert bench.publisher.sent == [], "nothing was called"
+    assert await bench.claims.claim([order], "another worker")

@@ -14,7 +14,7 @@ from messaging.offset_committer import OffsetCommitter
 from messaging.records import RawRecord
 from orchestrator.aggregate import Aggregate, C, S
 from orchestrator.intake.intake import Intake
-from orchestrator.intake.republish import republish
+from orchestrator.intake.republish import republish_events, republish_following
 from orchestrator.ports import LedgerUnavailable, Log, Store, WrongLog
 
 LEAVE_SECONDS = 2.0
@@ -45,7 +45,7 @@ class CommandConsumer(Generic[C, S]):
         self._subscription = log.subscribe(aggregate.commands, self._on_records, self._on_revoked)
 
     async def prepare(self) -> None:
-        """Publish again what a new log lacks; waits for Kafka and PostgreSQL without end. Then offsets can be committed."""
+        """Publish again what open streams await of a new log; waits for Kafka and PostgreSQL without end. Then offsets can be committed."""
         await _connected(self._republish_if_new)
         self._background.start(self._committer.track(), f"{self._aggregate.name}-acknowledgements")
         self._background.start(self._committer.commit_periodically(), f"{self._aggregate.name}-offsets")
@@ -54,10 +54,14 @@ class CommandConsumer(Generic[C, S]):
         """Take records in, if the log is the one that the ledger knows; waits for both without end. Raises WrongLog."""
         await _connected(self._check_log)
         self._checked.set()
+        self._background.start(_connected(self._republish_events), f"{self._aggregate.name}-republishing")
 
     async def _republish_if_new(self) -> None:
         if await self._store.is_new_log():
-            await republish(self._aggregate, self._store, self._log)
+            await republish_following(self._aggregate, self._store, self._log)
+
+    async def _republish_events(self) -> None:
+        await republish_events(self._aggregate, self._store, self._log)
 
     async def _check_log(self) -> None:
         topic = self._aggregate.commands

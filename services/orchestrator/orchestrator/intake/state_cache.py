@@ -15,8 +15,8 @@ MOST_BYTES = 32 * 1024 * 1024
 """Of the events that the states were folded from: a state holds parts of them, and few hold more than some kilobytes."""
 
 _NONE: Mapping[UUID, StoredRefusal] = {}
-_REFUSAL_BYTES = 500
-"""The assumed weight of one remembered refusal."""
+_BESIDE_BYTES = 300
+"""What a stream or a refusal weighs beside its bytes: identifiers, a digest, its place in the maps."""
 
 
 class CachedState(NamedTuple, Generic[S]):
@@ -55,7 +55,7 @@ class StateCache(Generic[S]):
             weights[stored.stream_id] += len(stored.body)
         refusals: defaultdict[UUID, dict[UUID, StoredRefusal]] = defaultdict(dict)
         for refusal in refused:
-            weights[refusal.stream_id] += _REFUSAL_BYTES
+            weights[refusal.stream_id] += len(refusal.outcome) + _BESIDE_BYTES
             refusals[refusal.stream_id][refusal.command_id] = refusal
         for stream_id, state in states.items():
             before = self._states.pop(stream_id, None)

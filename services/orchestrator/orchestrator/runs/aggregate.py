@@ -20,7 +20,7 @@ from orchestrator.aggregate import Aggregate, Deadline
 from orchestrator.runs.decide import unfold
 from orchestrator.runs.evolve import fold
 from orchestrator.runs.notices import ENDING, end_notice, refusal_notice
-from orchestrator.runs.react import ORDERING, command_of, deadline, orders
+from orchestrator.runs.react import ORDERING, ORDERING_KINDS, command_of, deadline, orders
 from orchestrator.runs.state import Run
 
 
@@ -86,6 +86,7 @@ RUN: Aggregate[c.AnyCommand, Run] = Aggregate(
     fold=fold,
     following=ORDERING | ENDING,
     follow=_follow,
+    ordering_kinds=ORDERING_KINDS,
     parent_topic_of=_parent_topic,
     notify=_notify,
     deadline=_deadline,

@@ -126,6 +126,9 @@ def command_of(run_id: UUID, due: Due) -> c.FromClock | None:
 
 
 _LEASE, _RETRY, _CHECKPOINT = "expire-lease.v1", "retry-work.v1", "expire-checkpoint.v1"
+ORDERING_KINDS = frozenset((_LEASE,))
+"""Orders are out while a lease runs; a run that waits for a person or for another try has none."""
+
 _NAMES = {_LEASE: "lease", _RETRY: "retry", _CHECKPOINT: "checkpoint"}
 
 

@@ -17,6 +17,8 @@ from provider_worker.orders.lease import Lease
 from provider_worker.ports import Claims
 
 _LONGEST_PAUSE = 5.0
+RELEASE_SECONDS = 1.0
+"""How long a worker that stops waits for the database to take its claims back. Beyond it, a person is asked about the calls."""
 
 _log = structlog.get_logger(__name__)
 
@@ -38,7 +40,7 @@ class Claimer:
         return OrderClaim(self, order, lease)
 
     async def claim(self, orders: Sequence[ExecuteOrder], token: str) -> set[Key]:
-        """Return which calls are `token`'s to begin. Raises WorkerStopping when that is not known before a stop."""
+        """Return which calls are `token`'s to begin. Raises WorkerStopping when that is not known before a stop: none of them is then."""
         pause = 0.1
         while True:
             try:
@@ -51,8 +53,16 @@ class Claimer:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._stopping.wait()
+                    # The statement may have taken effect without an answer.
+                    await self.release(orders, token)
                     raise WorkerStopping
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def release(self, orders: Sequence[ExecuteOrder], token: str) -> None:
+        """Give up claims on calls that did not begin, if the database takes it now: else no worker could begin them."""
+        with contextlib.suppress(DatabaseUnavailable, TimeoutError):
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self._claims.release(orders, token)
 
 
 class OrderClaim:
@@ -63,10 +73,17 @@ class OrderClaim:
         self._order = order
         self._lease = lease
         self._token = uuid4().hex
+        self._taken = False
 
     async def take(self) -> bool:
         """Claim the call; return whether it is ours. Raises WorkerStopping."""
-        return bool(await self._claimer.claim([self._order], self._token))
+        self._taken = bool(await self._claimer.claim([self._order], self._token))
+        return self._taken
+
+    async def release(self) -> None:
+        """Give the call up that did not begin, so that another worker may begin it."""
+        if self._taken:
+            await self._claimer.release([self._order], self._token)
 
     async def may_begin(self) -> bool:
         """Claim the call; return whether it is ours and its lease still holds. Raises WorkerStopping."""

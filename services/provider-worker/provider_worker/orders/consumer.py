@@ -118,12 +118,15 @@ class OrderConsumer:
         self._start([calls.pop(key) for key, order in [*calls.items()] if self._waits_for_a_slot(order)])
         if not calls:
             return True
+        token = uuid4().hex
         try:
-            mine = await self._claimer.claim(list(calls.values()), uuid4().hex)
+            mine = await self._claimer.claim(list(calls.values()), token)
         except WorkerStopping:
             return False
         # The claim may have waited for the database; by now a run may have given up.
-        self._start([order for key, order in calls.items() if key in mine and not self._is_late(order)])
+        if late := [order for key, order in calls.items() if key in mine and self._is_late(order)]:
+            await self._claimer.release(late, token)
+        self._start([order for key, order in calls.items() if key in mine and order not in late])
         for key, order in calls.items():
             if key not in mine:
                 await self._handler.report_lost(order)

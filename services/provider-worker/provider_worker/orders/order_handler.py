@@ -16,7 +16,7 @@ from provider_worker.execution.call import CallHandler
 from provider_worker.messages.answers import failed, lease_extended, prepared, returned, to_record
 from provider_worker.messages.failures import failure_of, provider_unknown, worker_lost_failure
 from provider_worker.messages.orders import log_fields, provider_of
-from provider_worker.orders.claims import Claimer
+from provider_worker.orders.claims import Claimer, OrderClaim
 from provider_worker.orders.lease import Lease
 from provider_worker.preparation.prepare import Preparer
 from provider_worker.providers.base import AIProvider
@@ -44,14 +44,17 @@ class OrderHandler:
         name = provider.name if provider else self._preparer.name_of(order)
         began = time.monotonic()
         with Lease(order, name, self._publisher, self._now) as lease:
+            claim = self._claimer.of(order, lease) if isinstance(order, ExecuteOrder) else None
             try:
-                answer = await self._answer(order, provider, name, lease)
+                answer = await self._answer(order, provider, name, claim)
                 await self._publisher.send(to_record(answer))
             except WorkerStopping:
+                await _give_up(claim)
                 await self._publisher.send(returned(order, lease.until))
                 metrics.orders_of(order.kind, name, "left").inc()
                 return False
             except NotAdmitted:
+                await _give_up(claim)
                 await self.report_lost(order)
                 metrics.orders_of(order.kind, name, "left").inc()
                 return False
@@ -73,7 +76,9 @@ class OrderHandler:
             answer = failed(order, order.provider, self._now(), worker_lost_failure())
             await self._publisher.send(to_record(answer))
 
-    async def _answer(self, order: Order, provider: AIProvider | None, name: str, lease: Lease) -> FromWorker:
+    async def _answer(
+        self, order: Order, provider: AIProvider | None, name: str, claim: OrderClaim | None
+    ) -> FromWorker:
         try:
             match order:
                 case PrepareOrder():
@@ -83,7 +88,8 @@ class OrderHandler:
                 case ExecuteOrder() if provider is None:
                     raise provider_unknown(order.provider, self._registry.names)  # noqa: TRY301 - one place makes failures
                 case ExecuteOrder():
-                    return await self._calls.make(order, provider, self._claimer.of(order, lease))
+                    assert claim is not None, "a call is claimed"
+                    return await self._calls.make(order, provider, claim)
         except NotAdmitted:
             raise
         except Exception as error:
@@ -91,6 +97,12 @@ class OrderHandler:
             fields = {"provider": name, "code": failure.code, "uncertain": failure.uncertain}
             _log.info("order failed", **log_fields(order), **fields)
             return failed(order, name, self._now(), failure)
+
+
+async def _give_up(claim: OrderClaim | None) -> None:
+    # It may have been claimed when its moment passed: no worker could begin it then.
+    if claim is not None:
+        await claim.release()
 
 
 def _outcome(answer: FromWorker) -> str:

@@ -17,10 +17,11 @@ from provider_worker.messages.orders import Key, order_key
 
 
 class MemoryClaims:
-    """Implements `ports.Claims`. `unavailable` makes the database unreachable."""
+    """Implements `ports.Claims`. `unavailable` makes the database unreachable, `loses_answers` lets claims be made unheard."""
 
     def __init__(self) -> None:
         self.unavailable = False
+        self.loses_answers = False
         self._asked = 0
         self._changed = asyncio.Event()
         self._holders: dict[Key, str] = {}
@@ -31,7 +32,18 @@ class MemoryClaims:
         self._changed.set()
         if self.unavailable:
             raise DatabaseUnavailable("switched off")
-        return {order_key(order) for order in orders if self._holders.setdefault(order_key(order), token) == token}
+        mine = {order_key(order) for order in orders if self._holders.setdefault(order_key(order), token) == token}
+        if self.loses_answers:
+            raise DatabaseUnavailable("the answer was lost")
+        return mine
+
+    async def release(self, orders: Sequence[ExecuteOrder], token: str) -> None:
+        """Give up claims of `token`."""
+        if self.unavailable:
+            raise DatabaseUnavailable("switched off")
+        for order in orders:
+            if self._holders.get(order_key(order)) == token:
+                del self._holders[order_key(order)]
 
     async def until_asked(self, times: int) -> None:
         """Return once claims were asked for so often."""

@@ -78,6 +78,7 @@ TALLY: Aggregate[m.AnyCommand, Tally] = Aggregate(
     fold=fold,
     following=frozenset((m.TallyOpened, m.ChildrenAsked)),
     follow=_follow,
+    ordering_kinds=frozenset((ASK_AGAIN,)),
     deadline=_deadline,
     command_of=_command_of,
     accepted=_accepted,

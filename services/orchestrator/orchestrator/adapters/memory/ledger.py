@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import groupby
-from typing import Any, NamedTuple
+from itertools import accumulate, groupby
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from chassis.failpoints import utc_now
 from contracts.ledger_schema import commit_of, events_of
 from contracts.slots import SlotMap
 from orchestrator.aggregate import Aggregate, Due
-from orchestrator.ports import Batch, DueRow, Fenced, LedgerUnavailable, LoadedStreams, StoredEvent, StoredRefusal
+from orchestrator.ports import (
+    PAGE_BYTES,
+    Batch,
+    DueRow,
+    Fenced,
+    LedgerUnavailable,
+    LoadedStreams,
+    StoredEvent,
+    StoredRefusal,
+)
 
 FIRE_AGAIN = timedelta(seconds=30)
 
@@ -34,8 +43,17 @@ class MemoryDatabase:
     positions: dict[tuple[str, str, int], int] = field(default_factory=dict)
     deadlines: dict[tuple[str, UUID], tuple[datetime, Due]] = field(default_factory=dict)
     slot_maps: dict[tuple[str, str], SlotMap] = field(default_factory=dict)
+    republish_from: dict[tuple[str, str], int] = field(default_factory=dict)
     available: bool = True
     now: Callable[[], datetime] = utc_now
+
+
+_T = TypeVar("_T")
+
+
+def _page(found: Sequence[_T], sizes: Iterable[int]) -> list[_T]:
+    before = accumulate(sizes, initial=0)
+    return [one for one, held in zip(found, before, strict=False) if held < PAGE_BYTES]
 
 
 class MemoryLedger:
@@ -122,14 +140,32 @@ class MemoryLedger:
         """Return the events of so many commits from a position on; positions count from 1."""
         self._check()
         numbered = list(enumerate(self._database.commits, 1))[max(0, position - 1) :]
-        ours = [(number, commit) for number, commit in numbered if commit.aggregate == self._aggregate]
-        return [(number, stored) for number, commit in ours[:limit] for stored in self._events(commit)]
+        ours = [(number, commit) for number, commit in numbered if commit.aggregate == self._aggregate][:limit]
+        page = _page(ours, (len(commit.events) for _, commit in ours))
+        return [(number, stored) for number, commit in page for stored in self._events(commit)]
 
-    async def waiting(self, after: UUID, limit: int) -> list[UUID]:
-        """Return the streams that wait for a time, in pages by id."""
+    async def waiting(self, after: UUID, limit: int, kinds: Collection[str] = ()) -> list[UUID]:
+        """Return the streams that wait for a time, or for one of these `kinds`, in pages by id."""
         self._check()
-        found = (stream_id for aggregate, stream_id in self._database.deadlines if aggregate == self._aggregate)
-        return sorted(stream_id for stream_id in found if stream_id > after)[:limit]
+        found = sorted(
+            stream_id
+            for (aggregate, stream_id), (_, due) in self._database.deadlines.items()
+            if aggregate == self._aggregate and stream_id > after and (not kinds or due.kind in kinds)
+        )[:limit]
+        return _page(found, map(self._size, found))
+
+    async def republish_from(self) -> int | None:
+        """Return the position from which on this log lacks earlier commits, or None when it has all that it is to have."""
+        self._check()
+        return self._database.republish_from.get((self._log_id, self._aggregate))
+
+    async def keep_republish_from(self, position: int | None) -> None:
+        """Keep it."""
+        self._check()
+        if position is None:
+            self._database.republish_from.pop((self._log_id, self._aggregate), None)
+        else:
+            self._database.republish_from[self._log_id, self._aggregate] = position
 
     async def take_due(self, aggregates: Sequence[str], limit: int) -> list[DueRow]:
         """Return deadlines that have passed; they fire again unless their stream moves on."""
@@ -149,6 +185,10 @@ class MemoryLedger:
         for _, of in old:
             del refusals[of]
         return len(old)
+
+    def _size(self, stream_id: UUID) -> int:
+        mine = (self._aggregate, stream_id)
+        return sum(len(commit.events) for commit in self._database.commits if commit[:2] == mine)
 
     def _commits(self, events: Sequence[StoredEvent]) -> Iterable[_Commit]:
         for (stream_id, _), caused in groupby(events, lambda stored: (stored.stream_id, stored.event.cause)):

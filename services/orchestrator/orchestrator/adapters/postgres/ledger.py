@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -31,7 +31,7 @@ class PostgresLedger:
     def __init__(self, url: str, log_id: str, aggregate: Aggregate[Any, Any]) -> None:
         self._url = url
         self._connection = Connection(url)
-        self._statements = PostgresStatements(self._connection, log_id, aggregate.commands.name, aggregate.name)
+        self._statements = PostgresStatements(self._connection, log_id, aggregate)
         self._mapper = CommitMapper(aggregate.parse_event)
         self._store: EventStore[UUID] = EventStore(self._mapper, self._statements)
         self._thread = ThreadPoolExecutor(1, "ledger")
@@ -97,9 +97,17 @@ class PostgresLedger:
             for stored in self._mapper.to_domain_event(notification).events
         ]
 
-    async def waiting(self, after: UUID, limit: int) -> list[UUID]:
-        """Return the streams that wait for a time, in pages by id."""
-        return await self._run(lambda: self._statements.select_waiting(after, limit))
+    async def waiting(self, after: UUID, limit: int, kinds: Collection[str] = ()) -> list[UUID]:
+        """Return the streams that wait for a time, or for one of these `kinds`, in pages by id."""
+        return await self._run(lambda: self._statements.select_waiting(after, limit, kinds))
+
+    async def republish_from(self) -> int | None:
+        """Return the position from which on this log lacks earlier commits, or None when it has all that it is to have."""
+        return await self._run(self._statements.select_republish_from)
+
+    async def keep_republish_from(self, position: int | None) -> None:
+        """Keep it."""
+        await self._run(lambda: self._statements.keep_republish_from(position))
 
     async def take_due(self, aggregates: Sequence[str], limit: int) -> list[DueRow]:
         """Return deadlines of these aggregates that have passed, each to one caller; they fire again unless their stream moves on."""

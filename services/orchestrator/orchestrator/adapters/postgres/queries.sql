@@ -12,9 +12,12 @@ SELECT command_id, stream_id, request_sha256, outcome FROM ledger.refusals
 WHERE stream_id = ANY(%(streams)b) AND aggregate = %(aggregate)b
 
 -- name: select-notifications
--- The commits of an aggregate between two positions: bounded on both sides, since a block-range index finds a range alone.
-SELECT stream_id, version, '', events, position FROM ledger.commits
-WHERE position BETWEEN %(first)b AND %(last)b AND aggregate = %(aggregate)b ORDER BY position
+-- The commits of an aggregate between two positions: bounded on both sides, since a block-range index finds a range alone. A page ends
+-- behind the commit that fills it; the size of a value is known without reading it.
+SELECT stream_id, version, '', events, position FROM (
+    SELECT stream_id, version, events, position, sum(octet_length(events)) OVER (ORDER BY position) - octet_length(events) AS before
+    FROM ledger.commits WHERE position BETWEEN %(first)b AND %(last)b AND aggregate = %(aggregate)b
+) AS page WHERE before < %(bytes)b ORDER BY position
 
 -- name: last-position
 -- A position that no commit is beyond. The sequence knows; max() would read the whole table.
@@ -50,9 +53,31 @@ WHERE (stream_id, aggregate) IN (
 RETURNING aggregate, stream_id, kind, tenant, at, about, count
 
 -- name: select-waiting
--- The streams of an aggregate that wait for a time, in pages by id.
-SELECT stream_id FROM ledger.deadlines WHERE stream_id > %(after)b AND aggregate = %(aggregate)b
-ORDER BY stream_id LIMIT %(most)b
+-- The streams of an aggregate that wait for a time, or for one of some kinds, in pages by id. A page ends behind the stream that fills it.
+SELECT stream_id FROM (
+    SELECT stream_id, sum(bytes) OVER (ORDER BY stream_id) - bytes AS before
+    FROM (
+        SELECT stream_id FROM ledger.deadlines
+        WHERE stream_id > %(after)b AND aggregate = %(aggregate)b AND (cardinality(%(kinds)b::text[]) = 0 OR kind = ANY(%(kinds)b))
+        ORDER BY stream_id LIMIT %(most)b
+    ) AS waiting CROSS JOIN LATERAL (
+        SELECT coalesce(sum(octet_length(events)), 0) AS bytes FROM ledger.commits AS c
+        WHERE c.stream_id = waiting.stream_id AND c.aggregate = %(aggregate)b
+    ) AS size
+) AS page WHERE before < %(bytes)b ORDER BY stream_id
+
+-- name: select-republish-from
+-- From which commit on the topic of events lacks what was written before this log began; no row when it lacks nothing.
+SELECT position FROM ledger.intake WHERE log_id = %(log_id)b AND topic = %(topic)b AND partition = 0
+
+-- name: keep-republish-from
+-- Keep that position.
+INSERT INTO ledger.intake (log_id, topic, partition, position) VALUES (%(log_id)b, %(topic)b, 0, %(position)b)
+ON CONFLICT (log_id, topic, partition) DO UPDATE SET position = excluded.position
+
+-- name: end-republishing
+-- The topic of events lacks nothing any more.
+DELETE FROM ledger.intake WHERE log_id = %(log_id)b AND topic = %(topic)b
 
 -- name: select-slot-maps
 -- Which partition each slot of a topic lies in.

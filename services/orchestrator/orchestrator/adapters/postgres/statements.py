@@ -6,7 +6,7 @@ the batch writes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC
 from typing import Any
 from uuid import UUID
@@ -17,8 +17,8 @@ from contracts.slots import SlotMap
 from orchestrator.adapters.postgres.commit_statement import batch_statement
 from orchestrator.adapters.postgres.connection import Connection
 from orchestrator.adapters.postgres.queries import QUERIES
-from orchestrator.aggregate import Due
-from orchestrator.ports import DueRow, StoredRefusal
+from orchestrator.aggregate import Aggregate, Due
+from orchestrator.ports import PAGE_BYTES, DueRow, StoredRefusal
 
 FIRE_AGAIN_SECONDS = 30.0
 """A deadline whose command got lost fires again after this long, until the stream's next event moves or clears it."""
@@ -27,11 +27,12 @@ FIRE_AGAIN_SECONDS = 30.0
 class PostgresStatements(AggregateRecorder):
     """The statements of one aggregate's ledger for one log."""
 
-    def __init__(self, connection: Connection, log_id: str, topic: str, aggregate: str) -> None:
+    def __init__(self, connection: Connection, log_id: str, aggregate: Aggregate[Any, Any]) -> None:
         self._connection = connection
         self._log_id = log_id
-        self._topic = topic
-        self._aggregate = aggregate
+        self._topic = aggregate.commands.name
+        self._events = aggregate.events.name
+        self._aggregate = aggregate.name
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **beside: Any) -> Sequence[int] | None:
         """Insert commits, with the rest of a `Batch` as `beside`, in one statement, which is one transaction."""
@@ -77,7 +78,8 @@ class PostgresStatements(AggregateRecorder):
         last = self.max_notification_id()
         with self._connection.open() as connection:
             for first in range(start, last + 1, limit):
-                page = {"first": first, "last": first + limit - 1, "aggregate": self._aggregate}
+                bounds = {"first": first, "last": first + limit - 1, "bytes": PAGE_BYTES}
+                page = {**bounds, "aggregate": self._aggregate}
                 rows = connection.execute(_query("select-notifications"), page, binary=True).fetchall()
                 if rows:  # positions have gaps, even ones of a page's length
                     return [Notification(*row) for row in rows]
@@ -131,11 +133,28 @@ class PostgresStatements(AggregateRecorder):
                 for aggregate, stream_id, kind, tenant, at, about, count in rows
             ]
 
-    def select_waiting(self, after: UUID, limit: int) -> list[UUID]:
-        """Return the streams that wait for a time, in pages by id."""
-        page = {"after": after, "most": limit, "aggregate": self._aggregate}
+    def select_waiting(self, after: UUID, limit: int, kinds: Collection[str]) -> list[UUID]:
+        """Return the streams that wait for a time, or for one of these kinds, in pages by id."""
+        bounds = {"after": after, "most": limit, "bytes": PAGE_BYTES}
+        page = {**bounds, "aggregate": self._aggregate, "kinds": sorted(kinds)}
         with self._connection.open() as connection:
             return [row[0] for row in connection.execute(_query("select-waiting"), page, binary=True)]
+
+    def select_republish_from(self) -> int | None:
+        """Return the position from which on this log lacks earlier commits, or None."""
+        with self._connection.open() as connection:
+            row = connection.execute(_query("select-republish-from"), self._of_events()).fetchone()
+            return None if row is None else int(row[0])
+
+    def keep_republish_from(self, position: int | None) -> None:
+        """Keep it."""
+        name = "end-republishing" if position is None else "keep-republish-from"
+        values = self._of_events() if position is None else {**self._of_events(), "position": position}
+        with self._connection.open() as connection:
+            connection.execute(_query(name), values)
+
+    def _of_events(self) -> dict[str, Any]:
+        return {"log_id": self._log_id, "topic": self._events}
 
 
 def _query(name: str) -> bytes:

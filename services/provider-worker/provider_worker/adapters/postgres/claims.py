@@ -22,6 +22,12 @@ class PostgresClaims:
             rows = await self._database.pool.fetch(QUERIES["claim-calls"], *map(list, zip(*wanted, strict=True)), token)
         return {(row["tenant"], row["work_id"], row["attempt"]) for row in rows}
 
+    async def release(self, orders: Sequence[ExecuteOrder], token: str) -> None:
+        """Give up claims of `token`; those of others stay."""
+        held = [(order.tenant, order.work_id, order.attempt) for order in orders]
+        async with unavailable_errors():
+            await self._database.pool.execute(QUERIES["release-calls"], *map(list, zip(*held, strict=True)), token)
+
     async def forget_old(self) -> None:
         """Delete claims older than 7 days."""
         async with unavailable_errors():

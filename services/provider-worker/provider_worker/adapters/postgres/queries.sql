@@ -13,6 +13,11 @@ ON CONFLICT (tenant, work_id, attempt) DO UPDATE SET claimed_by = EXCLUDED.claim
     WHERE claims.claimed_by = EXCLUDED.claimed_by
 RETURNING tenant, work_id, attempt
 
+-- name: release-calls
+-- Give up claims of calls that did not begin, as a worker does that stops.
+DELETE FROM worker.claims USING unnest($1::text[], $2::text[], $3::integer[]) AS held (tenant, work_id, attempt)
+WHERE (claims.tenant, claims.work_id, claims.attempt) = (held.tenant, held.work_id, held.attempt) AND claims.claimed_by = $4
+
 -- name: forget-claims
 -- Drop claims older than any order that could still be delivered: `provider.work` keeps orders that long, deadlines are shorter.
 DELETE FROM worker.claims WHERE claimed_at < now() - INTERVAL '7 days'
