@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from testkit.stack.user import User
@@ -71,4 +73,48 @@ async def test_openai_is_called_once_with_the_approved_payload(ann: User, fake_o
     await ann.decide(payload, "approve")
     done = await ann.until(run_id, "completed")
     assert done["result"]["text"]
+    assert await fake_openai.calls() == before + 1
+
+
+MODEL: dict[str, Any] = {"provider": "openai", "model": "gpt-5.4-mini"}
+
+
+async def test_an_answer_that_cannot_be_scored_reaches_a_person(ann: User, fake_openai: FakeVendor) -> None:
+    """Under the policy `auto` too: with its words, usage and cost. It is bought once."""
+    before = await fake_openai.calls()
+    run_id = (await ann.start(**MODEL, prompt="Hello [fault:thoughts_only]"))["run_id"]
+    view = await ann.until(run_id, "response_review")
+    assert view["checkpoint"]["subject"]["reasoning"] == "Good evening."
+    (reason,) = view["checkpoint"]["reasons"]
+    assert (reason["code"], "cannot be scored" in reason["message"]) == ("unscorable_response", True)
+    assert float(view["cost"]["actual"]) > 0
+    await ann.decide(view, "approve")
+    done = await ann.until(run_id, "completed")
+    assert done["result"]["reasoning"] == "Good evening."
+    assert await fake_openai.calls() == before + 1
+
+
+async def test_a_call_of_a_tool_that_was_cut_off_stops_the_run(ann: User) -> None:
+    """As a text does that was cut off."""
+    hitl = {"policy": "auto_with_thresholds", "allowed_steps": ["response_review"]}
+    run_id = (await ann.start(**MODEL, prompt="Hello [fault:cut_call]", hitl=hitl))["run_id"]
+    view = await ann.until(run_id, "response_review")
+    assert "response_quality_below_min" in [reason["code"] for reason in view["checkpoint"]["reasons"]]
+    assert view["checkpoint_context"]["signals"]["response_quality"] == 0.2
+
+
+async def test_half_an_answer_is_shown_and_can_be_made_the_result(ann: User, fake_openai: FakeVendor) -> None:
+    """The connection broke in the middle of it: its words are the subject, its cost is the run's, and an edit takes it."""
+    before = await fake_openai.calls()
+    hitl = {"policy": "require_human", "allowed_steps": ["response_review"]}
+    run_id = (await ann.start(**MODEL, prompt="Hello [fault:cut]", hitl=hitl))["run_id"]
+    view = await ann.until(run_id, "api_call")
+    half = view["checkpoint"]["subject"]["text"]
+    received = view["checkpoint_context"]["failure"]["received"]
+    assert half.startswith("The fake")
+    assert (received["estimated"], received["raw"]["choices"][0]["message"]["content"]) == (True, half)
+    assert float(view["cost"]["actual"]) > 0
+    await ann.decide(view, "edit", edits={"text": f"{half}, as far as it came."})
+    done = await ann.until(run_id, "completed")
+    assert done["result"] == {"text": f"{half}, as far as it came."}
     assert await fake_openai.calls() == before + 1

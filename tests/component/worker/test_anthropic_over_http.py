@@ -108,7 +108,6 @@ FAULTS = [
     ("malformed", "failed", "malformed_response", 1),
     ("huge", "failed", "response_too_large", 1),
     ("empty", "failed", "empty_response", 1),
-    ("thinking_only", "failed", "empty_response", 1),
 ]
 
 

@@ -108,7 +108,7 @@ def test_limits_are_read_from_the_headers() -> None:
     [
         (_answer(_said("Fine."), _said(" Yes.")), "Fine. Yes.", 1.0, ()),
         (_answer({"type": "thinking", "thinking": "Hm"}, _said("Fine.")), "Fine.", 1.0, ()),
-        (_answer(_said("Fine."), {"type": "note_to_self", "text": "Hm"}), "Fine.", 1.0, ()),
+        (_answer(_said("Fine."), {"type": "note_to_self", "text": "Hm"}), "Fine.", None, ()),
         (_answer(_said("Fine"), stop="stop_sequence"), "Fine", 1.0, ()),
         (_answer(_said("Fi"), stop="max_tokens"), "Fi", 0.6, ()),
         (_answer(_said("Fi"), stop="model_context_window_exceeded"), "Fi", 0.6, ()),
@@ -123,8 +123,10 @@ def test_limits_are_read_from_the_headers() -> None:
         (_answer(_said("I'll look."), _used({"q": 1}, "search"), stop="tool_use"), "I'll look.", 1.0, ()),
     ],
 )
-def test_quality_and_flags_follow_the_stop_reason(raw: Any, text: str, quality: float, flags: tuple[str, ...]) -> None:
-    """By the stated rule; the response fits the schema that it comes with."""
+def test_quality_and_flags_follow_the_stop_reason(
+    raw: Any, text: str, quality: float | None, flags: tuple[str, ...]
+) -> None:
+    """By the stated rule; the response fits the schema that it comes with. What has a block of an unknown kind is not scored."""
     audit = audit_message(PRICES, {}, raw, as_json=False)
     assert (audit.response["text"], audit.signals.response_quality, audit.signals.safety_flags) == (
         text,
@@ -167,7 +169,7 @@ def test_json_by_the_vendor_s_own_output_format_is_held_against_it_too() -> None
     [
         (_answer(), "empty_response"),
         (_answer(_said(" ")), "empty_response"),
-        (_answer({"type": "thinking", "thinking": "Hm"}, stop="max_tokens"), "empty_response"),
+        (_answer(stop="max_tokens"), "empty_response"),
         (_answer(7, None), "empty_response"),
         ({}, "malformed_response"),
         ([], "malformed_response"),

@@ -110,7 +110,7 @@ def test_limits_are_read_from_the_headers() -> None:
         (a_completion(finish="content_filter"), 0.3, ("content_filter",)),
         (a_completion(None, refusal="I will not."), 0.1, ()),
         (a_completion([{"type": "text", "text": "Fine."}]), 1.0, ()),
-        (a_completion(None, "tool_calls", tool_calls=[{"id": "1"}]), 1.0, ()),
+        (a_completion(None, "tool_calls", tool_calls=[{"id": "1", "function": {"arguments": "{}"}}]), 1.0, ()),
     ],
 )
 def test_quality_and_flags_follow_the_finish_reason(raw: Any, quality: float, flags: tuple[str, ...]) -> None:

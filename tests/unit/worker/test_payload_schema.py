@@ -9,7 +9,8 @@ import pytest
 
 from contracts.json_pointer import pointer
 from contracts.providers.call import Severity
-from provider_worker.providers.answer_content import json_content
+from provider_worker.providers.answers.content import ENDED, Asked, content_of
+from provider_worker.providers.answers.said import Said
 from provider_worker.providers.anthropic.provider import AnthropicProvider
 from provider_worker.providers.base import AIProvider
 from provider_worker.providers.huggingface.provider import HuggingFaceProvider
@@ -207,7 +208,7 @@ def test_an_answer_is_held_against_a_costly_schema_in_bounded_time() -> None:
     for _ in range(30):
         value = {"c": value}
     for asked in (multiplied(6), wide):
-        content = json_content(value, asked, 1.0)
+        content = content_of(Said(value=value), ENDED, Asked(as_json=True, schema=asked))
         assert (content.response, content.quality) == ({"json": value}, 0.2)
 
 

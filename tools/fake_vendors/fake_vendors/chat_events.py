@@ -24,10 +24,15 @@ def script_of(completion: Mapping[str, Any], body: Mapping[str, Any]) -> Script:
     message = choice["message"]
     said = "refusal" if message.get("refusal") else "content"
     words = words_of(message[said]) if message[said] else []
+    calls = [{"index": place, **call} for place, call in enumerate(message.get("tool_calls", []))]
+    others = [
+        {name: value} for name, value in message.items() if name not in ("role", "content", "refusal", "tool_calls")
+    ]
+    others += [{"tool_calls": [call]} for call in calls]
     ending = {name: value for name, value in choice.items() if name not in ("index", "message")}
     used = [event({**common, "choices": [], "usage": completion["usage"]})] if with_usage else []
     return Script(
-        before=[chunk({"role": "assistant", "content": "", "refusal": None})],
+        before=[chunk({"role": "assistant", "content": "", "refusal": None}), *map(chunk, others)],
         pieces=[chunk({said: word}) for word in words],
         after=[chunk({}, **ending), *used, event("[DONE]")],
         error=event(_BROKEN),

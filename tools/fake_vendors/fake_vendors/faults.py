@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import uvicorn
 from starlette.applications import Starlette
@@ -20,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from fake_vendors.streams import PACE
+from fake_vendors.streams import PACE, event
 from provider_worker.providers.payload_schema import at
 
 WRONG_KEY = "wrong-key"
@@ -29,11 +31,35 @@ _MARKER = re.compile(r"\[fault:(\w+)(?: x(\d+))?\]")
 _HUGE = 50 * 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An answer that a test states byte by byte. `missing` bytes are promised and never come: the connection breaks."""
+
+    body: bytes
+    media_type: str = "application/json"
+    missing: int = 0
+
+    @classmethod
+    def of(cls, value: Any) -> Self:
+        """Return a whole answer of a JSON value."""
+        return cls(json.dumps(value).encode())
+
+    @classmethod
+    def stream(cls, *events: Any, missing: int = 0) -> Self:
+        """Return a stream of server-sent events."""
+        return cls(b"".join(map(event, events)), "text/event-stream", missing)
+
+    def response(self) -> Response:
+        """Return it over HTTP."""
+        length = {"content-length": str(len(self.body) + self.missing)}
+        return StreamingResponse(_chunks(self.body), media_type=self.media_type, headers=length)
+
+
 class FakeServer(ABC):
     """A vendor's memory: which calls it got. `GET /_calls` counts them by path, `GET /_prompts` by prompt; `DELETE /_calls` forgets.
 
     `pace` is the time between two words of a stream. `GET /_calls` counts `disconnects` too, the streams that a client closed
-    before their end, and a vendor's `others`.
+    before their end, and a vendor's `others`. The answers in `told` are given first, one for each call.
     """
 
     def __init__(self, pace: float = 0.0) -> None:
@@ -41,6 +67,7 @@ class FakeServer(ABC):
         self.others: Counter[str] = Counter()
         self.pace = pace
         self.bodies: list[dict[str, Any]] = []
+        self.told: list[Told] = []
         self._faulted: Counter[str] = Counter()
 
     @abstractmethod
@@ -70,6 +97,10 @@ class FakeServer(ABC):
             return None
         self._faulted[marked[0]] += 1
         return marked[1] if marked[2] is None or self._faulted[marked[0]] <= int(marked[2]) else None
+
+    async def unanswered(self, fault: str | None) -> Response | None:
+        """Answer as a test tells, or with a fault below the protocol; None where the call is answered by rule."""
+        return self.told.pop(0).response() if self.told else await transport_fault(fault)
 
     def gone(self) -> None:
         """Count a client that closed its connection before the end of a stream."""
@@ -115,6 +146,10 @@ async def transport_fault(fault: str | None) -> Response | None:
         case "huge":
             return StreamingResponse(_much(), media_type="application/json")
     return None
+
+
+async def _chunks(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
 async def _much() -> AsyncIterator[bytes]:

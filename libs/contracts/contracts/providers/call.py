@@ -99,6 +99,22 @@ class Execution(Message):
     provider_request_id: str | None = None
 
 
+class Received(Message):
+    """What came of a call that failed after its first byte, as far as it could be read. It may be paid for.
+
+    `raw` is as near to the provider's own bytes as JSON allows, or its artifact where it is large. `response` is what a person can
+    read of it. `usage` and `cost` are known by the provider's word, or counted by us where `estimated`; None and empty mean not known.
+    """
+
+    raw: Json = None
+    response: JsonObject = Field(default_factory=dict)
+    usage: JsonObject = Field(default_factory=dict)
+    cost: Decimal | None = None
+    currency: str = "USD"
+    estimated: bool = False
+    provider_request_id: str | None = None
+
+
 class Failure(Message):
     """Why an attempt did not succeed. `uncertain` means the call may have happened. `retry_after` is in seconds."""
 
@@ -109,6 +125,12 @@ class Failure(Message):
     retry_after: Annotated[float, Field(ge=0)] | None = None
     uncertain: bool = False
     issues: tuple[Issue, ...] = ()
+    received: Received | None = Field(None, exclude_if=not_)
+
+    @property
+    def known_cost(self) -> Decimal | None:
+        """What the failed call cost, where that is known or estimated."""
+        return None if self.received is None else self.received.cost
 
 
 class Spent(Message):

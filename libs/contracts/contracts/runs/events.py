@@ -11,7 +11,7 @@ from pydantic import Field, model_serializer
 from contracts.json_values import ComposedObject
 from contracts.message import Message, Timestamp
 from contracts.notices import Parent
-from contracts.providers.call import Ending, Execution, Failure, Issue, Preparation, Spent
+from contracts.providers.call import Ending, Execution, Failure, Issue, Preparation, Received, Spent
 from contracts.providers.routing import Candidate
 from contracts.providers.signals import Reason
 from contracts.runs.config import OnTimeout, Step
@@ -233,6 +233,7 @@ class RunError(Message):
     step: Step | None = None
     issues: tuple[Issue, ...] = ()
     attempts: int | None = None
+    received: Received | None = Field(None, exclude_if=not_, description="What came of the call that failed, if any.")
 
 
 class RunCancelled(_Controlled):

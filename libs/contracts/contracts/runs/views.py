@@ -148,6 +148,8 @@ def _changes(view: RunView, event: e.Event, record: RunEvent) -> dict[str, Any]:
         case e.RunRetried():
             decided = {} if event.checkpoint_id is None else {"last_approval": approval_of(event, view, record)}
             return {"error": None, **decided}
+        case e.CallFailed(failure=failure):
+            return {"cost": view.cost.changed({"actual": _sum(view.cost.actual, failure.known_cost)})}
         case e.CallStopped(spent=spent):
             return {"cost": view.cost.changed({"actual": _sum(view.cost.actual, spent.cost)})}
         case e.CheckpointEscalated(expires_at=expires_at) if view.checkpoint:

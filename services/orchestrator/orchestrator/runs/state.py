@@ -73,7 +73,13 @@ class Failed(NamedTuple):
     def as_error(self) -> e.RunError:
         """Return the run's error for the case that this failure ends the run."""
         failure, number = self.failure, self.attempt.number
-        return e.RunError(code=failure.code, message=failure.message, issues=failure.issues, attempts=number)
+        return e.RunError(
+            code=failure.code,
+            message=failure.message,
+            issues=failure.issues,
+            attempts=number,
+            received=failure.received,
+        )
 
 
 class Changes(TypedDict, total=False):

@@ -1,8 +1,8 @@
 """Holds calls to budgets: `charge` before the call, settled by what it cost.
 
 A call is made only when its estimate fits into every budget, or when a person approved it knowing that it does not. An estimate is
-counted before the call and corrected after it, in the period that it was counted in. A call whose end or cost is unknown stays
-counted as estimated. No statement is made while no budget applies.
+counted before the call and corrected after it, in the period that it was counted in; a call that failed counts by what was bought. A
+call whose end or cost is unknown stays counted as estimated. No statement is made while no budget applies.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ class BudgetGate:
             yield charge
         except (ProviderError, DatabaseUnavailable) as error:
             # A charge that raised may have been counted all the same, and its answer lost.
-            if key is not None and _cost_nothing(error):
+            if (bought := _cost_of(error)) is not None:
+                await self.settle(order, bought)
+            elif key is not None and _cost_nothing(error):
                 await self._settle(order, key, Decimal(0))
             raise
         await self.settle(order, charge.cost)
@@ -143,6 +145,12 @@ async def _estimate(order: ExecuteOrder, provider: AIProvider) -> Decimal | None
 def _key_of(order: ExecuteOrder) -> tuple[str, int] | None:
     """Return the key of a call's charge, or None for a call that is asked about: it was charged when it began."""
     return (order.work_id, order.attempt) if order.resume is None else None
+
+
+def _cost_of(error: ProviderError | DatabaseUnavailable) -> Decimal | None:
+    """Return the cost of a failed call by the provider's own word. By our estimate of what came it is not settled: more may follow."""
+    received = error.failure.received if isinstance(error, ProviderError) else None
+    return None if received is None or received.estimated else received.cost
 
 
 def _cost_nothing(error: ProviderError | DatabaseUnavailable) -> bool:

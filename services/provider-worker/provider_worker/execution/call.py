@@ -20,7 +20,7 @@ from provider_worker.execution.partial_output import PartialOutputSender
 from provider_worker.messages.answers import executed, not_begun, noted, stopped, to_record
 from provider_worker.messages.failures import log_bug
 from provider_worker.messages.orders import log_fields, order_key
-from provider_worker.providers.base import AIProvider
+from provider_worker.providers.base import AIProvider, ProviderError
 from provider_worker.providers.progress import Progress, Unfinished
 from provider_worker.rate_limits.admission import Claim
 
@@ -59,6 +59,9 @@ class CallHandler:
                     async with partial_output, self._budgets.charge(order, provider) as charge:
                         execution = await execute(order, provider, artifacts, self._sanitizer, context)
                         charge.cost, slot.usage = execution.cost, execution.usage
+                except ProviderError as error:
+                    metrics.cost_of(provider.name).inc(max(0.0, float(error.failure.known_cost or 0)))
+                    raise
                 except CallStopped:  # the slot is held until the provider has ended the call
                     return await self._stopped(order, provider, context)
         except CallStopped:  # while it waited for its slot

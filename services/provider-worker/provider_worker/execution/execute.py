@@ -17,6 +17,7 @@ from contracts.providers.call import Execution, Failure
 from contracts.providers.orders import ExecuteOrder
 from provider_worker.checks.check_runner import CheckRunner
 from provider_worker.errors import CallStopped, DatabaseUnavailable
+from provider_worker.execution.received import with_received
 from provider_worker.execution.refused_members import naming_members
 from provider_worker.execution.stored_answers import (
     INLINE_USAGE_BYTES,
@@ -28,7 +29,7 @@ from provider_worker.execution.stored_answers import (
 from provider_worker.messages.failures import log_bug
 from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.base import AIProvider, Answer, Call, ProviderError, note_nowhere
-from provider_worker.providers.progress import Progress
+from provider_worker.providers.progress import Progress, running_call
 from provider_worker.sanitizer import Sanitizer
 
 _LONGEST_ID = 500
@@ -75,21 +76,30 @@ async def execute(
     """Make the call, or ask about the one that `order.resume` names, and return the facts about its answer.
 
     Raises ProviderError, CallStopped, and DatabaseUnavailable only before the provider was asked. A call that has no answer
-    after `context.seconds` is uncertain.
+    after `context.seconds` is uncertain. The failure of a call that was begun tells what came of it.
     """
     refuse_other_bytes(order)
     context = context or CallContext()
     artifacts = RetryingArtifacts(artifacts)
     began = time.monotonic()
-    answer = await _ask(order, provider, artifacts, sanitizer, context)
+
+    async def tell(failure: Failure, answer: Answer | None = None) -> ProviderError:
+        name = context.provider_call_id
+        return await with_received(failure, order, provider, context.progress, artifacts, sanitizer, answer, name)
+
+    try:
+        answer = await _ask(order, provider, artifacts, sanitizer, context)
+    except ProviderError as error:
+        raise await tell(error.failure) from error
+    context.progress.hold()  # the answer holds it now
     latency_ms = int((time.monotonic() - began) * 1000)
     raw = sanitizer.json(answer.raw)
     try:
         stored = await inline_or_stored(raw, artifacts)
         facts = await _facts(order, provider, answer, artifacts, sanitizer, context.checks)
         return _ComposedExecution(raw=stored, latency_ms=latency_ms, **facts)
-    except ProviderError:
-        raise
+    except ProviderError as error:
+        raise await tell(error.failure, answer) from error
     except Exception as error:
         log_bug(error, provider.name, sanitizer)
         ref = await artifacts.keep(to_json(raw), "application/json")
@@ -98,7 +108,8 @@ async def execute(
         )
         # A call that was noted stays noted: a retry reads the same answer, and buys nothing.
         kept = context.provider_call_id is not None
-        raise ProviderError(Failure(code="provider_bug", message=message, uncertain=kept)) from error
+        failure = Failure(code="provider_bug", message=message, uncertain=kept)
+        raise await tell(failure, answer) from error
 
 
 def refuse_other_bytes(order: ExecuteOrder) -> None:
@@ -115,6 +126,7 @@ async def _ask(
     call = Call(
         order.operation, order.model, order.attempt, key, artifacts, order.resume, context.note, context.progress
     )
+    running = running_call.set(context.progress)
     try:
         async with asyncio.timeout(context.seconds) as limit:
             with context.cancellation:
@@ -126,6 +138,8 @@ async def _ask(
         raise
     except Exception as error:
         raise ProviderError(_unanswered(error, provider.name, sanitizer, limit, context.seconds)) from error
+    finally:
+        running_call.reset(running)
 
 
 def _unanswered(error: Exception, name: str, sanitizer: Sanitizer, limit: asyncio.Timeout, seconds: float) -> Failure:

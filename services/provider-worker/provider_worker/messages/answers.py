@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from contracts.providers.call import Ending, Execution, Failure, Preparation, Spent
+from contracts.providers.call import Ending, Execution, Failure, Preparation, Received, Spent
 from contracts.providers.call_stream import StopCall
 from contracts.providers.orders import Order
 from contracts.runs.commands import (
@@ -96,4 +96,16 @@ def _too_large(answer: FromWorker, size: int) -> FromWorker:
     message = f"The worker's answer has {size} bytes; more than {MAX_ANSWER_BYTES} cannot be recorded."
     about = answer.model_dump(include={"run_id", "tenant", "at", "actor", "work_id", "attempt"})
     identity = command_id("record-failure", answer.work_id, answer.attempt)
-    return RecordFailure(command_id=identity, **about, failure=Failure(code=code, message=message))
+    failure = Failure(code=code, message=message, received=_bought(answer))
+    return RecordFailure(command_id=identity, **about, failure=failure)
+
+
+def _bought(answer: FromWorker) -> Received | None:
+    """Return the cost of an answer that is too large to be told, and its raw form where that is a ref."""
+    match answer:
+        case RecordExecution(execution=x):
+            raw = x.raw if isinstance(x.raw, dict) and x.raw.keys() == {"artifact", "size"} else None
+            return Received(raw=raw, cost=x.cost, provider_request_id=x.provider_request_id)
+        case RecordFailure(failure=Failure(received=Received() as came)):
+            return Received(cost=came.cost, estimated=came.estimated, provider_request_id=came.provider_request_id)
+    return None

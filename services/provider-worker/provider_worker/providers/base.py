@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, Self
 
 from chassis.settings import Settings
-from contracts.providers.call import CallIntent, Failure, Issue, Severity, Spent
+from contracts.providers.call import CallIntent, Failure, Issue, Received, Severity, Spent
 from contracts.providers.capabilities import Capabilities
 from contracts.providers.signals import Signals
 from provider_worker.errors import WorkerError
@@ -167,6 +167,13 @@ class AIProvider(ABC):
         Two workers may do so for one call. An exception counts as an unknown cost.
         """
         return Spent()
+
+    def received(self, call: Unfinished, raw: Any) -> Received:
+        """Return what came of a call that failed: `raw` as it may be shown, what a person can read of it, usage and cost.
+
+        `raw` is an answer that could not be read, or as much as `Progress.hold` tells. Estimate only where `call.payload` is given.
+        """
+        return Received(raw=raw, usage=dict(call.usage))
 
     @abstractmethod
     async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -22,6 +22,12 @@ Prices = Mapping[str, Decimal]
 MILLION = Decimal(1_000_000)
 CHARACTERS_OF_A_TOKEN = 4
 """For estimates: as vendors put it for English text."""
+
+MOST_COUNTED = 10_000_000_000
+MOST_PAID = Decimal(1_000_000)
+"""A single call with more tokens, or of a higher cost, does not exist: what says so is not believed."""
+
+_LONGEST_NUMBER = 40
 
 _Models = dict[str, dict[str, Annotated[Decimal, Field(ge=0)]]]
 _MODELS: TypeAdapter[_Models] = TypeAdapter(_Models)
@@ -72,9 +78,47 @@ def refuse_unknown_providers(path: Path | None, known: Sequence[str]) -> None:
 
 
 def count(usage: Mapping[str, Any], *names: str) -> int | None:
-    """Return the first count among `names` in an answer's usage, or None."""
-    found = (usage.get(name) for name in names)
-    return next((value for value in found if isinstance(value, int) and value >= 0), None)
+    """Return the first count among `names` in an answer's usage, or None. A count that cannot be true is none."""
+    found = (_whole(usage.get(name)) for name in names)
+    return next((value for value in found if value is not None), None)
+
+
+def told_cost(usage: Mapping[str, Any]) -> Decimal | None:
+    """Return the cost in US dollars that a server tells with its usage, as OpenRouter does, or None.
+
+    With the caller's own key at another vendor (`is_byok`), that vendor's charge comes on top.
+    """
+    told = usage.get("cost")
+    cost = _money(told.get("total_cost") if isinstance(told, Mapping) else told)
+    details = usage.get("cost_details")
+    if cost is None or usage.get("is_byok") is not True or not isinstance(details, Mapping):
+        return cost
+    return cost + (_money(details.get("upstream_inference_cost")) or 0)
+
+
+def _whole(value: Any) -> int | None:
+    """Return a count; some servers write it as a text, or with a fraction of nothing."""
+    number = _number(value)
+    if number is None or number != number.to_integral_value() or not 0 <= number <= MOST_COUNTED:
+        return None
+    return int(number)
+
+
+def _money(value: Any) -> Decimal | None:
+    number = _number(value)
+    return None if number is None or not 0 <= number <= MOST_PAID else number
+
+
+def _number(value: Any) -> Decimal | None:
+    if isinstance(value, int):
+        return None if isinstance(value, bool) or value > MOST_COUNTED else Decimal(value)
+    if not isinstance(value, float | str) or (isinstance(value, str) and len(value) > _LONGEST_NUMBER):
+        return None
+    try:
+        number = Decimal(str(value).strip())
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
 
 
 def _read(path: Path) -> dict[str, _Models]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from contracts.providers.call import Failure, Spent
+from contracts.providers.call import Failure, Received, Spent
 from contracts.providers.call_stream import StopCall
 from provider_worker.budgets.model import Shortfall
 from provider_worker.errors import DatabaseUnavailable
@@ -25,6 +25,11 @@ UNCERTAIN = ProviderError(Failure(code="timeout", message="it may have happened"
 UNREAD = ProviderError(Failure(code="response_too_large", message="it happened"))
 
 
+def _bought(cost: str | None, *, estimated: bool = False) -> ProviderError:
+    came = Received(raw={}, cost=None if cost is None else Decimal(cost), estimated=estimated)
+    return ProviderError(Failure(code="empty_response", message="nothing in it", received=came))
+
+
 @pytest.mark.parametrize(
     ("outcome", "left"),
     [
@@ -37,6 +42,10 @@ UNREAD = ProviderError(Failure(code="response_too_large", message="it happened")
         (GAVE_UP, "9"),
         (UNREAD, "9"),
         (RuntimeError("the worker dies"), "9"),
+        (_bought("0.25"), "9.75"),
+        (_bought("0"), "10"),
+        (_bought(None), "9"),
+        (_bought("0.25", estimated=True), "9"),
     ],
     ids=[
         "less",
@@ -48,12 +57,16 @@ UNREAD = ProviderError(Failure(code="response_too_large", message="it happened")
         "gateway gave up",
         "answer unread",
         "worker lost",
+        "unread and paid",
+        "unread and free",
+        "unread, cost unknown",
+        "half of it, estimated",
     ],
 )
 async def test_a_call_is_counted_as_estimated_until_its_cost_is_known(
     subject: MakeSubject, execute_order: MakeExecute, outcome: Decimal | Exception | None, left: str
 ) -> None:
-    """Corrected by its cost; a refusal cost nothing; a call that may have been paid stays counted."""
+    """Corrected by its cost, though it failed; a refusal cost nothing; a call that may have been paid stays counted."""
     bench, order = BudgetBench(tenant={"default": 10}), execute_order()
     await bench.check.look(subject(run_id=order.run_id, estimate=Decimal(1)))
     if isinstance(outcome, Exception):

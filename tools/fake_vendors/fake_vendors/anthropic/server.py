@@ -23,7 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fake_vendors.anthropic.events import script_of
-from fake_vendors.faults import FakeServer, refused_key, serve, texts_of, transport_fault
+from fake_vendors.faults import FakeServer, refused_key, serve, texts_of
 from fake_vendors.streams import streamed
 from provider_worker.providers.payload_schema import UnusableSchema, at
 from provider_worker.providers.sandbox.schema_inventor import CannotInvent, invent
@@ -74,7 +74,7 @@ class FakeAnthropic(FakeServer):
         if wrong := _wrong_with(body, request.headers.get("anthropic-version")):
             return _error(400, "invalid_request_error", wrong)
         fault = self.begin(request, body)
-        if (unanswered := await transport_fault(fault) or self._refusal(fault)) is not None:
+        if (unanswered := await self.unanswered(fault) or self._refusal(fault)) is not None:
             return unanswered
         try:
             answer = _message(body, self.prompt_of(body), fault)

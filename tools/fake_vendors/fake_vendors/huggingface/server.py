@@ -23,7 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fake_vendors.chat_events import script_of
-from fake_vendors.faults import FakeServer, refused_key, serve, texts_of, transport_fault
+from fake_vendors.faults import FakeServer, refused_key, serve, texts_of
 from fake_vendors.streams import event, streamed
 from provider_worker.providers.payload_schema import UnusableSchema, at
 from provider_worker.providers.sandbox.image import draw
@@ -104,7 +104,7 @@ class FakeHuggingFace(FakeServer):
         if not isinstance(body, dict) or needs not in body:
             return _invalid(f"Failed to deserialize the JSON body into the target type: missing field `{needs}`")
         fault = self._fault(request, body)
-        if (unanswered := await transport_fault(fault) or _refusal(fault)) is not None:
+        if (unanswered := await self.unanswered(fault) or _refusal(fault)) is not None:
             return unanswered
         try:
             answer = make(body, fault)

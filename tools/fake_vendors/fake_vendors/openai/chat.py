@@ -11,12 +11,19 @@ from provider_worker.providers.sandbox.schema_inventor import invent
 
 CREATED = 1_767_225_600
 
+_CUT_CALL = {
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "save", "arguments": '{"path": "n.txt", "text": "ha'},
+}
+
 
 def completion(body: Mapping[str, Any], fault: str | None) -> dict[str, Any]:
     """Return a completed chat. Raises UnusableSchema and CannotInvent."""
     prompt = texts_of(body.get("messages"))
     content: str | None = said_to(prompt, _format(body.get("response_format") or {}))
     finish, refusal = "stop", None
+    more: dict[str, Any] = {}
     match fault:
         case "empty":
             content = ""
@@ -26,9 +33,13 @@ def completion(body: Mapping[str, Any], fault: str | None) -> dict[str, Any]:
             content, refusal = None, "I cannot help with that."
         case "content_filter":
             content, finish = "", "content_filter"
+        case "thoughts_only":
+            content, more = None, {"reasoning_content": "Good evening."}
+        case "cut_call":
+            content, finish, more = None, "length", {"tool_calls": [_CUT_CALL]}
     choice: dict[str, Any] = {
         "index": 0,
-        "message": {"role": "assistant", "content": content, "refusal": refusal},
+        "message": {"role": "assistant", "content": content, "refusal": refusal, **more},
         "logprobs": None,
         "finish_reason": finish,
     }

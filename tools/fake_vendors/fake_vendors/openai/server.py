@@ -6,8 +6,8 @@ by prompt; `DELETE /_calls` starts again.
 
 `fake_vendors.faults` says how a fault is chosen. There are 429, quota, 400, 403, 404, 500, 502, 503, 504, slow (answers after 1 s), hang (never
 answers), reset (breaks off), malformed (no JSON), huge (50 MB), empty, length, refusal, content_filter, filtered_prompt, flagged, deaf
-(answers as a whole though a stream was asked for), those of streams, which `fake_vendors.streams` names, and for responses failed, and in the
-background pending, lost, look_500 and look_cut.
+(answers as a whole though a stream was asked for), in chats thoughts_only and cut_call (a tool call that is cut off), those of streams, which
+`fake_vendors.streams` names, and for responses failed, and in the background pending, lost, look_500 and look_cut.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class FakeOpenAI(FakeServer):
         if needs == "input" and (wrong := responses.wrong_with(body)) is not None:
             return _error(400, wrong, "invalid_request_error", "unsupported_parameter")
         fault = self.begin(request, body)
-        if (unanswered := await transport_fault(fault) or _refusal(fault)) is not None:
+        if (unanswered := await self.unanswered(fault) or _refusal(fault)) is not None:
             return unanswered
         try:
             whole, script = tell(body, fault)

@@ -140,7 +140,7 @@ class FakeReplicate(FakeServer):
         if fault is not None and fault in _STATUS:
             return _unwilling(fault)
         prediction = self._begun(name, body["input"], fault, str(request.base_url))
-        unanswered = await transport_fault(fault)
+        unanswered = await self.unanswered(fault)
         headers = {"ratelimit-remaining": str(max(0, 600 - self.calls.total())), "ratelimit-reset": "1"}
         return unanswered or JSONResponse(prediction.document(), status_code=201, headers=headers)
 
@@ -154,6 +154,8 @@ class FakeReplicate(FakeServer):
         """Return a prediction, which moves it on."""
         if refused := _refused(request):
             return refused
+        if self.told:
+            return self.told.pop(0).response()
         prediction = self._predictions.get(request.path_params["id"])
         if prediction is None:
             return _problem(*_STATUS["404"])

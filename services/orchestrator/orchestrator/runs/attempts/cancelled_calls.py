@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from contracts.providers.call import Ending, Spent
+from contracts.providers.call import Ending, Failure, Spent
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from orchestrator.runs.attempts.orders import extend_lease
@@ -23,7 +23,7 @@ def on_worker_answer(command: c.FromWorker, run: Run) -> e.Event:
             spent, request_id = Spent(usage=x.usage, cost=x.cost), x.provider_request_id
             return e.CallStopped(**about, ending=Ending.COMPLETED, spent=spent, provider_request_id=request_id)
         case c.RecordFailure(failure=failure):
-            return e.CallStopped(**about, ending=Ending.FAILED, spent=Spent(), failure=failure)
+            return e.CallStopped(**about, ending=Ending.FAILED, spent=_spent_on(failure), failure=failure)
         case c.ExtendLease():
             return extend_lease(command, run)
         case c.NoteCall(provider_call_id=call_id):
@@ -32,6 +32,11 @@ def on_worker_answer(command: c.FromWorker, run: Run) -> e.Event:
             raise StaleCommand("prepare", run.view)
         case _:
             assert_never(command)
+
+
+def _spent_on(failure: Failure) -> Spent:
+    came = failure.received
+    return Spent() if came is None else Spent(usage=came.usage, cost=came.cost, estimated=came.estimated)
 
 
 def on_lease_end(command: c.ExpireLease, call: Attempt, run: Run) -> e.CallStopped:

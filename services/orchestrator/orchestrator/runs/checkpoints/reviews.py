@@ -76,14 +76,16 @@ def open_response_review(
 
 
 def open_error_review(run: Run, at: datetime, failed: Failed, reason: Reason) -> e.CheckpointOpened:
-    """Show a failure. An edit enters the result by hand."""
-    failure = failed.failure
+    """Show a failure, and what a person can read of the answer where a part of it came. An edit of that enters the result by hand."""
+    failure, came = failed.failure, failed.failure.received
     context = {
-        "failure": failure.model_dump(mode="json"),
+        # The subject shows the response.
+        "failure": failure.model_dump(mode="json", exclude={"received": {"response"}}),
         "attempts": failed.attempt.number,
         "payload": run.payload,
     }
-    return _open(run, at, _Review(Step.ERROR_REVIEW, (reason,), {}, RESULT_SCHEMA, context, failure.issues))
+    subject = {} if came is None else came.response
+    return _open(run, at, _Review(Step.ERROR_REVIEW, (reason,), subject, RESULT_SCHEMA, context, failure.issues))
 
 
 def _open(run: Run, at: datetime, review: _Review) -> e.CheckpointOpened:

@@ -23,6 +23,7 @@ from provider_worker.providers.http.failures import (
     of_refusal,
     of_size,
 )
+from provider_worker.providers.http.held_bytes import held_by
 from provider_worker.providers.http.limits import VendorLimits, limits_in
 from provider_worker.providers.http.reply import UnreadReply
 
@@ -90,7 +91,7 @@ def _client(key: str, base_url: str, timeout: httpx2.Timeout, limits: VendorLimi
         follow_redirects=False,
         limits=kept_by(httpx2),
         headers=PLAIN,
-        event_hooks={"response": [bound_by(httpx2), limits.note]},
+        event_hooks={"response": [bound_by(httpx2), held_by(httpx2), limits.note]},
     )
     return anthropic.AsyncAnthropic(api_key=key, base_url=base_url, max_retries=0, timeout=timeout, http_client=http)
 

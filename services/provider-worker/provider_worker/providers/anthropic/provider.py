@@ -11,12 +11,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from contracts.providers.call import CallIntent, Issue, Spent
+from contracts.providers.call import CallIntent, Issue, Received, Spent
 from contracts.providers.capabilities import ModelInfo
 from provider_worker.providers.anthropic.files import with_files
 from provider_worker.providers.anthropic.payloads import JSON, OPERATIONS, TEXT, build, payload_schema
 from provider_worker.providers.anthropic.prices import estimate, estimate_usage, spent
-from provider_worker.providers.anthropic.responses import audit_message
+from provider_worker.providers.anthropic.responses import audit_message, received_message
 from provider_worker.providers.anthropic.rules import anthropic_issues
 from provider_worker.providers.anthropic.stream import read_stream
 from provider_worker.providers.base import Answer, Attachment, Audit, Call
@@ -99,6 +99,10 @@ class AnthropicProvider(SdkProvider["AnthropicClient"]):
     async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
         """Read the answer."""
         return audit_message(self._prices, payload, raw, as_json=operation == JSON)
+
+    def received(self, call: Unfinished, raw: Any) -> Received:
+        """Return what came."""
+        return received_message(self._prices, call, raw)
 
     def _make_client(self, key: str | None, base_url: str | None) -> AnthropicClient:
         from provider_worker.providers.anthropic.client import AnthropicClient  # noqa: PLC0415 - a worker without a key does not load the SDK

@@ -6,19 +6,16 @@ The SDK's own accumulator is not used: it drops unknown members, and parses a to
 from __future__ import annotations
 
 import contextlib
-from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
 from contracts.providers.call import Failure
+from provider_worker.providers.anthropic.blocks import Blocks
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.failures import error_in, half_heard, malformed_event, of_error, unended
 from provider_worker.providers.progress import Progress
-
-_PIECES = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
-"""By kind of delta: the member that holds the next piece of a block."""
 
 _OUTPUT = "output_tokens"
 
@@ -31,8 +28,9 @@ class Event(NamedTuple):
 
 
 async def read_stream(events: AsyncGenerator[Event], progress: Progress) -> dict[str, Any]:
-    """Return the message of the events, and pass on its text as it comes. Raises ProviderError."""
+    """Return the message of the events; `progress` gets its text as it comes, and holds what came. Raises ProviderError."""
     message = _Message(progress)
+    progress.hold(message.received)
     try:
         async with contextlib.aclosing(events):
             async for event in events:
@@ -52,8 +50,8 @@ class _Message:
         self.has_ended = False
         self._progress = progress
         self._message: dict[str, Any] = {}
-        self._blocks: dict[int, dict[str, Any]] = {}
-        self._pieces: defaultdict[int, list[str]] = defaultdict(list)
+        self._blocks = Blocks()
+        self._unread: list[str] = []
 
     def take(self, event: Event) -> None:
         """Take the next event. Unknown kinds are skipped, as the protocol asks for. Raises ProviderError."""
@@ -62,12 +60,14 @@ class _Message:
         try:
             told = from_json(event.data)
         except ValueError as error:
+            self._unread.append(event.data)
             raise ProviderError(malformed_event(event.data)) from error
         if event.name == "error" or error_in(told, in_stream=True) is not None:
             raise ProviderError(of_error(told))
         try:
             self._take(told)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
+            self._unread.append(event.data)
             message = "The server's stream holds an event that is none of the Messages protocol."
             raise ProviderError(Failure(code="malformed_response", message=message)) from error
 
@@ -75,7 +75,18 @@ class _Message:
         """Return the message with all its blocks. Raises ProviderError without its last event."""
         if not self.has_ended:
             raise ProviderError(unended())
-        return {**self._message, "content": [self._blocks[index] for index in sorted(self._blocks)]}
+        return self._content()
+
+    def received(self) -> Any:
+        """Return what came of the message, whether or not it is complete; None where nothing did."""
+        if not self._message and not self._blocks and not self._unread:
+            return None
+        unread = {"unread": self._unread} if self._unread else {}
+        return {**self._content(), **unread}
+
+    def _content(self) -> dict[str, Any]:
+        # A server that does not really stream may tell of the blocks at the beginning.
+        return {**self._message, "content": self._blocks.whole() or self._message.get("content") or []}
 
     def _take(self, event: Any) -> None:
         match event["type"]:
@@ -84,22 +95,19 @@ class _Message:
                 # The number of output tokens comes at the end; here it is only a first value.
                 self._progress.use({name: used for name, used in self._used.items() if name != _OUTPUT})
             case "content_block_start":
-                self._blocks[int(event["index"])] = dict(event["content_block"])
+                self._blocks.begin(event.get("index"), dict(event["content_block"]))
             case "content_block_delta":
-                self._hear(int(event["index"]), event["delta"])
-            case "content_block_stop":
-                self._close(int(event["index"]))
+                self._hear(event.get("index"), event["delta"])
             case "message_delta":
                 self._message |= {name: value for name, value in event["delta"].items() if value is not None}
                 self._use(event.get("usage") or {})
             case "message_stop":
-                for index in list(self._pieces):
-                    self._close(index)
                 self.has_ended = True
 
     @property
     def _used(self) -> Mapping[str, Any]:
-        return self._message.get("usage") or {}
+        used = self._message.get("usage")
+        return used if isinstance(used, Mapping) else {}
 
     def _use(self, usage: Mapping[str, Any]) -> None:
         """Take counts that replace the first ones; a count that is not repeated still holds."""
@@ -107,26 +115,7 @@ class _Message:
         self._message["usage"] = {**self._used, **told}
         self._progress.use(told)
 
-    def _hear(self, index: int, delta: Mapping[str, Any]) -> None:
-        block, kind = self._blocks[index], delta["type"]
+    def _hear(self, index: Any, delta: Mapping[str, Any]) -> None:
+        said = self._blocks.add(index, delta)
         self.is_heard = True
-        if kind in _PIECES:
-            piece = str(delta[_PIECES[kind]])
-            self._pieces[index].append(piece)
-            (self._progress.say if kind == "text_delta" else self._progress.count)(piece)
-        elif kind == "signature_delta":
-            block["signature"] = delta["signature"]
-        elif kind == "citations_delta":
-            block["citations"] = block.get("citations") or []
-            block["citations"].append(delta["citation"])
-
-    def _close(self, index: int) -> None:
-        block, said = self._blocks[index], "".join(self._pieces.pop(index, ()))
-        if not said:
-            return
-        match block["type"]:
-            case "text" | "thinking" as member:
-                block[member] = f"{block.get(member) or ''}{said}"
-            case _:
-                # Cut off by `max_tokens` it is still the model's answer.
-                block["input"] = from_json(said, allow_partial=True)
+        (self._progress.say if delta["type"] == "text_delta" else self._progress.count)(said)

@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from contracts.providers.call import Spent
-from provider_worker.providers.pricing import CHARACTERS_OF_A_TOKEN, MILLION, PriceTable, count
+from provider_worker.providers.payload_schema import at
+from provider_worker.providers.pricing import CHARACTERS_OF_A_TOKEN, MILLION, PriceTable, count, told_cost
 from provider_worker.providers.progress import Unfinished
 
 USUAL_ANSWER_TOKENS = 500
@@ -21,7 +22,12 @@ _DATED = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 
 def cost_of(table: PriceTable, model: Any, usage: Mapping[str, Any]) -> Decimal | None:
-    """Price the `usage` of an answer, in the words of any of OpenAI's protocols; None where a price or a count is missing."""
+    """Price the `usage` of an answer, in the words of any of OpenAI's protocols; None where a price or a count is missing.
+
+    A cost that the server itself tells goes before all prices.
+    """
+    if (told := told_cost(usage)) is not None:
+        return told
     prices = table.prices_of(model, _DATED)
     given = count(usage, "prompt_tokens", "input_tokens")
     made = count(usage, "completion_tokens", "output_tokens")
@@ -33,6 +39,13 @@ def cost_of(table: PriceTable, model: Any, usage: Mapping[str, Any]) -> Decimal 
     total += cached * prices.get("cached_input", prices["input"])
     total += pictures * prices.get("image_input", prices["input"])
     return total / MILLION
+
+
+def usage_in(raw: Any) -> dict[str, Any]:
+    """Return the usage that an answer reports, in any of the places where servers put it; empty where it reports none."""
+    places: tuple[tuple[str | int, ...], ...] = (("usage",), ("x_groq", "usage"), ("choices", 0, "usage"))
+    found = (at(raw, place) for place in places)
+    return next((dict(usage) for usage in found if isinstance(usage, dict) and usage), {})
 
 
 def estimate_chat(table: PriceTable, payload: Mapping[str, Any]) -> Decimal | None:

@@ -5,27 +5,32 @@ Each vendor's client reads the chunks: they come parsed, and its failures come a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable
 from typing import Any
 
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.chat_completions.responses import is_flagged, text_of
+from provider_worker.providers.chat_completions.messages import text_of
+from provider_worker.providers.chat_completions.pieces import MessagePieces, join, plain
+from provider_worker.providers.chat_completions.prices import usage_in
+from provider_worker.providers.chat_completions.responses import is_flagged
 from provider_worker.providers.http.failures import error_in, half_heard, of_error, unended
-from provider_worker.providers.payload_schema import at
 from provider_worker.providers.progress import Progress
 
-_WHOLE = ("role", "id", "type", "name")
-"""Members that a server sends whole, once or with every chunk; all other texts come in pieces."""
+MOST_UNREAD = 100
+"""Chunks of other protocols that are kept for a person, should the answer not be complete."""
+
+_OF_CHOICES = {"index", "delta", "message", "logprobs", "content_filter_results"}
 
 _Object = dict[str, Any]
 
 
 async def gather_chat(chunks: AsyncIterable[Any], progress: Progress) -> _Object:
-    """Return the completion of the `chunks`; `progress` gets text and usage meanwhile.
+    """Return the completion of the `chunks`; `progress` gets text and usage meanwhile, and holds what came.
 
     Raises ProviderError. A retryable failure is uncertain once a part of the answer has come, since that part is paid for.
     """
     completion = _Completion()
+    progress.hold(completion.received)
     try:
         async for chunk in chunks:
             completion.add(chunk, progress)
@@ -35,86 +40,77 @@ async def gather_chat(chunks: AsyncIterable[Any], progress: Progress) -> _Object
 
 
 class _Completion:
-    """The chunks so far. A chunk that is no object is skipped."""
+    """The chunks so far. A chunk that is none of the protocol adds nothing."""
 
     def __init__(self) -> None:
         self.is_heard = False
         self._members: _Object = {}
         self._choices: dict[int, _Object] = {}
+        self._messages: dict[int, MessagePieces] = {}
+        self._unread: list[Any] = []
 
     def add(self, chunk: Any, progress: Progress) -> None:
         """Add a chunk. Raises ProviderError when it reports an error."""
-        if not isinstance(chunk, dict):
-            return
         if (error := error_in(chunk, in_stream=True)) is not None:
             raise ProviderError(of_error(error))
-        self._members |= {name: value for name, value in chunk.items() if name != "choices" and value is not None}
-        if isinstance(chunk.get("usage"), dict):
-            progress.use(chunk["usage"])
-        choices = chunk.get("choices")
-        for choice in choices if isinstance(choices, list) else ():
+        choices = chunk.get("choices") if isinstance(chunk, dict) else None
+        if not isinstance(choices, list) and len(self._unread) < MOST_UNREAD:
+            self._unread.append(chunk)
+        if not isinstance(chunk, dict):
+            return
+        usage = usage_in(chunk)
+        told = {name: value for name, value in chunk.items() if name not in ("choices", "usage") and value is not None}
+        self._members |= told | ({"usage": usage} if usage else {})
+        progress.use(usage)
+        for place, choice in enumerate(choices if isinstance(choices, list) else ()):
             if isinstance(choice, dict):
-                self._add_choice(choice, progress)
+                self._add_choice(choice, place, progress)
 
     def whole(self) -> _Object:
         """Return the completion. Raises ProviderError when its end was not among the chunks."""
-        choices = [self._choices[index] for index in sorted(self._choices)]
-        if not choices or not choices[0].get("finish_reason"):
+        if not self._choices or not self._choices[min(self._choices)].get("finish_reason"):
             raise ProviderError(unended())
-        return {**self._members, "object": "chat.completion", "choices": [_plain(choice) for choice in choices]}
+        return self._completion()
 
-    def _add_choice(self, choice: _Object, progress: Progress) -> None:
-        index = choice["index"] if isinstance(choice.get("index"), int) else 0
-        kept = self._choices.setdefault(index, {"index": index, "message": {"role": "assistant", "content": None}})
-        delta = choice["delta"] if isinstance(choice.get("delta"), dict) else {}
-        _join(kept["message"], delta)
-        self.is_heard = self.is_heard or any(value for name, value in delta.items() if name != "role")
+    def received(self) -> Any:
+        """Return what came of the completion, whether or not it is complete; None where nothing did."""
+        if not self.is_heard and "usage" not in self._members and not self._unread:
+            return None
+        unread = {"unread": self._unread} if self._unread else {}
+        return {**self._completion(), **unread}
+
+    def _completion(self) -> _Object:
+        choices = [
+            {**plain(self._choices[index]), "message": self._messages[index].whole()} for index in sorted(self._choices)
+        ]
+        return {**self._members, "object": "chat.completion", "choices": choices}
+
+    def _add_choice(self, choice: _Object, place: int, progress: Progress) -> None:
+        index = choice["index"] if isinstance(choice.get("index"), int) else place
+        kept = self._choices.setdefault(index, {"index": index})
+        said = self._add_message(index, choice)
+        self.is_heard = self.is_heard or any(value for name, value in said.items() if name != "role")
         if index == 0:
-            progress.say(text_of(delta.get("content")))
-            progress.say(text_of(delta.get("refusal")))
+            progress.say(text_of(said.get("content")))
+            progress.say(text_of(said.get("refusal")))
         _join_filters(kept, choice.get("content_filter_results"))
-        _join(kept, {name: choice[name] for name in choice.keys() & {"logprobs"}})
-        told = {"index", "delta", "logprobs", "content_filter_results"}
-        kept |= {name: value for name, value in choice.items() if name not in told and value is not None}
+        join(kept, {name: choice[name] for name in choice.keys() & {"logprobs"}})
+        kept |= {name: value for name, value in choice.items() if name not in _OF_CHOICES and value not in (None, "")}
 
-
-class _Text:
-    """A text that grows: to join it with every piece anew would take time by the square of its length."""
-
-    def __init__(self, piece: str) -> None:
-        self.pieces = [piece]
-
-
-def _join(whole: _Object, piece: Mapping[str, Any]) -> None:
-    """Join a piece to an object: texts and lists grow, objects are joined, whole members are replaced."""
-    for name, value in piece.items():
-        match whole.get(name), value:
-            case kept, None:
-                whole[name] = kept
-            case _Text() as kept, str():
-                kept.pieces.append(value)
-            case None, str() if name not in _WHOLE:
-                whole[name] = _Text(value)
-            case (dict() | None) as kept, dict():
-                whole[name] = kept or {}
-                _join(whole[name], value)
-            case (list() | None) as kept, list():
-                whole[name] = kept or []
-                _extend(whole[name], value)
-            case kept, _ if value != "" or kept is None:
-                whole[name] = value
-
-
-def _extend(whole: list[Any], pieces: list[Any]) -> None:
-    """Add pieces to a list: those with an `index` belong to the item of the same one, all others are items of their own."""
-    for piece in pieces:
-        if not isinstance(piece, dict) or "index" not in piece:
-            whole.append(piece)
-            continue
-        same = next((item for item in whole if at(item, ["index"]) == piece["index"]), None)
-        if same is None:
-            whole.append(same := {})
-        _join(same, piece)
+    def _add_message(self, index: int, choice: _Object) -> _Object:
+        """Add the choice's delta, and return what is new. Some servers end with the whole message in place of a delta."""
+        pieces = self._messages.setdefault(index, MessagePieces())
+        delta, message = choice.get("delta"), choice.get("message")
+        if isinstance(delta, dict):
+            pieces.add(delta)
+            return delta
+        if not isinstance(message, dict):
+            return {}
+        before, text = text_of(pieces.whole()["content"]), text_of(message.get("content"))
+        if text.startswith(before):
+            self._messages[index] = pieces = MessagePieces()
+        pieces.add(message)
+        return {**message, "content": text.removeprefix(before)}
 
 
 def _join_filters(choice: _Object, results: Any) -> None:
@@ -122,19 +118,3 @@ def _join_filters(choice: _Object, results: Any) -> None:
     if isinstance(results, dict):
         kept = choice.setdefault("content_filter_results", {})
         kept |= {name: result for name, result in results.items() if not is_flagged(kept.get(name))}
-
-
-def _plain(value: Any) -> Any:
-    """Return the assembled value as JSON, without the list positions of tool calls."""
-    match value:
-        case _Text():
-            return "".join(value.pieces)
-        case dict():
-            return {name: _plain(item) for name, item in value.items()}
-        case list():
-            return [_plain(_placeless(item)) for item in value]
-    return value
-
-
-def _placeless(item: Any) -> Any:
-    return {name: value for name, value in item.items() if name != "index"} if isinstance(item, dict) else item

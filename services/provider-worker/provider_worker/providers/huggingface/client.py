@@ -21,6 +21,7 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.bounds import PLAIN, SECONDS, bound_by, kept_by
 from provider_worker.providers.http.failures import ResponseTooLarge, malformed_event, of_error
+from provider_worker.providers.http.held_bytes import held_by
 from provider_worker.providers.http.limits import VendorLimits
 from provider_worker.providers.http.reply import UnreadReply
 from provider_worker.providers.huggingface.failures import Refused, failure_of, rate_limit
@@ -69,7 +70,7 @@ class HuggingFaceClient:
         self._http = httpx2.AsyncClient(
             limits=kept_by(httpx2),
             headers=PLAIN,
-            event_hooks={"response": [bound_by(httpx2), self.limits.note, self._note]},
+            event_hooks={"response": [bound_by(httpx2), held_by(httpx2), self.limits.note, self._note]},
         )
         self._timeout = timeout
 

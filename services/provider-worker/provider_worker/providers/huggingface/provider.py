@@ -12,15 +12,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from contracts.providers.call import CallIntent, Issue, Spent
+from contracts.providers.call import CallIntent, Issue, Received, Spent
 from contracts.providers.capabilities import ModelInfo
 from provider_worker.providers.base import Answer, Attachment, Audit, Call
 from provider_worker.providers.chat_completions.payloads import CHATS, JSON, TEXT, with_files
 from provider_worker.providers.chat_completions.prices import estimate_chat, estimate_usage, spent_on
+from provider_worker.providers.chat_completions.responses import received_chat
 from provider_worker.providers.chat_completions.stream import gather_chat
 from provider_worker.providers.http.reply import parse
 from provider_worker.providers.huggingface.payloads import Addresses, build, split
 from provider_worker.providers.huggingface.responses import (
+    as_chat,
     audit_classification,
     audit_completion,
     audit_image,
@@ -131,6 +133,12 @@ class HuggingFaceProvider(SdkProvider["HuggingFaceClient"]):
                 return audit_classification(raw)
             case _:
                 return audit_completion(self._prices, payload, raw, as_json=operation == JSON)
+
+    def received(self, call: Unfinished, raw: Any) -> Received:
+        """Return what came; the usage of others than chats is not reported in tokens."""
+        if call.operation not in CHATS:
+            return Received(raw=raw)
+        return received_chat(self._prices, call, as_chat(raw)).changed({"raw": raw})
 
     def _make_client(self, key: str | None, base_url: str | None) -> HuggingFaceClient:  # noqa: ARG002 - the addresses are made of it
         from provider_worker.providers.huggingface.client import HuggingFaceClient  # noqa: PLC0415 - a worker without a key does not load the SDK

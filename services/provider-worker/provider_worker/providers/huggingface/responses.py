@@ -14,7 +14,7 @@ from artifacts.media_type import detected_image
 from contracts.providers.call import Failure
 from contracts.providers.signals import Signals
 from provider_worker.ports import TenantArtifacts
-from provider_worker.providers.answer_content import ENDED, IMAGES
+from provider_worker.providers.answers.content import ENDED, IMAGES
 from provider_worker.providers.base import Audit, ProviderError
 from provider_worker.providers.chat_completions.responses import audit_chat
 from provider_worker.providers.http.reply import parse
@@ -40,14 +40,34 @@ _LABELS = {
 
 def audit_completion(prices: PriceTable, payload: Mapping[str, Any], raw: Any, *, as_json: bool) -> Audit:
     """Read a completed chat. Raises ProviderError when there is nothing in it."""
-    choice = at(raw, ["choices", 0])
-    end = _ENDS.get(str(choice.get("finish_reason"))) if isinstance(choice, Mapping) else None
-    if end is not None:
-        raw = {**raw, "choices": [{**choice, "finish_reason": end}]}
     grammar = at(payload, ["response_format", "value"])
     if isinstance(grammar, Mapping):
         payload = {**payload, "response_format": {"type": "json_schema", "json_schema": {"schema": grammar}}}
-    return audit_chat(prices, payload, raw, as_json=as_json)
+    return audit_chat(prices, payload, as_chat(raw), as_json=as_json)
+
+
+def as_chat(raw: Any) -> Any:
+    """Return an answer as a chat in OpenAI's words: one of Text Generation Inference's own, or one with its names of ends."""
+    generated = raw[0] if isinstance(raw, list) and raw else raw
+    if isinstance(at(generated, ["generated_text"]), str):
+        return _of_generation(generated)
+    choices = at(raw, ["choices"])
+    if not isinstance(raw, Mapping) or not isinstance(choices, list):
+        return raw
+    return {**raw, "choices": [_in_words_of_chats(choice) for choice in choices]}
+
+
+def _in_words_of_chats(choice: Any) -> Any:
+    end = _ENDS.get(str(choice.get("finish_reason"))) if isinstance(choice, Mapping) else None
+    return choice if end is None else {**choice, "finish_reason": end}
+
+
+def _of_generation(generated: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the chat that the answer of a text generation is: `details` tell its end and how many tokens it made."""
+    finish, made = (at(generated, ["details", name]) for name in ("finish_reason", "generated_tokens"))
+    message = {"role": "assistant", "content": generated["generated_text"]}
+    choice = {"index": 0, "message": message, "finish_reason": _ENDS.get(str(finish), finish)}
+    return {"choices": [choice], "usage": {} if made is None else {"completion_tokens": made}}
 
 
 def audit_image(raw: Any) -> Audit:

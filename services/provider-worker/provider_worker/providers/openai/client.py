@@ -26,6 +26,7 @@ from provider_worker.providers.http.failures import (
     of_refusal,
     of_size,
 )
+from provider_worker.providers.http.held_bytes import held_by
 from provider_worker.providers.http.limits import VendorLimits, limits_in
 from provider_worker.providers.http.reply import UnreadReply, parse
 
@@ -132,7 +133,7 @@ def _client(key: str, base_url: str | None, timeout: httpx2.Timeout, limits: Ven
         follow_redirects=False,
         limits=kept_by(httpx2),
         headers=PLAIN,
-        event_hooks={"response": [bound_by(httpx2), limits.note]},
+        event_hooks={"response": [bound_by(httpx2), held_by(httpx2), limits.note]},
     )
     return openai.AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, timeout=timeout, http_client=http)
 

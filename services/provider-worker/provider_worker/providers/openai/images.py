@@ -7,12 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 from artifacts.media_type import UNKNOWN, detected_image
-from contracts.providers.call import Failure, Spent
+from contracts.providers.call import Failure, Received, Spent
 from contracts.providers.signals import Signals
 from provider_worker.ports import TenantArtifacts
-from provider_worker.providers.answer_content import ENDED, IMAGES
+from provider_worker.providers.answers.content import ENDED, IMAGES
 from provider_worker.providers.base import Audit, ProviderError
-from provider_worker.providers.chat_completions.prices import cost_of
+from provider_worker.providers.chat_completions.prices import cost_of, usage_in
 from provider_worker.providers.files import decoded
 from provider_worker.providers.pricing import CHARACTERS_OF_A_TOKEN, PriceTable
 from provider_worker.providers.progress import Unfinished
@@ -58,15 +58,23 @@ async def _image(item: Any, artifacts: TenantArtifacts) -> Any:
     return {**item, "b64_json": await artifacts.keep(body, detected_image(body) or UNKNOWN)}
 
 
+def received_images(table: PriceTable, call: Unfinished, raw: Any) -> Received:
+    """Return what came of an image generation that failed, with the usage that the server told."""
+    usage = usage_in(raw)
+    return Received(raw=raw, usage=usage, cost=cost_of(table, call.model, usage))
+
+
 def audit_images(prices: PriceTable, payload: Mapping[str, Any], raw: Any) -> Audit:
     """Read an answer of the Images protocol. Raises ProviderError when there is no image in it."""
     data = raw.get("data") if isinstance(raw, dict) else None
     items = [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
     images = [url for item in items if isinstance(url := item.get("b64_json") or item.get("url"), str)]
     if not images:
-        raise ProviderError(Failure(code="empty_response", message="The server answered without an image."))
+        raise ProviderError(
+            Failure(code="empty_response", message="The answer cannot be scored: there is no image in it.")
+        )
     revised = [item["revised_prompt"] for item in items if isinstance(item.get("revised_prompt"), str)]
     response = {"images": images, **({"revised_prompts": revised} if revised else {})}
-    usage = raw["usage"] if isinstance(raw.get("usage"), dict) else {}
+    usage = usage_in(raw)
     cost = cost_of(prices, payload.get("model"), usage)
     return Audit(response, IMAGES, Signals(response_quality=ENDED), usage, cost)

@@ -12,12 +12,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from contracts.providers.call import CallIntent, Issue, Spent
+from contracts.providers.call import CallIntent, Issue, Received, Spent
 from contracts.providers.capabilities import ModelInfo
 from provider_worker.providers.base import Answer, Attachment, Audit, Call, ProviderError
 from provider_worker.providers.chat_completions.payloads import CHATS, JSON, TEXT, with_files
 from provider_worker.providers.chat_completions.prices import cost_of, estimate_chat, estimate_usage, spent_on
-from provider_worker.providers.chat_completions.responses import audit_chat
+from provider_worker.providers.chat_completions.responses import audit_chat, received_chat
 from provider_worker.providers.chat_completions.stream import gather_chat
 from provider_worker.providers.http.base_url import with_version
 from provider_worker.providers.http.reply import parse
@@ -25,11 +25,12 @@ from provider_worker.providers.openai.images import (
     audit_images,
     estimate_image,
     estimate_image_usage,
+    received_images,
     spent_on_image,
     without_files,
 )
 from provider_worker.providers.openai.payloads import APIS, CHAT, IMAGE, OPERATIONS, RESPONSES, api_of, build, schema_of
-from provider_worker.providers.openai.responses.answers import audit_response
+from provider_worker.providers.openai.responses.answers import audit_response, received_response
 from provider_worker.providers.openai.responses.background import PACE
 from provider_worker.providers.openai.responses.call import cancel, respond
 from provider_worker.providers.openai.rules import background_issues, reasoning_issues
@@ -151,6 +152,13 @@ class OpenAIProvider(SdkProvider["OpenAIClient"]):
             return audit_images(self._prices, payload, raw)
         audit = audit_response if api_of(payload) == RESPONSES else audit_chat
         return audit(self._prices, payload, raw, as_json=operation == JSON)
+
+    def received(self, call: Unfinished, raw: Any) -> Received:
+        """Return what came, read by its protocol."""
+        if call.operation == IMAGE:
+            return received_images(self._prices, call, raw)
+        is_response = isinstance(raw, dict) and "output" in raw
+        return (received_response if is_response else received_chat)(self._prices, call, raw)
 
     def _make_client(self, key: str | None, base_url: str | None) -> OpenAIClient:
         from provider_worker.providers.openai.client import OpenAIClient  # noqa: PLC0415 - a worker without a key does not load the SDK

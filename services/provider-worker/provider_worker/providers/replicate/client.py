@@ -18,6 +18,7 @@ from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.bounds import PLAIN, DownloadTerms, bound_by, kept_by
 from provider_worker.providers.http.download import Downloads
 from provider_worker.providers.http.failures import ResponseTooLarge, malformed, of_connection, of_refusal, of_size
+from provider_worker.providers.http.held_bytes import held_by
 from provider_worker.providers.http.limits import VendorLimits, limits_in
 from provider_worker.providers.http.reply import parse
 from provider_worker.providers.replicate.hosts import BASE_URL, delivers
@@ -101,12 +102,13 @@ class _WithoutRetries(httpx.AsyncBaseTransport):
 
     def __init__(self, learn: Callable[[Mapping[str, str]], None]) -> None:
         self._transport = httpx.AsyncHTTPTransport(limits=kept_by(httpx))
-        self._bound = bound_by(httpx)
+        self._bound, self._hold = bound_by(httpx), held_by(httpx)
         self._learn = learn
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await self._transport.handle_async_request(request)
         await self._bound(response)
+        await self._hold(response)
         self._learn(response.headers)
         if response.is_success:
             return response

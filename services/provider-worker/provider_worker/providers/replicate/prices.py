@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from contracts.providers.call import Spent
-from provider_worker.providers.pricing import MILLION, Prices, PriceTable
+from provider_worker.providers.pricing import MILLION, MOST_COUNTED, Prices, PriceTable
 from provider_worker.providers.replicate.models.model_names import of_payload
 
 
@@ -60,5 +60,5 @@ def estimate(prices: Prices | None, payload: Mapping[str, Any]) -> Decimal | Non
 
 
 def _count(value: Any) -> Decimal | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_COUNTED
     return Decimal(str(value)) if is_number else None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from chassis.settings import Settings
-from contracts.providers.call import CallIntent, Issue, Severity, Spent
+from contracts.providers.call import CallIntent, Issue, Received, Severity, Spent
 from contracts.providers.capabilities import ModelInfo
 from provider_worker.providers.base import Answer, Attachment, Audit, Call, ProviderError
 from provider_worker.providers.http.bounds import DownloadTerms
@@ -19,14 +19,14 @@ from provider_worker.providers.payload_schema import PayloadSchema, unknown_memb
 from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.remote_job import PollSchedule
 from provider_worker.providers.replicate import prices
-from provider_worker.providers.replicate.failures import PREDICTION, before_the_call
+from provider_worker.providers.replicate.failures import PREDICTION, before_the_call, has_ended
 from provider_worker.providers.replicate.files import OutputStore, with_files
 from provider_worker.providers.replicate.hosts import AddressFilter, finding_of, links_in, member_of
 from provider_worker.providers.replicate.models.fields import fill
 from provider_worker.providers.replicate.models.model_names import choose, parse
 from provider_worker.providers.replicate.models.versions import VersionCache
 from provider_worker.providers.replicate.predictions import begin, cancel, watch
-from provider_worker.providers.replicate.responses import audit_prediction, files_of
+from provider_worker.providers.replicate.responses import audit_prediction, files_of, read_output
 from provider_worker.providers.replicate.stream import OutputListener
 from provider_worker.providers.sdk_provider import NO_KEY, SdkProvider
 
@@ -138,6 +138,7 @@ class ReplicateProvider(SdkProvider["ReplicateClient"]):
         try:
             body = {**payload, "input": await with_files(payload.get("input"), client, call.artifacts)}
         except ProviderError as error:
+            call.progress.hold()
             raise ProviderError(before_the_call(error.failure)) from error
         return await begin(client, body, call)
 
@@ -146,14 +147,18 @@ class ReplicateProvider(SdkProvider["ReplicateClient"]):
     ) -> Answer:
         name = str(prediction["id"])
         listening = OutputListener(partial(self._is_text, payload), call.progress, self._address_filter)
+
+        async def hear(found: Mapping[str, Any]) -> None:
+            await listening.hear(found)
+            call.progress.hold(partial(dict, found))
+
         try:
-            found = await watch(client, prediction, self._schedule, listening.hear)
+            found = await watch(client, prediction, self._schedule, hear)
             store = OutputStore(client, call.artifacts, is_last=call.attempt > 1)
             output = await store.keep(found.get("output"))
         except ProviderError as error:
             raise ProviderError(PREDICTION.of_known(error.failure, name)) from error
-        shown = {member: value for member, value in found.items() if member not in _NOT_SHOWN}
-        answer = {**shown, "output": output, **member_of(store.links)}
+        answer = {**_shown(found), "output": output, **member_of(store.links)}
         return Answer(self._address_filter.json(answer, store.links), name)
 
     async def _is_text(self, payload: Mapping[str, Any]) -> bool:
@@ -179,12 +184,28 @@ class ReplicateProvider(SdkProvider["ReplicateClient"]):
         metrics, output = (raw.get("metrics"), raw.get("output")) if isinstance(raw, dict) else (None, None)
         priced = prices.prices_of(self._prices, payload, raw)
         cost = prices.cost_of(priced, metrics, len(list(files_of(output, links))))
-        audit = audit_prediction(raw, cost, in_pieces=version is None or version.speaks_in_pieces)
+        in_pieces = version is None or version.speaks_in_pieces
+        audit = audit_prediction(raw, cost, in_pieces=in_pieces, given=payload.get("input"))
         if not links:
             return audit
         return replace(audit, signals=audit.signals.changed({"findings": (finding_of(raw),)}))
+
+    def received(self, call: Unfinished, raw: Any) -> Received:
+        """Return a prediction as it was seen last, without Replicate's addresses, and its cost once it has ended."""
+        if not isinstance(raw, dict) or not has_ended(raw):
+            return Received(raw=self._address_filter.json(raw))
+        shown = self._address_filter.json(_shown(raw))
+        client = self._client
+        spent = prices.spent(self._prices, call.payload, raw, client.delivers if client is not None else bool)
+        output = shown.get("output")
+        response = read_output(output, (), in_pieces=True)[0] if output else {}
+        return Received(raw=shown, response=response, usage=spent.usage, cost=spent.cost)
 
     def _make_client(self, key: str | None, base_url: str | None) -> ReplicateClient:
         from provider_worker.providers.replicate.client import ReplicateClient  # noqa: PLC0415 - a worker without a key does not load the SDK
 
         return ReplicateClient(key or NO_KEY, base_url, self._read_seconds, self._file_terms)
+
+
+def _shown(prediction: Mapping[str, Any]) -> dict[str, Any]:
+    return {member: value for member, value in prediction.items() if member not in _NOT_SHOWN}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from contracts.json_values import digest
+from contracts.providers.call import Received
 from contracts.runs import events as e
 from contracts.runs.config import Policy, Step
 from testkit.runs.commands import (
     PAYLOAD,
     approve,
     at_error_review,
+    back_off_ends,
     calling,
+    cancel,
     edit,
     executed,
     failed,
@@ -60,6 +65,48 @@ def test_an_edit_must_enter_something() -> None:
     """An empty object is no result."""
     at_error_review().when(edit({})).refused_with("validation_failed")
     at_error_review().when(edit({"text": None})).refused_with("validation_failed")
+
+
+CAME = Received(
+    raw={"choices": [{"message": {"content": "Good ev"}}]},
+    response={"text": "Good ev"},
+    usage={"completion_tokens": 3},
+    cost=Decimal("0.5"),
+    estimated=True,
+)
+
+
+def test_what_came_of_the_call_is_shown_and_paid_for() -> None:
+    """Its words are the subject; usage, cost and the raw answer stand beside it. The run's cost counts every attempt."""
+    story = calling().given(failed(retryable=True, received=CAME), back_off_ends())
+    outcome = story.when(failed("bad_request", received=CAME.changed({"cost": Decimal("0.25")})))
+    outcome.leaves(cost__actual=Decimal("0.75"))
+    view = outcome.story.now.view
+    assert view.checkpoint is not None
+    assert (view.checkpoint.subject, view.checkpoint.subject_sha256) == (CAME.response, digest(CAME.response))
+    shown = view.checkpoint_context["failure"]["received"]
+    assert (shown["raw"], shown["usage"], shown["cost"], shown["estimated"]) == (CAME.raw, CAME.usage, "0.25", True)
+
+
+def test_an_edit_makes_the_result_of_what_came() -> None:
+    """A person may take it as it is, mend it, or put another answer in its place."""
+    story = calling().given(failed("bad_request", received=CAME))
+    story.when(edit({})).leaves(state="completed", result={"text": "Good ev"})
+    story.when(edit({"text": "Good evening."})).leaves(state="completed", result={"text": "Good evening."})
+    story.when(edit({"text": None})).refused_with("validation_failed")
+
+
+def test_a_run_that_fails_without_a_review_tells_what_came() -> None:
+    """In its error: no person saw it before."""
+    outcome = calling(on_error="fail").when(failed("bad_request", received=CAME))
+    outcome.leaves(state="failed", error__received=CAME, cost__actual=CAME.cost)
+
+
+def test_a_cancelled_run_counts_a_call_that_failed_after_its_first_byte() -> None:
+    """Its end says what was spent."""
+    outcome = calling().given(cancel()).when(failed("bad_request", received=CAME))
+    outcome.then(like(e.CallStopped, spent__cost=CAME.cost, spent__usage=CAME.usage, spent__estimated=True))
+    outcome.leaves(state="cancelled", cost__actual=CAME.cost)
 
 
 def test_a_rejection_gives_up_with_the_error_of_the_call() -> None:

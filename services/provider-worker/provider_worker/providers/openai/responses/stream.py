@@ -10,6 +10,7 @@ from contracts.providers.call import Failure
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.failures import error_in, half_heard, of_error, unended
 from provider_worker.providers.openai.responses.failures import of_end
+from provider_worker.providers.openai.responses.items import OutputItems
 from provider_worker.providers.progress import Progress
 
 _BEGUN = ("response.created", "response.queued", "response.in_progress")
@@ -20,11 +21,12 @@ _SAID = ("response.output_text.delta", "response.refusal.delta")
 async def gather_response(
     events: AsyncGenerator[Any], progress: Progress, begun: Callable[[str], Awaitable[None]]
 ) -> dict[str, Any]:
-    """Return the response of the `events` up to its end. `begun` gets its id, `progress` its text meanwhile.
+    """Return the response of the `events` up to its end. `begun` gets its id, `progress` its text meanwhile, and holds what came.
 
     Raises ProviderError. A retryable failure is uncertain once a part of the answer has come, since that part is paid for.
     """
     heard = _Heard()
+    progress.hold(heard.received)
     try:
         async with contextlib.aclosing(events):
             async for event in events:
@@ -45,21 +47,34 @@ class _Heard:
 
     def __init__(self) -> None:
         self.whole: dict[str, Any] | None = None
+        self._begun: dict[str, Any] = {}
+        self._items = OutputItems()
         self._is_begun = False
 
     async def add(self, event: Any, progress: Progress, begun: Callable[[str], Awaitable[None]]) -> None:
         """Add an event. Raises ProviderError when it reports an error."""
+        self._items.add(event)
         match event:
-            case {"type": kind, "response": {"id": str(name)}} if kind in _BEGUN:
-                await begun(name)
+            case {"type": kind, "response": dict(response)} if kind in _BEGUN:
+                self._begun = response
+                if isinstance(response.get("id"), str):
+                    await begun(response["id"])
             case {"type": kind, "response": dict(response)} if kind in _ENDED:
-                self.whole = response
+                # Some servers leave the items out of the end, which came before.
+                self.whole = response if response.get("output") else {**response, "output": self._items.whole()}
                 progress.use(response["usage"] if isinstance(response.get("usage"), dict) else {})
             case _ if (error := error_in(event, in_stream=True)) is not None:
                 raise ProviderError(of_error(error))
             case {"type": str(kind), "delta": str(text)} if kind.endswith(".delta") and text:
                 self._is_begun = True
                 progress.say(text if kind in _SAID else "")
+
+    def received(self) -> Any:
+        """Return what came of the response, whether or not it is complete; None where nothing did."""
+        if self.whole is not None:
+            return self.whole
+        items = self._items.whole()
+        return {**self._begun, "output": items} if items else None
 
     def doubted(self, failure: Failure) -> Failure:
         """Return a failure as it counts after the events so far."""
