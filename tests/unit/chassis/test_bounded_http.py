@@ -25,14 +25,17 @@ SECONDS = 20
 
 
 class Application:
-    """Reads the body, or refuses it unread at `/unread`; answers with the fields of the head, or with a lot at `/lot`."""
+    """Reads the body, later at `/busy`, or refuses it unread at `/unread`; answers with the fields of the head, or with a lot at `/lot`."""
 
     def __init__(self) -> None:
         self.served = 0
+        self.is_free = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         self.served += 1
+        if scope["path"] == "/busy":
+            await self.is_free.wait()
         more = scope["path"] != "/unread"
         while more:
             message = await receive()
@@ -54,6 +57,7 @@ class Site:
     port: int
     connections: Connections
     app: Application
+    state: BoundedState
     opened: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -93,12 +97,12 @@ async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, http=BoundedHttp, ws="none", lifespan="off", log_config=None, access_log=False)
     )
-    server.server_state = BoundedState(connections)
+    server.server_state = state = BoundedState(connections)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment] # pytest's own stay in place
     running = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn sets no event
         await asyncio.sleep(0.01)
-    site = Site(server.servers[0].sockets[0].getsockname()[1], connections, app)
+    site = Site(server.servers[0].sockets[0].getsockname()[1], connections, app, state)
     yield site
     await site.close()
     server.should_exit = server.force_exit = True
@@ -244,6 +248,21 @@ async def test_requests_that_are_sent_ahead_wait_outside(site: Site) -> None:
     answer = await asyncio.wait_for(reader.read(), SECONDS)
     assert answer.count(b"HTTP/1.1 200") == 2000
     assert site.app.served == 2000
+
+
+async def test_a_body_waits_outside_until_it_is_read(site: Site) -> None:
+    """An application that is busy makes us hold one read of it, and no more."""
+    reader, writer = await site.open()
+    size = 20_000_000
+    writer.write(b"POST /busy HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n" % size)
+    sending = asyncio.create_task(_send(writer, iter([b"x" * 1_000_000] * 20)))
+    await asyncio.wait([sending], timeout=0.5)
+    (protocol,) = site.state.connections
+    held = len(protocol.cycle.body)  # type: ignore[union-attr]
+    assert 0 < held < 500_000
+    site.app.is_free.set()
+    await sending
+    assert (await reader.readuntil(b"]")).startswith(b"HTTP/1.1 200")
 
 
 async def test_a_client_that_does_not_read_is_closed(site: Site) -> None:
