@@ -30,6 +30,19 @@ async def test_a_package_adds_a_check(cleo: User) -> None:
     assert (await cleo.kinds(started["run_id"])).count("checkpoint-opened") == 1
 
 
+async def test_an_edit_is_checked_again(cleo: User) -> None:
+    """A secret that a person pastes into the payload is found before the call, one in the response before the result."""
+    started = await cleo.start(prompt=f"deploy with {AWS_KEY}", hitl={"checks": ["secrets"]})
+    asked = await cleo.until(started["run_id"], "payload_review")
+    other = "AKIAI44QH8DHBEXAMPLE"
+    await cleo.decide(asked, "edit", edits={"prompt": f"deploy with {other}, not with {AWS_KEY}"})
+    again = await cleo.until(started["run_id"], "payload_review")
+    assert again["checkpoint"]["checkpoint_id"] != asked["checkpoint"]["checkpoint_id"]
+    assert _reasons(again) == ["secret_found"]
+    await cleo.decide(again, "edit", edits={"prompt": "deploy with a key"})
+    await cleo.until(started["run_id"], "completed")
+
+
 async def test_a_response_is_checked_before_its_review(cleo: User) -> None:
     """Answers are checked too: the sandbox repeats its prompt."""
     started = await cleo.start(prompt=f"repeat {AWS_KEY}", hitl={"checks": ["secrets"]})

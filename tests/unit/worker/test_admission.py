@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from contracts.providers.call import Ending, Failure
-from contracts.providers.call_stream import StopCall
+from contracts.providers.call_stream import HoldCall, StopCall
 from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import ExtendLease, RecordExecution, RecordStop
 from messaging.errors import KafkaError
@@ -37,7 +37,7 @@ async def test_a_provider_without_limits_costs_no_statement(
     """Beyond the one that claims its calls."""
     bench = open_benches(ONE_A_MINUTE)
     await bench.take(*(execute_order() for _ in range(2)))
-    await bench.publisher.until(2)
+    await bench.publisher.until_answered(2)
     assert bench.reservations.asked == 0
 
 
@@ -49,7 +49,7 @@ async def test_what_waits_is_not_claimed_and_holds_up_nobody_else(
     waiting = [scarce_order() for _ in range(6)]
     others = [execute_order() for _ in range(4)]
     await bench.take(*waiting, *others)
-    said = await bench.publisher.until(5)
+    said = await bench.publisher.until_answered(5)
     assert {command.work_id for command in said} == {order.work_id for order in [waiting[0], *others]}
     await bench.until_waiting(5)
     free = await bench.claims.claim(waiting, "somebody else")
@@ -89,7 +89,7 @@ async def test_a_call_whose_lease_could_not_be_kept_while_it_waited_is_not_begun
     last = scarce_order()
     await bench.take(last)
     bench.scarce.gate.set()
-    await bench.publisher.until(2)
+    await bench.publisher.until_answered(2)
     assert f"{lost.work_id}:1" not in bench.scarce.begun
     assert f"{last.work_id}:1" in bench.scarce.begun
 
@@ -107,7 +107,7 @@ async def test_a_call_that_another_worker_began_meanwhile_is_passed_over_in_sile
     bench.scarce.gate.set()
     await bench.scarce.until_begun(2)
     assert bench.scarce.begun[-1] == f"{last.work_id}:1"
-    assert twice.work_id not in {said.work_id for said in await bench.publisher.until(2)}
+    assert twice.work_id not in {said.work_id for said in await bench.publisher.until_answered(2)}
 
 
 @pytest.mark.parametrize("code", [None, "request_refused"])
@@ -120,7 +120,7 @@ async def test_a_place_is_given_back_however_the_call_ends(
     _, _, other = bench.another()
     await bench.take(*(scarce_order() for _ in range(2)))
     await bench.take(*(scarce_order() for _ in range(2)), worker=other)
-    await bench.publisher.until(4)
+    await bench.publisher.until_answered(4)
     assert len(bench.scarce.begun) == 4
 
 
@@ -137,8 +137,44 @@ async def test_a_call_that_is_cancelled_while_it_waits_leaves_its_slot_to_the_ne
     await bench.scarce.until_begun(2)
     assert bench.scarce.begun == [f"{first.work_id}:1", f"{last.work_id}:1"]
     assert bench.reservations.given == 2
-    (ended,) = [said for said in await bench.publisher.until(3) if isinstance(said, RecordStop)]
+    (ended,) = [said for said in await bench.publisher.until_answered(3) if isinstance(said, RecordStop)]
     assert (ended.work_id, ended.ending) == (cancelled.work_id, Ending.NOT_BEGUN)
+
+
+async def test_a_call_of_a_paused_run_that_waits_for_its_slot_is_given_back(
+    open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
+) -> None:
+    """Its slot goes to the next; a call that has its slot is not touched."""
+    bench = open_benches(Rule("acme", Pace(1.5, burst=1)))
+    first, held, last = (scarce_order() for _ in range(3))
+    await bench.take(first, held, last)
+    await bench.scarce.until_begun(1)
+    for order in (first, held):
+        bench.calls.hold(HoldCall(**order.model_dump(include={"run_id", "tenant", "work_id", "attempt", "provider"})))
+    await bench.scarce.until_begun(2)
+    assert bench.scarce.begun == [f"{first.work_id}:1", f"{last.work_id}:1"]
+    (ended,) = [said for said in await bench.publisher.until_answered(3) if isinstance(said, RecordStop)]
+    assert (ended.work_id, ended.ending) == (held.work_id, Ending.NOT_BEGUN)
+
+
+async def test_a_run_is_told_that_its_call_waits_for_a_limit_and_that_it_waits_no_longer(
+    open_benches: Callable[..., RateLimitBench], scarce_order: MakeExecute
+) -> None:
+    """Before the lease needs it, and once more when the call begins; a call that need not wait says nothing."""
+    bench = open_benches(ONE_AT_ONCE)
+    bench.scarce.gate.clear()
+    first, waiting = scarce_order(), scarce_order()
+    await bench.take(first)
+    await bench.scarce.until_begun(1)
+    await bench.take(waiting)
+    (told,) = await bench.publisher.until(1)
+    assert isinstance(told, ExtendLease)
+    assert (told.work_id, told.waits_for) == (waiting.work_id, "limit")
+    bench.scarce.gate.set()
+    bench.scarce.gate.clear()  # the first call ends, the second one begins and stays
+    said = [said for said in await bench.publisher.until(3) if isinstance(said, ExtendLease)]
+    assert [(said.work_id, said.waits_for) for said in said] == [(waiting.work_id, "limit"), (waiting.work_id, None)]
+    bench.scarce.gate.set()
 
 
 async def test_tokens_are_counted_by_estimate_and_then_by_use(
@@ -152,7 +188,7 @@ async def test_tokens_are_counted_by_estimate_and_then_by_use(
     counted = bench.reservations.accounts["acme"].tokens
     assert sum(counted.values()) == 100
     bench.scarce.gate.set()
-    await bench.publisher.until(1)
+    await bench.publisher.until_answered(1)
     assert sum(counted.values()) == 30
 
 
@@ -176,6 +212,6 @@ async def test_more_calls_than_can_begin_soon_are_all_made_in_the_end(
     _, _, other = bench.another()
     orders = [scarce_order() for _ in range(60)]
     await asyncio.gather(bench.take(*orders[:30]), bench.take(*orders[30:], worker=other))
-    said = await bench.publisher.until(60)
+    said = await bench.publisher.until_answered(60)
     assert all(isinstance(command, RecordExecution) for command in said)
     assert sorted(bench.scarce.begun) == sorted(f"{order.work_id}:1" for order in orders)

@@ -45,7 +45,7 @@ async def test_a_retry_after_closes_the_account_for_every_worker(
     bench.scarce.failure = Failure(code=code, message="", status=status, retryable=True, retry_after=600)
     admission, _, other = bench.another()
     await bench.take(scarce_order())
-    await bench.publisher.until(1)
+    await bench.publisher.until_answered(1)
     reserved = await bench.reservations.reserve(bench.rule, "anybody", 0, [0])
     assert reserved.begins_in == []
     assert reserved.again_in > 590
@@ -64,7 +64,7 @@ async def test_the_pause_of_a_circuit_is_one_workers_own_and_closes_the_account_
     )
     bench.scarce.failure = Failure(code="connection_failed", message="down", retryable=True)
     await bench.take(*(scarce_order() for _ in range(2)))
-    await bench.publisher.until(2)
+    await bench.publisher.until_answered(2)
     assert [failure.code for failure in bench.told_failures()] == ["connection_failed", "circuit_open"]
     reserved = await bench.reservations.reserve(bench.rule, "anybody", 0, [0])
     assert len(reserved.begins_in) == 1
@@ -77,7 +77,7 @@ async def test_when_the_circuit_opens_what_waits_is_answered_and_nothing_is_call
     bench = open_benches(ONE_A_MINUTE, circuits=CircuitBreakers(CircuitTerms(failures=1, seconds=600)))
     bench.scarce.failure = Failure(code="connection_failed", message="down", retryable=True)
     await bench.take(*(scarce_order() for _ in range(5)))
-    await bench.publisher.until(5)
+    await bench.publisher.until_answered(5)
     assert [failure.code for failure in bench.told_failures()] == ["connection_failed"] + ["circuit_open"] * 4
     assert len(bench.scarce.begun) == 1
     answer = bench.told_failures()[-1]
@@ -92,11 +92,11 @@ async def test_an_open_circuit_is_answered_by_the_owner_of_a_call_alone(
     bench = open_benches(ONE_AT_ONCE)
     bench.scarce.failure = Failure(code="connection_failed", message="down", retryable=True)
     await bench.take(*(scarce_order() for _ in range(2)))
-    await bench.publisher.until(2)
+    await bench.publisher.until_answered(2)
     made, last = scarce_order(), execute_order()
     await bench.claims.claim([made], "another worker")
     await bench.take(made, last)
-    await bench.publisher.until(3)
+    await bench.publisher.until_answered(3)
     await bench.worker.stop(5)
     assert made.work_id not in {said.work_id for said in bench.publisher.commands}
 
@@ -108,10 +108,10 @@ async def test_the_circuit_guards_providers_without_limits_too(
     bench = open_benches(ONE_A_MINUTE)
     faults = [execute_order(parameters={"fault": "500"}) for _ in range(2)]
     await bench.take(*faults)
-    await bench.publisher.until(2)
+    await bench.publisher.until_answered(2)
     assert [failure.status for failure in bench.told_failures()] == [500, 500]
     await bench.take(execute_order())
-    await bench.publisher.until(3)
+    await bench.publisher.until_answered(3)
     assert bench.told_failures()[-1].code == "circuit_open"
     await Catalog(bench.registry, bench.publisher, Sanitizer(), bench.circuits).announce()
     said = [Capabilities.model_validate_json(r.value or b"") for r in bench.publisher.sent if r.topic == CATALOG.name]

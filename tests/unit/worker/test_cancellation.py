@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from contracts.providers.call import Ending, Spent
-from contracts.providers.call_stream import StopCall
+from contracts.providers.call_stream import HoldCall, StopCall
 from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import FromWorker, RecordExecution, RecordStop
 from provider_worker.execution.call import CallHandler
@@ -73,7 +73,7 @@ class Scene:
         self.calls = CallHandler(dependencies_on(self.publisher, claims=claims))
         self.stopping = StopListener(Registry([provider]), self.calls, self.failures.append)
 
-    async def told(self, *stops: StopCall | bytes) -> None:
+    async def told(self, *stops: HoldCall | StopCall | bytes) -> None:
         """Hand the worker stops, and return when it has carried them out."""
         bodies = [stop if isinstance(stop, bytes) else stop.model_dump_json().encode() for stop in stops]
         await self.stopping.on_records([SimpleNamespace(value=body, offset=n) for n, body in enumerate(bodies)])
@@ -221,3 +221,31 @@ async def test_the_sandbox_charges_for_what_it_had_said() -> None:
     """Without a key: a stream that is cut short costs its beginning."""
     spent = await SandboxProvider().stop(Unfinished("text", "sandbox-1", {"prompt": "Hello"}, characters=15))
     assert spent.cost == Decimal("0.00020")
+
+
+def hold_of(order: ExecuteOrder) -> HoldCall:
+    """Return the wish that a call not begin."""
+    return HoldCall(**order.model_dump(include={"run_id", "tenant", "work_id", "attempt", "provider"}))
+
+
+async def test_a_hold_that_comes_before_its_order_keeps_the_call_from_beginning(
+    scene: Scene, execute_order: MakeExecute
+) -> None:
+    """The run is paused; the order is given back, and nothing was spent."""
+    order = execute_order()
+    await scene.told(hold_of(order))
+    said = await scene.calls.make(order, scene.provider, OwnClaim())
+    assert isinstance(said, RecordStop)
+    assert (said.ending, said.spent) == (Ending.NOT_BEGUN, Spent(cost=Decimal(0)))
+    assert not scene.provider.talking.is_set()
+
+
+async def test_a_hold_leaves_a_call_alone_that_has_begun(scene: Scene, execute_order: MakeExecute) -> None:
+    """It is paid for: it ends with its answer, and the next call is made too."""
+    order = execute_order()
+    making = await scene.running(order)
+    await scene.told(hold_of(order))
+    scene.provider.gate.set()
+    assert isinstance(await making, RecordExecution)
+    assert scene.provider.stopped == []
+    assert isinstance(await scene.calls.make(execute_order(), scene.provider, OwnClaim()), RecordExecution)

@@ -41,7 +41,7 @@ async def test_a_worker_that_stops_gives_its_places_back(
     bench = open_benches(ONE_AT_ONCE)
     _, _, other = bench.another()
     await bench.take(scarce_order())
-    await bench.publisher.until(1)
+    await bench.publisher.until_answered(1)
     await bench.worker.stop(5)
     await bench.take(scarce_order(), worker=other)
     async with asyncio.timeout(LEASE_SECONDS / 3):

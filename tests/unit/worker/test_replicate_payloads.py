@@ -14,7 +14,7 @@ from provider_worker.providers.base import Attachment, Call, ProviderError
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.replicate import ReplicateProvider
 from provider_worker.providers.replicate.models.fields import fill
-from provider_worker.providers.replicate.models.model_names import Reference, choose, parse
+from provider_worker.providers.replicate.models.model_names import Reference, choose, named_again, parse
 from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.memory import MemoryArtifacts
 from testkit.worker.orders import MakePrepare
@@ -55,6 +55,23 @@ def _filled(fields: dict[str, Any], attachments: list[Attachment], **given: Any)
 def test_models_are_named_in_three_ways(text: str | None, reference: Reference | None) -> None:
     """By name, by name and version, by version; anything else is no name, and reaches no path."""
     assert parse(text) == reference
+
+
+@pytest.mark.parametrize(
+    ("edited", "before", "named"),
+    [
+        ("acme/pics:" + "a" * 64, "acme/pics", "acme/pics"),
+        ("acme/pics:" + "b" * 64, "acme/pics:" + "a" * 64, "acme/pics:" + "b" * 64),
+        ("acme/words", "acme/pics", "acme/words"),
+        ("nonsense", "acme/pics", "acme/pics"),
+        ("acme/words", None, "acme/words"),
+    ],
+)
+def test_an_edited_payload_keeps_the_model_s_name_while_it_means_the_same(
+    edited: str, before: str | None, named: str
+) -> None:
+    """An edit of the input does not rename the model to its version; an edit of the version does."""
+    assert named_again(parse(edited), before) == named
 
 
 @pytest.mark.parametrize(

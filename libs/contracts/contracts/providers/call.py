@@ -86,8 +86,21 @@ class Preparation(Message):
     routing: Routing | None = Field(None, exclude_if=not_)
 
 
+class Checked(Message):
+    """The facts that a `check` order is answered with. Of an edited response, the signals alone."""
+
+    model: str | None = Field(None, description="The model that the edited payload names.")
+    issues: tuple[Issue, ...] = ()
+    estimate: Decimal | None = None
+    currency: str = "USD"
+    signals: Signals = Signals()
+
+
 class Execution(Message):
-    """The facts that an `execute` order is answered with: the provider's answer, cleaned and scored."""
+    """The facts that an `execute` order is answered with: the provider's answer, cleaned and scored.
+
+    `checks` names the operator's checks that inspected it: an edit of it is inspected by them again.
+    """
 
     raw: Json = None
     response: JsonObject
@@ -97,6 +110,7 @@ class Execution(Message):
     cost: Decimal | None = None
     latency_ms: Annotated[int, Field(ge=0)] = 0
     provider_request_id: str | None = None
+    checks: tuple[str, ...] = Field((), exclude_if=not_)
 
 
 class Received(Message):

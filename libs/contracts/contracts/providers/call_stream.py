@@ -1,11 +1,11 @@
-"""Messages about a running call: its partial output for watchers, and the order to stop it. None of them is stored."""
+"""Messages about an ordered call: its partial output for watchers, the orders to hold and to stop it. None of them is stored."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from contracts.message import Message
 
@@ -46,6 +46,13 @@ class PushedPartialOutput(Message):
     text: str
 
 
+class HoldCall(_AboutCall):
+    """The run is paused: a worker that has not begun this call gives its order back, and says so. A call that has begun goes on."""
+
+    kind: Literal["hold-call.v1"] = "hold-call.v1"
+    provider: str
+
+
 class StopCall(_AboutCall):
     """The run is over: the worker that makes this call ends it, and reports its cost.
 
@@ -57,3 +64,11 @@ class StopCall(_AboutCall):
     operation: str
     model: str | None = None
     provider_call_id: str | None = None
+
+
+_ENDING: TypeAdapter[HoldCall | StopCall] = TypeAdapter(Annotated[HoldCall | StopCall, Field(discriminator="kind")])
+
+
+def parse_stop(body: bytes) -> HoldCall | StopCall:
+    """Read one record of `provider.stops`. Raises pydantic.ValidationError."""
+    return _ENDING.validate_json(body)

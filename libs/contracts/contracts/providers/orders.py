@@ -1,4 +1,4 @@
-"""Orders to the provider workers: prepare a payload, execute a call."""
+"""Orders to the provider workers: prepare a payload, check what a person edited, execute a call."""
 
 from __future__ import annotations
 
@@ -41,6 +41,22 @@ class PrepareOrder(_Order):
     )
 
 
+class CheckOrder(_Order):
+    """Price and check bytes that a person edited. Builds nothing and calls nothing that costs."""
+
+    kind: Literal["check.v1"] = "check.v1"
+    provider: str
+    model: str | None
+    operation: str
+    payload: JsonObject
+    prompt: str = Field(description="The prompt of the intent that the payload was built from.")
+    response: JsonObject | None = Field(
+        None,
+        exclude_if=lambda response: response is None,
+        description="The edited response; without one the payload is what was edited.",
+    )
+
+
 class ExecuteOrder(_Order):
     """Make one call with exactly these bytes."""
 
@@ -62,7 +78,7 @@ class ExecuteOrder(_Order):
     )
 
 
-Order = PrepareOrder | ExecuteOrder
+Order = PrepareOrder | CheckOrder | ExecuteOrder
 
 _ORDER: TypeAdapter[Order] = TypeAdapter(Annotated[Order, Field(discriminator="kind")])
 

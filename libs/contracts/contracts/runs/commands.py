@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter
 from contracts.json_values import JsonObject
 from contracts.message import ID_NAMESPACE, Identifier, Message, Sha256, Text, Timestamp
 from contracts.notices import Parent
-from contracts.providers.call import Ending, Execution, Failure, Preparation, Spent
+from contracts.providers.call import Checked, Ending, Execution, Failure, Preparation, Spent
 from contracts.runs.requests import RunRequest
 
 _NAMESPACE = uuid5(NAMESPACE_URL, f"{ID_NAMESPACE}:command")
@@ -101,6 +101,11 @@ class RecordPreparation(_AboutWork):
     preparation: Preparation
 
 
+class RecordCheck(_AboutWork):
+    kind: Literal["record-check.v1"] = "record-check.v1"
+    checked: Checked
+
+
 class RecordExecution(_AboutWork):
     kind: Literal["record-execution.v1"] = "record-execution.v1"
     execution: Execution
@@ -112,9 +117,10 @@ class RecordFailure(_AboutWork):
 
 
 class ExtendLease(_AboutWork):
-    """The worker is alive and still at work: the lease runs anew from `at`."""
+    """The worker is alive and still at work: the lease runs anew from `at`. `waits_for` is what the order waits for before it begins."""
 
     kind: Literal["extend-lease.v1"] = "extend-lease.v1"
+    waits_for: Identifier | None = Field(None, exclude_if=not_)
 
 
 class NoteCall(_AboutWork):
@@ -125,7 +131,7 @@ class NoteCall(_AboutWork):
 
 
 class RecordStop(_AboutWork):
-    """A call that went on after its run was over has ended."""
+    """A call has ended that was to be stopped, or to be held and had not begun."""
 
     kind: Literal["record-stop.v1"] = "record-stop.v1"
     ending: Ending
@@ -151,7 +157,7 @@ class ExpireCheckpoint(Command):
 
 Decide = ApproveCheckpoint | EditCheckpoint | RejectCheckpoint
 Control = PauseRun | ResumeRun | CancelRun | RetryRun
-FromWorker = RecordPreparation | RecordExecution | RecordFailure | ExtendLease | NoteCall | RecordStop
+FromWorker = RecordPreparation | RecordCheck | RecordExecution | RecordFailure | ExtendLease | NoteCall | RecordStop
 FromClock = ExpireLease | RetryWork | ExpireCheckpoint
 AnyCommand = StartRun | Decide | Control | FromWorker | FromClock
 

@@ -39,12 +39,16 @@ TERMINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED})
 Action = Literal["approve", "edit", "reject", "retry"]
 """What a person decides at a checkpoint."""
 
+Awaited = Literal["preparation", "check", "call", "limit", "retry", "decision"]
+"""What a run waits for: an order that a worker carries out, a rate limit, the time of the next attempt, or a person."""
+
 
 class Effect(NamedTuple):
     """What a kind of event does to a run.
 
     `state` is the state that it leads to, None where it leaves the state; a checkpoint that opens has its own (see `state_at`).
     `prolongs`: the open checkpoint gets another end, if the event names one. `action` is the decision that it records.
+    `awaits` is what the run waits for from then on; `goes_on` leaves that as it was, and every other kind ends it.
     """
 
     state: State | None = None
@@ -53,35 +57,43 @@ class Effect(NamedTuple):
     prolongs: bool = False
     paused: bool | None = None
     action: Action | None = None
+    awaits: Awaited | None = None
+    goes_on: bool = False
 
 
 NO_EFFECT = Effect()
-"""Of kinds that change neither state nor checkpoint, and of kinds that this version does not know."""
+"""Of kinds that change neither state nor checkpoint."""
+
+UNKNOWN = Effect(goes_on=True)
+"""Of kinds that this version does not know."""
 
 EFFECTS: dict[str, Effect] = {
-    e.RunStarted.kind: Effect(State.CREATED),
-    e.PreparationOrdered.kind: Effect(State.CREATED, closes=True),
+    e.RunStarted.kind: Effect(State.CREATED, awaits="preparation"),
+    e.PreparationOrdered.kind: Effect(State.CREATED, closes=True, awaits="preparation"),
     e.RunPrepared.kind: NO_EFFECT,
+    e.CheckOrdered.kind: Effect(State.API_CALL, closes=True, awaits="check"),
+    e.SubjectChecked.kind: NO_EFFECT,
+    e.CheckFailed.kind: NO_EFFECT,
     e.PreparationFailed.kind: NO_EFFECT,
     e.PayloadFixed.kind: NO_EFFECT,
     e.RouteFellBack.kind: NO_EFFECT,
-    e.CallOrdered.kind: Effect(State.API_CALL, closes=True),
-    e.LeaseExtended.kind: NO_EFFECT,
-    e.CallDoubted.kind: NO_EFFECT,
-    e.CallNoted.kind: NO_EFFECT,
+    e.CallOrdered.kind: Effect(State.API_CALL, closes=True, awaits="call"),
+    e.LeaseExtended.kind: Effect(goes_on=True),
+    e.CallDoubted.kind: Effect(awaits="call"),
+    e.CallNoted.kind: Effect(goes_on=True),
     e.CallSucceeded.kind: NO_EFFECT,
     e.CallFailed.kind: NO_EFFECT,
     e.CallStopped.kind: NO_EFFECT,
-    e.RetryScheduled.kind: NO_EFFECT,
+    e.RetryScheduled.kind: Effect(awaits="retry"),
     e.StepPassed.kind: NO_EFFECT,
-    e.CheckpointOpened.kind: Effect(opens=True),
+    e.CheckpointOpened.kind: Effect(opens=True, awaits="decision"),
     e.CheckpointApproved.kind: Effect(closes=True, action="approve"),
     e.CheckpointEdited.kind: Effect(closes=True, action="edit"),
     e.CheckpointRejected.kind: Effect(closes=True, action="reject"),
     e.CheckpointExpired.kind: Effect(closes=True),
-    e.CheckpointEscalated.kind: Effect(prolongs=True),
-    e.RunPaused.kind: Effect(paused=True),
-    e.RunResumed.kind: Effect(paused=False, prolongs=True),
+    e.CheckpointEscalated.kind: Effect(prolongs=True, goes_on=True),
+    e.RunPaused.kind: Effect(paused=True, goes_on=True),
+    e.RunResumed.kind: Effect(paused=False, prolongs=True, goes_on=True),
     e.RunRetried.kind: Effect(State.CREATED, closes=True, action="retry"),
     e.RunCancelled.kind: Effect(State.CANCELLED, closes=True, paused=False),
     e.RunFailed.kind: Effect(State.FAILED, closes=True, paused=False),

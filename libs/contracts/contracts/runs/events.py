@@ -11,7 +11,7 @@ from pydantic import Field, model_serializer
 from contracts.json_values import ComposedObject
 from contracts.message import Message, Timestamp
 from contracts.notices import Parent
-from contracts.providers.call import Ending, Execution, Failure, Issue, Preparation, Received, Spent
+from contracts.providers.call import Checked, Ending, Execution, Failure, Issue, Preparation, Received, Spent
 from contracts.providers.routing import Candidate
 from contracts.providers.signals import Reason
 from contracts.runs.config import OnTimeout, Step
@@ -44,6 +44,13 @@ class PreparationOrdered(_Ordered):
     kind = "preparation-ordered.v1"
 
 
+class CheckOrdered(_Ordered):
+    """What a person edited is priced and checked again before it counts."""
+
+    kind = "check-ordered.v1"
+    step: Step
+
+
 class CallOrdered(_Ordered):
     """The intent to call, durable before the call: these bytes, this attempt."""
 
@@ -52,7 +59,10 @@ class CallOrdered(_Ordered):
 
 
 class LeaseExtended(_Ordered):
+    """The worker is alive. `waits_for` is what the order waits for before it begins: `limit`, a rate limit of the account."""
+
     kind = "lease-extended.v1"
+    waits_for: str | None = Field(None, exclude_if=not_)
 
 
 class CallDoubted(_Ordered):
@@ -83,6 +93,20 @@ class PreparationFailed(_Answered):
     failure: Failure
 
 
+class SubjectChecked(_Answered):
+    """An edited subject was priced and checked. With `reasons` a person looks at it again."""
+
+    kind = "subject-checked.v1"
+    step: Step
+    checked: Checked
+    reasons: tuple[Reason, ...] = ()
+
+
+class CheckFailed(_Answered):
+    kind = "check-failed.v1"
+    failure: Failure
+
+
 class CallSucceeded(_Answered):
     kind = "call-succeeded.v1"
     execution: Execution
@@ -94,7 +118,10 @@ class CallFailed(_Answered):
 
 
 class CallStopped(_Answered):
-    """A call that went on after its run was over has ended; `spent` is its cost as far as that is known."""
+    """A call has ended whose answer is not awaited: its run is over, or was paused before the call began.
+
+    `spent` is its cost as far as that is known.
+    """
 
     kind = "call-stopped.v1"
     ending: Ending

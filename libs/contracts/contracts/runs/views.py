@@ -17,7 +17,7 @@ from contracts.providers.call import Cost, Issue
 from contracts.providers.signals import Reason
 from contracts.runs import events as e
 from contracts.runs.config import Step
-from contracts.runs.event_header import EFFECTS, NO_EFFECT, TERMINAL, Action, State, state_at
+from contracts.runs.event_header import EFFECTS, TERMINAL, UNKNOWN, Action, Awaited, Effect, State, state_at
 from contracts.runs.run_event import RunEvent
 
 __all__ = ["TERMINAL", "Approval", "Checkpoint", "RunView", "State", "approval_of", "project"]
@@ -56,6 +56,14 @@ class Approval(Message):
     diff: tuple[e.Change, ...] = ()
 
 
+class Waiting(Message):
+    """What a run waits for, since when, and until when at most: when a retry is made, or the time to decide ends."""
+
+    what: Awaited
+    since: Timestamp
+    until: Timestamp | None = None
+
+
 class RunView(Message):
     """The public state of a run at one version."""
 
@@ -77,6 +85,7 @@ class RunView(Message):
     result: ComposedObject | None = None
     error: e.RunError | None = None
     cost: Cost = Cost()
+    waits_for: Waiting | None = None
     callback_url: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
 
@@ -90,9 +99,10 @@ def project(view: RunView | None, record: RunEvent) -> RunView:
     """Return the view after `record`. Never refuses: what is recorded has happened."""
     if view is None:
         view = _begin(record)
-    effect = EFFECTS.get(record.kind, NO_EFFECT)
+    effect = EFFECTS.get(record.kind, UNKNOWN)
     changes = _changes(view, record.data, record)
     changes["version"], changes["updated_at"] = record.version, record.at
+    changes["waits_for"] = _waits_for(view.waits_for, effect, record)
     if effect.state is not None:
         changes["state"] = effect.state
     if effect.paused is not None:
@@ -128,6 +138,8 @@ def _changes(view: RunView, event: e.Event, record: RunEvent) -> dict[str, Any]:
     match event:  # what happens in every run comes first: each case that is not it costs
         case e.CheckpointOpened():
             return _opened(event, record.at)
+        case e.CheckpointEdited() if event.diff:
+            return {"last_approval": approval_of(event, view, record), **_edited(event, view)}
         case e.CheckpointApproved() | e.CheckpointEdited() | e.CheckpointRejected():
             return {"last_approval": approval_of(event, view, record)}
         case e.RunPrepared(preparation=p):
@@ -137,6 +149,11 @@ def _changes(view: RunView, event: e.Event, record: RunEvent) -> dict[str, Any]:
             return {"cost": view.cost.changed({"actual": _sum(view.cost.actual, x.cost)})}
         case e.RunCompleted(result=result):
             return {"result": result}
+        case e.CheckOrdered(step=Step.PAYLOAD_REVIEW):  # the estimate was another payload's
+            return {"cost": view.cost.changed({"estimated": None})}
+        case e.SubjectChecked(step=Step.PAYLOAD_REVIEW, checked=x):
+            cost = view.cost.changed({"estimated": x.estimate, "currency": x.currency})
+            return {"model": x.model, "cost": cost}
         case e.RunStarted(request=request):
             return {
                 "provider": request.provider,
@@ -159,6 +176,18 @@ def _changes(view: RunView, event: e.Event, record: RunEvent) -> dict[str, Any]:
             return {"checkpoint": view.checkpoint and view.checkpoint.changed({"expires_at": expires_at})}
         case e.RunFailed(error=error) | e.RunCancelled(error=error):
             return {"error": error}
+    return {}
+
+
+def _edited(event: e.CheckpointEdited, view: RunView) -> dict[str, Any]:
+    """Return what the view repeats of an edited subject."""
+    subject = event.subject
+    match event.step:
+        case Step.INFORMATION_REVIEW:
+            repeated = {name: subject.get(name) for name in ("provider", "model", "operation")}
+            return {**repeated, "cost": view.cost.changed({"estimated": None})}
+        case Step.PAYLOAD_REVIEW if isinstance(model := subject.get("model"), str):
+            return {"model": model}
     return {}
 
 
@@ -216,6 +245,21 @@ def _pending(state: State, checkpoint: Checkpoint | None, error: e.RunError | No
     if checkpoint.step is Step.ERROR_REVIEW:
         return ("retry", "edit", "reject")
     return ("approve", "edit", "reject")
+
+
+def _waits_for(before: Waiting | None, effect: Effect, record: RunEvent) -> Waiting | None:
+    facts: dict[str, Any] = record.data.__dict__
+    if effect.awaits is not None:
+        until = facts.get("retry_at") or facts.get("expires_at")
+        return Waiting.of(what=effect.awaits, since=record.at, until=until)
+    if not effect.goes_on or before is None:
+        return None
+    if effect.prolongs and facts.get("expires_at") is not None:
+        return before.changed({"until": facts["expires_at"]})
+    is_limited = facts.get("waits_for") == "limit"
+    if record.kind == e.LeaseExtended.kind and is_limited is not (before.what == "limit"):
+        return Waiting.of(what="limit" if is_limited else "call", since=record.at, until=None)
+    return before
 
 
 def _sum(a: Any, b: Any) -> Any:

@@ -115,7 +115,12 @@ def _leads_back(command: c.AnyCommand, run: Run) -> bool:
         case c.PauseRun() | c.RetryRun():
             return True
         case c.EditCheckpoint():
-            return run.view.checkpoint is not None and run.view.checkpoint.step is Step.INFORMATION_REVIEW
+            step = run.view.checkpoint and run.view.checkpoint.step
+            is_checked = run.execution is not None and bool(run.execution.checks)
+            # The next preparation, or the check of the edit, may ask for a person again.
+            return step in (Step.INFORMATION_REVIEW, Step.PAYLOAD_REVIEW) or (
+                step is Step.RESPONSE_REVIEW and is_checked
+            )
     return False
 
 

@@ -58,7 +58,7 @@ def _begin(record: RunEvent, view: RunView) -> Run:
 def _changes(run: Run, event: e.Event, record: RunEvent) -> Changes:
     match event:  # the events of every run come first: each case before the right one costs time
         case e.CheckpointOpened():
-            return {"attempt": None}
+            return {"attempt": None, "asked_again": ()}
         case e.CheckpointApproved() | e.CheckpointEdited():
             return _approved(run, event)
         case e.RunPrepared(preparation=preparation):
@@ -74,6 +74,10 @@ def _changes(run: Run, event: e.Event, record: RunEvent) -> Changes:
             return {"cleared": run.cleared | {step}}
         case e.PreparationFailed() | e.CallFailed():
             return _failed(run, event)
+        case e.SubjectChecked():
+            return _checked(run, event)
+        case e.CheckFailed(failure=failure):
+            return {"attempt": None, "failed": run.attempt and Failed(run.attempt, failure)}
         case e.PayloadFixed(payload=payload):
             return {"payload": payload, "issues": tuple(i for i in run.issues if i.automatic_fix is None)}
         case e.RouteFellBack(failed=candidate):
@@ -97,6 +101,8 @@ def _of_attempt(run: Run, event: e.Event) -> Changes:
             return {"attempt": Attempt(OrderKind.PREPARE, event.work_id, 1, lease_until=event.lease_until)}
         case e.PreparationOrdered():
             return {"attempt": _ordered(OrderKind.PREPARE, event), "failed": None}
+        case e.CheckOrdered():
+            return {"attempt": _ordered(OrderKind.CHECK, event), "failed": None}
         case e.CallOrdered():
             return {
                 "attempt": _ordered(OrderKind.CALL, event),
@@ -114,11 +120,12 @@ def _of_attempt(run: Run, event: e.Event) -> Changes:
         case e.CallNoted(provider_call_id=call_id):
             return {"noted": Noted(call_id, run.payload_sha256, event.work_id, event.attempt)}
         case e.CallStopped():
-            return {"stopping": None, "noted": None}
+            # A paused run's call that had not begun is ordered anew when the run goes on.
+            return {"stopping": None, "noted": None, "attempt": run.attempt if run.stopping else None}
     return {}
 
 
-def _ordered(kind: OrderKind, event: e.PreparationOrdered | e.CallOrdered) -> Attempt:
+def _ordered(kind: OrderKind, event: e.PreparationOrdered | e.CheckOrdered | e.CallOrdered) -> Attempt:
     return Attempt(kind, event.work_id, event.attempt, lease_until=event.lease_until)
 
 
@@ -155,12 +162,33 @@ def _approved(run: Run, event: e.CheckpointApproved | e.CheckpointEdited) -> Cha
         case Step.PAYLOAD_REVIEW:
             changes |= {"approved_sha256": event.subject_sha256, "approved_for": run.candidate, "issues": ()}
             if edited is not None:
-                changes["payload"] = edited
+                changes |= {"payload": edited, "unchecked": event.step}
         case Step.RESPONSE_REVIEW if edited is not None:
             changes["response"] = edited
+            if run.execution is not None and run.execution.checks:
+                changes["unchecked"] = event.step
         case Step.ERROR_REVIEW if edited is not None:
             changes |= {"response": edited, "failed": None}
     return changes
+
+
+def _checked(run: Run, event: e.SubjectChecked) -> Changes:
+    checked, prepared = event.checked, run.preparation
+    changes: Changes = {"attempt": None, "unchecked": None, "asked_again": event.reasons}
+    if event.reasons:
+        changes["cleared"] = run.cleared - {event.step}
+    if event.step is Step.RESPONSE_REVIEW:
+        changes["execution"] = run.execution and run.execution.changed({"signals": checked.signals})
+    elif prepared is not None:
+        facts = checked.__dict__
+        changes["preparation"] = prepared.changed({name: facts[name] for name in _CHECKED})
+        changes["issues"] = checked.issues
+        # The bytes that were approved name the model: it is the candidate that they were approved for.
+        changes["approved_for"] = Candidate(provider=prepared.provider, model=checked.model)
+    return changes
+
+
+_CHECKED = ("model", "estimate", "currency", "signals")
 
 
 def _fell_back(run: Run, candidate: Candidate) -> Changes:
@@ -171,12 +199,15 @@ def _fell_back(run: Run, candidate: Candidate) -> Changes:
         "payload": None,
         "issues": (),
         "cleared": frozenset(),
+        "unchecked": None,
         "tried": (*run.tried, candidate),
     }
 
 
 def _retried(run: Run) -> Changes:
-    again: Changes = {"attempt": None, "failed": None, "execution": None, "response": None}
+    if run.unchecked is Step.RESPONSE_REVIEW and not run.is_over:
+        return {"attempt": None, "failed": None}  # the answer was bought: the check is tried again, and not the call
+    again: Changes = {"attempt": None, "failed": None, "execution": None, "response": None, "asked_again": ()}
     if Step.PAYLOAD_REVIEW in run.cleared:
         again["cleared"] = run.cleared - {Step.RESPONSE_REVIEW, Step.ERROR_REVIEW}
         return again
@@ -187,4 +218,5 @@ def _retried(run: Run) -> Changes:
         "approved_for": None,
         "tried": (),
         "cleared": frozenset(),
+        "unchecked": None,
     }

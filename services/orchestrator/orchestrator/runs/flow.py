@@ -12,7 +12,7 @@ from contracts.providers.call import Issue, Preparation
 from contracts.runs import events as e
 from contracts.runs.config import Step
 from orchestrator.runs.attempts.failures import after_failure
-from orchestrator.runs.attempts.orders import order_call, order_preparation
+from orchestrator.runs.attempts.orders import order_call, order_check, order_preparation
 from orchestrator.runs.checkpoints.json_patch import diff, merge_patch
 from orchestrator.runs.checkpoints.reviews import open_information_review, open_payload_review, open_response_review
 from orchestrator.runs.checkpoints.schema_check import errors_in, violations
@@ -31,6 +31,8 @@ def next_event(run: Run, at: datetime) -> e.Event | None:
         return e.RunCompleted(result=run.response)
     if prepared is None:
         return order_preparation(run, at)
+    if run.unchecked is not None:
+        return order_check(run, at, step=run.unchecked)
     return (
         _review_information(run, prepared, at)
         or _review_payload(run, prepared, at)
@@ -52,6 +54,8 @@ def _review_information(run: Run, prepared: Preparation, at: datetime) -> e.Even
 def _review_payload(run: Run, prepared: Preparation, at: datetime) -> e.Event | None:
     if Step.PAYLOAD_REVIEW in run.cleared:
         return None
+    if run.asked_again:
+        return open_payload_review(run, prepared, at, run.asked_again)
     errors = errors_in(run.issues)
     verdict = review(Step.PAYLOAD_REVIEW, prepared.signals, run.config, invalid=bool(errors))
     if isinstance(verdict, Pause):
@@ -89,6 +93,8 @@ def _review_response(run: Run, at: datetime) -> e.Event | None:
     execution = run.execution
     if Step.RESPONSE_REVIEW in run.cleared or execution is None:
         return None
+    if run.asked_again:
+        return open_response_review(run, execution, at, run.asked_again)
     verdict = review(Step.RESPONSE_REVIEW, execution.signals, run.config)
     if isinstance(verdict, Pause):
         return open_response_review(run, execution, at, verdict.reasons)

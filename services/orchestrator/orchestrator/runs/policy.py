@@ -45,6 +45,19 @@ def forcing(step: Step, signals: Signals) -> tuple[Reason, ...]:
     return tuple(Reason(code=finding.code, message=finding.message) for finding in signals.forced)
 
 
+def review_edit(edited: Signals, config: HitlConfig, *, invalid: bool) -> tuple[Reason, ...]:
+    """Return why a person looks again at what a person edited; none if the edit counts.
+
+    Only an approval of the very bytes in which a check found something lets them pass. `invalid`: the edited subject has errors.
+    """
+    reasons = [Reason(code=found.code, message=found.message) for found in edited.forced]
+    if invalid:
+        reasons.append(_INVALID)
+    if config.policy is Policy.AUTO_WITH_THRESHOLDS:
+        reasons += _flagged(edited, config)
+    return tuple(reasons)
+
+
 def _by_policy(step: Step, signals: Signals, config: HitlConfig, *, invalid: bool) -> Pause | Pass:
     if not config.allows(step):
         return _NOT_ALLOWED[step]
@@ -65,6 +78,7 @@ def _by_policy(step: Step, signals: Signals, config: HitlConfig, *, invalid: boo
 _AUTO = Pass((Reason(code="policy_auto", message="the policy lets every step pass"),))
 _REQUIRED = Pause((Reason(code="policy_requires_human", message="the policy asks a person at every allowed step"),))
 _WITHIN = Pass((Reason(code="within_thresholds", message="every signal is within its threshold"),))
+_INVALID = Reason(code="payload_invalid", message="the payload has errors that a person must mend")
 _NOT_ALLOWED = {
     step: Pass((Reason(code="step_not_allowed", message=f"{step.value} is not among the allowed steps"),), silent=True)
     for step in Step
@@ -74,11 +88,9 @@ _NOT_ALLOWED = {
 def _crossed(step: Step, signals: Signals, config: HitlConfig, *, invalid: bool) -> Iterator[Reason]:
     bounds = config.review_thresholds
     if invalid:
-        yield Reason(code="payload_invalid", message="the payload has errors that a person must mend")
+        yield _INVALID
     yield from _at_least("confidence", signals.confidence, bounds.confidence_min)
-    flagged = sorted(set(signals.safety_flags) & set(bounds.safety_flags))
-    if flagged:
-        yield Reason(code="safety_flagged", message=f"flagged as {', '.join(flagged)}")
+    yield from _flagged(signals, config)
     if step is Step.PAYLOAD_REVIEW:
         changes = signals.payload_changes
         if changes is None:
@@ -90,6 +102,11 @@ def _crossed(step: Step, signals: Signals, config: HitlConfig, *, invalid: bool)
             )
     if step is Step.RESPONSE_REVIEW:
         yield from _at_least("response_quality", signals.response_quality, bounds.response_quality_min)
+
+
+def _flagged(signals: Signals, config: HitlConfig) -> Iterator[Reason]:
+    if flagged := sorted(set(signals.safety_flags) & set(config.review_thresholds.safety_flags)):
+        yield Reason(code="safety_flagged", message=f"flagged as {', '.join(flagged)}")
 
 
 def _at_least(name: str, measured: float | None, least: float) -> Iterator[Reason]:

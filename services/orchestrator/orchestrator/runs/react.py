@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from contracts.providers.call_stream import StopCall
-from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
+from contracts.providers.call_stream import HoldCall, StopCall
+from contracts.providers.orders import CheckOrder, ExecuteOrder, Order, PrepareOrder
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.config import Step
@@ -17,7 +17,7 @@ from orchestrator.aggregate import Deadline, Due
 from orchestrator.runs.state import Attempt, OrderKind, Run
 
 
-def react(event: e.Event, run: Run) -> tuple[Order | StopCall | Deadline, ...]:
+def react(event: e.Event, run: Run) -> tuple[Order | HoldCall | StopCall | Deadline, ...]:
     """Return the orders and the deadline that follow from `event` for `run` as it is now.
 
     Nothing follows for a run with a newer history: no order, and its deadline is left as it is.
@@ -29,8 +29,10 @@ ORDERING = frozenset(
     (
         e.RunStarted,
         e.PreparationOrdered,
+        e.CheckOrdered,
         e.CallOrdered,
         e.CallDoubted,
+        e.RunPaused,
         e.RunCancelled,
         e.RunCompleted,
         e.CallNoted,
@@ -39,15 +41,17 @@ ORDERING = frozenset(
 """The types of event that orders may follow from."""
 
 
-def orders(event: e.Event, run: Run) -> tuple[Order | StopCall, ...]:
-    """Return the order that follows from `event` if `run` still waits for it, or the order to stop a call."""
+def orders(event: e.Event, run: Run) -> tuple[Order | HoldCall | StopCall, ...]:
+    """Return the order that follows from `event` if `run` still waits for it, or the order to hold or to stop a call."""
     if run.newer_kind is not None:
         return ()
     match event:
-        case e.RunStarted() | e.PreparationOrdered() | e.CallOrdered() | e.CallDoubted():
+        case e.RunStarted() | e.PreparationOrdered() | e.CheckOrdered() | e.CallOrdered() | e.CallDoubted():
             attempt = run.attempt
             if attempt is not None and attempt.lease_until is not None and _is_same(event, attempt):
                 return (_order(run, attempt, attempt.lease_until),)
+        case e.RunPaused() if run.view.paused and run.attempt is not None and run.attempt.is_running_call:
+            return () if run.noted is not None else (_hold(run, run.attempt),)
         case e.RunCancelled() | e.RunCompleted() | e.CallNoted() if run.stopping is not None:
             return (_stop(run, run.stopping),)
     return ()
@@ -58,7 +62,10 @@ def deadline(run: Run) -> Deadline:
     return Deadline(run.run_id, _due(run))
 
 
-def _is_same(event: e.RunStarted | e.PreparationOrdered | e.CallOrdered | e.CallDoubted, attempt: Attempt) -> bool:
+_Ordering = e.RunStarted | e.PreparationOrdered | e.CheckOrdered | e.CallOrdered | e.CallDoubted
+
+
+def _is_same(event: _Ordering, attempt: Attempt) -> bool:
     number = 1 if isinstance(event, e.RunStarted) else event.attempt
     doubted = isinstance(event, e.CallDoubted)
     return (event.work_id, number, doubted) == (attempt.work_id, attempt.number, attempt.doubted)
@@ -82,7 +89,17 @@ def _order(run: Run, attempt: Attempt, deadline: datetime) -> Order:
         shown = config.allows(Step.INFORMATION_REVIEW) and Step.INFORMATION_REVIEW not in run.cleared
         return PrepareOrder(**about, intent=run.intent, tool=request.tool, with_capabilities=shown, tried=run.tried)
     prepared = run.preparation
-    assert prepared is not None, "a call follows a preparation"
+    assert prepared is not None, "a check and a call follow a preparation"
+    if attempt.kind is OrderKind.CHECK:
+        return CheckOrder(
+            **about,
+            provider=prepared.provider,
+            model=prepared.model,
+            operation=prepared.operation,
+            payload=run.payload or {},
+            prompt=run.intent.prompt,
+            response=run.response if run.unchecked is Step.RESPONSE_REVIEW else None,
+        )
     assert run.payload_sha256 is not None, "a call is ordered with a digest"
     return ExecuteOrder(
         **about,
@@ -95,6 +112,13 @@ def _order(run: Run, attempt: Attempt, deadline: datetime) -> Order:
         doubted=attempt.doubted,
         over_budget_approved=run.is_over_budget and run.approved_sha256 is not None,
     )
+
+
+def _hold(run: Run, call: Attempt) -> HoldCall:
+    prepared = run.preparation
+    assert prepared is not None, "a call follows a preparation"
+    about = {"run_id": run.run_id, "tenant": run.tenant, "work_id": call.work_id, "attempt": call.number}
+    return HoldCall(**about, provider=prepared.provider)
 
 
 def _stop(run: Run, call: Attempt) -> StopCall:

@@ -12,7 +12,7 @@ from uuid import UUID
 from contracts.notices import Parent
 from contracts.providers.call import CallIntent, Execution, Failure, Issue, Preparation
 from contracts.providers.routing import Candidate
-from contracts.providers.signals import COST_CHECK
+from contracts.providers.signals import COST_CHECK, Reason
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.config import HitlConfig, Step
@@ -22,9 +22,10 @@ from orchestrator.aggregate import Answered
 
 
 class OrderKind(StrEnum):
-    """The two kinds of order that workers carry out."""
+    """The kinds of order that workers carry out."""
 
     PREPARE = "prepare"
+    CHECK = "check"
     CALL = "call"
 
 
@@ -101,6 +102,8 @@ class Changes(TypedDict, total=False):
     execution: Execution | None
     response: dict[str, Any] | None
     cleared: frozenset[Step]
+    unchecked: Step | None
+    asked_again: tuple[Reason, ...]
     paused_at: datetime | None
     decided: Mapping[UUID, Approval]
     answered: Mapping[UUID, Answered]
@@ -167,6 +170,12 @@ class Run:
 
     cleared: frozenset[Step] = frozenset()
     """The steps that were approved or passed for what stands now."""
+
+    unchecked: Step | None = None
+    """The step whose subject a person edited, until it is priced and checked again."""
+
+    asked_again: tuple[Reason, ...] = ()
+    """Why an edited subject goes to a person again, until the review opens."""
 
     paused_at: datetime | None = None
 

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from contracts.providers.call import CallIntent, Failure, Issue
-from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
+from contracts.providers.orders import CheckOrder, ExecuteOrder, Order, PrepareOrder
 from contracts.providers.signals import Finding, Signals
 from provider_worker.checks.base import Check, Stage, Subject
 from provider_worker.messages.failures import log_bug
@@ -84,7 +84,7 @@ class CheckRunner:
 
     async def at_payload(
         self,
-        order: PrepareOrder,
+        order: PrepareOrder | CheckOrder,
         intent: CallIntent,
         payload: dict[str, Any],
         estimate: Decimal | None,
@@ -109,7 +109,7 @@ class CheckRunner:
 
     async def at_response(
         self,
-        order: ExecuteOrder,
+        order: CheckOrder | ExecuteOrder,
         response: dict[str, Any],
         cost: Decimal | None,
         signals: Signals,
@@ -130,6 +130,10 @@ class CheckRunner:
             cost=cost,
         )
         return await self._look(checks, subject, signals, sanitizer)
+
+    def names_at(self, stage: Stage, order: Order) -> tuple[str, ...]:
+        """Return the names of the checks that inspect an order's call at `stage`."""
+        return tuple(check.name for check in self._checks_at(stage, order))
 
     def _checks_at(self, stage: Stage, order: Order) -> list[Check]:
         return [configured.check for configured in self._configured if configured.runs_at(stage, order)]

@@ -8,7 +8,7 @@ from decimal import Decimal
 import structlog
 
 from contracts.providers.call import Ending, Spent
-from contracts.providers.call_stream import StopCall
+from contracts.providers.call_stream import HoldCall, StopCall
 from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import FromWorker
 from provider_worker import metrics
@@ -70,6 +70,10 @@ class CallHandler:
         metrics.cost_of(provider.name).inc(max(0.0, float(execution.cost or 0)))
         return executed(order, provider.name, self._now(), execution)
 
+    def hold(self, hold: HoldCall) -> None:
+        """Give the order of a call back that has not begun, now or when it comes."""
+        self._cancellations.hold(order_key(hold))
+
     async def stop(self, stop: StopCall, provider: AIProvider, token: str) -> None:
         """End a call: here if it runs here, else at the provider if that knows it by an id.
 
@@ -94,7 +98,7 @@ class CallHandler:
         context = CallContext(
             note,
             Progress(partial_output.add),
-            self._cancellations.of(order_key(order)),
+            self._cancellations.of(order_key(order), lambda: context.begun),
             self._checks,
             self._reached,
             provider_call_id=order.resume,
@@ -102,7 +106,7 @@ class CallHandler:
         return context
 
     async def _stopped(self, order: ExecuteOrder, provider: AIProvider, context: CallContext) -> FromWorker:
-        _log.info("stopped: its run was cancelled", **log_fields(order), provider=provider.name)
+        _log.info("stopped: its run was cancelled or paused", **log_fields(order), provider=provider.name)
         if not context.begun and order.resume is None:
             await self._budgets.settle(order, Decimal(0))
             return not_begun(order, provider.name, self._now())

@@ -1,8 +1,9 @@
-"""Cancels calls that run here, now or as they begin."""
+"""Cancels calls that run or wait here, now or as they begin."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -25,9 +26,15 @@ class Cancellations:
         self._stopped: FIFOCache[Key, None] = FIFOCache(most)
         self._running: dict[Key, Cancellation] = {}
 
-    def of(self, key: Key) -> Cancellation:
-        """Return the context manager within which the call `key` can be ended."""
-        return Cancellation(key, self._stopped, self._running)
+    def of(self, key: Key, has_begun: Callable[[], bool] = lambda: False) -> Cancellation:
+        """Return the context manager within which the call `key` can be ended; `has_begun` says whether it can still be held."""
+        return Cancellation(key, has_begun, self._stopped, self._running)
+
+    def hold(self, key: Key) -> None:
+        """End the call `key` unless it has begun."""
+        running = self._running.get(key)
+        if running is None or not running.has_begun():
+            self.stop(key)
 
     def stop(self, key: Key) -> bool:
         """End the call `key` now, or when it is about to begin; return whether it runs here."""
@@ -41,8 +48,15 @@ class Cancellations:
 class Cancellation:
     """A region of one call's task that a stop ends. Raises CallStopped on entry or from within. It can be entered again."""
 
-    def __init__(self, key: Key, stopped: FIFOCache[Key, None], running: dict[Key, Cancellation]) -> None:
+    def __init__(
+        self,
+        key: Key,
+        has_begun: Callable[[], bool],
+        stopped: FIFOCache[Key, None],
+        running: dict[Key, Cancellation],
+    ) -> None:
         self._key = key
+        self.has_begun = has_begun
         self._stopped = stopped
         self._running = running
         self._task: asyncio.Task[Any] | None = None

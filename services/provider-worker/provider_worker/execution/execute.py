@@ -15,6 +15,7 @@ from chassis.failpoints import Reached, each_await, nothing
 from contracts.json_values import ComposedObject, digest
 from contracts.providers.call import Execution, Failure
 from contracts.providers.orders import ExecuteOrder
+from provider_worker.checks.base import Stage
 from provider_worker.checks.check_runner import CheckRunner
 from provider_worker.errors import CallStopped, DatabaseUnavailable
 from provider_worker.execution.received import with_received
@@ -169,6 +170,7 @@ async def _facts(
         "response_schema": schema,
         "signals": bounded_signals(signals),
         "usage": await inline_or_stored(sanitizer.json(audit.usage), artifacts, INLINE_USAGE_BYTES),
+        "checks": checks.names_at(Stage.RESPONSE, order),
         "cost": audit.cost,
         "provider_request_id": sanitizer.text(answer.request_id)[:_LONGEST_ID] if answer.request_id else None,
     }

@@ -1,4 +1,7 @@
-"""Ends calls whose runs were cancelled. Every worker reads every stop of the last hour, so that a restart misses none."""
+"""Ends calls whose runs were cancelled, and holds those of paused runs.
+
+Every worker reads every stop of the last hour, so that a restart misses none.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from uuid import uuid4
 import structlog
 
 from chassis.retry import patiently
-from contracts.providers.call_stream import StopCall
+from contracts.providers.call_stream import HoldCall, StopCall, parse_stop
 from messaging.records import RawRecord
 from provider_worker.errors import DatabaseUnavailable
 from provider_worker.execution.call import CallHandler
@@ -32,11 +35,15 @@ class StopListener:
         """Begin to end calls. A malformed record is skipped: every worker reads it, and no worker owns it."""
         for record in records:
             try:
-                stop = StopCall.model_validate_json(record.value or b"")
+                stop = parse_stop(record.value or b"")
             except ValueError as error:
                 _log.warning("not an order to stop", offset=record.offset, error=type(error).__name__)
                 continue
-            self._begin(stop)
+            match stop:
+                case HoldCall():
+                    self._calls.hold(stop)
+                case StopCall():
+                    self._begin(stop)
 
     async def settle(self) -> None:
         """Return when every ending that was begun is over."""

@@ -6,13 +6,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from contracts.providers.call import Ending, Execution, Failure, Preparation, Received, Spent
+from contracts.providers.call import Checked, Ending, Execution, Failure, Preparation, Received, Spent
 from contracts.providers.call_stream import StopCall
 from contracts.providers.orders import Order
 from contracts.runs.commands import (
     ExtendLease,
     FromWorker,
     NoteCall,
+    RecordCheck,
     RecordExecution,
     RecordFailure,
     RecordPreparation,
@@ -31,6 +32,11 @@ def prepared(order: Order, provider: str, at: datetime, preparation: Preparation
     return RecordPreparation(**_about(order, provider, at, "record-preparation"), preparation=preparation)
 
 
+def checked(order: Order, provider: str, at: datetime, facts: Checked) -> FromWorker:
+    """Answer with the facts about an edited subject."""
+    return RecordCheck(**_about(order, provider, at, "record-check"), checked=facts)
+
+
 def executed(order: Order, provider: str, at: datetime, execution: Execution) -> FromWorker:
     """Answer with an execution."""
     return RecordExecution(**_about(order, provider, at, "record-execution"), execution=execution)
@@ -41,9 +47,9 @@ def failed(order: Order, provider: str, at: datetime, failure: Failure) -> FromW
     return RecordFailure(**_about(order, provider, at, "record-failure"), failure=failure)
 
 
-def lease_extended(order: Order, provider: str, at: datetime, number: int) -> FromWorker:
-    """Extend the order's lease for the `number`th time."""
-    return ExtendLease(**_about(order, provider, at, "extend-lease", number))
+def lease_extended(order: Order, provider: str, at: datetime, number: int, waits_for: str | None = None) -> FromWorker:
+    """Extend the order's lease for the `number`th time, and say what the order waits for."""
+    return ExtendLease(**_about(order, provider, at, "extend-lease", number), waits_for=waits_for)
 
 
 def noted(order: Order, provider: str, at: datetime, provider_call_id: str) -> FromWorker:
@@ -61,7 +67,7 @@ def stopped(
 
 
 def not_begun(order: Order, provider: str, at: datetime) -> FromWorker:
-    """Tell that a cancelled run's call was never made."""
+    """Tell that the call of a cancelled or paused run was never made."""
     return stopped(order, provider, at, Ending.NOT_BEGUN, Spent(cost=Decimal(0)))
 
 

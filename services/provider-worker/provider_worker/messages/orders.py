@@ -9,8 +9,8 @@ from cachetools import FIFOCache
 from pydantic import TypeAdapter
 
 from contracts.message import Identifier
-from contracts.providers.call_stream import StopCall
-from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder, parse_order
+from contracts.providers.call_stream import HoldCall, StopCall
+from contracts.providers.orders import CheckOrder, ExecuteOrder, Order, PrepareOrder, parse_order
 from provider_worker.errors import WorkerError
 
 Key = tuple[str, str, int]
@@ -39,7 +39,7 @@ def read_order(body: bytes) -> Order:
     return order
 
 
-def order_key(order: Order | StopCall) -> Key:
+def order_key(order: Order | HoldCall | StopCall) -> Key:
     """Return the key of the claim of an order's call."""
     return (order.tenant, order.work_id, order.attempt)
 
@@ -49,7 +49,7 @@ def provider_of(order: Order) -> str:
     match order:
         case PrepareOrder():
             return order.intent.provider
-        case ExecuteOrder():
+        case CheckOrder() | ExecuteOrder():
             return order.provider
 
 

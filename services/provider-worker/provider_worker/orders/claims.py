@@ -75,6 +75,10 @@ class OrderClaim:
         self._token = uuid4().hex
         self._taken = False
 
+    def waits_for(self, what: str | None) -> None:
+        """Say through the lease what the call waits for."""
+        self._lease.waits_for(what)
+
     async def take(self) -> bool:
         """Claim the call; return whether it is ours. Raises WorkerStopping."""
         self._taken = bool(await self._claimer.claim([self._order], self._token))

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import structlog
 
-from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
+from contracts.providers.orders import ExecuteOrder, Order
 from messaging.dead_letters import dead_letter
 from messaging.offset_committer import SentBatch
 from messaging.records import RawRecord, next_offsets
@@ -111,7 +111,7 @@ class OrderConsumer:
     async def _begin(self, orders: Sequence[Order]) -> bool:
         """Begin the orders that are neither late nor begun before; return whether all of them count as taken."""
         fresh = [order for order in orders if order not in self._recent and not self._is_late(order)]
-        self._start([order for order in fresh if isinstance(order, PrepareOrder)])
+        self._start([order for order in fresh if not isinstance(order, ExecuteOrder)])
         calls = {order_key(order): order for order in fresh if isinstance(order, ExecuteOrder)}
         for order in calls.values():
             await self._handler.report_taken(order)

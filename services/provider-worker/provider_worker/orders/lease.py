@@ -16,6 +16,9 @@ from provider_worker.ports import Publisher
 
 _SHORTEST = 0.1
 
+SAID_AFTER_SECONDS = 1.0
+"""How long an order waits before its run is told what it waits for. A shorter wait costs no event."""
+
 
 class Lease:
     """Extends the lease of an order while its context is entered. `until` is how far it surely reaches.
@@ -32,11 +35,13 @@ class Lease:
         is_taken = isinstance(order, ExecuteOrder) and order.doubted
         self.until = now() + timedelta(seconds=order.lease_seconds) if is_taken else order.deadline
         self._extensions = 0
+        self._waits_for: str | None = None
+        self._has_said = False
         self._extending: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Self:
-        self._timer = self._schedule()
+        self._plan()
         return self
 
     def __exit__(
@@ -47,26 +52,41 @@ class Lease:
         if self._extending is not None:
             self._extending.cancel()
 
+    def waits_for(self, what: str | None) -> None:
+        """Say what the order waits for before it begins: soon if it goes on waiting, and once more when that is over."""
+        said, self._waits_for = self._has_said, what
+        if what is not None:
+            self._plan(SAID_AFTER_SECONDS)
+        else:
+            self._plan(0.0 if said else None)
+
     @property
     def has_run_out(self) -> bool:
         """Whether the run may have given up on the order."""
         return self.until <= self._now()
 
-    def _schedule(self) -> asyncio.TimerHandle:
+    def _plan(self, seconds: float | None = None) -> None:
+        """Extend the lease after `seconds`, by default in good time before it ends."""
+        if self._timer is not None:
+            self._timer.cancel()
         # An order that waited long in Kafka is near its deadline.
         left = (self.until - self._now()).total_seconds()
-        seconds = max(min(self._order.lease_seconds / 3, left / 2), _SHORTEST)
-        return asyncio.get_running_loop().call_later(seconds, self._begin)
+        due = max(min(self._order.lease_seconds / 3, left / 2), _SHORTEST)
+        self._timer = asyncio.get_running_loop().call_later(due if seconds is None else min(seconds, due), self._begin)
 
     def _begin(self) -> None:
-        self._extending = asyncio.create_task(self._extend(), name=f"lease {self._order.work_id}")
+        if self._extending is not None and not self._extending.done():
+            self._plan(_SHORTEST)
+        else:
+            self._extending = asyncio.create_task(self._extend(), name=f"lease {self._order.work_id}")
 
     async def _extend(self) -> None:
         self._extensions += 1
         with contextlib.suppress(KafkaError):  # the next extension says the same
             now = self._now()
-            answer = lease_extended(self._order, self._provider, now, self._extensions)
+            answer = lease_extended(self._order, self._provider, now, self._extensions, self._waits_for)
+            self._has_said = self._waits_for is not None
             await self._publisher.try_to_send(to_record(answer))
             if self._now() < self.until:  # else the run may have read before that the lease ran out
                 self.until = now + timedelta(seconds=self._order.lease_seconds)
-        self._timer = self._schedule()
+        self._plan()

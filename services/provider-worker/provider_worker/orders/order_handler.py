@@ -7,13 +7,13 @@ import time
 
 import structlog
 
-from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
+from contracts.providers.orders import CheckOrder, ExecuteOrder, Order, PrepareOrder
 from contracts.runs.commands import FromWorker, RecordFailure, RecordStop
 from provider_worker import metrics
 from provider_worker.dependencies import Dependencies
 from provider_worker.errors import NotAdmitted, WorkerStopping
 from provider_worker.execution.call import CallHandler
-from provider_worker.messages.answers import failed, lease_extended, prepared, returned, to_record
+from provider_worker.messages.answers import checked, failed, lease_extended, prepared, returned, to_record
 from provider_worker.messages.failures import failure_of, provider_unknown, worker_lost_failure
 from provider_worker.messages.orders import log_fields, provider_of
 from provider_worker.orders.claims import Claimer, OrderClaim
@@ -85,8 +85,12 @@ class OrderHandler:
                     async with asyncio.timeout(PREPARE_SECONDS):
                         preparation = await self._preparer.prepare(order)
                     return prepared(order, preparation.provider, self._now(), preparation)
-                case ExecuteOrder() if provider is None:
+                case CheckOrder() | ExecuteOrder() if provider is None:
                     raise provider_unknown(order.provider, self._registry.names)  # noqa: TRY301 - one place makes failures
+                case CheckOrder():
+                    async with asyncio.timeout(PREPARE_SECONDS):
+                        facts = await self._preparer.check(order, provider)
+                    return checked(order, provider.name, self._now(), facts)
                 case ExecuteOrder():
                     assert claim is not None, "a call is claimed"
                     return await self._calls.make(order, provider, claim)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,9 +66,8 @@ class Drafter:
             raise ProviderError(Failure(code="payload_too_deep", message=message))
         payload = self._sanitizer.json(created)
         operation = intent.operation or capabilities.default_operation
-        issues = [*_unconfigured(capabilities), *missing, *costly_schemas(payload, provider.asks_at)]
-        issues += await provider.validate_payload(operation, payload)
-        issues = issues[:MAX_ISSUES]
+        found = await issues_of(provider, operation, payload)
+        issues = [*_unconfigured(capabilities), *missing, *found][:MAX_ISSUES]
         circuit = self._circuits.state_of(provider.name)
         prepared = _ComposedPreparation(
             provider=provider.name,
@@ -86,6 +85,12 @@ class Drafter:
             else None,
         )
         return Draft(intent, prepared)
+
+
+async def issues_of(provider: AIProvider, operation: str, payload: Mapping[str, Any]) -> list[Issue]:
+    """Return the issues of a payload, built by us or edited by a person. Raises ProviderError."""
+    costly = costly_schemas(payload, provider.asks_at)
+    return [*costly, *await provider.validate_payload(operation, payload)][:MAX_ISSUES]
 
 
 def settle(intent: CallIntent, provider: AIProvider, capabilities: Capabilities) -> CallIntent:

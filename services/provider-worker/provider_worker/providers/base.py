@@ -144,6 +144,11 @@ class AIProvider(ABC):
         confidence = 0.0 if judgement else max(0.5, round(1 - 0.05 * len(issues), 2))
         return Signals(confidence=confidence, payload_changes=sum(issue.auto_fixable for issue in issues))
 
+    def model_of(self, payload: Mapping[str, Any], built_for: str | None) -> str | None:
+        """Return the model that an edited payload names; `built_for` is the model that it was built for."""
+        model = payload.get("model")
+        return model if isinstance(model, str) else built_for
+
     @abstractmethod
     async def estimate_cost(self, operation: str, payload: Mapping[str, Any]) -> Decimal | None:
         """Estimate the cost of the call in US dollars; None where it is unknown."""

@@ -20,7 +20,11 @@ from provider_worker.rate_limits.reservations import Reservations, Rule
 
 
 class Claim(Protocol):
-    """One call's claim, made as late as can be. Both methods are idempotent and raise WorkerStopping."""
+    """One call's claim, made as late as can be. `take` and `may_begin` are idempotent and raise WorkerStopping."""
+
+    def waits_for(self, what: str | None) -> None:
+        """Say what the call waits for, or that it waits no longer."""
+        ...
 
     async def take(self) -> bool:
         """Claim the call; return whether it is ours."""
@@ -123,6 +127,7 @@ class Admission:
     async def _wait(self, queue: AccountQueue, tokens: int, name: str, claim: Claim) -> Slot:
         began, tries = time.monotonic(), 0
         self._count_waiting(1)
+        claim.waits_for("limit")
         try:
             while True:
                 slot = await self._next_slot(queue, tokens, name, claim, again=tries > 0)
@@ -131,6 +136,7 @@ class Admission:
                 tries += 1
         finally:
             self._count_waiting(-1)
+            claim.waits_for(None)
             metrics.WAITED.labels(name).observe(time.monotonic() - began)
 
     async def _next_slot(

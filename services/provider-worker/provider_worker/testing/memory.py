@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from artifacts.store import Artifact
 from contracts.providers.call_stream import StopCall
 from contracts.providers.orders import ExecuteOrder
-from contracts.runs.commands import FromWorker, parse_command
+from contracts.runs.commands import ExtendLease, FromWorker, parse_command
 from contracts.topics import COMMANDS
 from messaging.records import Outgoing
 from provider_worker.errors import DatabaseUnavailable
@@ -126,3 +126,12 @@ class MemoryPublisher:
             self._arrived.clear()
             await self._arrived.wait()
         return self.commands
+
+    async def until_answered(self, number: int) -> list[FromWorker]:
+        """Return the commands once `number` of them are more than an extension of a lease."""
+        while True:
+            answers = [said for said in self.commands if not isinstance(said, ExtendLease)]
+            if len(answers) >= number:
+                return [*answers]
+            self._arrived.clear()
+            await self._arrived.wait()

@@ -14,14 +14,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from contracts.providers.call import Ending, Execution, Failure, Preparation
+from contracts.providers.call import Checked, Ending, Execution, Failure, Preparation
 from contracts.runs import commands as c
 from contracts.runs.config import HitlConfig, Step
 from contracts.runs.requests import RunRequest
 from orchestrator.runs import fold
 from orchestrator.runs.state import OrderKind
 from testkit.messages import strategies
-from testkit.runs.commands import again, approve, edit, executed, failed, prepared, reject, resume, retry
+from testkit.runs.commands import again, approve, checked, edit, executed, failed, held, prepared, reject, resume, retry
 from testkit.runs.specification import RUN_ID, Ask, Outcome, Story, given
 
 ELSEWHERE = UUID(int=0xDEAD)
@@ -30,6 +30,7 @@ PEOPLE = (c.ApproveCheckpoint, c.EditCheckpoint, c.RejectCheckpoint)
 CONTROLS = (c.PauseRun, c.PauseRun, c.ResumeRun, c.RetryRun, c.RetryRun, c.CancelRun)
 ANSWERS: list[type[c.Command]] = [
     c.RecordPreparation,
+    c.RecordCheck,
     c.RecordExecution,
     c.RecordFailure,
     c.ExtendLease,
@@ -90,6 +91,16 @@ class AnySequence(RuleBasedStateMachine):
         about = {"work_id": self.story.attempt.work_id, "attempt": self.story.attempt.number}
         assert self._say(Ask(c.ExtendLease, lambda _: about)).refusal is None
 
+    def _holds(self) -> bool:
+        return bool(self.story.holds()) and self._has_work()
+
+    @precondition(_holds)
+    @rule()
+    def the_call_of_a_paused_run_is_given_back(self) -> None:
+        """Let a worker give the order back that it has not begun."""
+        assert self._say(held()).refusal is None
+        assert self.story.now.attempt is None
+
     def _calls(self) -> bool:
         return self._has_work() and self.story.attempt.kind is OrderKind.CALL
 
@@ -109,12 +120,19 @@ class AnySequence(RuleBasedStateMachine):
         version=st.integers(1, 12),
         attempt=st.integers(1, 4),
         kind=st.sampled_from(ANSWERS),
+        ending=st.sampled_from([Ending.STOPPED, Ending.NOT_BEGUN]),
         preparation=strategies.preparations,
+        checked=strategies.checks,
         execution=strategies.executions,
         failure=strategies.failures,
     )
     def a_worker_says_something_astray(
-        self, version: int, attempt: int, kind: type[c.Command], **facts: Preparation | Execution | Failure
+        self,
+        version: int,
+        attempt: int,
+        kind: type[c.Command],
+        ending: Ending,
+        **facts: Preparation | Checked | Execution | Failure,
     ) -> None:
         """Let a worker answer an attempt that may be answered, given up or unknown."""
         self._say(
@@ -124,7 +142,7 @@ class AnySequence(RuleBasedStateMachine):
                     "work_id": f"{RUN_ID}.{version}",
                     "attempt": attempt,
                     "provider_call_id": "p3",
-                    "ending": Ending.STOPPED,
+                    "ending": ending,
                     **facts,
                 },
             )
@@ -135,7 +153,7 @@ class AnySequence(RuleBasedStateMachine):
 
     @precondition(_has_call_to_stop)
     @rule(
-        kind=st.sampled_from([kind for kind in ANSWERS if kind is not c.RecordPreparation]),
+        kind=st.sampled_from([kind for kind in ANSWERS if kind not in (c.RecordPreparation, c.RecordCheck)]),
         execution=strategies.executions,
         failure=strategies.failures,
     )
@@ -256,8 +274,13 @@ def _awaited(story: Story, move: strategies.Move) -> Ask | None:
     if attempt is not None and attempt.lease_until is not None and move.how != "due":
         if move.how == "fail":
             return failed(**dict(move.failure))
-        prepare = attempt.kind is OrderKind.PREPARE
-        return prepared(**dict(move.preparation)) if prepare else executed(**dict(move.execution))
+        match attempt.kind:
+            case OrderKind.PREPARE:
+                return prepared(**dict(move.preparation))
+            case OrderKind.CHECK:
+                return checked(**dict(move.checked))
+            case OrderKind.CALL:
+                return executed(**dict(move.execution))
     if view.is_over:
         return retry() if "retry" in view.pending_actions else None
     return _due(story)

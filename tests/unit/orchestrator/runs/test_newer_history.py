@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from contracts.providers.call import Execution, Failure, Preparation
+from contracts.providers.call import Checked, Execution, Failure, Preparation
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.requests import RunRequest
@@ -53,6 +53,7 @@ MEMBERS = {
     "checkpoint_id": UUID(int=1),
     "edits": {},
     "preparation": Preparation(provider="sandbox", model=None, operation="text", payload={}, payload_schema={}),
+    "checked": Checked(),
     "execution": Execution(response={}),
     "failure": Failure(code="x", message="y"),
     "provider_call_id": "p1",

@@ -125,7 +125,7 @@ def test_without_a_name_the_open_checkpoint_is_meant() -> None:
     ("story", "ask", "effect"),
     [
         (at_payload_review(), approve_as_seen(comment="c"), e.CallOrdered),
-        (at_payload_review(), edit({"temperature": 1}), e.CallOrdered),
+        (at_payload_review(), edit({"temperature": 1}), e.CheckOrdered),
         (at_payload_review(), reject(), e.RunCancelled),
         (at_payload_review(), cancel(), e.RunCancelled),
         (at_payload_review(), pause(), e.RunPaused),

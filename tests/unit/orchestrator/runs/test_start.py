@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import get_args
 from uuid import UUID
 
-from contracts.providers.call import Execution, Failure, Preparation
+from contracts.providers.call import Checked, Execution, Failure, Preparation
 from contracts.providers.orders import PrepareOrder
 from contracts.runs import commands as c
 from contracts.runs import events as e
@@ -80,6 +80,7 @@ def test_everything_but_a_start_needs_a_run() -> None:
     about = {"work_id": "w", "attempt": 1, "checkpoint_id": UUID(int=1), "edits": {}}
     facts = {
         "preparation": PREPARATION,
+        "checked": Checked(),
         "execution": EXECUTION,
         "provider_call_id": "p1",
         "ending": "stopped",

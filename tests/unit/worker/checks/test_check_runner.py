@@ -22,6 +22,7 @@ from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.memory import MemoryArtifacts
+from testkit.worker.orders import a_check_order
 
 SECRET = "sk-a-very-secret-key"  # noqa: S105 - it is one in name only
 FOUND = Finding(check="told", code="found", message="something", flags=("pii", "odd"), data={"places": ["/prompt"]})
@@ -206,3 +207,46 @@ async def test_whatever_a_check_says_can_be_recorded(prepare_order: Callable[...
     assert SECRET not in finding.message
     assert finding.data == {"left_out": "too large"}
     assert Finding.model_validate_json(finding.model_dump_json()) == finding
+
+
+async def test_an_edited_payload_is_looked_at_priced_and_validated_anew(
+    sandbox: SandboxProvider, sanitizer: Sanitizer
+) -> None:
+    """The check sees the edited bytes; the answer has the model that they name, their issues and their estimate."""
+    check = Told(FOUND)
+    payload = {"model": "sandbox-2", "prompt": "Ask ann@example.org", "parameters": {"temperature": 9}}
+    order = a_check_order(payload=payload, prompt="Ask Ann")
+    preparer = Preparer(Registry([sandbox]), MemoryArtifacts(), sanitizer, CheckRunner([ConfiguredCheck(check)]))
+    facts = await preparer.check(order, sandbox)
+    (saw,) = check.saw
+    assert (saw.stage, saw.payload, saw.response, saw.prompt, saw.model) == (
+        Stage.PAYLOAD,
+        payload,
+        None,
+        "Ask Ann",
+        "sandbox-2",
+    )
+    assert (facts.model, facts.estimate) == ("sandbox-2", await sandbox.estimate_cost("text", payload))
+    assert facts.issues == tuple(await sandbox.validate_payload("text", payload))
+    assert facts.signals.findings == (FOUND,)
+
+
+async def test_an_edited_response_is_looked_at_anew(sandbox: SandboxProvider, sanitizer: Sanitizer) -> None:
+    """With the payload that it answers; nothing is priced, since it was paid for."""
+    check = Told(FOUND)
+    order = a_check_order(response={"text": "Ask ann@example.org"})
+    preparer = Preparer(Registry([sandbox]), MemoryArtifacts(), sanitizer, CheckRunner([ConfiguredCheck(check)]))
+    facts = await preparer.check(order, sandbox)
+    (saw,) = check.saw
+    assert (saw.stage, saw.response, saw.payload) == (Stage.RESPONSE, order.response, order.payload)
+    assert (facts.issues, facts.estimate, facts.signals.findings) == ((), None, (FOUND,))
+
+
+async def test_an_execution_names_the_checks_that_looked_at_it(
+    execute_order: Callable[..., ExecuteOrder], sandbox: SandboxProvider, sanitizer: Sanitizer
+) -> None:
+    """An edit of the response goes to them again; without any it counts at once."""
+    looking = CallContext(checks=CheckRunner([ConfiguredCheck(Told(None))]))
+    for context, names in ((looking, ("told",)), (CallContext(), ())):
+        execution = await execute(execute_order(), sandbox, MemoryArtifacts().of("acme"), sanitizer, context)
+        assert execution.checks == names

@@ -92,7 +92,7 @@ class RunStory:
     @property
     def ends(self) -> str:
         """The state that its decisions lead to."""
-        return "failed" if self.number % 10 == 6 else "completed"
+        return "cancelled" if self.number % 10 == 6 else "completed"
 
     def begin(self) -> Request:
         """Return the request that starts it."""
@@ -125,7 +125,7 @@ class RunStory:
         return [stale, decision, second]
 
     def _decision(self, step: str, checkpoint: dict[str, Any]) -> Request:
-        if step == "response_review" and self.ends == "failed":
+        if step == "response_review" and self.ends == "cancelled":
             return self._about("no", "reject", "ann", checkpoint, {"reason": "wrong"})
         if step == "payload_review" and self.number % 10 == 8:
             return self._about("so", "edit", "ann", checkpoint, {"edits": {"temperature": 0.5}})

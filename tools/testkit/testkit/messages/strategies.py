@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from contracts.json_values import MAX_DEPTH, JsonObject
-from contracts.providers.call import Execution, Failure, Issue, Preparation, Severity, catalog_schema
+from contracts.providers.call import Checked, Execution, Failure, Issue, Preparation, Severity, catalog_schema
 from contracts.providers.signals import Finding, Signals
 from contracts.runs.config import HitlConfig, OnError, OnTimeout, OnUncertain, Policy, ReviewStep, ReviewThresholds
 from contracts.runs.events import RunPrepared
@@ -121,6 +121,15 @@ executions = st.builds(
     cost=costs,
     latency_ms=st.integers(0, 10),
     provider_request_id=st.none() | st.just("r"),
+    checks=st.sampled_from([(), ("pii",)]),
+)
+
+checks = st.builds(
+    Checked,
+    model=st.none() | st.just("m"),
+    issues=st.just(()) | st.just(()) | issues,
+    estimate=costs,
+    signals=signals,
 )
 
 failures = st.builds(
@@ -140,6 +149,7 @@ class Move(NamedTuple):
 
     how: str
     preparation: Preparation
+    checked: Checked
     execution: Execution
     failure: Failure
     edits: JsonObject
@@ -149,6 +159,7 @@ moves = st.builds(
     Move,
     how=st.sampled_from(["succeed"] * 6 + ["fail", "due", "edit"]),
     preparation=preparations,
+    checked=checks,
     execution=executions,
     failure=failures,
     edits=edits,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from contracts.json_values import digest
-from contracts.providers.call import Ending, Execution, Failure, Issue, Preparation, catalog_schema
+from contracts.providers.call import Checked, Ending, Execution, Failure, Issue, Preparation, Spent, catalog_schema
 from contracts.providers.capabilities import Capabilities
 from contracts.providers.signals import Signals
 from contracts.runs import commands as c
@@ -121,6 +122,11 @@ def prepared(**facts: Any) -> Ask:
     return _from_worker(c.RecordPreparation, preparation=preparation)
 
 
+def checked(**facts: Any) -> Ask:
+    """Answer the check of an edited subject: nothing was found, unless `facts` say so."""
+    return _from_worker(c.RecordCheck, checked=Checked(**{"model": "echo", "signals": GOOD, **facts}))
+
+
 def executed(**facts: Any) -> Ask:
     """Answer the call in hand."""
     execution = Execution(**{"raw": {"id": 7}, "response": RESPONSE, "signals": GOOD, **facts})
@@ -132,9 +138,9 @@ def failed(code: str = "provider_error", **facts: Any) -> Ask:
     return _from_worker(c.RecordFailure, failure=Failure(**{"code": code, "message": "it broke", **facts}))
 
 
-def extend_lease() -> Ask:
+def extend_lease(**facts: Any) -> Ask:
     """Extend the lease of the work in hand."""
-    return _from_worker(c.ExtendLease)
+    return _from_worker(c.ExtendLease, **facts)
 
 
 def note_call(provider_call_id: str = "prediction-7") -> Ask:
@@ -145,6 +151,11 @@ def note_call(provider_call_id: str = "prediction-7") -> Ask:
 def stopped(**facts: Any) -> Ask:
     """Answer that the call was stopped, as the run's end ordered."""
     return _from_worker(c.RecordStop, **{"ending": Ending.STOPPED, **facts})
+
+
+def held() -> Ask:
+    """Answer that the ordered call was not begun, as the pause ordered."""
+    return stopped(ending=Ending.NOT_BEGUN, spent=Spent(cost=Decimal(0)))
 
 
 def _from_worker(kind: type[c.Command], **answer: Any) -> Ask:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from contracts.json_values import digest
-from contracts.providers.call_stream import StopCall
-from contracts.providers.orders import ExecuteOrder, parse_order
+from contracts.providers.call_stream import HoldCall, StopCall
+from contracts.providers.orders import ExecuteOrder, Order, parse_order
 from contracts.providers.signals import COST_CHECK
 from contracts.runs import commands as c
 from contracts.runs import events as e
@@ -151,6 +151,8 @@ def check_history(history: Sequence[RunEvent], run: Run) -> None:
                 )
             case e.CallSucceeded() | e.CallFailed() as answered:
                 unanswered.remove((answered.work_id, answered.attempt))
+            case e.CallStopped() as ended:
+                unanswered.discard((ended.work_id, ended.attempt))
         assert len(unanswered) <= 1, "one call at a time"
     _check_forced(history)
     _check_orders(history, run, approved)
@@ -178,6 +180,11 @@ def _check_forced(history: Sequence[RunEvent]) -> None:
             case e.PreparationOrdered():
                 # The checked payload is discarded; the next preparation is checked again.
                 forced.discard(Step.PAYLOAD_REVIEW)
+            case e.SubjectChecked(step=step, checked=checked, reasons=reasons):
+                assert len(reasons) >= len(checked.signals.forced), "a person sees what a check finds in an edit"
+                forced |= {step} if reasons else set()
+                if step is Step.PAYLOAD_REVIEW:
+                    over = any(found.check == COST_CHECK for found in checked.signals.forced)
             case e.StepPassed(step=step):
                 assert step not in forced, "policy does not pass what a check has forced"
             case e.CallOrdered() | e.RunCompleted():
@@ -187,7 +194,8 @@ def _check_forced(history: Sequence[RunEvent]) -> None:
 def _check_orders(history: Sequence[RunEvent], run: Run, approved: str | None) -> None:
     """Check that work in hand has one order with the approved bytes, however often the history is published again."""
     messages = [m for event in history for m in react(event.data, run) if not isinstance(m, Deadline)]
-    orders = [m for m in messages if not isinstance(m, StopCall)]
+    orders = [m for m in messages if isinstance(m, Order)]
+    assert run.view.paused or not any(isinstance(m, HoldCall) for m in messages), "only a pause holds a call"
     _check_stops([m for m in messages if isinstance(m, StopCall)], run)
     awaited = run.attempt is not None and run.attempt.lease_until is not None
     assert len(orders) == awaited, "one order for work in hand, none otherwise"

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from contracts.providers.call_stream import StopCall
+from contracts.providers.call_stream import HoldCall, StopCall
 from contracts.providers.orders import Order
 from contracts.runs import commands as c
 from contracts.runs import events as e
@@ -86,13 +86,17 @@ class Story:
         due = deadlines[-1].due if deadlines else None
         return command_of(self.now.run_id, due) if due else None
 
-    def reactions(self, *, since: int = 0) -> list[Order | StopCall | Deadline]:
+    def reactions(self, *, since: int = 0) -> list[Order | HoldCall | StopCall | Deadline]:
         """Return what follows from the events after version `since`, published now."""
         return [message for record in self.history[since:] for message in react(record.data, self.now)]
 
     def orders(self, *, since: int = 0) -> list[Order]:
         """Return the orders of work among the reactions."""
-        return [message for message in self.reactions(since=since) if not isinstance(message, Deadline | StopCall)]
+        return [message for message in self.reactions(since=since) if isinstance(message, Order)]
+
+    def holds(self, *, since: int = 0) -> list[HoldCall]:
+        """Return the orders to hold a call among the reactions."""
+        return [message for message in self.reactions(since=since) if isinstance(message, HoldCall)]
 
     def stops(self, *, since: int = 0) -> list[StopCall]:
         """Return the orders to stop a call among the reactions."""

@@ -30,6 +30,9 @@ SECRET = "sk-a-very-secret-key"  # noqa: S105 - it is one in name only
 class OwnClaim:
     """Implements `rate_limits.admission.Claim`: the call is ours."""
 
+    def waits_for(self, what: str | None) -> None:
+        """Tell no run."""
+
     async def take(self) -> bool:
         """Say so."""
         return True

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from contracts.json_values import digest
 from contracts.providers.call import CallIntent
-from contracts.providers.orders import ExecuteOrder, PrepareOrder
+from contracts.providers.orders import CheckOrder, ExecuteOrder, PrepareOrder
 
 MakePrepare = Callable[..., PrepareOrder]
 MakeExecute = Callable[..., ExecuteOrder]
@@ -32,6 +32,15 @@ def an_execute_order(**given: Any) -> ExecuteOrder:
     payload = given.pop("payload", None) or (chat if is_openai else sandbox)
     usual = {"operation": "text", "payload_sha256": digest(payload)}
     return ExecuteOrder(**_order(**{**usual, **given}), payload=payload)
+
+
+def a_check_order(**given: Any) -> CheckOrder:
+    """Make a check order for the sandbox."""
+    model = given.setdefault("model", "sandbox-1")
+    payload = given.pop("payload", None) or {"model": model, "prompt": "Hello", "parameters": {}}
+    return CheckOrder(
+        **_order(**{"provider": "sandbox", "operation": "text", "prompt": "Hello", **given}), payload=payload
+    )
 
 
 def _order(**given: Any) -> dict[str, Any]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Any, assert_never
 
-from contracts.providers.call import Failure
+from contracts.providers.call import Checked, Ending, Failure
 from contracts.runs import commands as c
 from contracts.runs import events as e
+from contracts.runs.config import Step
 from orchestrator.runs.attempts import cancelled_calls
 from orchestrator.runs.attempts.failures import is_uncertain
-from orchestrator.runs.attempts.orders import extend_lease, order_call, order_preparation
+from orchestrator.runs.attempts.orders import extend_lease, order_call, order_check, order_preparation
+from orchestrator.runs.checkpoints.schema_check import errors_in
+from orchestrator.runs.policy import review_edit
 from orchestrator.runs.refusals import StaleCommand
 from orchestrator.runs.state import Attempt, Failed, OrderKind, Run
 
@@ -27,6 +30,9 @@ def on_worker_answer(command: c.FromWorker, run: Run) -> e.Event:
         case c.RecordPreparation(preparation=preparation):
             _leased(command, run, OrderKind.PREPARE)
             return e.RunPrepared(**about, preparation=preparation)
+        case c.RecordCheck(checked=checked):
+            _leased(command, run, OrderKind.CHECK)
+            return _checked(checked, run, about)
         case c.RecordExecution(execution=execution):
             _leased(command, run, OrderKind.CALL)
             return e.CallSucceeded(**about, execution=execution)
@@ -38,6 +44,9 @@ def on_worker_answer(command: c.FromWorker, run: Run) -> e.Event:
         case c.ExtendLease():
             _leased(command, run, *OrderKind)
             return extend_lease(command, run)
+        case c.RecordStop(ending=Ending.NOT_BEGUN, spent=spent):
+            _leased(command, run, OrderKind.CALL)
+            return e.CallStopped(**about, ending=Ending.NOT_BEGUN, spent=spent)
         case c.RecordStop():
             raise StaleCommand("stop the call of", run.view)
         case _:
@@ -59,8 +68,20 @@ def on_retry_due(command: c.RetryWork, run: Run) -> e.Event:
     attempt = _awaited(command, run, *OrderKind)
     if attempt.retry_at is None or command.at < attempt.retry_at or run.view.paused:
         raise StaleCommand("try again", run.view)
-    order = order_preparation if attempt.kind is OrderKind.PREPARE else order_call
-    return order(run, command.at, attempt)
+    match attempt.kind:
+        case OrderKind.PREPARE:
+            return order_preparation(run, command.at, attempt)
+        case OrderKind.CHECK:
+            return order_check(run, command.at, attempt, step=run.unchecked or Step.PAYLOAD_REVIEW)
+        case OrderKind.CALL:
+            return order_call(run, command.at, attempt)
+        case _:
+            assert_never(attempt.kind)
+
+
+def _checked(checked: Checked, run: Run, about: dict[str, Any]) -> e.SubjectChecked:
+    reasons = review_edit(checked.signals, run.config, invalid=bool(errors_in(checked.issues)))
+    return e.SubjectChecked(**about, step=run.unchecked or Step.PAYLOAD_REVIEW, checked=checked, reasons=reasons)
 
 
 def _awaited(command: c.FromWorker | c.ExpireLease | c.RetryWork, run: Run, *kinds: OrderKind) -> Attempt:
@@ -79,9 +100,15 @@ def _leased(command: c.FromWorker, run: Run, *kinds: OrderKind) -> Attempt:
     return attempt
 
 
-def _failed(attempt: Attempt, failure: Failure) -> e.PreparationFailed | e.CallFailed:
-    kind = e.PreparationFailed if attempt.kind is OrderKind.PREPARE else e.CallFailed
-    return kind(work_id=attempt.work_id, attempt=attempt.number, failure=failure)
+_FAILED: dict[OrderKind, type[e.PreparationFailed | e.CheckFailed | e.CallFailed]] = {
+    OrderKind.PREPARE: e.PreparationFailed,
+    OrderKind.CHECK: e.CheckFailed,
+    OrderKind.CALL: e.CallFailed,
+}
+
+
+def _failed(attempt: Attempt, failure: Failure) -> e.PreparationFailed | e.CheckFailed | e.CallFailed:
+    return _FAILED[attempt.kind](work_id=attempt.work_id, attempt=attempt.number, failure=failure)
 
 
 def _lost(attempt: Attempt, run: Run, at: datetime) -> e.Event:

@@ -28,7 +28,7 @@ def on_worker_answer(command: c.FromWorker, run: Run) -> e.Event:
             return extend_lease(command, run)
         case c.NoteCall(provider_call_id=call_id):
             return e.CallNoted(**about, provider_call_id=call_id)
-        case c.RecordPreparation():
+        case c.RecordPreparation() | c.RecordCheck():
             raise StaleCommand("prepare", run.view)
         case _:
             assert_never(command)

@@ -8,6 +8,7 @@ from contracts.json_values import digest
 from contracts.providers.signals import Reason
 from contracts.runs import commands as c
 from contracts.runs import events as e
+from contracts.runs.config import Step
 from orchestrator.runs.checkpoints.reviews import open_payload_review
 from orchestrator.runs.state import Attempt, Run
 
@@ -18,6 +19,12 @@ def order_preparation(run: Run, at: datetime, scheduled: Attempt | None = None) 
     """Return a new order to prepare, or the order of a scheduled attempt."""
     work_id, number = _identity(run, scheduled)
     return e.PreparationOrdered(work_id=work_id, attempt=number, lease_until=_lease_until(run, at))
+
+
+def order_check(run: Run, at: datetime, scheduled: Attempt | None = None, *, step: Step) -> e.CheckOrdered:
+    """Return a new order to check the edited subject of `step`, or the order of a scheduled attempt."""
+    work_id, number = _identity(run, scheduled)
+    return e.CheckOrdered(work_id=work_id, attempt=number, lease_until=_lease_until(run, at), step=step)
 
 
 def order_call(run: Run, at: datetime, scheduled: Attempt | None = None) -> e.CallOrdered | e.CheckpointOpened:
@@ -37,7 +44,10 @@ def order_call(run: Run, at: datetime, scheduled: Attempt | None = None) -> e.Ca
 
 def extend_lease(command: c.ExtendLease, run: Run) -> e.LeaseExtended:
     """Return the lease that counts anew from now."""
-    return e.LeaseExtended(work_id=command.work_id, attempt=command.attempt, lease_until=_lease_until(run, command.at))
+    until = _lease_until(run, command.at)
+    return e.LeaseExtended(
+        work_id=command.work_id, attempt=command.attempt, lease_until=until, waits_for=command.waits_for
+    )
 
 
 def _identity(run: Run, scheduled: Attempt | None) -> tuple[str, int]:

@@ -23,7 +23,7 @@ from provider_worker.providers.replicate.failures import PREDICTION, before_the_
 from provider_worker.providers.replicate.files import OutputStore, with_files
 from provider_worker.providers.replicate.hosts import AddressFilter, finding_of, links_in, member_of
 from provider_worker.providers.replicate.models.fields import fill
-from provider_worker.providers.replicate.models.model_names import choose, parse
+from provider_worker.providers.replicate.models.model_names import choose, named_again, of_payload, parse
 from provider_worker.providers.replicate.models.versions import VersionCache
 from provider_worker.providers.replicate.predictions import begin, cancel, watch
 from provider_worker.providers.replicate.responses import audit_prediction, files_of, read_output
@@ -103,6 +103,10 @@ class ReplicateProvider(SdkProvider["ReplicateClient"]):
         version = await self._versions.find(choose(intent.model, tool))
         required = (version.inputs or {}).get("required", [])
         return version.payload(fill(intent, attachments, version.fields, required, example=tool is not None))
+
+    def model_of(self, payload: Mapping[str, Any], built_for: str | None) -> str | None:
+        """Return the model, or its version, that a payload names; `built_for` where that is the same in shorter words."""
+        return named_again(of_payload(payload), built_for)
 
     async def validate_payload(self, operation: str, payload: Mapping[str, Any]) -> list[Issue]:
         """Check against the model's schema, and warn of members that it does not name."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contracts.providers.orders import ExecuteOrder
-from contracts.providers.signals import Finding
+from contracts.providers.signals import Finding, Signals
 from contracts.runs import events as e
 from contracts.runs.config import OnTimeout, Policy, Step
 from testkit.runs.commands import (
@@ -15,6 +15,7 @@ from testkit.runs.commands import (
     PAYLOAD,
     approve,
     cancel,
+    checked,
     edit,
     executed,
     failed,
@@ -65,14 +66,21 @@ def test_who_approved_the_payload_is_asked_again() -> None:
     assert story.history[-1].data == opened
 
 
-@pytest.mark.parametrize(("decision", "payload"), [(approve(), PAYLOAD), (edit({"prompt": "x"}), None)])
-def test_a_person_lets_it_pass(decision: Ask, payload: dict[str, Any] | None) -> None:
+@pytest.mark.parametrize(
+    ("decisions", "payload"),
+    [
+        ([approve()], PAYLOAD),
+        ([edit({"prompt": "x"}), checked(signals=Signals(findings=(OVER,))), approve()], {**PAYLOAD, "prompt": "x"}),
+    ],
+    ids=["approved", "edited, and too dear all the same"],
+)
+def test_a_person_lets_it_pass(decisions: list[Ask], payload: dict[str, Any]) -> None:
     """The order carries the approval to the worker's budget gate; the attempts count anew."""
-    outcome = _held_back().when(decision)
-    order = _called(outcome.story)
+    story = _held_back().given(*decisions)
+    order = _called(story)
     assert (order.over_budget_approved, order.attempt) == (True, 1)
-    assert order.payload == (payload or {**PAYLOAD, "prompt": "x"})
-    assert outcome.story.given(executed()).now.view.state == "completed"
+    assert order.payload == payload
+    assert story.given(executed()).now.view.state == "completed"
 
 
 def test_a_budget_asks_once() -> None:

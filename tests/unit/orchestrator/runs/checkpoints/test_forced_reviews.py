@@ -19,6 +19,7 @@ from testkit.runs.commands import (
     GOOD,
     PAYLOAD,
     approve,
+    checked,
     edit,
     executed,
     failed,
@@ -101,10 +102,14 @@ def test_an_approval_lets_the_run_go_on(step: Step) -> None:
 
 @pytest.mark.parametrize("step", CHECKED)
 def test_an_edit_by_a_person_approves_the_edited_subject(step: Step) -> None:
-    """A person who changed the subject has seen the finding; there is no second stop."""
+    """There is no second stop, unless a check finds something in the edited subject too."""
     edits = {"temperature": 1} if step is Step.PAYLOAD_REVIEW else {"text": "It is ****."}
-    then = e.CallOrdered if step is Step.PAYLOAD_REVIEW else e.RunCompleted
-    _forced_at(step).when(edit(edits)).then(e.CheckpointEdited, then)
+    outcome = _forced_at(step).when(edit(edits))
+    if step is Step.RESPONSE_REVIEW:
+        outcome.then(e.CheckpointEdited, e.RunCompleted)
+    else:
+        outcome.then(e.CheckpointEdited, e.CheckOrdered)
+        outcome.story.when(checked()).then(like(e.SubjectChecked, reasons=()), e.CallOrdered)
 
 
 @pytest.mark.parametrize("step", CHECKED)

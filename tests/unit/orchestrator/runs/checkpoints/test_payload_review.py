@@ -17,6 +17,7 @@ from testkit.runs.commands import (
     PAYLOAD_SCHEMA,
     approve,
     at_payload_review,
+    checked,
     edit,
     issue,
     prepared,
@@ -72,10 +73,9 @@ def test_an_edit_is_merged_and_the_result_is_what_is_called() -> None:
     edits = {"temperature": 1, "tags": ["c"], "size": {"w": None, "d": {"x": 1, "y": None}}}
     after = {"prompt": "a red bicycle", "temperature": 1, "tags": ["c"], "size": {"h": 2, "d": {"x": 1}}}
     outcome = at_payload_review().when(edit(edits))
-    outcome.then(
-        like(e.CheckpointEdited, edits=edits, subject=after, subject_sha256=digest(after)),
-        like(e.CallOrdered, payload_sha256=digest(after)),
-    )
+    outcome.then(like(e.CheckpointEdited, edits=edits, subject=after, subject_sha256=digest(after)), e.CheckOrdered)
+    outcome = outcome.story.when(checked())
+    outcome.then(e.SubjectChecked, like(e.CallOrdered, payload_sha256=digest(after)))
     (order,) = outcome.story.orders()
     assert isinstance(order, ExecuteOrder)
     assert order.payload == after
@@ -144,7 +144,8 @@ def test_an_edit_that_changes_nothing_mends_nothing() -> None:
 def test_a_payload_with_errors_is_called_once_it_is_mended() -> None:
     """The person's edit replaces the payload and its issues."""
     outcome = _with_issues(issue()).when(edit({"temperature": 0.1}))
-    outcome.then(e.CheckpointEdited, e.CallOrdered)
+    outcome.then(e.CheckpointEdited, e.CheckOrdered)
+    outcome.story.when(checked()).then(e.SubjectChecked, e.CallOrdered)
 
 
 def test_a_payload_with_warnings_can_be_approved() -> None:

@@ -51,6 +51,15 @@ def of_payload(payload: Mapping[str, Any]) -> Reference | None:
     return parse(payload.get("version") or payload.get("model"))
 
 
+def named_again(reference: Reference | None, before: str | None) -> str | None:
+    """Return the name of a payload's model: `before` if the payload still names what `before` does."""
+    asked = parse(before)
+    if reference is None or asked is None:
+        return before if reference is None else str(reference)
+    is_same = asked.model in (None, reference.model) and asked.version in (None, reference.version)
+    return before if is_same else str(reference)
+
+
 def _unknown(model: str | None) -> ProviderError:
     message = "Name a model of Replicate's as owner/name, owner/name:version, or by its version's 64 digits"
     message += "." if model is None else f"; {model[:100]!r} is none of these."
