@@ -6,6 +6,7 @@ from pathlib import Path
 
 import asyncpg
 
+from chassis.postgres.connections import Connector, NoAnswer
 from local_stack.postgres.server import Postgres, PostgresFailed
 
 _NAME, _FORMER_NAME = "sayso", "countersign"
@@ -62,12 +63,12 @@ class GivenDatabase:
     async def start(self) -> None:
         """Ask whether it answers. Raises PostgresFailed with one line, which has no password, when it does not."""
         try:
-            connection = await asyncpg.connect(self._url, timeout=_ANSWER_SECONDS)
-        except TimeoutError:
+            connection = await Connector(self._url, "sayso-local-stack", _ANSWER_SECONDS).connect(_ANSWER_SECONDS)
+        except NoAnswer:
             raise PostgresFailed(f"DATABASE_URL: no PostgreSQL answers within {_ANSWER_SECONDS:g} s") from None
         except OSError as error:
             raise PostgresFailed(f"DATABASE_URL: no PostgreSQL answers: {error.strerror or error}") from None
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             raise PostgresFailed(f"DATABASE_URL: {error}") from None
         await connection.close()
 

@@ -10,8 +10,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-import asyncpg
-
+from chassis.postgres.connections import ConnectionPool
 from chassis.postgres.named_queries import named_queries
 
 _REF = re.compile(r"artifact:sha256:([0-9a-f]{64})")
@@ -48,7 +47,7 @@ def parse_ref(ref: str) -> str:
 class ArtifactStore:
     """Artifacts of all tenants; every query is bound to one of them."""
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
         self._sql = named_queries(__package__)
 

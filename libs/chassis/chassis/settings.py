@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis import failpoints
 from chassis.http.origins import ORIGIN
 from chassis.http.upstream import parse_base_url, parse_key
+from chassis.postgres.database_url import parse_database_url
 from chassis.setting_names import doubtful_names, unknown_name
+from contracts.kafka_addresses import parse_kafka_addresses
 
 T = TypeVar("T")
 
 ENV_FILE, _ENCODING = ".env", "utf-8-sig"
 """The encoding takes the mark that editors of Windows begin a file with."""
-
-_PORTS = range(1, 65536)
 
 SAID_BY_STACK = "SAYSO_SAID_BY_STACK"
 """Set by `make run` for its services: what concerns all of them it has said itself."""
@@ -168,20 +168,32 @@ class Settings(BaseSettings):
         0, alias="SAYSO_SANDBOX_DELAY_SECONDS", ge=0, description="Seconds that the sandbox takes to answer."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _trim(cls, given: Any) -> Any:
+        # A file that is read into a variable ends with a newline, which no reader of a value expects.
+        if not isinstance(given, Mapping):
+            return given
+        trimmed = {name: value.strip() if isinstance(value, str) else value for name, value in given.items()}
+        return {name: value for name, value in trimmed.items() if value != "" or given[name] == ""}
+
     @field_validator("kafka_bootstrap_servers")
     @classmethod
     def _is_addresses(cls, addresses: str) -> str:
-        well_formed = re.fullmatch(r"[^\s,]+:\d{1,5}(,[^\s,]+:\d{1,5})*", addresses)
-        if not well_formed or any(int(one.rpartition(":")[2]) not in _PORTS for one in addresses.split(",")):
-            raise PydanticCustomError("addresses", "not host:port, nor several of them with commas between")
-        return addresses
+        try:
+            return parse_kafka_addresses(addresses)
+        except ValueError as error:
+            raise PydanticCustomError("addresses", "{said}", {"said": str(error)}) from None
 
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, url: SecretStr) -> SecretStr:
-        if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
-            raise PydanticCustomError("url", "not a URL that begins with postgresql://")
-        return url
+        text = url.get_secret_value().strip()
+        try:
+            parse_database_url(text)
+        except ValueError as error:
+            raise PydanticCustomError("url", "{said}", {"said": str(error)}) from None
+        return SecretStr(text)
 
     @field_validator(*_BASE_URLS)
     @classmethod

@@ -17,6 +17,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.consumer.fetcher import FetchResult, OffsetResetStrategy, PartitionRecords
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import ProducerClosed
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.fetch import FetchRequest
@@ -39,12 +40,15 @@ __all__ = [
     "call_on_metadata",
     "decode_varint",
     "enqueue_batch",
+    "group_trouble",
     "limit_requests",
     "read_fetched_with",
     "take_batches_by_call",
 ]
 
 WRITTEN_FOR = {"aiokafka": "0.14", "faststream": "0.7"}
+
+JOINING = "still joining"
 
 ReadPartition = Callable[[TopicPartition, PartitionRecords, bytes | None], Iterator[Any]]
 """Yields the records of one fetch of a partition, given the bytes as they came, if they are known. Must not raise."""
@@ -108,6 +112,18 @@ def assign_more(consumer: AIOKafkaConsumer, places: Sequence[TopicPartition]) ->
     now = consumer._subscription.subscription.assignment
     for place in places:
         now.state_value(place).await_reset(OffsetResetStrategy.EARLIEST)
+
+
+def group_trouble(consumer: AIOKafkaConsumer) -> str | None:
+    """Return why a group's reader gets no records from it, or None. One that has not begun to start has no trouble yet."""
+    coordinator = consumer._coordinator
+    if not isinstance(coordinator, GroupCoordinator):
+        return None
+    if coordinator._pending_exception is not None:
+        return f"the group {coordinator.group_id} refuses this member: {coordinator._pending_exception}"
+    if coordinator.coordinator_id is None:
+        return f"the group {coordinator.group_id} has no coordinator that answers"
+    return None if coordinator.generation >= 0 else f"{JOINING} the group {coordinator.group_id}"
 
 
 def batches_of(records: PartitionRecords) -> Any:

@@ -17,9 +17,10 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, TopicPartition
 
 from contracts.topics import Topic
-from messaging.aiokafka_internals import BatchSubscriber, ConsumerBroker, take_batches_by_call
+from messaging.aiokafka_internals import JOINING, BatchSubscriber, ConsumerBroker, group_trouble, take_batches_by_call
 from messaging.client.resilient_consumer import ALL_PARTITIONS, ANY_PARTITION, ResilientConsumer
 from messaging.client.slots import METADATA_MS
+from messaging.errors import BrokerUnavailable
 from messaging.records import RawRecord
 
 _log = logging.getLogger(__name__)
@@ -204,6 +205,16 @@ async def end_offsets(subscriber: BatchSubscriber, topic: Topic, partitions: Ite
     places = [TopicAndPartition(topic.name, partition) for partition in partitions]
     ends = await _started(subscriber).end_offsets(places)
     return {place.partition: offset for place, offset in ends.items()}
+
+
+def check_group(subscriber: BatchSubscriber, *, joined: bool = True) -> None:
+    """Return if a group's reader gets records from it, or, unless `joined` is asked for, can join it. Raises BrokerUnavailable.
+
+    A reader that was not started has its reasons, which its owner knows.
+    """
+    trouble = None if subscriber.consumer is None else group_trouble(subscriber.consumer)
+    if trouble is not None and (joined or not trouble.startswith(JOINING)):
+        raise BrokerUnavailable(trouble)
 
 
 class OffsetRange(NamedTuple):

@@ -22,7 +22,7 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
     background, health = Background(), Health()
     service = GatewayService(settings, adapters, background)
     health.add("kafka", service.adapters.broker.check)
-    health.add("postgresql", service.adapters.database.check)
+    health.add("postgresql", service.check_database)
     health.add("catalog", service.catalog.check)
     reads = RunReads(service.views, service.follower, settings.outcome_wait_seconds)
     writes = RunWrites(service.bus, service.catalog, service.now, settings.max_body_bytes)

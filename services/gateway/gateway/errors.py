@@ -2,7 +2,9 @@
 
 GatewayError
 ├── DatabaseUnavailable
-│   └── LedgerMissing
+│   ├── LedgerMissing
+│   ├── SchemaMissing
+│   └── QueryTooSlow
 ├── ValuesRefused
 ├── NoProviders
 │   └── CatalogIncomplete
@@ -25,6 +27,14 @@ class DatabaseUnavailable(GatewayError):
 
 class LedgerMissing(DatabaseUnavailable):
     """The ledger is not there yet: the orchestrator makes it at its start."""
+
+
+class SchemaMissing(DatabaseUnavailable):
+    """The tables are not there: the database is another one, and they are about to be made."""
+
+
+class QueryTooSlow(DatabaseUnavailable):
+    """The database did not answer this query in time. It answers others."""
 
 
 class ValuesRefused(GatewayError):

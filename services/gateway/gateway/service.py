@@ -40,6 +40,11 @@ class GatewayService:
         )
         background.on_stop(self.follower.close)
 
+    async def check_database(self) -> None:
+        """Raise unless PostgreSQL takes writes, and those of the projection among them."""
+        await self.adapters.database.check()
+        await self._projector.obstacle.check()
+
     @asynccontextmanager
     async def running(self, _: object) -> AsyncIterator[None]:
         """Start without waiting for PostgreSQL or Kafka: until they answer, requests get 503. Stop in order at the end."""

@@ -73,7 +73,8 @@ class OrchestratorService:
             await consumer.check()
 
     async def check_ledger(self) -> None:
-        """Raise unless the ledger answers."""
+        """Raise unless the ledger takes writes, and those of the intake among them."""
         if not self._stores:
             raise ConnectionError("starting")
         await self._stores[0].check()
+        await asyncio.gather(*(consumer.check_ledger() for consumer in self._consumers))

@@ -21,7 +21,7 @@ def create_app(
     background, health = Background(), Health("provider-worker")
     service = make(settings or load_settings(), background)
     health.add("kafka", service.transport.check)
-    health.add("postgres", service.storage.check)
+    health.add("postgres", service.check_storage)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -54,7 +54,7 @@ class Assembly:
         routes = read_routes(settings, registry)
         preparer = Preparer(registry, storage.artifacts, sanitizer, checks, routes, circuits)
         calls = CallHandler(dependencies)
-        claimer = Claimer(storage.claims, failpoints)
+        self.claimer = claimer = Claimer(storage.claims, failpoints)
         self.consumer = OrderConsumer(
             dependencies,
             OrderHandler(dependencies, preparer, calls, claimer),

@@ -48,6 +48,11 @@ class WorkerService:
         await self.transport.receive(self._core.consumer.on_records, self._core.stop_listener.on_records)
         _log.info("taking orders", providers=self._core.registry.names)
 
+    async def check_storage(self) -> None:
+        """Raise unless the database takes writes, and those of claims among them."""
+        await self.storage.check()
+        await self._core.claimer.obstacle.check()
+
     async def stop(self) -> None:
         """Take nothing more, let running orders end, commit what was taken, disconnect."""
         await self._core.consumer.stop(GRACE_SECONDS)

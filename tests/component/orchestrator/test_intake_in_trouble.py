@@ -75,6 +75,22 @@ async def test_a_batch_is_held_while_the_ledger_is_away(
     assert [row[3] for row in (await dump(ledger_url))["events"]] == [event.to_bytes() for event in sent.events()]
 
 
+async def test_commands_that_are_held_are_an_obstacle_to_readiness(
+    make_owner: MakeOwner, make_ledger: MakeLedger
+) -> None:
+    """While the ledger does not take them readiness says why, and no longer than that."""
+    unreliable = UnreliableLedger(make_ledger())
+    unreliable.fail("transact", times=3)
+    owner = make_owner(unreliable)
+    _, batch = story()
+    taking = asyncio.create_task(owner.intake.on_records(batch))
+    await until(lambda: owner.intake.obstacle.reason is not None, 10, "the batch is held")
+    with pytest.raises(ConnectionError, match="commands are held: unavailable on demand"):
+        await owner.intake.obstacle.check()
+    await taking
+    await owner.intake.obstacle.check()
+
+
 async def test_a_commit_whose_answer_is_lost_is_not_decided_again(
     make_owner: MakeOwner, make_ledger: MakeLedger, ledger_url: str
 ) -> None:

@@ -13,7 +13,8 @@ from local_stack.wait import until
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.ports import Batch, Fenced, LedgerUnavailable, Move
 from orchestrator.runs.aggregate import RUN
-from testkit.postgres.unreliable import TcpProxy, dump
+from testkit.postgres.failover import failover_proxy
+from testkit.postgres.unreliable import TcpProxy, dump, execute
 
 from .conftest import LOG
 from .entries import NOW, due, recorded, refusal, write
@@ -73,6 +74,39 @@ async def test_a_write_whose_answer_is_cut_off_is_whole_or_absent(*, arrives: bo
         await far.transact(Batch([Move(0, 0 if arrives else 9, 9)]))
     await far.close()
     await proxy.close()
+
+
+async def test_a_ledger_that_gets_no_answer_is_unavailable_after_its_time(ledger_url: str) -> None:
+    """The network swallows a call and ends no connection: the call, and those behind it, end; the same object recovers."""
+    async with failover_proxy(ledger_url) as proxy:
+        far = PostgresLedger(proxy.url, LOG, RUN, statement_seconds=1.0)
+        assert await far.positions([0]) == {0: 0}
+        proxy.swallow()
+        async with asyncio.timeout(20):
+            calls = await asyncio.gather(far.positions([0]), far.last_position(), far.check(), return_exceptions=True)
+        assert [type(said) for said in calls] == [LedgerUnavailable] * 3
+        proxy.flow()
+        assert await far.positions([0]) == {0: 0}
+        await far.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("ALTER TABLE ledger.commits RENAME TO other", "no table ledger.commits"),
+        ("ALTER DATABASE {database} SET default_transaction_read_only = on", "read-only"),
+    ],
+)
+async def test_a_ledger_that_answers_and_takes_no_commit_is_not_well(
+    statement: str, said: str, postgres_url: str
+) -> None:
+    """A check asks for what is needed: a server that takes writes, and the tables."""
+    ledger = PostgresLedger(postgres_url, LOG, RUN)
+    await ledger.migrate()
+    await execute(postgres_url, statement.format(database=postgres_url.rsplit("/", 1)[1]))
+    with pytest.raises(LedgerUnavailable, match=said):
+        await ledger.check()
+    await ledger.close()
 
 
 async def test_a_ledger_is_closed_under_a_statement_that_does_not_come_back(

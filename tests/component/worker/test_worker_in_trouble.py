@@ -10,10 +10,17 @@ from apache_kafka.broker import RealKafka
 from contracts.providers.orders import Order
 from fake_vendors.openai import FakeOpenAI
 from local_stack.postgres.server import Postgres
+from local_stack.wait import until
 from testkit.kafka.servers import Kafka
+from testkit.postgres.unreliable import execute
 from testkit.worker.orders import a_prepare_order, an_execute_order
 
 from .running_worker import KafkaBench, RunningWorker, kafka_bench_on, worker_on
+
+_FULL = """
+CREATE FUNCTION public.disk_is_full() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;
+CREATE TRIGGER full_disk BEFORE INSERT ON worker.claims FOR EACH STATEMENT EXECUTE FUNCTION public.disk_is_full()"""
 
 
 async def test_orders_are_answered_on_either_kafka(any_kafka: Kafka, postgres_url: str) -> None:
@@ -43,6 +50,34 @@ async def test_while_postgresql_is_away_orders_wait_and_are_answered_when_it_is_
         await private_postgres.start()
         for order in orders:
             assert (await kafka.answers.answer(order)).kind == "record-execution.v1"
+        await worker.until_ready()
+
+
+async def test_calls_that_are_held_are_an_obstacle_to_readiness(kafka: KafkaBench, postgres_url: str) -> None:
+    """A disk is full under one table: the database answers, no call can be claimed, and readiness says so until it can."""
+    async with worker_on(kafka.bootstrap, postgres_url) as worker:
+        await worker.until_ready()
+        await execute(postgres_url, _FULL)
+        order = an_execute_order()
+        await kafka.order(order)
+
+        async def is_held() -> bool:
+            return "calls are held: DiskFullError" in (await worker.health())["checks"]["postgres"]
+
+        await until(is_held, 20, "the call is held")
+        await execute(postgres_url, "DROP TRIGGER full_disk ON worker.claims")
+        assert (await kafka.answers.answer(order)).kind == "record-execution.v1"
+        await worker.until_ready()
+
+
+async def test_tables_that_are_gone_are_made_again(kafka: KafkaBench, postgres_url: str) -> None:
+    """A server that took over may lack them: the worker makes its own, without a restart."""
+    async with worker_on(kafka.bootstrap, postgres_url) as worker:
+        await worker.until_ready()
+        await execute(postgres_url, "DROP SCHEMA worker CASCADE")
+        order = an_execute_order()
+        await kafka.order(order)
+        assert (await kafka.answers.answer(order)).kind == "record-execution.v1"
         await worker.until_ready()
 
 

@@ -6,7 +6,6 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import pytest
 
 from artifacts.store import ArtifactStore, parse_ref
@@ -15,6 +14,7 @@ from contracts.providers.orders import Order
 from contracts.topics import CATALOG, WORK
 from fake_vendors.openai import FakeOpenAI
 from messaging.records import Outgoing
+from provider_worker.adapters.postgres.database import Database
 from testkit.kafka.topic_records import records_of
 from testkit.worker.orders import a_prepare_order, an_execute_order
 
@@ -41,11 +41,13 @@ async def test_an_image_is_drawn_and_kept_for_its_tenant_alone(kafka: KafkaBench
     order = an_execute_order(operation="image", prompt="a red bicycle", parameters={"size": "256x256"}, tenant="globex")
     await kafka.order(order)
     (ref,) = (await kafka.answers.answer(order)).execution.response["images"]
-    async with asyncpg.create_pool(module_postgres_url, min_size=1, max_size=1) as pool:
-        store = ArtifactStore(pool)
-        artifact, body = await store.get("globex", parse_ref(ref)) or pytest.fail("kept nowhere")
-        assert (artifact.media_type, body[:4]) == ("image/png", b"\x89PNG")
-        assert await store.get("acme", parse_ref(ref)) is None
+    database = Database(module_postgres_url)
+    await database.connect()
+    store = ArtifactStore(database.pool)
+    artifact, body = await store.get("globex", parse_ref(ref)) or pytest.fail("kept nowhere")
+    assert (artifact.media_type, body[:4]) == ("image/png", b"\x89PNG")
+    assert await store.get("acme", parse_ref(ref)) is None
+    database.close()
 
 
 async def test_a_large_answer_travels_as_an_artifact(kafka: KafkaBench) -> None:

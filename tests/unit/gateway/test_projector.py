@@ -65,6 +65,21 @@ async def test_a_batch_is_held_while_the_database_is_unavailable() -> None:
     assert (version_of(tables), feed.committed) == (len(EVENTS), {0: len(EVENTS)})
 
 
+async def test_events_that_are_held_are_an_obstacle_to_readiness() -> None:
+    """While the database does not take them readiness says why, and no longer than that."""
+    tables = Asked(times=3)
+    feed = Feed(tables)
+    await feed.projector.obstacle.check()
+    tables.unavailable = True
+    giving = asyncio.create_task(feed.give(*EVENTS))
+    await tables.asked.wait()
+    with pytest.raises(ConnectionError, match="events are held: gone"):
+        await feed.projector.obstacle.check()
+    tables.unavailable = False
+    await giving
+    await feed.projector.obstacle.check()
+
+
 async def test_a_held_batch_is_let_go_when_the_process_stops() -> None:
     """A stop does not wait for the database; the batch is read again at the next start, for no offset moved."""
     tables = Asked(times=1)

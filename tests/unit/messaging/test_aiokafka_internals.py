@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
 from aiokafka.record.default_records import DefaultRecordBatch
@@ -44,6 +45,8 @@ def test_the_installed_versions_are_those_that_it_was_written_for(library: str) 
         (MessageAccumulator.__init__, {"_exception", "_closed"}),
         (MessageBatch.__init__, {"future"}),
         (AIOKafkaConsumer.start, {"_fetcher", "_client", "_subscription"}),
+        (AIOKafkaConsumer.__init__, {"_coordinator"}),
+        (GroupCoordinator.__init__, {"_pending_exception", "coordinator_id", "generation", "group_id"}),
         (ClusterMetadata.update_metadata, {"_listeners"}),
         (Fetcher.__init__, {"_client", "_records"}),
         (FetchResult.__init__, {"_partition_records"}),

@@ -10,7 +10,8 @@ import httpx
 import pytest
 import pytest_asyncio
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from chassis.http.connections import HEAD_SECONDS
@@ -134,6 +135,20 @@ async def test_a_gateway_that_fails_is_unavailable(gateway: Gateway, memory: Mem
             await answer
 
 
+async def test_a_gateway_that_lives_and_reads_nothing_is_unavailable() -> None:
+    """Its health is asked by what is needed of it, and the reason is the gateway's own."""
+
+    def answer(request: Request) -> JSONResponse:
+        lives = request.url.path.startswith("/health")
+        said = {"status": "live"} if lives else {"detail": "the database does not answer"}
+        return JSONResponse(said, 200 if lives else 503)
+
+    gateway = over(Starlette(routes=[Route("/{path:path}", answer)]))
+    with pytest.raises(GatewayUnavailable, match="answered 503: the database does not answer"):
+        await gateway.check()
+    await gateway.close()
+
+
 @pytest.mark.parametrize("body", ["not JSON", "[]", "{}", '{"items"'])
 async def test_an_answer_in_another_form_is_unavailable(body: str) -> None:
     """Another server may answer at the gateway's address."""
@@ -151,6 +166,6 @@ async def test_an_address_without_a_server_is_unavailable() -> None:
         raise httpx.ConnectError("refused")
 
     gateway = HttpGateway("http://gateway", httpx.MockTransport(refuse))
-    with pytest.raises(GatewayUnavailable, match="/health/live: refused"):
+    with pytest.raises(GatewayUnavailable, match="/hitl/runs: refused"):
         await gateway.check()
     await gateway.close()

@@ -49,6 +49,8 @@ def migrate(url: str, packages: Mapping[str, str]) -> None:
     done = subprocess.run(_PROGRAM, input=said, capture_output=True, text=True, check=False)  # noqa: S603 - our own
     for applied in map(json.loads, done.stdout.splitlines()):
         _log.info("the schema is up to date", **applied)
+    if done.returncode < 0:
+        raise SchemaUnavailable("PostgreSQL does not say which version its tables have")
     if done.returncode != 0:
         errors = {error.exit_code: error for error in (SchemaUnavailable, NewerSchema)}
         raise errors.get(done.returncode, MigrationError)(done.stderr.strip())

@@ -7,20 +7,27 @@ Alembic applies what a schema lacks, in one transaction, and keeps the number of
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from chassis.postgres.database_url import parse_database_url
 from chassis.postgres.migrations import VERSION_TABLE, MigrationError, NewerSchema, SchemaUnavailable
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
     from sqlalchemy import Connection
+
+ANSWER_SECONDS = 10
+"""How long a server may take to say which version it has, before the process is ended: it may be silent without an end."""
+
+_CONNECTING = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 
 _CURRENT = SQL("SELECT version_num FROM {}.{}")
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('sayso.migrations'))"
@@ -31,20 +38,23 @@ def main() -> None:
     said = json.load(sys.stdin)
     try:
         with _own_errors():
+            arguments = parse_database_url(said["url"]).for_libpq(application_name="sayso-migrations", **_CONNECTING)
             for schema, migrations in said["schemas"].items():
-                _migrate(said["url"], schema, migrations)
+                _migrate(arguments, schema, migrations)
     except MigrationError as error:
         sys.stderr.write(str(error))
         sys.exit(error.exit_code)
 
 
-def _migrate(url: str, schema: str, migrations: Mapping[str, str]) -> None:
-    newest, current = max(migrations), _current(url, schema)
+def _migrate(arguments: Mapping[str, Any], schema: str, migrations: Mapping[str, str]) -> None:
+    signal.alarm(ANSWER_SECONDS)
+    newest, current = max(migrations), _current(arguments, schema)
+    signal.alarm(0)
     if current == newest:
         return
     if current is not None and current not in migrations:
         raise NewerSchema(f"schema {schema} is at {current}, and this version knows it up to {newest}")
-    _apply(url, schema, migrations)
+    _apply(arguments, schema, migrations)
     sys.stdout.write(json.dumps({"schema": schema, "before": current, "now": newest}) + "\n")
 
 
@@ -58,8 +68,9 @@ def _own_errors() -> Iterator[None]:
         raise MigrationError(str(error).strip() or type(error).__name__) from error
 
 
-def _current(url: str, schema: str) -> str | None:
-    with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+def _current(arguments: Mapping[str, Any], schema: str) -> str | None:
+    with _connect(arguments) as connection:
+        connection.autocommit = True
         try:
             row = connection.execute(_CURRENT.format(Identifier(schema), Identifier(VERSION_TABLE))).fetchone()
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
@@ -67,13 +78,13 @@ def _current(url: str, schema: str) -> str | None:
         return None if row is None else str(row[0])
 
 
-def _apply(url: str, schema: str, migrations: Mapping[str, str]) -> None:
+def _apply(arguments: Mapping[str, Any], schema: str, migrations: Mapping[str, str]) -> None:
     from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - half a second that most starts do not need
     from sqlalchemy import create_engine  # noqa: PLC0415
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
     from sqlalchemy.pool import NullPool  # noqa: PLC0415
 
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
+    engine = create_engine("postgresql+psycopg://", creator=lambda: _connect(arguments), poolclass=NullPool)
     try:
         with engine.begin() as connection:
             connection.exec_driver_sql(_LOCK)
@@ -93,6 +104,10 @@ def _apply(url: str, schema: str, migrations: Mapping[str, str]) -> None:
         if error.orig is None:
             raise
         raise error.orig from error
+
+
+def _connect(arguments: Mapping[str, Any]) -> psycopg.Connection:
+    return psycopg.connect(prepare_threshold=None, **arguments)
 
 
 def _directory(migrations: Mapping[str, str], connection: Connection) -> ScriptDirectory:

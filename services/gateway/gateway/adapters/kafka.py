@@ -13,6 +13,7 @@ from contracts.topics import CATALOG, COMMANDS, EVENTS, OUTCOMES, PARTIALS
 from gateway.ports import Readers
 from messaging.consumer import (
     DeferredHandler,
+    check_group,
     commit_offsets,
     create_broker,
     end_offsets,
@@ -75,11 +76,13 @@ class KafkaBroker:
         await patiently("Kafka", self._projection.start, KafkaError)
 
     async def check(self) -> None:
-        """Raise unless Kafka answers, has the topics, and outcomes are read."""
+        """Raise unless Kafka answers, has the topics and the group of all gateways, and outcomes are read."""
         await self._require_topics()
         if not self._is_connected:
             raise ConnectionError("not connected yet")
         await end_offsets(self._catalog, CATALOG, [0])
+        # A member that died delays the projection of its share, and no request.
+        check_group(self._events, joined=False)
 
     async def stop(self) -> None:
         """Commit the offsets of what was written, and disconnect."""

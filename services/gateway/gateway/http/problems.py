@@ -16,7 +16,7 @@ from chassis.http.problems import MOST_ISSUES, Issue, issue, problem_response
 from chassis.http.problems import STATUS as STATUS_OF_EDGES
 from contracts.json_pointer import pointer
 from contracts.runs.outcomes import Refused
-from gateway.errors import DatabaseUnavailable, GatewayError, NoProviders
+from gateway.errors import DatabaseUnavailable, GatewayError, NoProviders, QueryTooSlow
 from messaging.errors import BrokerUnavailable
 
 STATUS = STATUS_OF_EDGES | {
@@ -99,6 +99,8 @@ async def on_problem(request: Request, error: Exception) -> Response:
 async def on_unavailable(request: Request, error: Exception) -> Response:
     """Answer that the database, Kafka or every provider is unavailable."""
     match error:
+        case QueryTooSlow():
+            reason = "the database did not answer this query in time"
         case DatabaseUnavailable():
             reason = "the database does not answer"
         case BrokerUnavailable():

@@ -17,6 +17,7 @@ from uuid import UUID
 
 import structlog
 
+from chassis.obstacle import Obstacle
 from contracts.runs.event_header import EventHeader, State
 from gateway import metrics
 from gateway.errors import DatabaseUnavailable, GatewayError, ValuesRefused
@@ -65,6 +66,7 @@ class Projector:
         self._now = now
         self._rows: OrderedDict[UUID, RunRow] = OrderedDict()
         self._closed = asyncio.Event()
+        self.obstacle = Obstacle()
 
     def close(self) -> None:
         """Project nothing more. A batch that is held is dropped, and read again at the next start."""
@@ -105,12 +107,15 @@ class Projector:
     async def _hold(self, batch: Sequence[EventHeader]) -> None:
         for tries in range(2**31):
             try:
-                return await self._apply(batch)
+                await self._apply(batch)
             except DatabaseUnavailable as error:
+                self.obstacle.reason = f"events are held: {error}"
                 if tries % 20 == 0:
                     _log.warning("PostgreSQL does not answer, holding the batch", events=len(batch), reason=str(error))
                 await self._pause(AGAIN_SECONDS[min(tries, len(AGAIN_SECONDS) - 1)])
-        raise AssertionError("unreachable")
+            else:
+                self.obstacle.reason = None
+                return
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

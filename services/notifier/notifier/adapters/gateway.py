@@ -64,8 +64,8 @@ class HttpGateway:
             after = page.next
 
     async def check(self) -> None:
-        """Return if the gateway answers."""
-        await self._response("/health/live")
+        """Return if the gateway reads runs. Raises GatewayUnavailable with its reason."""
+        await self._page("/hitl/runs", {"limit": "1"})
 
     async def close(self) -> None:
         """Close the connections."""
@@ -95,7 +95,7 @@ class HttpGateway:
         except httpx.HTTPError as error:
             raise GatewayUnavailable(f"{path}: {error or type(error).__name__}") from error
         if not response.is_success and response.status_code != httpx.codes.NOT_FOUND:
-            raise GatewayUnavailable(f"{path}: answered {response.status_code}")
+            raise GatewayUnavailable(f"{path}: answered {response.status_code}{_detail(response)}")
         return response
 
 
@@ -104,6 +104,13 @@ def _json(path: str, response: httpx.Response) -> Any:
         return response.json()
     except ValueError as error:
         raise GatewayUnavailable(f"{path}: not JSON") from error
+
+
+def _detail(response: httpx.Response) -> str:
+    try:
+        return f": {str(response.json()['detail'])[:200]}"
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 class _Page(NamedTuple):

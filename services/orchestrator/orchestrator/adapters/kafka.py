@@ -11,7 +11,15 @@ from chassis.settings import Settings
 from contracts.slots import SlotMap
 from contracts.topics import OUTCOMES, RUN_TOPICS, Topic
 from messaging.admin import fit_topics, log_identity
-from messaging.consumer import DeferredHandler, commit_offsets, create_broker, end_offsets, fail_fast, subscribe_group
+from messaging.consumer import (
+    DeferredHandler,
+    check_group,
+    commit_offsets,
+    create_broker,
+    end_offsets,
+    fail_fast,
+    subscribe_group,
+)
 from messaging.errors import TopicsUnfit
 from messaging.producer import Producer
 from messaging.records import Outgoing
@@ -54,8 +62,10 @@ class KafkaLog:
         return subscription
 
     async def check(self) -> None:
-        """Return if Kafka has all topics. Raises KafkaError, BrokerUnavailable."""
+        """Return if Kafka has all topics, and each group that reads has this member. Raises KafkaError, BrokerUnavailable."""
         await self._producer.require([*(topic.name for topic in self._topics), *self._dead])
+        for subscription in self._subscriptions.values():
+            subscription.check()
 
     async def partitions(self, topic: Topic) -> Sequence[int]:
         """Return the topic's partitions. Raises KafkaError."""
@@ -112,6 +122,9 @@ class _Subscription:
 
     async def _revoke(self, partitions: set[int]) -> None:
         await self.on_revoked(partitions)
+
+    def check(self) -> None:
+        check_group(self._subscriber)
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         await commit_offsets(self._subscriber, self._topic, offsets)

@@ -82,6 +82,10 @@ class CommandConsumer(Generic[C, S]):
             raise ConnectionError("not taking commands yet")
         await self._subscription.ends([0])
 
+    async def check_ledger(self) -> None:
+        """Raise while commands are held because the ledger does not take them."""
+        await self._intake.obstacle.check()
+
     async def leave(self) -> None:
         """Take nothing more in, and wait for what is on its way, for a while."""
         self._leaving = True

@@ -16,6 +16,7 @@ from uuid import UUID
 import structlog
 
 from chassis.failpoints import Reached, nothing
+from chassis.obstacle import Obstacle
 from messaging.offset_committer import OffsetCommitter, SentBatch
 from messaging.records import Outgoing, RawRecord, next_offsets
 from orchestrator.aggregate import Aggregate, C, S
@@ -59,6 +60,7 @@ class Intake(Generic[C, S]):
         self._positions: dict[int, int] = {}
         self._revoked = False
         self._busy = asyncio.Lock()
+        self.obstacle = Obstacle()
 
     async def on_records(self, records: Sequence[RawRecord]) -> None:
         """Take in one batch. Holds it while the ledger is unavailable; a batch that another owner decided is published again."""
@@ -96,11 +98,13 @@ class Intake(Generic[C, S]):
                     raise
                 await asyncio.sleep(RETRY_SECONDS[min(fenced, len(RETRY_SECONDS)) - 1] if fenced > 1 else 0)
             except LedgerUnavailable as error:
+                self.obstacle.reason = f"commands are held: {error}"
                 if tries % 20 == 0:
                     _log.warning("the ledger is unavailable, holding the batch", commands=len(batch), reason=str(error))
                 await asyncio.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
                 tries += 1
             else:
+                self.obstacle.reason = None
                 if tries:
                     _log.info("the ledger is back")
                 return outgoing

@@ -10,6 +10,7 @@ from uuid import uuid4
 import structlog
 
 from chassis.failpoints import Failpoints
+from chassis.obstacle import Obstacle
 from contracts.providers.orders import ExecuteOrder
 from provider_worker.errors import DatabaseUnavailable, WorkerStopping
 from provider_worker.messages.orders import Key
@@ -30,6 +31,7 @@ class Claimer:
         self._claims = claims
         self._failpoints = failpoints
         self._stopping = asyncio.Event()
+        self.obstacle = Obstacle()
 
     def stop(self) -> None:
         """Wait for the database no longer."""
@@ -46,8 +48,10 @@ class Claimer:
             try:
                 mine = await self._claims.claim(orders, token)
             except DatabaseUnavailable as error:
+                self.obstacle.reason = f"calls are held: {error}"
                 _log.warning("waiting for the database", reason=str(error), orders=len(orders))
             else:
+                self.obstacle.reason = None
                 self._failpoints.reached("work.claimed")
                 return mine
             with contextlib.suppress(TimeoutError):

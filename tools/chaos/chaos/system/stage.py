@@ -23,6 +23,7 @@ from local_stack.processes.process import Process, Program
 from local_stack.wait import until
 from messaging.admin import ensure_topics
 from testkit.kafka.partitions import UNEVEN, provisioned_topics
+from testkit.postgres.failover import FailoverProxy, failover_proxy
 
 RATE = 8.0
 """Runs a second that two cores sustain without a growing queue, Kafka and clients included."""
@@ -65,6 +66,8 @@ class Stage:
 
     fleet: Fleet
     postgres: Postgres
+    proxy: FailoverProxy
+    """What stands between the services and PostgreSQL."""
     provider: Provider
     kafka: RealKafka | None
     folder: Path
@@ -136,9 +139,10 @@ async def _services(folder: Path, kafka_settings: Mapping[str, str], kafka: Real
     async with contextlib.AsyncExitStack() as running:
         running.push_async_callback(postgres.stop)
         await postgres.start()
+        proxy = await running.enter_async_context(failover_proxy(await postgres.create_database(DATABASE)))
         settings = {
             **kafka_settings,
-            "DATABASE_URL": await postgres.create_database(DATABASE),
+            "DATABASE_URL": proxy.url,
             "OPENAI_BASE_URL": f"{provider.url}/v1",
             "SAYSO_OUTCOME_WAIT_SECONDS": "3",
             failpoints.VARIABLE: f"clock={clock}",
@@ -148,4 +152,4 @@ async def _services(folder: Path, kafka_settings: Mapping[str, str], kafka: Real
         fleet = Fleet(settings, folder / "services")
         running.push_async_callback(fleet.stop)
         await fleet.start()
-        yield Stage(fleet, postgres, provider, kafka, folder, clock)
+        yield Stage(fleet, postgres, proxy, provider, kafka, folder, clock)

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL outside the pool, and the driver's errors as the gateway's. Knows nothing of what is stored."""
+"""The driver's errors as the gateway's. Knows nothing of what is stored."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from gateway.errors import DatabaseUnavailable, ValuesRefused
+from chassis.postgres.connections import Connector
+from chassis.postgres.sqlstates import hint_for
+from gateway.errors import DatabaseUnavailable, QueryTooSlow, SchemaMissing, ValuesRefused
 
 ANSWER_SECONDS = 2.0
 """A server that is silent for longer counts as unavailable."""
@@ -15,26 +17,9 @@ ANSWER_SECONDS = 2.0
 QUERY_SECONDS = 10.0
 
 
-class DedicatedConnection:
-    """A connection that belongs to one loop and is made anew after a loss. A pool would send a reset after each use."""
-
-    def __init__(self, url: str, query_seconds: float = QUERY_SECONDS) -> None:
-        self._url = url
-        self._query_seconds = query_seconds
-        self._connection: asyncpg.Connection | None = None
-
-    async def get(self) -> asyncpg.Connection:
-        """Return the connection. Raises what the driver raises."""
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(
-                self._url, timeout=ANSWER_SECONDS, command_timeout=self._query_seconds
-            )
-        return self._connection
-
-    async def close(self) -> None:
-        """Disconnect. A transaction under way is rolled back."""
-        if self._connection is not None:
-            self._connection.terminate()
+def connector(url: str) -> Connector:
+    """Return what makes the gateway's connections."""
+    return Connector(url, "sayso-gateway", ANSWER_SECONDS)
 
 
 @contextmanager
@@ -44,27 +29,41 @@ def driver_errors() -> Iterator[None]:
         yield
     except _REFUSED as error:
         raise ValuesRefused(str(error)) from error
+    except _SLOW as error:
+        raise QueryTooSlow(QueryTooSlow.__doc__) from error
+    except _MISSING as error:
+        raise SchemaMissing(str(error)) from error
     except _UNAVAILABLE as error:
         # The driver's own refusal of a value is both an InterfaceError and a ValueError.
         if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
             raise ValuesRefused(str(error)) from error
-        raise DatabaseUnavailable(str(error) or type(error).__name__) from error
+        raise DatabaseUnavailable(_said(error)) from error
+
+
+def _said(error: BaseException) -> str:
+    hint = hint_for(error.sqlstate) if isinstance(error, asyncpg.PostgresError) else None
+    return hint or str(error) or type(error).__name__
 
 
 _REFUSED = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, asyncpg.IntegrityConstraintViolationError)
+_SLOW = (TimeoutError, asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
+_MISSING = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
+"""The server answers again, and its tables are about to be made."""
+
 _UNAVAILABLE = (
     OSError,
-    TimeoutError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
-    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidTransactionStateError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InvalidAuthorizationSpecificationError,
-    # The server answers again, and its tables are about to be made.
-    asyncpg.UndefinedTableError,
-    asyncpg.InvalidSchemaNameError,
+    asyncpg.InvalidSQLStatementNameError,
+    asyncpg.DuplicatePreparedStatementError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.PostgresSystemError,
+    asyncpg.InternalServerError,
 )

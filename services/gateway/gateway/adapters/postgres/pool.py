@@ -1,4 +1,4 @@
-"""One PostgreSQL for the gateway: a small pool for reads, and pings that tell at any moment whether it answers.
+"""One PostgreSQL for the gateway: a small pool for reads, and pings that tell at any moment whether it takes writes.
 
 Knows nothing of what is stored.
 """
@@ -13,57 +13,45 @@ from typing import Any
 import asyncpg
 import structlog
 
-from gateway.adapters.postgres.connections import ANSWER_SECONDS, QUERY_SECONDS, DedicatedConnection, driver_errors
-from gateway.errors import DatabaseUnavailable, LedgerMissing
+from chassis.postgres.connections import ConnectionPool, DedicatedConnection, within
+from gateway.adapters.postgres.connections import ANSWER_SECONDS, QUERY_SECONDS, connector, driver_errors
+from gateway.errors import DatabaseUnavailable, LedgerMissing, QueryTooSlow, SchemaMissing
 
 POOL_SIZE = 8
 PING_SECONDS = 1.0
 
+_TABLES = ("ledger.commits", "views.hitl_runs", "views.hitl_pending_approvals", "artifacts.blobs")
 _SILENT = "PostgreSQL does not answer"
 _log = structlog.get_logger(__name__)
 
 
 class PostgresDatabase:
-    """The pool and the pings. `prepare` brings the schemas up to date, each time that the server answers anew or a query failed."""
+    """The pool and the pings. `prepare` brings the schemas up to date, each time that the server answers anew or lacks a table."""
 
     def __init__(self, url: str, prepare: Callable[[str], Awaitable[None]]) -> None:
         self._url = url
         self._prepare = prepare
-        self._pool: asyncpg.Pool | None = None
-        self._pings = DedicatedConnection(url, ANSWER_SECONDS)
+        self._pings = DedicatedConnection(connector(url), ANSWER_SECONDS)
         self._doubted = asyncio.Event()
-        self._outage: type[DatabaseUnavailable] | None = DatabaseUnavailable
-        self._logged: type[DatabaseUnavailable] | None = None
+        self._is_prepared = False
+        self._outage: DatabaseUnavailable | None = DatabaseUnavailable("not connected yet")
+        self._logged: DatabaseUnavailable | None = None
+        self.pool = ConnectionPool(connector(url), POOL_SIZE, QUERY_SECONDS)
 
     @property
     def is_unavailable(self) -> bool:
         """Whether the last ping failed, or none has been made."""
         return self._outage is not None
 
-    @property
-    def pool(self) -> asyncpg.Pool:
-        """The connections for reads. They carry no session state, so that returning one costs no round trip."""
-        assert self._pool is not None, "start() comes first"
-        return self._pool
-
     async def start(self) -> None:
         """Connect and ping once. An unavailable database is no reason not to start."""
-        self._pool = asyncpg.create_pool(
-            self._url,
-            min_size=0,
-            max_size=POOL_SIZE,
-            timeout=ANSWER_SECONDS,
-            command_timeout=QUERY_SECONDS,
-            reset=_nothing_to_reset,
-        )
-        await self._pool
+        await self.pool.open()
         await self._ping()
 
     async def stop(self) -> None:
         """Close all connections."""
-        await self._pings.close()
-        if self._pool is not None:
-            self._pool.terminate()
+        self._pings.close()
+        self.pool.close()
 
     async def watch(self) -> None:
         """Ping for ever: each second, and at once after a query that was not answered."""
@@ -71,13 +59,13 @@ class PostgresDatabase:
             with suppress(TimeoutError):
                 async with asyncio.timeout(PING_SECONDS):
                     await self._doubted.wait()
-            doubted = self._doubted.is_set()
             self._doubted.clear()
-            await self._ping(doubted=doubted)
+            await self._ping()
 
     async def check(self) -> None:
-        """Raise DatabaseUnavailable unless the last ping was answered."""
-        self._check()
+        """Raise DatabaseUnavailable, with its reason, unless the last ping found a server that takes writes."""
+        if self._outage is not None:
+            raise type(self._outage)(str(self._outage))
 
     @contextmanager
     def guard(self) -> Iterator[None]:
@@ -85,41 +73,50 @@ class PostgresDatabase:
 
         Raises DatabaseUnavailable before anything is tried while the last ping failed: no request waits for a server that hangs.
         """
-        self._check()
+        if self._outage is not None:
+            raise type(self._outage)(LedgerMissing.__doc__ if isinstance(self._outage, LedgerMissing) else _SILENT)
         try:
             with driver_errors():
                 yield
-        except DatabaseUnavailable:
+        except DatabaseUnavailable as error:
+            # What others ask is answered as before, unless the ping finds that it is not.
+            self._is_prepared = self._is_prepared and not isinstance(error, SchemaMissing)
             self._doubted.set()
             raise
 
     async def fetch(self, query: str, *values: Any) -> list[asyncpg.Record]:
         """Return the rows of a query. Raises DatabaseUnavailable, ValuesRefused."""
         with self.guard():
-            return list(await self.pool.fetch(query, *values))
+            return await self.pool.fetch(query, *values)
 
-    def _check(self) -> None:
-        if self._outage is not None:
-            raise self._outage(LedgerMissing.__doc__ if self._outage is LedgerMissing else _SILENT)
-
-    async def _ping(self, *, doubted: bool = False) -> None:
+    async def _ping(self) -> None:
         try:
             with driver_errors():
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    await (await self._pings.get()).fetchval("SELECT 1")
-                if self.is_unavailable or doubted:
+                if not self._is_prepared or not await self._has_tables():
+                    await within(ANSWER_SECONDS, self._pings.check())
                     await self._prepare(self._url)
+                    await within(ANSWER_SECONDS, self._pings.check(*_TABLES))
         except DatabaseUnavailable as error:
-            self._outage = type(error)
-            if self._logged is not self._outage:
-                waiting = self._outage is LedgerMissing
-                _log.warning("waiting for the ledger" if waiting else _SILENT, reason=str(error))
+            await self._note(DatabaseUnavailable(_SILENT) if isinstance(error, QueryTooSlow) else error)
         else:
-            self._outage = None
-            if self._logged is not None:
+            await self._note(None)
+
+    async def _has_tables(self) -> bool:
+        try:
+            await within(ANSWER_SECONDS, self._pings.check(*_TABLES))
+        except asyncpg.UndefinedTableError:
+            return False
+        return True
+
+    async def _note(self, outage: DatabaseUnavailable | None) -> None:
+        if outage is not None and self._outage is None:
+            await self.pool.retire()
+        if type(outage) is not type(self._logged):
+            if isinstance(outage, LedgerMissing):
+                _log.warning("waiting for the ledger")
+            elif outage is not None:
+                _log.warning("PostgreSQL cannot serve", reason=str(outage))
+            else:
                 _log.info("PostgreSQL answers")
-        self._logged = self._outage
-
-
-async def _nothing_to_reset(_: Any) -> None:
-    return
+        self._outage = self._logged = outage
+        self._is_prepared = outage is None

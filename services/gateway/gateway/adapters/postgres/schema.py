@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-import asyncpg
-
+from chassis.postgres.connections import DedicatedConnection
 from chassis.postgres.migrations import SchemaUnavailable, migrate
 from chassis.postgres.named_queries import named_queries
-from gateway.adapters.postgres.connections import ANSWER_SECONDS, driver_errors
+from gateway.adapters.postgres.connections import ANSWER_SECONDS, connector, driver_errors
 from gateway.errors import DatabaseUnavailable, LedgerMissing
 
 _MIGRATIONS = {"views": "gateway.adapters.postgres.migrations", "artifacts": "artifacts.migrations"}
@@ -28,10 +27,11 @@ async def prepare_schemas(url: str) -> None:
 
 
 async def _check_ledger(url: str) -> None:
-    with driver_errors():
-        connection = await asyncpg.connect(url, timeout=ANSWER_SECONDS, command_timeout=ANSWER_SECONDS)
-        try:
-            if not await connection.fetchval(named_queries(__package__)["ledger-is-there"]):
-                raise LedgerMissing(LedgerMissing.__doc__)
-        finally:
-            connection.terminate()
+    dedicated = DedicatedConnection(connector(url), ANSWER_SECONDS)
+    try:
+        with driver_errors():
+            async with dedicated.use() as connection:
+                if not await connection.fetchval(named_queries(__package__)["ledger-is-there"]):
+                    raise LedgerMissing(LedgerMissing.__doc__)
+    finally:
+        dedicated.close()

@@ -11,11 +11,11 @@ from uuid import UUID
 
 import asyncpg
 
+from chassis.postgres.connections import DedicatedConnection
 from chassis.postgres.named_queries import named_queries
 from contracts.ledger_schema import events_of
 from contracts.runs.event_header import EventHeader
-from gateway.adapters.postgres.connections import DedicatedConnection, driver_errors
-from gateway.errors import DatabaseUnavailable
+from gateway.adapters.postgres.connections import QUERY_SECONDS, connector, driver_errors
 from gateway.projection.rows import Changes, LoadedRun, PendingCheckpoint, RunChange, RunRow, loaded_at
 
 REBUILD_BATCH = 500
@@ -28,11 +28,11 @@ class PostgresTables:
 
     def __init__(self, url: str) -> None:
         self._sql = named_queries(__package__)
-        self._connection = DedicatedConnection(url)
+        self._connection = DedicatedConnection(connector(url), QUERY_SECONDS)
 
     async def close(self) -> None:
         """Disconnect. A batch under way is rolled back."""
-        await self._connection.close()
+        self._connection.close()
 
     async def load(self, run_ids: Iterable[UUID]) -> dict[UUID, LoadedRun]:
         """Return these runs, each with its whole history behind its row."""
@@ -88,13 +88,9 @@ def _columns(rows: Iterable[tuple[Any, ...]], count: int) -> list[list[Any]]:
 
 @asynccontextmanager
 async def _using(dedicated: DedicatedConnection) -> AsyncIterator[asyncpg.Connection]:
-    try:
-        with driver_errors():
-            yield await dedicated.get()
-    except DatabaseUnavailable:
-        # The state of the connection is unknown.
-        await dedicated.close()
-        raise
+    with driver_errors():
+        async with dedicated.use() as connection:
+            yield connection
 
 
 def _loaded(rows: Sequence[asyncpg.Record]) -> LoadedRun:

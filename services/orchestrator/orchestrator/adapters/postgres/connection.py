@@ -10,6 +10,8 @@ from typing import Any
 
 import psycopg
 
+from chassis.postgres.database_url import parse_database_url
+from chassis.postgres.sqlstates import hint_for
 from orchestrator.ports import Fenced, LedgerUnavailable
 
 FENCED = "SY001"
@@ -22,14 +24,22 @@ _CONNECTING: dict[str, Any] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
+    "application_name": "sayso-orchestrator",
 }
+
+
+PREPARE_AFTER = 5
+"""Uses of a statement before it is prepared: the driver's own choice."""
 
 
 class Connection:
     """One connection to PostgreSQL, for one thread. Any thread may call `hang_up`."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        read = parse_database_url(url)
+        self._arguments = read.for_libpq(**_CONNECTING)
+        # Behind a pooler, a statement that one session prepared is unknown to the next.
+        self._prepare_after = None if read.is_pooled else PREPARE_AFTER
         self._connection: psycopg.Connection[Any] | None = None
 
     @contextmanager
@@ -37,14 +47,19 @@ class Connection:
         """Yield the connection, made when there is none. Raises LedgerUnavailable or Fenced for what the driver says."""
         try:
             if self._connection is None or self._connection.closed:
-                self._connection = psycopg.connect(self._url, autocommit=True, **_CONNECTING)
+                self._connection = psycopg.connect(
+                    autocommit=True, prepare_threshold=self._prepare_after, **self._arguments
+                )
             yield self._connection
         except psycopg.errors.UniqueViolation as error:
             raise Fenced(str(error)) from error
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
             self.close()
-            raise LedgerUnavailable(str(error).strip() or type(error).__name__) from error
+            raise LedgerUnavailable(hint_for(error.sqlstate) or str(error).strip() or type(error).__name__) from error
         except psycopg.Error as error:
+            if hint := hint_for(error.sqlstate):
+                self.close()
+                raise LedgerUnavailable(hint) from error
             if error.sqlstate != FENCED:
                 raise
             raise Fenced(error.diag.message_primary or FENCED) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -25,16 +26,26 @@ CLOSE_SECONDS = 1.0
 """How long a statement under way may take when the ledger is closed."""
 
 
+STATEMENT_SECONDS = 15.0
+"""How long a call may take. Beyond that its connection is cut: a server, or a network, may be silent without an end."""
+
+
 class PostgresLedger:
     """The ledger of one aggregate. Statements run one after the other on a thread and a connection of their own."""
 
-    def __init__(self, url: str, log_id: str, aggregate: Aggregate[Any, Any]) -> None:
+    def __init__(
+        self, url: str, log_id: str, aggregate: Aggregate[Any, Any], statement_seconds: float = STATEMENT_SECONDS
+    ) -> None:
         self._url = url
         self._connection = Connection(url)
         self._statements = PostgresStatements(self._connection, log_id, aggregate)
         self._mapper = CommitMapper(aggregate.parse_event)
         self._store: EventStore[UUID] = EventStore(self._mapper, self._statements)
         self._thread = ThreadPoolExecutor(1, "ledger")
+        self._seconds = statement_seconds
+        self._calls = 0
+        self._since: float | None = None
+        self._watch: asyncio.TimerHandle | None = None
         self._closed = False
 
     async def migrate(self) -> None:
@@ -81,7 +92,7 @@ class PostgresLedger:
         await self._run(lambda: self._statements.insert_slot_maps(found))
 
     async def check(self) -> None:
-        """Return when the database answers."""
+        """Return when the database takes writes and has the ledger. Raises LedgerUnavailable."""
         await self._run(self._statements.check)
 
     async def last_position(self) -> int:
@@ -132,4 +143,28 @@ class PostgresLedger:
         return LoadedStreams(histories, refusals)
 
     async def _run(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        loop = asyncio.get_running_loop()
+        self._calls += 1
+        if self._watch is None:
+            self._watch = loop.call_later(self._seconds, self._look)
+        try:
+            return await loop.run_in_executor(self._thread, self._timed, work)
+        finally:
+            self._calls -= 1
+
+    def _timed(self, work: Callable[[], _T]) -> _T:
+        self._since = time.monotonic()
+        try:
+            return work()
+        finally:
+            self._since = None
+
+    def _look(self) -> None:
+        # One watch for all calls: it costs the hot path nothing, and looks again while there are any.
+        self._watch = None
+        running = 0.0 if self._since is None else time.monotonic() - self._since
+        if running >= self._seconds:
+            self._connection.hang_up()
+        if self._calls:
+            again = max(self._seconds - running, 1.0)
+            self._watch = asyncio.get_running_loop().call_later(again, self._look)

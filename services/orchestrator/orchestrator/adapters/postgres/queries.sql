@@ -88,8 +88,8 @@ SELECT topic, slots FROM ledger.slots WHERE log_id = %(log_id)b
 INSERT INTO ledger.slots (log_id, topic, slots) VALUES (%(log_id)b, %(topic)b, %(slots)b::int4[]) ON CONFLICT DO NOTHING
 
 -- name: check
--- Whether the database answers.
-SELECT 1
+-- Whether the database takes no writes, and whether it is one without a ledger.
+SELECT current_setting('transaction_read_only') = 'on', to_regclass('ledger.commits') IS NULL
 
 -- name: part-moved
 -- Of a batch: its partitions move on from where this owner stands.

@@ -11,6 +11,7 @@ from datetime import UTC
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from eventsourcing.persistence import AggregateRecorder, Notification, StoredEvent
 
 from contracts.slots import SlotMap
@@ -18,7 +19,7 @@ from orchestrator.adapters.postgres.commit_statement import batch_statement
 from orchestrator.adapters.postgres.connection import Connection
 from orchestrator.adapters.postgres.queries import QUERIES
 from orchestrator.aggregate import Aggregate, Due
-from orchestrator.ports import PAGE_BYTES, DueRow, StoredRefusal
+from orchestrator.ports import PAGE_BYTES, DueRow, LedgerUnavailable, StoredRefusal
 
 FIRE_AGAIN_SECONDS = 30.0
 """A deadline whose command got lost fires again after this long, until the stream's next event moves or clears it."""
@@ -119,9 +120,15 @@ class PostgresStatements(AggregateRecorder):
                 connection.execute(_query("insert-slot-map"), values)
 
     def check(self) -> None:
-        """Return when the database answers."""
+        """Return when the database takes writes and has the ledger. Raises LedgerUnavailable."""
         with self._connection.open() as connection:
-            connection.execute(_query("check"))
+            row = connection.execute(_query("check")).fetchone()
+            assert row is not None
+            is_read_only, is_missing = row
+            if is_read_only:
+                raise psycopg.errors.ReadOnlySqlTransaction("the server takes no writes")
+            if is_missing:
+                raise LedgerUnavailable("the database has no table ledger.commits")
 
     def take_due(self, aggregates: Sequence[str], limit: int) -> list[DueRow]:
         """Return deadlines of these aggregates that have passed, each to one caller; they fire again unless their stream moves on."""

@@ -10,6 +10,7 @@ from chassis.settings import Settings
 from contracts.topics import CATALOG, COMMANDS, PARTIALS, STOPS, WORK
 from messaging.consumer import (
     DeferredHandler,
+    check_group,
     commit_offsets,
     create_broker,
     end_offsets,
@@ -66,6 +67,7 @@ class KafkaTransport:
         if self._orders.consumer is None:
             raise ConnectionError("connecting")
         await end_offsets(self._orders, WORK, [0])
+        check_group(self._orders)
 
     async def settle(self) -> None:
         """Commit the offsets of everything that was confirmed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from artifacts.store import Artifact, ArtifactStore, MalformedRef, parse_ref
-from provider_worker.adapters.postgres.database import Database, unavailable_errors
+from provider_worker.adapters.postgres.database import Database
 
 
 class PostgresArtifacts:
@@ -26,17 +26,17 @@ class PostgresTenantArtifacts:
 
     async def find(self, ref: str) -> Artifact | None:
         """Return the artifact that `ref` names, without its bytes."""
-        async with unavailable_errors():
+        async with self._database.errors():
             return await self._store.find(self._tenant, _hash(ref))
 
     async def read(self, ref: str) -> tuple[Artifact, bytes] | None:
         """Return the artifact that `ref` names, with its bytes."""
-        async with unavailable_errors():
+        async with self._database.errors():
             return await self._store.get(self._tenant, _hash(ref))
 
     async def keep(self, body: bytes, media_type: str) -> str:
         """Store `body` and return its ref."""
-        async with unavailable_errors():
+        async with self._database.errors():
             return (await self._store.put(self._tenant, body, media_type)).ref
 
     @property

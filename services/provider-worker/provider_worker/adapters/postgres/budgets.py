@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from provider_worker.adapters.postgres.database import QUERIES, Database, unavailable_errors
+from provider_worker.adapters.postgres.database import QUERIES, Database
 from provider_worker.budgets.model import Account, BudgetBalance, Scope, Shortfall, short_of
 
 _Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -52,7 +52,7 @@ class PostgresBudgets:
     async def settle(self, tenant: str, run_id: UUID, call: tuple[str, int] | None, amount: Decimal) -> None:
         """Correct a call's charge by its cost, on the budgets that it was charged to."""
         work_id, attempt = call or (None, None)
-        async with unavailable_errors(), self._database.pool.acquire() as connection, connection.transaction():
+        async with self._database.errors(), self._database.pool.acquire() as connection, connection.transaction():
             # The charge is locked before its budgets. Charging locks budgets only, so the two never deadlock.
             charge = await connection.fetchrow(QUERIES["settle"], tenant, run_id, work_id, attempt, amount)
             if charge is not None:
@@ -62,13 +62,13 @@ class PostgresBudgets:
 
     async def forget_old(self) -> None:
         """Delete holds, charges and budgets that are not needed any more."""
-        async with unavailable_errors():
+        async with self._database.errors():
             for rows in ("holds", "charges", "budgets"):
                 await self._database.pool.execute(QUERIES[f"forget-{rows}"])
 
     @contextlib.asynccontextmanager
     async def _locked(self, account: Account) -> AsyncIterator[tuple[_Connection, dict[Scope, BudgetBalance]]]:
-        async with unavailable_errors(), self._database.pool.acquire() as connection, connection.transaction():
+        async with self._database.errors(), self._database.pool.acquire() as connection, connection.transaction():
             spent = await connection.fetch(QUERIES["lock-budgets"], *_rows(account))
             # A statement of its own: it must see what others wrote before they released the lock.
             held = await connection.fetchrow(

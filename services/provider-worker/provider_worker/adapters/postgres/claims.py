@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from contracts.providers.call_stream import StopCall
 from contracts.providers.orders import ExecuteOrder
-from provider_worker.adapters.postgres.database import QUERIES, Database, unavailable_errors
+from provider_worker.adapters.postgres.database import QUERIES, Database
 
 
 class PostgresClaims:
@@ -18,17 +18,17 @@ class PostgresClaims:
     async def claim(self, orders: Sequence[ExecuteOrder | StopCall], token: str) -> set[tuple[str, str, int]]:
         """Claim all `orders` in one statement; return those that are `token`'s. No order may be named twice."""
         wanted = [(order.tenant, order.work_id, order.attempt) for order in orders]
-        async with unavailable_errors():
+        async with self._database.errors():
             rows = await self._database.pool.fetch(QUERIES["claim-calls"], *map(list, zip(*wanted, strict=True)), token)
         return {(row["tenant"], row["work_id"], row["attempt"]) for row in rows}
 
     async def release(self, orders: Sequence[ExecuteOrder], token: str) -> None:
         """Give up claims of `token`; those of others stay."""
         held = [(order.tenant, order.work_id, order.attempt) for order in orders]
-        async with unavailable_errors():
+        async with self._database.errors():
             await self._database.pool.execute(QUERIES["release-calls"], *map(list, zip(*held, strict=True)), token)
 
     async def forget_old(self) -> None:
         """Delete claims older than 7 days."""
-        async with unavailable_errors():
+        async with self._database.errors():
             await self._database.pool.execute(QUERIES["forget-claims"])

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any, TypeAlias
 
 import asyncpg
 
+from chassis.postgres.connections import ConnectionPool, Connector, DedicatedConnection
 from chassis.postgres.migrations import SchemaUnavailable, migrate
 from chassis.postgres.named_queries import named_queries
+from chassis.postgres.sqlstates import hint_for
 from provider_worker.errors import DatabaseUnavailable
 
 MIGRATIONS = {"worker": f"{__package__}.migrations", "artifacts": "artifacts.migrations"}
@@ -19,10 +20,12 @@ MIGRATIONS = {"worker": f"{__package__}.migrations", "artifacts": "artifacts.mig
 QUERIES = named_queries(__package__)
 
 _MAX_CONNECTIONS = 8
-_CONNECT_SECONDS = 5
-_STATEMENT_SECONDS = 20
+_CONNECT_SECONDS = 5.0
+_STATEMENT_SECONDS = 20.0
+_ANSWER_SECONDS = 2.0
 
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+_TABLES = ("worker.claims", "worker.limits", "worker.budgets", "artifacts.blobs")
+_MISSING = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedFunctionError)
 
 
 class Database:
@@ -30,35 +33,54 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._pool: Pool | None = None
+        connector = Connector(url, "sayso-provider-worker", _CONNECT_SECONDS)
+        self._pool = ConnectionPool(connector, _MAX_CONNECTIONS, _STATEMENT_SECONDS)
+        self._checks = DedicatedConnection(Connector(url, "sayso-provider-worker", _ANSWER_SECONDS), _ANSWER_SECONDS)
+        self._is_open = False
+        self._migrating = asyncio.Lock()
 
     @property
-    def pool(self) -> Pool:
+    def pool(self) -> ConnectionPool:
         """The pool. Raises DatabaseUnavailable before `connect`."""
-        if self._pool is None:
+        if not self._is_open:
             raise DatabaseUnavailable("not connected yet")
         return self._pool
 
     async def connect(self) -> None:
         """Make the pool."""
-        if self._pool is None:
-            self._pool = await _create_pool(self._url)
+        if not self._is_open:
+            await self._pool.open()
+            self._is_open = True
 
     async def open(self) -> None:
         """Make the pool, and bring the worker's and the artifacts' tables up to date. Raises DatabaseUnavailable."""
         await self.connect()
         async with unavailable_errors():
-            await asyncio.to_thread(migrate, self._url, MIGRATIONS)
+            await self._migrate()
 
     async def check(self) -> None:
-        """Return when the database answers. Raises DatabaseUnavailable."""
+        """Return when the database takes writes and has the tables. Raises DatabaseUnavailable."""
+        async with self.errors():
+            await self._checks.check(*_TABLES)
+
+    @contextlib.asynccontextmanager
+    async def errors(self) -> AsyncIterator[None]:
+        """Turn the drivers' errors within into DatabaseUnavailable. Tables that are missing are made for the next try."""
         async with unavailable_errors():
-            await self.pool.fetchval(QUERIES["alive"])
+            try:
+                yield
+            except _MISSING:
+                await self._migrate()
+                raise
 
     def close(self) -> None:
         """Disconnect at once."""
-        if self._pool is not None:
-            self._pool.terminate()
+        self._checks.close()
+        self._pool.close()
+
+    async def _migrate(self) -> None:
+        async with self._migrating:
+            await asyncio.to_thread(migrate, self._url, MIGRATIONS)
 
 
 @contextlib.asynccontextmanager
@@ -66,23 +88,12 @@ async def unavailable_errors() -> AsyncIterator[None]:
     """Turn the drivers' errors within into DatabaseUnavailable."""
     try:
         yield
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SchemaUnavailable, TimeoutError) as error:
-        raise DatabaseUnavailable(f"{type(error).__name__}: {error}") from error
-
-
-async def _create_pool(url: str) -> Pool:
-    pool: Pool = await asyncpg.create_pool(
-        url,
-        min_size=0,
-        max_size=_MAX_CONNECTIONS,
-        timeout=_CONNECT_SECONDS,
-        command_timeout=_STATEMENT_SECONDS,
-        reset=_no_reset,
-        server_settings={"application_name": "sayso-provider-worker"},
-    )
-    return pool
-
-
-async def _no_reset(_: Any) -> None:
-    # The pool's own reset is a round trip after every statement, and no statement here leaves anything behind.
-    return
+    except (
+        OSError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        SchemaUnavailable,
+    ) as error:
+        hint = hint_for(error.sqlstate) if isinstance(error, asyncpg.PostgresError) else None
+        raise DatabaseUnavailable(hint or f"{type(error).__name__}: {error}") from error

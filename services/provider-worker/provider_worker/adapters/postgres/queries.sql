@@ -1,9 +1,5 @@
 -- The worker's queries. Its tables are described in `migrations`.
 
--- name: alive
--- Find out whether the database answers.
-SELECT 1
-
 -- name: claim-calls
 -- Claim calls, all at once. A claim of the same token is confirmed, so that an answer lost on the wire can be asked for again.
 INSERT INTO worker.claims (tenant, work_id, attempt, claimed_by)

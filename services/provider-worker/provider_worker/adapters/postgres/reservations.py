@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from provider_worker.adapters.postgres.database import QUERIES, Database, unavailable_errors
+from provider_worker.adapters.postgres.database import QUERIES, Database
 from provider_worker.rate_limits.reservations import ReservedSlots, Rule
 
 
@@ -20,17 +20,17 @@ class PostgresReservations:
         """Reserve in one statement."""
         gap, burst = (rule.pace.gap, rule.pace.burst) if rule.pace else (0.0, 1)
         about = (rule.name, holder, held, list(tokens), gap, burst, rule.tokens, rule.places, self.turned)
-        async with unavailable_errors():
+        async with self._database.errors():
             row = await self._database.pool.fetchrow(QUERIES["reserve-slots"], *about)
         assert row is not None, "a function with out parameters returns a row"
         return ReservedSlots(row["begins_in"], row["seconds"], row["again_in"])
 
     async def settle(self, rule: Rule, second: int, tokens: int) -> None:
         """Count the difference."""
-        async with unavailable_errors():
+        async with self._database.errors():
             await self._database.pool.execute(QUERIES["settle-tokens"], rule.name, second, tokens)
 
     async def close(self, rule: Rule, seconds: float) -> None:
         """Close the account by the database's clock."""
-        async with unavailable_errors():
+        async with self._database.errors():
             await self._database.pool.execute(QUERIES["close-account"], rule.name, seconds)

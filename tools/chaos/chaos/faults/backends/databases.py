@@ -1,4 +1,4 @@
-"""PostgreSQL killed, suspended, out of connections, and without writes."""
+"""PostgreSQL killed, suspended, out of connections, without writes, failing over, and out of reach."""
 
 from __future__ import annotations
 
@@ -98,6 +98,22 @@ async def read_only(stage: Stage, load: Load) -> None:
     await load.runs_in_progress_end()
 
 
+async def failed_over(stage: Stage, load: Load) -> None:
+    """Demote the server: all sessions end, and new ones take no writes. Then promote it; no session that began meanwhile may stay."""
+    await stage.proxy.demote()
+    await asyncio.sleep(OUTAGE_SECONDS)  # the outage
+    stage.proxy.promote()
+    await load.runs_in_progress_end()
+
+
+async def swallowed(stage: Stage, load: Load) -> None:
+    """Let the network swallow what services and server send, and end no connection, neither then nor later."""
+    stage.proxy.swallow()
+    await asyncio.sleep(OUTAGE_SECONDS)  # the outage
+    stage.proxy.flow()
+    await load.runs_in_progress_end()
+
+
 FAULTS = [
     Fault(f"PostgreSQL: SIGKILL, away for {OUTAGE_SECONDS:g} s", killed),
     Fault("PostgreSQL: SIGKILL and started at once, three times", killed_at_once),
@@ -105,4 +121,6 @@ FAULTS = [
     Fault(f"PostgreSQL: out of connections for {2 * OUTAGE_SECONDS:g} s", out_of_connections),
     Fault(f"PostgreSQL: disk full for {OUTAGE_SECONDS:g} s", disk_full),
     Fault(f"PostgreSQL: read-only for {OUTAGE_SECONDS:g} s", read_only),
+    Fault(f"PostgreSQL: fails over, its sessions read-only for {OUTAGE_SECONDS:g} s", failed_over),
+    Fault(f"PostgreSQL: the network swallows everything for {OUTAGE_SECONDS:g} s", swallowed),
 ]
