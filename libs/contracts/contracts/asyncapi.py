@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from contracts.providers.call_stream import HoldCall, PartialOutput, StopCall
+from contracts.providers.call_stream import HoldCall, PartialOutput, ReleaseBudget, StopCall
 from contracts.providers.capabilities import Capabilities
 from contracts.providers.orders import Order
 from contracts.runs.commands import AnyCommand
@@ -91,7 +91,8 @@ def document() -> dict[str, Any]:
 
 
 def _models() -> list[type[BaseModel]]:
-    own = [*get_args(AnyCommand), *get_args(Outcome), *get_args(Order), Capabilities, PartialOutput, HoldCall, StopCall]
+    about_calls = (PartialOutput, HoldCall, StopCall, ReleaseBudget)
+    own = [*get_args(AnyCommand), *get_args(Outcome), *get_args(Order), Capabilities, *about_calls]
     return [*own, RunEvent, *EVENT_KINDS.values()]
 
 
@@ -122,7 +123,7 @@ def _messages() -> dict[Topic, dict[str, Any]]:
         OUTCOMES: [_named(model) for model in get_args(Outcome)],
         CATALOG: [("capabilities", "Capabilities")],
         PARTIALS: [_named(PartialOutput)],
-        STOPS: [_named(HoldCall), _named(StopCall)],
+        STOPS: [_named(HoldCall), _named(StopCall), _named(ReleaseBudget)],
     }
     return {
         topic: {name: {"name": name, "payload": {"$ref": _REF.format(model=model)}} for name, model in named}

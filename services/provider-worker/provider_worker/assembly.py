@@ -63,5 +63,5 @@ class Assembly:
             on_failure=on_failure,
             most=settings.worker_concurrency,
         )
-        self.stop_listener = StopListener(registry, calls, on_failure)
+        self.stop_listener = StopListener(registry, calls, budgets, on_failure)
         self.catalog = Catalog(registry, transport.publisher, sanitizer, circuits, preparer.routes)

@@ -38,6 +38,15 @@ def _account(
     return Account("acme", run_id, name, tuple(limit for limit in limits if limit is not None))
 
 
+async def test_a_hold_is_given_back(spending: Budgets) -> None:
+    """At once, and once: another run has the amount then."""
+    account = _account("1.00")
+    assert await spending.hold(account, Decimal("0.80"), LONG) is None
+    for _ in range(2):
+        await spending.release(account.tenant, account.run_id)
+    assert await _left(spending, account) == Decimal("1.00")
+
+
 async def _left(spending: Budgets, account: Account) -> Decimal:
     """Return the rest of an account's first budget, by asking for far too much as another run."""
     other = Account(account.tenant, uuid4(), account.user, account.limits[:1])

@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from contracts.providers.call_stream import HoldCall, PartialOutput, StopCall
+from contracts.providers.call_stream import AnyStop, PartialOutput
 from contracts.providers.orders import Order
 from contracts.runs.commands import AnyCommand
 from contracts.runs.events import EVENT_KINDS
@@ -29,7 +29,7 @@ KINDS = {
     "Orders": _kinds_of(Order),
     "Outcomes": _kinds_of(Outcome),
     "Notices": ["child-ended.v1"],
-    "While a call runs": _kinds_of(PartialOutput | HoldCall | StopCall),
+    "While a call runs": _kinds_of(PartialOutput | AnyStop),
 }
 
 

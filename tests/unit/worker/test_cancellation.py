@@ -11,17 +11,21 @@ from typing import Any
 import pytest
 
 from contracts.providers.call import Ending, Spent
-from contracts.providers.call_stream import HoldCall, StopCall
+from contracts.providers.call_stream import AnyStop, HoldCall, ReleaseBudget, StopCall
 from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import FromWorker, RecordExecution, RecordStop
+from provider_worker.budgets.gate import BudgetGate
+from provider_worker.budgets.model import BudgetRules
 from provider_worker.execution.call import CallHandler
 from provider_worker.execution.stop_listener import StopListener
 from provider_worker.providers.base import Answer, Call, ProviderError
 from provider_worker.providers.progress import Unfinished
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
+from provider_worker.testing.budgets import MemoryBudgets
 from provider_worker.testing.memory import MemoryClaims, MemoryPublisher
 from testkit.worker.bench import OwnClaim, dependencies_on
+from testkit.worker.orders import an_execute_order
 
 MakeExecute = Callable[..., ExecuteOrder]
 
@@ -71,9 +75,11 @@ class Scene:
         self.publisher = MemoryPublisher()
         self.failures: list[BaseException] = []
         self.calls = CallHandler(dependencies_on(self.publisher, claims=claims))
-        self.stopping = StopListener(Registry([provider]), self.calls, self.failures.append)
+        self.balances = MemoryBudgets()
+        self.budgets = BudgetGate(BudgetRules.model_validate({"tenant": {"default": 10}}), self.balances)
+        self.stopping = StopListener(Registry([provider]), self.calls, self.budgets, self.failures.append)
 
-    async def told(self, *stops: HoldCall | StopCall | bytes) -> None:
+    async def told(self, *stops: AnyStop | bytes) -> None:
         """Hand the worker stops, and return when it has carried them out."""
         bodies = [stop if isinstance(stop, bytes) else stop.model_dump_json().encode() for stop in stops]
         await self.stopping.on_records([SimpleNamespace(value=body, offset=n) for n, body in enumerate(bodies)])
@@ -249,3 +255,24 @@ async def test_a_hold_leaves_a_call_alone_that_has_begun(scene: Scene, execute_o
     assert isinstance(await making, RecordExecution)
     assert scene.provider.stopped == []
     assert isinstance(await scene.calls.make(execute_order(), scene.provider, OwnClaim()), RecordExecution)
+
+
+@pytest.mark.parametrize(("version", "is_held"), [(3, True), (4, False), (9, False)])
+async def test_the_end_of_a_run_gives_back_what_is_held_for_it(scene: Scene, version: int, *, is_held: bool) -> None:
+    """At once, also what a preparation holds that was ordered before the end and comes after it; what a retry holds later stays."""
+    order = an_execute_order()
+    account = scene.budgets.account_of(order)
+    ended = ReleaseBudget(run_id=order.run_id, tenant=order.tenant, version=version)
+    await scene.budgets.hold(account, Decimal(7), f"{order.run_id}.2")
+    await scene.told(ended, ended)
+    await scene.budgets.hold(account, Decimal(7), f"{order.run_id}.4")
+    other = scene.budgets.account_of(an_execute_order())
+    assert (await scene.budgets.hold(other, Decimal(5), "another.2") is not None) is is_held
+
+
+async def test_without_budgets_the_end_of_a_run_asks_no_database(scene: Scene) -> None:
+    """As nothing is held."""
+    order = an_execute_order()
+    gate = BudgetGate(BudgetRules(), scene.balances)
+    await gate.release(ReleaseBudget(run_id=order.run_id, tenant=order.tenant, version=3))
+    assert scene.balances.asked == 0

@@ -96,9 +96,9 @@ async def test_a_budget_s_period_is_that_of_the_clock() -> None:
     balances, rules = MemoryBudgets(), BudgetRules.model_validate({"period": "year", "tenant": {"default": 1}})
     order = an_execute_order(budget=None)
     now = BudgetGate(rules, balances)
-    assert await now.hold(now.account_of(order), Decimal(1)) is None
+    assert await now.hold(now.account_of(order), Decimal(1), order.work_id) is None
     later = BudgetGate(rules, balances, turned)
     assert later.account_of(order).limits[0].period == str(turned().year)
     other = an_execute_order()
-    assert await later.hold(later.account_of(other), Decimal(1)) is None
-    assert await now.hold(now.account_of(other), Decimal(1)) is not None
+    assert await later.hold(later.account_of(other), Decimal(1), other.work_id) is None
+    assert await now.hold(now.account_of(other), Decimal(1), other.work_id) is not None

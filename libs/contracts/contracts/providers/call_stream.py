@@ -1,4 +1,7 @@
-"""Messages about an ordered call: its partial output for watchers, the orders to hold and to stop it. None of them is stored."""
+"""Messages about an ordered call: its partial output for watchers, the orders to hold and to stop it, and that a run ended.
+
+None of them is stored.
+"""
 
 from __future__ import annotations
 
@@ -66,9 +69,23 @@ class StopCall(_AboutCall):
     provider_call_id: str | None = None
 
 
-_ENDING: TypeAdapter[HoldCall | StopCall] = TypeAdapter(Annotated[HoldCall | StopCall, Field(discriminator="kind")])
+class ReleaseBudget(Message):
+    """The run ended at `version` without a further call: what budgets hold for its next one is given back.
+
+    A preparation that was ordered before that version, and is still under way, holds nothing either.
+    """
+
+    kind: Literal["release-budget.v1"] = "release-budget.v1"
+    run_id: UUID
+    tenant: str
+    version: Annotated[int, Field(ge=1)]
 
 
-def parse_stop(body: bytes) -> HoldCall | StopCall:
+AnyStop = HoldCall | StopCall | ReleaseBudget
+
+_STOP: TypeAdapter[AnyStop] = TypeAdapter(Annotated[AnyStop, Field(discriminator="kind")])
+
+
+def parse_stop(body: bytes) -> AnyStop:
     """Read one record of `provider.stops`. Raises pydantic.ValidationError."""
-    return _ENDING.validate_json(body)
+    return _STOP.validate_json(body)

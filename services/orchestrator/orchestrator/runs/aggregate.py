@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from contracts.message import Message
 from contracts.notices import ChildEnded
-from contracts.providers.call_stream import HoldCall, StopCall
+from contracts.providers.call_stream import AnyStop
 from contracts.runs import commands as c
 from contracts.runs.outcomes import Accepted, Refused
 from contracts.runs.run_event import RunEvent
@@ -32,7 +32,7 @@ def _decide(command: c.AnyCommand, run: Run | None) -> tuple[Sequence[RunEvent],
 def _follow(event: Any, run: Run) -> list[Outgoing]:
     key = key_of(run.run_id)
     following = [
-        Outgoing(STOPS.name if isinstance(order, HoldCall | StopCall) else WORK.name, key, to_json(order))
+        Outgoing(STOPS.name if isinstance(order, AnyStop) else WORK.name, key, to_json(order))
         for order in orders(event.data, run)
     ]
     if run.parent is not None and event.version == run.ended:

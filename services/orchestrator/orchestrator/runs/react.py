@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from contracts.providers.call_stream import HoldCall, StopCall
+from contracts.providers.call_stream import AnyStop, HoldCall, ReleaseBudget, StopCall
 from contracts.providers.orders import CheckOrder, ExecuteOrder, Order, PrepareOrder
 from contracts.runs import commands as c
 from contracts.runs import events as e
@@ -17,7 +17,7 @@ from orchestrator.aggregate import Deadline, Due
 from orchestrator.runs.state import Attempt, OrderKind, Run
 
 
-def react(event: e.Event, run: Run) -> tuple[Order | HoldCall | StopCall | Deadline, ...]:
+def react(event: e.Event, run: Run) -> tuple[Order | AnyStop | Deadline, ...]:
     """Return the orders and the deadline that follow from `event` for `run` as it is now.
 
     Nothing follows for a run with a newer history: no order, and its deadline is left as it is.
@@ -34,6 +34,7 @@ ORDERING = frozenset(
         e.CallDoubted,
         e.RunPaused,
         e.RunCancelled,
+        e.RunFailed,
         e.RunCompleted,
         e.CallNoted,
     )
@@ -41,8 +42,8 @@ ORDERING = frozenset(
 """The types of event that orders may follow from."""
 
 
-def orders(event: e.Event, run: Run) -> tuple[Order | HoldCall | StopCall, ...]:
-    """Return the order that follows from `event` if `run` still waits for it, or the order to hold or to stop a call."""
+def orders(event: e.Event, run: Run) -> tuple[Order | AnyStop, ...]:
+    """Return the order that follows from `event` if `run` still waits for it, or the orders to hold or stop a call, and to hold no money."""
     if run.newer_kind is not None:
         return ()
     match event:
@@ -52,8 +53,12 @@ def orders(event: e.Event, run: Run) -> tuple[Order | HoldCall | StopCall, ...]:
                 return (_order(run, attempt, attempt.lease_until),)
         case e.RunPaused() if run.view.paused and run.attempt is not None and run.attempt.is_running_call:
             return () if run.noted is not None else (_hold(run, run.attempt),)
-        case e.RunCancelled() | e.RunCompleted() | e.CallNoted() if run.stopping is not None:
-            return (_stop(run, run.stopping),)
+        case e.RunCancelled() | e.RunCompleted() | e.CallNoted() | e.RunFailed():
+            stop = () if run.stopping is None else (_stop(run, run.stopping),)
+            ended = run.ended if isinstance(event, e.RunCancelled | e.RunFailed) else None
+            return (
+                stop if ended is None else (*stop, ReleaseBudget(run_id=run.run_id, tenant=run.tenant, version=ended))
+            )
     return ()
 
 

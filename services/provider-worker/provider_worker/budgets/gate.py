@@ -15,13 +15,15 @@ from typing import Protocol, Self
 from uuid import UUID
 
 import structlog
+from cachetools import FIFOCache
 
 from chassis.failpoints import Now, utc_now
 from contracts.providers.call import Failure
-from contracts.providers.call_stream import StopCall
+from contracts.providers.call_stream import ReleaseBudget, StopCall
 from contracts.providers.orders import ExecuteOrder, Order
 from provider_worker.budgets.model import Account, BudgetRules, Budgets, Shortfall
 from provider_worker.errors import DatabaseUnavailable
+from provider_worker.messages.orders import version_of
 from provider_worker.providers.base import AIProvider, ProviderError
 
 COST_UNKNOWN = "It is not known what the call will cost, and a budget applies to it."
@@ -30,6 +32,9 @@ _NEVER_BEGUN = frozenset(
     {"circuit_open", "connection_failed", "payload_mismatch", "provider_unconfigured", "rate_limited"}
 )
 """Failures without a status that are known to have cost nothing."""
+
+MOST_REMEMBERED = 5_000
+"""Ends of runs: far more than come while one call is prepared."""
 
 _log = structlog.get_logger(__name__)
 
@@ -66,6 +71,8 @@ class BudgetGate:
         self._rules = rules
         self._budgets = budgets
         self._now = now
+        # A run may end while a worker prepares its call, which holds for it after that.
+        self._ended: FIFOCache[tuple[str, UUID], int] = FIFOCache(MOST_REMEMBERED)
 
     def applies_to(self, order: Order) -> bool:
         """Return whether any budget may apply to an order."""
@@ -75,9 +82,24 @@ class BudgetGate:
         """Return the budgets that a run's calls count against now."""
         return self._rules.account(whose.tenant, whose.user_id, whose.run_id, whose.budget, self._now())
 
-    async def hold(self, account: Account, estimate: Decimal) -> Shortfall | None:
-        """Hold the estimate for the run's next call, or return the budget that is short of it. Raises DatabaseUnavailable."""
-        return await self._budgets.hold(account, estimate, self._rules.hold_seconds)
+    async def hold(self, account: Account, estimate: Decimal, work_id: str) -> Shortfall | None:
+        """Hold the estimate for the run's next call, or return the budget that is short of it. Raises DatabaseUnavailable.
+
+        Nothing is held for an order (`work_id`) that was given before its run ended.
+        """
+        short = await self._budgets.hold(account, estimate, self._rules.hold_seconds)
+        if version_of(work_id) <= self._ended.get((account.tenant, account.run_id), -1):
+            await self._budgets.release(account.tenant, account.run_id)
+        return short
+
+    async def release(self, ended: ReleaseBudget) -> None:
+        """Give back what is held for the next call of a run that ended. Idempotent. Raises DatabaseUnavailable.
+
+        A run's own budget holds nothing from others.
+        """
+        if self._rules.limit_anyone:
+            self._ended[ended.tenant, ended.run_id] = ended.version
+            await self._budgets.release(ended.tenant, ended.run_id)
 
     def charge(self, order: ExecuteOrder, provider: AIProvider) -> AbstractAsyncContextManager[Charge]:
         """Count the call within by its estimate, and by its `cost` once it has ended.

@@ -112,6 +112,10 @@ class Budgets(Protocol):
         """
         ...
 
+    async def release(self, tenant: str, run_id: UUID) -> None:
+        """Hold nothing for a run. Idempotent."""
+        ...
+
     async def charge(
         self, account: Account, call: tuple[str, int], amount: Decimal, *, whatever_is_left: bool
     ) -> Shortfall | None:

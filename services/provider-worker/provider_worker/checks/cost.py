@@ -31,7 +31,7 @@ class CostCheck(Check):
             return None
         if subject.estimate is None:
             return Finding(check=self.name, code="cost_unknown", message=COST_UNKNOWN, force=True)
-        short = await self._budgets.hold(account, subject.estimate)
+        short = await self._budgets.hold(account, subject.estimate, subject.work_id)
         return None if short is None else _finding(short, subject.estimate)
 
 

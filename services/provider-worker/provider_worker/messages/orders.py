@@ -39,6 +39,12 @@ def read_order(body: bytes) -> Order:
     return order
 
 
+def version_of(work_id: str) -> int:
+    """Return the version of its run at which an order was given, as its id says; 0 for an id of another form."""
+    number = work_id.rpartition(".")[2]
+    return int(number) if number.isdecimal() else 0
+
+
 def order_key(order: Order | HoldCall | StopCall) -> Key:
     """Return the key of the claim of an order's call."""
     return (order.tenant, order.work_id, order.attempt)

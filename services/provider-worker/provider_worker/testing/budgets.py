@@ -49,6 +49,10 @@ class MemoryBudgets:
             self._held[run] = _Held(account.user, periods, amount, self._now() + seconds)
         return short
 
+    async def release(self, tenant: str, run_id: UUID) -> None:
+        """Hold nothing for a run."""
+        self._held.pop(self._run(tenant, run_id), None)
+
     async def charge(
         self, account: Account, call: tuple[str, int], amount: Decimal, *, whatever_is_left: bool
     ) -> Shortfall | None:

@@ -111,7 +111,7 @@ def test_a_deadline_is_cleared_and_not_left_standing() -> None:
     """Every event says what the run waits for now, so the last deadline is the true one."""
     for story in (completed(), rejected()):
         for record in story.history:
-            (said,) = react(record.data, story.now)
+            *_, said = react(record.data, story.now)
             assert said == Deadline(story.now.run_id, None)
 
 

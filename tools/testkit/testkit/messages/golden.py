@@ -14,7 +14,7 @@ from typing import get_args
 
 from contracts.message import Message
 from contracts.notices import ChildEnded
-from contracts.providers.call_stream import HoldCall, PartialOutput, StopCall
+from contracts.providers.call_stream import AnyStop, PartialOutput
 from contracts.providers.capabilities import Capabilities
 from contracts.providers.orders import Order, parse_order
 from contracts.runs.commands import AnyCommand, parse_command
@@ -30,7 +30,7 @@ PARSERS: dict[str, Callable[[bytes], Message]] = {
     **{kind.model_fields["kind"].default: parse_command for kind in get_args(AnyCommand)},
     **{kind.model_fields["kind"].default: parse_outcome for kind in get_args(Outcome)},
     **{kind.model_fields["kind"].default: parse_order for kind in get_args(Order)},
-    **{kind.model_fields["kind"].default: kind.model_validate_json for kind in (PartialOutput, HoldCall, StopCall)},
+    **{kind.model_fields["kind"].default: kind.model_validate_json for kind in (PartialOutput, *get_args(AnyStop))},
     "child-ended.v1": ChildEnded.model_validate_json,
     "capabilities": Capabilities.model_validate_json,
 }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from contracts.json_values import digest
-from contracts.providers.call_stream import HoldCall, StopCall
+from contracts.providers.call_stream import HoldCall, ReleaseBudget, StopCall
 from contracts.providers.orders import ExecuteOrder, Order, parse_order
 from contracts.providers.signals import COST_CHECK
 from contracts.runs import commands as c
@@ -197,6 +197,9 @@ def _check_orders(history: Sequence[RunEvent], run: Run, approved: str | None) -
     orders = [m for m in messages if isinstance(m, Order)]
     assert run.view.paused or not any(isinstance(m, HoldCall) for m in messages), "only a pause holds a call"
     _check_stops([m for m in messages if isinstance(m, StopCall)], run)
+    assert run.ended is not None or not any(isinstance(m, ReleaseBudget) for m in messages), (
+        "a budget is held to the end"
+    )
     awaited = run.attempt is not None and run.attempt.lease_until is not None
     assert len(orders) == awaited, "one order for work in hand, none otherwise"
     for order in orders:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from contracts.providers.call_stream import HoldCall, StopCall
+from contracts.providers.call_stream import AnyStop, HoldCall, ReleaseBudget, StopCall
 from contracts.providers.orders import Order
 from contracts.runs import commands as c
 from contracts.runs import events as e
@@ -86,7 +86,7 @@ class Story:
         due = deadlines[-1].due if deadlines else None
         return command_of(self.now.run_id, due) if due else None
 
-    def reactions(self, *, since: int = 0) -> list[Order | HoldCall | StopCall | Deadline]:
+    def reactions(self, *, since: int = 0) -> list[Order | AnyStop | Deadline]:
         """Return what follows from the events after version `since`, published now."""
         return [message for record in self.history[since:] for message in react(record.data, self.now)]
 
@@ -101,6 +101,10 @@ class Story:
     def stops(self, *, since: int = 0) -> list[StopCall]:
         """Return the orders to stop a call among the reactions."""
         return [message for message in self.reactions(since=since) if isinstance(message, StopCall)]
+
+    def releases(self, *, since: int = 0) -> list[ReleaseBudget]:
+        """Return the orders to hold nothing more among the reactions."""
+        return [message for message in self.reactions(since=since) if isinstance(message, ReleaseBudget)]
 
     def later(self, seconds: float) -> Story:
         """Return the same story `seconds` later."""

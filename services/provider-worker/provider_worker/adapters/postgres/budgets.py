@@ -34,6 +34,11 @@ class PostgresBudgets:
                 await connection.execute(QUERIES["hold"], *about, amount, seconds)
             return short
 
+    async def release(self, tenant: str, run_id: UUID) -> None:
+        """Hold nothing for a run."""
+        async with unavailable_errors():
+            await self._database.pool.execute(QUERIES["release-hold"], tenant, run_id)
+
     async def charge(
         self, account: Account, call: tuple[str, int], amount: Decimal, *, whatever_is_left: bool
     ) -> Shortfall | None:

@@ -132,3 +132,29 @@ def test_what_may_have_been_called_or_was_refused_elsewhere_is_no_matter_of_a_bu
 def test_a_preparation_that_fails_so_is_a_failure_like_any_other() -> None:
     """Without a payload there is nothing to approve."""
     given(UNWATCHED).when(failed("budget_exceeded")).then(e.PreparationFailed, e.RunFailed)
+
+
+@pytest.mark.parametrize(
+    "ending", [cancel(), reject(reason="too dear"), time_is_up()], ids=["cancelled", "rejected", "expired"]
+)
+def test_the_end_of_a_run_gives_back_what_is_held_for_its_call(ending: Ask) -> None:
+    """Workers are told at once, by the version of the end; a run that is retried holds anew."""
+    story = given(start(allowed_steps=("payload_review",)), prepared())
+    assert story.releases() == []
+    over = story.given(ending)
+    (release,) = over.releases(since=story.now.version)
+    assert (release.run_id, release.tenant, release.version) == (over.now.run_id, over.now.tenant, over.now.version)
+    if "retry" in over.now.view.pending_actions:
+        assert over.given(retry()).releases() == []
+
+
+def test_a_call_that_is_ordered_to_stop_holds_nothing_more() -> None:
+    """It may wait for its slot still, with nothing counted but its hold."""
+    story = given(UNWATCHED, prepared()).given(cancel())
+    assert len(story.stops()) == 1
+    assert len(story.releases()) == 1
+
+
+def test_a_run_that_completes_has_given_its_hold_back_before() -> None:
+    """As its call was counted."""
+    assert given(UNWATCHED, prepared(), executed()).releases() == []
