@@ -60,7 +60,9 @@ async def _again(stage: Stage, listener: Listener, run_id: str, kind: type[Any])
 
     async def decided() -> bool:
         async with stage.sql() as sql:
-            position = await sql.fetchval("SELECT position FROM ledger.intake WHERE partition = $1", copy.partition)
+            position = await sql.fetchval(
+                "SELECT position FROM ledger.intake WHERE topic = $1 AND partition = $2", COMMANDS.name, copy.partition
+            )
         return bool(position > copy.offset)
 
     await until(decided, 20, "the copy is decided")
