@@ -147,6 +147,21 @@ BEGUN, REST = ONE[:7], ONE[7:]
             [[_call(ONE, "save", index={}, id="c1")], [_call(TWO, "save", index=[], id="c2")]],
             BOTH,
         ),
+        (
+            "no ids, begun without arguments",
+            [[_call("", "save", index=0)], [_call(ONE, index=0)], [_call(TWO, "save", index=0)]],
+            NAMELESS,
+        ),
+        (
+            "no ids, in many pieces with its name",
+            [*([_call(piece, "save", index=0)] for piece in ONE), *([_call(piece, "save", index=0)] for piece in TWO)],
+            NAMELESS,
+        ),
+        (
+            "ids that are numbers",
+            [[_call(ONE, "save", index=0, id=1)], [_call(TWO, "save", index=0, id=2)]],
+            [(1, "save", ONE), (2, "save", TWO)],
+        ),
         ("one index, no ids", [[_call(ONE, "save", index=0)], [_call(TWO, "save", index=0)]], NAMELESS),
         ("neither index nor id", [[_call(ONE, "save")], [_call(TWO, "save")]], NAMELESS),
         ("the same twice, without ids", [[_call(ONE, "save"), _call(ONE, "save")]], [(None, "save", ONE)] * 2),
@@ -206,6 +221,28 @@ async def test_choices_without_an_index_are_told_apart_by_their_place() -> None:
     assert (second["message"]["content"], second["finish_reason"]) == ("Or", "stop")
 
 
+async def test_an_index_may_be_a_text() -> None:
+    """Choices and blocks keep their places by it."""
+    chunks = [{"choices": [{"index": n, "delta": {"content": n}, "finish_reason": "stop"}]} for n in ("0", "1", "0")]
+    found = await gather_chat(_coming(chunks), Progress())
+    assert [choice["message"]["content"] for choice in found["choices"]] == ["00", "1"]
+    blocks = [*_used("0", "a", BEGUN), *_used("1", "b", TWO)]
+    rest = {"type": "content_block_delta", "index": "0", "delta": {"type": "input_json_delta", "partial_json": REST}}
+    told = [{"type": "message_start", "message": {}}, *blocks, rest, {"type": "message_stop"}]
+    message = await read_stream(_as_generator([Event(None, json.dumps(event)) for event in told]), Progress())
+    assert [block["input"] for block in message["content"]] == [{"path": "1.txt"}, {"path": "2.txt"}]
+
+
+async def test_a_piece_of_another_kind_belongs_to_another_block() -> None:
+    """A tool's input is no text, whatever block stands at its place."""
+    deltas = [{"type": "text_delta", "text": "So."}, {"type": "input_json_delta", "partial_json": ONE}]
+    told: list[Any] = [{"type": "message_start", "message": {}}]
+    told += [{"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas]
+    events = [Event(None, json.dumps(event)) for event in [*told, {"type": "message_stop"}]]
+    message = await read_stream(_as_generator(events), Progress())
+    assert message["content"] == [{"type": "text", "text": "So."}, {"type": "tool_use", "input": {"path": "1.txt"}}]
+
+
 async def test_a_last_chunk_with_the_whole_message_is_not_added_to_it() -> None:
     """Some servers end so; watchers hear only what is new in it."""
     said: list[str] = []
@@ -237,7 +274,7 @@ def _used(index: Any, name: str, text: str) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("index", [0, None, "0"])
+@pytest.mark.parametrize("index", [0, None, "0", "x"])
 async def test_a_block_that_begins_where_one_stands_is_a_further_block(index: Any) -> None:
     """Servers that stand in for Anthropic's give all of them one place, or none."""
     start = {"type": "message_start", "message": {"content": [], "usage": {}}}

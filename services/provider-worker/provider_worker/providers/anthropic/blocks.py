@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from provider_worker.providers.answers.identity import place_of
 from provider_worker.providers.answers.strict_json import read_strictly
 
 _PIECES = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
@@ -28,7 +29,7 @@ class Blocks:
 
     def __init__(self) -> None:
         self._blocks: list[_Block] = []
-        self._by_index: dict[Any, _Block] = {}
+        self._by_index: dict[int, _Block] = {}
 
     def __bool__(self) -> bool:
         return bool(self._blocks)
@@ -44,8 +45,9 @@ class Blocks:
     def add(self, index: Any, delta: Mapping[str, Any]) -> str:
         """Take a piece, and return the text in it. Raises KeyError and TypeError for one that is none of the protocol."""
         kind = delta["type"]
-        found = self._by_index.get(index) if isinstance(index, int) else self._last
-        if found is None and kind in _BLOCKS:
+        place = place_of(index)
+        found = self._last if place is None else self._by_index.get(place)
+        if kind in _BLOCKS and (found is None or not found.takes(kind)):
             self.begin(index, {"type": _BLOCKS[kind]})
             found = self._blocks[-1]
         return "" if found is None else found.add(kind, delta)
@@ -59,7 +61,10 @@ class Blocks:
         return self._blocks[-1] if self._blocks else None
 
     def _place(self, index: Any) -> int:
-        return index if isinstance(index, int) else 0 if self._last is None else self._last.place + 1
+        place = place_of(index)
+        if place is not None:
+            return place
+        return 0 if self._last is None else self._last.place + 1
 
 
 class _Block:
@@ -70,7 +75,13 @@ class _Block:
         self.begun = begun
         self._pieces: list[str] = []
 
+    def takes(self, kind: str) -> bool:
+        """Return whether pieces of that kind are pieces of this block."""
+        mine, theirs = self.begun.get("type"), _BLOCKS[kind]
+        return mine == theirs or (theirs == "tool_use" and mine not in ("text", "thinking"))
+
     def add(self, kind: str, delta: Mapping[str, Any]) -> str:
+        """Take a piece, and return the text in it."""
         if kind in _PIECES:
             self._pieces.append(str(delta[_PIECES[kind]]))
             return self._pieces[-1]

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from provider_worker.providers.answers.identity import identity_of, place_of
 from provider_worker.providers.answers.strict_json import read_strictly
 
-_LONGEST_TRIED = 64 * 1024
-"""Longer arguments are not tried for completeness with each piece: that would take time by the square of their length."""
+_LONGEST_TRIED, _MOST_TRIES = 64 * 1024, 50
+"""Longer arguments, and those in more named pieces, are not tried for completeness: that would take time by the square of their length."""
 
 _Object = dict[str, Any]
 
@@ -36,8 +37,7 @@ class CallPieces:
         return [call.whole() for call in self._calls]
 
     def _add(self, piece: _Object) -> None:
-        call_id, index = _text(piece.get("id")), piece.get("index")
-        index = index if isinstance(index, int | str) else None
+        call_id, index = identity_of(piece.get("id")), place_of(piece.get("index"))
         before = self._before(call_id, index)
         if before is None or before.is_followed_by(piece, call_id, index):
             self._calls.append(before := _Call(index))
@@ -65,10 +65,11 @@ class _Call:
         self._members: _Object = {}
         self._function: _Object = {}
         self._texts: dict[str, list[str]] = {}
+        self._tries = 0
 
     def add(self, piece: _Object) -> None:
         """Take a further piece."""
-        self.call_id = self.call_id or _text(piece.get("id"))
+        self.call_id = self.call_id or identity_of(piece.get("id"))
         for name, value in piece.items():
             if name in _BODIES and isinstance(value, dict):
                 self._members.setdefault(name, self._function)
@@ -88,15 +89,24 @@ class _Call:
         """Return whether a piece that id and index give to this call begins another: it names a function, and this one is complete."""
         body: _Object = next((piece[name] for name in _BODIES if isinstance(piece.get(name), dict)), {})
         name, arguments, mine = _text(body.get("name")), body.get("arguments"), self._function.get("name")
-        if not name or not mine or not self._function.get("arguments", self._texts.get("arguments")):
+        if not name or not mine or not (any(self._texts.get("arguments", ())) or self._function.get("arguments")):
             return False
         if name != mine:
             return True
         if not isinstance(arguments, str) or "arguments" not in self._texts:
             return bool(arguments)  # objects come whole
-        joined = "".join(self._texts["arguments"])
-        is_repeated = arguments == joined and bool(call_id) and index == self._index
-        return arguments != "" and not is_repeated and _is_complete(joined)
+        return arguments != "" and self._is_complete(arguments, repeats=bool(call_id) and index == self._index)
+
+    def _is_complete(self, arguments: str, *, repeats: bool) -> bool:
+        """Return whether the arguments so far are whole, and are not those that come again (where they may)."""
+        pieces = self._texts["arguments"]
+        if not pieces[-1].rstrip().endswith("}"):
+            return False
+        self._tries += 1
+        if self._tries > _MOST_TRIES or sum(map(len, pieces)) > _LONGEST_TRIED:
+            return False
+        joined = "".join(pieces)
+        return _is_json(joined) and not (repeats and arguments == joined)
 
     def whole(self) -> _Object:
         """Return the call."""
@@ -118,10 +128,6 @@ def text_of_pieces(pieces: Sequence[str]) -> str:
         return last
     first, *rest = [piece for piece in pieces if piece] or [""]
     return "".join(rest) if first == "{}" and _is_json("".join(rest)) else joined
-
-
-def _is_complete(arguments: str) -> bool:
-    return len(arguments) <= _LONGEST_TRIED and arguments.rstrip().endswith("}") and _is_json(arguments)
 
 
 def _is_json(text: str) -> bool:

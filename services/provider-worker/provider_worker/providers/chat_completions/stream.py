@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable
 from typing import Any
 
+from provider_worker.providers.answers.identity import place_of
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.chat_completions.messages import text_of
 from provider_worker.providers.chat_completions.pieces import MessagePieces, join, plain
@@ -86,7 +87,8 @@ class _Completion:
         return {**self._members, "object": "chat.completion", "choices": choices}
 
     def _add_choice(self, choice: _Object, place: int, progress: Progress) -> None:
-        index = choice["index"] if isinstance(choice.get("index"), int) else place
+        named = place_of(choice.get("index"))
+        index = place if named is None else named
         kept = self._choices.setdefault(index, {"index": index})
         said = self._add_message(index, choice)
         self.is_heard = self.is_heard or any(value for name, value in said.items() if name != "role")
