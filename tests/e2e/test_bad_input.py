@@ -145,6 +145,19 @@ async def test_a_page_of_another_host_can_neither_start_nor_approve(ann: User) -
     assert (await ann.view(run_id))["version"] == before["version"]
 
 
+@pytest.mark.parametrize("path", ["", "/history", "/events", "/approve"])
+async def test_a_foreign_name_neither_reads_nor_decides(ann: User, path: str) -> None:
+    """A page whose name was turned to this machine (DNS rebinding) looks like one of ours but for the name in `Host`."""
+    run_id = (await ann.start(hitl=TWO))["run_id"]
+    before = await ann.until(run_id, "payload_review")
+    foreign = {"Host": "evil.example:8000", "Origin": "http://evil.example:8000", "X-Forwarded-Host": "localhost"}
+    answer = await ann.http.request(
+        "POST" if path == "/approve" else "GET", f"/hitl/runs/{run_id}{path}", headers=foreign
+    )
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert (await ann.view(run_id))["version"] == before["version"]
+
+
 async def test_a_decision_on_a_finished_run_says_what_is_possible(ann: User) -> None:
     """409 with the state and the pending actions; with the old checkpoint's id, the decision."""
     run_id = (await ann.start(hitl={"policy": "require_human", "allowed_steps": ["response_review"]}))["run_id"]

@@ -25,7 +25,11 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
 """Offset, bytes, media type."""
 
 _RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
+
+_PROVABLE = frozenset({found for _, _, found in _SIGNATURES} | set(_RIFF.values())) - {"audio/mpeg"}
+"""Types that no file has without its signature. A file of `audio/mpeg` may begin with a frame of sound."""
 
 _SHOWN = frozenset(
     {
@@ -60,17 +64,30 @@ def detected_image(body: bytes) -> str | None:
 def media_type_of(body: bytes, declared: str | None) -> str:
     """Return the type that the bytes prove, else the declared one if it is well formed, else `application/octet-stream`.
 
-    Many formats are ZIP archives: there the declared type, being narrower, wins.
+    Many formats are ZIP archives: there the declared type, being narrower, wins. A declared type that the bytes would prove is not believed.
     """
-    found = detected_type(body)
-    if found is None or found == "application/zip":
-        return _well_formed(declared) or found or UNKNOWN
-    return found
+    found, said = detected_type(body), _well_formed(declared)
+    if found not in (None, "application/zip") or said in _PROVABLE:
+        return found_type(body)
+    return said or found or UNKNOWN
+
+
+def found_type(body: bytes) -> str:
+    """Return the media type of a file by its bytes alone."""
+    return detected_type(body) or ("text/plain" if _is_text(body) else UNKNOWN)
 
 
 def may_be_shown(media_type: str) -> bool:
     """Say whether a browser may show such a file in place."""
     return media_type in _SHOWN
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return False
+    return bool(text) and _CONTROL.search(text) is None
 
 
 def _well_formed(declared: str | None) -> str | None:

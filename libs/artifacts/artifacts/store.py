@@ -10,10 +10,17 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from chassis.postgres.connections import ConnectionPool
+from artifacts.media_type import found_type
+from chassis.postgres.connections import ConnectionPool, Lent
 from chassis.postgres.named_queries import named_queries
 
 _REF = re.compile(r"artifact:sha256:([0-9a-f]{64})")
+
+
+class UploadKeyReused(Exception):
+    """Another upload came under this idempotency key before."""
+
+    code = "idempotency_key_reused"
 
 
 class MalformedRef(ValueError):
@@ -51,10 +58,13 @@ class ArtifactStore:
         self._pool = pool
         self._sql = named_queries(__package__)
 
-    async def put(self, tenant: str, body: bytes, media_type: str, session_id: str | None = None) -> Artifact:
+    async def put(
+        self, tenant: str, body: bytes, media_type: str, session_id: str | None = None, key: str | None = None
+    ) -> Artifact:
         """Keep `body` and return its artifact, linked to the session that brought it.
 
-        The same bytes again are the same artifact, with the media type they were first given.
+        The same bytes again are the same artifact; under another media type they get the one that they are found to have.
+        The same upload under the same `key` gets the same answer. Raises UploadKeyReused for another one.
         """
         sha256 = await asyncio.to_thread(_sha256, body)
         async with self._pool.acquire() as connection, connection.transaction():
@@ -63,9 +73,30 @@ class ArtifactStore:
                 await connection.execute(self._sql["insert"], tenant, sha256, len(body), media_type, body)
                 # Another writer may have been first, with another media type.
                 kept_as = await connection.fetchval(self._sql["media-type"], tenant, sha256)
+            if kept_as != media_type and kept_as != (kept_as := found_type(body)):
+                await connection.execute(self._sql["retype"], tenant, sha256, kept_as)
             if session_id is not None:
                 await connection.execute(self._sql["link"], tenant, session_id, sha256)
-        return Artifact(sha256, len(body), kept_as)
+            kept = Artifact(sha256, len(body), kept_as)
+            return kept if key is None else await self._answer(connection, tenant, key, session_id, kept)
+
+    async def _answer(
+        self,
+        connection: Lent,
+        tenant: str,
+        key: str,
+        session_id: str | None,
+        kept: Artifact,
+    ) -> Artifact:
+        """Return the answer to an upload under a key. Raises UploadKeyReused, which rolls back what the upload did."""
+        request = upload_digest(kept.sha256, session_id)
+        fields = kept.sha256, kept.size, kept.media_type
+        if await connection.fetchval(self._sql["answer"], tenant, key, request, *fields) is not None:
+            return kept
+        row = await connection.fetchrow(self._sql["answered"], tenant, key)
+        if row is None or row["request_sha256"] != request:
+            raise UploadKeyReused(UploadKeyReused.__doc__)
+        return Artifact(row["sha256"], row["size"], row["media_type"])
 
     async def find(self, tenant: str, sha256: str) -> Artifact | None:
         """Return an artifact of this tenant without its bytes, or None."""
@@ -80,6 +111,11 @@ class ArtifactStore:
     async def piece(self, tenant: str, sha256: str, at: int, size: int) -> bytes:
         """Return the bytes of an artifact from `at` on, `size` at most; none behind its end, or where there is no such artifact."""
         return await self._pool.fetchval(self._sql["piece"], tenant, sha256, at + 1, size) or b""
+
+
+def upload_digest(sha256: str, session_id: str | None) -> str:
+    """Return what makes two uploads the same: their bytes and their session."""
+    return _sha256(f"{sha256}\x1f{session_id or ''}".encode())
 
 
 def _sha256(body: bytes) -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
@@ -13,10 +14,11 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis import failpoints
-from chassis.http.origins import ORIGIN
+from chassis.http.access.origins import Site, read_host, read_origin
 from chassis.http.upstream import parse_base_url, parse_key
 from chassis.postgres.database_url import parse_database_url
 from chassis.setting_names import doubtful_names, unknown_name
+from contracts.addresses import host_name
 from contracts.kafka_addresses import parse_kafka_addresses
 
 T = TypeVar("T")
@@ -77,7 +79,13 @@ class Settings(BaseSettings):
     origins: str | None = Field(
         None,
         alias="SAYSO_ORIGINS",
-        description="Pages that may write and open sockets beside those of the host itself, as origins with commas between: `https://sign.example`.",
+        description="Pages beside our own that may read, write and open sockets, as origins with commas between: `https://sign.example`.",
+    )
+    hosts: str | None = Field(
+        None,
+        alias="SAYSO_HOSTS",
+        description="Names by which services are asked beside loopback, SAYSO_HOST and the hosts of SAYSO_ORIGINS and SAYSO_GATEWAY_URL, "
+        "with commas between: `sayso.internal,10.0.0.5`.",
     )
     gateway_url: str | None = Field(None, alias="SAYSO_GATEWAY_URL", description="Where the notifier reads snapshots.")
 
@@ -216,16 +224,25 @@ class Settings(BaseSettings):
     @classmethod
     def _is_origins(cls, origins: str | None) -> str | None:
         for origin in _named(origins):
-            if not ORIGIN.fullmatch(origin):
+            if read_origin(origin) is None:
                 raise PydanticCustomError(
                     "origins", "{origin} is no origin, such as https://sign.example", {"origin": repr(origin)}
                 )
         return origins
 
-    @property
-    def allowed_origins(self) -> frozenset[str]:
-        """Pages of other hosts that may write, as browsers name them."""
-        return frozenset(origin.lower() for origin in _named(self.origins))
+    @field_validator("hosts")
+    @classmethod
+    def _is_hosts(cls, hosts: str | None) -> str | None:
+        for host in _named(hosts):
+            if (found := read_host(host)) is None or found.port is not None:
+                raise PydanticCustomError("hosts", "{host} is no host, such as sayso.internal", {"host": repr(host)})
+        return hosts
+
+    def site(self, page_port: int | None = None) -> Site:
+        """Return the names of our services and the pages that may use them; `page_port` is where another service of ours has pages."""
+        asked = [self.host, urlsplit(self.gateway_url or "").hostname or "", *_named(self.hosts)]
+        origins = filter(None, map(read_origin, _named(self.origins)))
+        return Site(frozenset(host_name(host) for host in asked if host), frozenset(origins), page_port)
 
     @property
     def gateway(self) -> str:

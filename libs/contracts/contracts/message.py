@@ -44,8 +44,20 @@ def _become(message: Message, members: dict[str, Any], given: set[str]) -> None:
     _set(message, "__pydantic_private__", None)
 
 
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
-"""A name given from outside: printable, at most 200 characters."""
+StoredIdentifier = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""A name in a stored or published message: no control characters of ASCII, at most 200 characters."""
+
+_UNSEEN = r"\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+"""Controls, separators of lines, marks that turn the direction of a text, and marks without width.
+
+The two joiners stay: U+200C and U+200D change how names of some languages are written.
+"""
+
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=f"^[^{_UNSEEN}]+$")]
+"""A name given from outside: at most 200 characters, none of which is unseen or changes how the others are shown.
+
+Every edge takes names by this rule. Stored messages keep `StoredIdentifier`: a name that was taken once can always be read.
+"""
 
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 """Free text by a person: a comment, a reason."""

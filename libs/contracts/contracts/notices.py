@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from contracts.message import ID_NAMESPACE, Identifier, Message, Timestamp
+from contracts.message import ID_NAMESPACE, Message, StoredIdentifier, Timestamp
 
 _CHILDREN = uuid5(NAMESPACE_URL, f"{ID_NAMESPACE}:child")
 
@@ -16,9 +16,9 @@ _CHILDREN = uuid5(NAMESPACE_URL, f"{ID_NAMESPACE}:child")
 class Parent(Message):
     """Who started a run, and is told of its end: the topic of its commands, its id there, and its own name for the child."""
 
-    topic: Identifier
+    topic: StoredIdentifier
     stream_id: UUID
-    path: Identifier
+    path: StoredIdentifier
 
 
 class ChildEnded(Message):
@@ -30,11 +30,11 @@ class ChildEnded(Message):
 
     kind: Literal["child-ended.v1"] = "child-ended.v1"
     command_id: UUID
-    tenant: Identifier
+    tenant: StoredIdentifier
     at: Timestamp
     stream_id: UUID
-    path: Identifier
-    child: Identifier
+    path: StoredIdentifier
+    child: StoredIdentifier
     child_id: UUID
     version: int
     state: Literal["completed", "failed", "cancelled", "refused"]

@@ -7,11 +7,13 @@ from chassis.http.health import Health
 from chassis.settings import Settings, load_settings
 from gateway.api.artifacts import artifacts_router
 from gateway.api.decisions import RunWrites
-from gateway.api.docs import docs_router, version_router
 from gateway.api.providers import providers_router
 from gateway.api.routes import GatewayApi, hot_routes
 from gateway.api.run_events import run_events_router
 from gateway.api.runs import RunReads, runs_router
+from gateway.api.version import version_router
+from gateway.pages.documents import documents_router
+from gateway.pages.inbox import inbox_router
 from gateway.ports import Adapters
 from gateway.service import GatewayService
 
@@ -26,13 +28,14 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
     health.add("catalog", service.catalog.check)
     reads = RunReads(service.views, service.follower, settings.outcome_wait_seconds)
     writes = RunWrites(service.bus, service.catalog, service.now, settings.max_body_bytes)
-    app = GatewayApi(hot_routes(reads, writes), settings.allowed_origins, lifespan=service.running)
+    app = GatewayApi(hot_routes(reads, writes), settings.site(), lifespan=service.running)
     app.router.routes += health.routes()
     app.include_router(runs_router(reads))
-    app.include_router(run_events_router(service.follower))
+    app.include_router(run_events_router(service.follower, service.now))
     app.include_router(artifacts_router(service.artifacts, settings.max_artifact_bytes))
     app.include_router(providers_router(service.catalog))
-    app.include_router(docs_router())
+    app.include_router(inbox_router(service.views, service.now))
+    app.include_router(documents_router())
     app.include_router(version_router())
     app.state.background = background
     return app

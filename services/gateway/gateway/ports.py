@@ -108,8 +108,13 @@ class Views(Protocol):
 class Artifacts(Protocol):
     """Files by the hash of their content, each seen by its own tenant alone. Every method raises DatabaseUnavailable."""
 
-    async def put(self, tenant: str, body: bytes, media_type: str, session_id: str | None = None) -> Artifact:
-        """Keep a file, linked to the session that brought it. The same bytes again are the same artifact."""
+    async def put(
+        self, tenant: str, body: bytes, media_type: str, session_id: str | None = None, key: str | None = None
+    ) -> Artifact:
+        """Keep a file, linked to the session that brought it. The same bytes again are the same artifact.
+
+        The same upload under the same key gets the same answer. Raises artifacts.store.UploadKeyReused for another one.
+        """
 
     async def find(self, tenant: str, sha256: str) -> Artifact | None:
         """Return a file without its bytes, or None."""

@@ -7,12 +7,11 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.routing import WebSocketRoute
 
 from chassis.background import Background
+from chassis.http.application import guarded_app
 from chassis.http.health import Health
-from chassis.http.problems import on_http_exception
 from chassis.settings import Settings, load_settings
 from notifier.edges.run_events import run_events_route
 from notifier.edges.snapshots import Snapshots
@@ -27,6 +26,7 @@ def create_app(
 ) -> Starlette:
     """Wire the notifier, on Kafka and HTTP unless other adapters are given. Nothing connects before the application starts."""
     settings = settings or load_settings()
+    gateway_port = urlsplit(settings.gateway).port or settings.gateway_port
     health, background = Health("notifier"), Background()
     service = NotifierService(adapters or real_adapters(settings), background, bounds)
     snapshots = Snapshots(service.hub, service.gateway)
@@ -44,10 +44,8 @@ def create_app(
         await service.close()
 
     routes = [
-        WebSocketRoute("/ws", WebSocketEdge(context, settings.allowed_origins).endpoint),
-        run_events_route(urlsplit(settings.gateway).port or settings.gateway_port),
+        WebSocketRoute("/ws", WebSocketEdge(context).endpoint),
+        run_events_route(gateway_port),
         *health.routes(),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: on_http_exception})
-    app.state.background = background
-    return app
+    return guarded_app(routes, lifespan, background, settings.site(page_port=gateway_port))

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.applications import Starlette
 
 from chassis.background import Background
+from chassis.http.application import guarded_app
 from chassis.http.health import Health
 from chassis.settings import Settings, load_settings
 from orchestrator.adapters import real_adapters
@@ -24,8 +25,9 @@ def create_app(
     adapters: Adapters | None = None,
 ) -> Starlette:
     """Wire the orchestrator for these aggregates. Nothing connects before the application starts."""
+    settings = settings or load_settings()
     health, background = Health("orchestrator"), Background()
-    adapters = adapters or real_adapters(settings or load_settings(), background, aggregates)
+    adapters = adapters or real_adapters(settings, background, aggregates)
     service = OrchestratorService(adapters, aggregates, background)
     health.add("kafka", service.check_kafka)
     health.add("ledger", service.check_ledger)
@@ -36,6 +38,4 @@ def create_app(
         yield
         await service.stop()
 
-    app = Starlette(routes=health.routes(), lifespan=lifespan)
-    app.state.background = background
-    return app
+    return guarded_app(health.routes(), lifespan, background, settings.site())

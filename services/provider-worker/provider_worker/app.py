@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from starlette.applications import Starlette
 
 from chassis.background import Background
+from chassis.http.application import guarded_app
 from chassis.http.health import Health
 from chassis.settings import Settings, load_settings
 from provider_worker.service import WorkerService, create_service
@@ -18,8 +19,9 @@ def create_app(
     settings: Settings | None = None, make: Callable[[Settings, Background], WorkerService] = create_service
 ) -> Starlette:
     """Wire the worker. Nothing connects before the application's lifespan begins. Raises SettingsError."""
+    settings = settings or load_settings()
     background, health = Background(), Health("provider-worker")
-    service = make(settings or load_settings(), background)
+    service = make(settings, background)
     health.add("kafka", service.transport.check)
     health.add("postgres", service.check_storage)
 
@@ -35,9 +37,7 @@ def create_app(
             await asyncio.gather(starting, return_exceptions=True)
             await service.stop()
 
-    app = Starlette(routes=health.routes(), lifespan=lifespan)
-    app.state.background = background
-    return app
+    return guarded_app(health.routes(), lifespan, background, settings.site())
 
 
 async def _follow(starting: asyncio.Future[None]) -> None:

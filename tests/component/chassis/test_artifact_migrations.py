@@ -38,12 +38,12 @@ ROW = "INSERT INTO artifacts.blobs (tenant, sha256, size, media_type, body) VALU
 SHAPE = """
 SELECT a.attrelid::regclass::text, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attstorage::text
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-WHERE c.relnamespace = 'artifacts'::regnamespace AND c.relname <> 'schema_version' AND c.relkind = 'r' AND a.attnum > 0
+WHERE c.relnamespace = 'artifacts'::regnamespace AND c.relname IN ('blobs', 'sessions') AND c.relkind = 'r' AND a.attnum > 0
 UNION ALL
 SELECT conrelid::regclass::text, pg_get_constraintdef(oid), contype::text, convalidated, ''
-FROM pg_constraint WHERE connamespace = 'artifacts'::regnamespace AND conrelid::regclass::text <> 'artifacts.schema_version'
+FROM pg_constraint WHERE connamespace = 'artifacts'::regnamespace AND conrelid::regclass::text IN ('artifacts.blobs', 'artifacts.sessions')
 ORDER BY 1, 2"""
-"""Columns and constraints of the schema's tables."""
+"""Columns and constraints of the tables that version 0.1 had."""
 
 
 def migrated(url: str) -> list[tuple[object, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from uuid import uuid4
 
@@ -43,6 +44,24 @@ async def test_a_file_that_could_act_is_downloaded_and_never_shown(ada: User, me
     assert read.headers["content-disposition"].startswith("attachment")
     assert read.headers["x-content-type-options"] == "nosniff"
     assert "sandbox" in read.headers["content-security-policy"]
+
+
+async def test_an_upload_under_a_key_is_answered_once_and_for_all(ada: User) -> None:
+    """The same key and bytes get the same answer, at the same time too; other bytes are refused and not kept."""
+    key, body = {"Idempotency-Key": uuid4().hex}, b"\x00" + uuid4().bytes
+    files = {"file": ("f", body, "application/x-one")}
+    answers = await asyncio.gather(*(ada.http.post("/hitl/artifacts", files=files, headers=key) for _ in range(4)))
+    await upload(ada, body, "application/x-two")
+    answers.append(await ada.http.post("/hitl/artifacts", files=files, headers=key))
+    assert {(answer.status_code, answer.text, answer.headers["location"]) for answer in answers} == {
+        (201, answers[0].text, answers[0].headers["location"])
+    }
+    other = uuid4().bytes
+    refused = await ada.http.post("/hitl/artifacts", files={"file": ("f", other)}, headers=key)
+    problem(refused, 422, "idempotency_key_reused")
+    problem(await ada.http.get(f"/hitl/artifacts/{hashlib.sha256(other).hexdigest()}"), 404, "artifact_not_found")
+    read = await ada.http.get(answers[0].headers["location"])
+    assert read.headers["content-type"] == "application/octet-stream"
 
 
 async def test_bad_uploads_get_their_problem(ada: User) -> None:

@@ -4,55 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 
 from chassis.settings import Settings
-from contracts.providers.capabilities import Capabilities
 from contracts.runs.commands import StartRun
-from contracts.topics import CATALOG
 from gateway.app import create_app
 from gateway.testing.adapters import memory_adapters
 from gateway.testing.memory import MemoryTables
 
 from .memory_orchestrator import MemoryOrchestrator
+from .memory_site import NOW, Site, memory_site
 from .over_http import PAYLOAD, problem
 from .stories import FINISHED, WAITING
-
-NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-SANDBOX = Capabilities(provider="sandbox", tool_names=("flux",), operations=("text",), default_operation="text")
-
-
-@dataclass
-class Site:
-    """A gateway that runs, and all that stands around it."""
-
-    http: httpx.AsyncClient
-    orchestrator: MemoryOrchestrator
-    tables: MemoryTables
-
-    async def announce(self) -> None:
-        """Announce a provider, as a worker does at its start."""
-        value = SANDBOX.model_dump_json().encode()
-        await self.orchestrator.broker.deliver(CATALOG, value, key=b"sandbox")
 
 
 @pytest_asyncio.fixture
 async def site() -> AsyncIterator[Site]:
-    """Run a gateway in memory, with a clock that stands still."""
-    tables = MemoryTables()
-    orchestrator = MemoryOrchestrator(tables)
-    adapters = memory_adapters(orchestrator.broker, tables, lambda: NOW)
-    app = create_app(Settings(), adapters)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://gw") as http:
-        await orchestrator.broker.connected.wait()
-        yield Site(http, orchestrator, tables)
+    """Run a gateway in memory."""
+    async with memory_site() as running:
+        yield running
 
 
 async def test_a_start_becomes_a_command_and_its_outcome_the_answer(site: Site) -> None:

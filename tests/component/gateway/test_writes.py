@@ -243,7 +243,9 @@ async def test_a_body_without_end_is_cut_off(ada: User) -> None:
 async def test_a_client_that_hangs_up_hurts_nobody(ada: User, site: Stack) -> None:
     """Half a request, then silence or the end of the line: others are served meanwhile and after."""
     address = httpx.URL(site.gateway_url)
-    head = b"POST /hitl/runs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    head = (
+        b"POST /hitl/runs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    )
     silent = [await asyncio.open_connection(address.host, address.port) for _ in range(20)]
     for _, writer in silent:
         writer.write(head)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
@@ -143,6 +144,10 @@ class Backend(Protocol):
     gateway: MemoryGateway
     answers: Answers
 
+    @property
+    def gateway_port(self) -> int:
+        """The port on which the notifier believes the gateway."""
+
     def notifier(self, bounds: HubBounds | None = None) -> AbstractAsyncContextManager[RunningNotifier]:
         """Run one more notifier."""
 
@@ -159,6 +164,11 @@ class MemoryBackend:
 
     gateway: MemoryGateway = field(default_factory=MemoryGateway)
     answers: Answers = field(default_factory=Answers)
+
+    @property
+    def gateway_port(self) -> int:
+        """The default."""
+        return Settings(_env_file=None).gateway_port
 
     def __post_init__(self) -> None:
         self._topics = MemoryTopics(self.answers)
@@ -185,6 +195,11 @@ class KafkaBackend:
     producer: Producer
     gateway: MemoryGateway
     answers: Answers = field(default_factory=Answers)
+
+    @property
+    def gateway_port(self) -> int:
+        """That of the gateway's URL."""
+        return urlsplit(self.gateway_url).port or 80
 
     def notifier(self, bounds: HubBounds | None = None) -> AbstractAsyncContextManager[RunningNotifier]:
         """Run one more notifier."""

@@ -87,8 +87,26 @@ async def test_empty_filters_are_no_filters(notifier: RunningNotifier, publisher
         await through(watching, run[-1])
 
 
+async def test_a_client_names_the_messages_that_are_pushed(notifier: RunningNotifier, publisher: Publisher) -> None:
+    """Its snapshot and the answers to what it says come all the same."""
+    run = moved(WAITING)
+    async with notifier.watch(run_id=str(run[0].run_id), types="HITL_APPROVAL_REQUEST,SNAPSHOT") as watching:
+        assert (await watching.next())["type"] == "SNAPSHOT"
+        await publisher.publish(*run)
+        assert (await watching.next())["type"] == "HITL_APPROVAL_REQUEST"
+        await watching.send(json.dumps({"type": "PING"}))
+        assert (await watching.next())["type"] == "PONG"
+
+
 @pytest.mark.parametrize(
-    ("query", "path"), [("run_id=7", "/run_id"), ("user_id=" + "u" * 201, "/user_id"), ("usr_id=ann", "/usr_id")]
+    ("query", "path"),
+    [
+        ("types=HITL_APROVAL_REQUEST", "/types"),
+        ("types=SNAPSHOT,", "/types"),
+        ("run_id=7", "/run_id"),
+        ("user_id=" + "u" * 201, "/user_id"),
+        ("usr_id=ann", "/usr_id"),
+    ],
 )
 async def test_an_address_that_is_not_valid_is_refused_with_the_reason(
     notifier: RunningNotifier, query: str, path: str
@@ -101,13 +119,33 @@ async def test_an_address_that_is_not_valid_is_refused_with_the_reason(
     assert (problem["code"], [issue["path"] for issue in problem["issues"]]) == ("validation_failed", [path])
 
 
-async def test_a_page_of_another_host_is_refused(notifier: RunningNotifier) -> None:
-    """A foreign page must not decide for its visitor; a page of this host may."""
+@pytest.mark.parametrize("path", ["/ws", "/hitl/runs/r1/events"])
+async def test_a_foreign_name_opens_no_socket_and_no_stream(notifier: RunningNotifier, path: str) -> None:
+    """A page whose name was turned to this machine says that name in `Host`, and comes from its own host."""
+    foreign = {"Host": "evil.example", "Origin": "http://evil.example"}
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+    key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    for headers in (foreign, {**foreign, **upgrade, **key}):
+        answer = await notifier.http.get(path, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+        assert "SAYSO_HOSTS" in answer.json()["detail"]
+
+
+async def test_a_page_on_another_port_of_this_machine_opens_no_socket(notifier: RunningNotifier) -> None:
+    """It may be a stranger's, unless its origin is named."""
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(notifier.ws_url, origin=Origin("http://127.0.0.1:5173")).__aenter__()
+    assert refused.value.response.status_code == 403
+    assert b"SAYSO_ORIGINS" in (refused.value.response.body or b"")
+
+
+async def test_a_page_of_another_host_is_refused(notifier: RunningNotifier, backend: Backend) -> None:
+    """A foreign page must not decide for its visitor; a page of the gateway may."""
     with pytest.raises(InvalidStatus) as refused:
         await connect(notifier.ws_url, origin=Origin("https://evil.example")).__aenter__()
     assert refused.value.response.status_code == 403
     # It gets every run of this Kafka: with a bounded queue the close would wait behind unread messages.
-    own = Origin("http://localhost:8000")
+    own = Origin(f"http://localhost:{backend.gateway_port}")
     async with connect(notifier.ws_url, origin=own, max_size=None, max_queue=None) as socket:
         assert json.loads(await socket.recv())["type"] == "SNAPSHOT"
 

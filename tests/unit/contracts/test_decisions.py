@@ -39,7 +39,12 @@ class Case:
 CASES = [
     Case("approve", r.ApproveBody(**SEEN), "approve-checkpoint.v1", SEEN),
     Case("edit", r.EditBody(**SEEN, edits={"a": 1}), "edit-checkpoint.v1", {**SEEN, "edits": {"a": 1}}),
-    Case("reject", r.RejectBody(**SEEN, reason="no"), "reject-checkpoint.v1", {**SEEN, "reason": "no"}),
+    Case(
+        "reject",
+        r.RejectBody(**SEEN, reason="no", reason_code="off_brand"),
+        "reject-checkpoint.v1",
+        {**SEEN, "reason": "no", "reason_code": "off_brand"},
+    ),
     Case("pause", r.ControlBody(reason="wait"), "pause-run.v1", {"reason": "wait"}),
     Case("resume", r.ControlBody(), "resume-run.v1", {"reason": None}),
     Case("cancel", r.ControlBody(reason="enough"), "cancel-run.v1", {"reason": "enough"}),

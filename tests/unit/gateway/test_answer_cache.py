@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -126,5 +127,6 @@ def test_large_answers_push_the_oldest_out() -> None:
     """However many are given within a second, they have a bound in bytes together."""
     cache, runs = AnswerCache(Clock()), [uuid4() for _ in range(5)]
     for run_id in (*runs, runs[-1]):
-        cache.answered(TENANT, run_id, RenderedView(1, "created", b"x" * (MOST_BYTES // 4)))
+        view = RenderedView(1, "created", b"x" * (MOST_BYTES // 4), datetime.now(UTC), is_final=False)
+        cache.answered(TENANT, run_id, view)
     assert [cache.version(TENANT, run_id) for run_id in runs] == [0, 1, 1, 1, 1]

@@ -11,6 +11,11 @@ from gateway.http import headers as caller
 from gateway.http.problems import Problem
 
 
+def utf8(text: str) -> str:
+    """Return a text as a header shows it whose sender writes UTF-8."""
+    return text.encode().decode("latin-1")
+
+
 def request_with(query: bytes = b"", run_id: str = "", **headers: str) -> Request:
     """Return a request with these headers."""
     named = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
@@ -33,13 +38,25 @@ def test_without_a_key_each_request_is_its_own() -> None:
     assert caller.new_command_id("start", None) != caller.new_command_id("start", None)
 
 
-@pytest.mark.parametrize("key", ["k", "a" * 200, "ä ö", "7f3a-…".encode().decode("latin-1").replace("\x80", "x")])
+def test_two_keys_are_refused() -> None:
+    """Readers would differ on which of them counts."""
+    scope = {"type": "http", "headers": [(b"idempotency-key", b"k"), (b"idempotency-key", b"k")]}
+    with pytest.raises(Problem):
+        caller.idempotency_key(Request(scope))
+
+
+@pytest.mark.parametrize("key", ["k", "a" * 200, "ä ö", utf8("7f3a-…"), utf8("à")])
 def test_a_printable_key_is_taken(key: str) -> None:
     """Up to 200 characters, whatever they are."""
     assert caller.idempotency_key(request_with(idempotency_key=key)) == key
 
 
-@pytest.mark.parametrize("key", ["", "a" * 201, "tab\there", "\x7f"])
+MARKS = ["\u202e", "\u2066", "\u2028", "\u2029", "\x85", "\u200b", "\ufeff"]
+
+
+@pytest.mark.parametrize(
+    "key", ["", "a" * 201, "tab\there", "\x7f", "a\x85", *[utf8(f"a{mark}b") for mark in MARKS]], ids=ascii
+)
 def test_another_key_is_refused_and_named(key: str) -> None:
     """The issue names the header, so that no client searches its body."""
     with pytest.raises(Problem) as caught:

@@ -14,7 +14,7 @@ from contracts.runs.requests import (
     EditBody,
     RejectBody,
     RunInput,
-    RunRequest,
+    StartBody,
     WrappedRunInput,
 )
 from gateway.http.body import parse_json
@@ -41,16 +41,16 @@ def paths(body: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("body", "shape"),
     [
-        ({"prompt": "x"}, RunRequest),
-        ({"prompt": "x", "provider": "openai", "user_id": "u"}, RunRequest),
+        ({"prompt": "x"}, StartBody),
+        ({"prompt": "x", "provider": "openai", "user_id": "u"}, StartBody),
         ({"run_input": {"prompt": "x"}}, WrappedRunInput),
         ({"run_input": 5, "prompt": "x"}, WrappedRunInput),
         ({"prompt": "x", "user_email": "a@b.c"}, RunInput),
         ({"prompt": "x", **TOOL}, RunInput),
         ({"message_type": "text"}, RunInput),
-        ([], RunRequest),
-        ("run_input", RunRequest),
-        (None, RunRequest),
+        ([], StartBody),
+        ("run_input", StartBody),
+        (None, StartBody),
     ],
 )
 def test_the_members_say_which_shape_was_meant(body: Any, shape: type) -> None:
@@ -113,6 +113,19 @@ def test_the_second_shape_names_a_tool_that_stands_for_a_provider() -> None:
         ({"prompt": "x", "user_id": "tab\there"}, ["/user_id"]),
         ({"prompt": "x", "parameters": {"deep": [1, {"seed": 2**60}]}}, ["/parameters/deep/1/seed"]),
         ({"prompt": "x", "callback_url": "ftp://a"}, ["/callback_url"]),
+        ({"prompt": "x", "callback_url": "https://ann:secret@a.example/done"}, ["/callback_url"]),
+        ({"prompt": "x", "callback_url": "http://169.254.169.254/latest"}, ["/callback_url"]),
+        ({"prompt": "x", "user_id": "a\u202eb", "session_id": "a\u2028b"}, ["/user_id", "/session_id"]),
+        ({"prompt": "x", "labels": {"a\u2066b": "y"}}, ["/labels/a\u2066b"]),
+        ({"run_input": {"prompt": "x"}, "user_id": "a\u202eb"}, ["/user_id"]),
+        (
+            {"run_input": {"prompt": "x", "agent_tool_config": {"flux": {"data": {"name": "a\u202eb"}}}}},
+            ["/run_input/agent_tool_config/flux/data/name"],
+        ),
+        (
+            {"prompt": "x", "agent_tool_config": {"flux": {}, "sandbox": {}}},
+            ["/agent_tool_config"],
+        ),
         ({"run_input": {"prompt": "x", "provider": "openai"}}, ["/run_input/provider"]),
         ({"run_input": {}}, ["/run_input/prompt"]),
         ({"run_input": {"prompt": "x"}, "provider": "openai"}, ["/provider"]),
@@ -135,7 +148,8 @@ def test_an_issue_stands_at_the_member_it_is_about(body: Any, expected: list[str
 
 def test_an_attachment_that_is_neither_is_told_so_at_its_place() -> None:
     """The branches of a union are not places in the body."""
-    assert set(paths({"prompt": "x", "attachments": ["https://a.b/c", "ftp://x"]})) == {"/attachments/1"}
+    for wrong in ("ftp://x", "https://ann:secret@a.b/f", "http://169.254.169.254/f"):
+        assert set(paths({"prompt": "x", "attachments": ["https://a.b/c", wrong]})) == {"/attachments/1"}
 
 
 @pytest.mark.parametrize(
@@ -166,6 +180,9 @@ def test_values_that_json_cannot_carry_are_named(body: bytes, path: str) -> None
         (ApproveBody, b'{"subject_sha256": "ABC"}', "/subject_sha256"),
         (ApproveBody, b'{"edits": {}}', "/edits"),
         (ApproveBody, b'{"actor": ""}', "/actor"),
+        (ApproveBody, '{"actor": "a\u2069b"}'.encode(), "/actor"),
+        (ApproveBody, b'{"reason_code": "x"}', "/reason_code"),
+        (RejectBody, '{"reason_code": "a\u2029b"}'.encode(), "/reason_code"),
         (EditBody, b"{}", "/edits"),
         (EditBody, b'{"edits": null}', "/edits"),
         (EditBody, b'{"edits": [1]}', "/edits"),

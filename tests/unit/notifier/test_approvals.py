@@ -46,7 +46,11 @@ def command_of(user_id: str | None = "ann", **members: Any) -> Decide:
     [
         ({"action": "approve"}, ApproveCheckpoint, {}),
         ({"action": "edit", "edits": {"a": None}}, EditCheckpoint, {"edits": {"a": None}}),
-        ({"action": "reject", "reason": "no"}, RejectCheckpoint, {"reason": "no"}),
+        (
+            {"action": "reject", "reason": "no", "reason_code": "off_brand"},
+            RejectCheckpoint,
+            {"reason": "no", "reason_code": "off_brand"},
+        ),
     ],
 )
 def test_a_response_becomes_the_command_of_its_action(members: dict[str, Any], kind: type, own: dict[str, Any]) -> None:

@@ -1,1 +1,1 @@
-"""What every HTTP edge shares: health, problem documents, origins, coalesced writes."""
+"""What every HTTP edge shares: health, problem documents, the guard of names and pages, coalesced writes."""

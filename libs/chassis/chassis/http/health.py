@@ -19,6 +19,8 @@ HealthCheck = Callable[[], Coroutine[Any, Any, None]]
 CHECK_SECONDS = 1.8
 """How long a check may take. Those who ask often wait for 2 s, and one who gets no answer learns no reason."""
 
+PATHS = frozenset({"/health/live", "/health/ready", "/metrics", "/version"})
+
 
 class Health:
     """The named health checks that decide whether `service` is ready. The gateway has a documented `/version` of its own."""

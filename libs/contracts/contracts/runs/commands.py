@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from pydantic import Field, TypeAdapter
 
 from contracts.json_values import JsonObject
-from contracts.message import ID_NAMESPACE, Identifier, Message, Sha256, Text, Timestamp
+from contracts.message import ID_NAMESPACE, Message, Sha256, StoredIdentifier, Text, Timestamp
 from contracts.notices import Parent
 from contracts.providers.call import Checked, Ending, Execution, Failure, Preparation, Spent
 from contracts.runs.requests import RunRequest
@@ -34,9 +34,9 @@ class Command(Message):
 
     command_id: UUID
     run_id: UUID
-    tenant: Identifier = "default"
+    tenant: StoredIdentifier = "default"
     at: Timestamp
-    actor: Identifier = SYSTEM
+    actor: StoredIdentifier = SYSTEM
     request_sha256: Sha256 | None = None
     expected_version: int | None = None
     reply_to: Annotated[int, Field(ge=0)] | None = None
@@ -69,6 +69,7 @@ class EditCheckpoint(_Decide):
 class RejectCheckpoint(_Decide):
     kind: Literal["reject-checkpoint.v1"] = "reject-checkpoint.v1"
     reason: Text | None = None
+    reason_code: StoredIdentifier | None = Field(None, exclude_if=not_)
 
 
 class _Control(Command):
@@ -120,14 +121,14 @@ class ExtendLease(_AboutWork):
     """The worker is alive and still at work: the lease runs anew from `at`. `waits_for` is what the order waits for before it begins."""
 
     kind: Literal["extend-lease.v1"] = "extend-lease.v1"
-    waits_for: Identifier | None = Field(None, exclude_if=not_)
+    waits_for: StoredIdentifier | None = Field(None, exclude_if=not_)
 
 
 class NoteCall(_AboutWork):
     """The provider accepted the call, and can be asked about it by this id: the next attempt asks, and makes no other call."""
 
     kind: Literal["note-call.v1"] = "note-call.v1"
-    provider_call_id: Identifier
+    provider_call_id: StoredIdentifier
 
 
 class RecordStop(_AboutWork):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contracts.message import Identifier, Message
+from contracts.message import Message, StoredIdentifier
 from contracts.providers.call import Budget
 
 
@@ -65,7 +65,7 @@ class ReviewThresholds(Message):
     """The bounds of `auto_with_thresholds`: outside any of them a person looks."""
 
     confidence_min: Annotated[float, Field(ge=0, le=1)] = 0.8
-    safety_flags: tuple[Identifier, ...] = Field(("nsfw", "pii", "copyright"), fail_fast=True)
+    safety_flags: tuple[StoredIdentifier, ...] = Field(("nsfw", "pii", "copyright"), fail_fast=True)
     payload_changes_max: Annotated[int, Field(ge=0, le=1000)] = 3
     response_quality_min: Annotated[float, Field(ge=0, le=1)] = 0.7
 
@@ -88,7 +88,7 @@ class HitlConfig(Message):
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = Field(
         60, description="How long a worker may be silent before its work counts as lost."
     )
-    checks: tuple[Identifier, ...] = Field(
+    checks: tuple[StoredIdentifier, ...] = Field(
         (),
         max_length=20,
         fail_fast=True,

@@ -77,7 +77,7 @@ def command_of(action: Action, body: Body, head: CommandHead) -> Decide | Contro
         case "edit", EditBody():
             return EditCheckpoint(**head._asdict(), **_seen(body), edits=body.edits)
         case "reject", RejectBody() | ApprovalResponse():
-            return RejectCheckpoint(**head._asdict(), **_seen(body), reason=body.reason)
+            return RejectCheckpoint(**head._asdict(), **_seen(body), reason=body.reason, reason_code=body.reason_code)
         case (("pause" | "resume" | "cancel" | "retry"), ControlBody()):
             return _CONTROLS[action](**head._asdict(), reason=body.reason)
         case _:

@@ -212,6 +212,7 @@ class CheckpointEdited(_Decided):
 class CheckpointRejected(_Decided):
     kind = "checkpoint-rejected.v1"
     reason: str | None = None
+    reason_code: str | None = Field(None, exclude_if=not_)
 
 
 class CheckpointExpired(Event):

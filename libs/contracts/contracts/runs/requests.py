@@ -7,14 +7,14 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
+from contracts.addresses import Link, OpenLink
 from contracts.json_values import JsonObject
-from contracts.message import Identifier, Message, Sha256, Text
+from contracts.message import Identifier, Message, Sha256, StoredIdentifier, Text
 from contracts.providers.call import CallIntent
 from contracts.runs.config import HitlConfig
 
 Prompt = Annotated[str, StringConstraints(min_length=1)]
 ArtifactRef = Annotated[str, StringConstraints(pattern=r"^artifact:sha256:[0-9a-f]{64}$")]
-Link = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2048)]
 Label = Annotated[str, StringConstraints(max_length=200)]
 
 
@@ -22,15 +22,15 @@ class RunRequest(Message):
     """Start a run: an AI call and how it is reviewed."""
 
     prompt: Prompt
-    provider: Identifier = Field("sandbox", description="A provider's name, or a tool name that stands for one.")
-    model: Identifier | None = None
-    operation: Identifier | None = None
+    provider: StoredIdentifier = Field("sandbox", description="A provider's name, or a tool name that stands for one.")
+    model: StoredIdentifier | None = None
+    operation: StoredIdentifier | None = None
     parameters: JsonObject = Field(default_factory=dict)
     attachments: tuple[ArtifactRef | Link, ...] = Field((), max_length=32, fail_fast=True)
-    user_id: Identifier | None = None
-    session_id: Identifier | None = None
+    user_id: StoredIdentifier | None = None
+    session_id: StoredIdentifier | None = None
     callback_url: Link | None = None
-    labels: dict[Identifier, Label] = Field(default_factory=dict, max_length=32)
+    labels: dict[StoredIdentifier, Label] = Field(default_factory=dict, max_length=32)
     hitl_config: HitlConfig = HitlConfig()
     tool: JsonObject | None = Field(None, description="The agent tool that asked, as it described itself.")
 
@@ -44,6 +44,23 @@ class RunRequest(Message):
             parameters=self.parameters,
             attachments=self.attachments,
         )
+
+
+class StartBody(RunRequest):
+    """Start a run: an AI call and how it is reviewed."""
+
+    provider: Identifier = Field("sandbox", description="A provider's name, or a tool name that stands for one.")
+    model: Identifier | None = None
+    operation: Identifier | None = None
+    attachments: tuple[ArtifactRef | OpenLink, ...] = Field((), max_length=32, fail_fast=True)
+    user_id: Identifier | None = None
+    session_id: Identifier | None = None
+    callback_url: OpenLink | None = None
+    labels: dict[Identifier, Label] = Field(default_factory=dict, max_length=32)
+
+    def to_request(self) -> RunRequest:
+        """Return the same request as it is stored, whose rules stay as they are."""
+        return RunRequest.of(**self.__dict__)
 
 
 class ToolData(Message):
@@ -70,7 +87,7 @@ class RunInput(Message):
     agent_email: Identifier | None = None
     session_id: Identifier | None = None
     message_type: Identifier | None = None
-    agent_tool_config: dict[Identifier, ToolConfig] = Field(default_factory=dict)
+    agent_tool_config: dict[Identifier, ToolConfig] = Field(default_factory=dict, max_length=1)
     hitl_config: HitlConfig = HitlConfig()
 
     def to_request(self, user_id: str | None = None, session_id: str | None = None) -> RunRequest:
@@ -90,7 +107,7 @@ class RunInput(Message):
                 "parameters": data.example_input,
                 "tool": data.model_dump(exclude_none=True),
             }
-        return RunRequest(
+        start = StartBody(
             prompt=self.prompt,
             user_id=user_id or self.user_id or self.user_email,
             session_id=session_id or self.session_id,
@@ -98,6 +115,7 @@ class RunInput(Message):
             hitl_config=self.hitl_config,
             **tool,
         )
+        return start.to_request()
 
 
 class WrappedRunInput(Message):
@@ -133,9 +151,10 @@ class EditBody(_Decision):
 
 
 class RejectBody(_Decision):
-    """Reject the subject of the open checkpoint."""
+    """Reject the subject of the open checkpoint. `reason_code` is a name for the reason that programs count by."""
 
     reason: Text | None = None
+    reason_code: Identifier | None = None
 
 
 class ControlBody(Message):
@@ -154,3 +173,4 @@ class ApprovalResponse(EditBody):
     action: Literal["approve", "edit", "reject"]
     edits: JsonObject = Field(default_factory=dict)
     reason: Text | None = None
+    reason_code: Identifier | None = None

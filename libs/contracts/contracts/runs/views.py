@@ -53,6 +53,7 @@ class Approval(Message):
     comment: str | None = None
     message: str | None = None
     reason: str | None = None
+    reason_code: str | None = None
     diff: tuple[e.Change, ...] = ()
 
 
@@ -231,6 +232,7 @@ def approval_of(event: Decided, view: RunView, record: RunEvent) -> Approval:
         comment=said.get("comment"),
         message=said.get("message"),
         reason=said.get("reason"),
+        reason_code=said.get("reason_code"),
         diff=said.get("diff", ()),
     )
 

@@ -16,11 +16,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
 from artifacts.media_type import may_be_shown, media_type_of
-from artifacts.store import Artifact
+from artifacts.store import Artifact, UploadKeyReused
 from chassis.http.problems import issue
 from contracts.message import Identifier
+from gateway.api.openapi import KEY
 from gateway.http import headers
-from gateway.http.body import check_length, too_large
+from gateway.http.body import check_head, too_large
 from gateway.http.parameters import NoParameters, Parameters
 from gateway.http.problem_schemas import problems
 from gateway.http.problems import Problem, invalid, unavailable
@@ -87,9 +88,10 @@ class ArtifactEndpoints:
 
     async def keep(self, request: Request, upload: Annotated[Upload, Query()]) -> Response:
         """Keep the form's field `file`. The same bytes again are the same artifact."""
-        check_length(request, self._limit + OVERHEAD_BYTES)
+        key = headers.idempotency_key(request)
+        check_head(request, self._limit + OVERHEAD_BYTES)
         async with self._turn():
-            artifact = await self._keep(request, upload.session_id)
+            artifact = await self._keep(request, upload.session_id, key)
         stored = {"artifact": artifact.ref, "size": artifact.size, "media_type": artifact.media_type}
         return JSONResponse(stored, 201, {"Location": f"/hitl/artifacts/{artifact.sha256}"})
 
@@ -108,15 +110,16 @@ class ArtifactEndpoints:
         for at in range(0, artifact.size, PIECE_BYTES):
             yield await self._artifacts.piece(headers.TENANT, artifact.sha256, at, PIECE_BYTES)
 
-    async def _keep(self, request: Request, session_id: str | None) -> Artifact:
+    async def _keep(self, request: Request, session_id: str | None, key: str | None) -> Artifact:
         form = await _form(request, self._limit + OVERHEAD_BYTES)
         try:
             file = _file(form, self._limit)
             async with self._in_memory:
                 body = await file.read()
-                return await self._artifacts.put(
-                    headers.TENANT, body, media_type_of(body, file.content_type), session_id
-                )
+                media_type = media_type_of(body, file.content_type)
+                return await self._artifacts.put(headers.TENANT, body, media_type, session_id, key)
+        except UploadKeyReused as error:
+            raise Problem(error.code, str(error)) from None
         finally:
             await form.close()
 
@@ -136,7 +139,14 @@ class ArtifactEndpoints:
 def artifacts_router(artifacts: Artifacts, limit: int) -> APIRouter:
     """Return the routes for files of at most `limit` bytes."""
     router, endpoints = APIRouter(tags=["artifacts"]), ArtifactEndpoints(artifacts, limit)
-    refusals = ("forbidden", "payload_too_large", "unsupported_media_type", "validation_failed", "unavailable")
+    refusals = (
+        "forbidden",
+        "payload_too_large",
+        "unsupported_media_type",
+        "validation_failed",
+        "idempotency_key_reused",
+        "unavailable",
+    )
     router.add_api_route(
         "/hitl/artifacts",
         endpoints.keep,
@@ -145,7 +155,10 @@ def artifacts_router(artifacts: Artifacts, limit: int) -> APIRouter:
         status_code=201,
         response_model=Stored,
         responses=problems(*refusals),
-        openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
+        openapi_extra={
+            "parameters": [KEY],
+            "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}},
+        },
     )
     router.add_api_route(
         "/hitl/artifacts/{sha256}",

@@ -70,7 +70,7 @@ ACTIONS: dict[str, Example] = {
         "Change what waits by a merge patch (RFC 7396), and approve the result",
         {"edits": {"prompt": "a blue bicycle in the rain"}, "comment": "blue", "actor": "ada"},
     ),
-    "reject": Example("Refuse what waits", {"reason": "not our style", "actor": "ada"}),
+    "reject": Example("Refuse what waits", {"reason": "not our style", "reason_code": "off_brand", "actor": "ada"}),
     "pause": Example("Hold a run", {"reason": "wait for legal", "actor": "ada"}),
     "resume": Example("Let a run go on", {"actor": "ada"}),
     "cancel": Example("End a run", {"reason": "no longer needed", "actor": "ada"}),

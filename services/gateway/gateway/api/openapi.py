@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from contracts.runs.decisions import BODIES, Action
-from contracts.runs.requests import RunInput, RunRequest, WrappedRunInput
+from contracts.runs.requests import RunInput, RunRequest, StartBody, WrappedRunInput
 from contracts.runs.views import RunView
 from gateway.api.examples import ACTIONS, STARTS
 from gateway.http.parameters import AtVersion
@@ -34,8 +34,7 @@ TAGS = [
 Operation = Mapping[str, Any]
 
 _STARTS = (RunRequest, WrappedRunInput, RunInput)
-_STARTS = (RunRequest, WrappedRunInput, RunInput)
-_KEY = {
+KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "schema": {"type": "string", "minLength": 1, "maxLength": 200},
@@ -66,7 +65,7 @@ def start_operation(path: str) -> Operation:
         "summary": "Start a run",
         "description": "Answers with the run's view at once; the call is prepared meanwhile.",
         "operationId": f"start_run{path.replace('/', '_')}",
-        "parameters": [_KEY],
+        "parameters": [KEY],
         "requestBody": _body({"anyOf": [_ref(shape) for shape in _STARTS]}, STARTS, required=True),
         "responses": _responses("201", problems("precondition_failed", *_COMMON)),
     }
@@ -79,7 +78,7 @@ def action_operation(action: Action) -> Operation:
         "tags": ["decisions"],
         "summary": example.summary,
         "operationId": f"{action}_run",
-        "parameters": [_RUN_ID, _KEY, _IF_MATCH],
+        "parameters": [_RUN_ID, KEY, _IF_MATCH],
         "requestBody": _body(_ref(BODIES[action]), {action: {"value": example.body}}, required=action == "edit"),
         "responses": _responses("200", problems(*_DECIDING, "precondition_failed", *_COMMON)),
     }
@@ -147,11 +146,13 @@ def _ref(model: type) -> dict[str, str]:
 
 def _schemas() -> dict[str, Any]:
     template = "#/components/schemas/{model}"
-    bodies = sorted({*_STARTS, *BODIES.values()}, key=lambda model: model.__name__)
+    bodies = sorted({StartBody, WrappedRunInput, RunInput, *BODIES.values()}, key=lambda model: model.__name__)
     _, requests = models_json_schema([(model, "validation") for model in bodies], ref_template=template)
     _, answers = models_json_schema([(ProblemDocument, "serialization")], ref_template=template)
     # Contracts ignore unknown members; bodies over HTTP may have none.
     closed = {name: _closed(schema) for name, schema in requests["$defs"].items()}
+    # Clients are made of this document: the shape keeps its name, with the rules for what comes from outside.
+    closed[RunRequest.__name__] = {**closed.pop(StartBody.__name__), "title": RunRequest.__name__}
     return {**closed, **answers["$defs"]}
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from inspect import getdoc
 from typing import Any, NamedTuple
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
+from chassis.http.access.guard import AccessGuard
+from chassis.http.access.origins import Site
 from contracts.runs.decisions import BODIES
 from gateway.api import openapi
 from gateway.api.decisions import RunWrites
 from gateway.api.runs import RunReads
-from gateway.http.cross_origin import CrossOriginGuard
 from gateway.http.fast_path import Endpoint, FastPath
+from gateway.http.head_requests import HeadRequests
+from gateway.http.parameters import refuse_repeated
 from gateway.http.problems import HANDLERS
 from gateway.metrics import RequestCounter
 
@@ -47,22 +50,24 @@ def hot_routes(reads: RunReads, writes: RunWrites) -> tuple[HotRoute, ...]:
 class GatewayApi(FastAPI):
     """FastAPI with the hot routes in its router, in its document and before its layers, and the outermost layer before all."""
 
-    def __init__(self, hot: Sequence[HotRoute], own_origins: Collection[str], **options: Any) -> None:
+    def __init__(self, hot: Sequence[HotRoute], site: Site, **options: Any) -> None:
         super().__init__(
             title="Sayso",
             version="1",
             description=openapi.DESCRIPTION,
             openapi_tags=openapi.TAGS,
             exception_handlers=HANDLERS,
+            docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
+            dependencies=[Depends(refuse_repeated)],
             **options,
         )
         self.add_middleware(RequestCounter)
         self.hot = hot
         self.router.routes += [_Route(route) for route in hot]
         fast_path = FastPath(super().__call__, {(route.method, route.path): route.endpoint for route in hot})
-        self._layers = CrossOriginGuard(fast_path, own_origins)
+        self._layers = AccessGuard(HeadRequests(fast_path), site)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -77,7 +82,7 @@ class GatewayApi(FastAPI):
 
 
 class _Route(Route):
-    """A hot route in the router: HEAD is no method of it, and the matched route is in the scope, both as with FastAPI's own."""
+    """A hot route in the router: HEAD is no method of it (a layer before serves it); the matched route is in the scope, as with FastAPI's own."""
 
     def __init__(self, route: HotRoute) -> None:
         super().__init__(route.path, route.endpoint, methods=[route.method])

@@ -12,7 +12,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from chassis.http.problems import issue
 from contracts.providers.call_stream import PartialOutput, PushedPartialOutput
@@ -20,8 +20,8 @@ from gateway.http import headers
 from gateway.http.parameters import NoParameters
 from gateway.http.problem_schemas import problems
 from gateway.http.problems import invalid
-from gateway.ports import StepEvent
-from gateway.read_model.follower import Follower
+from gateway.ports import Now, StepEvent
+from gateway.read_model.follower import SETTLE_SECONDS, Follower
 
 _VERSION = re.compile(r"[0-9]{1,18}")
 _PARTIAL = PushedPartialOutput.model_fields["type"].default.encode()
@@ -29,7 +29,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _HEARTBEAT = b": still here\n\n"
 
 
-def run_events_router(follower: Follower) -> APIRouter:
+def run_events_router(follower: Follower, now: Now) -> APIRouter:
     """Return the route that streams."""
     router = APIRouter()
 
@@ -40,6 +40,7 @@ def run_events_router(follower: Follower) -> APIRouter:
         response_class=StreamingResponse,
         responses={
             200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+            204: {"description": "No event follows `Last-Event-ID`, and none ever will: do not connect again"},
             **problems("run_not_found", "validation_failed", "unavailable"),
         },
     )
@@ -48,16 +49,22 @@ def run_events_router(follower: Follower) -> APIRouter:
         run_id: str,
         _: Annotated[NoParameters, Query()],
         last_event_id: Annotated[str | None, Header()] = None,
-    ) -> StreamingResponse:
-        """Push every event behind `Last-Event-ID`, then new ones as they come, until the run is completed or cancelled.
+    ) -> Response:
+        """Push every event behind `Last-Event-ID`, then new ones as they come, until the run is over and cannot be retried.
 
+        Then 204 answers a client that has seen the last event, which ends an EventSource. An id that the run has not reached begins anew.
         The id of an event is its version, its data the member of `history`. While a call streams, pieces of its text come as events of the
         type `HITL_PARTIAL_OUTPUT`, without an id. Comments keep the connection alive.
         """
         found_id = headers.run_id_of(request)
         after = _version(last_event_id)
-        if await follower.settled(headers.TENANT, found_id) is None:
+        run = await follower.reached(headers.TENANT, found_id, after, SETTLE_SECONDS) if after else None
+        if (run or await follower.settled(headers.TENANT, found_id)) is None:
             raise headers.run_not_found(run_id)
+        if after and await follower.is_finished(headers.TENANT, found_id, after, now()):
+            return Response(status_code=204, headers=_HEADERS)
+        if run is not None and run.version < after:
+            after = 0
         return StreamingResponse(_body(follower, found_id, after), headers=_HEADERS, media_type="text/event-stream")
 
     return router

@@ -24,7 +24,7 @@ BODY_SECONDS = 30.0
 
 async def read_body(request: Request, limit: int) -> bytes:
     """Return the body, of at most `limit` bytes. Raises Problem for a larger one, which is not read on, and for one that does not come."""
-    check_length(request, limit)
+    check_head(request, limit)
     chunks: list[bytes] = []
     size = 0
     try:
@@ -49,8 +49,12 @@ async def _next_chunk(request: Request) -> tuple[bytes, bool]:
     return message.get("body", b""), message.get("more_body", False)
 
 
-def check_length(request: Request, limit: int) -> None:
-    """Raise Problem if Content-Length is above `limit` bytes."""
+def check_head(request: Request, limit: int) -> None:
+    """Raise Problem if the head says that the body is encoded, or has more than `limit` bytes."""
+    encodings = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
+    if any(encoding.strip() not in ("", "identity") for encoding in encodings):
+        detail = "send the body as it is: no Content-Encoding is taken"
+        raise Problem("unsupported_media_type", detail, headers={"Accept-Encoding": "identity"})
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length) > limit:
         raise too_large(limit)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
+from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 
 from chassis.http.problems import issue
 from contracts.json_pointer import pointer
-from contracts.message import ID_NAMESPACE
+from contracts.message import ID_NAMESPACE, Identifier
 from contracts.runs.commands import command_id
 from gateway.http.problems import Problem, invalid
 
@@ -18,6 +19,7 @@ TENANT = "default"
 
 MOST_KEY_CHARACTERS = 200
 
+_NAME: TypeAdapter[str] = TypeAdapter(Identifier)
 _QUERY = {"in": "query"}
 _HEADER = {"in": "header"}
 _RUNS = uuid5(NAMESPACE_URL, f"{ID_NAMESPACE}:run")
@@ -49,11 +51,23 @@ def check_parameters(request: Request) -> None:
 
 def idempotency_key(request: Request) -> str | None:
     """Return the Idempotency-Key, or None. Raises Problem."""
-    key = request.headers.get("idempotency-key")
-    if key is not None and not (0 < len(key) <= MOST_KEY_CHARACTERS and key.isprintable()):
-        message = f"a key has 1 to {MOST_KEY_CHARACTERS} printable characters"
+    keys = request.headers.getlist("idempotency-key")
+    key = keys[0] if keys else None
+    if key is not None and not (len(keys) == 1 and len(key) <= MOST_KEY_CHARACTERS and _is_name(key)):
+        message = f"one key of 1 to {MOST_KEY_CHARACTERS} printable characters"
         raise invalid([issue("/Idempotency-Key", "header_invalid", message, **_HEADER)])
     return key
+
+
+def _is_name(value: str) -> bool:
+    """Return whether a header's value is a name, in UTF-8 or, as headers once were, in Latin-1."""
+    try:
+        _NAME.validate_python(value.encode("latin-1").decode())
+    except UnicodeDecodeError:
+        return value.isprintable()
+    except ValidationError:
+        return False
+    return True
 
 
 def expected_version(request: Request) -> int | None:

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from chassis.http.problems import Issue, issue, issues_of
 from contracts.json_pointer import pointer
 from contracts.json_values import check_json
-from contracts.runs.requests import RunInput, RunRequest, WrappedRunInput
+from contracts.runs.requests import RunInput, RunRequest, StartBody, WrappedRunInput
 from gateway.http.problems import invalid
 
 MOST_MEMBERS = 100
@@ -18,7 +18,7 @@ MOST_MEMBERS = 100
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
-_RUN_INPUT_ALONE = RunInput.model_fields.keys() - RunRequest.model_fields.keys()
+_RUN_INPUT_ALONE = RunInput.model_fields.keys() - StartBody.model_fields.keys()
 
 
 class Start(NamedTuple):
@@ -43,8 +43,8 @@ def read_model(model: type[_Model], body: bytes, raw: Any) -> _Model:
 def read_start(body: bytes, raw: Any) -> Start:
     """Return the request of any of the three shapes of a start. Raises Problem in the terms of the shape that was meant."""
     shape = shape_of(raw)
-    if shape is RunRequest:
-        return Start(read_model(RunRequest, body, raw), "/provider")
+    if shape is StartBody:
+        return Start(read_model(StartBody, body, raw).to_request(), "/provider")
     if shape is WrappedRunInput:
         wrapped = read_model(WrappedRunInput, body, raw)
         return _start(wrapped, wrapped.run_input, "/run_input")
@@ -52,12 +52,12 @@ def read_start(body: bytes, raw: Any) -> Start:
     return _start(bare, bare, "")
 
 
-def shape_of(raw: Any) -> type[RunRequest | WrappedRunInput | RunInput]:
+def shape_of(raw: Any) -> type[StartBody | WrappedRunInput | RunInput]:
     """Return the shape that a body was meant to have, by its members."""
     members = raw.keys() if isinstance(raw, dict) else set()
     if "run_input" in members:
         return WrappedRunInput
-    return RunInput if members & _RUN_INPUT_ALONE else RunRequest
+    return RunInput if members & _RUN_INPUT_ALONE else StartBody
 
 
 def _start(shape: WrappedRunInput | RunInput, run_input: RunInput, at: str) -> Start:

@@ -8,11 +8,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
+from chassis.http.problems import issue
+from chassis.http.queries import REPEATED, repeated
+from contracts.json_pointer import pointer
 from contracts.message import Identifier
 from contracts.runs.config import Step
 from contracts.runs.views import State
 from gateway.http.cursors import MalformedCursor, read_cursor
-from gateway.http.problems import invalid_parameters
+from gateway.http.problems import invalid, invalid_parameters
 from gateway.ports import Place
 
 MAX_VERSION = 2**63 - 1
@@ -85,8 +88,15 @@ class HistoryRange(Parameters):
 _Parameters = TypeVar("_Parameters", bound=Parameters)
 
 
+def refuse_repeated(request: Request) -> None:
+    """Raise Problem if a query parameter is given twice: readers differ on which one counts."""
+    if request.scope["query_string"] and (names := repeated(request.query_params.multi_items())):
+        raise invalid([issue(pointer([name]), "repeated", REPEATED, **{"in": "query"}) for name in names])
+
+
 def read_parameters(model: type[_Parameters], request: Request) -> _Parameters:
     """Return the request's query as a model, where FastAPI does not do it. Raises Problem."""
+    refuse_repeated(request)
     query = dict(request.query_params) if request.scope["query_string"] else {}
     try:
         return model.model_validate(query)

@@ -160,10 +160,11 @@ async def answer_to(request: Request, error: Exception) -> tuple[Response, Excep
 
 
 def _allowed(request: Request) -> list[str]:
-    """Ask every route, since the router asks only the first whose path fits."""
+    """Ask every route, since the router asks only the first whose path fits. HEAD comes with GET."""
     routes = request.app.router.routes
-    return [
+    found = [
         method
         for method in _METHODS
         if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
     ]
+    return [each for method in found for each in (("GET", "HEAD") if method == "GET" else (method,))]

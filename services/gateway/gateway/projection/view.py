@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from contracts.runs.run_event import RunEvent
@@ -10,11 +11,13 @@ from contracts.runs.views import RunView, project
 
 
 class RenderedView(NamedTuple):
-    """A run's view as JSON, with the two members that answers need apart."""
+    """A run's view as JSON, with the facts that answers need apart. A final run can have no further event but those of a call that is stopped."""
 
     version: int
     state: str
     json: bytes
+    updated_at: datetime
+    is_final: bool
 
 
 def fold(events: Iterable[bytes], view: RunView | None = None) -> RunView | None:
@@ -26,4 +29,5 @@ def fold(events: Iterable[bytes], view: RunView | None = None) -> RunView | None
 
 def render(view: RunView) -> RenderedView:
     """Write a view as JSON."""
-    return RenderedView(view.version, view.state.value, view.model_dump_json().encode())
+    final = view.is_over and not view.pending_actions
+    return RenderedView(view.version, view.state.value, view.model_dump_json().encode(), view.updated_at, final)

@@ -9,23 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from contracts.providers.call_stream import PartialOutput
-from contracts.runs.events import (
-    CallDoubted,
-    CallFailed,
-    CallOrdered,
-    CallStopped,
-    CallSucceeded,
-    RunCancelled,
-    RunCompleted,
-)
-from contracts.runs.views import State
 from gateway.errors import DatabaseUnavailable
 from gateway.ports import StepEvent, Views
 from gateway.projection.view import RenderedView
+from gateway.read_model.stream_state import LINGER_SECONDS, StreamState
 from gateway.read_model.waiters import Waiter, Waiters
 
 LOOK_SECONDS = 0.1
@@ -40,42 +31,8 @@ LOOKS_A_SECOND = 200.0
 SETTLE_SECONDS = 1.0
 """How long a read without a version waits for the version that this gateway has just answered: a new run is found."""
 
-LINGER_SECONDS = 30.0
-"""How long a stream stays open after a run was cancelled during a call: the event with the call's cost is still to come."""
-
 HEARTBEAT_SECONDS = 15.0
 PAGE = 100
-
-_OVER = (State.COMPLETED, State.CANCELLED)
-"""A failed run can still be retried."""
-
-_LAST_KINDS = (RunCompleted.kind, RunCancelled.kind)
-_CALL_BEGINS = (CallOrdered.kind, CallDoubted.kind)
-_CALL_ENDS = (CallSucceeded.kind, CallFailed.kind, CallStopped.kind)
-
-
-@dataclass(slots=True)
-class _StreamState:
-    """The state of a run as far as a stream has sent it: whether it is over, and whether a call was running then."""
-
-    clock: Callable[[], float]
-    is_over: bool = False
-    is_empty: bool = True
-    _is_calling: bool = False
-    _linger_until: float = 0.0
-
-    def sent(self, events: Sequence[StepEvent]) -> None:
-        """Learn from events that were sent."""
-        self.is_empty = False
-        for event in events:
-            self._is_calling = event.kind in _CALL_BEGINS or (self._is_calling and event.kind not in _CALL_ENDS)
-            if event.kind in _LAST_KINDS:
-                self.is_over, self._linger_until = True, self.clock() + LINGER_SECONDS
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether no further event is expected."""
-        return self.is_over and not (self._is_calling and self.clock() < self._linger_until)
 
 
 class Follower:
@@ -122,7 +79,7 @@ class Follower:
 
         Pieces of the running call's text come in between. An empty list is a heartbeat. An outage of PostgreSQL is waited out.
         """
-        quiet_since, state = self._clock(), _StreamState(self._clock)
+        quiet_since, state = self._clock(), StreamState(self._clock)
         with self._waiters.of(run_id) as waiter, self._looks():
             while not self._closed:
                 events = await self._next(tenant, run_id, after, state)
@@ -139,16 +96,35 @@ class Follower:
                         yield pieces
                         quiet_since = self._clock()
 
-    async def _next(self, tenant: str, run_id: UUID, after: int, state: _StreamState) -> list[StepEvent]:
-        """Read the next events. Where a stream begins behind the last one, learn from the run's state that it is over."""
+    async def is_finished(self, tenant: str, run_id: UUID, after: int, now: datetime) -> bool:
+        """Return whether no event behind the version `after` is to come, ever. Raises DatabaseUnavailable."""
+        run = await self._views.run(tenant, run_id)
+        if run is None or not run.is_final or run.version > after:
+            return False
+        is_fresh = now < run.updated_at + timedelta(seconds=LINGER_SECONDS)
+        return not (is_fresh and await self._is_calling(tenant, run_id))
+
+    async def _next(self, tenant: str, run_id: UUID, after: int, state: StreamState) -> list[StepEvent]:
+        """Read the next events. Where there are none and it is not sure why, learn from the run's view whether it is over."""
         try:
             events = (await self._views.history(tenant, run_id, after, PAGE)).events
-            if state.is_empty and not events:
-                run = await self._views.run(tenant, run_id)
-                state.is_over = run is not None and run.state in _OVER
+            if events or state.is_sure:
+                return events
+            run = await self._views.run(tenant, run_id)
+            if run is not None and run.version <= after:
+                state.is_calling = await self._is_calling(tenant, run_id) if state.is_empty else state.is_calling
+                state.settle(is_over=run.is_final)
         except DatabaseUnavailable:
             return []
         return events
+
+    async def _is_calling(self, tenant: str, run_id: UUID) -> bool:
+        """Return whether the run's history ends in a call that has not ended."""
+        state, after = StreamState(self._clock), 0
+        while events := (await self._views.history(tenant, run_id, after, PAGE)).events:
+            state.sent(events)
+            after = events[-1].version
+        return state.is_calling
 
     async def _pieces(self, waiter: Waiter, version: int) -> AsyncIterator[Sequence[PartialOutput]]:
         """Yield pieces of text until the run has reached `version` or it is time to read the tables."""

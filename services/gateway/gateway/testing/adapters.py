@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from artifacts.store import Artifact
+from artifacts.media_type import found_type
+from artifacts.store import Artifact, UploadKeyReused, upload_digest
 from chassis.failpoints import utc_now
 from contracts.runs.commands import Command
 from contracts.runs.outcomes import Outcome
@@ -56,14 +57,27 @@ class MemoryArtifacts:
     def __init__(self, database: MemoryDatabase) -> None:
         self._database = database
         self._files: dict[tuple[str, str], tuple[Artifact, bytes]] = {}
+        self._answers: dict[tuple[str, str], tuple[str, Artifact]] = {}
 
-    async def put(self, tenant: str, body: bytes, media_type: str, session_id: str | None = None) -> Artifact:
-        """Keep a file; the session is not remembered."""
-        del session_id
+    async def put(
+        self, tenant: str, body: bytes, media_type: str, session_id: str | None = None, key: str | None = None
+    ) -> Artifact:
+        """Keep a file. Raises UploadKeyReused."""
         await self._database.check()
         sha256 = hashlib.sha256(body).hexdigest()
-        found = self._files.setdefault((tenant, sha256), (Artifact(sha256, len(body), media_type), body))
-        return found[0]
+        request = upload_digest(sha256, session_id)
+        if key is not None and (tenant, key) in self._answers:
+            before, answer = self._answers[tenant, key]
+            if before != request:
+                raise UploadKeyReused(UploadKeyReused.__doc__)
+            return answer
+        found = self._files.setdefault((tenant, sha256), (Artifact(sha256, len(body), media_type), body))[0]
+        if found.media_type != media_type:
+            found = Artifact(sha256, len(body), found_type(body))
+            self._files[tenant, sha256] = found, body
+        if key is not None:
+            self._answers[tenant, key] = request, found
+        return found
 
     async def find(self, tenant: str, sha256: str) -> Artifact | None:
         """Return a file without its bytes, or None."""

@@ -89,7 +89,7 @@ class WebSocketConnection:
             await self._woken.wait()
             self._woken.clear()
             while taken := client.take():
-                frames = [frame for item in taken for frame in item.frames]
+                frames = [frame for item in taken for frame in item.frames if self._subscription.pushes(frame.type)]
                 await self._send_texts([frame.body for frame in frames])
                 for kind, count in Counter([frame.type for frame in frames]).items():
                     metrics.sent_of(kind).inc(count)

@@ -20,8 +20,8 @@ from notifier.hub.frames import MESSAGE_BYTES
 from notifier.ports import Ask
 from notifier.protocol.messages import Fault, MessageInvalid
 
-_DEFAULTS: dict[str, Any] = {"edits": {}, "reason": None}
-_OWN = {"approve": frozenset[str](), "edit": frozenset({"edits"}), "reject": frozenset({"reason"})}
+_DEFAULTS: dict[str, Any] = {"edits": {}, "reason": None, "reason_code": None}
+_OWN = {"approve": frozenset[str](), "edit": frozenset({"edits"}), "reject": frozenset({"reason", "reason_code"})}
 
 
 def read_response(text: str) -> ApprovalResponse:
@@ -32,7 +32,7 @@ def read_response(text: str) -> ApprovalResponse:
         raise invalid_message(error) from None
     # A reviewer whose edits were ignored would believe them made.
     own = _OWN[response.action]
-    strange = [name for name in ("edits", "reason") if getattr(response, name) != _DEFAULTS[name] and name not in own]
+    strange = [name for name, default in _DEFAULTS.items() if getattr(response, name) != default and name not in own]
     if strange:
         raise MessageInvalid(
             *(

@@ -8,7 +8,7 @@ from typing import Any
 from cachetools import FIFOCache
 from pydantic import TypeAdapter
 
-from contracts.message import Identifier
+from contracts.message import StoredIdentifier
 from contracts.providers.call_stream import HoldCall, StopCall
 from contracts.providers.orders import CheckOrder, ExecuteOrder, Order, PrepareOrder, parse_order
 from provider_worker.errors import WorkerError
@@ -20,7 +20,7 @@ MOST_SEEN = 5_000
 """More than the orders whose offsets may be uncommitted: only those can come again to the same process."""
 
 _MAX_ATTEMPT = 2**31 - 1
-_IDENTIFIER: TypeAdapter[str] = TypeAdapter(Identifier)
+_IDENTIFIER: TypeAdapter[str] = TypeAdapter(StoredIdentifier)
 
 
 class UnusableOrder(WorkerError, ValueError):

@@ -12,10 +12,12 @@ class PostgresArtifacts:
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
 
-    async def put(self, tenant: str, body: bytes, media_type: str, session_id: str | None = None) -> Artifact:
-        """Keep a file, linked to the session that brought it."""
+    async def put(
+        self, tenant: str, body: bytes, media_type: str, session_id: str | None = None, key: str | None = None
+    ) -> Artifact:
+        """Keep a file, linked to the session that brought it. Raises UploadKeyReused."""
         with self._database.guard():
-            return await ArtifactStore(self._database.pool).put(tenant, body, media_type, session_id)
+            return await ArtifactStore(self._database.pool).put(tenant, body, media_type, session_id, key)
 
     async def find(self, tenant: str, sha256: str) -> Artifact | None:
         """Return a file without its bytes, or None."""

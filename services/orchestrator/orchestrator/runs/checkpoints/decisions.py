@@ -71,6 +71,7 @@ def reject(command: c.RejectCheckpoint, run: Run) -> tuple[e.Event, ...]:
         comment=command.comment,
         message=command.message,
         reason=command.reason,
+        reason_code=command.reason_code,
     )
     if run.failed is not None:
         return (rejected, e.RunFailed(error=run.failed.as_error()))

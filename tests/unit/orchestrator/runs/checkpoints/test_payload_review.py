@@ -168,6 +168,15 @@ def test_a_rejection_fails_the_run_and_no_call_is_made() -> None:
         assert outcome.story.orders() == []
 
 
+def test_a_rejection_keeps_its_reason_and_its_code() -> None:
+    """In the event and in the view; programs count by the code."""
+    outcome = at_payload_review().when(reject(reason="wrong colours", reason_code="off_brand"))
+    outcome.then(like(e.CheckpointRejected, reason_code="off_brand"), e.RunCancelled)
+    approval = outcome.story.now.view.last_approval
+    assert approval is not None
+    assert (approval.reason, approval.reason_code) == ("wrong colours", "off_brand")
+
+
 def test_a_retry_after_a_rejection_prepares_again() -> None:
     """A retry does not send the rejected payload."""
     outcome = at_payload_review().given(reject()).when(retry())

@@ -1,34 +1,14 @@
-"""The front page, which leads to the documentation, and the AsyncAPI document. OpenAPI's page is FastAPI's own."""
+"""`/version`, which the OpenAPI document describes. The other services have it beside their health."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from chassis.http.version import Version, version_of
-from contracts.asyncapi import document
 from gateway.http.parameters import NoParameters
 from gateway.http.problem_schemas import problems
-
-
-def docs_router() -> APIRouter:
-    """Return the routes that only describe."""
-    router = APIRouter(include_in_schema=False)
-    asyncapi = JSONResponse(document())
-
-    @router.get("/")
-    async def home() -> Response:
-        """Lead to the readable description."""
-        return RedirectResponse("/docs")
-
-    @router.get("/asyncapi.json")
-    async def read_asyncapi() -> Response:
-        """Return the AsyncAPI document."""
-        return asyncapi
-
-    return router
 
 
 def version_router() -> APIRouter:

@@ -1,0 +1,1 @@
+"""Who may use a service: by which names it is asked, and by which pages."""

@@ -1,0 +1,28 @@
+"""What all pages share: the headers that keep foreign scripts out, and the files that ship with a package."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from fastapi.responses import FileResponse, Response
+
+_POLICY = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_SCRIPTS = "; script-src 'self'; connect-src 'self'"
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+def page(html: str, status: int = 200, *, scripts: bool = False, **headers: str) -> Response:
+    """Return a page that no other page may frame. Without `scripts` it runs none."""
+    policy = {"Content-Security-Policy": _POLICY + (_SCRIPTS if scripts else "")}
+    return Response(html, status, {**_HEADERS, **policy, "Cache-Control": "no-store", **headers}, "text/html")
+
+
+def shipped_file(package: str, name: str, media_type: str) -> Response:
+    """Return a file in the folder `static` of an installed package."""
+    path = Path(str(files(package))) / "static" / name
+    return FileResponse(path, headers={"X-Content-Type-Options": "nosniff"}, media_type=media_type)
