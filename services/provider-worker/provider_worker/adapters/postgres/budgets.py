@@ -36,7 +36,7 @@ class PostgresBudgets:
 
     async def release(self, tenant: str, run_id: UUID) -> None:
         """Hold nothing for a run."""
-        async with unavailable_errors():
+        async with self._database.errors():
             await self._database.pool.execute(QUERIES["release-hold"], tenant, run_id)
 
     async def charge(
