@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 from uuid import uuid4
@@ -62,11 +63,11 @@ def _nested(levels: int) -> bytes:
         pytest.param(b'{"prompt": "\\ud800"}', 422, "validation_failed", "", id="a lone surrogate"),
         pytest.param(b'{"prompt": "x", "parameters": {"t": NaN}}', 422, "validation_failed", "", id="NaN"),
         pytest.param(
-            b'{"prompt": "x", "parameters": {"seed": 9007199254740993}}',
+            b'{"prompt": "x", "parameters": {"seed": ' + b"9" * 309 + b"}}",
             422,
             "validation_failed",
             "/parameters/seed",
-            id="an integer that JSON readers change",
+            id="an integer beyond the range of doubles",
         ),
         pytest.param(_nested(2000), 422, "validation_failed", "", id="2,000 levels"),
         pytest.param(b'{"prompt": "' + b"x" * 30_000_000 + b'"}', 413, "payload_too_large", "", id="30 MB"),
@@ -131,6 +132,39 @@ async def test_an_edit_that_breaks_the_schema_records_nothing(ann: User) -> None
     before = await ann.until(run_id, "payload_review")
     answer = await ann.decide(before, "edit", edits={"prompt": None})
     assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+    assert (await ann.view(run_id))["version"] == before["version"]
+
+
+async def test_a_schema_that_multiplies_work_is_an_issue_of_the_payload(ann: User) -> None:
+    """It is named before the call is made, no edit under it is taken, and other runs are answered meanwhile."""
+    defs: dict[str, Any] = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 10} for n in range(6)}
+    leaf = {"type": "object", "properties": {"kind": {"const": "x"}}, "required": ["kind"]}
+    schema = {"$defs": {**defs, "d6": leaf}, "$ref": "#/$defs/d0"}
+    run_id = (await ann.start(hitl=TWO, operation="json", parameters={"schema": schema}))["run_id"]
+    before = await ann.until(run_id, "payload_review")
+    (issue,) = before["checkpoint"]["issues"]
+    assert (issue["code"], issue["path"], issue["severity"]) == ("schema_too_costly", "/parameters/schema", "error")
+    refused, other = await asyncio.gather(ann.decide(before, "approve"), ann.start(hitl=TWO))
+    assert (refused.status_code, refused.json()["issues"][0]["code"]) == (422, "schema_too_costly")
+    assert other["state"] == "created"
+    plain = {"parameters": {"schema": {"$defs": None, "$ref": None, "type": "object"}}}
+    assert (await ann.decide(before, "edit", edits=plain)).status_code == 200
+
+
+async def test_a_decision_with_two_members_of_one_name_is_refused_by_both_doors(ann: User) -> None:
+    """The last one would win: what a person rejected would be edited and approved."""
+    run_id = (await ann.start(hitl=TWO))["run_id"]
+    before = await ann.until(run_id, "payload_review")
+    twice = b'"comment": "no", "comment": "yes"'
+    answer = await ann.http.post(
+        f"/hitl/runs/{run_id}/approve", content=b"{%b}" % twice, headers={"content-type": "application/json"}
+    )
+    assert (answer.status_code, answer.json()["issues"][0]["code"]) == (422, "json_duplicate")
+    async with ann.watch(run_id=run_id) as socket:
+        about = f'"type": "HITL_APPROVAL_RESPONSE", "request_id": "r", "run_id": "{run_id}"'
+        await socket.send_text(f'{{{about}, "action": "reject", "action": "edit", "edits": {{"prompt": "a"}}}}')
+        error = await socket.until("ERROR")
+    assert error["issues"][0]["code"] == "json_duplicate"
     assert (await ann.view(run_id))["version"] == before["version"]
 
 

@@ -80,6 +80,27 @@ async def test_an_edited_response_is_the_result(ann: User) -> None:
     assert (done.json()["state"], done.json()["result"]["text"]) == ("completed", "rewritten")
 
 
+async def test_an_integer_beyond_2_53_arrives_as_it_was(ann: User) -> None:
+    """In the answer, the view, the push, the history and the result, though a person edits the member beside it."""
+    number = 1497549923779084388
+    person = {"id": {"type": "integer", "const": number}, "name": {"type": "string"}}
+    schema = {"type": "object", "properties": person, "required": ["id", "name"]}
+    async with ann.watch(session_id="exact") as socket:
+        started = await ann.start(hitl=RESPONSE, operation="json", parameters={"schema": schema}, session_id="exact")
+        pushed = await socket.until("HITL_APPROVAL_REQUEST", run_id=started["run_id"])
+        response = await ann.until(started["run_id"], "response_review")
+        assert response["checkpoint"]["subject"]["json"]["id"] == number
+        assert pushed["checkpoint"]["subject"] == response["checkpoint"]["subject"]
+        assert pushed["checkpoint"]["subject_sha256"] == digest(response["checkpoint"]["subject"])
+        result = await socket.decide(pushed, "edit", edits={"json": {"name": "Anna"}})
+    assert result["ok"], result
+    done = await ann.until(started["run_id"], "completed")
+    assert done["result"]["json"] == {"id": number, "name": "Anna"}
+    (edited,) = [event for event in await ann.history(started["run_id"]) if event["kind"] == "checkpoint-edited.v1"]
+    assert edited["data"]["subject"]["json"]["id"] == number
+    assert [change["path"] for change in edited["data"]["diff"]] == ["/json/name"]
+
+
 async def test_a_rejected_run_is_cancelled_with_the_reason_and_can_be_tried_again(ann: User) -> None:
     """Reject carries who and why; retry after a failure begins anew."""
     run_id = (await ann.start(hitl=PAYLOAD))["run_id"]

@@ -19,6 +19,7 @@ from chassis.http.upstream import parse_base_url, parse_key
 from chassis.postgres.database_url import parse_database_url
 from chassis.setting_names import doubtful_names, unknown_name
 from contracts.addresses import host_name
+from contracts.json_text import JsonRefused, read_json
 from contracts.kafka_addresses import parse_kafka_addresses
 
 T = TypeVar("T")
@@ -273,11 +274,15 @@ def load_settings(**given: Any) -> Settings:
 def parse_json_setting(name: str, text: str, shape: TypeAdapter[T]) -> T:
     """Read a setting whose value is JSON, where it is used. Raises SettingsError with one line that names the place."""
     try:
-        return shape.validate_json(text)
+        value = shape.validate_json(text)
+        read_json(text)
+    except JsonRefused as error:
+        raise SettingsError(f"{name}: {error}") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = "".join(f"/{part}" for part in first["loc"])
         raise SettingsError(f"{name}: {place}{': ' if place else ''}{first['msg']}") from None
+    return value
 
 
 def exit_with(error: SettingsError) -> NoReturn:

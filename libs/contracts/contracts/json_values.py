@@ -1,4 +1,8 @@
-"""Interoperable JSON (RFC 7493), its canonical form (RFC 8785), and its digest."""
+"""Interoperable JSON (RFC 7493), its canonical form (RFC 8785), and its digest.
+
+One extension to both: integers are exact, with up to 308 digits, and the canonical form writes all of them. Below 2^53 nothing
+differs. A reader that has doubles alone must take the digits as text.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +23,17 @@ MAX_DEPTH = 64
 MAX_SAFE_INTEGER = 2**53 - 1
 """The largest integer that every JSON reader holds exactly (RFC 7493, section 2.2)."""
 
+MAX_DIGITS = 308
+"""Digits of an integer. Every such integer lies in the range of doubles, so that no reader takes it for infinite."""
+
+MAX_INTEGER = 10**MAX_DIGITS - 1
+
 
 def check_json(value: Any) -> Any:
     """Return `value` if it is interoperable JSON (RFC 7493), so that its digest is defined.
 
     Raises PydanticCustomError `json_value` with the pointer to the first value that is not.
-    NaN, infinities, integers beyond 2^53 and lone surrogates are not, nor what nests too deep.
+    NaN, infinities, lone surrogates and integers beyond MAX_DIGITS are not, nor what nests too deep.
     """
     if not _is_sound(value, 0):
         _explain_unsound(value, "", 0)
@@ -50,7 +59,7 @@ def _is_sound(value: Any, depth: int) -> bool:
     if value is None or kind is bool:
         return True
     if kind is int:
-        return bool(-MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER)
+        return bool(-MAX_INTEGER <= value <= MAX_INTEGER)
     if kind is float:
         return math.isfinite(value)
     if kind is not list:
@@ -80,8 +89,8 @@ def _explain_unsound(value: Any, path: str, depth: int) -> None:
         case str():
             _check_text(value, path)
         case int():
-            if abs(value) > MAX_SAFE_INTEGER:
-                raise _unsound(path, "integers beyond 2^53 lose digits in JSON; send a string")
+            if abs(value) > MAX_INTEGER:
+                raise _unsound(path, "an integer of more than 308 digits; send a string")
         case float():
             if not math.isfinite(value):
                 raise _unsound(path, "NaN and infinities are not JSON")
@@ -118,10 +127,8 @@ ComposedObject = dict[str, Any]
 
 
 def canonical_json(value: Any) -> bytes:
-    """Write a JSON value in its one canonical form (RFC 8785)."""
-    if _is_simple(value):
-        return _write_simple(value).encode()
-    return rfc8785.dumps(value)
+    """Write a JSON value in its one canonical form (RFC 8785), integers with all their digits."""
+    return (_write_simple(value) if _is_simple(value) else _write(value)).encode()
 
 
 _write_simple = json.JSONEncoder(ensure_ascii=False, check_circular=False, sort_keys=True, separators=(",", ":")).encode
@@ -140,9 +147,32 @@ def _is_simple(value: Any) -> bool:
         return True
     if kind is list:
         return all([_is_simple(item) for item in value])  # noqa: C419 - as above
-    if kind is int:
-        return bool(-MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER)
-    return kind is str or kind is bool or value is None
+    return kind is str or kind is int or kind is bool or value is None
+
+
+def _write(value: Any) -> str:
+    """Write what is not simple. Numbers with exponents are left to the library, which refuses integers beyond 2^53."""
+    match value:
+        case dict():
+            members = sorted(value.items(), key=_name_in_utf16)
+            return "{" + ",".join([f"{_write_simple(name)}:{_write(item)}" for name, item in members]) + "}"
+        case list() | tuple():
+            return "[" + ",".join([_write(item) for item in value]) + "]"
+        case float() if value.is_integer() and abs(value) < _LARGEST:
+            return str(int(value))
+        case float() if _SMALLEST <= abs(value) < _LARGEST:
+            return repr(value)  # both standards write the shortest digits; they differ in where exponents begin
+        case float():
+            return rfc8785.dumps(value).decode()
+    return _write_simple(value)
+
+
+_SMALLEST, _LARGEST = 1e-4, 1e15
+"""Between these Python and RFC 8785 write a number alike, without an exponent."""
+
+
+def _name_in_utf16(member: tuple[str, Any]) -> bytes:
+    return member[0].encode("utf-16-be")
 
 
 def digest(value: Any) -> str:

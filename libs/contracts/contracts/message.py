@@ -67,8 +67,17 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Timestamp = AwareDatetime
 
 
+MOST_FAULTS = 1_000
+"""Faults that one line tells."""
+
+
 def explain(error: ValidationError, under: str = "") -> str:
-    """Say in one line what did not validate and where, without repeating what was sent. `under` is the pointer to the value."""
+    """Say in one line what did not validate and where, without repeating what was sent. `under` is the pointer to the value.
+
+    More than MOST_FAULTS are counted and not told: telling takes longer than reading.
+    """
+    if (count := error.error_count()) > MOST_FAULTS:
+        return f"{under}: {count} things are wrong" if under else f"{count} things are wrong"
     found = [
         (under + pointer(detail["loc"]), *inside(detail))
         for detail in error.errors(include_input=False, include_url=False)

@@ -139,7 +139,7 @@ class Aggregate(Generic[C, S]):
     """The topics of what follows, beside other aggregates' commands."""
 
     parse: Callable[[bytes], C]
-    """Read one record of `commands`. Raises pydantic.ValidationError."""
+    """Read one record of `commands`. Raises ValueError."""
 
     parse_event: Callable[[bytes], Any]
     """Read one stored event, of a known kind or not. Raises pydantic.ValidationError."""

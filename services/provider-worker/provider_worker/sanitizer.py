@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from chassis.settings import Settings
-from contracts.json_values import MAX_SAFE_INTEGER
+from contracts.json_values import MAX_INTEGER
 
 MAX_LEVELS = 32
 """Deeper values become text: they are still to be wrapped in events and subjects, which stop at twice that."""
@@ -48,7 +48,7 @@ class Sanitizer:
     def json(self, value: Any, level: int = 0) -> Any:
         """Return `value` as interoperable JSON.
 
-        Integers beyond 2^53 become strings, NaN and infinities null, member names strings, values nested too deeply their JSON text.
+        Integers of more than 308 digits become strings, NaN and infinities null, member names strings, values nested too deeply their JSON text.
         """
         # Every outgoing member passes here: by exact type, the commonest first.
         kind = type(value)
@@ -67,7 +67,7 @@ class Sanitizer:
             case str():
                 return self.text(value)
             case int():
-                return value if abs(value) <= MAX_SAFE_INTEGER else _digits(value)
+                return value if abs(value) <= MAX_INTEGER else _digits(value)
             case float():
                 return value if math.isfinite(value) else None
             case Mapping() | list() | tuple() if level >= MAX_LEVELS:

@@ -140,10 +140,10 @@ async def test_an_invalid_message_is_answered_and_the_connection_stays(
         (deep, ""),
         (b"\x00\x01", ""),
         ('{"type":"FLY"}', "/type"),
-        (json.dumps(decision | {"edits": {"a": float("nan")}}), ""),
+        (json.dumps(decision | {"edits": {"a": float("nan")}}), "/edits/a"),
         (json.dumps(decision | {"edits": {}, "color": 1}), "/color"),
         (json.dumps(decision | {"run_id": 5, "edits": {}}), "/run_id"),
-        (json.dumps(decision | {"edits": 1}).replace("1}", f"{deep}}}"), ""),
+        (json.dumps(decision | {"edits": 1}).replace("1}", f"{deep}}}"), "/edits"),
     ]
     async with notifier.watch(run_id=str(run_id)) as watching:
         await watching.until("SNAPSHOT")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from contracts.json_values import MAX_DEPTH, Json, JsonObject, canonical_json, digest
+from contracts.json_values import MAX_DEPTH, MAX_INTEGER, Json, JsonObject, canonical_json, digest
 from contracts.message import explain
 
 
@@ -62,14 +63,14 @@ def test_json_that_every_reader_holds_is_taken_as_it_is(value: Any) -> None:
         (math.nan, "", "NaN"),
         (math.inf, "", "NaN"),
         (-math.inf, "", "NaN"),
-        (9007199254740992, "", "integers beyond 2^53"),
-        (-9007199254740992, "", "integers beyond 2^53"),
-        (10**400, "", "integers beyond 2^53"),
+        (10**308, "", "an integer of more than 308 digits"),
+        (-(10**308), "", "an integer of more than 308 digits"),
+        (10**400, "", "an integer of more than 308 digits"),
         ("\ud800", "", "lone surrogate"),
         ("ok\udfff", "", "lone surrogate"),
         ({"a": [1, {"b": math.nan}]}, "/a/1/b", "NaN"),
         ({"a": {"\ud800": 1}}, "/a", "surrogate"),
-        ({"a": [2**53]}, "/a/0", "2^53"),
+        ({"a": [10**308]}, "/a/0", "308 digits"),
         ({"a": {1: 2}}, "/a", "names are strings"),
         ({"a": b"bytes"}, "/a", "not a JSON value"),
         ({"a": {1, 2}}, "/a", "not a JSON value"),
@@ -79,7 +80,7 @@ def test_json_that_every_reader_holds_is_taken_as_it_is(value: Any) -> None:
     ],
 )
 def test_what_readers_hold_differently_is_refused_with_its_place(value: Any, path: str, said: str) -> None:
-    """NaN, infinities, integers beyond 2^53, lone surrogates, and what is no JSON at all."""
+    """NaN, infinities, integers beyond the range of doubles, lone surrogates, and what is no JSON at all."""
     with pytest.raises(ValidationError) as refused:
         Holder(any_value=value)
     (error,) = refused.value.errors()
@@ -202,13 +203,19 @@ def test_a_value_is_written_as_rfc_8785_shows() -> None:
 
 
 _texts = st.text() | st.text(st.characters(max_codepoint=0x7F))
+
+
+def _collections(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(inner, max_size=4) | st.dictionaries(_texts, inner, max_size=4)
+
+
 _values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**53) + 1, 2**53 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | _texts,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_texts, inner, max_size=4),
+    _collections,
 )
 
 
@@ -216,6 +223,20 @@ _values = st.recursive(
 def test_whoever_writes_it_the_form_is_the_same(value: Any) -> None:
     """Most values are written by Python's own writer: byte for byte as by the one that knows RFC 8785 and nothing else."""
     assert canonical_json(value) == rfc8785.dumps(value)
+
+
+@given(st.recursive(st.integers(-MAX_INTEGER, MAX_INTEGER) | st.floats(-1e6, 1e6) | _texts, _collections, max_leaves=8))
+def test_integers_are_written_with_all_their_digits(value: Any) -> None:
+    """Every reader that has them exactly gets back what was written, and the digest of the one is the other's."""
+    assert digest(json.loads(canonical_json(value))) == digest(value)
+
+
+def test_two_integers_that_are_one_double_have_two_digests() -> None:
+    """An approval of one is no approval of the other; the form is that of smaller integers, digit by digit."""
+    assert canonical_json({"id": 1497549923779084388, "é": [0.5, -(10**40)]}) == (
+        b'{"id":1497549923779084388,"\xc3\xa9":[0.5,-1' + b"0" * 40 + b"]}"
+    )
+    assert digest(2**53) != digest(2**53 + 1)
 
 
 def test_a_digest_is_the_sha_256_of_the_canonical_form() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from contracts.json_values import MAX_DEPTH
-from gateway.http.body import check_depth, check_media_type, parse_json, read_body, read_json
+from gateway.http.body import check_media_type, parse_json, read_body, read_json
 from gateway.http.problems import Problem
 
 
@@ -122,14 +122,14 @@ def test_what_readers_of_json_would_not_all_understand_alike_is_refused(body: by
 def test_what_is_too_deep_is_named(body: bytes, path: str) -> None:
     """The outermost member that leads too deep."""
     with pytest.raises(Problem) as caught:
-        check_depth(body)
+        parse_json(body)
     assert caught.value.members["issues"][0]["path"] == path
 
 
 def test_brackets_in_texts_are_not_depth() -> None:
     """A prompt may be nothing but brackets, quotes and backslashes."""
     for text in ("[" * 500, '[{"' * 500, "\\" * 500 + "[" * 500, '\\"[' * 500):
-        check_depth(json.dumps({"prompt": text}).encode())
+        parse_json(json.dumps({"prompt": text}).encode())
 
 
 def test_the_deepest_that_is_taken_is_parsed() -> None:
@@ -142,7 +142,7 @@ def test_no_body_makes_the_scan_slow(unit: bytes) -> None:
     """A quarter of a megabyte of the worst pieces is scanned at once: the test would run for hours if it cost a square."""
     body = b"[" * 65 + b"]" * 65 + unit * (256 * 1024 // len(unit))
     with pytest.raises(Problem):
-        check_depth(body)
+        parse_json(body)
 
 
 JSON = st.recursive(

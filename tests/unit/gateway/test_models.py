@@ -111,7 +111,7 @@ def test_the_second_shape_names_a_tool_that_stands_for_a_provider() -> None:
         ({"prompt": "x", "labels": {"": "y"}}, ["/labels/"]),
         ({"prompt": "x", "labels": {"a": 1}}, ["/labels/a"]),
         ({"prompt": "x", "user_id": "tab\there"}, ["/user_id"]),
-        ({"prompt": "x", "parameters": {"deep": [1, {"seed": 2**60}]}}, ["/parameters/deep/1/seed"]),
+        ({"prompt": "x", "parameters": {"deep": [1, {"seed": 10**308}]}}, ["/parameters/deep/1/seed"]),
         ({"prompt": "x", "callback_url": "ftp://a"}, ["/callback_url"]),
         ({"prompt": "x", "callback_url": "https://ann:secret@a.example/done"}, ["/callback_url"]),
         ({"prompt": "x", "callback_url": "http://169.254.169.254/latest"}, ["/callback_url"]),

@@ -77,7 +77,7 @@ def test_an_answer_that_does_not_fit_becomes_a_failure_that_says_so(
         {"deadline": "tomorrow"},
         {"kind": "dance.v1"},
         {"payload": 7},
-        {"payload": {"n": 2**60}},
+        {"payload": {"n": 10**308}},
         {"run_id": "seven"},
     ],
 )

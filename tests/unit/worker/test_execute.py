@@ -15,7 +15,10 @@ from contracts.providers.signals import Signals
 from provider_worker.errors import DatabaseUnavailable
 from provider_worker.execution.execute import CallContext, execute
 from provider_worker.execution.stored_answers import INLINE_BYTES
+from provider_worker.providers.answers.content import ENDED, Asked, content_of
+from provider_worker.providers.answers.said import Said
 from provider_worker.providers.base import Answer, Audit, Call, ProviderError
+from provider_worker.providers.payload_schema import CompiledSchema
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizer import Sanitizer
 from provider_worker.testing.memory import MemoryArtifacts, MemoryTenantArtifacts
@@ -174,12 +177,72 @@ async def test_an_answer_that_a_bug_kept_from_being_read_is_not_bought_again(exe
 
 
 async def test_an_answer_that_is_no_json_is_made_one(execute_order: MakeExecute) -> None:
-    """Big integers, NaN, lone surrogates and the key itself: nothing of it reaches an event."""
-    odd = {"big": 2**70, "nan": float("nan"), "text": "\ud800\x00sk-a-very-secret-key"}
+    """Integers beyond the range of doubles, NaN, lone surrogates and the key itself: nothing of it reaches an event."""
+    odd = {"big": 10**308, "exact": 2**70, "nan": float("nan"), "text": "\ud800\x00sk-a-very-secret-key"}
     execution = await _execute(execute_order(), Scripted(odd, Audit(dict(odd), {})))
     assert execution.raw == execution.response
-    assert execution.raw["big"] == str(2**70)
+    assert (execution.raw["big"], execution.raw["exact"]) == (str(10**308), 2**70)
     assert "sk-a-very-secret-key" not in execution.model_dump_json()
+
+
+KEY = "sk-a-very-secret-key"
+JUDGED: dict[str, tuple[str, dict[str, Any], Any, float]] = {
+    "an integer beyond 2^53": (
+        '{"a": 1497549923779084388}',
+        {"type": "integer"},
+        1497549923779084388,
+        1.0,
+    ),
+    "the next integer": ('{"a": 1497549923779084389}', {"const": 1497549923779084388}, 1497549923779084389, 0.2),
+    "an integer of 40 digits": ('{"a": 1' + "0" * 39 + "}", {"minimum": 10**39, "multipleOf": 10}, 10**39, 1.0),
+    "a whole number with a point": ('{"a": 1.0}', {"type": "integer"}, 1.0, 1.0),
+    "an exponent": ('{"a": 1E5}', {"type": "integer", "maximum": 100_000}, 100_000.0, 1.0),
+    "a decimal of many digits": ('{"a": 0.1000000000000000055511151231257827}', {"const": 0.1}, 0.1, 1.0),
+    "minus zero": ('{"a": -0.0}', {"const": 0}, -0.0, 1.0),
+    "a key": (f'{{"a": "{KEY}"}}', {"pattern": "^sk-"}, "[hidden]", 0.2),
+    "a key, written with escapes": ('{"a": "\\u0073k-a-very-secret-key"}', {"const": KEY}, "[hidden]", 1.0),
+    "NUL": ('{"a": "a\\u0000b"}', {"pattern": "^a.b$"}, "a\ufffdb", 1.0),
+    "NUL that was asked for": ('{"a": "\\u0000"}', {"const": "\x00"}, "\ufffd", 1.0),
+    "deep in itself": (
+        '{"a": ' + "[" * 40 + "]" * 40 + "}",
+        {"$id": "urn:example:n", "type": "array", "items": {"$ref": "#"}},
+        None,
+        0.2,
+    ),
+}
+"""Answers, the schema of their member, the member as it is stored, and the quality that the stored one has."""
+
+
+@pytest.mark.parametrize("name", JUDGED)
+async def test_what_is_judged_is_what_is_shown_and_stored(execute_order: MakeExecute, name: str) -> None:
+    """An answer that fits is edited member by member; one that cleaning has changed into a misfit is scored as such."""
+    text, member, stored, quality = JUDGED[name]
+    asked = {"type": "object", "properties": {"a": member}}
+
+    class Model(Scripted):
+        async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
+            """Read the JSON in the text, as every vendor's provider does."""
+            del operation, payload
+            content = content_of(Said(text=raw["text"]), ENDED, Asked(as_json=True, schema=asked))
+            return Audit(content.response, content.schema, Signals(response_quality=content.quality))
+
+    execution = await _execute(execute_order(), Model({"text": text}))
+    told = Execution.model_validate_json(execution.model_dump_json())
+    if stored is not None:
+        assert told.response["json"] == {"a": stored}
+        assert type(told.response["json"]["a"]) is type(stored)
+    assert told.signals.response_quality == quality
+    fits = CompiledSchema(told.response_schema).is_valid(told.response)
+    assert fits == (quality == 1.0), "what an edit of another member is held against"
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": NaN}', '{"a": 1e400}', '{"a": "\\ud800"}', '{"a": 1, "a": 2}', "9" * 400, "9" * 5000]
+)
+def test_an_answer_that_readers_hold_differently_is_shown_as_text(text: str) -> None:
+    """It is no JSON: the reviewer reads what the model said, and the quality is 0."""
+    content = content_of(Said(text=text), ENDED, Asked(as_json=True, schema={"type": "object"}))
+    assert (content.response, content.quality) == ({"json": None, "text": text}, 0.0)
 
 
 async def test_whatever_a_provider_says_can_be_recorded(execute_order: MakeExecute) -> None:

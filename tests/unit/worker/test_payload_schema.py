@@ -22,6 +22,7 @@ from provider_worker.providers.payload_schema import (
     SchemaTooCostly,
     UnusableSchema,
     costly_schemas,
+    mend,
     merge_patch,
     unknown_members,
 )
@@ -140,7 +141,7 @@ def test_a_schema_that_is_none_or_refers_elsewhere_is_refused(schema: Any) -> No
 def test_a_payload_s_schema_that_no_event_could_hold_is_refused_when_it_is_made() -> None:
     """It is checked once, and not with every payload."""
     with pytest.raises(ValueError, match="/properties/n/maximum"):
-        PayloadSchema({"type": "object", "properties": {"n": {"maximum": 2**60}}})
+        PayloadSchema({"type": "object", "properties": {"n": {"maximum": 10**308}}})
 
 
 def test_a_schema_that_refers_to_itself_without_end_is_refused() -> None:
@@ -219,3 +220,19 @@ def test_a_payload_with_misfits_beyond_number_gets_one_issue() -> None:
         {str(n): "x" * 5000 for n in range(500)}
     )
     assert issue.code == "schema_misfit"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1497549923779084388", 1497549923779084388),
+        ("1e3", 1000),
+        ("-7.0", -7),
+        ("0.5", 0.5),
+        ("1e400", None),
+        ("nan", None),
+    ],
+)
+def test_a_number_in_a_text_is_mended_with_all_its_digits(text: str, number: float | None) -> None:
+    """The fix that is offered, or made without a person, is the number that was meant."""
+    assert mend(text, {"type": "number"}) == number

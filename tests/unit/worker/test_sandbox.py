@@ -298,3 +298,9 @@ async def test_a_schema_that_is_none_is_an_issue_at_its_place() -> None:
     assert (issue.code, issue.path) == ("schema_unusable", "/parameters/schema")
     with pytest.raises(UnusableSchema):
         invent({"type": "thing"}, "x")
+
+
+def test_integers_beyond_2_53_are_invented_exactly() -> None:
+    """A schema may ask for identifiers of 64 bits and more."""
+    schema = {"type": "integer", "minimum": 1497549923779084389, "multipleOf": 2}
+    assert invent(schema, "x") == 1497549923779084390

@@ -36,10 +36,19 @@ def test_sanitizing_twice_is_sanitizing_once(value: Any) -> None:
 
 
 def test_each_oddity_is_replaced_by_what_comes_nearest() -> None:
-    """Big integers keep their digits as text, NaN becomes null, broken text keeps its rest."""
-    odd = {"big": 2**63, "nan": float("nan"), "inf": float("-inf"), "lone": "a\ud800b", "nul": "a\x00b", 1: "name"}
+    """Integers beyond the range of doubles keep their digits as text, NaN becomes null, broken text keeps its rest."""
+    odd = {
+        "big": 10**308,
+        "exact": -(2**63) - 1,
+        "nan": float("nan"),
+        "inf": float("-inf"),
+        "lone": "a\ud800b",
+        "nul": "a\x00b",
+        1: "name",
+    }
     assert Sanitizer().json(odd) == {
-        "big": "9223372036854775808",
+        "big": str(10**308),
+        "exact": -9223372036854775809,
         "nan": None,
         "inf": None,
         "lone": "a�b",

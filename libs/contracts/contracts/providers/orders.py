@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import Field, TypeAdapter
 
+from contracts.json_text import check_members
 from contracts.json_values import JsonObject
 from contracts.message import Message, Sha256, Timestamp
 from contracts.providers.call import Budget, CallIntent
@@ -84,5 +85,7 @@ _ORDER: TypeAdapter[Order] = TypeAdapter(Annotated[Order, Field(discriminator="k
 
 
 def parse_order(body: bytes) -> Order:
-    """Read one record of `provider.work`. Raises pydantic.ValidationError."""
-    return _ORDER.validate_json(body)
+    """Read one record of `provider.work`. Raises pydantic.ValidationError, and JsonRefused for two members of one name: ValueErrors both."""
+    order = _ORDER.validate_json(body)
+    check_members(body)
+    return order

@@ -8,6 +8,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import Field, TypeAdapter
 
+from contracts.json_text import check_members
 from contracts.json_values import JsonObject
 from contracts.message import ID_NAMESPACE, Message, Sha256, StoredIdentifier, Text, Timestamp
 from contracts.notices import Parent
@@ -166,5 +167,7 @@ _COMMAND: TypeAdapter[AnyCommand] = TypeAdapter(Annotated[AnyCommand, Field(disc
 
 
 def parse_command(body: bytes) -> AnyCommand:
-    """Read one record of `run.commands`. Raises pydantic.ValidationError."""
-    return _COMMAND.validate_json(body)
+    """Read one record of `run.commands`. Raises pydantic.ValidationError, and JsonRefused for two members of one name: ValueErrors both."""
+    command = _COMMAND.validate_json(body, strict=True)
+    check_members(body)
+    return command

@@ -1,4 +1,4 @@
-"""Checks on a request's body before any model reads it: size, time, media type, UTF-8, depth, duplicate members.
+"""Checks on a request's body before any model reads it: size, time, media type, and the rules of JSON from outside.
 
 Knows no routes and no models.
 """
@@ -6,16 +6,13 @@ Knows no routes and no models.
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
 from chassis.http.problems import issue
-from contracts.json_pointer import pointer
-from contracts.json_values import MAX_DEPTH
-from gateway.errors import GatewayError
+from contracts.json_text import JsonRefused
+from contracts.json_text import read_json as read_value
 from gateway.http.problems import Problem, invalid
 
 BODY_SECONDS = 30.0
@@ -82,74 +79,8 @@ def check_media_type(request: Request) -> None:
 
 
 def parse_json(body: bytes) -> Any:
-    """Parse JSON that every reader understands alike (RFC 7493). Raises Problem with the issue.
-
-    NaN and lone surrogates pass: the models refuse them, and can name their member.
-    """
-    check_depth(body)
+    """Parse JSON that every reader understands alike (RFC 7493). Raises Problem with the issue."""
     try:
-        return _read(body.decode())
-    except UnicodeDecodeError as error:
-        raise invalid([issue("", "json_invalid", f"not UTF-8 at byte {error.start}")]) from None
-    except DuplicateMember as error:
-        raise invalid([issue("", "json_duplicate", f"an object has two members {error}")]) from None
-    except json.JSONDecodeError as error:
-        message = f"not JSON: {error.msg} at line {error.lineno} column {error.colno}"
-        raise invalid([issue("", "json_invalid", message)]) from None
-    except ValueError as error:
-        raise invalid([issue("", "json_invalid", f"not JSON: {error}")]) from None
-
-
-class DuplicateMember(GatewayError, ValueError):
-    """An object has two members of one name, and readers differ on which they take."""
-
-
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise DuplicateMember(repr(next(name for name in names if names.count(name) > 1)))
-    return members
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_members)
-"""Kept: with a hook, `json.loads` makes a decoder for each text, which costs as much as to parse a short one."""
-
-
-def _read(text: str) -> Any:
-    # `json.loads` names a byte order mark in its error.
-    return json.loads(text) if text.startswith("\ufeff") else _DECODER.decode(text)
-
-
-# Possessive quantifiers: without backtracking, a text of quotes and backslashes costs no more than any other.
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
-_TOKEN = re.compile(rb'(?P<string>"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))|[\[\]{}:]', re.DOTALL)
-_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
-_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-
-
-def check_depth(body: bytes) -> None:
-    """Raise Problem if arrays and objects are nested deeper than MAX_DEPTH. Costs one linear scan at most."""
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
-        return
-    depth = 0
-    for bracket in _STRING.sub(b"", body).translate(None, _NO_BRACKETS):
-        depth += _STEPS[bracket]
-        if depth > MAX_DEPTH:
-            raise invalid([issue(_deep_member(body), "json_too_deep", f"nested deeper than {MAX_DEPTH} levels")])
-
-
-def _deep_member(body: bytes) -> str:
-    """Return the JSON Pointer of the outermost member that is too deep."""
-    depth, member, last = 0, "", b""
-    for token in _TOKEN.finditer(body):
-        text = token[0]
-        if token["string"] is not None:
-            last = text
-        elif text == b":":
-            member = pointer([last[1:-1].decode(errors="replace")]) if depth == 1 else member
-        else:
-            depth += _STEPS[text[0]]
-            if depth > MAX_DEPTH:
-                return member
-    return member
+        return read_value(body)
+    except JsonRefused as error:
+        raise invalid([issue(error.path, error.code, error.message)]) from None

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticCustomError
 
-from chassis.http.problems import Issue, issue, issues_of
+from chassis.http.problems import issue, issues_of
 from contracts.json_pointer import pointer
-from contracts.json_values import check_json
 from contracts.runs.requests import RunInput, RunRequest, StartBody, WrappedRunInput
 from gateway.http.problems import invalid
 
@@ -37,7 +35,7 @@ def read_model(model: type[_Model], body: bytes, raw: Any) -> _Model:
     try:
         return model.model_validate_json(body, strict=True, extra="forbid")
     except ValidationError as error:
-        raise invalid(_unreadable(error, raw) or issues_of(error, raw)) from None
+        raise invalid(issues_of(error, raw)) from None
 
 
 def read_start(body: bytes, raw: Any) -> Start:
@@ -70,16 +68,3 @@ def _start(shape: WrappedRunInput | RunInput, run_input: RunInput, at: str) -> S
         raise invalid(
             [issue(places.get(str(e["loc"][0]), f"{at}/{e['loc'][0]}"), e["type"], e["msg"]) for e in error.errors()]
         ) from None
-
-
-def _unreadable(error: ValidationError, raw: Any) -> list[Issue]:
-    """Return the issue of a body that Python's parser takes and Pydantic's stricter one does not, at its member."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    if first["type"] != "json_invalid":
-        return []
-    try:
-        check_json(raw)
-    except PydanticCustomError as found:
-        path = str((found.context or {}).get("path", ""))
-        return [issue(path, "json_value", found.message().removeprefix(f"{path}: "))]
-    return [issue("", "json_invalid", first["msg"])]

@@ -9,7 +9,9 @@ import base64
 import binascii
 from typing import NamedTuple
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
+
+from contracts.json_text import read_json
 
 MAX_LENGTH = 6_000
 """Characters; a longer cursor is not read. Some hundred partitions fit, and so does the line of a request that brings it."""
@@ -37,7 +39,7 @@ def decode(text: str) -> Cursor | None:
     if len(text) > MAX_LENGTH:
         return None
     try:
-        members = from_json(base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True))
+        members = read_json(base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True))
     except (ValueError, binascii.Error):
         return None
     match members:

@@ -9,8 +9,9 @@ from typing import Any
 
 import structlog
 from pydantic import ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
+from contracts.json_text import JsonRefused, read_json
 from contracts.message import Message
 from contracts.runs.requests import ApprovalResponse
 from notifier.errors import ClientGone
@@ -96,9 +97,9 @@ def _object(text: str | None) -> dict[str, Any]:
     if text is None:
         raise MessageInvalid(Fault(path="", code="json_invalid", message="messages are text, not bytes"))
     try:
-        members = from_json(text, allow_inf_nan=False)
-    except ValueError as error:
-        raise MessageInvalid(Fault(path="", code="json_invalid", message=str(error))) from None
+        members = read_json(text)
+    except JsonRefused as error:
+        raise MessageInvalid(Fault(path=error.path, code=error.code, message=error.message)) from None
     if not isinstance(members, dict):
         raise MessageInvalid(Fault(path="", code="json_invalid", message="not a JSON object"))
     return members

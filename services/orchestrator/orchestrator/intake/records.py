@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Generic, NamedTuple
 
-from pydantic import ValidationError
-
 from contracts.topics import OUTCOMES
 from messaging.dead_letters import dead_letter
 from messaging.records import Outgoing, RawRecord, key_of
@@ -34,7 +32,7 @@ def parse(aggregate: Aggregate[C, S], record: RawRecord, parents: Collection[str
     """Read one record. A malformed one holds an error in place of a command and harms no other. `parents` are topics of parents."""
     try:
         command = aggregate.parse(record.value or b"")
-    except ValidationError as error:
+    except ValueError as error:  # a ValidationError is one
         return ParsedRecord(record, None, error)
     if record.key != key_of(aggregate.stream_of(command)):
         return ParsedRecord(record, None, ForeignKey(ForeignKey.__doc__))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from chassis.settings import Settings, SettingsError
+from contracts.json_text import JsonRefused, read_json
 from contracts.providers.signals import COST_CHECK
 from provider_worker.budgets.gate import BudgetGate
 from provider_worker.checks.base import CHECKS_SETTING, Check, Options, Stage, read_options
@@ -47,6 +48,9 @@ def _wanted(settings: Settings) -> dict[str, dict[str, Any]]:
         return {}
     try:
         shape = _SHAPE.validate_json(settings.checks)
+        read_json(settings.checks)
+    except JsonRefused as error:
+        raise SettingsError(f"{CHECKS_SETTING}: {error}") from None
     except ValidationError:
         message = (
             'neither a JSON list of names nor an object of options by name, as in {"pii": {"stages": ["payload"]}}'

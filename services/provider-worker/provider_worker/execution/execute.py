@@ -15,6 +15,7 @@ from chassis.failpoints import Reached, each_await, nothing
 from contracts.json_values import ComposedObject, digest
 from contracts.providers.call import Execution, Failure
 from contracts.providers.orders import ExecuteOrder
+from contracts.providers.signals import Signals
 from provider_worker.checks.base import Stage
 from provider_worker.checks.check_runner import CheckRunner
 from provider_worker.errors import CallStopped, DatabaseUnavailable
@@ -29,6 +30,7 @@ from provider_worker.execution.stored_answers import (
 )
 from provider_worker.messages.failures import log_bug
 from provider_worker.ports import TenantArtifacts
+from provider_worker.providers.answers.content import MISFIT, fits
 from provider_worker.providers.base import AIProvider, Answer, Call, ProviderError, note_nowhere
 from provider_worker.providers.progress import Progress, running_call
 from provider_worker.sanitizer import Sanitizer
@@ -97,7 +99,7 @@ async def execute(
     raw = sanitizer.json(answer.raw)
     try:
         stored = await inline_or_stored(raw, artifacts)
-        facts = await _facts(order, provider, answer, artifacts, sanitizer, context.checks)
+        facts = await _facts(order, provider, Answer(raw, answer.request_id), artifacts, sanitizer, context.checks)
         return _ComposedExecution(raw=stored, latency_ms=latency_ms, **facts)
     except ProviderError as error:
         raise await tell(error.failure, answer) from error
@@ -162,9 +164,10 @@ async def _facts(
     checks: CheckRunner,
 ) -> dict[str, Any]:
     audit = await provider.audit_response(order.operation, order.payload, answer.raw)
-    cleaned = sanitizer.json(audit.response)
-    signals = await checks.at_response(order, cleaned, audit.cost, audit.signals, sanitizer)
-    response, schema = await bounded(cleaned, sanitizer.json(audit.schema), artifacts)
+    cleaned, cleaned_schema = sanitizer.json(audit.response), sanitizer.json(audit.schema)
+    scored = audit.signals if cleaned == audit.response else _judged_again(audit.signals, cleaned, cleaned_schema)
+    signals = await checks.at_response(order, cleaned, audit.cost, scored, sanitizer)
+    response, schema = await bounded(cleaned, cleaned_schema, artifacts)
     return {
         "response": response,
         "response_schema": schema,
@@ -174,3 +177,11 @@ async def _facts(
         "cost": audit.cost,
         "provider_request_id": sanitizer.text(answer.request_id)[:_LONGEST_ID] if answer.request_id else None,
     }
+
+
+def _judged_again(signals: Signals, response: dict[str, Any], schema: dict[str, Any]) -> Signals:
+    """Return the signals of an answer that cleaning has changed: what is shown and stored is what is judged."""
+    quality = signals.response_quality
+    if quality is None or fits(response, schema):
+        return signals
+    return signals.changed({"response_quality": min(quality, MISFIT)})

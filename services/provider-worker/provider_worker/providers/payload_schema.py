@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
 import jsonschema_rs
 
 from contracts.json_pointer import pointer
-from contracts.json_values import check_json
+from contracts.json_values import MAX_DIGITS, check_json
 from contracts.providers.call import Issue, Severity
 from contracts.schemas.keywords import has_choices
 from contracts.schemas.references import UnknownReference
@@ -194,13 +195,20 @@ def _typed(value: Any, wanted: Any) -> Any:
         case "boolean", str() if value.strip().lower() in ("true", "false"):
             return value.strip().lower() == "true"
         case "number" | "integer", str():
-            try:
-                number = float(value)
-            except ValueError:
-                return None
-            return int(number) if number.is_integer() else number
+            return _number(value)
         case _:
             return value
+
+
+def _number(text: str) -> int | float | None:
+    """Return the number that a text says: all digits of a whole one, also where it has a point or an exponent."""
+    try:
+        number = Decimal(text.strip())
+    except ArithmeticError:
+        return None
+    if not number.is_finite() or number.adjusted() >= MAX_DIGITS:
+        return None
+    return int(number) if number == number.to_integral_value() else float(number)
 
 
 def _clamped(value: Any, schema: Mapping[str, Any]) -> Any:

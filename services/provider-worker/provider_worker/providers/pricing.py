@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, TypeAdapter, ValidationError
 
 from chassis.settings import SettingsError
+from contracts.json_text import JsonRefused, read_json
 from contracts.message import explain
 
 Prices = Mapping[str, Decimal]
@@ -123,8 +124,13 @@ def _number(value: Any) -> Decimal | None:
 
 def _read(path: Path) -> dict[str, _Models]:
     try:
-        return _PROVIDERS.validate_json(path.read_bytes())
+        body = path.read_bytes()
+        prices = _PROVIDERS.validate_json(body)
+        read_json(body)
+    except JsonRefused as error:
+        raise BadPrices(f"SAYSO_PRICES: {path}: {error}") from error
     except ValidationError as error:
         raise BadPrices(f"SAYSO_PRICES: {path}: {explain(error)}") from error
     except OSError as error:
         raise BadPrices(f"SAYSO_PRICES: {path}: {error.strerror}") from error
+    return prices

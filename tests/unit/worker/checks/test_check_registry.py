@@ -72,3 +72,9 @@ def test_a_broken_check_stops_the_start_where_it_is_wanted(value: str) -> None:
 def test_the_key_of_a_check_is_a_secret() -> None:
     """It never appears in an event, a log or an error."""
     assert load_checks(_settings(["moderation"]), BUDGETS).secrets == ("sk-test-very-secret-key",)
+
+
+def test_a_check_that_is_named_twice_stops_the_start() -> None:
+    """The options of the last one would hold, and those that were meant would not."""
+    with pytest.raises(SettingsError, match="two members 'cost'"):
+        load_checks(_settings('{"cost": {}, "cost": {"stages": ["payload"]}}'), BUDGETS)

@@ -118,8 +118,12 @@ class WatchSocket:
 
     async def say(self, **message: Any) -> None:
         """Send a message."""
+        await self.send_text(json.dumps(message))
+
+    async def send_text(self, text: str) -> None:
+        """Send any text."""
         assert self._socket is not None
-        await self._socket.send(json.dumps(message))
+        await self._socket.send(text)
 
     async def decide(self, request: dict[str, Any], action: str, **body: Any) -> dict[str, Any]:
         """Answer a `HITL_APPROVAL_REQUEST` and return the result."""

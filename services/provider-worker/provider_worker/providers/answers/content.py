@@ -15,15 +15,15 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from contracts.json_text import read_json
 from contracts.providers.call import Failure
 from contracts.providers.signals import Finding
 from provider_worker.providers.answers.said import NO_VALUE, Said, ToolCall
-from provider_worker.providers.answers.strict_json import read_strictly
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.payload_schema import CompiledSchema, SchemaTooCostly, UnusableSchema
 
 ENDED, CUT, FILTERED, REFUSED = 1.0, 0.6, 0.3, 0.1
-_MISFIT, _NO_JSON = 0.2, 0.0
+MISFIT, _NO_JSON = 0.2, 0.0
 
 TEXT = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
 IMAGES = {
@@ -85,16 +85,16 @@ def _quality_of(call: ToolCall, tools: Mapping[str, Any] | None) -> float:
     if call.is_free:
         return ENDED
     try:
-        arguments = read_strictly(call.arguments) if isinstance(call.arguments, str) else call.arguments
+        arguments = read_json(call.arguments) if isinstance(call.arguments, str) else call.arguments
         json.dumps(arguments, allow_nan=False)
     except (ValueError, TypeError, RecursionError):
-        return _MISFIT
+        return MISFIT
     offered = tools is None or call.name in tools
     schema = tools[call.name] if tools and offered else True
-    return ENDED if isinstance(arguments, dict) and offered and _fits(arguments, schema) else _MISFIT
+    return ENDED if isinstance(arguments, dict) and offered and fits(arguments, schema) else MISFIT
 
 
-def _fits(value: Any, schema: Any) -> bool:
+def fits(value: Any, schema: Any) -> bool:
     """Return whether a value fits a schema. One that cannot be used asks for nothing; what cannot be checked does not fit."""
     try:
         return CompiledSchema(schema).is_valid(value)
@@ -114,13 +114,13 @@ def _json(value: Any, asked: Any, quality: float) -> Content:
         fits = False
     except UnusableSchema:
         fits, schema = True, _ANY_JSON
-    return Content({"json": value}, schema, quality if fits else min(quality, _MISFIT))
+    return Content({"json": value}, schema, quality if fits else min(quality, MISFIT))
 
 
 def _json_in(text: str, asked: Any, quality: float) -> Content:
     """Read the JSON in a text; a text without it is shown as it is."""
     try:
-        return _json(read_strictly(_unfenced(text)), asked, quality)
+        return _json(read_json(_unfenced(text)), asked, quality)
     except ValueError:
         return Content({"json": None, "text": text}, _ANY_JSON, _NO_JSON)
 

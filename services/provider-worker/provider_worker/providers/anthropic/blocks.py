@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from contracts.json_text import read_json
 from provider_worker.providers.answers.identity import place_of
-from provider_worker.providers.answers.strict_json import read_strictly
 
 _PIECES = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
 """By kind of delta: the member that holds the next piece of a block."""
@@ -99,6 +99,6 @@ class _Block:
         if kind in ("text", "thinking"):
             return {**self.begun, kind: f"{self.begun.get(kind) or ''}{said}"}
         try:
-            return {**self.begun, "input": read_strictly(said)}
+            return {**self.begun, "input": read_json(said)}
         except ValueError:
             return {**self.begun, "input": said}

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from contracts.json_text import read_json
 from provider_worker.providers.answers.identity import identity_of, place_of
-from provider_worker.providers.answers.strict_json import read_strictly
 
 _LONGEST_TRIED, _MOST_TRIES = 64 * 1024, 50
 """Longer arguments, and those in more named pieces, are not tried for completeness: that would take time by the square of their length."""
@@ -132,7 +132,7 @@ def text_of_pieces(pieces: Sequence[str]) -> str:
 
 def _is_json(text: str) -> bool:
     try:
-        read_strictly(text)
+        read_json(text)
     except ValueError:
         return False
     return True

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from contracts.json_values import MAX_DIGITS
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.failures import error_in, malformed, of_error
 
@@ -17,12 +18,17 @@ if TYPE_CHECKING:
 def parse(body: bytes, status: int | None = None, headers: Mapping[str, str] | None = None) -> Any:
     """Read an answer as JSON. Raises ProviderError when it is none, and when it holds an error in place of an answer."""
     try:
-        value = json.loads(body)
+        value = json.loads(body, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise ProviderError(malformed(body, status)) from error
     if (error_told := error_in(value)) is not None:
         raise ProviderError(of_error(error_told, headers))
     return value
+
+
+def _integer(digits: str) -> int | str:
+    # Python reads no number of thousands of digits, and a paid answer must not be lost for one.
+    return int(digits) if len(digits.lstrip("-")) <= MAX_DIGITS else digits
 
 
 class UnreadReply:

@@ -194,8 +194,8 @@ def _number(schema: Mapping[str, Any], wish: int, *, whole: bool) -> int | float
         high = min(high, schema["exclusiveMaximum"] - (step or _between(low, schema["exclusiveMaximum"])))
     value = min(max(wish, low), high)
     if step:
-        value = math.ceil(value / step) * step
-        value = value if value <= high else math.floor(high / step) * step
+        value = -(-value // step) * step  # whole numbers stay exact, which they do not when they are divided
+        value = value if value <= high else high // step * step
     return int(value) if whole or float(value).is_integer() else float(value)
 
 

@@ -107,3 +107,20 @@ def test_without_this_review_the_response_is_the_result_at_once() -> None:
     """A step that is switched off leaves no event."""
     story = given(start(allowed_steps=("payload_review",)), prepared(), approve())
     story.when(executed()).then(e.CallSucceeded, like(e.RunCompleted, result=RESPONSE))
+
+
+def test_an_edit_of_one_member_leaves_an_integer_beyond_2_53_as_it_was() -> None:
+    """It is an integer to the schema, to the digest, in the diff and in the result."""
+    person = {"id": 1497549923779084388, "name": "Anna"}
+    schema = {"properties": {"id": {"type": "integer", "minimum": 2**60}, "name": {"type": "string"}}}
+    reviewed = calling().when(executed(response=person, response_schema=schema)).story
+    changed = {**person, "name": "Anne"}
+    outcome = reviewed.when(edit({"name": "Anne"}))
+    outcome.then(
+        like(e.CheckpointEdited, subject_sha256=digest(changed), diff__path=("/name",)),
+        like(e.RunCompleted, result=changed),
+    )
+    reviewed.when(edit({"id": 1497549923779084389})).then(
+        like(e.CheckpointEdited, diff__before=(1497549923779084388,), diff__after=(1497549923779084389,)),
+        e.RunCompleted,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.json_values import MAX_SAFE_INTEGER
+from contracts.json_values import MAX_INTEGER
 from provider_worker.providers.payload_schema import at, body_schema
 from provider_worker.providers.replicate.models.model_names import Reference
 
@@ -81,8 +81,8 @@ class _SchemaWriter:
                 return {keyword: self.schema(value, level)}
             case "anyOf" | "oneOf" | "allOf", list():
                 return {keyword: [self.schema(item, level) for item in value]}
-            case _, int() if abs(value) > MAX_SAFE_INTEGER:
-                return {}  # no such number reaches the model through JSON: the bound bounds nothing
+            case _, int() if abs(value) > MAX_INTEGER:
+                return {}  # no such number is taken: the bound bounds nothing
         return {keyword: value}
 
 
