@@ -20,7 +20,9 @@ from provider_worker.execution.execute import CallContext, execute
 from provider_worker.execution.received import with_received
 from provider_worker.execution.stored_answers import INLINE_BYTES
 from provider_worker.messages.answers import executed, failed, to_record
-from provider_worker.providers.base import Answer, Audit, Call, ProviderError
+from provider_worker.providers.base import Answer, Audit, Call, Fragment, ProviderError
+from provider_worker.providers.openai.responses.answers import received_response
+from provider_worker.providers.pricing import PriceTable
 from provider_worker.providers.progress import Progress, Unfinished
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.sanitizer import Sanitizer
@@ -55,12 +57,12 @@ class HalfWay(SandboxProvider):
             await asyncio.Event().wait()
         return Answer(self._half, "req-1")
 
-    def received(self, call: Unfinished, raw: Any) -> Received:
+    def received(self, call: Unfinished, raw: Any) -> Fragment:
         """Read the half, and price it."""
         if raw == "a bug":
             raise KeyError(raw)
         said = {"text": f"as far as {KEY}"}
-        return Received(raw=raw, response=said, usage=dict(call.usage), cost=COST, estimated=call.payload is not None)
+        return Fragment(raw, said, dict(call.usage), COST, estimated=call.payload is not None)
 
     async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:
         """Find nothing in it, or break."""
@@ -155,6 +157,20 @@ async def test_without_a_store_the_beginning_is_told(execute_order: MakeExecute)
     assert error.failure.code == "connection_lost"
     assert error.failure.received is not None
     assert (error.failure.received.raw.keys(), error.failure.received.cost) == ({"size", "excerpt"}, COST)
+
+
+async def test_numbers_that_no_event_can_hold_hide_nothing(execute_order: MakeExecute) -> None:
+    """They are told as an event can hold them, beside the words and the cost."""
+    half = {"model": "m", "output": [{"type": "new", "n": [2**60, float("inf")]}], "usage": {"x": 2**60}}
+
+    class Priced(HalfWay):
+        def received(self, call: Unfinished, raw: Any) -> Fragment:
+            return received_response(PriceTable({}, ""), call, raw)
+
+    came = (await _failure(Priced(half, ProviderError(LOST)), execute_order())).received
+    assert came is not None
+    assert str(came.usage["x"]) == str(2**60)
+    assert came.response["items"][0]["type"] == "new"
 
 
 async def test_a_bug_in_reading_it_hides_nothing(execute_order: MakeExecute) -> None:

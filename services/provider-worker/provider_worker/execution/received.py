@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic_core import to_json
@@ -12,7 +13,7 @@ from contracts.providers.orders import ExecuteOrder
 from provider_worker.execution.stored_answers import INLINE_BYTES, INLINE_USAGE_BYTES, bounded
 from provider_worker.messages.failures import log_bug
 from provider_worker.ports import TenantArtifacts
-from provider_worker.providers.base import AIProvider, Answer, ProviderError
+from provider_worker.providers.base import AIProvider, Answer, Fragment, ProviderError
 from provider_worker.providers.progress import Progress, Unfinished
 from provider_worker.sanitizer import Sanitizer
 
@@ -43,7 +44,7 @@ async def with_received(
     call = Unfinished(order.operation, order.model, payload, progress.characters, usage, provider_call_id)
     found = _read(provider, call, raw, sanitizer)
     if provider_call_id is not None and failure.uncertain:
-        found = found.changed({"usage": {}, "cost": None, "estimated": False})
+        found = replace(found, usage={}, cost=None, estimated=False)
     request_id = answer.request_id if answer else provider_call_id
     response, _ = await _kept(bounded(sanitizer.json(found.response), {}, artifacts), ({}, {}))
     received = Received.of(
@@ -51,19 +52,19 @@ async def with_received(
         response=response,
         usage=_sound(sanitizer.json(found.usage)),
         cost=found.cost,
-        currency=found.currency,
+        currency="USD",
         estimated=found.estimated,
         provider_request_id=sanitizer.text(request_id) if request_id else None,
     )
     return ProviderError(failure.changed({"received": received}))
 
 
-def _read(provider: AIProvider, call: Unfinished, raw: Any, sanitizer: Sanitizer) -> Received:
+def _read(provider: AIProvider, call: Unfinished, raw: Any, sanitizer: Sanitizer) -> Fragment:
     try:
         return provider.received(call, raw)
     except Exception as error:  # what came is kept all the same
         log_bug(error, provider.name, sanitizer)
-        return Received.of(raw=raw, response={}, usage=dict(call.usage), cost=None, currency="USD", estimated=False)
+        return Fragment(raw, usage=dict(call.usage))
 
 
 async def _stored(raw: Any, artifacts: TenantArtifacts) -> Any:

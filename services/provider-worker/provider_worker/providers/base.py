@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, Self
 
 from chassis.settings import Settings
-from contracts.providers.call import CallIntent, Failure, Issue, Received, Severity, Spent
+from contracts.providers.call import CallIntent, Failure, Issue, Severity, Spent
 from contracts.providers.capabilities import Capabilities
 from contracts.providers.signals import Signals
 from provider_worker.errors import WorkerError
@@ -82,6 +82,17 @@ class Audit:
     signals: Signals = field(default_factory=Signals)
     usage: dict[str, Any] = field(default_factory=dict)
     cost: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """What came of a call that failed: raw as it may be shown, what a person can read of it, usage and cost, `estimated` if by us."""
+
+    raw: Any
+    response: dict[str, Any] = field(default_factory=dict)
+    usage: dict[str, Any] = field(default_factory=dict)
+    cost: Decimal | None = None
+    estimated: bool = False
 
 
 class AIProvider(ABC):
@@ -173,12 +184,12 @@ class AIProvider(ABC):
         """
         return Spent()
 
-    def received(self, call: Unfinished, raw: Any) -> Received:
+    def received(self, call: Unfinished, raw: Any) -> Fragment:
         """Return what came of a call that failed: `raw` as it may be shown, what a person can read of it, usage and cost.
 
         `raw` is an answer that could not be read, or as much as `Progress.hold` tells. Estimate only where `call.payload` is given.
         """
-        return Received(raw=raw, usage=dict(call.usage))
+        return Fragment(raw=raw, usage=dict(call.usage))
 
     @abstractmethod
     async def audit_response(self, operation: str, payload: Mapping[str, Any], raw: Any) -> Audit:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from contracts.providers.call import CallIntent, Issue, Received, Spent
+from contracts.providers.call import CallIntent, Issue, Spent
 from contracts.providers.capabilities import ModelInfo
 from provider_worker.providers.anthropic.files import with_files
 from provider_worker.providers.anthropic.payloads import JSON, OPERATIONS, TEXT, build, payload_schema
@@ -19,7 +19,7 @@ from provider_worker.providers.anthropic.prices import estimate, estimate_usage,
 from provider_worker.providers.anthropic.responses import audit_message, received_message
 from provider_worker.providers.anthropic.rules import anthropic_issues
 from provider_worker.providers.anthropic.stream import read_stream
-from provider_worker.providers.base import Answer, Attachment, Audit, Call
+from provider_worker.providers.base import Answer, Attachment, Audit, Call, Fragment
 from provider_worker.providers.http.reply import parse
 from provider_worker.providers.payload_schema import PayloadSchema, unknown_members
 from provider_worker.providers.progress import Unfinished
@@ -100,7 +100,7 @@ class AnthropicProvider(SdkProvider["AnthropicClient"]):
         """Read the answer."""
         return audit_message(self._prices, payload, raw, as_json=operation == JSON)
 
-    def received(self, call: Unfinished, raw: Any) -> Received:
+    def received(self, call: Unfinished, raw: Any) -> Fragment:
         """Return what came."""
         return received_message(self._prices, call, raw)
 

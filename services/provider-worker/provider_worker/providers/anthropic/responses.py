@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.providers.call import Failure, Received
+from contracts.providers.call import Failure
 from contracts.providers.signals import Signals
 from provider_worker.providers.answers.content import CUT, ENDED, Asked, content_of
 from provider_worker.providers.answers.said import NO_VALUE, Said, ToolCall, words_in
 from provider_worker.providers.anthropic.payloads import TOOL, asked_schema
 from provider_worker.providers.anthropic.prices import cost_of, spent
-from provider_worker.providers.base import Audit, ProviderError
+from provider_worker.providers.base import Audit, Fragment, ProviderError
 from provider_worker.providers.payload_schema import at
 from provider_worker.providers.pricing import PriceTable
 from provider_worker.providers.progress import Unfinished
@@ -47,7 +47,7 @@ def audit_message(prices: PriceTable, payload: Mapping[str, Any], raw: Any, *, a
     )
 
 
-def received_message(prices: PriceTable, call: Unfinished, raw: Any) -> Received:
+def received_message(prices: PriceTable, call: Unfinished, raw: Any) -> Fragment:
     """Return what came of a message that failed. Counts that were not told are estimated where the payload is at hand."""
     blocks, usage = _blocks(raw), at(raw, ["usage"])
     response = {} if blocks is None else _said(blocks, raw, as_json=False).readable
@@ -55,9 +55,9 @@ def received_message(prices: PriceTable, call: Unfinished, raw: Any) -> Received
     model = at(raw, ["model"])
     if call.payload is None or _OUTPUT in call.usage:
         cost = cost_of(prices, model, told) or cost_of(prices, call.model, told)
-        return Received(raw=raw, response=response, usage=told, cost=cost)
+        return Fragment(raw=raw, response=response, usage=told, cost=cost)
     found = spent(prices, call)
-    return Received(raw=raw, response=response, usage=found.usage, cost=found.cost, estimated=found.estimated)
+    return Fragment(raw=raw, response=response, usage=found.usage, cost=found.cost, estimated=found.estimated)
 
 
 _OUTPUT = "output_tokens"

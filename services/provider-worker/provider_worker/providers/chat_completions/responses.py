@@ -11,11 +11,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from contracts.providers.call import Failure, Received
+from contracts.providers.call import Failure
 from contracts.providers.signals import Signals
 from provider_worker.providers.answers.content import CUT, ENDED, FILTERED, Asked, Content, content_of
 from provider_worker.providers.answers.said import Said
-from provider_worker.providers.base import Audit, ProviderError
+from provider_worker.providers.base import Audit, Fragment, ProviderError
 from provider_worker.providers.chat_completions.messages import said_in
 from provider_worker.providers.chat_completions.prices import cost_of, spent_on, usage_in
 from provider_worker.providers.payload_schema import at
@@ -95,21 +95,21 @@ def _judged(choices: Sequence[Choice], asked: Asked) -> tuple[Choice, Content, l
     return first, content, shown
 
 
-def received_chat(prices: PriceTable, call: Unfinished, raw: Any) -> Received:
+def received_chat(prices: PriceTable, call: Unfinished, raw: Any) -> Fragment:
     """Return what came of a chat that failed. Its usage is estimated where the server told none and the payload is at hand."""
     found = choices_in(raw)
     return received(prices, call, raw, found[0].said.readable if found else {})
 
 
-def received(prices: PriceTable, call: Unfinished, raw: Any, response: dict[str, Any]) -> Received:
+def received(prices: PriceTable, call: Unfinished, raw: Any, response: dict[str, Any]) -> Fragment:
     """Return what came of a call of either protocol, with its usage and cost."""
     usage = usage_in(raw) or dict(call.usage)
     model = at(raw, ["model"])
     if usage:
         cost = cost_of(prices, model, usage) or cost_of(prices, call.model, usage)
-        return Received(raw=raw, response=response, usage=usage, cost=cost)
+        return Fragment(raw=raw, response=response, usage=usage, cost=cost)
     spent = spent_on(prices, call)
-    return Received(raw=raw, response=response, usage=spent.usage, cost=spent.cost, estimated=spent.estimated)
+    return Fragment(raw=raw, response=response, usage=spent.usage, cost=spent.cost, estimated=spent.estimated)
 
 
 def choices_in(raw: Any) -> list[Choice]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from contracts.providers.call import CallIntent, Issue, Received, Spent
+from contracts.providers.call import CallIntent, Issue, Spent
 from contracts.providers.capabilities import ModelInfo
-from provider_worker.providers.base import Answer, Attachment, Audit, Call
+from provider_worker.providers.base import Answer, Attachment, Audit, Call, Fragment
 from provider_worker.providers.chat_completions.payloads import CHATS, JSON, TEXT, with_files
 from provider_worker.providers.chat_completions.prices import estimate_chat, estimate_usage, spent_on
 from provider_worker.providers.chat_completions.responses import received_chat
@@ -134,11 +135,11 @@ class HuggingFaceProvider(SdkProvider["HuggingFaceClient"]):
             case _:
                 return audit_completion(self._prices, payload, raw, as_json=operation == JSON)
 
-    def received(self, call: Unfinished, raw: Any) -> Received:
+    def received(self, call: Unfinished, raw: Any) -> Fragment:
         """Return what came; the usage of others than chats is not reported in tokens."""
         if call.operation not in CHATS:
-            return Received(raw=raw)
-        return received_chat(self._prices, call, as_chat(raw)).changed({"raw": raw})
+            return Fragment(raw=raw)
+        return replace(received_chat(self._prices, call, as_chat(raw)), raw=raw)
 
     def _make_client(self, key: str | None, base_url: str | None) -> HuggingFaceClient:  # noqa: ARG002 - the addresses are made of it
         from provider_worker.providers.huggingface.client import HuggingFaceClient  # noqa: PLC0415 - a worker without a key does not load the SDK

@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 from artifacts.media_type import UNKNOWN, detected_image
-from contracts.providers.call import Failure, Received, Spent
+from contracts.providers.call import Failure, Spent
 from contracts.providers.signals import Signals
 from provider_worker.ports import TenantArtifacts
 from provider_worker.providers.answers.content import ENDED, IMAGES
-from provider_worker.providers.base import Audit, ProviderError
+from provider_worker.providers.base import Audit, Fragment, ProviderError
 from provider_worker.providers.chat_completions.prices import cost_of, usage_in
 from provider_worker.providers.files import decoded
 from provider_worker.providers.pricing import CHARACTERS_OF_A_TOKEN, PriceTable
@@ -58,10 +58,10 @@ async def _image(item: Any, artifacts: TenantArtifacts) -> Any:
     return {**item, "b64_json": await artifacts.keep(body, detected_image(body) or UNKNOWN)}
 
 
-def received_images(table: PriceTable, call: Unfinished, raw: Any) -> Received:
+def received_images(table: PriceTable, call: Unfinished, raw: Any) -> Fragment:
     """Return what came of an image generation that failed, with the usage that the server told."""
     usage = usage_in(raw)
-    return Received(raw=raw, usage=usage, cost=cost_of(table, call.model, usage))
+    return Fragment(raw=raw, usage=usage, cost=cost_of(table, call.model, usage))
 
 
 def audit_images(prices: PriceTable, payload: Mapping[str, Any], raw: Any) -> Audit:

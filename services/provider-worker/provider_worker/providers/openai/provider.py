@@ -12,9 +12,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from contracts.providers.call import CallIntent, Issue, Received, Spent
+from contracts.providers.call import CallIntent, Issue, Spent
 from contracts.providers.capabilities import ModelInfo
-from provider_worker.providers.base import Answer, Attachment, Audit, Call, ProviderError
+from provider_worker.providers.base import Answer, Attachment, Audit, Call, Fragment, ProviderError
 from provider_worker.providers.chat_completions.payloads import CHATS, JSON, TEXT, with_files
 from provider_worker.providers.chat_completions.prices import cost_of, estimate_chat, estimate_usage, spent_on
 from provider_worker.providers.chat_completions.responses import audit_chat, received_chat
@@ -153,7 +153,7 @@ class OpenAIProvider(SdkProvider["OpenAIClient"]):
         audit = audit_response if api_of(payload) == RESPONSES else audit_chat
         return audit(self._prices, payload, raw, as_json=operation == JSON)
 
-    def received(self, call: Unfinished, raw: Any) -> Received:
+    def received(self, call: Unfinished, raw: Any) -> Fragment:
         """Return what came, read by its protocol."""
         if call.operation == IMAGE:
             return received_images(self._prices, call, raw)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from chassis.settings import Settings
-from contracts.providers.call import CallIntent, Issue, Received, Severity, Spent
+from contracts.providers.call import CallIntent, Issue, Severity, Spent
 from contracts.providers.capabilities import ModelInfo
-from provider_worker.providers.base import Answer, Attachment, Audit, Call, ProviderError
+from provider_worker.providers.base import Answer, Attachment, Audit, Call, Fragment, ProviderError
 from provider_worker.providers.http.bounds import DownloadTerms
 from provider_worker.providers.payload_schema import PayloadSchema, unknown_members
 from provider_worker.providers.progress import Unfinished
@@ -194,16 +194,16 @@ class ReplicateProvider(SdkProvider["ReplicateClient"]):
             return audit
         return replace(audit, signals=audit.signals.changed({"findings": (finding_of(raw),)}))
 
-    def received(self, call: Unfinished, raw: Any) -> Received:
+    def received(self, call: Unfinished, raw: Any) -> Fragment:
         """Return a prediction as it was seen last, without Replicate's addresses, and its cost once it has ended."""
         if not isinstance(raw, dict) or not has_ended(raw):
-            return Received(raw=self._address_filter.json(raw))
+            return Fragment(raw=self._address_filter.json(raw))
         shown = self._address_filter.json(_shown(raw))
         client = self._client
         spent = prices.spent(self._prices, call.payload, raw, client.delivers if client is not None else bool)
         output = shown.get("output")
         response = read_output(output, (), in_pieces=True)[0] if output else {}
-        return Received(raw=shown, response=response, usage=spent.usage, cost=spent.cost)
+        return Fragment(raw=shown, response=response, usage=spent.usage, cost=spent.cost)
 
     def _make_client(self, key: str | None, base_url: str | None) -> ReplicateClient:
         from provider_worker.providers.replicate.client import ReplicateClient  # noqa: PLC0415 - a worker without a key does not load the SDK

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from contracts.providers.call import Received
 from provider_worker.providers.answers.content import Asked
 from provider_worker.providers.answers.said import Said, ToolCall, words_in
-from provider_worker.providers.base import Audit
+from provider_worker.providers.base import Audit, Fragment
 from provider_worker.providers.chat_completions.messages import said_in
 from provider_worker.providers.chat_completions.responses import Choice, audit_choices, received, tools_in
 from provider_worker.providers.payload_schema import at
@@ -36,7 +35,7 @@ def audit_response(prices: PriceTable, payload: Mapping[str, Any], raw: Any, *, 
     return audit_choices(prices, payload, raw, _choices(raw), asked)
 
 
-def received_response(prices: PriceTable, call: Unfinished, raw: Any) -> Received:
+def received_response(prices: PriceTable, call: Unfinished, raw: Any) -> Fragment:
     """Return what came of a response that failed, with its usage and cost."""
     found = _choices(raw)
     return received(prices, call, raw, found[0].said.readable if found else {})
