@@ -18,9 +18,9 @@ from chassis.http.access.origins import Site, read_host, read_origin
 from chassis.http.upstream import parse_base_url, parse_key
 from chassis.postgres.database_url import parse_database_url
 from chassis.setting_names import doubtful_names, unknown_name
-from contracts.addresses import host_name
+from contracts.addresses.kafka import parse_kafka_addresses
+from contracts.addresses.links import host_name
 from contracts.json_text import JsonRefused, read_json
-from contracts.kafka_addresses import parse_kafka_addresses
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ import pytest
 from starlette.responses import Response
 
 from provider_worker.providers.base import AIProvider, Call, ProviderError
-from provider_worker.providers.http.failures import MAX_RESPONSE_BYTES
+from provider_worker.providers.http.errors.failures import MAX_RESPONSE_BYTES
 from provider_worker.providers.huggingface import HuggingFaceProvider
 from provider_worker.providers.openai import OpenAIProvider
 from provider_worker.testing.memory import MemoryArtifacts

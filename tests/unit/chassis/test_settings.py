@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chassis.settings import SettingsError, load_settings
-from contracts.kafka_addresses import parse_kafka_addresses
+from contracts.addresses.kafka import parse_kafka_addresses
 
 ADDRESSES = {
     "kafka:9092": "kafka:9092",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from contracts.addresses import OpenLink, address_of, host_name
+from contracts.addresses.links import OpenLink, address_of, host_name
 from contracts.message import Identifier, StoredIdentifier
 from contracts.runs.requests import RunRequest
 

@@ -14,7 +14,7 @@ from provider_worker.providers.anthropic.payloads import TOOL, build
 from provider_worker.providers.anthropic.prices import cost_of
 from provider_worker.providers.anthropic.responses import audit_message
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.http.failures import ResponseTooLarge
+from provider_worker.providers.http.errors.failures import ResponseTooLarge
 from provider_worker.providers.payload_schema import CompiledSchema
 from provider_worker.providers.pricing import PriceTable
 

@@ -11,7 +11,7 @@ import pytest
 from contracts.providers.call import Failure
 from provider_worker.execution.refused_members import naming_members
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.http.failures import error_in, half_heard, of_error, of_refusal, retry_after
+from provider_worker.providers.http.errors.failures import error_in, half_heard, of_error, of_refusal, retry_after
 from provider_worker.providers.http.reply import parse
 from provider_worker.providers.replicate.failures import of_end
 

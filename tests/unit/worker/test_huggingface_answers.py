@@ -13,7 +13,7 @@ from huggingface_hub.errors import InferenceTimeoutError
 
 from chassis.settings import Settings
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.http.failures import ResponseTooLarge
+from provider_worker.providers.http.errors.failures import ResponseTooLarge
 from provider_worker.providers.huggingface import HuggingFaceProvider
 from provider_worker.providers.huggingface.failures import Refused, failure_of
 from provider_worker.providers.huggingface.payloads import build

@@ -12,7 +12,7 @@ import pytest
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.chat_completions import prices
 from provider_worker.providers.chat_completions.responses import audit_chat
-from provider_worker.providers.http.failures import ResponseTooLarge
+from provider_worker.providers.http.errors.failures import ResponseTooLarge
 from provider_worker.providers.openai.client import failure_of, rate_limit
 from provider_worker.providers.openai.images import audit_images, without_files
 from provider_worker.providers.payload_schema import CompiledSchema

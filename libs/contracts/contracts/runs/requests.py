@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from contracts.addresses import Link, OpenLink
+from contracts.addresses.links import Link, OpenLink
 from contracts.json_values import JsonObject
 from contracts.message import Identifier, Message, Sha256, StoredIdentifier, Text
 from contracts.providers.call import CallIntent

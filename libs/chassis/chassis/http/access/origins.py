@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from contracts.addresses import address_of, host_name
+from contracts.addresses.links import address_of, host_name
 
 ORIGIN = re.compile(r"https?://[^\s/,?#@]+")
 """An origin as browsers write it (RFC 6454, section 6.2): scheme and host, with its port unless that is the scheme's own."""

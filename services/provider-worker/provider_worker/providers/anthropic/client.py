@@ -16,7 +16,7 @@ from contracts.providers.call import Failure
 from provider_worker.providers.anthropic.stream import Event
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.bounds import PLAIN, SECONDS, bound_by, kept_by
-from provider_worker.providers.http.failures import (
+from provider_worker.providers.http.errors.failures import (
     ResponseTooLarge,
     malformed_event,
     of_connection,

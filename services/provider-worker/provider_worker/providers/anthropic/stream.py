@@ -14,7 +14,7 @@ from pydantic_core import from_json
 from contracts.providers.call import Failure
 from provider_worker.providers.anthropic.blocks import Blocks
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.http.failures import error_in, half_heard, malformed_event, of_error, unended
+from provider_worker.providers.http.errors.failures import error_in, half_heard, malformed_event, of_error, unended
 from provider_worker.providers.progress import Progress
 
 _OUTPUT = "output_tokens"

@@ -14,7 +14,7 @@ from provider_worker.providers.chat_completions.messages import text_of
 from provider_worker.providers.chat_completions.pieces import MessagePieces, join, plain
 from provider_worker.providers.chat_completions.prices import usage_in
 from provider_worker.providers.chat_completions.responses import is_flagged
-from provider_worker.providers.http.failures import error_in, half_heard, of_error, unended
+from provider_worker.providers.http.errors.failures import error_in, half_heard, of_error, unended
 from provider_worker.providers.progress import Progress
 
 MOST_UNREAD = 100

@@ -8,8 +8,8 @@ from types import ModuleType
 from typing import Any
 
 from provider_worker.errors import WorkerError
-from provider_worker.providers.http.failures import MAX_RESPONSE_BYTES, ResponseTooLarge
-from provider_worker.providers.http.refusal import READ_BYTES
+from provider_worker.providers.http.errors.failures import MAX_RESPONSE_BYTES, ResponseTooLarge
+from provider_worker.providers.http.errors.refusal import READ_BYTES
 
 SECONDS = {"connect": 10.0, "read": 540.0, "write": 60.0, "pool": 10.0}
 """The time limits of a call, in seconds. Reading waits for a whole answer, which may take minutes while a model thinks or is loaded."""

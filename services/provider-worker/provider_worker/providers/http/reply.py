@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from contracts.json_values import MAX_DIGITS
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.http.failures import error_in, malformed, of_error
+from provider_worker.providers.http.errors.failures import error_in, malformed, of_error
 
 if TYPE_CHECKING:
     import httpx2

@@ -20,7 +20,7 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.bounds import PLAIN, SECONDS, bound_by, kept_by
-from provider_worker.providers.http.failures import ResponseTooLarge, malformed_event, of_error
+from provider_worker.providers.http.errors.failures import ResponseTooLarge, malformed_event, of_error
 from provider_worker.providers.http.held_bytes import held_by
 from provider_worker.providers.http.limits import VendorLimits
 from provider_worker.providers.http.reply import UnreadReply

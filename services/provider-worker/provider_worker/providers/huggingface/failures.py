@@ -16,7 +16,7 @@ from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-d
 
 from contracts.providers.call import Failure
 from provider_worker.errors import WorkerError
-from provider_worker.providers.http.failures import ResponseTooLarge, of_connection, of_refusal, of_size
+from provider_worker.providers.http.errors.failures import ResponseTooLarge, of_connection, of_refusal, of_size
 
 
 class Refused(WorkerError):

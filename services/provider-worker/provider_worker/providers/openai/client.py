@@ -17,7 +17,7 @@ import openai
 from contracts.providers.call import Failure
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.bounds import PLAIN, SECONDS, bound_by, kept_by
-from provider_worker.providers.http.failures import (
+from provider_worker.providers.http.errors.failures import (
     ResponseTooLarge,
     error_in,
     malformed_event,

@@ -17,7 +17,13 @@ from replicate.client import Client
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.http.bounds import PLAIN, DownloadTerms, bound_by, kept_by
 from provider_worker.providers.http.download import Downloads
-from provider_worker.providers.http.failures import ResponseTooLarge, malformed, of_connection, of_refusal, of_size
+from provider_worker.providers.http.errors.failures import (
+    ResponseTooLarge,
+    malformed,
+    of_connection,
+    of_refusal,
+    of_size,
+)
 from provider_worker.providers.http.held_bytes import held_by
 from provider_worker.providers.http.limits import VendorLimits, limits_in
 from provider_worker.providers.http.reply import parse

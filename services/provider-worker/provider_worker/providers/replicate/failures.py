@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from contracts.providers.call import Failure
-from provider_worker.providers.http.codes import FILTERED_WORDS, asks_again
-from provider_worker.providers.http.failures import retry_after
-from provider_worker.providers.http.refusal import read_value
+from provider_worker.providers.http.errors.codes import FILTERED_WORDS, asks_again
+from provider_worker.providers.http.errors.failures import retry_after
+from provider_worker.providers.http.errors.refusal import read_value
 from provider_worker.providers.remote_job import RemoteJob, undoubted
 
 _ENDED = ("succeeded", "failed", "canceled", "aborted")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from contracts.providers.call import Failure
-from provider_worker.providers.http.failures import of_error
+from provider_worker.providers.http.errors.failures import of_error
 from provider_worker.providers.remote_job import RemoteJob
 
 _RUNNING = ("queued", "in_progress", None)

@@ -8,7 +8,7 @@ from typing import Any
 
 from contracts.providers.call import Failure
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.http.failures import error_in, half_heard, of_error, unended
+from provider_worker.providers.http.errors.failures import error_in, half_heard, of_error, unended
 from provider_worker.providers.openai.responses.failures import of_end
 from provider_worker.providers.openai.responses.items import OutputItems
 from provider_worker.providers.progress import Progress

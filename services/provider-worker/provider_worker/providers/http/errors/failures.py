@@ -16,9 +16,9 @@ from typing import Any, Protocol
 
 from contracts.providers.call import Failure
 from provider_worker.errors import WorkerError
-from provider_worker.providers.http.codes import asks_again, is_filtered, is_used_up, status_meant
-from provider_worker.providers.http.refusal import READ_BYTES, Refusal, read_body, read_text, read_value
-from provider_worker.providers.http.words import without
+from provider_worker.providers.http.errors.codes import asks_again, is_filtered, is_used_up, status_meant
+from provider_worker.providers.http.errors.refusal import READ_BYTES, Refusal, read_body, read_text, read_value
+from provider_worker.providers.http.errors.words import without
 from provider_worker.providers.payload_schema import at
 
 MAX_RESPONSE_BYTES = 40 * 1024 * 1024

@@ -13,8 +13,8 @@ from typing import Any
 
 from contracts.json_pointer import pointer
 from contracts.providers.call import Issue
-from provider_worker.providers.http.codes import names, normal
-from provider_worker.providers.http.words import cut, is_number, page_text, seconds, wait_in
+from provider_worker.providers.http.errors.codes import names, normal
+from provider_worker.providers.http.errors.words import cut, is_number, page_text, seconds, wait_in
 
 READ_BYTES = 64 * 1024
 """So much of a refusal is read."""

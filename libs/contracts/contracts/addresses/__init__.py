@@ -1,0 +1,1 @@
+"""Addresses as outsiders write them: links and hosts, Kafka's brokers."""

@@ -1,0 +1,1 @@
+"""What servers say when they refuse: one reading, by whichever road it comes."""
