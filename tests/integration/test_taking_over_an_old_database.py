@@ -94,11 +94,20 @@ async def test_a_history_is_equal_to_the_field(ann: User, name: str) -> None:
     assert await ann.history(RUNS[name]["run_id"]) == RUNS[name]["history"]
 
 
+def _known(now: Any, then: Any) -> Any:
+    """Return what is said now without the members of objects that came later."""
+    if isinstance(now, dict) and isinstance(then, dict):
+        return {name: _known(now[name], then[name]) for name in then if name in now}
+    if isinstance(now, list) and isinstance(then, list) and len(now) == len(then):
+        return [_known(*pair) for pair in zip(now, then, strict=True)]
+    return now
+
+
 @pytest.mark.parametrize("name", AT_REST)
 async def test_a_view_reads_the_same(ann: User, name: str) -> None:
     """The read model was taken over too; members that came later are allowed."""
     view = await ann.view(RUNS[name]["run_id"])
-    assert {member: view[member] for member in RUNS[name]["view"]} == RUNS[name]["view"]
+    assert _known(view, RUNS[name]["view"]) == RUNS[name]["view"]
 
 
 @pytest.mark.parametrize(("name", "state"), AT_WORK.items())
@@ -116,7 +125,7 @@ async def test_the_same_idempotency_key_gets_its_first_answer_again(ann: User, n
     answer = await ann.http.post(request["path"], json=request["body"], headers=request["headers"])
     assert answer.status_code == request["status"], answer.text
     first = {member: value for member, value in request["answer"].items() if member != "type"}
-    assert {member: answer.json()[member] for member in first} == first, "the name of the product stands in `type`"
+    assert _known(answer.json(), first) == first, "the name of the product stands in `type`"
 
 
 async def test_an_artifact_is_the_same_bytes(ann: User) -> None:
