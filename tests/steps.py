@@ -32,8 +32,14 @@ ON_KAFKA = " ".join(
 )
 
 SEQUENCES = (
-    (Step("lint"), Step("component"), Step("faults"), Step("component", 6, f"{ON_KAFKA} -k 'not embedded'")),
-    (Step("unit"), Step("integration"), Step("e2e"), Step("e2e", 6, "tests/e2e -k 'real and not 200_times'")),
+    (Step("lint"), Step("component"), Step("faults")),
+    (
+        Step("unit"),
+        Step("integration"),
+        Step("e2e"),
+        Step("e2e", 6, "tests/e2e -k 'real and not 200_times'"),
+        Step("component", 6, f"{ON_KAFKA} -k 'not embedded'"),
+    ),
 )
 
 _terminal = threading.Lock()
