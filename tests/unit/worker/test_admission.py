@@ -14,6 +14,7 @@ from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import ExtendLease, RecordExecution, RecordStop
 from messaging.errors import KafkaError
 from messaging.records import Outgoing
+from provider_worker.orders.lease import Lease
 from provider_worker.rate_limits.gcra import Pace
 from provider_worker.rate_limits.reservations import Rule
 from provider_worker.testing.memory import MemoryPublisher
@@ -175,6 +176,36 @@ async def test_a_run_is_told_that_its_call_waits_for_a_limit_and_that_it_waits_n
     said = [said for said in await bench.publisher.until(3) if isinstance(said, ExtendLease)]
     assert [(said.work_id, said.waits_for) for said in said] == [(waiting.work_id, "limit"), (waiting.work_id, None)]
     bench.scarce.gate.set()
+
+
+class Slow(MemoryPublisher):
+    """A Kafka that takes an extension of a lease only while `flows` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.flows = asyncio.Event()
+
+    async def try_to_send(self, record: Outgoing) -> None:
+        """Wait."""
+        self.asked.set()
+        await self.flows.wait()
+        await super().try_to_send(record)
+
+
+async def test_a_wait_that_ends_while_the_run_is_told_of_it_is_told_as_ended_at_once(
+    scarce_order: MakeExecute,
+) -> None:
+    """And not with the next extension of the lease, 20 s later."""
+    publisher = Slow()
+    with Lease(scarce_order(lease_seconds=60.0), "acme", publisher, lambda: datetime.now(UTC)) as lease:
+        lease.waits_for("limit")
+        await publisher.asked.wait()
+        lease.waits_for(None)
+        publisher.flows.set()
+        async with asyncio.timeout(10):
+            said = await publisher.until(2)
+    assert [command.waits_for for command in said if isinstance(command, ExtendLease)] == ["limit", None]
 
 
 async def test_tokens_are_counted_by_estimate_and_then_by_use(

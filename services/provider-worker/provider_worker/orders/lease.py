@@ -36,7 +36,7 @@ class Lease:
         self.until = now() + timedelta(seconds=order.lease_seconds) if is_taken else order.deadline
         self._extensions = 0
         self._waits_for: str | None = None
-        self._has_said = False
+        self._said: str | None = None
         self._extending: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -54,30 +54,28 @@ class Lease:
 
     def waits_for(self, what: str | None) -> None:
         """Say what the order waits for before it begins: soon if it goes on waiting, and once more when that is over."""
-        said, self._waits_for = self._has_said, what
-        if what is not None:
-            self._plan(SAID_AFTER_SECONDS)
-        else:
-            self._plan(0.0 if said else None)
+        self._waits_for = what
+        self._plan()
 
     @property
     def has_run_out(self) -> bool:
         """Whether the run may have given up on the order."""
         return self.until <= self._now()
 
-    def _plan(self, seconds: float | None = None) -> None:
-        """Extend the lease after `seconds`, by default in good time before it ends."""
+    def _plan(self) -> None:
+        """Extend the lease in good time before it ends, and sooner where the run was told of another wait."""
         if self._timer is not None:
             self._timer.cancel()
         # An order that waited long in Kafka is near its deadline.
         left = (self.until - self._now()).total_seconds()
         due = max(min(self._order.lease_seconds / 3, left / 2), _SHORTEST)
-        self._timer = asyncio.get_running_loop().call_later(due if seconds is None else min(seconds, due), self._begin)
+        if self._said != self._waits_for:
+            due = 0.0 if self._waits_for is None else min(SAID_AFTER_SECONDS, due)
+        self._timer = asyncio.get_running_loop().call_later(due, self._begin)
 
     def _begin(self) -> None:
-        if self._extending is not None and not self._extending.done():
-            self._plan(_SHORTEST)
-        else:
+        # An extension that is under way plans the next one when it ends.
+        if self._extending is None or self._extending.done():
             self._extending = asyncio.create_task(self._extend(), name=f"lease {self._order.work_id}")
 
     async def _extend(self) -> None:
@@ -85,7 +83,7 @@ class Lease:
         with contextlib.suppress(KafkaError):  # the next extension says the same
             now = self._now()
             answer = lease_extended(self._order, self._provider, now, self._extensions, self._waits_for)
-            self._has_said = self._waits_for is not None
+            self._said = self._waits_for
             await self._publisher.try_to_send(to_record(answer))
             if self._now() < self.until:  # else the run may have read before that the lease ran out
                 self.until = now + timedelta(seconds=self._order.lease_seconds)
