@@ -49,9 +49,9 @@ class PostgresViews:
         """Return one run of this tenant, or None. A long history is read in parts, and only once."""
         view, size, more = self._long.get(tenant, run_id), 0, True
         while more:
-            events, more = await self.history(tenant, run_id, view.version if view else 0, None)
-            view = fold((event.json for event in events), view)
-            size += sum(len(event.json) for event in events)
+            events, more = await self._part(tenant, run_id, view.version if view else 0, None)
+            view = fold((event for _, event in events), view)
+            size += sum(len(event) for _, event in events)
             if more:
                 await asyncio.sleep(0)  # lets other requests run
         if view is None:
@@ -95,17 +95,24 @@ class PostgresViews:
         filters = {"p.step": step, "p.assignee": assignee, "p.session_id": session_id}
         return await self._page("pending", limit, tenant, after or _FIRST, filters)
 
-    async def history(self, tenant: str, run_id: UUID, after: int, limit: int | None) -> History:
+    async def history(self, tenant: str, run_id: UUID, after: int, limit: int) -> History:
         """Return events of a run behind the version `after`, in order."""
+        events, more = await self._part(tenant, run_id, after, limit)
+        return History([StepEvent(version, EventHeader.parse(event).kind, event) for version, event in events], more)
+
+    async def _part(
+        self, tenant: str, run_id: UUID, after: int, limit: int | None
+    ) -> tuple[list[tuple[int, bytes]], bool]:
+        """Return events behind `after` with their versions, as many as a page has, and whether more follow."""
         rows = await self._database.fetch(self._sql["history"], tenant, run_id, after, limit, PAGE_BYTES)
         events = [
-            StepEvent(version, EventHeader.parse(event).kind, event)
+            (version, event)
             for row in rows
             for version, event in enumerate(events_of(row["events"]), start=row["version"])
             if after < version <= row["reached"]
         ][:limit]
-        events = events[: fitting([event.json for event in events])]
-        return History(events, bool(events) and events[-1].version < rows[0]["reached"])
+        events = events[: fitting([event for _, event in events])]
+        return events, bool(events) and events[-1][0] < rows[0]["reached"]
 
     async def _page(
         self, query: str, limit: int, tenant: str, after: Place, filters: Mapping[str, str | None], further: str = ""
