@@ -43,8 +43,18 @@ async def test_a_hold_is_given_back(spending: Budgets) -> None:
     account = _account("1.00")
     assert await spending.hold(account, Decimal("0.80"), LONG) is None
     for _ in range(2):
-        await spending.release(account.tenant, account.run_id)
+        await spending.release(account.tenant, account.run_id, 0)
     assert await _left(spending, account) == Decimal("1.00")
+
+
+@pytest.mark.parametrize(("ended", "left"), [(9, "0.20"), (10, "1.00"), (11, "1.00")])
+async def test_an_end_gives_back_what_was_held_before_it_alone(spending: Budgets, ended: int, left: str) -> None:
+    """A retry of the run holds at a later version: the end that came before it, told again, takes nothing from it."""
+    account = _account("1.00")
+    assert await spending.hold(account, Decimal("0.10"), LONG, 4) is None
+    assert await spending.hold(account, Decimal("0.80"), LONG, 10) is None
+    await spending.release(account.tenant, account.run_id, ended)
+    assert await _left(spending, account) == Decimal(left)
 
 
 async def _left(spending: Budgets, account: Account) -> Decimal:

@@ -270,6 +270,16 @@ async def test_the_end_of_a_run_gives_back_what_is_held_for_it(scene: Scene, ver
     assert (await scene.budgets.hold(other, Decimal(5), "another.2") is not None) is is_held
 
 
+async def test_an_end_that_is_read_again_leaves_what_a_retry_holds(scene: Scene) -> None:
+    """A worker that starts reads the ends of the last hour: by then the run may have been retried."""
+    order = an_execute_order()
+    account = scene.budgets.account_of(order)
+    await scene.budgets.hold(account, Decimal(7), f"{order.run_id}.4")
+    await scene.told(ReleaseBudget(run_id=order.run_id, tenant=order.tenant, version=3))
+    other = scene.budgets.account_of(an_execute_order())
+    assert await scene.budgets.hold(other, Decimal(5), "another.2") is not None
+
+
 async def test_without_budgets_the_end_of_a_run_asks_no_database(scene: Scene) -> None:
     """As nothing is held."""
     order = an_execute_order()

@@ -87,19 +87,22 @@ class BudgetGate:
 
         Nothing is held for an order (`work_id`) that was given before its run ended.
         """
-        short = await self._budgets.hold(account, estimate, self._rules.hold_seconds)
-        if version_of(work_id) <= self._ended.get((account.tenant, account.run_id), -1):
-            await self._budgets.release(account.tenant, account.run_id)
+        version = version_of(work_id)
+        short = await self._budgets.hold(account, estimate, self._rules.hold_seconds, version)
+        if version <= (ended := self._ended.get((account.tenant, account.run_id), -1)):
+            await self._budgets.release(account.tenant, account.run_id, ended)
         return short
 
     async def release(self, ended: ReleaseBudget) -> None:
         """Give back what is held for the next call of a run that ended. Idempotent. Raises DatabaseUnavailable.
 
-        A run's own budget holds nothing from others.
+        What a retry of the run holds stays: a worker that starts reads the ends of the last hour again. A run's own budget holds
+        nothing from others.
         """
         if self._rules.limit_anyone:
-            self._ended[ended.tenant, ended.run_id] = ended.version
-            await self._budgets.release(ended.tenant, ended.run_id)
+            run = ended.tenant, ended.run_id
+            self._ended[run] = max(ended.version, self._ended.get(run, -1))
+            await self._budgets.release(*run, ended.version)
 
     def charge(self, order: ExecuteOrder, provider: AIProvider) -> AbstractAsyncContextManager[Charge]:
         """Count the call within by its estimate, and by its `cost` once it has ended.

@@ -105,15 +105,15 @@ def short_of(account: Account, balances: Mapping[Scope, BudgetBalance], amount: 
 class Budgets(Protocol):
     """The balances of all budgets. Every method is atomic and raises DatabaseUnavailable."""
 
-    async def hold(self, account: Account, amount: Decimal, seconds: float) -> Shortfall | None:
+    async def hold(self, account: Account, amount: Decimal, seconds: float, version: int = 0) -> Shortfall | None:
         """Hold `amount` for the run's next call, in place of its former hold, or return the budget that is short of it.
 
-        The hold lapses by itself after `seconds`.
+        The hold lapses by itself after `seconds`. `version` is the run's, at which the order was given that holds.
         """
         ...
 
-    async def release(self, tenant: str, run_id: UUID) -> None:
-        """Hold nothing for a run. Idempotent."""
+    async def release(self, tenant: str, run_id: UUID, version: int) -> None:
+        """Give back what was held for a run at `version` or before. Idempotent."""
         ...
 
     async def charge(

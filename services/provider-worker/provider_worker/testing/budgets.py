@@ -20,6 +20,7 @@ class _Held(NamedTuple):
     periods: frozenset[str]
     amount: Decimal
     until: float
+    version: int
 
 
 class _Charge(NamedTuple):
@@ -39,19 +40,21 @@ class MemoryBudgets:
         self._held: dict[_Run, _Held] = {}
         self._charges: defaultdict[_Run, dict[tuple[str, int], _Charge]] = defaultdict(dict)
 
-    async def hold(self, account: Account, amount: Decimal, seconds: float) -> Shortfall | None:
+    async def hold(self, account: Account, amount: Decimal, seconds: float, version: int = 0) -> Shortfall | None:
         """Hold `amount` for the run's next call, or return the budget that is short of it."""
         run = self._run(account.tenant, account.run_id)
         self._held.pop(run, None)
         short = short_of(account, self._balances(account), amount)
         if short is None:
             periods = frozenset(limit.period for limit in account.limits)
-            self._held[run] = _Held(account.user, periods, amount, self._now() + seconds)
+            self._held[run] = _Held(account.user, periods, amount, self._now() + seconds, version)
         return short
 
-    async def release(self, tenant: str, run_id: UUID) -> None:
-        """Hold nothing for a run."""
-        self._held.pop(self._run(tenant, run_id), None)
+    async def release(self, tenant: str, run_id: UUID, version: int) -> None:
+        """Give back what was held for a run at `version` or before."""
+        run = self._run(tenant, run_id)
+        if run in self._held and self._held[run].version <= version:
+            del self._held[run]
 
     async def charge(
         self, account: Account, call: tuple[str, int], amount: Decimal, *, whatever_is_left: bool

@@ -22,7 +22,7 @@ class PostgresBudgets:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def hold(self, account: Account, amount: Decimal, seconds: float) -> Shortfall | None:
+    async def hold(self, account: Account, amount: Decimal, seconds: float, version: int = 0) -> Shortfall | None:
         """Hold `amount` for the run's next call, or return the budget that is short of it."""
         async with self._locked(account) as (connection, balances):
             short = short_of(account, balances, amount)
@@ -31,13 +31,13 @@ class PostgresBudgets:
             else:
                 periods = [limit.period for limit in account.limits]
                 about = (account.tenant, account.run_id, account.user, max(periods))
-                await connection.execute(QUERIES["hold"], *about, amount, seconds)
+                await connection.execute(QUERIES["hold"], *about, amount, seconds, version)
             return short
 
-    async def release(self, tenant: str, run_id: UUID) -> None:
-        """Hold nothing for a run."""
+    async def release(self, tenant: str, run_id: UUID, version: int) -> None:
+        """Give back what was held for a run at `version` or before."""
         async with self._database.errors():
-            await self._database.pool.execute(QUERIES["release-hold"], tenant, run_id)
+            await self._database.pool.execute(QUERIES["end-hold"], tenant, run_id, version)
 
     async def charge(
         self, account: Account, call: tuple[str, int], amount: Decimal, *, whatever_is_left: bool

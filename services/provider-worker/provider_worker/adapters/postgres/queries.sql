@@ -45,14 +45,19 @@ FROM worker.holds WHERE tenant = $1 AND run_id <> $2 AND lapses_at > now() AND p
 
 -- name: hold
 -- Hold an amount for a run, in place of what it held before.
-INSERT INTO worker.holds (tenant, run_id, user_id, period, amount, lapses_at)
-VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))
+INSERT INTO worker.holds (tenant, run_id, user_id, period, amount, lapses_at, version)
+VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6), $7)
 ON CONFLICT (tenant, run_id) DO UPDATE
-    SET user_id = EXCLUDED.user_id, period = EXCLUDED.period, amount = EXCLUDED.amount, lapses_at = EXCLUDED.lapses_at
+    SET user_id = EXCLUDED.user_id, period = EXCLUDED.period, amount = EXCLUDED.amount, lapses_at = EXCLUDED.lapses_at,
+        version = EXCLUDED.version
 
 -- name: release-hold
 -- Hold nothing for a run.
 DELETE FROM worker.holds WHERE tenant = $1 AND run_id = $2
+
+-- name: end-hold
+-- Hold nothing for a run that ended at a version. What its retry holds is of a later one.
+DELETE FROM worker.holds WHERE tenant = $1 AND run_id = $2 AND version <= $3
 
 -- name: is-charged
 -- Find out whether a call was charged before.
