@@ -31,7 +31,7 @@ ANSWER_SECONDS = 15.0
 
 
 async def provide_topics(bootstrap: str, replication: int | None = None) -> None:
-    """Do the same for the topics of the contracts. Raises BrokerUnavailable with one line, in ANSWER_SECONDS at most, or TopicsUnfit."""
+    """Ensure the topics of the contracts, see `ensure_topics`. Raises TopicsUnfit, or BrokerUnavailable in ANSWER_SECONDS at most, with one line."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the error that is raised says it
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
