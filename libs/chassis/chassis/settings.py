@@ -9,16 +9,13 @@ from typing import Any, Literal, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis import failpoints
-from chassis.http.access.origins import Site, read_host, read_origin
-from chassis.http.upstream import parse_base_url, parse_key
-from chassis.postgres.database_url import parse_database_url
+from chassis.http.access.origins import Site, read_origin
 from chassis.setting_names import doubtful_names, unknown_name
-from contracts.addresses.kafka import parse_kafka_addresses
+from chassis.setting_values import BaseUrl, DatabaseSecret, Hosts, KafkaAddresses, Key, Origins, listed
 from contracts.addresses.links import host_name
 from contracts.json_text import JsonRefused, read_json
 
@@ -29,10 +26,6 @@ ENV_FILE, _ENCODING = ".env", "utf-8-sig"
 
 SAID_BY_STACK = "SAYSO_SAID_BY_STACK"
 """Set by `make run` for its services: what concerns all of them it has said itself."""
-
-
-_BASE_URLS = ("openai_base_url", "anthropic_base_url", "replicate_base_url", "hf_base_url", "gateway_url")
-_KEYS = ("openai_api_key", "anthropic_api_key", "replicate_api_token", "hf_token")
 
 
 class SettingsError(Exception):
@@ -52,17 +45,21 @@ class Settings(BaseSettings):
         populate_by_name=True,
     )
 
-    kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="Where Kafka answers, host:port[,host:port].")
-    database_url: SecretStr = Field(SecretStr("postgresql://127.0.0.1:5432/sayso"), description="PostgreSQL, as a URL.")
+    kafka_bootstrap_servers: KafkaAddresses = Field(
+        "127.0.0.1:9092", description="Where Kafka answers, host:port[,host:port]."
+    )
+    database_url: DatabaseSecret = Field(
+        SecretStr("postgresql://127.0.0.1:5432/sayso"), description="PostgreSQL, as a URL."
+    )
 
-    openai_api_key: SecretStr | None = Field(None, description="Key of the OpenAI provider.")
-    openai_base_url: str | None = Field(None, description="Any OpenAI-compatible server in place of OpenAI.")
-    anthropic_api_key: SecretStr | None = Field(None, description="Key of the Anthropic provider.")
-    anthropic_base_url: str | None = Field(None, description="Another server in place of Anthropic.")
-    replicate_api_token: SecretStr | None = Field(None, description="Token of the Replicate provider.")
-    replicate_base_url: str | None = Field(None, description="Another server in place of Replicate.")
-    hf_token: SecretStr | None = Field(None, description="Token of the HuggingFace provider.")
-    hf_base_url: str | None = Field(None, description="Another server in place of HuggingFace.")
+    openai_api_key: Key = Field(None, description="Key of the OpenAI provider.")
+    openai_base_url: BaseUrl = Field(None, description="Any OpenAI-compatible server in place of OpenAI.")
+    anthropic_api_key: Key = Field(None, description="Key of the Anthropic provider.")
+    anthropic_base_url: BaseUrl = Field(None, description="Another server in place of Anthropic.")
+    replicate_api_token: Key = Field(None, description="Token of the Replicate provider.")
+    replicate_base_url: BaseUrl = Field(None, description="Another server in place of Replicate.")
+    hf_token: Key = Field(None, description="Token of the HuggingFace provider.")
+    hf_base_url: BaseUrl = Field(None, description="Another server in place of HuggingFace.")
 
     auth: Literal["off", "insecure"] = Field(
         "off",
@@ -77,18 +74,18 @@ class Settings(BaseSettings):
         8002, alias="SAYSO_ORCHESTRATOR_PORT", ge=0, le=65535, description="Port of health and metrics."
     )
     worker_port: int = Field(8003, alias="SAYSO_WORKER_PORT", ge=0, le=65535, description="Port of health and metrics.")
-    origins: str | None = Field(
+    origins: Origins = Field(
         None,
         alias="SAYSO_ORIGINS",
         description="Pages beside our own that may read, write and open sockets, as origins with commas between: `https://sign.example`.",
     )
-    hosts: str | None = Field(
+    hosts: Hosts = Field(
         None,
         alias="SAYSO_HOSTS",
         description="Names by which services are asked beside loopback, SAYSO_HOST and the hosts of SAYSO_ORIGINS and SAYSO_GATEWAY_URL, "
         "with commas between: `sayso.internal,10.0.0.5`.",
     )
-    gateway_url: str | None = Field(None, alias="SAYSO_GATEWAY_URL", description="Where the notifier reads snapshots.")
+    gateway_url: BaseUrl = Field(None, alias="SAYSO_GATEWAY_URL", description="Where the notifier reads snapshots.")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", alias="SAYSO_LOG_LEVEL", description="`debug`, `info`, `warning` or `error`."
@@ -186,63 +183,10 @@ class Settings(BaseSettings):
         trimmed = {name: value.strip() if isinstance(value, str) else value for name, value in given.items()}
         return {name: value for name, value in trimmed.items() if value != "" or given[name] == ""}
 
-    @field_validator("kafka_bootstrap_servers")
-    @classmethod
-    def _is_addresses(cls, addresses: str) -> str:
-        try:
-            return parse_kafka_addresses(addresses)
-        except ValueError as error:
-            raise PydanticCustomError("addresses", "{said}", {"said": str(error)}) from None
-
-    @field_validator("database_url")
-    @classmethod
-    def _is_postgres(cls, url: SecretStr) -> SecretStr:
-        text = url.get_secret_value().strip()
-        try:
-            parse_database_url(text)
-        except ValueError as error:
-            raise PydanticCustomError("url", "{said}", {"said": str(error)}) from None
-        return SecretStr(text)
-
-    @field_validator(*_BASE_URLS)
-    @classmethod
-    def _is_base_url(cls, url: str | None) -> str | None:
-        try:
-            return None if url is None or not url.strip() else parse_base_url(url)
-        except ValueError as error:
-            raise PydanticCustomError("url", "{why}", {"why": str(error)}) from None
-
-    @field_validator(*_KEYS)
-    @classmethod
-    def _is_key(cls, given: SecretStr | None) -> SecretStr | None:
-        try:
-            key = None if given is None else parse_key(given.get_secret_value())
-        except ValueError as error:
-            raise PydanticCustomError("key", "{why}", {"why": str(error)}) from None
-        return None if key is None else SecretStr(key)
-
-    @field_validator("origins")
-    @classmethod
-    def _is_origins(cls, origins: str | None) -> str | None:
-        for origin in _named(origins):
-            if read_origin(origin) is None:
-                raise PydanticCustomError(
-                    "origins", "{origin} is no origin, such as https://sign.example", {"origin": repr(origin)}
-                )
-        return origins
-
-    @field_validator("hosts")
-    @classmethod
-    def _is_hosts(cls, hosts: str | None) -> str | None:
-        for host in _named(hosts):
-            if (found := read_host(host)) is None or found.port is not None:
-                raise PydanticCustomError("hosts", "{host} is no host, such as sayso.internal", {"host": repr(host)})
-        return hosts
-
     def site(self, page_port: int | None = None) -> Site:
         """Return the names of our services and the pages that may use them; `page_port` is where another service of ours has pages."""
-        asked = [self.host, urlsplit(self.gateway_url or "").hostname or "", *_named(self.hosts)]
-        origins = filter(None, map(read_origin, _named(self.origins)))
+        asked = [self.host, urlsplit(self.gateway_url or "").hostname or "", *listed(self.hosts)]
+        origins = filter(None, map(read_origin, listed(self.origins)))
         return Site(frozenset(host_name(host) for host in asked if host), frozenset(origins), page_port)
 
     @property
@@ -305,10 +249,6 @@ def _given_names() -> set[str]:
         return {*os.environ, *dotenv_values(ENV_FILE, encoding=_ENCODING)}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{ENV_FILE}: cannot be read: {error}") from None
-
-
-def _named(several: str | None) -> list[str]:
-    return [one.strip() for one in (several or "").split(",") if one.strip()]
 
 
 def _is_loopback(host: str) -> bool:
