@@ -48,7 +48,7 @@ class Peer(Protocol):
         """Close at once; what was not read is lost."""
 
 
-class Waiting(Protocol):
+class PendingConnection(Protocol):
     """A connection whose client has to send something."""
 
     def expire(self) -> None:
@@ -65,7 +65,7 @@ class Connections:
         self.most = most
         self._peers: dict[Peer, tuple[int, float]] = {}
         self._turned_away: set[Peer] = set()
-        self._waiting: dict[Waiting, float] = {}
+        self._waiting: dict[PendingConnection, float] = {}
         self._quiet_until = 0.0
 
     def __len__(self) -> int:
@@ -101,12 +101,12 @@ class Connections:
         self._peers.pop(peer, None)
         self._turned_away.discard(peer)
 
-    def wait(self, waiting: Waiting, until: float) -> None:
+    def wait(self, waiting: PendingConnection, until: float) -> None:
         """Let a client have until then to send what is due."""
         self._waiting.pop(waiting, None)
         self._waiting[waiting] = until
 
-    def arrived(self, waiting: Waiting) -> None:
+    def arrived(self, waiting: PendingConnection) -> None:
         """Wait no longer: it came, or its connection is closed."""
         self._waiting.pop(waiting, None)
 

@@ -57,7 +57,7 @@ class Approval(Message):
     diff: tuple[e.Change, ...] = ()
 
 
-class Waiting(Message):
+class Wait(Message):
     """What a run waits for, since when, and until when at most: when a retry is made, or the time to decide ends."""
 
     what: Awaited
@@ -86,7 +86,7 @@ class RunView(Message):
     result: ComposedObject | None = None
     error: e.RunError | None = None
     cost: Cost = Cost()
-    waits_for: Waiting | None = None
+    waits_for: Wait | None = None
     callback_url: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
 
@@ -249,18 +249,18 @@ def _pending(state: State, checkpoint: Checkpoint | None, error: e.RunError | No
     return ("approve", "edit", "reject")
 
 
-def _waits_for(before: Waiting | None, effect: Effect, record: RunEvent) -> Waiting | None:
+def _waits_for(before: Wait | None, effect: Effect, record: RunEvent) -> Wait | None:
     facts: dict[str, Any] = record.data.__dict__
     if effect.awaits is not None:
         until = facts.get("retry_at") or facts.get("expires_at")
-        return Waiting.of(what=effect.awaits, since=record.at, until=until)
+        return Wait.of(what=effect.awaits, since=record.at, until=until)
     if not effect.goes_on or before is None:
         return None
     if effect.prolongs and facts.get("expires_at") is not None:
         return before.changed({"until": facts["expires_at"]})
     is_limited = facts.get("waits_for") == "limit"
     if record.kind == e.LeaseExtended.kind and is_limited is not (before.what == "limit"):
-        return Waiting.of(what="limit" if is_limited else "call", since=record.at, until=None)
+        return Wait.of(what="limit" if is_limited else "call", since=record.at, until=None)
     return before
 
 

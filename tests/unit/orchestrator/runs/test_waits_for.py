@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts.runs.views import Waiting
+from contracts.runs.views import Wait
 from testkit.runs.commands import (
     approve,
     at_payload_review,
@@ -26,7 +26,7 @@ from testkit.runs.commands import (
 from testkit.runs.specification import Story, given
 
 
-def _waits(story: Story) -> Waiting:
+def _waits(story: Story) -> Wait:
     waits_for = story.now.view.waits_for
     assert waits_for is not None, "it waits for nothing"
     return waits_for
