@@ -1,4 +1,4 @@
-"""A caller's schema that multiplies work holds nobody up: the edit under it is refused, and the batch around it is decided."""
+"""A caller's schema that multiplies work holds no other up: the edit under it is refused, and the batch around it is decided."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ CHATS = pytest.mark.parametrize("bench", ["openai", "huggingface"], indirect=Tru
 @CHATS
 @pytest.mark.parametrize("stream", [False, True])
 async def test_thoughts_alone_go_to_a_person_with_their_cost(bench: Bench, *, stream: bool) -> None:
-    """Streamed and whole, whoever serves the protocol."""
+    """Streamed and whole, from every server of the protocol."""
     whole = Told.of(_chat(message={"role": "assistant", "content": None, "reasoning_content": "Good evening."}))
     thought = [_delta(reasoning_content="Good "), _delta(reasoning_content="evening."), _delta("stop"), SPENT, "[DONE]"]
     found = await bench.call(Told.stream(*thought) if stream else whole, stream=stream)

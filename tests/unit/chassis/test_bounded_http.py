@@ -1,4 +1,4 @@
-"""What a client may make a service hold, over real sockets: heads, trailers, chunks, requests sent ahead, bodies that nobody asked for."""
+"""What a client may make a service hold, over real sockets: heads, trailers, chunks, requests sent ahead, bodies that no route takes."""
 
 from __future__ import annotations
 

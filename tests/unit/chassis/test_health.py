@@ -74,7 +74,7 @@ async def test_each_check_has_its_answer(check: Callable[[], Awaitable[None]], s
 
 
 async def test_a_check_that_hangs_is_not_asked_twice_at_once() -> None:
-    """Whoever asks each second piles up nothing."""
+    """Questions that come each second pile up nothing."""
     begun, most = 0, 0
 
     async def check() -> None:

@@ -204,7 +204,7 @@ def test_a_duplicate_behind_very_many_members_is_found_at_once() -> None:
 
 
 def test_types_are_strict_in_commands_as_in_bodies() -> None:
-    """A text is no number and a number no text, whoever sends it."""
+    """A text is no number and a number no text, from every sender."""
     good = {"kind": "cancel-run.v1", "command_id": RUN, "run_id": RUN, "at": AT, "expected_version": 5, "reason": "r"}
     assert parse_command(json.dumps(good).encode()).run_id == UUID(RUN)
     for wrong in (

@@ -32,7 +32,7 @@ TARGET_BYTES = 16 * 1024
 """Bytes of a request's target: its path and query."""
 
 DRAIN_BYTES = 64 * 1024 * 1024
-"""Bytes of a body that are read after its answer, and thrown away."""
+"""Bytes of a body that are read after its answer, and dropped."""
 
 SLICE_BYTES = 1024
 """Bytes that are parsed at a time. No more requests than stand in them are waiting to be answered one after the other."""
@@ -199,7 +199,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._bounds.arrived(self)
 
     def on_body(self, body: bytes) -> None:
-        """Hand a piece of the body on, or throw it away if it was answered without."""
+        """Hand a piece of the body on, or drop it if it was answered without."""
         self._unfruitful = 0
         cycle = self.cycle
         if cycle is not None and cycle.response_complete:

@@ -16,7 +16,7 @@ _SESSION: Final = frozenset(
         "57P04",  # the database was dropped
         "57P05",  # the session was idle for too long
         "58P01",  # a file of the server is gone
-        "XX000",  # the server, or a pooler before it, is at its wits' end
+        "XX000",  # an internal error of the server, or of a pooler before it
     )
 )
 

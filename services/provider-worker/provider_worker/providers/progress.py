@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-def _nobody(_: str) -> None:
+def _unheard(_: str) -> None:
     """Let partial text go unheard."""
 
 
@@ -22,7 +22,7 @@ class Progress:
     `received` returns what came so far, as near to the vendor's own bytes as JSON allows; None while nothing did.
     """
 
-    def __init__(self, listen: Callable[[str], None] = _nobody) -> None:
+    def __init__(self, listen: Callable[[str], None] = _unheard) -> None:
         self._listen = listen
         self.characters = 0
         self.usage: dict[str, Any] = {}

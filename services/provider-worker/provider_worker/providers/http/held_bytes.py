@@ -1,6 +1,6 @@
 """Holds the bytes of an answer while they come: they may be paid for, should the call fail before it is read.
 
-For both HTTP libraries that the vendors' SDKs are built on. Streams of events are held by their readers, and files by no one.
+For both HTTP libraries that the vendors' SDKs are built on. Streams of events are held by their readers; files are not held.
 """
 
 from __future__ import annotations
