@@ -205,7 +205,7 @@ def _fell_back(run: Run, candidate: Candidate) -> Changes:
 
 
 def _retried(run: Run) -> Changes:
-    if run.unchecked is Step.RESPONSE_REVIEW and not run.is_over:
+    if run.unchecked is Step.RESPONSE_REVIEW:
         return {"attempt": None, "failed": None}  # the answer was bought: the check is tried again, and not the call
     again: Changes = {"attempt": None, "failed": None, "execution": None, "response": None, "asked_again": ()}
     if Step.PAYLOAD_REVIEW in run.cleared:

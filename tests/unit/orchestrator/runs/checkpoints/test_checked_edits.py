@@ -184,6 +184,17 @@ def test_a_failed_check_of_a_payload_is_tried_again_after_the_run_failed() -> No
     assert _order(again.story).payload == EDITED
 
 
+def test_a_failed_check_of_a_response_is_tried_again_after_the_run_failed() -> None:
+    """The answer is bought: the retry checks the edit, and calls nothing."""
+    answered = given(start(allowed_steps=("response_review",), on_error="fail"), prepared(), executed(checks=("pii",)))
+    story = answered.given(edit({"text": "ok"}), failed())
+    assert story.now.view.state == "failed"
+    again = story.when(retry())
+    again.then(e.RunRetried, like(e.CheckOrdered, step=Step.RESPONSE_REVIEW))
+    assert _order(again.story).response == {"text": "ok"}
+    again.story.when(checked()).then(e.SubjectChecked, like(e.RunCompleted, result={"text": "ok"}))
+
+
 def test_a_run_that_ends_while_its_edit_is_checked_takes_no_answer() -> None:
     """The check comes too late and changes nothing."""
     _edited().given(cancel()).when(checked()).refused_with("not_allowed")
