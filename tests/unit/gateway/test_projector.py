@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from uuid import UUID, uuid4
 
 import pytest
 
-from gateway.projection.rows import Changes
+from gateway.projection.rows import Changes, RunRow
 from gateway.testing.memory import MemoryTables
 from testkit.runs.commands import approve, at_payload_review, executed
 from testkit.runs.histories import Feed, history_of
@@ -20,8 +21,8 @@ EVENTS = history_of(FINISHED, RUN_ID)
 class Asked(MemoryTables):
     """Tells when it was asked so many times to write."""
 
-    def __init__(self, times: int) -> None:
-        super().__init__()
+    def __init__(self, times: int, refuses: Callable[[RunRow], bool] = lambda _: False) -> None:
+        super().__init__(refuses)
         self._times = times
         self.asked = asyncio.Event()
 
@@ -77,6 +78,19 @@ async def test_events_that_are_held_are_an_obstacle_to_readiness() -> None:
         await feed.projector.obstacle.check()
     tables.unavailable = False
     await giving
+    await feed.projector.obstacle.check()
+
+
+async def test_an_event_that_is_refused_after_an_outage_is_no_obstacle() -> None:
+    """It is a dead letter: readiness does not wait for the next event."""
+    tables = Asked(times=1, refuses=lambda row: row.run_id == RUN_ID)
+    feed = Feed(tables)
+    tables.unavailable = True
+    giving = asyncio.create_task(feed.give(EVENTS[0]))
+    await tables.asked.wait()
+    tables.unavailable = False
+    await giving
+    assert [letter.value for letter in feed.letters] == EVENTS[:1]
     await feed.projector.obstacle.check()
 
 

@@ -113,6 +113,9 @@ class Projector:
                 if tries % 20 == 0:
                     _log.warning("PostgreSQL does not answer, holding the batch", events=len(batch), reason=str(error))
                 await self._pause(AGAIN_SECONDS[min(tries, len(AGAIN_SECONDS) - 1)])
+            except ValuesRefused:
+                self.obstacle.reason = None  # nothing is held: the event goes to the dead letters
+                raise
             else:
                 self.obstacle.reason = None
                 return
