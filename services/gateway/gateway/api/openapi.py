@@ -55,7 +55,15 @@ _COMMON = (
     "idempotency_key_reused",
     "unavailable",
 )
-_DECIDING = ("run_not_found", "checkpoint_already_decided", "checkpoint_mismatch", "subject_changed", "not_allowed")
+_DECIDING = (
+    "run_not_found",
+    "checkpoint_already_decided",
+    "checkpoint_mismatch",
+    "subject_changed",
+    "not_allowed",
+    "newer_history",
+    "history_too_long",
+)
 
 
 def start_operation(path: str) -> Operation:
