@@ -77,7 +77,7 @@ class BoundedHttp(HttpToolsProtocol):
         now = self.loop.time()
         if self._bounds.admit(wire, now):
             self._bounds.wait(self, now + HEAD_SECONDS)
-        elif self._bounds.turn_away(wire):
+        elif self._bounds.refuse(wire):
             self._refuse("unavailable", "every place for a connection is taken: try again", until=now + 1)
         else:
             self.evict()

@@ -25,7 +25,7 @@ MOST_CONNECTIONS = 10_000
 RESERVED_FILES = 200
 """Files that are left for databases, Kafka, logs, uploads, and the last words to connections that find no place."""
 
-MOST_TURNED_AWAY = 50
+MOST_REFUSED = 50
 """Connections without a place that are told so at a time; others are closed without a word."""
 
 WARNING_SECONDS = 60.0
@@ -64,7 +64,7 @@ class Connections:
     def __init__(self, most: int = MOST_CONNECTIONS) -> None:
         self.most = most
         self._peers: dict[Peer, tuple[int, float]] = {}
-        self._turned_away: set[Peer] = set()
+        self._refused: set[Peer] = set()
         self._waiting: dict[PendingConnection, float] = {}
         self._quiet_until = 0.0
 
@@ -89,17 +89,17 @@ class Connections:
         self._peers[peer] = (0, now)
         return True
 
-    def turn_away(self, peer: Peer) -> bool:
+    def refuse(self, peer: Peer) -> bool:
         """Return whether there is time for a last word to a connection without a place."""
-        if len(self._turned_away) >= MOST_TURNED_AWAY:
+        if len(self._refused) >= MOST_REFUSED:
             return False
-        self._turned_away.add(peer)
+        self._refused.add(peer)
         return True
 
     def release(self, peer: Peer) -> None:
         """Take a connection's place back. Releasing twice is no error."""
         self._peers.pop(peer, None)
-        self._turned_away.discard(peer)
+        self._refused.discard(peer)
 
     def wait(self, waiting: PendingConnection, until: float) -> None:
         """Let a client have until then to send what is due."""

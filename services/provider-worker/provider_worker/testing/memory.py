@@ -78,16 +78,16 @@ class MemoryTenantArtifacts:
 
     async def read(self, ref: str) -> tuple[Artifact, bytes] | None:
         """Return the artifact that `ref` names, with its bytes."""
-        self._refuse_when_away()
+        self._refuse_when_unavailable()
         return self._held.get(ref)
 
     async def keep(self, body: bytes, media_type: str) -> str:
         """Store `body` and return its ref."""
-        self._refuse_when_away()
+        self._refuse_when_unavailable()
         artifact = Artifact(hashlib.sha256(body).hexdigest(), len(body), media_type)
         return self._held.setdefault(artifact.ref, (artifact, body))[0].ref
 
-    def _refuse_when_away(self) -> None:
+    def _refuse_when_unavailable(self) -> None:
         if self._artifacts.unavailable:
             raise DatabaseUnavailable("switched off")
 
