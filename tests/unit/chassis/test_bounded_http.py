@@ -42,7 +42,7 @@ class Application:
             if message["type"] == "http.disconnect":
                 return
             more = message.get("more_body", False)
-        body = json.dumps([name.decode() for name, _ in scope["headers"]]).encode()
+        body = json.dumps({name.decode(): value.decode() for name, value in scope["headers"]}).encode()
         pieces = [b"x" * 65536] * 400 if scope["path"] == "/lot" else [body]
         length = str(sum(map(len, pieces))).encode()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
@@ -118,6 +118,13 @@ def problem(answer: bytes) -> tuple[int, str]:
     return document["status"], document["code"]
 
 
+def fields_of(answer: bytes) -> dict[str, str]:
+    """Return the fields of the head that the application was given."""
+    assert answer.startswith(b"HTTP/1.1 200"), answer[:300]
+    found: dict[str, str] = json.loads(answer.partition(b"\r\n\r\n")[2])
+    return found
+
+
 def many(size: int, piece: bytes) -> Iterator[bytes]:
     """Return so many bytes of a repeated piece."""
     whole = piece * (65536 // len(piece))
@@ -166,7 +173,23 @@ async def test_a_head_within_the_bound_is_served(site: Site) -> None:
 async def test_trailers_change_no_request(site: Site) -> None:
     """Fields behind the body are dropped: the request is being answered by then."""
     answer = await site.say(CHUNKED[:-2] + b"Connection: close\r\n\r\n1\r\nx\r\n0\r\nIf-Match: 1\r\n\r\n")
-    assert json.loads(answer.partition(b"\r\n\r\n")[2]) == ["host", "transfer-encoding", "connection"]
+    assert list(fields_of(answer)) == ["host", "transfer-encoding", "connection"]
+
+
+@pytest.mark.parametrize(
+    ("target", "fields", "host"),
+    [
+        (b"/it", b"Host:here", "here"),
+        (b"/it", b"Host: \t here \t ", "here"),
+        (b"/it?to=http://evil.example/", b"Host: here", "here"),
+        (b"http://evil.example/it", b"Host: here", "evil.example"),
+        (b"HTTP://evil.example:80/it?x", b"Host: here", "evil.example:80"),
+    ],
+)
+async def test_the_host_that_is_asked_is_read_as_http_says(site: Site, target: bytes, fields: bytes, host: str) -> None:
+    """Without the space around it; a target that names a host goes before the field, so that neither hides a foreign name."""
+    answer = await site.say(b"GET " + target + b" HTTP/1.1\r\n" + fields + b"\r\nConnection: close\r\n\r\n")
+    assert fields_of(answer)["host"] == host
 
 
 @pytest.mark.parametrize("request_", [b"NONSENSE\r\n\r\n", b"GET / HTTP/1.1\r\nNo field\r\n\r\n", CHUNKED + b"zz\r\n"])
@@ -181,7 +204,7 @@ async def test_a_head_comes_in_ten_seconds(site: Site, said: bytes) -> None:
     reader, writer = await site.open()
     writer.write(said)
     if said.endswith(b"here\r\n\r\n"):
-        await reader.readuntil(b"]")
+        await reader.readuntil(b"}")
     while len(site.connections) == 0:  # noqa: ASYNC110 - the server sets no event
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
@@ -205,7 +228,7 @@ async def test_an_answer_can_be_read_though_its_body_is_still_sent(site: Site, c
     for piece in many(30_000_000 - 65536, b"x" * 1024):
         writer.write(piece)
         await writer.drain()
-    assert await asyncio.wait_for(reader.readuntil(b"]"), SECONDS)
+    assert await asyncio.wait_for(reader.readuntil(b"}"), SECONDS)
 
 
 async def test_urllib_reads_a_refusal_of_thirty_megabytes(site: Site) -> None:
@@ -230,12 +253,12 @@ async def test_a_body_that_does_not_end_is_not_drained_for_ever(site: Site) -> N
     head = b"POST /unread HTTP/1.1\r\nHost: here\r\nContent-Length: 999999999999\r\n\r\n"
     reader, writer = await site.open()
     writer.write(head)
-    await reader.readuntil(b"]")
+    await reader.readuntil(b"}")
     with pytest.raises(ConnectionError):
         await _send(writer, many(200_000_000, b"x" * 1024))
     reader, writer = await site.open()
     writer.write(head + b"x")
-    await reader.readuntil(b"]")
+    await reader.readuntil(b"}")
     site.later(DRAIN_SECONDS + 1)
     assert await asyncio.wait_for(reader.read(), SECONDS) == b""
 
@@ -262,7 +285,7 @@ async def test_a_body_waits_outside_until_it_is_read(site: Site) -> None:
     assert 0 < held < 500_000
     site.app.is_free.set()
     await sending
-    assert (await reader.readuntil(b"]")).startswith(b"HTTP/1.1 200")
+    assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
 
 
 async def test_a_client_that_does_not_read_is_closed(site: Site) -> None:
@@ -305,4 +328,4 @@ async def test_a_connection_without_a_place_is_told_so(site: Site) -> None:
     assert problem(await site.say()) == (503, "unavailable")
     for reader, writer in busy:
         writer.write(b"x")
-        assert (await reader.readuntil(b"]")).startswith(b"HTTP/1.1 200")
+        assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from provider_worker.providers.anthropic.responses import audit_message
 from provider_worker.providers.base import ProviderError
 from provider_worker.providers.chat_completions.responses import audit_chat
+from provider_worker.providers.huggingface.responses import audit_completion
 from provider_worker.providers.openai.responses.answers import audit_response
 from provider_worker.providers.payload_schema import CompiledSchema
 from provider_worker.providers.replicate.responses import audit_prediction
@@ -84,7 +86,14 @@ def _quality(raw: Any, payload: Any = None, *, as_json: bool = False) -> float |
             0.2,
         ),
         (
-            {"choices": [{"message": {"tool_calls": [{"type": "custom", "custom": {"name": "f", "input": "free"}}]}}]},
+            {
+                "choices": [
+                    {
+                        "message": {"tool_calls": [{"type": "custom", "custom": {"name": "f", "input": "free"}}]},
+                        "finish_reason": "tool_calls",
+                    }
+                ]
+            },
             1.0,
         ),
         ({"choices": [{"message": {"tool_calls": ["no call"]}, "finish_reason": "tool_calls"}]}, 0.2),
@@ -94,6 +103,25 @@ def _quality(raw: Any, payload: Any = None, *, as_json: bool = False) -> float |
 def test_arguments_of_calls_are_read_strictly(raw: Any, quality: float) -> None:
     """Two members of one name, NaN, no object, no JSON, no arguments: not more than 0.2. The worst of several calls counts."""
     assert _quality(raw) == quality
+
+
+@pytest.mark.parametrize("end", [{}, {"finish_reason": None}, {"finish_reason": ""}], ids=["none", "null", "empty"])
+def test_an_end_that_is_not_told_may_be_a_cut(end: dict[str, Any]) -> None:
+    """A whole answer without its end has the quality of one that was cut off, and no end is invented for it."""
+    chat = audit_chat(FREE, {}, {"choices": [{"message": {"content": "Half a sen"}, **end}]}, as_json=False)
+    stop = {"stop_reason": end.get("finish_reason")}
+    message = audit_message(FREE, {}, {"content": [{"type": "text", "text": "Half a sen"}], **stop}, as_json=False)
+    for audit in (chat, message):
+        assert audit.signals.response_quality == 0.6
+        assert audit.response["finish_reason"] is None
+
+
+def test_a_generation_that_was_not_asked_for_its_end_is_taken_for_whole() -> None:
+    """Text Generation Inference tells ends where `details` were asked for, and then each answer has one."""
+    whole = audit_completion(FREE, {}, [{"generated_text": "It is so."}], as_json=False)
+    assert whole.signals.response_quality == 1.0
+    unknown = audit_completion(FREE, {}, [{"generated_text": "It is", "details": {"seed": 1}}], as_json=False)
+    assert unknown.signals.response_quality == 0.6
 
 
 def test_a_tool_that_was_not_offered_is_called_in_vain() -> None:

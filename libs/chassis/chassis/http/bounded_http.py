@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import http
+import re
 from typing import Any, cast
 
 import httptools
@@ -184,7 +185,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_size += len(name) + len(value) + FIELD_BYTES
         if not self._in_head:
             return
-        name = name.lower()
+        name, value = name.lower(), value.rstrip(b" \t")  # the parser leaves the space behind a value
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
@@ -194,9 +195,17 @@ class BoundedHttp(HttpToolsProtocol):
         self._unfruitful = 0
         if self._head_size > HEAD_BYTES or len(self.url) > TARGET_BYTES:
             raise ValueError  # the parser stops, and the request is refused
+        self._take_host_of_target()
         super().on_headers_complete()
         self._in_head = False
         self._bounds.arrived(self)
+
+    def _take_host_of_target(self) -> None:
+        """Put the host of a target that names one in the place of the field: it alone counts then (RFC 9112, section 3.2.2)."""
+        _, is_named, rest = self.url.partition(b"://")
+        if is_named and not self.url.startswith(b"/"):
+            host = re.split(rb"[/?#]", rest, maxsplit=1)[0]
+            self.headers[:] = [(name, host if name == b"host" else value) for name, value in self.headers]
 
     def on_body(self, body: bytes) -> None:
         """Hand a piece of the body on, or drop it if it was answered without."""

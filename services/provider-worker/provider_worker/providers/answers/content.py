@@ -135,7 +135,7 @@ def _unfenced(text: str) -> str:
 
 def _unscored(said: Said, end: float) -> Content:
     holds = " and ".join({"reasoning": "reasoning", "items": "items of unknown kinds"}[name] for name in said.unscored)
-    cut = " It was cut off: allow more tokens." if end == CUT else ""
+    cut = " It may have been cut off: allow more tokens." if end == CUT else ""
     message = f"The answer cannot be scored: it holds nothing but {holds}.{cut}"
     finding = Finding(check="answer", code="unscorable_response", message=message, force=True)
     response = {"text": said.text, **said.unscored}
@@ -147,6 +147,6 @@ def _nothing(end: float) -> Failure:
     if end == FILTERED:
         return Failure(code="content_filtered", message="The server's content filter held back the whole answer.")
     if end == CUT:
-        message = "The model used up its tokens before it said anything; allow more of them."
+        message = "The model ended before it said anything. It may have used up its tokens: allow more of them."
         return Failure(code="empty_response", message=message)
     return Failure(code="empty_response", message="The answer cannot be scored: there is nothing in it.")

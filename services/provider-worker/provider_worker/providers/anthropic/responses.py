@@ -32,7 +32,7 @@ def audit_message(prices: PriceTable, payload: Mapping[str, Any], raw: Any, *, a
     if blocks is None:
         message = "The answer cannot be scored: it holds no message."
         raise ProviderError(Failure(code="malformed_response", message=message))
-    stop = str(raw.get("stop_reason") or "end_turn")
+    stop = str(raw["stop_reason"]) if raw.get("stop_reason") else None
     asked = Asked(as_json, asked_schema(payload), _tools(payload))
     content = content_of(_said(blocks, raw, as_json=as_json), ENDED if stop in _COMPLETE else CUT, asked)
     usage = raw["usage"] if isinstance(raw.get("usage"), dict) else {}

@@ -29,16 +29,16 @@ _HARMLESS = ("safe", "low", None)
 
 
 class Choice(NamedTuple):
-    """One of an answer's choices: what it says, why it ended, and what else the server tells of it."""
+    """One of an answer's choices: what it says, why it ended if the server tells, and what else it tells."""
 
     said: Said
-    finish: str
+    finish: str | None
     told: Mapping[str, Any]
 
     @property
     def end(self) -> float:
         """The quality that its end allows."""
-        if self.finish.startswith(_FILTER):
+        if self.finish is not None and self.finish.startswith(_FILTER):
             return FILTERED
         return ENDED if self.finish in _ENDED else CUT
 
@@ -116,7 +116,7 @@ def choices_in(raw: Any) -> list[Choice]:
     """Return the choices of a completion; none where `raw` is no completion."""
     found = at(raw, ["choices"])
     return [
-        Choice(said_in(message), str(choice.get("finish_reason") or "stop"), choice)
+        Choice(said_in(message), str(end) if (end := choice.get("finish_reason")) else None, choice)
         for choice in (found if isinstance(found, list) else [])
         if isinstance(choice, dict) and (message := _message(choice)) is not None
     ]

@@ -63,8 +63,12 @@ def _in_words_of_chats(choice: Any) -> Any:
 
 
 def _of_generation(generated: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the chat that the answer of a text generation is: `details` tell its end and how many tokens it made."""
+    """Return the chat that the answer of a text generation is: `details` tell its end and how many tokens it made.
+
+    They come where they were asked for. Without them no end is told of any answer, and a whole one is taken for whole.
+    """
     finish, made = (at(generated, ["details", name]) for name in ("finish_reason", "generated_tokens"))
+    finish = finish if generated.get("details") else "stop"
     message = {"role": "assistant", "content": generated["generated_text"]}
     choice = {"index": 0, "message": message, "finish_reason": _ENDS.get(str(finish), finish)}
     return {"choices": [choice], "usage": {} if made is None else {"completion_tokens": made}}

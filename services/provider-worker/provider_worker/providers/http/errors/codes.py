@@ -69,10 +69,11 @@ _STATUS_OF_WORDS = (
         401,
         re.compile(
             r"(invalid|incorrect|wrong|missing|expired|no)[\w' ]{0,20}(api[ _-]?key|access token|auth\w* token|credentials)|"
-            r"\bunauthori[sz]ed\b|authentication (failed|required)",
+            r"\bunauthori[sz]ed\b|authentication (failed|required|error)",
             re.IGNORECASE,
         ),
     ),
+    (403, re.compile(r"\bforbidden\b|(permission|access) (is )?denied|insufficient permissions?", re.IGNORECASE)),
     (429, re.compile(r"\brate[ -]limit|too many requests|\bthrottl", re.IGNORECASE)),
     (404, re.compile(r"\bmodel\b.{0,120}(does not exist|not found)", re.IGNORECASE)),
 )
