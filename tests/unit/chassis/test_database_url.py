@@ -83,6 +83,10 @@ CONSOLES: dict[str, tuple[str, dict[str, Any]]] = {
         "postgresql://app:secret@db.example.com/app?sslmode=verify-full&sslrootcert=system",
         {"tls": {"sslmode": "verify-full", "sslrootcert": "system"}},
     ),
+    "a sign-in that is bound to TLS": (
+        "postgresql://app:secret@db.example.com/app?sslmode=prefer&channel_binding=require",
+        {"tls": {"sslmode": "require"}},
+    ),
     "two servers, one of which takes writes": (
         "postgresql://app:secret@first:5433,second/app?target_session_attrs=primary",
         {"hosts": (Host("first", 5433), Host("second", 5432)), "session": "primary"},
@@ -131,6 +135,9 @@ REFUSED = {
     "postgresql://app:hunter2@host/app?sslmode=require&sslmode=disable": "sslmode",
     "postgresql://app:hunter2@host/app?sslmode=require&sslrootcert=system": "sslrootcert",
     "postgresql://app:hunter2@host/app?sslmode": "sslmode",
+    "postgresql://app:hunter2@host/app?sslmode=PREFER": "sslmode",
+    "postgresql://app:hunter2@host/app?pgbouncer=TRUE": "pgbouncer",
+    "postgresql://app:hunter2@host/app?sslmode=disable&channel_binding=require": "channel_binding",
     "postgresql://app:hunter2@host/app?dbname=other": "dbname",
     "postgresql://app:hunter2@host/app?host=other": "host",
     "postgresql://app:hunter2@a,b,c/app?port=1,2": "port",

@@ -196,7 +196,11 @@ def _is_pooled(hosts: tuple[Host, ...], said: str | None) -> bool:
 
 def _tls(given: Mapping[str, str]) -> dict[str, str]:
     found = {name: value for name, value in given.items() if name in TLS}
-    return found | {"sslmode": "verify-full"} if found.get("sslrootcert") == "system" else found
+    if found.get("sslrootcert") == "system":
+        return found | {"sslmode": "verify-full"}
+    if given.get("channel_binding") == "require" and found.get("sslmode", "prefer") in ("allow", "prefer"):
+        return found | {"sslmode": "require"}  # one driver binds its sign-in to TLS; the other must not go without
+    return found
 
 
 def _startup(given: Mapping[str, str]) -> dict[str, str]:

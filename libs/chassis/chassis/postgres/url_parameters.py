@@ -70,6 +70,8 @@ _ONE_OF: Final = {
     "keepalives": ("0", "1"),
 }
 
+_IN_ANY_CASE: Final = ("client_encoding",)
+
 _NUMBERS: Final = ("connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout")
 
 _BECAUSE: Final = {
@@ -94,12 +96,14 @@ def check_parameters(given: Mapping[str, str]) -> None:
         if name not in KNOWN:
             raise MalformedUrl(_unknown(name))
         allowed = _ONE_OF.get(name)
-        if allowed is not None and value.lower() not in allowed:
+        if allowed is not None and (value.lower() if name in _IN_ANY_CASE else value) not in allowed:
             raise MalformedUrl(f"{name} is none of {', '.join(allowed)}")
         if name in _NUMBERS and not value.isdecimal():
             raise MalformedUrl(f"{name} is no whole number")
     if given.get("sslrootcert") == "system" and given.get("sslmode", "verify-full") != "verify-full":
         raise MalformedUrl("sslrootcert=system asks for sslmode=verify-full")
+    if given.get("channel_binding") == "require" and given.get("sslmode") == "disable":
+        raise MalformedUrl("channel_binding=require asks for TLS, which sslmode=disable turns off")
 
 
 def _unknown(name: str) -> str:
