@@ -28,6 +28,7 @@ from local_stack.ports import LOOPBACK
 from local_stack.processes.process import Process, Program
 from local_stack.wait import until
 from messaging.producer import Producer
+from testkit.kafka.partitions import partitions_of
 from testkit.postgres.unreliable import dump
 from testkit.runs.command_records import approve, outgoing, start
 
@@ -144,11 +145,12 @@ class Load:
 
     async def run(self) -> None:
         """Send, about a hundred runs a second, and wait for Kafka to take all."""
+        partitions = (await partitions_of(self._bootstrap, [OUTCOMES.name]))[OUTCOMES.name]
         producer = Producer(self._bootstrap, "load")
         await producer.start()
         while not self._stopping:
             began = time.monotonic()
-            begun = [start(reply_to=number % 4) for number in range(10)]
+            begun = [start(reply_to=number % partitions) for number in range(10)]
             early = [approve(each.run_id, reply_to=each.reply_to) for each in begun]
             self.started += begun
             self.commands += [*begun, *early]
