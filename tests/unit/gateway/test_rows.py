@@ -188,6 +188,13 @@ def test_a_kind_that_is_not_known_is_an_event_like_any_other() -> None:
     assert (row.state, row.pending) == (before.state, before.pending)
 
 
+def test_nothing_is_folded_onto_a_row_that_the_ledger_does_not_reach() -> None:
+    """What is missing is said, with the version at which the ledger ends."""
+    ahead = {RUN_ID: loaded_at(5, EVENTS[:3])}
+    then(project_batch(ahead, EVENTS), version=None, gap=4)
+    then(project_batch({RUN_ID: loaded_at(5, [])}, EVENTS), version=None, gap=1)
+
+
 @over(st.data())
 def test_any_way_of_cutting_and_repeating_a_history_ends_in_the_same_row(data: st.DataObject) -> None:
     """Whatever the batches, and however often events come again, the row ends as the fold of all events from nothing."""

@@ -1,7 +1,8 @@
 """The read model's fold: a batch of events in, the changed rows out. Pure: knows no Kafka, no PostgreSQL and no clock.
 
 A row is folded from an unbroken sequence of events, 1 to its version. Events at or below the version are skipped, so a batch may
-come again. A missing event is in the ledger: events are appended there before they are published.
+come again. A missing event is in the ledger: events are appended there before they are published. A row that the ledger does not reach
+(it was restored from an older copy) is left as it is: nothing can be folded onto it.
 """
 
 from __future__ import annotations
@@ -98,10 +99,19 @@ class ApprovalRow(NamedTuple):
 
 
 class LoadedRun(NamedTuple):
-    """A run before a batch: its row, and the events in the ledger behind the row's version."""
+    """A run before a batch: its row, and the events in the ledger behind the row's version.
+
+    `is_ahead` tells that the stored row has a version that the ledger does not reach: `row` is what the ledger gives then.
+    """
 
     row: RunRow | None = None
     beyond: tuple[EventHeader, ...] = ()
+    is_ahead: bool = False
+
+    @property
+    def version(self) -> int:
+        """The version that the row was folded to, 0 without one."""
+        return self.row.version if self.row else 0
 
 
 @dataclass(slots=True)
@@ -122,7 +132,8 @@ def loaded_at(version: int, history: Iterable[EventHeader]) -> LoadedRun:
             beyond.append(header)
         else:
             row = row.after(header) if row else RunRow.first(header)
-    return LoadedRun(row, tuple(beyond))
+    loaded = LoadedRun(row, tuple(beyond))
+    return loaded._replace(is_ahead=loaded.version < version)
 
 
 def project_batch(loaded: Mapping[UUID, LoadedRun], batch: Sequence[EventHeader]) -> Changes:
@@ -132,7 +143,11 @@ def project_batch(loaded: Mapping[UUID, LoadedRun], batch: Sequence[EventHeader]
         arrived.setdefault(header.run_uuid, []).append(header)
     changes = Changes()
     for run_id, headers in arrived.items():
-        _project_run(loaded.get(run_id, _NOTHING).row, headers, changes)
+        found = loaded.get(run_id, _NOTHING)
+        if found.is_ahead:
+            changes.gaps[run_id] = found.version + 1
+        else:
+            _project_run(found.row, headers, changes)
     return changes
 
 

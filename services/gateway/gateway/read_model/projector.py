@@ -126,10 +126,14 @@ class Projector:
                 await self._closed.wait()
             raise ProjectorClosed
 
-    async def _apply(self, batch: Sequence[EventHeader], *, again: bool = False) -> None:
-        began = time.perf_counter()
+    async def _apply(self, batch: Sequence[EventHeader]) -> None:
         # A run whose first event is here is assumed new and not loaded. If it is not, the tables refuse the row.
-        new = set() if again else {header.run_uuid for header in batch if header.version == 1}
+        new = {header.run_uuid for header in batch if header.version == 1}
+        while overtaken := await self._apply_once(batch, new):
+            batch, new = [header for header in batch if header.run_uuid in overtaken], set()
+
+    async def _apply_once(self, batch: Sequence[EventHeader], new: set[UUID]) -> set[UUID]:
+        began = time.perf_counter()
         loaded = await self._load({header.run_uuid for header in batch} - new)
         changes = project_batch(loaded, batch)
         if changes.gaps:
@@ -141,8 +145,7 @@ class Projector:
         self._cache(changes, overtaken)
         self._waiters.moved({run_id: moved.row.version for run_id, moved in changes.moved.items()})
         _observe(batch, changes, began, self._now())
-        if overtaken:
-            await self._apply([header for header in batch if header.run_uuid in overtaken], again=True)
+        return overtaken
 
     async def _load(self, run_ids: set[UUID]) -> dict[UUID, LoadedRun]:
         loaded = {run_id: LoadedRun(self._rows[run_id]) for run_id in run_ids if run_id in self._rows}

@@ -115,7 +115,7 @@ class DeadLetters:
 
 
 class Feed:
-    """A projector with its input: numbers the records, commits their offsets, collects dead letters and failures.
+    """A projector with its input: numbers the records, commits their offsets, collects dead letters.
 
     `append` stores the events in the ledger before the projector gets them.
     """
@@ -143,7 +143,7 @@ class Feed:
         await self.deliver(*values)
 
     async def deliver(self, *values: bytes | None) -> None:
-        """Project a batch without storing it first."""
+        """Project a batch without storing it first. Raises the failure that would end the process."""
         records = [Record(value, self._offset + number) for number, value in enumerate(values)]
         self._offset += len(records)
         confirming = asyncio.create_task(self._confirming.track())
@@ -152,6 +152,8 @@ class Feed:
             await self._confirming.settle()
         finally:
             confirming.cancel()
+        if self.failures:
+            raise self.failures[-1]
 
     async def give_all(self, batches: Iterable[Sequence[bytes]]) -> None:
         """Store and project batches one after the other."""
