@@ -133,12 +133,16 @@ class NoteCall(_AboutWork):
 
 
 class RecordStop(_AboutWork):
-    """A call has ended that was to be stopped, or to be held and had not begun."""
+    """A call has ended that was to be stopped, or was given back before it began.
+
+    `retry_in` is for how many seconds the worker that gave it back has no room for it: it is ordered again then.
+    """
 
     kind: Literal["record-stop.v1"] = "record-stop.v1"
     ending: Ending
     spent: Spent = Spent()
     provider_request_id: str | None = None
+    retry_in: float | None = Field(None, gt=0, le=3600, exclude_if=not_)
 
 
 class ExpireLease(_AboutWork):

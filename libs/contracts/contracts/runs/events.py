@@ -139,12 +139,13 @@ class RouteFellBack(Event):
 
 
 class RetryScheduled(Event):
-    """The next attempt is made at `retry_at`."""
+    """The next attempt is made at `retry_at`. `waits_for` is what an attempt waits for that was ordered and not begun: `limit`."""
 
     kind = "retry-scheduled.v1"
     work_id: str
     attempt: int
     retry_at: Timestamp
+    waits_for: str | None = Field(None, exclude_if=not_)
 
 
 class Change(Message):

@@ -251,14 +251,14 @@ def _pending(state: State, checkpoint: Checkpoint | None, error: e.RunError | No
 
 def _waits_for(before: Wait | None, effect: Effect, record: RunEvent) -> Wait | None:
     facts: dict[str, Any] = record.data.__dict__
+    is_limited = facts.get("waits_for") == "limit"
     if effect.awaits is not None:
         until = facts.get("retry_at") or facts.get("expires_at")
-        return Wait.of(what=effect.awaits, since=record.at, until=until)
+        return Wait.of(what="limit" if is_limited else effect.awaits, since=record.at, until=until)
     if not effect.goes_on or before is None:
         return None
     if effect.prolongs and facts.get("expires_at") is not None:
         return before.changed({"until": facts["expires_at"]})
-    is_limited = facts.get("waits_for") == "limit"
     if record.kind == e.LeaseExtended.kind and is_limited is not (before.what == "limit"):
         return Wait.of(what="limit" if is_limited else "call", since=record.at, until=None)
     return before

@@ -115,7 +115,8 @@ def _of_attempt(run: Run, event: e.Event) -> Changes:
         case e.LeaseExtended(lease_until=until):
             return {"attempt": _extended(run.attempt, until), "stopping": _extended(run.stopping, until)}
         case e.RetryScheduled():
-            kind = run.failed.attempt.kind if run.failed else OrderKind.PREPARE
+            tried = run.failed.attempt if run.failed else run.attempt
+            kind = tried.kind if tried else OrderKind.PREPARE
             return {"attempt": Attempt(kind, event.work_id, event.attempt, retry_at=event.retry_at), "failed": None}
         case e.CallNoted(provider_call_id=call_id):
             return {"noted": Noted(call_id, run.payload_sha256, event.work_id, event.attempt)}

@@ -66,9 +66,10 @@ def stopped(
     return RecordStop(**about, ending=ending, spent=spent, provider_request_id=request_id)
 
 
-def not_begun(order: Order, provider: str, at: datetime) -> FromWorker:
-    """Tell that the call of a cancelled or paused run was never made."""
-    return stopped(order, provider, at, Ending.NOT_BEGUN, Spent(cost=Decimal(0)))
+def not_begun(order: Order, provider: str, at: datetime, retry_in: float | None = None) -> FromWorker:
+    """Tell that a call was never made: its run was cancelled or paused, or there is no room for it for `retry_in` seconds."""
+    about = _about(order, provider, at, "record-stop")
+    return RecordStop(**about, ending=Ending.NOT_BEGUN, spent=Spent(cost=Decimal(0)), retry_in=retry_in)
 
 
 def returned(order: Order, deadline: datetime) -> Outgoing:

@@ -1,6 +1,7 @@
 """Takes orders from Kafka, as many at a time as there is room for.
 
-Nothing slow stands between an order and the next: orders run side by side up to a limit, and taking waits at that limit alone.
+Nothing slow stands between an order and the next: orders run side by side up to a limit, and taking waits at that limit alone. Calls that
+wait for their account's limits take no room; those beyond a bound are handed back, to be ordered again.
 An offset says that an order was taken, not that it was answered. An order that dies with its worker runs out of its lease.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from uuid import uuid4
 
 import structlog
@@ -20,12 +21,9 @@ from messaging.records import RawRecord, next_offsets
 from provider_worker import metrics
 from provider_worker.dependencies import Dependencies
 from provider_worker.errors import WorkerStopping
-from provider_worker.messages.orders import RecentOrders, log_fields, order_key, provider_of, read_order
+from provider_worker.messages.orders import RecentOrders, log_fields, order_key, read_order
 from provider_worker.orders.claims import Claimer
 from provider_worker.orders.order_handler import OrderHandler
-
-MOST_WAITING = 2_000
-"""Calls that may wait for their provider's limits without taking room from others; with more, taking waits."""
 
 _log = structlog.get_logger(__name__)
 
@@ -85,16 +83,13 @@ class OrderConsumer:
         await self._admission.leave()
 
     async def _wait_for_room(self) -> int:
-        while self._is_full() and not self._stopping:
+        while self._under_way() >= self._most and not self._stopping:
             self._room.clear()
             await self._room.wait()
         return self._most - self._under_way()
 
     def _under_way(self) -> int:
         return len(self._running) - self._admission.waiting
-
-    def _is_full(self) -> bool:
-        return self._under_way() >= self._most or self._admission.waiting >= MOST_WAITING
 
     async def _read(self, records: Sequence[RawRecord]) -> list[Order]:
         orders = []
@@ -115,7 +110,8 @@ class OrderConsumer:
         calls = {order_key(order): order for order in fresh if isinstance(order, ExecuteOrder)}
         for order in calls.values():
             await self._handler.report_taken(order)
-        self._start([calls.pop(key) for key, order in [*calls.items()] if self._waits_for_a_slot(order)])
+        waiting, full = self._divide(calls.values())
+        self._start([calls.pop(order_key(order)) for order in waiting])
         if not calls:
             return True
         token = uuid4().hex
@@ -126,14 +122,31 @@ class OrderConsumer:
         # The claim may have waited for the database; by now a run may have given up.
         if late := [order for key, order in calls.items() if key in mine and self._is_late(order)]:
             await self._claimer.release(late, token)
+        for order, name in full:
+            # It is claimed for good: only as a new order can the call begin.
+            if order_key(order) in mine and order not in late:
+                await self._handler.hand_back(calls.pop(order_key(order)), name, self._admission.pause(name))
         self._start([order for key, order in calls.items() if key in mine and order not in late])
         for key, order in calls.items():
             if key not in mine:
                 await self._handler.report_lost(order)
         return True
 
-    def _waits_for_a_slot(self, order: Order) -> bool:
-        return self._admission.limits(self._registry.find(provider_of(order)))
+    def _divide(self, calls: Iterable[ExecuteOrder]) -> tuple[list[ExecuteOrder], list[tuple[ExecuteOrder, str]]]:
+        """Return which calls wait for a slot here, and for which, by their provider's name, there is no room to wait."""
+        waiting, full, room = list[ExecuteOrder](), list[tuple[ExecuteOrder, str]](), dict[str, int]()
+        for order in calls:
+            provider = self._registry.find(order.provider)
+            if provider is None or not self._admission.limits(provider):
+                continue
+            left = room.setdefault(provider.name, self._admission.room_to_wait(provider.name))
+            # A doubted call waits: only a worker that finds no claim on it may say that it has not begun.
+            if left > 0 or order.doubted:
+                waiting.append(order)
+            else:
+                full.append((order, provider.name))
+            room[provider.name] = left - 1
+        return waiting, full
 
     def _is_late(self, order: Order) -> bool:
         late = order.deadline <= self._failpoints.now()

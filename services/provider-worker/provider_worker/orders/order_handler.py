@@ -13,7 +13,7 @@ from provider_worker import metrics
 from provider_worker.dependencies import Dependencies
 from provider_worker.errors import NotAdmitted, WorkerStopping
 from provider_worker.execution.call import CallHandler
-from provider_worker.messages.answers import checked, failed, lease_extended, prepared, returned, to_record
+from provider_worker.messages.answers import checked, failed, lease_extended, not_begun, prepared, returned, to_record
 from provider_worker.messages.failures import failure_of, provider_unknown, worker_lost_failure
 from provider_worker.messages.orders import log_fields, provider_of
 from provider_worker.orders.claims import Claimer, OrderClaim
@@ -69,6 +69,11 @@ class OrderHandler:
         """
         if order.doubted:
             await self._publisher.send(to_record(lease_extended(order, order.provider, self._now(), 0)))
+
+    async def hand_back(self, order: ExecuteOrder, name: str, seconds: float) -> None:
+        """Have a call of provider `name` ordered again in so many seconds, which this worker has claimed and not begun."""
+        await self._publisher.send(to_record(not_begun(order, name, self._now(), seconds)))
+        metrics.orders_of(order.kind, name, "handed_back").inc()
 
     async def report_lost(self, order: Order) -> None:
         """Fail a doubted call that another worker had claimed: its outcome is unknown."""

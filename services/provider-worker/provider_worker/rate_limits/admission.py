@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -17,6 +18,12 @@ from provider_worker.rate_limits.account_queue import AccountQueue, Slot
 from provider_worker.rate_limits.circuit_breaker import Sign
 from provider_worker.rate_limits.circuit_breakers import CircuitBreakers
 from provider_worker.rate_limits.reservations import Reservations, Rule
+
+MOST_WAITING = 2_000
+"""Calls that may wait for one account's limits in this worker."""
+
+PAUSE_SECONDS = (5.0, 60.0)
+"""The shortest and the longest time until a call is ordered again that found no room to wait."""
 
 
 class Claim(Protocol):
@@ -42,7 +49,7 @@ class AdmittedCall:
 
 
 class Admission:
-    """The queues of accounts with limits, and the circuit breakers of all providers. `waiting` calls have not begun.
+    """The queues of accounts with limits, and the circuit breakers of all providers.
 
     `on_failure` gets bugs; `holder` names this process among all that ever ran.
     """
@@ -56,7 +63,7 @@ class Admission:
         on_failure: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
         assert reservations is not None or not rules, "limits are shared through the database"
-        self.waiting = 0
+        self._waiting_since: dict[str, dict[object, float]] = defaultdict(dict)
         self.circuits = circuits or CircuitBreakers()
         self._room: Callable[[], int] = lambda: 0
         self._on_change: Callable[[], None] = lambda: None
@@ -70,6 +77,21 @@ class Admission:
     def serve(self, room: Callable[[], int], on_change: Callable[[], None]) -> None:
         """Ask `room` how many more calls may run; tell `on_change` when fewer or more wait."""
         self._room, self._on_change = room, on_change
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for a slot."""
+        return sum(map(len, self._waiting_since.values()))
+
+    def room_to_wait(self, name: str) -> int:
+        """Return how many more calls of a provider may wait here."""
+        return max(0, MOST_WAITING - len(self._waiting_since[name]))
+
+    def pause(self, name: str) -> float:
+        """Return the seconds after which a call of a provider may find room to wait: half of what the longest waiting one has waited."""
+        oldest = next(iter(self._waiting_since[name].values()), time.monotonic())
+        shortest, longest = PAUSE_SECONDS
+        return min(max((time.monotonic() - oldest) / 2, shortest), longest)
 
     def limits(self, provider: AIProvider | None) -> bool:
         """Return whether calls of a provider wait for slots."""
@@ -126,7 +148,9 @@ class Admission:
 
     async def _wait(self, queue: AccountQueue, tokens: int, name: str, claim: Claim) -> Slot:
         began, tries = time.monotonic(), 0
-        self._count_waiting(1)
+        waiting = self._waiting_since[name]
+        waiting[claim] = began
+        self._on_change()
         claim.waits_for("limit")
         try:
             while True:
@@ -135,7 +159,8 @@ class Admission:
                     return slot
                 tries += 1
         finally:
-            self._count_waiting(-1)
+            del waiting[claim]
+            self._on_change()
             claim.waits_for(None)
             metrics.WAITED.labels(name).observe(time.monotonic() - began)
 
@@ -165,10 +190,6 @@ class Admission:
 
     def _room_left(self) -> int:
         return self._room()
-
-    def _count_waiting(self, more: int) -> None:
-        self.waiting += more
-        self._on_change()
 
     def _on_open(self, name: str) -> None:
         if (queue := self._queues.get(name)) is not None:

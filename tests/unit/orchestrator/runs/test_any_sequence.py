@@ -21,7 +21,20 @@ from contracts.runs.requests import RunRequest
 from orchestrator.runs import fold
 from orchestrator.runs.state import OrderKind
 from testkit.messages import strategies
-from testkit.runs.commands import again, approve, checked, edit, executed, failed, held, prepared, reject, resume, retry
+from testkit.runs.commands import (
+    again,
+    approve,
+    checked,
+    edit,
+    executed,
+    failed,
+    handed_back,
+    held,
+    prepared,
+    reject,
+    resume,
+    retry,
+)
 from testkit.runs.specification import RUN_ID, Ask, Outcome, Story, given
 
 ELSEWHERE = UUID(int=0xDEAD)
@@ -103,6 +116,16 @@ class AnySequence(RuleBasedStateMachine):
 
     def _calls(self) -> bool:
         return self._has_work() and self.story.attempt.kind is OrderKind.CALL
+
+    @precondition(_calls)
+    @rule(seconds=st.sampled_from([0.5, 8.0, 3600.0]))
+    def a_worker_has_no_room(self, seconds: float) -> None:
+        """Let a worker hand the order back that it has not begun: it is ordered again later, under another id."""
+        before = self.story.attempt
+        assert self._say(handed_back(seconds)).refusal is None
+        after = self.story.attempt
+        assert (after.kind, after.number, after.lease_until) == (before.kind, before.number, None)
+        assert after.work_id != before.work_id
 
     @precondition(_calls)
     @rule(call_id=st.sampled_from(["p1", "p2"]))

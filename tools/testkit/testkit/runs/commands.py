@@ -158,6 +158,11 @@ def held() -> Ask:
     return stopped(ending=Ending.NOT_BEGUN, spent=Spent(cost=Decimal(0)))
 
 
+def handed_back(seconds: float = 8.0) -> Ask:
+    """Answer that the ordered call was not begun, and that there is no room for it for so many seconds."""
+    return stopped(ending=Ending.NOT_BEGUN, spent=Spent(cost=Decimal(0)), retry_in=seconds)
+
+
 def _from_worker(kind: type[c.Command], **answer: Any) -> Ask:
     return Ask(kind, lambda story: {**_last_work(story), **answer, "actor": "worker"})
 

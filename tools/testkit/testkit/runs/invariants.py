@@ -151,6 +151,8 @@ def check_history(history: Sequence[RunEvent], run: Run) -> None:
                 )
             case e.CallSucceeded() | e.CallFailed() as answered:
                 unanswered.remove((answered.work_id, answered.attempt))
+            case e.RetryScheduled(waits_for="limit"):
+                unanswered.clear()  # the order was given back, claimed by the worker that had no room for it
             case e.CallStopped() as ended:
                 unanswered.discard((ended.work_id, ended.attempt))
         assert len(unanswered) <= 1, "one call at a time"

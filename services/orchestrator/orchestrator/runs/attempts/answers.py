@@ -11,7 +11,7 @@ from contracts.runs import events as e
 from contracts.runs.config import Step
 from orchestrator.runs.attempts import cancelled_calls
 from orchestrator.runs.attempts.failures import is_uncertain
-from orchestrator.runs.attempts.orders import extend_lease, order_call, order_check, order_preparation
+from orchestrator.runs.attempts.orders import extend_lease, order_call, order_check, order_preparation, postpone
 from orchestrator.runs.checkpoints.schema_check import errors_in
 from orchestrator.runs.policy import review_edit
 from orchestrator.runs.refusals import StaleCommand
@@ -44,9 +44,11 @@ def on_worker_answer(command: c.FromWorker, run: Run) -> e.Event:
         case c.ExtendLease():
             _leased(command, run, *OrderKind)
             return extend_lease(command, run)
-        case c.RecordStop(ending=Ending.NOT_BEGUN, spent=spent):
-            _leased(command, run, OrderKind.CALL)
-            return e.CallStopped(**about, ending=Ending.NOT_BEGUN, spent=spent)
+        case c.RecordStop(ending=Ending.NOT_BEGUN, spent=spent, retry_in=seconds):
+            attempt = _leased(command, run, OrderKind.CALL)
+            if seconds is None:
+                return e.CallStopped(**about, ending=Ending.NOT_BEGUN, spent=spent)
+            return postpone(attempt, run, command.at, seconds)
         case c.RecordStop():
             raise StaleCommand("stop the call of", run.view)
         case _:

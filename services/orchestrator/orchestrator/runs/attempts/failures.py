@@ -8,6 +8,7 @@ from contracts.providers.call import Failure
 from contracts.providers.signals import COST_CHECK, Finding, Reason
 from contracts.runs import events as e
 from contracts.runs.config import OnError, OnUncertain, Step
+from orchestrator.runs.attempts.orders import spread
 from orchestrator.runs.checkpoints.reviews import open_error_review
 from orchestrator.runs.state import Changes, Failed, OrderKind, Run
 
@@ -122,8 +123,6 @@ def _reason(run: Run, failed: Failed) -> Reason:
 
 def _wait_seconds(run: Run, failed: Failed) -> float:
     """Return the seconds before the next attempt: doubled each time, and at least as long as the provider asked for."""
-    # Spread by the run's id, so that runs that failed together do not return together.
-    spread = 1 + (run.run_id.int % 1000) / 4000
     doubled: float = BACKOFF_SECONDS * 2 ** (failed.attempt.number - 1)
     asked = min(failed.failure.retry_after or 0, RETRY_AFTER_MOST_SECONDS)
-    return max(min(doubled, BACKOFF_MOST_SECONDS) * spread, asked)
+    return max(min(doubled, BACKOFF_MOST_SECONDS) * spread(run), asked)

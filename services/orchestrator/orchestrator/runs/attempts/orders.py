@@ -50,6 +50,17 @@ def extend_lease(command: c.ExtendLease, run: Run) -> e.LeaseExtended:
     )
 
 
+def postpone(attempt: Attempt, run: Run, at: datetime, seconds: float) -> e.RetryScheduled:
+    """Return the same attempt for later, as a new order: the one that was given back can be begun by no worker."""
+    retry_at = at + timedelta(seconds=seconds * spread(run))
+    return e.RetryScheduled(work_id=run.next_work_id(), attempt=attempt.number, retry_at=retry_at, waits_for="limit")
+
+
+def spread(run: Run) -> float:
+    """Return a factor from 1 to 1.25 by the run's id, so that runs that left together do not return together."""
+    return 1 + (run.run_id.int % 1000) / 4000
+
+
 def _identity(run: Run, scheduled: Attempt | None) -> tuple[str, int]:
     return (scheduled.work_id, scheduled.number) if scheduled else (run.next_work_id(), 1)
 
