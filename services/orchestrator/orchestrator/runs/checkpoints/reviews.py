@@ -76,7 +76,7 @@ def open_response_review(
 
 
 def open_error_review(run: Run, at: datetime, failed: Failed, reason: Reason) -> e.CheckpointOpened:
-    """Show a failure, and what a person can read of the answer where a part of it came. An edit of that enters the result by hand."""
+    """Show a failure, and what a person can read of the answer where it or a part of it came. An edit of that enters the result by hand."""
     failure, came = failed.failure, failed.failure.received
     context = {
         # The subject shows the response.
@@ -84,8 +84,10 @@ def open_error_review(run: Run, at: datetime, failed: Failed, reason: Reason) ->
         "attempts": failed.attempt.number,
         "payload": run.payload,
     }
-    subject = {} if came is None else came.response
-    return _open(run, at, _Review(Step.ERROR_REVIEW, (reason,), subject, RESULT_SCHEMA, context, failure.issues))
+    subject, schema = {} if came is None else came.response, RESULT_SCHEMA
+    if run.unchecked is Step.RESPONSE_REVIEW and run.execution is not None:
+        subject, schema = run.response or {}, run.execution.response_schema
+    return _open(run, at, _Review(Step.ERROR_REVIEW, (reason,), subject, schema, context, failure.issues))
 
 
 def _open(run: Run, at: datetime, review: _Review) -> e.CheckpointOpened:

@@ -175,6 +175,24 @@ def test_a_failed_check_is_tried_again_and_then_goes_to_a_person() -> None:
     again.story.when(checked()).then(e.SubjectChecked, like(e.RunCompleted, result={"text": "ok"}))
 
 
+def test_the_review_of_a_failed_check_shows_the_edited_response() -> None:
+    """What a person enters there is the result, so it starts from the edit and is held to the schema of the response."""
+    schema = {"type": "object", "properties": {"text": {"type": "string"}}}
+    answered = given(
+        start(allowed_steps=("response_review",)), prepared(), executed(checks=("pii",), response_schema=schema)
+    )
+    story = answered.given(edit({"text": "ok"}), failed())
+    checkpoint = story.now.view.checkpoint
+    assert checkpoint is not None
+    assert (checkpoint.step, checkpoint.subject, checkpoint.subject_schema) == (
+        Step.ERROR_REVIEW,
+        {"text": "ok"},
+        schema,
+    )
+    story.when(edit({"text": 7})).refused_with("validation_failed")
+    story.when(edit({"text": "fine"})).then(e.CheckpointEdited, like(e.RunCompleted, result={"text": "fine"}))
+
+
 def test_a_failed_check_of_a_payload_is_tried_again_after_the_run_failed() -> None:
     """The edited payload is not called unchecked."""
     story = _edited(on_error="fail").given(failed())
