@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -9,6 +10,8 @@ import pytest
 
 from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import RecordExecution, RecordStop
+from messaging.records import Outgoing
+from provider_worker.orders.claims import HANDED_BACK
 from provider_worker.rate_limits import admission
 from provider_worker.rate_limits.admission import PAUSE_SECONDS
 from testkit.worker.orders import MakeExecute
@@ -83,13 +86,67 @@ async def test_a_call_that_another_worker_has_begun_is_not_handed_back(
     assert _handed_back(bench) == {}
 
 
-async def test_a_doubted_call_is_kept(open_benches: Benches, scarce_order: MakeExecute) -> None:
-    """Whether it was begun is not known: it waits here beyond the bound, and is never said not to have begun."""
+@pytest.mark.parametrize("has_begun", [True, False])
+async def test_a_doubted_call_is_handed_back_if_no_worker_has_begun_it(
+    open_benches: Benches, scarce_order: MakeExecute, *, has_begun: bool
+) -> None:
+    """The claim tells: without one it has not begun, and with another worker's nobody knows."""
     bench = open_benches(ONE_A_MINUTE)
     await _full(bench, scarce_order)
-    await bench.take(scarce_order(doubted=True))
+    doubted = scarce_order(doubted=True)
+    if has_begun:
+        await bench.claims.claim([doubted], "another worker")
+    await bench.take(doubted)
+    assert [*_handed_back(bench)] == ([] if has_begun else [doubted.work_id])
+    assert [failure.code for failure in bench.told_failures()] == (["worker_lost"] if has_begun else [])
+
+
+async def test_a_call_that_goes_on_at_its_provider_is_kept(open_benches: Benches, scarce_order: MakeExecute) -> None:
+    """It was begun: its run may be told what became of it, and never that nothing was spent."""
+    bench = open_benches(ONE_A_MINUTE)
+    await _full(bench, scarce_order)
+    await bench.take(scarce_order(resume="prediction-7"))
     await bench.until_waiting(3)
     assert _handed_back(bench) == {}
+
+
+@pytest.mark.parametrize("is_full", [True, False])
+async def test_a_worker_that_dies_while_it_hands_back_leaves_that_to_the_next(
+    open_benches: Benches, scarce_order: MakeExecute, *, is_full: bool
+) -> None:
+    """It had claimed the call and not said so: whoever gets the order again says it, with or without room."""
+    bench = open_benches(ONE_A_MINUTE)
+    if is_full:
+        await _full(bench, scarce_order)
+    order = scarce_order()
+    await bench.claims.claim([order], HANDED_BACK)
+    await bench.take(order)
+    await bench.publisher.until_answered(2 if is_full else 1)
+    assert order.work_id in _handed_back(bench)
+    assert f"{order.work_id}:1" not in bench.scarce.begun
+
+
+async def test_nothing_that_was_claimed_waits_for_what_is_handed_back(
+    open_benches: Benches, scarce_order: MakeExecute, execute_order: MakeExecute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka takes no answer for a while: the call beside it is made meanwhile, under its lease."""
+    bench = open_benches(ONE_A_MINUTE)
+    await _full(bench, scarce_order)
+    send, goes_on = bench.publisher.send, asyncio.Event()
+
+    async def slow(record: Outgoing) -> None:
+        if b"retry_in" in (record.value or b""):
+            await goes_on.wait()
+        await send(record)
+
+    monkeypatch.setattr(bench.publisher, "send", slow)
+    beyond, other = scarce_order(), execute_order()
+    taking = asyncio.create_task(bench.take(beyond, other))
+    await bench.publisher.until_answered(2)
+    assert _handed_back(bench) == {}
+    goes_on.set()
+    await taking
+    assert beyond.work_id in _handed_back(bench)
 
 
 async def test_the_pause_grows_with_the_time_that_calls_wait(

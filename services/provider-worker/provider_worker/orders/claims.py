@@ -21,6 +21,9 @@ _LONGEST_PAUSE = 5.0
 RELEASE_SECONDS = 1.0
 """How long a worker that stops waits for the database to take its claims back. Beyond it, a person is asked about the calls."""
 
+HANDED_BACK = "handed back"
+"""Who has the claim of a call that was handed back: no worker begins it, and whichever gets its order again hands it back again."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -43,6 +46,21 @@ class Claimer:
 
     async def claim(self, orders: Sequence[ExecuteOrder], token: str) -> set[Key]:
         """Return which calls are `token`'s to begin. Raises WorkerStopping when that is not known before a stop: none of them is then."""
+        try:
+            return await self._claim(orders, token)
+        except WorkerStopping:
+            # The statement may have taken effect without an answer.
+            await self.release(orders, token)
+            raise
+
+    async def claim_to_hand_back(self, orders: Sequence[ExecuteOrder]) -> set[Key]:
+        """Return which calls have not begun, and from now on can be begun by no worker. Raises WorkerStopping.
+
+        It is never undone: another worker may have handed the same order back, and its run may have ordered the call anew.
+        """
+        return await self._claim(orders, HANDED_BACK)
+
+    async def _claim(self, orders: Sequence[ExecuteOrder], token: str) -> set[Key]:
         pause = 0.1
         while True:
             try:
@@ -57,8 +75,6 @@ class Claimer:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._stopping.wait()
-                    # The statement may have taken effect without an answer.
-                    await self.release(orders, token)
                     raise WorkerStopping
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -88,10 +104,11 @@ class OrderClaim:
         self._taken = bool(await self._claimer.claim([self._order], self._token))
         return self._taken
 
-    async def release(self) -> None:
-        """Give the call up that did not begin, so that another worker may begin it."""
+    async def release(self) -> bool:
+        """Give the call up that did not begin, so that another worker may begin it. Return whether it was ours."""
         if self._taken:
             await self._claimer.release([self._order], self._token)
+        return self._taken
 
     async def may_begin(self) -> bool:
         """Claim the call; return whether it is ours and its lease still holds. Raises WorkerStopping."""

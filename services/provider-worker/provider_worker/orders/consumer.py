@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from typing import NamedTuple
 from uuid import uuid4
 
 import structlog
@@ -21,11 +22,19 @@ from messaging.records import RawRecord, next_offsets
 from provider_worker import metrics
 from provider_worker.dependencies import Dependencies
 from provider_worker.errors import WorkerStopping
-from provider_worker.messages.orders import RecentOrders, log_fields, order_key, read_order
+from provider_worker.messages.orders import Key, RecentOrders, log_fields, order_key, read_order
 from provider_worker.orders.claims import Claimer
 from provider_worker.orders.order_handler import OrderHandler
 
 _log = structlog.get_logger(__name__)
+
+
+class _Divided(NamedTuple):
+    """Calls that begin at once, calls that wait here for their account's limits, and, by their provider, those without room to wait."""
+
+    at_once: list[ExecuteOrder]
+    waiting: list[ExecuteOrder]
+    full: dict[str, list[ExecuteOrder]]
 
 
 class OrderConsumer:
@@ -110,43 +119,50 @@ class OrderConsumer:
         calls = {order_key(order): order for order in fresh if isinstance(order, ExecuteOrder)}
         for order in calls.values():
             await self._handler.report_taken(order)
-        waiting, full = self._divide(calls.values())
-        self._start([calls.pop(order_key(order)) for order in waiting])
-        if not calls:
-            return True
-        token = uuid4().hex
+        at_once, waiting, full = self._divide(calls.values())
+        self._start(waiting)
         try:
-            mine = await self._claimer.claim(list(calls.values()), token)
+            await self._claim_and_start(at_once)
+            for name, beyond in full.items():  # last: no claimed call waits for it
+                await self._hand_back(beyond, self._admission.pause(name))
         except WorkerStopping:
             return False
-        # The claim may have waited for the database; by now a run may have given up.
-        if late := [order for key, order in calls.items() if key in mine and self._is_late(order)]:
-            await self._claimer.release(late, token)
-        for order, name in full:
-            # It is claimed for good: only as a new order can the call begin.
-            if order_key(order) in mine and order not in late:
-                await self._handler.hand_back(calls.pop(order_key(order)), name, self._admission.pause(name))
-        self._start([order for key, order in calls.items() if key in mine and order not in late])
-        for key, order in calls.items():
-            if key not in mine:
-                await self._handler.report_lost(order)
         return True
 
-    def _divide(self, calls: Iterable[ExecuteOrder]) -> tuple[list[ExecuteOrder], list[tuple[ExecuteOrder, str]]]:
-        """Return which calls wait for a slot here, and for which, by their provider's name, there is no room to wait."""
-        waiting, full, room = list[ExecuteOrder](), list[tuple[ExecuteOrder, str]](), dict[str, int]()
+    async def _claim_and_start(self, calls: Sequence[ExecuteOrder]) -> None:
+        if not calls:
+            return
+        token = uuid4().hex
+        mine = await self._claimer.claim(calls, token)
+        # The claim may have waited for the database; by now a run may have given up.
+        if late := [order for order in calls if order_key(order) in mine and self._is_late(order)]:
+            await self._claimer.release(late, token)
+        self._start([order for order in calls if order_key(order) in mine and order not in late])
+        await self._report_lost(calls, mine)
+
+    async def _hand_back(self, calls: Sequence[ExecuteOrder], seconds: float) -> None:
+        await self._report_lost(calls, await self._handler.hand_back(calls, seconds))
+
+    async def _report_lost(self, calls: Sequence[ExecuteOrder], mine: Collection[Key]) -> None:
+        for order in calls:
+            if order_key(order) not in mine:
+                await self._handler.report_lost(order)
+
+    def _divide(self, calls: Iterable[ExecuteOrder]) -> _Divided:
+        divided, room = _Divided([], [], {}), dict[str, int]()
         for order in calls:
             provider = self._registry.find(order.provider)
             if provider is None or not self._admission.limits(provider):
+                divided.at_once.append(order)
                 continue
             left = room.setdefault(provider.name, self._admission.room_to_wait(provider.name))
-            # A doubted call waits: only a worker that finds no claim on it may say that it has not begun.
-            if left > 0 or order.doubted:
-                waiting.append(order)
-            else:
-                full.append((order, provider.name))
             room[provider.name] = left - 1
-        return waiting, full
+            # A call that goes on at its provider waits: its run may be told what became of it, and not that it has not begun.
+            if left > 0 or order.resume is not None:
+                divided.waiting.append(order)
+            else:
+                divided.full.setdefault(provider.name, []).append(order)
+        return divided
 
     def _is_late(self, order: Order) -> bool:
         late = order.deadline <= self._failpoints.now()

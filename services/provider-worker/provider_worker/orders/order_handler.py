@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 import structlog
 
@@ -15,13 +16,16 @@ from provider_worker.errors import NotAdmitted, WorkerStopping
 from provider_worker.execution.call import CallHandler
 from provider_worker.messages.answers import checked, failed, lease_extended, not_begun, prepared, returned, to_record
 from provider_worker.messages.failures import failure_of, provider_unknown, worker_lost_failure
-from provider_worker.messages.orders import log_fields, provider_of
+from provider_worker.messages.orders import Key, log_fields, order_key, provider_of
 from provider_worker.orders.claims import Claimer, OrderClaim
 from provider_worker.orders.lease import Lease
 from provider_worker.preparation.prepare import Preparer
 from provider_worker.providers.base import AIProvider
 
 PREPARE_SECONDS = 60.0
+
+HANDED_BACK_SECONDS = 5.0
+"""After how long a call is ordered again whose worker died before it could say that it had handed it back."""
 
 _log = structlog.get_logger(__name__)
 
@@ -54,8 +58,10 @@ class OrderHandler:
                 metrics.orders_of(order.kind, name, "left").inc()
                 return False
             except NotAdmitted:
-                await _give_up(claim)
-                await self.report_lost(order)
+                if await _give_up(claim):
+                    await self._report_unknown(order)
+                else:
+                    await self.report_lost(order)
                 metrics.orders_of(order.kind, name, "left").inc()
                 return False
         metrics.seconds_of(order.kind, name).observe(time.monotonic() - began)
@@ -70,13 +76,28 @@ class OrderHandler:
         if order.doubted:
             await self._publisher.send(to_record(lease_extended(order, order.provider, self._now(), 0)))
 
-    async def hand_back(self, order: ExecuteOrder, name: str, seconds: float) -> None:
-        """Have a call of provider `name` ordered again in so many seconds, which this worker has claimed and not begun."""
-        await self._publisher.send(to_record(not_begun(order, name, self._now(), seconds)))
-        metrics.orders_of(order.kind, name, "handed_back").inc()
+    async def hand_back(self, orders: Sequence[ExecuteOrder], seconds: float) -> set[Key]:
+        """Have those of these calls ordered again in so many seconds that were not begun; return which. Raises WorkerStopping."""
+        mine = await self._claimer.claim_to_hand_back(orders)
+        given = [order for order in orders if order_key(order) in mine]
+        answers = [to_record(not_begun(order, order.provider, self._now(), seconds)) for order in given]
+        await asyncio.gather(*map(self._publisher.send, answers))
+        for order in given:
+            metrics.orders_of(order.kind, order.provider, "handed_back").inc()
+        return mine
 
     async def report_lost(self, order: Order) -> None:
-        """Fail a doubted call that another worker had claimed: its outcome is unknown."""
+        """Fail a doubted call that another worker had claimed: its outcome is unknown. One that was handed back is handed back again."""
+        if not isinstance(order, ExecuteOrder):
+            return
+        try:
+            if await self.hand_back([order], HANDED_BACK_SECONDS):
+                return
+        except WorkerStopping:
+            return
+        await self._report_unknown(order)
+
+    async def _report_unknown(self, order: Order) -> None:
         if isinstance(order, ExecuteOrder) and order.doubted:
             answer = failed(order, order.provider, self._now(), worker_lost_failure())
             await self._publisher.send(to_record(answer))
@@ -108,10 +129,9 @@ class OrderHandler:
             return failed(order, name, self._now(), failure)
 
 
-async def _give_up(claim: OrderClaim | None) -> None:
-    # It may have been claimed when its moment passed: no worker could begin it then.
-    if claim is not None:
-        await claim.release()
+async def _give_up(claim: OrderClaim | None) -> bool:
+    """Release a call that was claimed when its moment passed: no worker could begin it then. Return whether it was."""
+    return claim is not None and await claim.release()
 
 
 def _outcome(answer: FromWorker) -> str:

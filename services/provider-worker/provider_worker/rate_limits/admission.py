@@ -22,7 +22,7 @@ from provider_worker.rate_limits.reservations import Reservations, Rule
 MOST_WAITING = 2_000
 """Calls that may wait for one account's limits in this worker."""
 
-PAUSE_SECONDS = (5.0, 60.0)
+PAUSE_SECONDS = (5.0, 300.0)
 """The shortest and the longest time until a call is ordered again that found no room to wait."""
 
 

@@ -78,15 +78,16 @@ def open_response_review(
 def open_error_review(run: Run, at: datetime, failed: Failed, reason: Reason) -> e.CheckpointOpened:
     """Show a failure, and what a person can read of the answer where it or a part of it came. An edit of that enters the result by hand."""
     failure, came = failed.failure, failed.failure.received
-    context = {
+    context: JsonObject = {
         # The subject shows the response.
         "failure": failure.model_dump(mode="json", exclude={"received": {"response"}}),
         "attempts": failed.attempt.number,
-        "payload": run.payload,
     }
-    subject, schema = {} if came is None else came.response, RESULT_SCHEMA
     if run.unchecked is Step.RESPONSE_REVIEW and run.execution is not None:
         subject, schema = run.response or {}, run.execution.response_schema
+    else:
+        subject, schema = {} if came is None else came.response, RESULT_SCHEMA
+        context["payload"] = run.payload  # beside a whole response there may be no room for it
     return _open(run, at, _Review(Step.ERROR_REVIEW, (reason,), subject, schema, context, failure.issues))
 
 
