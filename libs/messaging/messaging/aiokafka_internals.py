@@ -174,7 +174,7 @@ class _PartitionBuffers(OrderedDict[TopicPartition, Any]):
 class ConsumerBroker(KafkaBroker):
     """A FastStream broker whose subscribers read with consumers of `consumer_type`."""
 
-    def __init__(self, consumer_type: Callable[..., AIOKafkaConsumer], bootstrap: str, **options: Any) -> None:
+    def __init__(self, consumer_type: Callable[..., AIOKafkaConsumer], bootstrap: list[str], **options: Any) -> None:
         super().__init__(bootstrap, **options)
         self._consumer_type = consumer_type
 

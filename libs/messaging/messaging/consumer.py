@@ -76,7 +76,7 @@ def create_broker(bootstrap: str, client_id: str, writes: Iterable[Topic] = ()) 
     """
     broker = ConsumerBroker(
         ResilientConsumer,
-        bootstrap,
+        bootstrap.split(","),  # FastStream takes a text as one address
         client_id=client_id,
         allow_auto_create_topics=False,
         apply_types=False,

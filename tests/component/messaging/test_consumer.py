@@ -10,6 +10,7 @@ import confluent_kafka
 import pytest
 
 from contracts.topics import COMMANDS, HOUR, Topic
+from local_stack.ports import LOOPBACK
 from local_stack.wait import until
 from messaging.admin import ensure_topics
 from messaging.consumer import (
@@ -22,8 +23,10 @@ from messaging.consumer import (
     subscribe_any_partition,
     subscribe_broadcast,
     subscribe_group,
+    wait_for_positions,
 )
-from messaging.records import RawRecord
+from messaging.producer import Producer
+from messaging.records import Outgoing, RawRecord
 
 
 class Taken:
@@ -69,6 +72,20 @@ async def test_records_of_any_client_arrive_as_they_were_written(kafka_bootstrap
     } == written
     await broker.stop()
     assert subscriber.consumer is None
+
+
+async def test_of_several_addresses_one_that_answers_is_enough(kafka_bootstrap: str) -> None:
+    """A cluster is named by some of its brokers, and one of them may be away: for writers and readers alike."""
+    addresses = f"{LOOPBACK}:1,{kafka_bootstrap}"
+    taken, broker, producer = Taken(), create_broker(addresses, "test"), Producer(addresses, "test")
+    subscriber = subscribe_broadcast(broker, COMMANDS, taken.on_records, fetch_wait_ms=25)
+    await broker.start()
+    await producer.start()
+    await wait_for_positions(subscriber)
+    await producer.send(Outgoing(COMMANDS.name, b"k", b"some addresses"))
+    await until(lambda: b"some addresses" in [record.value for record in taken.records], 20, "the record arrives")
+    await producer.stop()
+    await broker.stop()
 
 
 async def test_only_what_is_committed_is_not_read_again(kafka_bootstrap: str) -> None:
