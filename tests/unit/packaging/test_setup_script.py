@@ -136,3 +136,33 @@ def test_an_interpreter_that_does_not_fit_is_one_line(tmp_path: Path, named: str
     assert made.returncode == 1
     assert made.stderr == f"sayso: Python 3.11 or newer is needed, with its venv module; tried: {named}\n"
     assert not (tmp_path / ".venv").exists()
+
+
+def test_the_fastest_interpreter_makes_the_environment(tmp_path: Path) -> None:
+    """A plain build on the path before an optimised one costs a fifth of all speed; the one line says which was taken."""
+    for folder, name, rounds in (
+        ("a", "python3.11", 100),
+        ("b", "python3.11", 130),
+        ("b", "python3.13", 132),
+        ("c", "python3.12", 0),
+    ):
+        python = tmp_path / folder / name
+        python.parent.mkdir(exist_ok=True)
+        fitting = f"echo {rounds}" if rounds else "exit 1"
+        python.write_text(f'#!/bin/sh\n[ "$1" != -c ] || {{ {fitting}; exit; }}\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
+    path = f"{tmp_path}/a:{tmp_path}/b:{tmp_path}/c:{without_python(tmp_path)}"
+    made = set_up(tmp_path, "environment", PATH=path, PIP_NO_INDEX="1")
+    assert made.returncode == 0, made.stderr
+    said = made.stdout.splitlines()[0]
+    assert said.startswith("set-up: a virtual environment in .venv, with Python 3.")
+    assert said.endswith(f" of {tmp_path}/b/python3.11, the fastest of 3 here"), "one in a hundred is no difference"
+
+
+def without_python(folder: Path) -> Path:
+    """Return a folder of the programs that the script needs, and no interpreter."""
+    programs = folder / "programs"
+    programs.mkdir()
+    for name in ("tr", "readlink", "rm", "grep", "sh", "cat"):
+        (programs / name).symlink_to(shutil.which(name) or name)
+    return programs
