@@ -137,7 +137,7 @@ _write_simple = json.JSONEncoder(ensure_ascii=False, check_circular=False, sort_
 def _is_simple(value: Any) -> bool:
     """Return whether Python's own writer, which is in C, writes `value` canonically too.
 
-    It writes numbers with a fraction otherwise, and may sort member names beyond ASCII otherwise.
+    It writes some numbers otherwise, very large and very small ones and those like 1.0, and may sort member names beyond ASCII otherwise.
     """
     kind = type(value)
     if kind is dict:
@@ -147,6 +147,8 @@ def _is_simple(value: Any) -> bool:
         return True
     if kind is list:
         return all([_is_simple(item) for item in value])  # noqa: C419 - as above
+    if kind is float:
+        return _SMALLEST <= abs(value) < _LARGEST and not value.is_integer()
     return kind is str or kind is int or kind is bool or value is None
 
 
