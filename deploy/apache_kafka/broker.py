@@ -26,7 +26,7 @@ SHORT_LIFE = (*LONG_LIFE, "-XX:TieredStopAtLevel=1")
 class RealKafka:
     """An Apache Kafka broker. Stopped or killed and started again it has the same address and the same data.
 
-    `settings` are properties of its own, by name.
+    `settings` are properties of its own, by name. `beside` is the first broker of a cluster that this one joins as its second.
     """
 
     def __init__(
@@ -35,12 +35,17 @@ class RealKafka:
         port: int | None = None,
         java_options: Sequence[str] = SHORT_LIFE,
         settings: Mapping[str, object] | None = None,
+        beside: RealKafka | None = None,
     ) -> None:
         self.folder = folder.resolve()
         self._java_options = java_options
-        self._settings = settings or {}
         broker, controller = free_ports(2)
-        self._port, self._controller = port or broker, controller
+        self._port = port or broker
+        self.controller: int = beside.controller if beside else controller
+        self.cluster: str = beside.cluster if beside else new_cluster_id()
+        listens = f"PLAINTEXT://{self.bootstrap}"
+        joins = {"node.id": 2, "process.roles": "broker", "listeners": listens} if beside else {}
+        self._settings = joins | dict(settings or {})
         self._process: Process | None = None
 
     @property
@@ -102,8 +107,7 @@ class RealKafka:
         self.folder.mkdir(parents=True, exist_ok=True)
         new = properties.with_suffix(".new")
         data = self.folder / "data"
-        new.write_text(properties_of(self.bootstrap, self.bootstrap, self._controller, data, self._settings))
-        cluster = new_cluster_id()
+        new.write_text(properties_of(self.bootstrap, self.bootstrap, self.controller, data, self._settings))
         command = [
             java,
             *self._java_options,
@@ -111,7 +115,7 @@ class RealKafka:
             jars,
             "kafka.tools.StorageTool",
             "format",
-            f"--cluster-id={cluster}",
+            f"--cluster-id={self.cluster}",
             f"--config={new}",
         ]
         storage = subprocess.run(command, check=False, capture_output=True, text=True, timeout=START_SECONDS)

@@ -103,6 +103,11 @@ class Settings(BaseSettings):
         le=30_000,
         description="Milliseconds that a fetch from Kafka waits at most; the embedded broker always waits this long.",
     )
+    kafka_steady_path: bool = Field(
+        default=True,
+        alias="SAYSO_KAFKA_STEADY_PATH",
+        description="`false` leaves all fetching and sending to the Kafka client library: more CPU, and fewer lines of ours.",
+    )
     outcome_wait_seconds: float = Field(
         10,
         alias="SAYSO_OUTCOME_WAIT_SECONDS",

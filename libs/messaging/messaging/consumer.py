@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer
@@ -17,7 +18,8 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, TopicPartition
 
 from contracts.topics import Topic
-from messaging.aiokafka_internals import JOINING, BatchSubscriber, ConsumerBroker, group_trouble, take_batches_by_call
+from messaging.aiokafka_internals.consumer import JOINING, group_trouble
+from messaging.aiokafka_internals.subscriber import BatchSubscriber, ConsumerBroker, take_batches_by_call
 from messaging.client.resilient_consumer import ALL_PARTITIONS, ANY_PARTITION, ResilientConsumer
 from messaging.client.slots import METADATA_MS
 from messaging.errors import BrokerUnavailable
@@ -27,9 +29,6 @@ _log = logging.getLogger(__name__)
 
 MAX_BATCH = 500
 """Records a handler gets at once, at most."""
-
-EMPTY_POLL_MS = 5
-"""FastStream sleeps this long after a poll that found nothing, which is once a second at most (see `ResilientConsumer.getmany`)."""
 
 SESSION_MS = 6_000
 """How long a member may be silent before its partitions go to others: what a crash costs. Brokers allow no less by default."""
@@ -69,13 +68,16 @@ class Supervisor(Protocol):
         """End the process because of `error`."""
 
 
-def create_broker(bootstrap: str, client_id: str, writes: Iterable[Topic] = ()) -> KafkaBroker:
+def create_broker(
+    bootstrap: str, client_id: str, writes: Iterable[Topic] = (), *, steady_path: bool = True
+) -> KafkaBroker:
     """Make a FastStream broker that hands raw records to its handlers. Nothing connects before `start`.
 
-    `writes` are the topics that the process writes, declared for the document that FastStream makes of the broker.
+    `writes` are the topics that the process writes, declared for the document that FastStream makes of the broker. Without the
+    `steady_path` all fetching is the client library's.
     """
     broker = ConsumerBroker(
-        ResilientConsumer,
+        partial(ResilientConsumer, is_steady=steady_path),
         bootstrap.split(","),  # FastStream takes a text as one address
         client_id=client_id,
         allow_auto_create_topics=False,
@@ -126,7 +128,6 @@ def subscribe_group(
         group_id=group,
         batch=True,
         max_records=MAX_BATCH,
-        batch_timeout_ms=EMPTY_POLL_MS,
         fetch_max_wait_ms=fetch_wait_ms,
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.MANUAL,
@@ -136,7 +137,7 @@ def subscribe_group(
         title=topic.name,
         description=topic.holds,
     )
-    return take_batches_by_call(subscriber, handler)
+    return take_batches_by_call(subscriber, handler, MAX_BATCH)
 
 
 def subscribe_broadcast(
@@ -166,14 +167,13 @@ def _subscribe_partition(
         partitions=[TopicPartition(topic.name, partition, declare=False)],
         batch=True,
         max_records=MAX_BATCH,
-        batch_timeout_ms=EMPTY_POLL_MS,
         fetch_max_wait_ms=fetch_wait_ms,
         auto_offset_reset="earliest" if from_beginning else "latest",
         ack_policy=AckPolicy.MANUAL,
         title=topic.name,
         description=topic.holds,
     )
-    return take_batches_by_call(subscriber, handler)
+    return take_batches_by_call(subscriber, handler, MAX_BATCH)
 
 
 def partitions_of(subscriber: BatchSubscriber) -> list[int]:

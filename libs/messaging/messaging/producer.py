@@ -13,7 +13,8 @@ from aiokafka import AIOKafkaProducer
 
 from contracts.slots import SlotMap
 from contracts.topics import MAX_RECORD_BYTES, SLOT_MAPS
-from messaging.aiokafka_internals import limit_requests
+from messaging.aiokafka_internals.producer import limit_requests
+from messaging.aiokafka_internals.sender import SteadySender
 from messaging.client.partition_sender import PartitionSender
 from messaging.client.slots import METADATA_MS, partition_of, read_slot_maps
 from messaging.errors import BrokerUnavailable, RecordTooLarge, TopicsMissing
@@ -31,9 +32,15 @@ _log = logging.getLogger(__name__)
 
 
 class Producer:
-    """An idempotent producer: records of one partition keep their order, and a retried request writes once."""
+    """An idempotent producer: records of one partition keep their order, and a retried request writes once.
 
-    def __init__(self, bootstrap: str, client_id: str, give_up_seconds: float = 40) -> None:
+    Without the `steady_path` all sending is the client library's.
+    """
+
+    def __init__(
+        self, bootstrap: str, client_id: str, give_up_seconds: float = 40, *, steady_path: bool = True
+    ) -> None:
+        self._steady_path = steady_path
         self._settings: dict[str, Any] = {
             "bootstrap_servers": bootstrap,
             "client_id": client_id,
@@ -46,11 +53,13 @@ class Producer:
         self._answer_ms = int(min(give_up_seconds, ANSWER_SECONDS) * 1000)
         self._senders: dict[_Place, PartitionSender] = {}
         self._producer: AIOKafkaProducer | None = None
+        self._sender: SteadySender | None = None
         self._slots: dict[str, Sequence[int]] = {}
 
     async def start(self) -> None:
         """Connect. Raises KafkaConnectionError when no broker answers."""
         self._producer = AIOKafkaProducer(**self._settings)
+        self._sender = SteadySender(self._producer, is_steady=self._steady_path)
         limit_requests(self._producer, self._answer_ms)
         try:
             await self._producer.start()
@@ -110,7 +119,7 @@ class Producer:
                     _log.warning("a record for %s[%d] is dropped: no such partition", record.topic, record.partition)
                     continue
             grouped.setdefault((record.topic, self._partition(record, partitions[record.topic])), []).append(record)
-        return [self._sender(place).add(group) for place, group in grouped.items()]
+        return [self._sender_of(place).add(group) for place, group in grouped.items()]
 
     def _partition(self, record: Outgoing, partitions: Sequence[int]) -> int:
         if record.partition is not None:
@@ -119,11 +128,12 @@ class Producer:
             return random.choice(partitions)  # noqa: S311 - a choice, not a secret
         return partition_of(record.key, self._slots[record.topic])
 
-    def _sender(self, place: _Place) -> PartitionSender:
+    def _sender_of(self, place: _Place) -> PartitionSender:
         sender = self._senders.get(place)
         if sender is None:
             assert self._producer is not None, "start() comes first"
-            sender = self._senders[place] = PartitionSender(self._producer, place)
+            assert self._sender is not None, "start() comes first"
+            sender = self._senders[place] = PartitionSender(self._producer, self._sender, place)
         return sender
 
     async def partitions(self, topic: str) -> list[int]:

@@ -12,10 +12,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
+from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.consumer.subscription_state import Assignment, TopicPartitionState
+from aiokafka.consumer.subscription_state import Assignment, SubscriptionState, TopicPartitionState
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
+from aiokafka.producer.sender import Sender
+from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 from faststream._internal.endpoint.subscriber.usecase import SubscriberUsecase
@@ -25,7 +28,7 @@ from faststream.kafka.subscriber.usecase import LogicSubscriber
 
 from messaging.aiokafka_internals import WRITTEN_FOR
 
-MOVED = "moved: mend messaging/aiokafka_internals.py, which alone uses it, and run the component tests of messaging"
+MOVED = "moved: mend messaging/aiokafka_internals, which alone uses it, and run the component tests of messaging"
 
 
 @pytest.mark.parametrize("library", WRITTEN_FOR)
@@ -33,7 +36,7 @@ def test_the_installed_versions_are_those_that_it_was_written_for(library: str) 
     """Names can stay and mean something else: another version is looked through before it is allowed here."""
     installed = version(library)
     assert installed.startswith(f"{WRITTEN_FOR[library]}."), (
-        f"{library} {installed} is installed, messaging/aiokafka_internals.py was written for {WRITTEN_FOR[library]}"
+        f"{library} {installed} is installed, messaging/aiokafka_internals was written for {WRITTEN_FOR[library]}"
     )
 
 
@@ -42,18 +45,47 @@ def test_the_installed_versions_are_those_that_it_was_written_for(library: str) 
     [
         (AIOKafkaProducer.__init__, {"_message_accumulator", "client"}),
         (AIOKafkaClient.__init__, {"_request_timeout_ms"}),
-        (MessageAccumulator.__init__, {"_exception", "_closed"}),
-        (MessageBatch.__init__, {"future"}),
+        (MessageAccumulator.__init__, {"_exception", "_closed", "_pending_batches"}),
+        (MessageAccumulator._pop_batch, {"retry_count", "set_producer_state", "increment_sequence_number"}),
+        (MessageBatch.__init__, {"future", "_retry_count"}),
+        (AIOKafkaProducer.__init__, {"_txn_manager", "_sender", "_closed"}),
+        (Sender.__init__, {"_request_timeout_ms"}),
+        (AIOKafkaClient._get_conn, {"_conns"}),
+        (
+            AIOKafkaConnection.__init__,
+            {
+                *("_requests", "_writer", "_reader", "_read_task", "_closed_fut", "_last_action", "_request_timeout"),
+                *("_versions", "_client_id"),
+            },
+        ),
+        (AIOKafkaConnection.close, {"_requests", "_reader", "_read_task", "done", "set_exception"}),
+        (AIOKafkaConnection._handle_frame, {"_requests", "popleft"}),
         (AIOKafkaConsumer.start, {"_fetcher", "_client", "_subscription"}),
         (AIOKafkaConsumer.__init__, {"_coordinator"}),
         (GroupCoordinator.__init__, {"_pending_exception", "coordinator_id", "generation", "group_id"}),
         (ClusterMetadata.update_metadata, {"_listeners"}),
-        (Fetcher.__init__, {"_client", "_records"}),
+        (
+            Fetcher.__init__,
+            {
+                *("_client", "_records", "_in_flight", "_pending_tasks", "_fetch_waiters", "_wait_consume_future"),
+                *("_fetch_max_wait_ms", "_fetch_min_bytes", "_fetch_max_bytes", "_max_partition_fetch_bytes"),
+                *(
+                    "_isolation_level",
+                    "_check_crcs",
+                    "_prefetch_backoff",
+                    "_fetcher_timeout",
+                    "_subscriptions",
+                    "_closed",
+                ),
+            },
+        ),
+        (Fetcher._fetch_requests_routine, {"_get_actions_per_node", "_wait_consume_future"}),
+        (TopicPartitionState.__init__, {"_position", "_paused", "highwater", "lso", "timestamp"}),
         (FetchResult.__init__, {"_partition_records"}),
         (PartitionRecords.__init__, {"_records", "_records_iterator", "next_fetch_offset"}),
         (KafkaBroker._connect, {"config", "broker_config", "builder"}),
         (SubscriberUsecase.__init__, {"running", "lock"}),
-        (LogicSubscriber._run_consume_loop, {"consume_one"}),
+        (LogicSubscriber.start, {"_run_consume_loop", "add_task"}),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),
 )
@@ -67,6 +99,24 @@ def test_attributes_are_where_they_were(function: Callable[..., Any], names: set
     ("function", "parameters"),
     [
         (MessageAccumulator._append_batch, ["self", "builder", "tp"]),
+        (AIOKafkaConnection.close, ["self", "reason", "exc"]),
+        (AIOKafkaConnection._handle_frame, ["self", "resp"]),
+        (AIOKafkaConnection._next_correlation_id, ["self"]),
+        (Fetcher._get_actions_per_node, ["self", "assignment"]),
+        (Fetcher._notify, ["self", "future"]),
+        (Fetcher._create_fetch_waiter, ["self"]),
+        (FetchResult.getall, ["self", "max_records"]),
+        (
+            PartitionRecords.__init__,
+            [
+                *("self", "tp", "records", "aborted_transactions", "fetch_offset", "key_deserializer"),
+                *("value_deserializer", "check_crcs", "isolation_level"),
+            ],
+        ),
+        (BatchBuilder._set_producer_state, ["self", "producer_id", "producer_epoch", "base_sequence"]),
+        (BatchBuilder._build, ["self"]),
+        (TransactionManager.sequence_number, ["self", "tp"]),
+        (TransactionManager.increment_sequence_number, ["self", "tp", "increment"]),
         (AIOKafkaClient.send, ["self", "node_id", "request", "group"]),
         (AIOKafkaConsumer.getmany, ["self", "partitions", "timeout_ms", "max_records"]),
         (AIOKafkaConsumer.assign, ["self", "partitions"]),
@@ -85,9 +135,12 @@ def test_functions_take_what_they_took(function: Callable[..., Any], parameters:
 @pytest.mark.parametrize(
     ("owner", "names"),
     [
-        (BatchBuilder, {"append"}),
-        (TopicPartitionState, {"has_valid_position", "position"}),
-        (Assignment, {"tps"}),
+        (BatchBuilder, {"append", "size", "record_count"}),
+        (TopicPartitionState, {"has_valid_position", "position", "paused"}),
+        (Assignment, {"tps", "active"}),
+        (TransactionManager, {"has_pid", "producer_id", "producer_epoch"}),
+        (SubscriptionState, {"fetch_context", "reassignment_in_progress", "wait_for_assignment"}),
+        (CloseReason, {"CONNECTION_BROKEN", "CONNECTION_TIMEOUT", "OUT_OF_SYNC"}),
         (MemoryRecords, {"has_next", "next_batch"}),
         (
             DefaultRecordBatch,

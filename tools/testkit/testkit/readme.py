@@ -46,6 +46,7 @@ def settings_table() -> str:
     for name, field in Settings.model_fields.items():
         default = field.default
         shown = default.get_secret_value() if isinstance(default, SecretStr) else default
+        shown = str(shown).lower() if isinstance(shown, bool) else shown
         lines.append(
             f"| `{field.alias or name.upper()}` | {'' if shown is None else f'`{shown}`'} | {field.description} |"
         )

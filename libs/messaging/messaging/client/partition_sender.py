@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
 
-from messaging.aiokafka_internals import BatchBuilder, enqueue_batch
+from messaging.aiokafka_internals.producer import BatchBuilder
+from messaging.aiokafka_internals.sender import SteadySender
 from messaging.records import Outgoing
 
 _Request = tuple[Sequence[Outgoing], asyncio.Future[None]]
@@ -20,12 +19,11 @@ class PartitionSender:
 
     The library queues one batch of a partition and has one request in flight to each broker. Callers with a batch each
     would wait for the answers to all batches before theirs, and a broker that hangs would use up their time in the queue.
-
-    With one batch in flight the library's queue is always free, so a plain call enqueues the next one.
     """
 
-    def __init__(self, producer: AIOKafkaProducer, place: tuple[str, int]) -> None:
+    def __init__(self, producer: AIOKafkaProducer, sender: SteadySender, place: tuple[str, int]) -> None:
         self._producer = producer
+        self._sender = sender
         self._place = TopicPartition(*place)
         self._queued: list[_Request] = []
         self._in_flight: list[_Request] = []
@@ -58,16 +56,14 @@ class PartitionSender:
         try:
             batch = next(self._batches, None)
             if batch is not None:
-                enqueue_batch(self._producer, batch, self._place).add_done_callback(self._on_delivered)
+                self._sender.send(batch, self._place, self._on_delivered)
                 return None
         except Exception as error:
             return self._end(error)
         return self._end(None)
 
-    def _on_delivered(self, batch: asyncio.Future[Any]) -> None:
-        if batch.cancelled():
-            self._end(KafkaError("stopped before it was sent"))
-        elif (error := batch.exception()) is not None:
+    def _on_delivered(self, error: BaseException | None) -> None:
+        if error is not None:
             self._end(error)
         else:
             self._send_next()

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 
-from messaging.aiokafka_internals import DefaultRecordBatch, decode_varint
+from messaging.aiokafka_internals.records import DefaultRecordBatch, decode_varint
 
 UNREADABLE = "unreadable"
 """Header of a record that was set aside; its value says why."""

@@ -23,7 +23,7 @@ def external_adapters(settings: Settings) -> Adapters:
         PostgresTables(url),
         PostgresViews(database),
         PostgresArtifacts(database),
-        KafkaBroker(settings.kafka_bootstrap_servers, settings.fetch_wait_ms),
+        KafkaBroker(settings.kafka_bootstrap_servers, settings.fetch_wait_ms, steady_path=settings.kafka_steady_path),
         load_failpoints().now,
     )
 

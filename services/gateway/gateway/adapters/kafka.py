@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chassis.background import briefly
 from chassis.retry import patiently
 from contracts.runs.commands import Command
 from contracts.runs.outcomes import Outcome
@@ -28,21 +29,29 @@ from messaging.request_reply import RequestReply
 
 GROUP = "gateway-views"
 
+COMMIT_SECONDS = 2.0
+"""How long partitions that go to another member wait for the commit of what was done here."""
+
 TOPICS = (COMMANDS.name, OUTCOMES.name, EVENTS.name, EVENTS.dead, CATALOG.name, CATALOG.dead, PARTIALS.name)
 
 
 class KafkaBroker:
     """The connections of one gateway."""
 
-    def __init__(self, bootstrap: str, fetch_wait_ms: int) -> None:
-        self._requests = create_broker(bootstrap, "gateway", writes=[COMMANDS])
-        self._projection = create_broker(bootstrap, "gateway")
-        self._producer = Producer(bootstrap, "gateway")
+    def __init__(self, bootstrap: str, fetch_wait_ms: int, *, steady_path: bool) -> None:
+        self._requests = create_broker(bootstrap, "gateway", [COMMANDS], steady_path=steady_path)
+        self._projection = create_broker(bootstrap, "gateway", steady_path=steady_path)
+        self._producer = Producer(bootstrap, "gateway", steady_path=steady_path)
         self._request_reply = RequestReply(self._requests, self._producer, fetch_wait_ms)
         self.committer = OffsetCommitter(self._commit)
         self._on_events, self._on_catalog, self._on_partial_output = (DeferredHandler() for _ in range(3))
         self._events = subscribe_group(
-            self._projection, EVENTS, self._on_events, group=GROUP, fetch_wait_ms=fetch_wait_ms
+            self._projection,
+            EVENTS,
+            self._on_events,
+            group=GROUP,
+            fetch_wait_ms=fetch_wait_ms,
+            on_revoked=lambda _: briefly(self.committer.commit(), COMMIT_SECONDS),
         )
         self._catalog = subscribe_broadcast(
             self._requests, CATALOG, self._on_catalog, fetch_wait_ms=fetch_wait_ms, from_beginning=True

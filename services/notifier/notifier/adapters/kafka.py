@@ -33,8 +33,9 @@ class KafkaLog:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._broker = create_broker(settings.kafka_bootstrap_servers, "notifier", writes=[COMMANDS])
-        self._producer = Producer(settings.kafka_bootstrap_servers, "notifier")
+        bootstrap, steady = settings.kafka_bootstrap_servers, settings.kafka_steady_path
+        self._broker = create_broker(bootstrap, "notifier", [COMMANDS], steady_path=steady)
+        self._producer = Producer(bootstrap, "notifier", steady_path=steady)
         wait = settings.fetch_wait_ms
         self._on_events, self._on_partial_output = DeferredHandler(), DeferredHandler()
         self._requests = RequestReply(self._broker, self._producer, wait)

@@ -36,11 +36,12 @@ class KafkaLog:
     def __init__(self, settings: Settings, background: Background, aggregates: Sequence[Aggregate[Any, Any]]) -> None:
         self._bootstrap = settings.kafka_bootstrap_servers
         self._log_id = settings.log_id
-        self._broker = create_broker(self._bootstrap, "orchestrator", writes=[*topics_of(aggregates), OUTCOMES])
+        steady, writes = settings.kafka_steady_path, [*topics_of(aggregates), OUTCOMES]
+        self._broker = create_broker(self._bootstrap, "orchestrator", writes, steady_path=steady)
         self._subscriptions = {
             of.commands: _Subscription(self._broker, of, settings.fetch_wait_ms, background) for of in aggregates
         }
-        self._producer = Producer(self._bootstrap, "orchestrator", GIVE_UP_SECONDS)
+        self._producer = Producer(self._bootstrap, "orchestrator", GIVE_UP_SECONDS, steady_path=steady)
         self._topics = [*topics_of(aggregates), *RUN_TOPICS]
         self._dead = [of.commands.dead for of in aggregates]
 

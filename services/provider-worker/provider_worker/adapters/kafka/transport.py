@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chassis.background import Background
+from chassis.background import Background, briefly
 from chassis.retry import patiently
 from chassis.settings import Settings
 from contracts.topics import CATALOG, COMMANDS, PARTIALS, STOPS, WORK
@@ -26,6 +26,9 @@ from provider_worker.ports import BatchHandler
 
 GROUP = "provider-worker"
 
+COMMIT_SECONDS = 2.0
+"""How long partitions that go to another member wait for the commit of what was done here."""
+
 TOPICS = (WORK.name, WORK.dead, STOPS.name, CATALOG.name, COMMANDS.name, PARTIALS.name)
 
 
@@ -35,13 +38,21 @@ class KafkaTransport:
     def __init__(self, settings: Settings, background: Background) -> None:
         bootstrap, fetch_wait_ms = settings.kafka_bootstrap_servers, settings.fetch_wait_ms
         self._background = background
-        self._producer = Producer(bootstrap, GROUP)
+        steady = settings.kafka_steady_path
+        self._producer = Producer(bootstrap, GROUP, steady_path=steady)
         self.publisher = Outbox(self._producer)
         self._committer = OffsetCommitter(self._commit)
         self._take_orders, self._take_stops = DeferredHandler(), DeferredHandler()
-        self._broker = create_broker(bootstrap, GROUP, writes=[CATALOG, COMMANDS, PARTIALS])
+        self._broker = create_broker(bootstrap, GROUP, [CATALOG, COMMANDS, PARTIALS], steady_path=steady)
         on_orders, on_stops = fail_fast(self._take_orders, background), fail_fast(self._take_stops, background)
-        self._orders = subscribe_group(self._broker, WORK, on_orders, group=GROUP, fetch_wait_ms=fetch_wait_ms)
+        self._orders = subscribe_group(
+            self._broker,
+            WORK,
+            on_orders,
+            group=GROUP,
+            fetch_wait_ms=fetch_wait_ms,
+            on_revoked=lambda _: briefly(self._committer.commit(), COMMIT_SECONDS),
+        )
         subscribe_broadcast(self._broker, STOPS, on_stops, fetch_wait_ms=fetch_wait_ms, from_beginning=True)
 
     async def start(self) -> None:
