@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand on the answers that are complete."""
         self._conn._last_action = time.monotonic()
-        if not self._arrived and len(data) >= INT32.size and INT32.unpack_from(data)[0] + INT32.size == len(data):
+        if not self._arrived and len(data) >= 2 * INT32.size and INT32.unpack_from(data)[0] + INT32.size == len(data):
             self._take(data)  # the commonest case: one whole answer
             return
         arrived, begin = self._arrived, 0

@@ -211,15 +211,20 @@ class SteadyFetcher(Fetcher):
         except Exception:
             _log.exception("an answer of Kafka could not be read; the library asks again")
             self._leave("answer")
+            _wake(self)  # what stood before the malformed part was kept
         self._ask_for_more()
 
     def _keep(self, flight: _Flight, answer: bytes, begin: int) -> bool:
         """Keep the records of an answer; return whether there are any."""
-        if flight.answers >= IN_ONE_ORDER:
-            self._forget_plan()
+        if flight.answers >= IN_ONE_ORDER and self._flights.get(flight.node_id) is flight:
+            names = [part.name for part in flight.parts.values()]
+            random.shuffle(names)
+            self._flights[flight.node_id] = _Flight(self, flight.assignment, flight.node_id, names)
         now, some = int(time.time() * 1000), False
         for key, code, watermark, stable, fetched in _read(answer, begin):
             part = flight.parts[key]
+            if self._client.cluster.leader_for_partition(part.name) != flight.node_id:
+                continue  # it moved meanwhile: its new leader is asked, and is right
             if code:
                 self._leave("error")
                 continue
