@@ -50,7 +50,7 @@ class ResilientConsumer(AIOKafkaConsumer):
     _asked: TopicPartition | None = None
     _metadata_is_new = False
 
-    def __init__(self, *topics: str, is_steady: bool, **options: Any) -> None:
+    def __init__(self, *topics: str, is_steady: bool = False, **options: Any) -> None:
         super().__init__(*topics, **options)
         self._is_steady = is_steady
         self._damaged_at: dict[TopicPartition, int] = {}
