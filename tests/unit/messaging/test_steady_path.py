@@ -242,6 +242,13 @@ def produced(*codes: tuple[int, int]) -> bytes:
 Ends = list[tuple[int, BaseException | None]]
 
 
+def sending() -> tuple[LibraryConnection, Library, sender.SteadySender, Ends]:
+    """Return a sender with the producer and the connection that it uses, and the place where batches end."""
+    conn = LibraryConnection()
+    library = Library(conn)
+    return conn, library, sender.SteadySender(library, is_steady=True), Ends()
+
+
 def send(steady: sender.SteadySender, library: Library, ends: Ends, *partitions: int) -> None:
     """Send a batch to each partition."""
     for number in partitions:
@@ -254,9 +261,7 @@ def _keep(ends: Ends, number: int, error: BaseException | None) -> None:
 
 async def test_what_comes_while_a_request_is_on_its_way_goes_together_with_the_next() -> None:
     """A broker takes one request after the other; a partition of another broker does not wait for it."""
-    conn, ends = LibraryConnection(), Ends()
-    library = Library(conn)
-    steady = sender.SteadySender(library, is_steady=True)
+    conn, library, steady, ends = sending()
     send(steady, library, ends, 0)
     await asyncio.sleep(0)
     send(steady, library, ends, 1)
@@ -273,9 +278,7 @@ async def test_what_comes_while_a_request_is_on_its_way_goes_together_with_the_n
 @pytest.mark.parametrize("how", ["lost", "moved"])
 async def test_a_batch_that_was_not_acknowledged_keeps_its_number_and_its_bytes(how: str) -> None:
     """The library sends it again: whichever broker has it already writes it once."""
-    conn, ends = LibraryConnection(), Ends()
-    library = Library(conn)
-    steady = sender.SteadySender(library, is_steady=True)
+    conn, library, steady, ends = sending()
     send(steady, library, ends, 0, 1)
     await asyncio.sleep(0)
     if how == "lost":
@@ -298,9 +301,7 @@ async def test_a_batch_that_was_not_acknowledged_keeps_its_number_and_its_bytes(
 
 async def test_a_closed_producer_takes_nothing_and_leaves_nothing_waiting() -> None:
     """What was handed over and what is on its way ends with an error."""
-    conn, ends = LibraryConnection(), Ends()
-    library = Library(conn)
-    steady = sender.SteadySender(library, is_steady=True)
+    conn, library, steady, ends = sending()
     send(steady, library, ends, 0)
     await asyncio.sleep(0)
     send(steady, library, ends, 1)

@@ -36,6 +36,13 @@ def head(client: AIOKafkaClient, api: int, version: int) -> bytearray:
     return bytearray(_HEAD.pack(0, api, version, 0, len(name)) + name)
 
 
+def topic_at(answer: bytes, at: int) -> tuple[bytes, int, int]:
+    """Return the topic whose name begins at `at`, how many partitions of it follow, and where they begin."""
+    end = at + 2 + (answer[at] << 8 | answer[at + 1])
+    (parts,) = INT32.unpack_from(answer, end)
+    return answer[at + 2 : end], parts, end + INT32.size
+
+
 class Connection(asyncio.Protocol):
     """A connection of the library that was taken over."""
 

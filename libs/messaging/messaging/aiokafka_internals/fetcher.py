@@ -21,7 +21,7 @@ from aiokafka.consumer.fetcher import READ_UNCOMMITTED, Fetcher, FetchResult, Pa
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 from aiokafka.record.memory_records import MemoryRecords
 
-from messaging.aiokafka_internals.connection import INT32, Connection, head
+from messaging.aiokafka_internals.connection import INT32, Connection, head, topic_at
 from messaging.aiokafka_internals.metrics import LEFT_TO_LIBRARY
 
 FETCH, VERSION = 1, 4
@@ -39,9 +39,9 @@ LOOK_SECONDS = 5.0
 _LIMITS = struct.Struct(">iiiib")
 _PARTITION = struct.Struct(">iqi")
 _POSITION = struct.Struct(">q")
-_ANSWERED = struct.Struct(
-    ">ihqqi"
-)  # partition, error, high watermark, last stable offset, number of aborted transactions
+_ANSWERED = struct.Struct(">ihqqi")
+"""Partition, error, high watermark, last stable offset, number of aborted transactions."""
+
 _ABORTED_BYTES = 16
 
 _log = logging.getLogger(__name__)
@@ -260,11 +260,7 @@ def _read(answer: bytes, at: int) -> Iterator[tuple[tuple[bytes, int], int, int,
     (topics,) = INT32.unpack_from(answer, at)
     at += INT32.size
     for _ in range(topics):
-        length = answer[at] << 8 | answer[at + 1]
-        topic = answer[at + 2 : at + 2 + length]
-        at += 2 + length
-        (parts,) = INT32.unpack_from(answer, at)
-        at += INT32.size
+        topic, parts, at = topic_at(answer, at)
         for _ in range(parts):
             number, code, watermark, stable, aborted = _ANSWERED.unpack_from(answer, at)
             at += _ANSWERED.size + max(0, aborted) * _ABORTED_BYTES

@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import DuplicateSequenceNumber, KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from messaging.aiokafka_internals.connection import INT32, Connection, head
+from messaging.aiokafka_internals.connection import INT32, Connection, head, topic_at
 from messaging.aiokafka_internals.metrics import LEFT_TO_LIBRARY
 from messaging.aiokafka_internals.producer import check_open, enqueue_batch
 
@@ -160,11 +160,7 @@ def _read(answer: bytes, at: int) -> Iterator[tuple[tuple[bytes, int], int]]:
     (topics,) = INT32.unpack_from(answer, at)
     at += INT32.size
     for _ in range(topics):
-        length = answer[at] << 8 | answer[at + 1]
-        topic = answer[at + 2 : at + 2 + length]
-        at += 2 + length
-        (parts,) = INT32.unpack_from(answer, at)
-        at += INT32.size
+        topic, parts, at = topic_at(answer, at)
         for _ in range(parts):
             number, code, _, _ = _ANSWERED.unpack_from(answer, at)
             at += _ANSWERED.size
