@@ -12,8 +12,7 @@ from contracts.runs.commands import parse_command
 from contracts.topics import COMMANDS
 from local_stack.wait import until
 from messaging.records import Outgoing
-from orchestrator.adapters.postgres.ledger import PostgresLedger
-from orchestrator.adapters.postgres.statements import FIRE_AGAIN_SECONDS
+from orchestrator.adapters.postgres.ledger import FIRE_AGAIN_SECONDS, PostgresLedger
 from orchestrator.jobs.deadline_scheduler import DeadlineScheduler
 from orchestrator.ports import DueRow, LedgerUnavailable
 from orchestrator.runs.aggregate import RUN

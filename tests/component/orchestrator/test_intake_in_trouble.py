@@ -123,11 +123,11 @@ async def test_an_answer_that_is_lost_after_the_commit_is_fetched_again(
     assert sent.answer(once.command_id) == "accepted"
 
 
-@pytest.mark.parametrize("said", [b"INSERT INTO ledger.commits", b"COMMIT"])
+@pytest.mark.parametrize("said", [b"INSERT INTO ledger.commits", b"run-started.v1"])
 async def test_a_connection_that_breaks_under_a_batch_costs_nothing(
     said: bytes, make_owner: MakeOwner, ledger_url: str
 ) -> None:
-    """Cut in the middle of the transaction or of its commit, the batch is written once and published once."""
+    """Cut while its statement is prepared or behind its commit, the batch is written once and published once."""
     proxy = TcpProxy(ledger_url)
     await proxy.open()
     ledger = PostgresLedger(proxy.url, LOG, RUN)
@@ -264,7 +264,7 @@ async def test_a_ledger_that_cannot_be_written_is_away_and_not_broken(ledger: Po
     """A server that takes no writes for the moment, as a standby after a failover, is waited for."""
     await ledger.check()
     standby = PostgresLedger(f"{ledger_url}?options=-cdefault_transaction_read_only%3Don", LOG, RUN)
-    with pytest.raises(LedgerUnavailable, match="read-only"):
+    with pytest.raises(LedgerUnavailable, match="takes no writes"):
         await standby.positions([0])
     await standby.close()
 

@@ -11,7 +11,7 @@ import pytest
 from local_stack.postgres.server import Postgres
 from local_stack.wait import until
 from orchestrator.adapters.postgres.ledger import PostgresLedger
-from orchestrator.ports import Batch, Fenced, LedgerUnavailable, Move
+from orchestrator.ports import Batch, Fenced, LedgerError, LedgerUnavailable, Move
 from orchestrator.runs.aggregate import RUN
 from testkit.postgres.failover import failover_proxy
 from testkit.postgres.unreliable import TcpProxy, dump, execute
@@ -58,7 +58,7 @@ async def test_a_write_whose_answer_is_cut_off_is_whole_or_absent(*, arrives: bo
     await proxy.open()
     far = PostgresLedger(proxy.url, LOG, RUN)
     await far.positions([0])
-    said = b"INSERT INTO ledger.deadlines"
+    said = str(run_id).encode()  # in the values of the statement, which the server knows by then
     (proxy.cut_after if arrives else proxy.cut_within)(said)
     with pytest.raises(LedgerUnavailable):
         await far.transact(Batch([Move(0, 0, 1)], [recorded(run_id, 1)], [refusal(run_id)], [due(run_id, NOW)]))
@@ -94,7 +94,7 @@ async def test_a_ledger_that_gets_no_answer_is_unavailable_after_its_time(ledger
     ("statement", "said"),
     [
         ("ALTER TABLE ledger.commits RENAME TO other", "no table ledger.commits"),
-        ("ALTER DATABASE {database} SET default_transaction_read_only = on", "read-only"),
+        ("ALTER DATABASE {database} SET default_transaction_read_only = on", "takes no writes"),
     ],
 )
 async def test_a_ledger_that_answers_and_takes_no_commit_is_not_well(
@@ -112,7 +112,7 @@ async def test_a_ledger_that_answers_and_takes_no_commit_is_not_well(
 async def test_a_ledger_is_closed_under_a_statement_that_does_not_come_back(
     ledger: PostgresLedger, ledger_url: str
 ) -> None:
-    """Closing does not wait for a server that hangs: the statement fails, the thread ends; closing again does nothing."""
+    """Closing does not wait for a server that hangs: the statement fails, the connection ends; closing again does nothing."""
     await ledger.positions([0])
     holder = await asyncpg.connect(ledger_url)
     async with holder.transaction():
@@ -129,3 +129,52 @@ async def test_a_ledger_is_closed_under_a_statement_that_does_not_come_back(
             await hanging
     await holder.close()
     await ledger.close()
+
+
+async def test_callers_at_the_same_time_take_turns_on_one_connection(ledger: PostgresLedger, ledger_url: str) -> None:
+    """A look at the ledger's health, a page of its archive and a batch, asked at once: each gets its answer, on one session."""
+    await ledger.positions([0])
+    run_id = uuid4()
+    asked = (ledger.check(), ledger.transact(Batch([Move(0, 0, 1)], [recorded(run_id, 1)])), ledger.events_from(1, 10))
+    _, _, events = await asyncio.gather(*asked)
+    assert [stored.stream_id for _, stored in events] == [run_id]
+    assert len(await sessions(ledger_url)) == 1
+
+
+async def test_a_batch_that_is_refused_costs_no_connection(ledger: PostgresLedger, ledger_url: str) -> None:
+    """Being overtaken, or beginning what had begun, is an answer: the session stays."""
+    run_id = uuid4()
+    await write(ledger, 0, 1, events=[recorded(run_id, 1)])
+    before = await sessions(ledger_url)
+    for refused in (Batch([Move(0, 7, 8)]), Batch([Move(0, 1, 2)], [recorded(run_id, 1)], begun=[run_id])):
+        with pytest.raises(Fenced):
+            await ledger.transact(refused)
+    assert await ledger.positions([0]) == {0: 1}
+    assert await sessions(ledger_url) == before
+
+
+async def test_a_ledger_that_is_closed_while_it_connects_leaves_no_connection(
+    ledger: PostgresLedger, ledger_url: str
+) -> None:
+    """Nothing is asked any more after the end, and what was being asked at the end keeps nothing open."""
+    asking = asyncio.ensure_future(ledger.positions([0]))
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(ledger.close())
+    await asyncio.wait([asking, closing])
+    with pytest.raises(LedgerError, match="closed"):
+        await ledger.check()
+
+    async def alone() -> bool:
+        return not await sessions(ledger_url)
+
+    await until(alone, 5, "no session is left")
+
+
+async def sessions(url: str) -> set[int]:
+    """Return the server's numbers of the orchestrator's sessions."""
+    asking = await asyncpg.connect(url)
+    found = await asking.fetch(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'sayso-orchestrator' AND datname = current_database()"
+    )
+    await asking.close()
+    return {row["pid"] for row in found}

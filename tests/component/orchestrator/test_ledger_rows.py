@@ -7,8 +7,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from orchestrator.adapters.postgres.ledger import PostgresLedger
-from orchestrator.adapters.postgres.statements import FIRE_AGAIN_SECONDS
+from orchestrator.adapters.postgres.ledger import FIRE_AGAIN_SECONDS, PostgresLedger
 from orchestrator.ports import Batch, Move
 from orchestrator.runs import Deadline
 from orchestrator.runs.aggregate import RUN

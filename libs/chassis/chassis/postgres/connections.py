@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 import asyncpg
 
 from chassis.postgres.database_url import parse_database_url
-from chassis.postgres.sqlstates import retires_connection
+from chassis.postgres.driver_errors import is_refusal_of_connection
 
 _T = TypeVar("_T")
 
@@ -179,7 +179,7 @@ class DedicatedConnection:
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[asyncpg.Connection]:
-        """Yield the connection, and close it after any error: its state is unknown then. Raises what the driver raises."""
+        """Yield the connection; close it after an error, unless a statement alone was refused. Raises what the driver raises."""
         try:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await self._connector.connect(self._statement_seconds)
@@ -188,8 +188,9 @@ class DedicatedConnection:
                     yield self._connection
             else:
                 yield self._connection
-        except BaseException:
-            self.close()
+        except BaseException as error:
+            if not isinstance(error, asyncpg.PostgresError) or is_refusal_of_connection(error):
+                self.close()
             raise
 
     async def check(self, *tables: str) -> None:
@@ -210,13 +211,6 @@ class DedicatedConnection:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.terminate()
-
-
-def is_refusal_of_connection(error: BaseException) -> bool:
-    """Return whether an error is its connection's, and not its statement's."""
-    if isinstance(error, asyncpg.PostgresError):
-        return retires_connection(error.sqlstate)
-    return isinstance(error, OSError | asyncpg.InternalClientError) and not isinstance(error, TimeoutError)
 
 
 async def within(seconds: float, asked: Awaitable[_T]) -> _T:

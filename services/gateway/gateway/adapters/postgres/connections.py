@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import asyncpg
 
 from chassis.postgres.connections import Connector
-from chassis.postgres.sqlstates import hint_for
+from chassis.postgres.driver_errors import UNAVAILABLE, is_refusal_of_value, reason_of
 from gateway.errors import DatabaseUnavailable, QueryTooSlow, SchemaMissing, ValuesRefused
 
 ANSWER_SECONDS = 2.0
@@ -33,37 +33,13 @@ def driver_errors() -> Iterator[None]:
         raise QueryTooSlow(QueryTooSlow.__doc__) from error
     except _MISSING as error:
         raise SchemaMissing(str(error)) from error
-    except _UNAVAILABLE as error:
-        # The driver's own refusal of a value is both an InterfaceError and a ValueError.
-        if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+    except UNAVAILABLE as error:
+        if is_refusal_of_value(error):
             raise ValuesRefused(str(error)) from error
-        raise DatabaseUnavailable(_said(error)) from error
-
-
-def _said(error: BaseException) -> str:
-    hint = hint_for(error.sqlstate) if isinstance(error, asyncpg.PostgresError) else None
-    return hint or str(error) or type(error).__name__
+        raise DatabaseUnavailable(reason_of(error)) from error
 
 
 _REFUSED = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, asyncpg.IntegrityConstraintViolationError)
 _SLOW = (TimeoutError, asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
 _MISSING = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
 """The server answers again, and its tables are about to be made."""
-
-_UNAVAILABLE = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.InvalidTransactionStateError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidSQLStatementNameError,
-    asyncpg.DuplicatePreparedStatementError,
-    asyncpg.ObjectNotInPrerequisiteStateError,
-    asyncpg.PostgresSystemError,
-    asyncpg.InternalServerError,
-)

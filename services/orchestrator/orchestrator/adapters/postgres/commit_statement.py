@@ -8,16 +8,18 @@ from typing import Any
 
 from eventsourcing.persistence import StoredEvent
 
-from orchestrator.adapters.postgres.queries import QUERIES
+from chassis.postgres.named_queries import named_queries
 from orchestrator.aggregate import Deadline
 from orchestrator.ports import Batch
+
+_PARTS = named_queries(__package__, "batch_parts.sql")
 
 _Values = dict[str, Any]
 
 
 def batch_statement(
     log_id: str, topic: str, aggregate: str, batch: Batch, commits: Sequence[StoredEvent]
-) -> tuple[str, _Values]:
+) -> tuple[str, list[Any]]:
     """Return the statement that writes all of `batch` or fails, and its values. `commits` are the rows of its events."""
     values: _Values = {"log_id": log_id, "topic": topic, "aggregate": aggregate, "moves": len(batch.moves)}
     values |= _columns(batch.moves, partitions="partition", before="before", after="after")
@@ -25,7 +27,8 @@ def batch_statement(
     for part, its_values in _parts(batch, commits):
         parts.append(part)
         values |= its_values
-    return _statement(*parts), values
+    statement, names = _statement(*parts)
+    return statement, [values[name] for name in names]
 
 
 def _parts(batch: Batch, commits: Sequence[StoredEvent]) -> Iterator[tuple[str, _Values]]:
@@ -43,13 +46,22 @@ def _parts(batch: Batch, commits: Sequence[StoredEvent]) -> Iterator[tuple[str, 
         yield "cleared", {"cleared": [deadline.stream_id for deadline in batch.deadlines if deadline.due is None]}
 
 
+class _Numbers(dict[str, str]):
+    """PostgreSQL's numbers of named values, in the order in which they are first used."""
+
+    def __missing__(self, name: str) -> str:
+        self[name] = number = f"${len(self) + 1}"
+        return number
+
+
 @cache
-def _statement(*parts: str) -> str:
-    stands = "(SELECT count(*) FROM moved) = %(moves)b::int8"
+def _statement(*parts: str) -> tuple[str, tuple[str, ...]]:
+    stands = "(SELECT count(*) FROM moved) = {moves}::int8"
     if "known" in parts:
         stands += " AND (SELECT count(*) FROM known) = 0"
-    named = ",\n".join(f"{part} AS ({QUERIES[f'part-{part}']})" for part in ("moved", *parts))
-    return f"WITH {named}\nSELECT ledger.fence({stands})"
+    named = ",\n".join(f"{part} AS ({_PARTS[part]})" for part in ("moved", *parts))
+    numbers = _Numbers()
+    return f"WITH {named}\nSELECT ledger.fence({stands})".format_map(numbers), tuple(numbers)
 
 
 def _awaiting(deadlines: Sequence[Deadline]) -> _Values:

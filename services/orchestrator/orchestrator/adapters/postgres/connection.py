@@ -2,78 +2,76 @@
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
-import psycopg
+import asyncpg
 
-from chassis.postgres.database_url import parse_database_url
-from chassis.postgres.sqlstates import hint_for
-from orchestrator.ports import Fenced, LedgerUnavailable
+from chassis.postgres.connections import Connector, DedicatedConnection
+from chassis.postgres.driver_errors import UNAVAILABLE, is_refusal_of_value, reason_of
+from orchestrator.ports import Fenced, LedgerError, LedgerUnavailable
 
 FENCED = "SY001"
 """The error code with which `ledger.fence` refuses a batch."""
 
-# A server that went without a word is noticed: libpq's own defaults wait for hours.
-_CONNECTING: dict[str, Any] = {
-    "connect_timeout": 3,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 25_000,
-    "application_name": "sayso-orchestrator",
-}
-
-
-PREPARE_AFTER = 5
-"""Uses of a statement before it is prepared: the driver's own choice."""
+CONNECT_SECONDS = 3.0
 
 
 class Connection:
-    """One connection to PostgreSQL, for one thread. Any thread may call `hang_up`."""
+    """One connection to PostgreSQL, which takes one caller after the other, until it is closed."""
 
-    def __init__(self, url: str) -> None:
-        read = parse_database_url(url)
-        self._arguments = read.for_libpq(**_CONNECTING)
-        # Behind a pooler, a statement that one session prepared is unknown to the next.
-        self._prepare_after = None if read.is_pooled else PREPARE_AFTER
-        self._connection: psycopg.Connection[Any] | None = None
+    def __init__(self, url: str, statement_seconds: float) -> None:
+        self._dedicated = DedicatedConnection(Connector(url, "sayso-orchestrator", CONNECT_SECONDS), statement_seconds)
+        self._turn = asyncio.Lock()
+        self._closed = False
 
-    @contextmanager
-    def open(self) -> Iterator[psycopg.Connection[Any]]:
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[asyncpg.Connection]:
         """Yield the connection, made when there is none. Raises LedgerUnavailable or Fenced for what the driver says."""
+        async with self._one_caller(), self._dedicated.use() as connection:
+            yield connection
+
+    async def check(self, *tables: str) -> None:
+        """Return when the server takes writes and has these tables. Raises LedgerUnavailable."""
         try:
-            if self._connection is None or self._connection.closed:
-                self._connection = psycopg.connect(
-                    autocommit=True, prepare_threshold=self._prepare_after, **self._arguments
-                )
-            yield self._connection
-        except psycopg.errors.UniqueViolation as error:
-            raise Fenced(str(error)) from error
-        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
-            self.close()
-            raise LedgerUnavailable(hint_for(error.sqlstate) or str(error).strip() or type(error).__name__) from error
-        except psycopg.Error as error:
-            if hint := hint_for(error.sqlstate):
-                self.close()
-                raise LedgerUnavailable(hint) from error
-            if error.sqlstate != FENCED:
-                raise
-            raise Fenced(error.diag.message_primary or FENCED) from error
+            async with self._one_caller():
+                await self._dedicated.check(*tables)
+        except asyncpg.UndefinedTableError as error:
+            raise LedgerUnavailable(str(error)) from error
 
-    def close(self) -> None:
-        """Let the connection go; the next use makes another."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+    async def close(self, seconds: float) -> None:
+        """Disconnect, from under a statement that takes longer than so many seconds: it raises LedgerUnavailable."""
+        self._closed = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._turn:
+                pass
+        self._dedicated.close()
 
-    def hang_up(self) -> None:
-        """End the connection under a statement that does not come back; it raises LedgerUnavailable."""
-        connection = self._connection
-        with suppress(OSError, psycopg.Error):
-            if connection is not None:
-                with socket.socket(fileno=os.dup(connection.fileno())) as line:
-                    line.shutdown(socket.SHUT_RDWR)
+    @asynccontextmanager
+    async def _one_caller(self) -> AsyncIterator[None]:
+        async with self._turn:
+            if self._closed:
+                raise LedgerError("the ledger is closed")
+            try:
+                with _own_errors():
+                    yield
+            finally:
+                if self._closed:  # while it was being made
+                    self._dedicated.close()
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        raise Fenced(str(error)) from error
+    except UNAVAILABLE as error:
+        if is_refusal_of_value(error):
+            raise  # our own fault, which no other try mends
+        raise LedgerUnavailable(reason_of(error)) from error
+    except asyncpg.PostgresError as error:
+        if error.sqlstate != FENCED:
+            raise
+        raise Fenced(str(error)) from error
