@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from faststream.kafka import KafkaBroker
 
 from contracts.runs.commands import Command
-from contracts.runs.outcomes import Outcome, parse_outcome
+from contracts.runs.outcomes import Answer, read_answer
 from contracts.topics import COMMANDS, OUTCOMES
 from messaging.consumer import partitions_of, subscribe_any_partition, wait_for_positions
 from messaging.errors import BrokerUnavailable, KafkaError
@@ -27,7 +27,7 @@ class RequestReply:
 
     def __init__(self, broker: KafkaBroker, producer: Producer, fetch_wait_ms: int) -> None:
         self._producer = producer
-        self._waiting: dict[_Request, list[asyncio.Future[Outcome]]] = {}
+        self._waiting: dict[_Request, list[asyncio.Future[Answer]]] = {}
         self._partition: int | None = None
         self._subscriber = subscribe_any_partition(broker, OUTCOMES, self.on_records, fetch_wait_ms=fetch_wait_ms)
 
@@ -42,14 +42,14 @@ class RequestReply:
         (self._partition,) = partitions_of(self._subscriber)
         await wait_for_positions(self._subscriber)
 
-    async def ask(self, command: Command, wait: float) -> Outcome | None:
+    async def ask(self, command: Command, wait: float) -> Answer | None:
         """Send `command` and return its outcome, or None after `wait` seconds: the command is carried out later.
 
         Raises BrokerUnavailable when Kafka does not take the command within `wait`.
         """
         command = command.changed({"reply_to": self.partition})
         sending = Outgoing(COMMANDS.name, key_of(command.run_id), command.model_dump_json().encode())
-        outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        outcome: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         request = (command.command_id.bytes, (command.request_sha256 or "").encode())
         askers = self._waiting.setdefault(request, [])
         askers.append(outcome)
@@ -76,7 +76,7 @@ class RequestReply:
             if not askers:
                 continue
             try:
-                outcome = parse_outcome(record.value or b"")
+                outcome = read_answer(record.value or b"", headers)
             except ValueError as error:
                 _log.error("an outcome could not be read: %s", error)
                 continue

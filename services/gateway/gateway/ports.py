@@ -10,9 +10,9 @@ from uuid import UUID
 
 from artifacts.store import Artifact
 from contracts.runs.commands import Command
-from contracts.runs.outcomes import Outcome
+from contracts.runs.outcomes import Answer
+from contracts.runs.rendered_view import RenderedView
 from gateway.projection.rows import Changes, LoadedRun
-from gateway.projection.view import RenderedView
 from messaging.offset_committer import OffsetCommitter
 from messaging.records import Outgoing, RawRecord
 
@@ -159,7 +159,7 @@ class Broker(Protocol):
     async def send_all(self, records: Sequence[Outgoing]) -> Sequence[asyncio.Future[Any]]:
         """Hand records over in order; each future ends when its record is acknowledged."""
 
-    async def ask(self, command: Command, wait_seconds: float) -> Outcome | None:
+    async def ask(self, command: Command, wait_seconds: float) -> Answer | None:
         """Send a command and return its outcome, or None when that is late.
 
         Raises messaging.errors.BrokerUnavailable when Kafka does not take the command.

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from contracts.runs.commands import Decide
-from contracts.runs.outcomes import Outcome
+from contracts.runs.outcomes import Answer
 from messaging.records import RawRecord
 
 MAX_RUNS = 200
@@ -16,7 +16,7 @@ MAX_RUNS = 200
 
 Now = Callable[[], datetime]
 
-Ask = Callable[[Decide], Awaitable[Outcome | None]]
+Ask = Callable[[Decide], Awaitable[Answer | None]]
 """Sends a command and returns its outcome, or None when that is late. Raises BrokerUnavailable."""
 
 OnRecords = Callable[[Sequence[RawRecord]], Awaitable[None]]
@@ -81,7 +81,7 @@ class EventLog(Protocol):
         Earlier records may be handed over too. Of `run.partials`, only new records are.
         """
 
-    async def ask(self, command: Decide) -> Outcome | None:
+    async def ask(self, command: Decide) -> Answer | None:
         """Send a command and return its outcome, or None when that is late. Raises BrokerUnavailable."""
 
     async def check(self) -> None:

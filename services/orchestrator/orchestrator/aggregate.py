@@ -73,6 +73,13 @@ class Event(Protocol):
         """Return what readers filter by."""
 
 
+class Reply(NamedTuple):
+    """The outcome of a command as it is sent: its bytes, and what its asker is to know without reading them."""
+
+    body: bytes
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
 class Answered(NamedTuple):
     """A command that took effect: the version it led to, and the digest of the request it came from."""
 
@@ -177,8 +184,8 @@ class Aggregate(Generic[C, S]):
     command_of: Callable[[UUID, Due], C | None]
     """The command that says that something has fallen due; None for a kind that this version does not know."""
 
-    accepted: Callable[[C, S], Message]
-    """The outcome of a command that took effect, with the state as it was then."""
+    accepted: Callable[[C, S], Reply]
+    """The answer to a command that took effect, with the state as it was then."""
 
     refused: Callable[[C, str, str, Mapping[str, Any]], Message]
     """The outcome of a command that was refused: its code, message and details."""

@@ -26,6 +26,7 @@ from messaging.errors import BrokerUnavailable, KafkaError
 from messaging.producer import Producer
 from messaging.records import Outgoing
 from messaging.request_reply import RequestReply
+from orchestrator.aggregate import Reply
 from orchestrator.intake.records import outcome_records
 from testkit.runs.command_records import cancel
 from testkit.stack.orchestrators import Listener
@@ -104,7 +105,7 @@ def answer(command: Command, asker: RequestReply) -> list[Outgoing]:
     """Return the outcome of a command as the orchestrator sends it."""
     asked = parse_command(command.model_copy(update={"reply_to": asker.partition}).model_dump_json().encode())
     said = Refused(command_id=command.command_id, run_id=command.run_id, code="not_allowed", message="no")
-    return list(outcome_records(asked, str(asked.run_id).encode(), to_json(said)))
+    return list(outcome_records(asked, str(asked.run_id).encode(), Reply(to_json(said))))
 
 
 async def is_sent(producer: Producer, outgoing: list[Outgoing]) -> bool:

@@ -15,6 +15,7 @@ from messaging.client.slots import partition_of
 from messaging.producer import Producer
 from messaging.records import Outgoing
 from messaging.request_reply import RequestReply
+from orchestrator.aggregate import Reply
 from orchestrator.intake.records import outcome_records
 from testkit.runs.command_records import cancel
 
@@ -27,7 +28,7 @@ def answer(command: Command, asker: RequestReply, code: str = "not_allowed") -> 
     """Return the outcome of a command as the orchestrator sends it."""
     asked = parse_command(command.model_copy(update={"reply_to": asker.partition}).model_dump_json().encode())
     said = Refused(command_id=command.command_id, run_id=command.run_id, code=code, message="no")
-    return list(outcome_records(asked, str(asked.run_id).encode(), to_json(said)))
+    return list(outcome_records(asked, str(asked.run_id).encode(), Reply(to_json(said))))
 
 
 async def test_an_asker_gets_the_outcome_of_its_command(asker: RequestReply, producer: Producer) -> None:
@@ -104,7 +105,9 @@ async def test_two_askers_on_one_partition_each_get_their_own(
     asking = [asyncio.create_task((one, other)[n % 2].ask(said, WAIT)) for n, said in enumerate(commands)]
     await asyncio.gather(*await producer.send_all(sent for said in commands for sent in answer(said, one)))
     outcomes = await asyncio.gather(*asking)
-    assert [outcome and outcome.command_id for outcome in outcomes] == [said.command_id for said in commands]
+    assert [isinstance(outcome, Refused) and outcome.command_id for outcome in outcomes] == [
+        said.command_id for said in commands
+    ]
 
 
 async def test_an_outcome_that_cannot_be_read_is_passed_over(asker: RequestReply, producer: Producer) -> None:

@@ -31,6 +31,7 @@ from notifier.hub.client import HubBounds
 from notifier.service import Adapters
 from notifier.testing.gateway import MemoryGateway
 from notifier.testing.log import MemoryLog, MemoryTopics
+from orchestrator.aggregate import Reply
 from orchestrator.intake.records import outcome_records
 from testkit.stack.user import WatchSocket, until
 
@@ -224,7 +225,7 @@ class KafkaBackend:
                 command = parse_command(record.value or b"")
                 if (outcome := self.answers(command)) is not None:
                     await self.producer.send_all(
-                        outcome_records(command, str(command.run_id).encode(), to_json(outcome))
+                        outcome_records(command, str(command.run_id).encode(), Reply(to_json(outcome)))
                     )
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from contracts.runs.commands import Decide, parse_command
 from contracts.runs.decisions import BODIES, Action
-from contracts.runs.outcomes import Outcome
+from contracts.runs.outcomes import Answer
 from gateway.http.body import parse_json
 from gateway.http.models import read_model
 from gateway.http.problems import Problem
@@ -42,7 +42,7 @@ def socket(action: Action, members: Members) -> None:
             said.append(json.loads(text))
             done.set()
 
-        async def ask(decision: Decide) -> Outcome | None:
+        async def ask(decision: Decide) -> Answer | None:
             asked.append(decision)
             return None
 

@@ -18,7 +18,7 @@ from chassis.settings import SettingsError, parse_json_setting
 from contracts.json_text import JsonRefused, check_members, read_json
 from contracts.providers.orders import parse_order
 from contracts.runs.commands import parse_command
-from contracts.runs.outcomes import Outcome
+from contracts.runs.outcomes import Answer
 from contracts.runs.requests import EditBody
 from gateway.http.body import parse_json
 from gateway.http.models import read_model
@@ -72,7 +72,7 @@ def socket(value: bytes) -> None:
         said.append(json.loads(text))
         answered.set()
 
-    async def ask(_: object) -> Outcome | None:
+    async def ask(_: object) -> Answer | None:
         return None
 
     answered = asyncio.Event()

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
+from contracts.runs.rendered_view import RenderedView, render
 from gateway.errors import DatabaseUnavailable
-from gateway.projection.view import RenderedView, render
 from gateway.read_model.answer_cache import FRESH_SECONDS, MOST_BYTES, AnswerCache
 from gateway.read_model.follower import Follower
 from gateway.testing.memory import MemoryTables

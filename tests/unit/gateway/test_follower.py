@@ -9,8 +9,8 @@ from typing import cast
 from uuid import UUID, uuid4
 
 from contracts.providers.call_stream import PartialOutput
+from contracts.runs.rendered_view import render
 from gateway.ports import StepEvent, Views
-from gateway.projection.view import render
 from gateway.read_model.follower import LOOKS_A_SECOND, Follower
 from gateway.read_model.partial_output import PartialOutputReader
 from gateway.read_model.waiters import MOST_PIECES, Waiters

@@ -11,7 +11,8 @@ import pytest
 
 from contracts.json_values import MAX_DEPTH
 from contracts.runs.commands import ApproveCheckpoint, Decide, EditCheckpoint, RejectCheckpoint, parse_command
-from contracts.runs.outcomes import Accepted, Outcome, Refused
+from contracts.runs.outcomes import Answer, Refused
+from contracts.runs.rendered_view import render
 from notifier.errors import BrokerUnavailable
 from notifier.protocol.approvals import decide, read_response, to_command
 from notifier.protocol.messages import ApprovalResult, MessageInvalid
@@ -143,10 +144,10 @@ def test_each_fault_is_named_with_its_place(text: str, path: str) -> None:
     assert all(fault.code and fault.message for fault in caught.value.faults)
 
 
-async def result_of(outcome: Outcome | Exception | None) -> dict[str, Any]:
+async def result_of(outcome: Answer | Exception | None) -> dict[str, Any]:
     """Return the result of an outcome."""
 
-    async def ask(_: Decide) -> Outcome | None:
+    async def ask(_: Decide) -> Answer | None:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -160,7 +161,7 @@ async def result_of(outcome: Outcome | Exception | None) -> dict[str, Any]:
 
 async def test_an_accepted_decision_is_answered_with_version_and_state() -> None:
     """Those of the run after it."""
-    result = await result_of(Accepted(command_id=UUID(int=1), run_id=RUN_ID, view=VIEW))
+    result = await result_of(render(VIEW))
     assert (result["ok"], result["version"], result["state"]) == (True, VIEW.version, "payload_review")
 
 

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from contracts.runs.commands import Decide
-from contracts.runs.outcomes import Outcome, Refused
+from contracts.runs.outcomes import Answer, Refused
 from notifier.errors import ClientGone
 from notifier.protocol.client_session import MAX_DECISIONS, ClientSession
 from notifier.protocol.messages import ErrorMessage
@@ -49,7 +49,7 @@ class Client:
             self.sent.append(json.loads(text))
             self.arrived.notify_all()
 
-    async def _ask(self, command: Decide) -> Outcome | None:
+    async def _ask(self, command: Decide) -> Answer | None:
         self.asked.append(command)
         await self.answering.wait()
         return Refused(command_id=command.command_id, run_id=command.run_id, code="not_allowed", message="no")

@@ -95,6 +95,11 @@ class RunView(Message):
         """Whether nothing more happens without a person."""
         return self.state in TERMINAL
 
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more happens at all, but to a call that is stopped."""
+        return self.is_over and not self.pending_actions
+
 
 def project(view: RunView | None, record: RunEvent) -> RunView:
     """Return the view after `record`. Never refuses: what is recorded has happened."""

@@ -9,7 +9,7 @@ from typing import Any
 from chassis.background import briefly
 from chassis.retry import patiently
 from contracts.runs.commands import Command
-from contracts.runs.outcomes import Outcome
+from contracts.runs.outcomes import Answer
 from contracts.topics import CATALOG, COMMANDS, EVENTS, OUTCOMES, PARTIALS
 from gateway.ports import Readers
 from messaging.consumer import (
@@ -63,7 +63,7 @@ class KafkaBroker:
         """Hand records over in order; each future ends when its record is acknowledged."""
         return await self._producer.send_all(records)
 
-    async def ask(self, command: Command, wait_seconds: float) -> Outcome | None:
+    async def ask(self, command: Command, wait_seconds: float) -> Answer | None:
         """Send a command and return its outcome, or None when that is late. Raises BrokerUnavailable."""
         if not self._is_connected:
             raise BrokerUnavailable("not connected yet")

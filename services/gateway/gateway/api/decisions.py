@@ -13,6 +13,7 @@ from contracts.json_values import digest
 from contracts.runs.commands import Command, StartRun
 from contracts.runs.decisions import ANONYMOUS, BODIES, Action, CommandHead, command_of
 from contracts.runs.outcomes import Refused
+from contracts.runs.rendered_view import RenderedView
 from gateway.catalog import Catalog
 from gateway.commands.bus import CommandBus, CommandOutcome, Late
 from gateway.http import headers
@@ -21,7 +22,6 @@ from gateway.http.fast_path import Endpoint
 from gateway.http.models import Start, read_model, read_start
 from gateway.http.problems import Problem, invalid, refused, unavailable
 from gateway.ports import Now
-from gateway.projection.view import RenderedView
 
 
 class RunWrites:

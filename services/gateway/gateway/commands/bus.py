@@ -8,10 +8,10 @@ from typing import NamedTuple
 import structlog
 
 from contracts.runs.commands import Command
-from contracts.runs.outcomes import Accepted, Refused
+from contracts.runs.outcomes import Refused
+from contracts.runs.rendered_view import RenderedView
 from gateway.metrics import seconds_to
 from gateway.ports import Broker, Database
-from gateway.projection.view import RenderedView, render
 from gateway.read_model.answer_cache import AnswerCache
 from messaging.errors import BrokerUnavailable
 
@@ -48,13 +48,15 @@ class CommandBus:
         except BrokerUnavailable as error:
             _log.warning("Kafka does not take a command", run_id=str(command.run_id), reason=str(error))
             raise
-        seconds_to(outcome.kind if outcome else "late").observe(time.perf_counter() - began)
+        waited = time.perf_counter() - began
         match outcome:
-            case Accepted(view=view):
-                rendered = render(view)
-                self._answers.answered(command.tenant, command.run_id, rendered)
-                return rendered
+            case RenderedView():
+                seconds_to("accepted.v1").observe(waited)
+                self._answers.answered(command.tenant, command.run_id, outcome)
+                return outcome
             case Refused():
+                seconds_to(outcome.kind).observe(waited)
                 return outcome
             case None:
+                seconds_to("late").observe(waited)
                 return Late(self._database.is_unavailable)

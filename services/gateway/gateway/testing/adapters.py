@@ -12,7 +12,7 @@ from artifacts.media_type import found_type
 from artifacts.store import Artifact, UploadKeyReused, upload_digest
 from chassis.failpoints import utc_now
 from contracts.runs.commands import Command
-from contracts.runs.outcomes import Outcome
+from contracts.runs.outcomes import Answer, Outcome, answer_of
 from contracts.topics import CATALOG, EVENTS, PARTIALS, Topic
 from gateway.errors import DatabaseUnavailable
 from gateway.ports import Adapters, Now, OnRecords, Readers
@@ -125,12 +125,13 @@ class MemoryBroker:
         self.sent += records
         return []
 
-    async def ask(self, command: Command, wait_seconds: float) -> Outcome | None:
+    async def ask(self, command: Command, wait_seconds: float) -> Answer | None:
         """Let `decide` answer, within `wait_seconds`."""
         await self.check()
         self.asked.append(command)
         async with asyncio.timeout(wait_seconds):
-            return await self._decide(command)
+            outcome = await self._decide(command)
+        return None if outcome is None else answer_of(outcome)
 
     async def connect(self, readers: Readers) -> None:
         """Take the readers that `deliver` hands records to."""

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from contracts.runs.event_header import EventHeader
+from contracts.runs.rendered_view import RenderedView, render
 from contracts.runs.views import TERMINAL
 from gateway.errors import DatabaseUnavailable, ValuesRefused
 from gateway.ports import History, Page, Place, StepEvent
 from gateway.projection.pages import fitting
 from gateway.projection.rows import ApprovalRow, Changes, LoadedRun, RunRow, loaded_at
-from gateway.projection.view import RenderedView, fold, render
+from gateway.projection.view import fold
 
 
 class MemoryTables:

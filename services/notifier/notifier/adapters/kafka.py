@@ -9,7 +9,7 @@ from contextlib import suppress
 from chassis.retry import patiently
 from chassis.settings import Settings
 from contracts.runs.commands import Decide
-from contracts.runs.outcomes import Outcome
+from contracts.runs.outcomes import Answer
 from contracts.topics import COMMANDS, EVENTS, OUTCOMES, PARTIALS
 from messaging.admin import log_identity
 from messaging.consumer import DeferredHandler, create_broker, end_offsets, seek_to_last, subscribe_broadcast
@@ -61,7 +61,7 @@ class KafkaLog:
         last = await patiently("Kafka", lambda: seek_to_last(self._events, LAST_RECORDS), KafkaError)
         return {partition: range(offsets.begin, offsets.end) for partition, offsets in last.items()}
 
-    async def ask(self, command: Decide) -> Outcome | None:
+    async def ask(self, command: Decide) -> Answer | None:
         """Send a command and return its outcome, or None when that is late. Raises BrokerUnavailable."""
         try:
             return await self._requests.ask(command, self._settings.outcome_wait_seconds)

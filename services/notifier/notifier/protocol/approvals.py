@@ -12,7 +12,8 @@ from chassis.http.problems import issues_of
 from contracts.json_values import digest
 from contracts.runs.commands import Decide, command_id
 from contracts.runs.decisions import ANONYMOUS, CommandHead, command_of
-from contracts.runs.outcomes import Accepted, Outcome, Refused
+from contracts.runs.outcomes import Answer, Refused
+from contracts.runs.rendered_view import RenderedView
 from contracts.runs.requests import ApprovalResponse
 from notifier import metrics
 from notifier.errors import BrokerUnavailable
@@ -72,12 +73,12 @@ async def decide(response: ApprovalResponse, command: Decide, ask: Ask) -> dict[
     return {**result, **own}
 
 
-def _result_of(outcome: Outcome | None) -> dict[str, Any]:
+def _result_of(outcome: Answer | None) -> dict[str, Any]:
     match outcome:
         case None:
             return {"ok": False, "code": "pending", "message": "the answer is late; the decision may yet count"}
-        case Accepted(view=view):
-            return {"ok": True, "version": view.version, "state": view.state}
+        case RenderedView(version=version, state=state):
+            return {"ok": True, "version": version, "state": state}
         case Refused(code=code, message=message, details=details):
             # Who decided otherwise may have edited much: the view has it all.
             shown = details if len(to_json(details)) <= MESSAGE_BYTES else {"truncated": True}

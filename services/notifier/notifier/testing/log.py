@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from zlib import crc32
 
 from contracts.runs.commands import Decide
-from contracts.runs.outcomes import Outcome
+from contracts.runs.outcomes import Answer, Outcome, answer_of
 from contracts.topics import EVENTS, PARTIALS
 from notifier.ports import OnRecords
 
@@ -88,9 +88,10 @@ class MemoryLog:
         await on_events(self._topics.events())
         return {partition: range(end) for partition, end in self._topics.ends().items()}
 
-    async def ask(self, command: Decide) -> Outcome | None:
+    async def ask(self, command: Decide) -> Answer | None:
         """Return the outcome of a command, or None when that is late."""
-        return self._topics.answer(command)
+        outcome = self._topics.answer(command)
+        return None if outcome is None else answer_of(outcome)
 
     async def check(self) -> None:
         """Return: memory can always be read."""

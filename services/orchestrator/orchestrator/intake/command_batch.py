@@ -8,12 +8,11 @@ from typing import Generic
 from uuid import UUID
 
 import structlog
-from pydantic_core import to_json
 
 from contracts.topics import MAX_EVENT_BYTES
 from messaging.dead_letters import dead_letter
 from messaging.records import Outgoing, key_of
-from orchestrator.aggregate import Aggregate, C, Deadline, S
+from orchestrator.aggregate import Aggregate, C, Deadline, Reply, S
 from orchestrator.intake.records import ParsedRecord, dead, event_record, outcome_records
 from orchestrator.intake.replay import refusal_outcome, refused_before
 from orchestrator.ports import StoredEvent, StoredRefusal
@@ -88,7 +87,7 @@ class CommandBatch(Generic[C, S]):
         key = key_of(stream_id)
         self.outgoing += [event_record(aggregate, one, key) for one in stored]
         if command.reply_to is not None:
-            self.outgoing += outcome_records(command, key, to_json(aggregate.accepted(command, state)))
+            self.outgoing += outcome_records(command, key, aggregate.accepted(command, state))
 
     def _stamped(self, command: C, state: S | None) -> C:
         # One clock for all: leases and time limits count from when a command is taken in, however long it lay in Kafka.
@@ -112,7 +111,7 @@ class CommandBatch(Generic[C, S]):
 
     def _answer_refused(self, command: C, outcome: bytes, recorded: bytes) -> None:
         stream_id = self._stream(command)
-        self.outgoing += outcome_records(command, key_of(stream_id), outcome)
+        self.outgoing += outcome_records(command, key_of(stream_id), Reply(outcome))
         self.outgoing += self.aggregate.notify(command, self.states.get(stream_id), recorded)
 
     def _stream(self, command: C) -> UUID:

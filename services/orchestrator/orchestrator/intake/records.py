@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple
 from contracts.topics import OUTCOMES
 from messaging.dead_letters import dead_letter
 from messaging.records import Outgoing, RawRecord, key_of
-from orchestrator.aggregate import Aggregate, C, Command, S
+from orchestrator.aggregate import Aggregate, C, Command, Reply, S
 from orchestrator.ports import StoredEvent
 
 
@@ -51,13 +51,14 @@ def event_record(aggregate: Aggregate[C, S], stored: StoredEvent, key: bytes | N
     return Outgoing(aggregate.events.name, key or key_of(stored.stream_id), stored.body, stored.event.headers())
 
 
-def outcome_records(command: Command, key: bytes, outcome: bytes) -> list[Outgoing]:
-    """Return the outcome for the sender that waits for it, on the partition that the command names."""
+def outcome_records(command: Command, key: bytes, reply: Reply) -> list[Outgoing]:
+    """Return the answer for the sender that waits for it, on the partition that the command names."""
     if command.reply_to is None:
         return []
     headers = [
         ("command_id", command.command_id.bytes),
         ("request_sha256", (command.request_sha256 or "").encode()),
         ("content-type", b"application/json"),
+        *reply.headers,
     ]
-    return [Outgoing(OUTCOMES.name, key, outcome, headers, partition=command.reply_to)]
+    return [Outgoing(OUTCOMES.name, key, reply.body, headers, partition=command.reply_to)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pydantic_core import to_json
 
 from messaging.records import Outgoing, key_of
-from orchestrator.aggregate import Aggregate, C, S
+from orchestrator.aggregate import Aggregate, C, Reply, S
 from orchestrator.intake.records import event_record, outcome_records
 from orchestrator.ports import StoredEvent, StoredRefusal
 from orchestrator.refusals import IdempotencyKeyReused, Refusal
@@ -25,13 +25,13 @@ def refused_before(aggregate: Aggregate[C, S], known: StoredRefusal, command: C)
     return known.outcome
 
 
-def accepted_before(aggregate: Aggregate[C, S], command: C, history: Sequence[StoredEvent], state: S) -> bytes:
-    """Return the recorded outcome of a command that took effect before: the state that it led to then."""
+def accepted_before(aggregate: Aggregate[C, S], command: C, history: Sequence[StoredEvent], state: S) -> Reply:
+    """Return the recorded answer to a command that took effect before: the state that it led to then."""
     answered = state.answered[command.command_id]
     if answered.request_sha256 != command.request_sha256:
-        return refusal_outcome(aggregate, command, IdempotencyKeyReused())
+        return Reply(refusal_outcome(aggregate, command, IdempotencyKeyReused()))
     then = aggregate.fold(stored.event for stored in history if stored.event.version <= answered.version)
-    return to_json(aggregate.accepted(command, then or state))
+    return aggregate.accepted(command, then or state)
 
 
 def answer_again(aggregate: Aggregate[C, S], command: C, history: Sequence[StoredEvent]) -> Iterator[Outgoing]:
@@ -40,8 +40,8 @@ def answer_again(aggregate: Aggregate[C, S], command: C, history: Sequence[Store
     if state is None or command.command_id not in state.answered:
         return
     if command.reply_to is not None:
-        outcome = accepted_before(aggregate, command, history, state)
-        yield from outcome_records(command, key_of(aggregate.stream_of(command)), outcome)
+        reply = accepted_before(aggregate, command, history, state)
+        yield from outcome_records(command, key_of(aggregate.stream_of(command)), reply)
     yield from aggregate.notify(command, state, None)
 
 
@@ -58,5 +58,5 @@ def replay(
                 yield from aggregate.follow(stored.event, state)
         yield from answer_again(aggregate, command, history)
     elif known is not None:
-        yield from outcome_records(command, key, refused_before(aggregate, known, command))
+        yield from outcome_records(command, key, Reply(refused_before(aggregate, known, command)))
         yield from aggregate.notify(command, state, known.outcome)

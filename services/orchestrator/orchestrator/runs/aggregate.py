@@ -16,7 +16,7 @@ from contracts.runs.outcomes import Accepted, Refused
 from contracts.runs.run_event import RunEvent
 from contracts.topics import COMMANDS, EVENTS, STOPS, WORK
 from messaging.records import Outgoing, key_of
-from orchestrator.aggregate import Aggregate, Deadline
+from orchestrator.aggregate import Aggregate, Deadline, Reply
 from orchestrator.runs.decide import unfold
 from orchestrator.runs.evolve import fold
 from orchestrator.runs.notices import ENDING, end_notice, refusal_notice
@@ -57,8 +57,8 @@ def _sent(notice: ChildEnded | None, topic: str) -> list[Outgoing]:
     return [] if notice is None else [Outgoing(topic, key_of(notice.stream_id), to_json(notice))]
 
 
-def _accepted(command: c.AnyCommand, run: Run) -> Message:
-    return Accepted(command_id=command.command_id, run_id=run.run_id, view=run.view)
+def _accepted(command: c.AnyCommand, run: Run) -> Reply:
+    return Reply(*Accepted(command_id=command.command_id, run_id=run.run_id, view=run.view).to_record())
 
 
 def _refused(command: c.AnyCommand, code: str, message: str, details: Mapping[str, Any]) -> Message:

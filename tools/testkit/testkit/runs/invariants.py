@@ -12,7 +12,8 @@ from contracts.providers.signals import COST_CHECK
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.config import Step
-from contracts.runs.outcomes import Accepted, Refused, parse_outcome
+from contracts.runs.outcomes import Accepted, Refused, parse_outcome, read_answer
+from contracts.runs.rendered_view import render
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView, State, project
 from orchestrator.runs import Deadline, Refusal, Run, command_of, evolve, react
@@ -54,7 +55,9 @@ def check_run(run: Run, view: RunView) -> None:
     """Check that a run's state has a meaning, and that its view is the one that clients read."""
     assert view == run.view, "the read model shows what the orchestrator answers"
     answer = Accepted(command_id=UUID(int=0), run_id=run.run_id, view=view)
-    assert parse_outcome(answer.model_dump_json().encode()) == answer, "the asker can read the answer"
+    body, headers = answer.to_record()
+    assert parse_outcome(body) == answer, "the asker can read the answer"
+    assert read_answer(body, dict(headers)) == render(view) == read_answer(body, {}), "and hand it on unread"
     _check_waiting(run)
     _check_actions(view)
     assert (view.state is State.COMPLETED) == (view.result is not None), "completed has a result, and nothing else has"

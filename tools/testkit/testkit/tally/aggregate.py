@@ -13,7 +13,7 @@ from contracts.notices import Parent, child_id, start_id
 from contracts.runs.commands import StartRun
 from contracts.topics import COMMANDS as RUN_COMMANDS
 from messaging.records import Outgoing, key_of
-from orchestrator.aggregate import Aggregate, Deadline, Due
+from orchestrator.aggregate import Aggregate, Deadline, Due, Reply
 from testkit.tally import messages as m
 from testkit.tally.rules import Tally, decide, fold
 
@@ -52,10 +52,11 @@ def _command_of(stream_id: UUID, due: Due) -> m.AnyCommand:
     return m.AskAgain(command_id=command_id, stream_id=stream_id, tenant=due.tenant, at=due.at, round=due.count)
 
 
-def _accepted(command: m.AnyCommand, tally: Tally) -> Message:
-    return m.Outcome(
+def _accepted(command: m.AnyCommand, tally: Tally) -> Reply:
+    outcome = m.Outcome(
         kind="tally-accepted.v1", command_id=command.command_id, stream_id=tally.stream_id, counts=tally.counts
     )
+    return Reply(to_json(outcome))
 
 
 def _refused(command: m.AnyCommand, code: str, message: str, details: Mapping[str, Any]) -> Message:

@@ -14,12 +14,13 @@ import asyncpg
 from chassis.postgres.named_queries import named_queries
 from contracts.ledger_schema import events_of
 from contracts.runs.event_header import EventHeader
+from contracts.runs.rendered_view import RenderedView, render
 from contracts.runs.views import TERMINAL
 from gateway.adapters.postgres.pool import PostgresDatabase
 from gateway.ports import History, Page, Place, StepEvent
 from gateway.projection.long_views import LONG, LongViews
 from gateway.projection.pages import PAGE_BYTES, fitting
-from gateway.projection.view import RenderedView, fold, render
+from gateway.projection.view import fold
 
 _FIRST = Place(datetime.min.replace(tzinfo=UTC), UUID(int=0))
 _LAST = Place(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
