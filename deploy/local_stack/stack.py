@@ -17,9 +17,12 @@ from local_stack.processes.data_folder import save_processes
 from local_stack.processes.logs import MAX_BYTES, LogFollower, rotate
 from local_stack.processes.supervisor import Supervisor
 from local_stack.services import MODULES, Addresses, Services
-from local_stack.wait import POLL_SECONDS, together
+from local_stack.wait import together
 
 Tell = Callable[[str], None]
+
+LOOK_SECONDS = 0.25
+"""How often the stack looks whether all is alive, and tells what happened."""
 
 
 def addresses_of(settings: Settings) -> Addresses:
@@ -86,7 +89,7 @@ class LocalStack:
                 await self.database.start()
                 self._save_processes()
             self._supervise()
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def stop(self) -> None:
         """Stop everything in order: the services before the broker and PostgreSQL."""

@@ -101,7 +101,8 @@ class Settings(BaseSettings):
         alias="SAYSO_FETCH_WAIT_MS",
         ge=1,
         le=30_000,
-        description="Milliseconds that a fetch from Kafka waits at most; the embedded broker always waits this long.",
+        description="Milliseconds that a fetch from Kafka waits at most; 100 or more once nothing came for 2 s. "
+        "The embedded broker always waits this long.",
     )
     kafka_steady_path: bool = Field(
         default=True,

@@ -36,6 +36,9 @@ IN_ONE_ORDER = 64
 LOOK_SECONDS = 5.0
 """How often the library's routine looks at a steady fetcher, beside every change of its assignment."""
 
+RESTING_SECONDS, RESTING_WAIT_MS = 2.0, 100
+"""Where nothing came for so long, a broker may hold an empty answer for so long: one that does not answer early costs its readers less."""
+
 _LIMITS = struct.Struct(">iiiib")
 _PARTITION = struct.Struct(">iqi")
 _POSITION = struct.Struct(">q")
@@ -63,6 +66,7 @@ class _Flight:
         self.is_out, self.answers = False, 0
         self.parts: dict[tuple[bytes, int], _Part] = {}
         self.request = out = head(fetcher._client, FETCH, VERSION)
+        self._wait_at = len(out) + INT32.size
         limits = fetcher._fetch_max_wait_ms, fetcher._fetch_min_bytes, fetcher._fetch_max_bytes
         out += _LIMITS.pack(-1, *limits, fetcher._isolation_level)
         topics: dict[bytes, list[TopicPartition]] = {}
@@ -76,8 +80,9 @@ class _Flight:
                 self.parts[topic, part.partition] = _Part(part, state, len(out) + INT32.size)
                 out += _PARTITION.pack(part.partition, 0, fetcher._max_partition_fetch_bytes)
 
-    def fill_in(self) -> bool:
-        """Fill in the positions; return whether each is known and no partition is paused."""
+    def fill_in(self, wait_ms: int) -> bool:
+        """Fill in how long the broker may wait, and the positions; return whether each is known and no partition is paused."""
+        INT32.pack_into(self.request, self._wait_at, wait_ms)
         for _, state, place in self.parts.values():
             if state._position is None or state._paused:
                 return False
@@ -96,6 +101,7 @@ class SteadyFetcher(Fetcher):
     _flights: dict[int, _Flight]
     _flights_for: Any
     _left_until: float
+    _rests_from: float
 
     @classmethod
     def take_over(cls, consumer: AIOKafkaConsumer) -> None:
@@ -103,6 +109,7 @@ class SteadyFetcher(Fetcher):
         fetcher = consumer._fetcher
         fetcher.__class__ = cls
         fetcher._flights, fetcher._flights_for, fetcher._left_until = {}, None, 0.0
+        fetcher._rests_from = time.monotonic() + RESTING_SECONDS
         # Leaders may have moved: the library's routine looks at once.
         consumer._client.cluster.add_listener(lambda _: fetcher._notify(fetcher._wait_consume_future))
 
@@ -186,7 +193,7 @@ class SteadyFetcher(Fetcher):
         return led if self._isolation_level == READ_UNCOMMITTED else {}
 
     def _ask(self, flight: _Flight) -> bool:
-        if flight.node_id in self._in_flight or not flight.fill_in():
+        if flight.node_id in self._in_flight or not flight.fill_in(self._wait_ms()):
             return False
         connection = Connection.to(self._client, flight.node_id)
         if connection is None or not connection.speaks(FETCH, VERSION):
@@ -195,6 +202,10 @@ class SteadyFetcher(Fetcher):
         flight.is_out = True
         self._in_flight.add(flight.node_id)  # the library's routine does not ask this broker beside it
         return True
+
+    def _wait_ms(self) -> int:
+        wait: int = self._fetch_max_wait_ms
+        return wait if time.monotonic() < self._rests_from else max(wait, RESTING_WAIT_MS)
 
     def _on_answer(self, flight: _Flight, answer: bytes, begin: int, error: KafkaError | None) -> None:
         flight.is_out = False
@@ -245,6 +256,8 @@ class SteadyFetcher(Fetcher):
             )
             self._records.keep(name, result, fetched)
             some = True
+        if some:
+            self._rests_from = time.monotonic() + RESTING_SECONDS
         return some
 
     def _leave(self, what: str) -> None:
