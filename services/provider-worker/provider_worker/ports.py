@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from artifacts.store import Artifact
 from contracts.providers.call_stream import StopCall
-from contracts.providers.orders import ExecuteOrder
+from contracts.providers.orders import ExecuteOrder, PrepareOrder
 from messaging.offset_committer import SentBatch
 from messaging.records import Outgoing, RawRecord
 
 BatchHandler = Callable[[Sequence[RawRecord]], Awaitable[None]]
+
+
+CallOrder: TypeAlias = ExecuteOrder | PrepareOrder
+"""An order by which a call is made, one that prepares and calls in one among them."""
 
 
 class Claims(Protocol):
@@ -20,14 +24,14 @@ class Claims(Protocol):
     A claim is kept for 7 days. An order's deadline passes long before that.
     """
 
-    async def claim(self, orders: Sequence[ExecuteOrder | StopCall], token: str) -> set[tuple[str, str, int]]:
+    async def claim(self, orders: Sequence[CallOrder | StopCall], token: str) -> set[tuple[str, str, int]]:
         """Return the (tenant, work_id, attempt) that `token` may begin; the others are claimed already.
 
         Idempotent for the same orders and token. Raises DatabaseUnavailable.
         """
         ...
 
-    async def release(self, orders: Sequence[ExecuteOrder], token: str) -> None:
+    async def release(self, orders: Sequence[CallOrder], token: str) -> None:
         """Give up the claims of `token` on calls that did not begin: another worker may. Raises DatabaseUnavailable."""
         ...
 

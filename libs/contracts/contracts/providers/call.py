@@ -85,6 +85,11 @@ class Preparation(Message):
     intent_schema: JsonObject | None = None
     routing: Routing | None = Field(None, exclude_if=not_)
 
+    @property
+    def is_in_question(self) -> bool:
+        """Whether there is an issue or a finding about the payload, which policy or a person has to judge."""
+        return bool(self.issues or self.signals.findings)
+
 
 class Checked(Message):
     """The facts that a `check` order is answered with. Of an edited response, the signals alone."""

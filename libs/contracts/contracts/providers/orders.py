@@ -29,7 +29,7 @@ class _Order(Message):
 
 
 class PrepareOrder(_Order):
-    """Build the payload for an intent, check it, estimate it. Calls nothing that costs."""
+    """Build the payload for an intent, check it, estimate it. Calls nothing that costs, unless it is `in_one`."""
 
     kind: Literal["prepare.v1"] = "prepare.v1"
     intent: CallIntent
@@ -39,6 +39,16 @@ class PrepareOrder(_Order):
         (),
         exclude_if=not_,
         description="What a route chose before and is not to choose again: it was not up to the call.",
+    )
+    in_one: bool = Field(
+        default=False,
+        exclude_if=not_,
+        description="Make the call too, unless something about its payload is in question: nobody is asked about it.",
+    )
+    doubted: bool = Field(
+        default=False,
+        exclude_if=not_,
+        description="It was ordered before, `in_one`: prepare alone, if no worker has claimed the call, and else report that it is lost.",
     )
 
 

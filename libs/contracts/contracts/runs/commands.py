@@ -99,8 +99,11 @@ class _AboutWork(Command):
 
 
 class RecordPreparation(_AboutWork):
+    """A payload is prepared. `in_one`: its worker has claimed the call, and makes it under the same order as soon as this is written."""
+
     kind: Literal["record-preparation.v1"] = "record-preparation.v1"
     preparation: Preparation
+    in_one: bool = Field(default=False, exclude_if=not_)
 
 
 class RecordCheck(_AboutWork):

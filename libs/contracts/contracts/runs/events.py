@@ -25,13 +25,14 @@ class Event(Message):
 
 
 class RunStarted(Event):
-    """A run was asked for, and with it its first preparation."""
+    """A run was asked for, and with it its first preparation. `in_one`: its worker makes the call too, if nothing is in question."""
 
     kind = "run-started.v1"
     request: RunRequest
     work_id: str
     lease_until: Timestamp
     parent: Parent | None = Field(None, exclude_if=not_)
+    in_one: bool = Field(default=False, exclude_if=not_)
 
 
 class _Ordered(Event):
@@ -52,10 +53,11 @@ class CheckOrdered(_Ordered):
 
 
 class CallOrdered(_Ordered):
-    """The intent to call, durable before the call: these bytes, this attempt."""
+    """The intent to call, durable before the call: these bytes, this attempt. `in_one`: the worker that prepared them makes it."""
 
     kind = "call-ordered.v1"
     payload_sha256: str
+    in_one: bool = Field(default=False, exclude_if=not_)
 
 
 class LeaseExtended(_Ordered):

@@ -10,10 +10,11 @@ from contracts.runs import events as e
 from contracts.runs.config import Step
 from contracts.runs.run_event import RunEvent
 from orchestrator.refusals import IdempotencyKeyReused, NewerHistory
-from orchestrator.runs.attempts.answers import on_lease_end, on_retry_due, on_worker_answer
+from orchestrator.runs.attempts.answers import on_lease_end, on_retry_due, on_worker_answer, prepared_in_one
 from orchestrator.runs.checkpoints.decisions import approve, edit, on_time_limit, reject
 from orchestrator.runs.evolve import evolve
 from orchestrator.runs.flow import next_event
+from orchestrator.runs.policy import asks_nobody
 from orchestrator.runs.refusals import (
     HistoryTooLong,
     NotAllowed,
@@ -131,6 +132,7 @@ def _started(command: c.StartRun) -> e.RunStarted:
         work_id=f"{command.run_id}.1",
         lease_until=command.at + lease,
         parent=command.parent,
+        in_one=asks_nobody(command.request.hitl_config),
     )
 
 
@@ -150,6 +152,8 @@ def _events_of(command: c.Decide | c.Control | c.FromWorker | c.FromClock, run: 
             return (on_retry_due(command, run),)
         case c.ExpireCheckpoint():
             return on_time_limit(command, run)
+        case c.RecordPreparation(in_one=True):
+            return prepared_in_one(command, run)
         case _:
             return (on_worker_answer(command, run),)
 

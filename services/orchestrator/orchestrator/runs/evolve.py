@@ -98,14 +98,15 @@ def _changes(run: Run, event: e.Event, record: RunEvent) -> Changes:
 def _of_attempt(run: Run, event: e.Event) -> Changes:
     match event:
         case e.RunStarted():
-            return {"attempt": Attempt(OrderKind.PREPARE, event.work_id, 1, lease_until=event.lease_until)}
+            until, in_one = event.lease_until, event.in_one
+            return {"attempt": Attempt(OrderKind.PREPARE, event.work_id, 1, lease_until=until, in_one=in_one)}
         case e.PreparationOrdered():
             return {"attempt": _ordered(OrderKind.PREPARE, event), "failed": None}
         case e.CheckOrdered():
             return {"attempt": _ordered(OrderKind.CHECK, event), "failed": None}
         case e.CallOrdered():
             return {
-                "attempt": _ordered(OrderKind.CALL, event),
+                "attempt": _ordered(OrderKind.CALL, event)._replace(in_one=event.in_one),
                 "payload_sha256": event.payload_sha256,
                 "failed": None,
                 "cleared": run.cleared | {Step.PAYLOAD_REVIEW},

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from contracts.providers.call import CallIntent, Preparation
 from contracts.providers.call_stream import AnyStop, HoldCall, ReleaseBudget, StopCall
 from contracts.providers.orders import CheckOrder, ExecuteOrder, Order, PrepareOrder
 from contracts.runs import commands as c
@@ -49,7 +50,7 @@ def orders(event: e.Event, run: Run) -> tuple[Order | AnyStop, ...]:
     match event:
         case e.RunStarted() | e.PreparationOrdered() | e.CheckOrdered() | e.CallOrdered() | e.CallDoubted():
             attempt = run.attempt
-            if attempt is not None and attempt.lease_until is not None and _is_same(event, attempt):
+            if attempt is not None and attempt.lease_until is not None and _asks_for(event, attempt):
                 return (_order(run, attempt, attempt.lease_until),)
         case e.RunPaused() if run.view.paused and run.attempt is not None and run.attempt.is_running_call:
             return () if run.noted is not None else (_hold(run, run.attempt),)
@@ -70,7 +71,9 @@ def deadline(run: Run) -> Deadline:
 _Ordering = e.RunStarted | e.PreparationOrdered | e.CheckOrdered | e.CallOrdered | e.CallDoubted
 
 
-def _is_same(event: _Ordering, attempt: Attempt) -> bool:
+def _asks_for(event: _Ordering, attempt: Attempt) -> bool:
+    if attempt.is_made_in_one:
+        return False
     number = 1 if isinstance(event, e.RunStarted) else event.attempt
     doubted = isinstance(event, e.CallDoubted)
     return (event.work_id, number, doubted) == (attempt.work_id, attempt.number, attempt.doubted)
@@ -92,7 +95,15 @@ def _order(run: Run, attempt: Attempt, deadline: datetime) -> Order:
     }
     if attempt.kind is OrderKind.PREPARE:
         shown = config.allows(Step.INFORMATION_REVIEW) and Step.INFORMATION_REVIEW not in run.cleared
-        return PrepareOrder(**about, intent=run.intent, tool=request.tool, with_capabilities=shown, tried=run.tried)
+        return PrepareOrder(
+            **about,
+            intent=run.intent,
+            tool=request.tool,
+            with_capabilities=shown and not attempt.in_one,
+            tried=run.tried,
+            in_one=attempt.in_one,
+            doubted=attempt.doubted,
+        )
     prepared = run.preparation
     assert prepared is not None, "a check and a call follow a preparation"
     if attempt.kind is OrderKind.CHECK:
@@ -120,25 +131,27 @@ def _order(run: Run, attempt: Attempt, deadline: datetime) -> Order:
 
 
 def _hold(run: Run, call: Attempt) -> HoldCall:
-    prepared = run.preparation
-    assert prepared is not None, "a call follows a preparation"
     about = {"run_id": run.run_id, "tenant": run.tenant, "work_id": call.work_id, "attempt": call.number}
-    return HoldCall(**about, provider=prepared.provider)
+    return HoldCall(**about, provider=_offer(run).provider)
 
 
 def _stop(run: Run, call: Attempt) -> StopCall:
-    prepared = run.preparation
-    assert prepared is not None, "a call follows a preparation"
+    offer = _offer(run)
     return StopCall(
         run_id=run.run_id,
         tenant=run.tenant,
         work_id=call.work_id,
         attempt=call.number,
-        provider=prepared.provider,
-        operation=prepared.operation,
-        model=prepared.model,
+        provider=offer.provider,
+        operation=offer.operation or "",
+        model=offer.model,
         provider_call_id=run.noted.provider_call_id if run.noted else None,
     )
+
+
+def _offer(run: Run) -> Preparation | CallIntent:
+    # A call that is made in one with its preparation may be under way before the run has heard of either.
+    return run.preparation or run.intent
 
 
 def command_of(run_id: UUID, due: Due) -> c.FromClock | None:

@@ -44,10 +44,23 @@ class Attempt(NamedTuple):
     doubted: bool = False
     """Whether the attempt was ordered a second time, because its lease ended without an answer."""
 
+    in_one: bool = False
+    """Whether its worker prepares and calls: it may be calling while it is to prepare, and needs no order of its own to call."""
+
+    @property
+    def may_call(self) -> bool:
+        """Whether its worker makes a call."""
+        return self.kind is OrderKind.CALL or self.in_one
+
+    @property
+    def is_made_in_one(self) -> bool:
+        """Whether the worker that prepared it makes the call: nobody is to be asked for it, until it is doubted."""
+        return self.kind is OrderKind.CALL and self.in_one and not self.doubted
+
     @property
     def is_running_call(self) -> bool:
         """Whether a worker may be making a call now."""
-        return self.kind is OrderKind.CALL and self.lease_until is not None
+        return self.may_call and self.lease_until is not None
 
     def is_named_by(self, command: c.FromWorker | c.ExpireLease | c.RetryWork) -> bool:
         """Return whether `command` is about this attempt of this order."""

@@ -74,12 +74,12 @@ class CallHandler:
         """Give the order of a call back that has not begun, now or when it comes."""
         self._cancellations.hold(order_key(hold))
 
-    async def stop(self, stop: StopCall, provider: AIProvider, token: str) -> None:
-        """End a call: here if it runs here, else at the provider if that knows it by an id.
+    async def stop(self, stop: StopCall, provider: AIProvider | None, token: str) -> None:
+        """End a call: here if it runs here, else at the provider if that is one of ours and knows the call by an id.
 
         Idempotent for the same `token`. Raises DatabaseUnavailable.
         """
-        if self._cancellations.stop(order_key(stop)) or stop.provider_call_id is None:
+        if self._cancellations.stop(order_key(stop)) or stop.provider_call_id is None or provider is None:
             return
         # Every worker reads every stop; one of them ends the call.
         ending = stop.changed({"work_id": f"stop:{stop.work_id}"})

@@ -61,9 +61,9 @@ class StopListener:
             await asyncio.wait(self._running)
 
     def _end_call(self, stop: StopCall) -> None:
+        # A call that is made in one with its preparation is named by what its run asked for, which may be a route.
         provider = self._registry.find(stop.provider)
-        if provider is not None:
-            self._begin(partial(self._calls.stop, stop, provider, uuid4().hex), f"stop {stop.work_id}")
+        self._begin(partial(self._calls.stop, stop, provider, uuid4().hex), f"stop {stop.work_id}")
 
     def _begin(self, end: Callable[[], Awaitable[None]], name: str) -> None:
         task = asyncio.create_task(patiently("PostgreSQL", end, DatabaseUnavailable), name=name)

@@ -32,6 +32,11 @@ def prepared(order: Order, provider: str, at: datetime, preparation: Preparation
     return RecordPreparation(**_about(order, provider, at, "record-preparation"), preparation=preparation)
 
 
+def in_one(answer: FromWorker) -> FromWorker:
+    """Say with a preparation that its call is made now, by the same worker under the same order."""
+    return answer.changed({"in_one": True})
+
+
 def checked(order: Order, provider: str, at: datetime, facts: Checked) -> FromWorker:
     """Answer with the facts about an edited subject."""
     return RecordCheck(**_about(order, provider, at, "record-check"), checked=facts)
@@ -76,6 +81,11 @@ def returned(order: Order, deadline: datetime) -> Outgoing:
     """Write an order for `provider.work` again, as it was, for another worker to begin before its lease runs out."""
     body = order.model_copy(update={"deadline": deadline}).model_dump_json().encode()
     return Outgoing(WORK.name, key_of(order.run_id), body)
+
+
+def fits_record(answer: FromWorker) -> bool:
+    """Return whether an answer can be told as it is."""
+    return len(answer.model_dump_json().encode()) <= MAX_ANSWER_BYTES
 
 
 def to_record(answer: FromWorker) -> Outgoing:

@@ -8,7 +8,9 @@ from typing import Any
 from cachetools import FIFOCache
 from pydantic import TypeAdapter
 
+from contracts.json_values import digest
 from contracts.message import StoredIdentifier
+from contracts.providers.call import Preparation
 from contracts.providers.call_stream import HoldCall, StopCall
 from contracts.providers.orders import CheckOrder, ExecuteOrder, Order, PrepareOrder, parse_order
 from provider_worker.errors import WorkerError
@@ -18,6 +20,9 @@ Key = tuple[str, str, int]
 
 MOST_SEEN = 5_000
 """More than the orders whose offsets may be uncommitted: only those can come again to the same process."""
+
+_COMMON = (PrepareOrder.model_fields.keys() & ExecuteOrder.model_fields.keys()) - {"kind", "doubted"}
+"""The members of every order."""
 
 _MAX_ATTEMPT = 2**31 - 1
 _IDENTIFIER: TypeAdapter[str] = TypeAdapter(StoredIdentifier)
@@ -48,6 +53,23 @@ def version_of(work_id: str) -> int:
 def order_key(order: Order | HoldCall | StopCall) -> Key:
     """Return the key of the claim of an order's call."""
     return (order.tenant, order.work_id, order.attempt)
+
+
+def call_of(order: PrepareOrder, prepared: Preparation) -> ExecuteOrder:
+    """Return the call of a prepared payload, under the order to prepare it."""
+    return ExecuteOrder(
+        **{name: getattr(order, name) for name in _COMMON},
+        provider=prepared.provider,
+        model=prepared.model,
+        operation=prepared.operation,
+        payload=prepared.payload,
+        payload_sha256=digest(prepared.payload),
+    )
+
+
+def is_doubted(order: Order) -> bool:
+    """Return whether an order was given before, and what became of it is not known."""
+    return isinstance(order, ExecuteOrder | PrepareOrder) and order.doubted
 
 
 def provider_of(order: Order) -> str:

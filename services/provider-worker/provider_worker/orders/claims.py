@@ -15,7 +15,7 @@ from contracts.providers.orders import ExecuteOrder
 from provider_worker.errors import DatabaseUnavailable, WorkerStopping
 from provider_worker.messages.orders import Key
 from provider_worker.orders.lease import Lease
-from provider_worker.ports import Claims
+from provider_worker.ports import CallOrder, Claims
 
 _LONGEST_PAUSE = 5.0
 RELEASE_SECONDS = 1.0
@@ -40,11 +40,11 @@ class Claimer:
         """Wait for the database no longer."""
         self._stopping.set()
 
-    def of(self, order: ExecuteOrder, lease: Lease) -> OrderClaim:
+    def of(self, order: CallOrder, lease: Lease) -> OrderClaim:
         """Return the claim of one call, not made yet."""
         return OrderClaim(self, order, lease)
 
-    async def claim(self, orders: Sequence[ExecuteOrder], token: str) -> set[Key]:
+    async def claim(self, orders: Sequence[CallOrder], token: str) -> set[Key]:
         """Return which calls are `token`'s to begin. Raises WorkerStopping when that is not known before a stop: none of them is then."""
         try:
             return await self._claim(orders, token)
@@ -60,7 +60,7 @@ class Claimer:
         """
         return await self._claim(orders, HANDED_BACK)
 
-    async def _claim(self, orders: Sequence[ExecuteOrder], token: str) -> set[Key]:
+    async def _claim(self, orders: Sequence[CallOrder], token: str) -> set[Key]:
         pause = 0.1
         while True:
             try:
@@ -78,7 +78,7 @@ class Claimer:
                     raise WorkerStopping
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def release(self, orders: Sequence[ExecuteOrder], token: str) -> None:
+    async def release(self, orders: Sequence[CallOrder], token: str) -> None:
         """Give up claims on calls that did not begin, if the database takes it now: else no worker could begin them."""
         with contextlib.suppress(DatabaseUnavailable, TimeoutError):
             async with asyncio.timeout(RELEASE_SECONDS):
@@ -88,7 +88,7 @@ class Claimer:
 class OrderClaim:
     """The claim of one call, under a token of its own. Implements `rate_limits.admission.Claim`."""
 
-    def __init__(self, claimer: Claimer, order: ExecuteOrder, lease: Lease) -> None:
+    def __init__(self, claimer: Claimer, order: CallOrder, lease: Lease) -> None:
         self._claimer = claimer
         self._order = order
         self._lease = lease

@@ -115,10 +115,10 @@ class OrderConsumer:
     async def _begin(self, orders: Sequence[Order]) -> bool:
         """Begin the orders that are neither late nor begun before; return whether all of them count as taken."""
         fresh = [order for order in orders if order not in self._recent and not self._is_late(order)]
+        for order in fresh:
+            await self._handler.report_taken(order)
         self._start([order for order in fresh if not isinstance(order, ExecuteOrder)])
         calls = {order_key(order): order for order in fresh if isinstance(order, ExecuteOrder)}
-        for order in calls.values():
-            await self._handler.report_taken(order)
         at_once, waiting, full = self._divide(calls.values())
         self._start(waiting)
         try:

@@ -9,9 +9,10 @@ from types import TracebackType
 from typing import Self
 
 from chassis.failpoints import Now
-from contracts.providers.orders import ExecuteOrder, Order
+from contracts.providers.orders import Order
 from messaging.errors import KafkaError
 from provider_worker.messages.answers import lease_extended, to_record
+from provider_worker.messages.orders import is_doubted
 from provider_worker.ports import Publisher
 
 _SHORTEST = 0.1
@@ -32,7 +33,7 @@ class Lease:
         self._publisher = publisher
         self._now = now
         # A doubted order waits long for a worker. Since it was said to be taken, its lease is the usual one.
-        is_taken = isinstance(order, ExecuteOrder) and order.doubted
+        is_taken = is_doubted(order)
         self.until = now() + timedelta(seconds=order.lease_seconds) if is_taken else order.deadline
         self._extensions = 0
         self._waits_for: str | None = None

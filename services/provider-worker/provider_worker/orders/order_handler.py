@@ -14,13 +14,22 @@ from provider_worker import metrics
 from provider_worker.dependencies import Dependencies
 from provider_worker.errors import NotAdmitted, WorkerStopping
 from provider_worker.execution.call import CallHandler
-from provider_worker.messages.answers import checked, failed, lease_extended, not_begun, prepared, returned, to_record
+from provider_worker.messages.answers import (
+    checked,
+    failed,
+    in_one,
+    lease_extended,
+    not_begun,
+    prepared,
+    returned,
+    to_record,
+)
 from provider_worker.messages.failures import failure_of, provider_unknown, worker_lost_failure
-from provider_worker.messages.orders import Key, log_fields, order_key, provider_of
+from provider_worker.messages.orders import Key, is_doubted, log_fields, order_key, provider_of
+from provider_worker.orders.call_in_one import CallInOne
 from provider_worker.orders.claims import Claimer, OrderClaim
 from provider_worker.orders.lease import Lease
 from provider_worker.preparation.prepare import Preparer
-from provider_worker.providers.base import AIProvider
 
 PREPARE_SECONDS = 60.0
 
@@ -41,40 +50,51 @@ class OrderHandler:
         self._preparer = preparer
         self._calls = calls
         self._claimer = claimer
+        self._call_in_one = CallInOne(dependencies)
 
     async def handle(self, order: Order) -> bool:
         """Answer an order. Return False if it did not begin here and may begin elsewhere."""
-        provider = self._registry.find(provider_of(order))
-        name = provider.name if provider else self._preparer.name_of(order)
-        began = time.monotonic()
-        with Lease(order, name, self._publisher, self._now) as lease:
-            claim = self._claimer.of(order, lease) if isinstance(order, ExecuteOrder) else None
-            try:
-                answer = await self._answer(order, provider, name, claim)
-                await self._publisher.send(to_record(answer))
-            except WorkerStopping:
-                await _give_up(claim)
-                await self._publisher.send(returned(order, lease.until))
-                metrics.orders_of(order.kind, name, "left").inc()
-                return False
-            except NotAdmitted:
-                if await _give_up(claim):
-                    await self._report_unknown(order)
-                else:
-                    await self.report_lost(order)
-                metrics.orders_of(order.kind, name, "left").inc()
-                return False
+        with Lease(order, self._name_of(order), self._publisher, self._now) as lease:
+            claim = None if isinstance(order, CheckOrder) else self._claimer.of(order, lease)
+            return await self._carry_out(order, claim, lease)
+
+    async def _carry_out(self, order: Order, claim: OrderClaim | None, lease: Lease) -> bool:
+        name, began = self._name_of(order), time.monotonic()
+        try:
+            answer = await self._answer(order, name, claim)
+            call = await self._call_in_one.after(order, answer)
+            if call is not None:
+                await _claim(claim)
+                answer = in_one(answer)
+            await self._publisher.send(to_record(answer))  # from here on the run's log holds what is called
+        except WorkerStopping:
+            await _give_up(claim)
+            await self._publisher.send(returned(order, lease.until))
+            metrics.orders_of(order.kind, name, "left").inc()
+            return False
+        except NotAdmitted:
+            if await _give_up(claim):
+                await self._report_unknown(order)
+            else:
+                await self.report_lost(order)
+            metrics.orders_of(order.kind, name, "left").inc()
+            return False
         metrics.seconds_of(order.kind, name).observe(time.monotonic() - began)
         metrics.orders_of(order.kind, name, _outcome(answer)).inc()
-        return True
+        if call is None:
+            return True
+        if lease.has_run_out:  # while Kafka did not answer: the run may not know of the call
+            await self._publisher.send(to_record(not_begun(call, call.provider, self._now())))
+            return True
+        return await self._carry_out(call, claim, lease)
 
-    async def report_taken(self, order: ExecuteOrder) -> None:
+    async def report_taken(self, order: Order) -> None:
         """Extend the lease of a doubted order before its offset counts as taken.
 
         The run waits long for a worker to take it; from now on it notices the worker's death soon.
         """
-        if order.doubted:
-            await self._publisher.send(to_record(lease_extended(order, order.provider, self._now(), 0)))
+        if is_doubted(order):
+            await self._publisher.send(to_record(lease_extended(order, provider_of(order), self._now(), 0)))
 
     async def hand_back(self, orders: Sequence[ExecuteOrder], seconds: float) -> set[Key]:
         """Have those of these calls ordered again in so many seconds that were not begun; return which. Raises WorkerStopping."""
@@ -88,26 +108,30 @@ class OrderHandler:
 
     async def report_lost(self, order: Order) -> None:
         """Fail a doubted call that another worker had claimed: its outcome is unknown. One that was handed back is handed back again."""
-        if not isinstance(order, ExecuteOrder):
-            return
-        try:
-            if await self.hand_back([order], HANDED_BACK_SECONDS):
+        if isinstance(order, ExecuteOrder):
+            try:
+                if await self.hand_back([order], HANDED_BACK_SECONDS):
+                    return
+            except WorkerStopping:
                 return
-        except WorkerStopping:
-            return
         await self._report_unknown(order)
 
     async def _report_unknown(self, order: Order) -> None:
-        if isinstance(order, ExecuteOrder) and order.doubted:
-            answer = failed(order, order.provider, self._now(), worker_lost_failure())
+        if is_doubted(order):
+            answer = failed(order, provider_of(order), self._now(), worker_lost_failure())
             await self._publisher.send(to_record(answer))
 
-    async def _answer(
-        self, order: Order, provider: AIProvider | None, name: str, claim: OrderClaim | None
-    ) -> FromWorker:
+    def _name_of(self, order: Order) -> str:
+        provider = self._registry.find(provider_of(order))
+        return provider.name if provider else self._preparer.name_of(order)
+
+    async def _answer(self, order: Order, name: str, claim: OrderClaim | None) -> FromWorker:
+        provider = self._registry.find(provider_of(order))
         try:
             match order:
                 case PrepareOrder():
+                    if order.doubted and claim is not None and not await claim.take():
+                        raise NotAdmitted  # noqa: TRY301 - one place says what became of orders
                     async with asyncio.timeout(PREPARE_SECONDS):
                         preparation = await self._preparer.prepare(order)
                     return prepared(order, preparation.provider, self._now(), preparation)
@@ -120,13 +144,19 @@ class OrderHandler:
                 case ExecuteOrder():
                     assert claim is not None, "a call is claimed"
                     return await self._calls.make(order, provider, claim)
-        except NotAdmitted:
+        except (NotAdmitted, WorkerStopping):
             raise
         except Exception as error:
             failure = failure_of(error, name, self._sanitizer, may_have_called=isinstance(order, ExecuteOrder))
             fields = {"provider": name, "code": failure.code, "uncertain": failure.uncertain}
             _log.info("order failed", **log_fields(order), **fields)
             return failed(order, name, self._now(), failure)
+
+
+async def _claim(claim: OrderClaim | None) -> None:
+    """Claim the call that is made in one with its preparation. Raises NotAdmitted where it is not ours, or its run may have given up."""
+    if claim is None or not await claim.may_begin():
+        raise NotAdmitted
 
 
 async def _give_up(claim: OrderClaim | None) -> bool:

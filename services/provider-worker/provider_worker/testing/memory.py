@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 from artifacts.store import Artifact
 from contracts.providers.call_stream import StopCall
-from contracts.providers.orders import ExecuteOrder
 from contracts.runs.commands import ExtendLease, FromWorker, parse_command
 from contracts.topics import COMMANDS
 from messaging.records import Outgoing
 from provider_worker.errors import DatabaseUnavailable
 from provider_worker.messages.orders import Key, order_key
+from provider_worker.ports import CallOrder
 
 
 class MemoryClaims:
@@ -26,7 +26,7 @@ class MemoryClaims:
         self._changed = asyncio.Event()
         self._holders: dict[Key, str] = {}
 
-    async def claim(self, orders: Sequence[ExecuteOrder | StopCall], token: str) -> set[Key]:
+    async def claim(self, orders: Sequence[CallOrder | StopCall], token: str) -> set[Key]:
         """Claim orders for `token`."""
         self._asked += 1
         self._changed.set()
@@ -37,7 +37,7 @@ class MemoryClaims:
             raise DatabaseUnavailable("the answer was lost")
         return mine
 
-    async def release(self, orders: Sequence[ExecuteOrder], token: str) -> None:
+    async def release(self, orders: Sequence[CallOrder], token: str) -> None:
         """Give up claims of `token`."""
         if self.unavailable:
             raise DatabaseUnavailable("switched off")

@@ -144,6 +144,7 @@ class AnySequence(RuleBasedStateMachine):
         attempt=st.integers(1, 4),
         kind=st.sampled_from(ANSWERS),
         ending=st.sampled_from([Ending.STOPPED, Ending.NOT_BEGUN]),
+        in_one=st.booleans(),
         preparation=strategies.preparations,
         checked=strategies.checks,
         execution=strategies.executions,
@@ -155,6 +156,8 @@ class AnySequence(RuleBasedStateMachine):
         attempt: int,
         kind: type[c.Command],
         ending: Ending,
+        *,
+        in_one: bool,
         **facts: Preparation | Checked | Execution | Failure,
     ) -> None:
         """Let a worker answer an attempt that may be answered, given up or unknown."""
@@ -166,6 +169,7 @@ class AnySequence(RuleBasedStateMachine):
                     "attempt": attempt,
                     "provider_call_id": "p3",
                     "ending": ending,
+                    "in_one": in_one,
                     **facts,
                 },
             )
@@ -299,7 +303,8 @@ def _awaited(story: Story, move: strategies.Move) -> Ask | None:
             return failed(**dict(move.failure))
         match attempt.kind:
             case OrderKind.PREPARE:
-                return prepared(**dict(move.preparation))
+                in_one = attempt.in_one and not move.preparation.is_in_question
+                return prepared(in_one=in_one, **dict(move.preparation))
             case OrderKind.CHECK:
                 return checked(**dict(move.checked))
             case OrderKind.CALL:

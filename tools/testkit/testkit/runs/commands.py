@@ -107,7 +107,8 @@ def _seen(story: Story) -> dict[str, Any]:
 
 
 def prepared(**facts: Any) -> Ask:
-    """Answer the preparation in hand."""
+    """Answer the preparation in hand; with `in_one`, its worker calls too."""
+    in_one = facts.pop("in_one", False)
     known = {
         "provider": "sandbox",
         "model": "echo",
@@ -119,7 +120,7 @@ def prepared(**facts: Any) -> Ask:
         "intent_schema": catalog_schema(["sandbox", "openai"]),
     }
     preparation = Preparation(**{**known, **facts})
-    return _from_worker(c.RecordPreparation, preparation=preparation)
+    return _from_worker(c.RecordPreparation, preparation=preparation, in_one=in_one)
 
 
 def checked(**facts: Any) -> Ask:

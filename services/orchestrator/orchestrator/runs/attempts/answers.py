@@ -11,11 +11,20 @@ from contracts.runs import events as e
 from contracts.runs.config import Step
 from orchestrator.runs.attempts import cancelled_calls
 from orchestrator.runs.attempts.failures import is_uncertain
-from orchestrator.runs.attempts.orders import extend_lease, order_call, order_check, order_preparation, postpone
+from orchestrator.runs.attempts.orders import (
+    extend_lease,
+    order_call,
+    order_call_in_one,
+    order_check,
+    order_preparation,
+    postpone,
+)
 from orchestrator.runs.checkpoints.schema_check import errors_in
-from orchestrator.runs.policy import review_edit
+from orchestrator.runs.policy import Pass, Pause, review, review_edit
 from orchestrator.runs.refusals import StaleCommand
 from orchestrator.runs.state import Attempt, Failed, OrderKind, Run
+
+_BEFORE_THE_CALL = (Step.INFORMATION_REVIEW, Step.PAYLOAD_REVIEW)
 
 DOUBT_SECONDS = 3600.0
 """The second lease of a doubted call. A shorter outage of all workers bothers no person."""
@@ -45,7 +54,9 @@ def on_worker_answer(command: c.FromWorker, run: Run) -> e.Event:
             _leased(command, run, *OrderKind)
             return extend_lease(command, run)
         case c.RecordStop(ending=Ending.NOT_BEGUN, spent=spent, retry_in=seconds):
-            attempt = _leased(command, run, OrderKind.CALL)
+            attempt = _leased(command, run, OrderKind.CALL, OrderKind.PREPARE)
+            if not attempt.may_call:
+                raise StaleCommand("give back the preparation of", run.view)
             if seconds is None:
                 return e.CallStopped(**about, ending=Ending.NOT_BEGUN, spent=spent)
             return postpone(attempt, run, command.at, seconds)
@@ -53,6 +64,25 @@ def on_worker_answer(command: c.FromWorker, run: Run) -> e.Event:
             raise StaleCommand("stop the call of", run.view)
         case _:
             assert_never(command)
+
+
+def prepared_in_one(command: c.RecordPreparation, run: Run) -> tuple[e.Event, ...]:
+    """Return a preparation, the steps that it passes, and the call that its worker makes now. Raises StaleCommand."""
+    if run.stopping is not None and run.stopping.is_named_by(command):
+        raise StaleCommand("prepare", run.view)  # the call's end is on its way
+    attempt, prepared = _leased(command, run, OrderKind.PREPARE), command.preparation
+    verdicts = [(step, review(step, prepared.signals, run.config)) for step in _BEFORE_THE_CALL]
+    if not attempt.in_one or prepared.is_in_question or any(isinstance(verdict, Pause) for _, verdict in verdicts):
+        raise StaleCommand("take a call that nobody ordered from", run.view)
+    passed = [
+        e.StepPassed(step=step, reasons=v.reasons) for step, v in verdicts if isinstance(v, Pass) and not v.silent
+    ]
+    about = {"work_id": command.work_id, "attempt": command.attempt}
+    return (
+        e.RunPrepared(**about, preparation=prepared),
+        *passed,
+        order_call_in_one(run, command.at, attempt, prepared),
+    )
 
 
 def on_lease_end(command: c.ExpireLease, run: Run) -> e.Event:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import assert_never
 
 from contracts.providers.call import Ending, Failure, Spent
@@ -9,7 +10,7 @@ from contracts.runs import commands as c
 from contracts.runs import events as e
 from orchestrator.runs.attempts.orders import extend_lease
 from orchestrator.runs.refusals import StaleCommand
-from orchestrator.runs.state import Attempt, Run
+from orchestrator.runs.state import Attempt, OrderKind, Run
 
 
 def on_worker_answer(command: c.FromWorker, run: Run) -> e.Event:
@@ -28,6 +29,9 @@ def on_worker_answer(command: c.FromWorker, run: Run) -> e.Event:
             return extend_lease(command, run)
         case c.NoteCall(provider_call_id=call_id):
             return e.CallNoted(**about, provider_call_id=call_id)
+        case c.RecordPreparation(in_one=False) if run.stopping is not None and run.stopping.kind is OrderKind.PREPARE:
+            # Something about the payload was in question, so its worker makes no call.
+            return e.CallStopped(**about, ending=Ending.NOT_BEGUN, spent=Spent(cost=Decimal(0)))
         case c.RecordPreparation() | c.RecordCheck():
             raise StaleCommand("prepare", run.view)
         case _:

@@ -61,7 +61,7 @@ def is_uncertain(run: Run, failed: Failed) -> bool:
     False if the provider can be asked about the call, or if a second call has neither cost nor effect.
     """
     safe = run.resumable is not None or (run.preparation is not None and run.preparation.safe_to_repeat)
-    return failed.failure.uncertain and failed.attempt.kind is OrderKind.CALL and not safe
+    return failed.failure.uncertain and failed.attempt.may_call and not safe
 
 
 def held_back(run: Run, failure: Failure) -> Changes:

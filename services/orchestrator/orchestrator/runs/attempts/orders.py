@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from contracts.json_values import digest
+from contracts.providers.call import Preparation
 from contracts.providers.signals import Reason
 from contracts.runs import commands as c
 from contracts.runs import events as e
@@ -39,6 +40,17 @@ def order_call(run: Run, at: datetime, scheduled: Attempt | None = None) -> e.Ca
     work_id, number = _identity(run, scheduled)
     return e.CallOrdered(
         work_id=work_id, attempt=number, lease_until=_lease_until(run, at), payload_sha256=payload_sha256
+    )
+
+
+def order_call_in_one(run: Run, at: datetime, attempt: Attempt, prepared: Preparation) -> e.CallOrdered:
+    """Return the call that the worker makes which prepared its payload, under the same order."""
+    return e.CallOrdered(
+        work_id=attempt.work_id,
+        attempt=attempt.number,
+        lease_until=_lease_until(run, at),
+        payload_sha256=digest(prepared.payload),
+        in_one=True,
     )
 
 

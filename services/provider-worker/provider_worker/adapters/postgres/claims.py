@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contracts.providers.call_stream import StopCall
-from contracts.providers.orders import ExecuteOrder
 from provider_worker.adapters.postgres.database import QUERIES, Database
+from provider_worker.ports import CallOrder
 
 
 class PostgresClaims:
@@ -15,14 +15,14 @@ class PostgresClaims:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, orders: Sequence[ExecuteOrder | StopCall], token: str) -> set[tuple[str, str, int]]:
+    async def claim(self, orders: Sequence[CallOrder | StopCall], token: str) -> set[tuple[str, str, int]]:
         """Claim all `orders` in one statement; return those that are `token`'s. No order may be named twice."""
         wanted = [(order.tenant, order.work_id, order.attempt) for order in orders]
         async with self._database.errors():
             rows = await self._database.pool.fetch(QUERIES["claim-calls"], *map(list, zip(*wanted, strict=True)), token)
         return {(row["tenant"], row["work_id"], row["attempt"]) for row in rows}
 
-    async def release(self, orders: Sequence[ExecuteOrder], token: str) -> None:
+    async def release(self, orders: Sequence[CallOrder], token: str) -> None:
         """Give up claims of `token`; those of others stay."""
         held = [(order.tenant, order.work_id, order.attempt) for order in orders]
         async with self._database.errors():
