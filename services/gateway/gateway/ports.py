@@ -11,7 +11,7 @@ from uuid import UUID
 from artifacts.store import Artifact
 from contracts.runs.commands import Command
 from contracts.runs.outcomes import Answer
-from contracts.runs.rendered_view import RenderedView
+from contracts.runs.views import RenderedView
 from gateway.projection.rows import Changes, LoadedRun
 from messaging.offset_committer import OffsetCommitter
 from messaging.records import Outgoing, RawRecord

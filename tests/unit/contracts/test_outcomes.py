@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from contracts.runs.outcomes import Accepted, Refused, read_answer
-from contracts.runs.rendered_view import RenderedView, render
+from contracts.runs.views import RenderedView, render
 from testkit.runs.commands import at_payload_review
 
 VIEW = at_payload_review().now.view

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.runs.rendered_view import RenderedView, render
+from contracts.runs.views import RenderedView, render
 from gateway.errors import DatabaseUnavailable
 from gateway.read_model.answer_cache import FRESH_SECONDS, MOST_BYTES, AnswerCache
 from gateway.read_model.follower import Follower

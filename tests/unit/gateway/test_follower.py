@@ -9,7 +9,7 @@ from typing import cast
 from uuid import UUID, uuid4
 
 from contracts.providers.call_stream import PartialOutput
-from contracts.runs.rendered_view import render
+from contracts.runs.views import render
 from gateway.ports import StepEvent, Views
 from gateway.read_model.follower import LOOKS_A_SECOND, Follower
 from gateway.read_model.partial_output import PartialOutputReader

@@ -12,7 +12,7 @@ import pytest
 from contracts.json_values import MAX_DEPTH
 from contracts.runs.commands import ApproveCheckpoint, Decide, EditCheckpoint, RejectCheckpoint, parse_command
 from contracts.runs.outcomes import Answer, Refused
-from contracts.runs.rendered_view import render
+from contracts.runs.views import render
 from notifier.errors import BrokerUnavailable
 from notifier.protocol.approvals import decide, read_response, to_command
 from notifier.protocol.messages import ApprovalResult, MessageInvalid

@@ -13,8 +13,7 @@ from pydantic_core import to_json
 
 from contracts.json_values import ComposedObject
 from contracts.message import Message
-from contracts.runs.rendered_view import RenderedView, render
-from contracts.runs.views import RunView
+from contracts.runs.views import RenderedView, RunView, render
 
 _FACTS = "view"
 """The header of an accepted outcome that holds the facts of its view."""

@@ -6,7 +6,7 @@ The orchestrator answers commands with it and the gateway keeps it in the read m
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import Field
@@ -20,7 +20,7 @@ from contracts.runs.config import Step
 from contracts.runs.event_header import EFFECTS, TERMINAL, UNKNOWN, Action, Awaited, Effect, State, state_at
 from contracts.runs.run_event import RunEvent
 
-__all__ = ["TERMINAL", "Approval", "Checkpoint", "RunView", "State", "approval_of", "project"]
+__all__ = ["TERMINAL", "Approval", "Checkpoint", "RenderedView", "RunView", "State", "approval_of", "project", "render"]
 
 
 class Checkpoint(Message):
@@ -99,6 +99,21 @@ class RunView(Message):
     def is_final(self) -> bool:
         """Whether nothing more happens at all, but to a call that is stopped."""
         return self.is_over and not self.pending_actions
+
+
+class RenderedView(NamedTuple):
+    """A run's view as JSON, with the facts that answers need apart, so that it is handed on without being read."""
+
+    version: int
+    state: str
+    json: bytes
+    updated_at: datetime
+    is_final: bool
+
+
+def render(view: RunView) -> RenderedView:
+    """Write a view as JSON."""
+    return RenderedView(view.version, view.state.value, view.model_dump_json().encode(), view.updated_at, view.is_final)
 
 
 def project(view: RunView | None, record: RunEvent) -> RunView:

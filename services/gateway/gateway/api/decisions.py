@@ -13,7 +13,7 @@ from contracts.json_values import digest
 from contracts.runs.commands import Command, StartRun
 from contracts.runs.decisions import ANONYMOUS, BODIES, Action, CommandHead, command_of
 from contracts.runs.outcomes import Refused
-from contracts.runs.rendered_view import RenderedView
+from contracts.runs.views import RenderedView
 from gateway.catalog import Catalog
 from gateway.commands.bus import CommandBus, CommandOutcome, Late
 from gateway.http import headers

@@ -9,7 +9,7 @@ import structlog
 
 from contracts.runs.commands import Command
 from contracts.runs.outcomes import Refused
-from contracts.runs.rendered_view import RenderedView
+from contracts.runs.views import RenderedView
 from gateway.metrics import seconds_to
 from gateway.ports import Broker, Database
 from gateway.read_model.answer_cache import AnswerCache

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from contracts.runs.rendered_view import RenderedView
+from contracts.runs.views import RenderedView
 
 FRESH_SECONDS = 1.0
 """How long an answer is kept. It stays right for its version, but the run may have moved on."""

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from contracts.providers.call_stream import PartialOutput
-from contracts.runs.rendered_view import RenderedView
+from contracts.runs.views import RenderedView
 from gateway.errors import DatabaseUnavailable
 from gateway.ports import StepEvent, Views
 from gateway.read_model.stream_state import LINGER_SECONDS, StreamState

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from contracts.runs.event_header import EventHeader
-from contracts.runs.rendered_view import RenderedView, render
-from contracts.runs.views import TERMINAL
+from contracts.runs.views import TERMINAL, RenderedView, render
 from gateway.errors import DatabaseUnavailable, ValuesRefused
 from gateway.ports import History, Page, Place, StepEvent
 from gateway.projection.pages import fitting

@@ -13,8 +13,8 @@ from contracts.json_values import digest
 from contracts.runs.commands import Decide, command_id
 from contracts.runs.decisions import ANONYMOUS, CommandHead, command_of
 from contracts.runs.outcomes import Answer, Refused
-from contracts.runs.rendered_view import RenderedView
 from contracts.runs.requests import ApprovalResponse
+from contracts.runs.views import RenderedView
 from notifier import metrics
 from notifier.errors import BrokerUnavailable
 from notifier.hub.frames import MESSAGE_BYTES

@@ -32,11 +32,6 @@ def prepared(order: Order, provider: str, at: datetime, preparation: Preparation
     return RecordPreparation(**_about(order, provider, at, "record-preparation"), preparation=preparation)
 
 
-def in_one(answer: FromWorker) -> FromWorker:
-    """Say with a preparation that its call is made now, by the same worker under the same order."""
-    return answer.changed({"in_one": True})
-
-
 def checked(order: Order, provider: str, at: datetime, facts: Checked) -> FromWorker:
     """Answer with the facts about an edited subject."""
     return RecordCheck(**_about(order, provider, at, "record-check"), checked=facts)
@@ -83,16 +78,22 @@ def returned(order: Order, deadline: datetime) -> Outgoing:
     return Outgoing(WORK.name, key_of(order.run_id), body)
 
 
-def fits_record(answer: FromWorker) -> bool:
-    """Return whether an answer can be told as it is."""
-    return len(answer.model_dump_json().encode()) <= MAX_ANSWER_BYTES
-
-
 def to_record(answer: FromWorker) -> Outgoing:
     """Write an answer for `run.commands`. One that is too large becomes a failure that says so."""
-    body = answer.model_dump_json().encode()
-    if len(body) > MAX_ANSWER_BYTES:
-        body = _too_large(answer, len(body)).model_dump_json().encode()
+    return to_whole_record(answer) or _record(answer, _bytes(_too_large(answer, len(_bytes(answer)))))
+
+
+def to_whole_record(answer: FromWorker) -> Outgoing | None:
+    """Write an answer for `run.commands`, or return None where it is too large to be told as it is."""
+    body = _bytes(answer)
+    return None if len(body) > MAX_ANSWER_BYTES else _record(answer, body)
+
+
+def _bytes(answer: FromWorker) -> bytes:
+    return answer.model_dump_json().encode()
+
+
+def _record(answer: FromWorker, body: bytes) -> Outgoing:
     return Outgoing(COMMANDS.name, key_of(answer.run_id), body)
 
 

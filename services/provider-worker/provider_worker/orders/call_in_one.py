@@ -6,7 +6,6 @@ from contracts.providers.call import Preparation
 from contracts.providers.orders import ExecuteOrder, Order, PrepareOrder
 from contracts.runs.commands import FromWorker, RecordPreparation
 from provider_worker.dependencies import Dependencies
-from provider_worker.messages.answers import fits_record
 from provider_worker.messages.orders import call_of
 from provider_worker.providers.base import AIProvider
 
@@ -30,7 +29,7 @@ class CallInOne:
         provider = self._registry.find(prepared.provider)
         if not order.in_one or order.doubted or prepared.is_in_question or provider is None:
             return None
-        if self._admission.limits(provider) or not fits_record(answer):
+        if self._admission.limits(provider):
             return None
         return call_of(order, prepared) if await _fits_schema(provider, prepared) else None
 

@@ -17,12 +17,12 @@ from provider_worker.execution.call import CallHandler
 from provider_worker.messages.answers import (
     checked,
     failed,
-    in_one,
     lease_extended,
     not_begun,
     prepared,
     returned,
     to_record,
+    to_whole_record,
 )
 from provider_worker.messages.failures import failure_of, provider_unknown, worker_lost_failure
 from provider_worker.messages.orders import Key, is_doubted, log_fields, order_key, provider_of
@@ -63,10 +63,12 @@ class OrderHandler:
         try:
             answer = await self._answer(order, name, claim)
             call = await self._call_in_one.after(order, answer)
-            if call is not None:
+            told = to_whole_record(answer.changed({"in_one": True})) if call is not None else None
+            if told is None:
+                call, told = None, to_record(answer)
+            else:
                 await _claim(claim)
-                answer = in_one(answer)
-            await self._publisher.send(to_record(answer))  # from here on the run's log holds what is called
+            await self._publisher.send(told)  # from here on the run's log holds what is called
         except WorkerStopping:
             await _give_up(claim)
             await self._publisher.send(returned(order, lease.until))

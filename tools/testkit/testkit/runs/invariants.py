@@ -13,9 +13,8 @@ from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.config import Step
 from contracts.runs.outcomes import Accepted, Refused, parse_outcome, read_answer
-from contracts.runs.rendered_view import render
 from contracts.runs.run_event import RunEvent
-from contracts.runs.views import RunView, State, project
+from contracts.runs.views import RunView, State, project, render
 from orchestrator.runs import Deadline, Refusal, Run, command_of, evolve, react
 from orchestrator.runs.state import OrderKind
 

@@ -14,8 +14,7 @@ import asyncpg
 from chassis.postgres.named_queries import named_queries
 from contracts.ledger_schema import events_of
 from contracts.runs.event_header import EventHeader
-from contracts.runs.rendered_view import RenderedView, render
-from contracts.runs.views import TERMINAL
+from contracts.runs.views import TERMINAL, RenderedView, render
 from gateway.adapters.postgres.pool import PostgresDatabase
 from gateway.ports import History, Page, Place, StepEvent
 from gateway.projection.long_views import LONG, LongViews
