@@ -21,22 +21,19 @@ trust() {
     fi
 }
 
-# Prints how often an interpreter that fits goes through a loop in 50 ms, at its best. Builds without optimisation do a fifth less.
+# Prints how often an interpreter that fits goes through a loop in 50 ms. Builds without optimisation do a fifth less.
 pace() {
     "$1" -c '
 import ensurepip, sys, time, venv
 
 if sys.version_info < (3, 11):
     sys.exit(1)
-best, kept = 0, {}
-for _ in range(5):
-    end, rounds = time.process_time() + 0.05, 0
-    while time.process_time() < end:
-        for number in range(1000):
-            kept[number & 255] = kept.get(number & 127, number) ^ number
-        rounds += 1
-    best = max(best, rounds)
-print(best)' 2>/dev/null
+end, rounds, kept = time.process_time() + 0.05, 0, {}
+while time.process_time() < end:
+    for number in range(1000):
+        kept[number & 255] = kept.get(number & 127, number) ^ number
+    rounds += 1
+print(rounds)' 2>/dev/null
 }
 
 # Every place where one of the names stands on the path: the first one is not always the fastest.
@@ -53,20 +50,39 @@ candidates() {
     done
 }
 
-# Sets `chosen` to the fastest of the candidates and `found` to their number, each counted once. One in twenty is no difference.
-choose() {
-    chosen= most=0 found=0 seen=
-    spaces=$IFS
-    IFS='
-'
-    for candidate in $(candidates "$@"); do
+# Prints the candidates that fit, each interpreter once.
+fitting() {
+    seen=
+    candidates "$@" | while read -r candidate; do
         real=$(readlink -f "$candidate" || echo "$candidate")
         case $seen in *"|$real|"*) continue ;; esac
         seen="$seen|$real|"
-        rounds=$(pace "$candidate") || continue
-        found=$((found + 1))
-        if [ "$rounds" -gt $((most + most / 20)) ]; then
-            chosen=$candidate most=$rounds
+        ! pace "$candidate" > /dev/null || echo "$candidate"
+    done
+}
+
+# Sets `chosen` to the fastest of the candidates and `found` to their number. They take turns, five each, and the best counts:
+# a machine that is slow for a second is slow for all. One in twenty is no difference.
+choose() {
+    fitting=$(fitting "$@")
+    turns=$(for _ in 1 2 3 4 5; do
+        echo "$fitting" | while read -r candidate; do
+            [ -z "$candidate" ] || echo "$(pace "$candidate") $candidate"
+        done
+    done)
+    chosen= most=0 found=0
+    spaces=$IFS
+    IFS='
+'
+    for candidate in $fitting; do
+        found=$((found + 1)) best=0
+        for turn in $turns; do
+            if [ "${turn#* }" = "$candidate" ] && [ "${turn%% *}" -gt "$best" ]; then
+                best=${turn%% *}
+            fi
+        done
+        if [ "$best" -gt $((most + most / 20)) ]; then
+            chosen=$candidate most=$best
         fi
     done
     IFS=$spaces
