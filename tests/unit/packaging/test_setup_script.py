@@ -151,7 +151,7 @@ def test_the_fastest_interpreter_makes_the_environment(tmp_path: Path) -> None:
     ):
         python = tmp_path / folder / name
         python.parent.mkdir(exist_ok=True)
-        python.write_text(f'#!/bin/sh\n[ "$1" != -c ] || {{ {pace}; exit; }}\nexec {sys.executable} "$@"\n')
+        python.write_text(f'#!/bin/sh\ncase $1 in */pace.py) {pace}; exit ;; esac\nexec {sys.executable} "$@"\n')
         python.chmod(0o755)
     path = f"{tmp_path}/a:{tmp_path}/b:{tmp_path}/c:{without_python(tmp_path)}"
     made = set_up(tmp_path, "environment", PATH=path, PIP_NO_INDEX="1")
