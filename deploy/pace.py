@@ -10,7 +10,8 @@ import venv  # noqa: F401
 
 if sys.version_info < (3, 11):  # noqa: UP036 - it is run with whatever there is
     sys.exit(1)
-end, rounds, kept = time.process_time() + 0.05, 0, {}
+kept: dict[int, int] = {}
+end, rounds = time.process_time() + 0.05, 0
 while time.process_time() < end:
     for number in range(1000):
         kept[number & 255] = kept.get(number & 127, number) ^ number

@@ -22,13 +22,16 @@ MakePrepare = Callable[..., PrepareOrder]
 
 
 def test_saying_something_twice_is_the_same_command(execute_order: MakeExecute) -> None:
-    """The id derives from the answer's kind and the attempt, so a repeated answer is recognized."""
+    """The id derives from the answer's kind and the attempt, so a repeated answer is recognized.
+
+    An extension of the lease is news each time: a second worker with the same order holds it as long as it needs.
+    """
     order = execute_order()
     ids = [executed(order, "sandbox", NOW, Execution(response={"n": n})).command_id for n in (1, 2)]
     assert ids[0] == ids[1]
     other = order.model_copy(update={"attempt": 2})
     said = {ids[0], executed(other, "sandbox", NOW, Execution(response={})).command_id}
-    said |= {lease_extended(order, "sandbox", NOW, number).command_id for number in (1, 2)}
+    said |= {lease_extended(order, "sandbox", NOW).command_id for _ in range(2)}
     said |= {failed(order, "sandbox", NOW, Failure(code="c", message="m")).command_id}
     assert len(said) == 5
 

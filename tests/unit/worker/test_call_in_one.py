@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from contracts.json_values import digest
-from contracts.providers.call import Ending, Preparation
+from contracts.providers.call import Ending, Issue, Preparation
 from contracts.providers.call_stream import StopCall
 from contracts.providers.orders import Order
 from contracts.runs.commands import FromWorker, RecordExecution, RecordFailure, RecordPreparation, RecordStop
@@ -18,12 +18,13 @@ from messaging.records import Outgoing
 from provider_worker.execution.call import CallHandler
 from provider_worker.messages import answers
 from provider_worker.messages.orders import call_of, read_order
+from provider_worker.providers.payload_schema import PayloadSchema
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
 from provider_worker.testing.memory import MemoryPublisher
 from testkit.worker.bench import WorkerBench, consumer_on, dependencies_on
 from testkit.worker.orders import MakePrepare, a_prepare_order
-from testkit.worker.providers import GatedProvider
+from testkit.worker.providers import BrokenProvider, GatedProvider
 
 from .rate_limit_bench import ONE_AT_ONCE, RateLimitBench
 
@@ -120,10 +121,42 @@ async def test_a_provider_whose_calls_wait_for_limits_is_not_called_at_once(
     assert bench.scarce.begun == []
 
 
+async def test_a_provider_without_a_schema_that_can_be_used_is_not_called_at_once() -> None:
+    """The run looks at the payload before it orders the call, as on the ordinary way."""
+
+    class Cryptic(PayloadSchema):
+        def issues(self, *_: object) -> list[Issue]:
+            raise RuntimeError("what does it mean?")
+
+    class Careless(SandboxProvider):
+        async def schema_for(self, *_: object) -> PayloadSchema:
+            return Cryptic({})
+
+        async def validate_payload(self, *_: object) -> list[Issue]:
+            return []
+
+    bench = WorkerBench(Careless())
+    await bench.take(a_prepare_order(in_one=True))
+    (answer,) = await bench.publisher.until(1)
+    assert isinstance(answer, RecordPreparation)
+    await bench.worker.stop(0)
+    assert (answer.in_one, bench.failures) == (False, [])
+
+
+async def test_a_payload_that_might_not_be_recorded_is_not_called_at_once(gated: Gated) -> None:
+    """The run may refuse it: it is told first, and orders the call."""
+    bench, provider = gated
+    await bench.take(a_prepare_order(in_one=True, prompt="a" * (answers.MAX_IN_ONE_BYTES - 100)))
+    (prepared,) = await bench.publisher.until(1)
+    assert isinstance(prepared, RecordPreparation)
+    assert (prepared.in_one, provider.begun) == (False, [])
+
+
 async def test_a_payload_that_cannot_be_told_is_not_called(gated: Gated, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run is told that it is too large."""
     bench, provider = gated
     monkeypatch.setattr(answers, "MAX_ANSWER_BYTES", 500)
+    monkeypatch.setattr(answers, "MAX_IN_ONE_BYTES", 500)
     await bench.take(a_prepare_order(in_one=True))
     (failed,) = await bench.publisher.until(1)
     assert isinstance(failed, RecordFailure)
@@ -144,6 +177,52 @@ async def test_however_often_and_wherever_the_order_arrives_its_call_begins_once
     await bench.publisher.until(4)
     assert provider.begun == [f"{order.work_id}:1", f"{last.work_id}:1"]
     await other.stop(0)
+
+
+class Wary(SandboxProvider):
+    """Finds something in question where its fellow finds nothing."""
+
+    async def validate_payload(self, *_: object) -> list[Issue]:
+        """Find it."""
+        return [Issue(path="/prompt", code="odd", message="It is odd.")]
+
+
+OTHERWISE = pytest.mark.parametrize(
+    "otherwise", [BrokenProvider(), Wary()], ids=["it fails", "something is in question"]
+)
+
+
+@OTHERWISE
+async def test_two_workers_with_one_order_never_say_two_things(gated: Gated, otherwise: SandboxProvider) -> None:
+    """The one that claimed it answers; the other could end a call that is under way, or ask about one that was made."""
+    bench, provider = gated
+    order = a_prepare_order(in_one=True)
+    await bench.take(order)
+    await provider.until_begun(1)
+    second = WorkerBench(otherwise, claims=bench.claims, publisher=bench.publisher)
+    await second.take(order)
+    await second.worker.stop(1)
+    provider.gate.set()
+    prepared, executed = await bench.publisher.until(2)
+    assert [type(prepared), type(executed)] == [RecordPreparation, RecordExecution]
+    await bench.worker.stop(1)
+    assert len(bench.publisher.commands) == 2
+
+
+@OTHERWISE
+async def test_a_worker_that_is_late_calls_nothing_when_another_has_said_something_else(
+    gated: Gated, otherwise: SandboxProvider
+) -> None:
+    """The run has gone on by what the first one said."""
+    bench, provider = gated
+    order = a_prepare_order(in_one=True)
+    second = WorkerBench(otherwise, claims=bench.claims, publisher=bench.publisher)
+    await second.take(order)
+    await bench.publisher.until(1)
+    await bench.take(order)
+    await bench.worker.stop(1)
+    await second.worker.stop(1)
+    assert (provider.begun, len(bench.publisher.commands)) == ([], 1)
 
 
 async def test_a_doubted_order_whose_call_was_claimed_is_lost(gated: Gated) -> None:

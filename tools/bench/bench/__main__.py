@@ -15,6 +15,7 @@ import asyncpg
 from apache_kafka.artifacts import Unavailable, version
 from bench.bare.system import running_bare_system
 from bench.cases import measure_floor, run_all, run_bare
+from bench.idle import measure_idle
 from bench.interpreter import interpreter
 from bench.report import page
 from bench.results import QUICK, Sizes
@@ -64,6 +65,8 @@ async def _measure(folder: Path, sizes: Sizes, *, quick: bool) -> str:
     say("starting the bare hops; everything else has ended")
     async with running_bare_system(folder / "bare") as hops:
         bare = await run_bare(hops, sizes, say)
+    say("the embedded stack while nothing happens")
+    results.idle = await measure_idle(folder, sizes.idle_seconds)
     command = "make bench QUICK=1" if quick else "make bench"
     return page(results, bare, command, f"Apache Kafka {version()}", postgres)
 

@@ -65,8 +65,7 @@ async def _one_then_many(
 ) -> Loaded:
     async with _reviewers(system, 1) as one:
         say("one reviewer")
-        results.one = await one.work(sizes.one)
-        results.runs += results.one.runs
+        results.one = await _load(system, one, sizes.one, results)
     say(f"{MANY} reviewers")
     return await _load(system, many, sizes.many, results)
 

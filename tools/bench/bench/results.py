@@ -18,13 +18,14 @@ class Sizes:
     one: int = 300
     many: int = 4_000
     floor_seconds: float = 8.0
+    idle_seconds: float = 30.0
     backlog: int = 20_000
     waiting: int = 3_000
     more: int = 10
     """How many times as many runs are stored when figures are taken again."""
 
 
-QUICK = Sizes(warm_up=300, one=60, many=1_000, floor_seconds=3.0, backlog=2_000, waiting=300, more=3)
+QUICK = Sizes(warm_up=300, one=60, many=1_000, floor_seconds=3.0, idle_seconds=10.0, backlog=2_000, waiting=300, more=3)
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Results:
 
     floors: list[float] = field(default_factory=list)
     hops: Hops | None = None
-    one: Timings | None = None
+    one: Loaded | None = None
     many: Loaded | None = None
     peaks: dict[str, int] = field(default_factory=dict)
     waiting: tuple[float, float] | None = None
@@ -62,6 +63,8 @@ class Results:
     orchestrators: dict[int, Loaded] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     runs: int = 0
+    idle: float | None = None
+    """The share of one core that the embedded stack takes while nothing happens."""
 
     @property
     def floor(self) -> float:

@@ -1,10 +1,14 @@
-"""The worker's answers to a run, as commands. Their ids derive from the order, so that the same answer sent twice counts once."""
+"""The worker's answers to a run, as commands.
+
+Their ids derive from the order, so that the same answer sent twice counts once. An extension of a lease has an id of its own.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 from contracts.providers.call import Checked, Ending, Execution, Failure, Preparation, Received, Spent
 from contracts.providers.call_stream import StopCall
@@ -20,11 +24,14 @@ from contracts.runs.commands import (
     RecordStop,
     command_id,
 )
-from contracts.topics import COMMANDS, MAX_RECORD_BYTES, WORK
+from contracts.topics import COMMANDS, MAX_EVENT_BYTES, MAX_RECORD_BYTES, WORK
 from messaging.records import Outgoing, key_of
 
 MAX_ANSWER_BYTES = MAX_RECORD_BYTES * 3 // 4
 """An answer becomes events and a view. Both are larger than it and must fit a record too."""
+
+MAX_IN_ONE_BYTES = MAX_EVENT_BYTES // 2
+"""A larger preparation is told before its call is ordered: an event is larger than its answer, and the run refuses one beyond its bound."""
 
 
 def prepared(order: Order, provider: str, at: datetime, preparation: Preparation) -> FromWorker:
@@ -47,9 +54,9 @@ def failed(order: Order, provider: str, at: datetime, failure: Failure) -> FromW
     return RecordFailure(**_about(order, provider, at, "record-failure"), failure=failure)
 
 
-def lease_extended(order: Order, provider: str, at: datetime, number: int, waits_for: str | None = None) -> FromWorker:
-    """Extend the order's lease for the `number`th time, and say what the order waits for."""
-    return ExtendLease(**_about(order, provider, at, "extend-lease", number), waits_for=waits_for)
+def lease_extended(order: Order, provider: str, at: datetime, waits_for: str | None = None) -> FromWorker:
+    """Extend the order's lease, and say what the order waits for. Each one is news, by whichever worker has the order now."""
+    return ExtendLease(**_about(order, provider, at, "extend-lease", uuid4().hex), waits_for=waits_for)
 
 
 def noted(order: Order, provider: str, at: datetime, provider_call_id: str) -> FromWorker:
@@ -80,13 +87,14 @@ def returned(order: Order, deadline: datetime) -> Outgoing:
 
 def to_record(answer: FromWorker) -> Outgoing:
     """Write an answer for `run.commands`. One that is too large becomes a failure that says so."""
-    return to_whole_record(answer) or _record(answer, _bytes(_too_large(answer, len(_bytes(answer)))))
-
-
-def to_whole_record(answer: FromWorker) -> Outgoing | None:
-    """Write an answer for `run.commands`, or return None where it is too large to be told as it is."""
     body = _bytes(answer)
-    return None if len(body) > MAX_ANSWER_BYTES else _record(answer, body)
+    return _record(answer, body if len(body) <= MAX_ANSWER_BYTES else _bytes(_too_large(answer, len(body))))
+
+
+def to_record_in_one(answer: RecordPreparation) -> Outgoing | None:
+    """Write a preparation that is followed by its call, or return None where it is so large that its run might not take it."""
+    body = _bytes(answer.changed({"in_one": True}))
+    return None if len(body) > MAX_IN_ONE_BYTES else _record(answer, body)
 
 
 def _bytes(answer: FromWorker) -> bytes:

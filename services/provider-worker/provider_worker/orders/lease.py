@@ -35,7 +35,6 @@ class Lease:
         # A doubted order waits long for a worker. Since it was said to be taken, its lease is the usual one.
         is_taken = is_doubted(order)
         self.until = now() + timedelta(seconds=order.lease_seconds) if is_taken else order.deadline
-        self._extensions = 0
         self._waits_for: str | None = None
         self._said: str | None = None
         self._extending: asyncio.Task[None] | None = None
@@ -80,10 +79,9 @@ class Lease:
             self._extending = asyncio.create_task(self._extend(), name=f"lease {self._order.work_id}")
 
     async def _extend(self) -> None:
-        self._extensions += 1
         with contextlib.suppress(KafkaError):  # the next extension says the same
             now = self._now()
-            answer = lease_extended(self._order, self._provider, now, self._extensions, self._waits_for)
+            answer = lease_extended(self._order, self._provider, now, self._waits_for)
             self._said = self._waits_for
             await self._publisher.try_to_send(to_record(answer))
             if self._now() < self.until:  # else the run may have read before that the lease ran out

@@ -22,7 +22,6 @@ from provider_worker.messages.answers import (
     prepared,
     returned,
     to_record,
-    to_whole_record,
 )
 from provider_worker.messages.failures import failure_of, provider_unknown, worker_lost_failure
 from provider_worker.messages.orders import Key, is_doubted, log_fields, order_key, provider_of
@@ -62,11 +61,9 @@ class OrderHandler:
         name, began = self._name_of(order), time.monotonic()
         try:
             answer = await self._answer(order, name, claim)
-            call = await self._call_in_one.after(order, answer)
-            told = to_whole_record(answer.changed({"in_one": True})) if call is not None else None
-            if told is None:
-                call, told = None, to_record(answer)
-            else:
+            call, told = await self._call_in_one.after(order, answer)
+            if isinstance(order, PrepareOrder) and order.in_one and not order.doubted:
+                # One worker answers, whatever the answer is: another may have said something else, and be calling.
                 await _claim(claim)
             await self._publisher.send(told)  # from here on the run's log holds what is called
         except WorkerStopping:
@@ -96,7 +93,7 @@ class OrderHandler:
         The run waits long for a worker to take it; from now on it notices the worker's death soon.
         """
         if is_doubted(order):
-            await self._publisher.send(to_record(lease_extended(order, provider_of(order), self._now(), 0)))
+            await self._publisher.send(to_record(lease_extended(order, provider_of(order), self._now())))
 
     async def hand_back(self, orders: Sequence[ExecuteOrder], seconds: float) -> set[Key]:
         """Have those of these calls ordered again in so many seconds that were not begun; return which. Raises WorkerStopping."""

@@ -36,7 +36,7 @@ class Gauges:
 
     async def read(self) -> Reading:
         """Read all gauges, once PostgreSQL's counters have settled."""
-        cpu = {name: sum(map(_cpu_seconds, pids)) for name, pids in self.pids.items()}
+        cpu = {name: sum(map(cpu_seconds, pids)) for name, pids in self.pids.items()}
         connection = await asyncpg.connect(self.database_url)
         try:
             wal = await connection.fetchval("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')")
@@ -63,7 +63,8 @@ async def rows(database_url: str) -> dict[str, int]:
         await connection.close()
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU that a process and all that descend from it have used, in seconds; of this process, its own alone."""
     process = psutil.Process(pid)
     used = process.cpu_times()
     total = used.user + used.system

@@ -67,17 +67,20 @@ def on_worker_answer(command: c.FromWorker, run: Run) -> e.Event:
 
 
 def prepared_in_one(command: c.RecordPreparation, run: Run) -> tuple[e.Event, ...]:
-    """Return a preparation, the steps that it passes, and the call that its worker makes now. Raises StaleCommand."""
+    """Return a preparation, the steps that it passes, and the call that its worker makes now. Raises StaleCommand.
+
+    A run that was cancelled before it heard of the call records what is called: the call's end is on its way.
+    """
+    about, prepared = {"work_id": command.work_id, "attempt": command.attempt}, command.preparation
     if run.stopping is not None and run.stopping.is_named_by(command):
-        raise StaleCommand("prepare", run.view)  # the call's end is on its way
-    attempt, prepared = _leased(command, run, OrderKind.PREPARE), command.preparation
+        return (e.RunPrepared(**about, preparation=prepared),)
+    attempt = _leased(command, run, OrderKind.PREPARE)
     verdicts = [(step, review(step, prepared.signals, run.config)) for step in _BEFORE_THE_CALL]
     if not attempt.in_one or prepared.is_in_question or any(isinstance(verdict, Pause) for _, verdict in verdicts):
         raise StaleCommand("take a call that nobody ordered from", run.view)
     passed = [
         e.StepPassed(step=step, reasons=v.reasons) for step, v in verdicts if isinstance(v, Pass) and not v.silent
     ]
-    about = {"work_id": command.work_id, "attempt": command.attempt}
     return (
         e.RunPrepared(**about, preparation=prepared),
         *passed,

@@ -170,11 +170,21 @@ def test_a_cancelled_run_stops_a_call_that_it_never_heard_of() -> None:
     story = begun().given(cancel())
     (stop,) = story.stops()
     assert (stop.work_id, stop.attempt, stop.provider) == (begun().attempt.work_id, 1, "sandbox")
-    story.when(prepared(in_one=True)).refused_with("not_allowed")
     story.when(executed(cost=Decimal(2))).then(like(e.CallStopped, ending=Ending.COMPLETED, spent__cost=Decimal(2)))
     story.when(stopped()).then(like(e.CallStopped, ending=Ending.STOPPED))
     story.when(prepared()).then(like(e.CallStopped, ending=Ending.NOT_BEGUN, spent__cost=Decimal(0)))
     story.when(lease_ends()).then(like(e.CallStopped, ending=Ending.UNKNOWN))
+
+
+def test_a_cancelled_run_records_what_is_called_all_the_same() -> None:
+    """The bytes, and who got them: a call that the provider accepted is stopped there, and not where the request asked for it."""
+    story = given(start({"provider": "the cheapest"}, **AUTO), cancel())
+    outcome = story.when(prepared(in_one=True)).then(like(e.RunPrepared, preparation__payload=PAYLOAD))
+    outcome.leaves(state="cancelled", provider="sandbox", error=None)
+    *_, stop = outcome.story.given(note_call("p")).stops()
+    assert (stop.provider, stop.provider_call_id) == ("sandbox", "p")
+    over = outcome.story.given(stopped())
+    over.when(executed()).refused_with("not_allowed")
 
 
 def test_a_paused_run_takes_a_call_back_that_has_not_begun() -> None:
