@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
+
+from messaging.errors import KafkaError
 
 MAX_IN_FLIGHT = 4
 """Batches handed to the producer and not yet acknowledged; more would only hide that Kafka is slow."""
 
 INTERVAL_SECONDS = 2.0
 """Between commits: a commit costs either side as much as a batch. It says only from where an owner that comes after a crash reads again.
-Whoever gives partitions away in order commits before."""
+A member that gives partitions away in order commits before."""
+
+REVOKED_SECONDS = 2.0
+"""How long partitions that go to another member wait for the commit of what was done here."""
+
+FOR_AN_OPERATOR = (GroupAuthorizationFailedError, TopicAuthorizationFailedError)
+"""Refusals that no other try mends."""
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +89,18 @@ class OffsetCommitter:
             await asyncio.sleep(INTERVAL_SECONDS)
             await self.commit()
 
+    async def revoke(self, partitions: Collection[int]) -> None:
+        """Commit what was done in partitions that go to another member, for REVOKED_SECONDS at most, and forget them.
+
+        Should they come back, another member has gone on from there meanwhile.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REVOKED_SECONDS):
+                await self.settle()
+        for partition in partitions:
+            self._acknowledged.pop(partition, None)
+            self._committed.pop(partition, None)
+
     async def commit(self) -> None:
         """Commit the acknowledged offsets that are not committed yet."""
         new = {
@@ -90,5 +113,7 @@ class OffsetCommitter:
         try:
             await self._commit(new)
             self._committed |= new
-        except Exception as error:  # a refused commit costs nothing but publishing again
+        except FOR_AN_OPERATOR:
+            _log.exception("offsets cannot be committed: whatever is read is read again after the next start")
+        except KafkaError as error:  # a refused commit costs nothing but publishing again
             _log.info("offsets were not committed: %s", error or type(error).__name__)

@@ -15,6 +15,7 @@ from contracts.slots import SlotMap
 from contracts.topics import MAX_RECORD_BYTES, SLOT_MAPS
 from messaging.aiokafka_internals.producer import limit_requests
 from messaging.aiokafka_internals.sender import SteadySender
+from messaging.aiokafka_internals.shutdown import stop_producer
 from messaging.client.partition_sender import PartitionSender
 from messaging.client.slots import METADATA_MS, partition_of, read_slot_maps
 from messaging.errors import BrokerUnavailable, RecordTooLarge, TopicsMissing
@@ -23,8 +24,8 @@ from messaging.records import Outgoing
 ANSWER_SECONDS = 15.0
 """How long a broker's answer is awaited. Then the connection is made anew and the request sent again, to the present leader."""
 
-STOP_SECONDS = 2.0
-"""How long a stop waits for records in flight; their callers were not told that they have arrived."""
+SETTLE_SECONDS, STOP_SECONDS = 1.0, 0.5
+"""How long a stop waits for records in flight, whose callers were not told that they have arrived, and for the rest of it."""
 
 _Place = tuple[str, int]
 
@@ -65,16 +66,17 @@ class Producer:
             await self._producer.start()
             await self.read_slot_maps()
         except BaseException:
-            await self._producer.stop()
+            await stop_producer(self._producer, STOP_SECONDS)
             raise
 
     async def stop(self) -> None:
-        """Wait, for seconds at most, until Kafka has the records in flight; then disconnect."""
+        """Wait, for SETTLE_SECONDS at most, until Kafka has the records in flight; then disconnect, whether Kafka answers or not."""
+        if self._producer is None:
+            return
         with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_SECONDS):
+            async with asyncio.timeout(SETTLE_SECONDS):
                 await asyncio.gather(*(sender.settle() for sender in self._senders.values()))
-        if self._producer is not None:
-            await self._producer.stop()
+        await stop_producer(self._producer, STOP_SECONDS)
 
     async def read_slot_maps(self) -> dict[str, SlotMap]:
         """Return the maps from slots to partitions that are kept with the log, by topic, and send by them. Raises KafkaError."""

@@ -174,8 +174,11 @@ class Broker(Protocol):
     async def check(self) -> None:
         """Raise unless Kafka answers and outcomes are read."""
 
+    async def settle(self) -> None:
+        """Commit the offsets of what was written, if that can be done soon."""
+
     async def stop(self) -> None:
-        """Commit the offsets of what was written, and disconnect."""
+        """Disconnect."""
 
 
 class Adapters(NamedTuple):

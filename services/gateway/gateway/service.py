@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from chassis.background import Background, briefly
+from chassis.background import Background
 from chassis.settings import Settings
 from gateway.adapters.external import external_adapters
 from gateway.catalog import Catalog
@@ -17,8 +17,6 @@ from gateway.read_model.follower import Follower
 from gateway.read_model.partial_output import PartialOutputReader
 from gateway.read_model.projector import Projector
 from gateway.read_model.waiters import Waiters
-
-LEAVE_SECONDS = 3.0
 
 _log = structlog.get_logger(__name__)
 
@@ -65,10 +63,11 @@ class GatewayService:
         await broker.join()
 
     async def _stop(self) -> None:
-        """Read nothing more, commit the offsets of what is written, and disconnect."""
+        """Read nothing more, commit the offsets of what is written, and disconnect, also from what is only being connected."""
         self.follower.close()
         self._projector.close()
-        await briefly(self.adapters.broker.stop(), LEAVE_SECONDS)
+        await self.adapters.broker.settle()
+        await self._background.stop()
+        await self.adapters.broker.stop()
         await self.adapters.tables.close()
         await self.adapters.database.stop()
-        await self._background.stop()

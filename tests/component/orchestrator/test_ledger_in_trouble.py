@@ -162,6 +162,8 @@ async def test_a_ledger_that_is_closed_while_it_connects_leaves_no_connection(
     closing = asyncio.ensure_future(ledger.close())
     await asyncio.wait([asking, closing])
     with pytest.raises(LedgerError, match="closed"):
+        await asking
+    with pytest.raises(LedgerError, match="closed"):
         await ledger.check()
 
     async def alone() -> bool:

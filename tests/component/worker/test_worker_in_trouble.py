@@ -62,7 +62,7 @@ async def test_calls_that_are_held_are_an_obstacle_to_readiness(kafka: KafkaBenc
         await kafka.order(order)
 
         async def is_held() -> bool:
-            return "calls are held: DiskFullError" in (await worker.health())["checks"]["postgres"]
+            return "calls are held: could not extend file" in (await worker.health())["checks"]["postgres"]
 
         await until(is_held, 20, "the call is held")
         await execute(postgres_url, "DROP TRIGGER full_disk ON worker.claims")

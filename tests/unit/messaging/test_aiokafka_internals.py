@@ -14,13 +14,14 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
-from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.group_coordinator import GroupCoordinator, NoGroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment, SubscriptionState, TopicPartitionState
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import Sender
 from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
+from faststream._internal.endpoint.subscriber.mixins import TasksMixin
 from faststream._internal.endpoint.subscriber.usecase import SubscriberUsecase
 from faststream.kafka import KafkaBroker
 from faststream.kafka.configs import KafkaBrokerConfig
@@ -44,11 +45,17 @@ def test_the_installed_versions_are_those_that_it_was_written_for(library: str) 
     ("function", "names"),
     [
         (AIOKafkaProducer.__init__, {"_message_accumulator", "client"}),
-        (AIOKafkaClient.__init__, {"_request_timeout_ms"}),
+        (AIOKafkaClient.__init__, {"_request_timeout_ms", "_sync_task", "_conns"}),
         (MessageAccumulator.__init__, {"_exception", "_closed", "_pending_batches"}),
         (MessageAccumulator._pop_batch, {"retry_count", "set_producer_state", "increment_sequence_number"}),
         (MessageBatch.__init__, {"future", "_retry_count"}),
         (AIOKafkaProducer.__init__, {"_txn_manager", "_sender", "_closed"}),
+        (AIOKafkaProducer.stop, {"_closed", "_sender", "sender_task"}),
+        (MessageAccumulator.fail_all, {"_batches", "_pending_batches", "failure"}),
+        (AIOKafkaConsumer.stop, {"_closed", "_coordinator", "_fetcher", "_client"}),
+        (GroupCoordinator.__init__, {"_coordination_task", "_heartbeat_task", "_commit_refresh_task"}),
+        (NoGroupCoordinator.__init__, {"_reset_committed_task"}),
+        (Fetcher.close, {"_fetch_task", "_pending_tasks", "_closed"}),
         (Sender.__init__, {"_request_timeout_ms"}),
         (AIOKafkaClient._get_conn, {"_conns"}),
         (
@@ -85,6 +92,7 @@ def test_the_installed_versions_are_those_that_it_was_written_for(library: str) 
         (PartitionRecords.__init__, {"_records", "_records_iterator", "next_fetch_offset"}),
         (KafkaBroker._connect, {"config", "broker_config", "builder"}),
         (SubscriberUsecase.__init__, {"running", "lock"}),
+        (TasksMixin.stop, {"tasks"}),
         (LogicSubscriber.start, {"_run_consume_loop", "add_task"}),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),
@@ -140,7 +148,7 @@ def test_functions_take_what_they_took(function: Callable[..., Any], parameters:
         (Assignment, {"tps", "active"}),
         (TransactionManager, {"has_pid", "producer_id", "producer_epoch"}),
         (SubscriptionState, {"fetch_context", "reassignment_in_progress", "wait_for_assignment"}),
-        (CloseReason, {"CONNECTION_BROKEN", "CONNECTION_TIMEOUT", "OUT_OF_SYNC"}),
+        (CloseReason, {"CONNECTION_BROKEN", "CONNECTION_TIMEOUT", "OUT_OF_SYNC", "SHUTDOWN"}),
         (MemoryRecords, {"has_next", "next_batch"}),
         (
             DefaultRecordBatch,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
+from aiokafka.errors import CommitFailedError, GroupAuthorizationFailedError
 
 from messaging.offset_committer import OffsetCommitter, SentBatch
 
@@ -74,3 +76,34 @@ async def test_nothing_behind_a_batch_that_failed_for_good_is_committed(beside: 
     await committer.add(SentBatch({0: 20}, ()))
     await committer.commit()
     assert commits.offsets == {}
+
+
+async def test_partitions_that_go_to_another_member_are_committed_and_forgotten() -> None:
+    """When they come back, what was done here before says nothing: an older offset would send the group back."""
+    commits = Commits()
+    committer = OffsetCommitter(commits)
+    tracking = asyncio.create_task(committer.track())
+    late = sends("late")
+    await committer.add(SentBatch({0: 10, 1: 5}, late))
+    asyncio.get_running_loop().call_later(0.05, late[0].set_result, None)
+    await committer.revoke({0})
+    assert commits.offsets == {0: 10, 1: 5}
+    commits.offsets = {0: 90}  # the other member went on
+    await committer.commit()
+    assert commits.offsets == {0: 90}
+    await committer.add(SentBatch({0: 10}, ()))  # it is read again from there, whatever was committed here once
+    await committer.commit()
+    assert commits.offsets == {0: 10}
+    tracking.cancel()
+
+
+async def test_a_refusal_that_no_other_try_mends_is_told_and_a_passing_one_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An operator learns why everything is read again after each start."""
+    caplog.set_level("INFO")
+    for refusal in (GroupAuthorizationFailedError(), CommitFailedError()):
+        committer = OffsetCommitter(AsyncMock(side_effect=refusal))
+        await committer.add(SentBatch({0: 10}, ()))
+        await committer.commit()
+    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]

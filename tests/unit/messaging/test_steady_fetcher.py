@@ -18,7 +18,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from messaging.aiokafka_internals import fetcher as module
 from messaging.aiokafka_internals.consumer import _PartitionBuffers
-from messaging.aiokafka_internals.fetcher import RESTING_WAIT_MS, SteadyFetcher
+from messaging.aiokafka_internals.fetcher import IDLE_WAIT_MS, SteadyFetcher
 
 from .library_connection import Client, LibraryConnection, frame
 
@@ -145,12 +145,12 @@ async def test_a_broker_may_wait_longer_where_nothing_comes(reader: Reader, monk
     """After a while without records, until the next one."""
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    reader.fetcher._rests_from = now[0] + module.RESTING_SECONDS
+    reader.fetcher._idle_from = now[0] + module.IDLE_SECONDS
     assert reader.ask()
     assert reader.asked()[1] == WAIT_MS
-    now[0] += module.RESTING_SECONDS
+    now[0] += module.IDLE_SECONDS
     reader.answer()
-    assert reader.asked()[1] == RESTING_WAIT_MS
+    assert reader.asked()[1] == IDLE_WAIT_MS
     reader.answer((0, 0, b"one"))
     assert reader.read() == [(0, b"one")]
     assert reader.asked()[1] == WAIT_MS

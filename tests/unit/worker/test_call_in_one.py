@@ -17,7 +17,7 @@ from contracts.topics import WORK
 from messaging.records import Outgoing
 from provider_worker.execution.call import CallHandler
 from provider_worker.messages import answers
-from provider_worker.messages.orders import call_of, read_order
+from provider_worker.messages.orders import call_of, order_key, read_order
 from provider_worker.providers.payload_schema import PayloadSchema
 from provider_worker.providers.registry import Registry
 from provider_worker.providers.sandbox import SandboxProvider
@@ -316,6 +316,24 @@ async def test_a_worker_that_stops_while_the_database_is_away_leaves_the_order_t
     (returned,) = [record for record in bench.publisher.sent if record.topic == WORK.name]
     assert read_order(returned.value or b"") == order
     assert (provider.begun, bench.publisher.commands) == ([], [])
+
+
+async def test_a_worker_that_stops_while_kafka_is_silent_gives_its_claim_back(gated: Gated) -> None:
+    """The call did not begin: the next worker may make it."""
+    bench, provider = gated
+    sending = asyncio.Event()
+
+    async def never(record: Outgoing) -> None:  # noqa: ARG001 - the port names it
+        sending.set()
+        await asyncio.Event().wait()
+
+    bench.publisher.send = never  # type: ignore[method-assign]
+    order = a_prepare_order(in_one=True)
+    await bench.take(order)
+    await sending.wait()
+    await bench.worker.stop(0)
+    assert await bench.claims.claim([order], "the next") == {order_key(order)}
+    assert provider.begun == []
 
 
 async def test_a_call_that_fails_says_so_under_the_same_order(bench: WorkerBench, prepare_order: MakePrepare) -> None:

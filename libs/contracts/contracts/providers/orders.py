@@ -51,6 +51,11 @@ class PrepareOrder(_Order):
         description="It was ordered before, `in_one`: prepare alone, if no worker has claimed the call, and else report that it is lost.",
     )
 
+    @property
+    def calls_at_once(self) -> bool:
+        """Whether the worker that prepares it calls too, unless something is in question."""
+        return self.in_one and not self.doubted
+
 
 class CheckOrder(_Order):
     """Price and check bytes that a person edited. Builds nothing and calls nothing that costs."""

@@ -20,6 +20,8 @@ from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import CloseReason
 from aiokafka.errors import CorrelationIdError, KafkaConnectionError, KafkaError
 
+from messaging.aiokafka_internals.shutdown import abort
+
 Answered = Callable[[bytes, int, KafkaError | None], None]
 """Called with an answer and the place where its body begins, or with the error in place of one. Must not raise."""
 
@@ -145,7 +147,7 @@ class Connection(asyncio.Protocol):
         if left > 0:
             self._timer = self._loop.call_later(left, self._end_if_silent)
         else:
-            conn.close(reason=CloseReason.CONNECTION_TIMEOUT)
+            abort(conn, CloseReason.CONNECTION_TIMEOUT)
 
 
 class _Asked:

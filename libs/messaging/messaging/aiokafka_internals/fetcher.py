@@ -36,7 +36,7 @@ IN_ONE_ORDER = 64
 LOOK_SECONDS = 5.0
 """How often the library's routine looks at a steady fetcher, beside every change of its assignment."""
 
-RESTING_SECONDS, RESTING_WAIT_MS = 2.0, 100
+IDLE_SECONDS, IDLE_WAIT_MS = 2.0, 100
 """Where nothing came for so long, a broker may hold an empty answer for so long: one that does not answer early costs its readers less."""
 
 _LIMITS = struct.Struct(">iiiib")
@@ -101,7 +101,7 @@ class SteadyFetcher(Fetcher):
     _flights: dict[int, _Flight]
     _flights_for: Any
     _left_until: float
-    _rests_from: float
+    _idle_from: float
 
     @classmethod
     def take_over(cls, consumer: AIOKafkaConsumer) -> None:
@@ -109,7 +109,9 @@ class SteadyFetcher(Fetcher):
         fetcher = consumer._fetcher
         fetcher.__class__ = cls
         fetcher._flights, fetcher._flights_for, fetcher._left_until = {}, None, 0.0
-        fetcher._rests_from = time.monotonic() + RESTING_SECONDS
+        fetcher._idle_from = time.monotonic() + IDLE_SECONDS
+        # A reader that waits is told that nothing will come.
+        fetcher._fetch_task.add_done_callback(lambda _: _wake(fetcher))
         # Leaders may have moved: the library's routine looks at once.
         consumer._client.cluster.add_listener(lambda _: fetcher._notify(fetcher._wait_consume_future))
 
@@ -205,7 +207,7 @@ class SteadyFetcher(Fetcher):
 
     def _wait_ms(self) -> int:
         wait: int = self._fetch_max_wait_ms
-        return wait if time.monotonic() < self._rests_from else max(wait, RESTING_WAIT_MS)
+        return wait if time.monotonic() < self._idle_from else max(wait, IDLE_WAIT_MS)
 
     def _on_answer(self, flight: _Flight, answer: bytes, begin: int, error: KafkaError | None) -> None:
         flight.is_out = False
@@ -257,7 +259,7 @@ class SteadyFetcher(Fetcher):
             self._records.keep(name, result, fetched)
             some = True
         if some:
-            self._rests_from = time.monotonic() + RESTING_SECONDS
+            self._idle_from = time.monotonic() + IDLE_SECONDS
         return some
 
     def _leave(self, what: str) -> None:
@@ -310,4 +312,6 @@ async def next_records(consumer: AIOKafkaConsumer, most: int) -> list[Any]:
             found = [] if subscription.reassignment_in_progress else fetcher.drain(most)
     if not found and (consumer._closed or fetcher._closed):
         raise ConsumerStoppedError
+    if not found and fetcher._fetch_task.done():
+        raise KafkaError("the client library reads no more")
     return found

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from types import TracebackType
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer
@@ -15,6 +16,7 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faststream.kafka import KafkaBroker
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
+from messaging.aiokafka_internals.shutdown import release_consumer
 from messaging.records import RawRecord
 
 __all__ = ["BatchSubscriber", "ConsumerBroker", "take_batches_by_call"]
@@ -45,6 +47,33 @@ class ConsumerBroker(KafkaBroker):
         assert isinstance(build, partial), "FastStream hands the consumer's settings over as a partial"
         self.config.broker_config.builder = partial(self._consumer_type, *build.args, **build.keywords)
         return self.config.broker_config.builder
+
+    async def start(self) -> None:
+        """Connect, and start all subscribers or none: another try would start those again that were."""
+        try:
+            await super().start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_val: BaseException | None = None,
+        exc_tb: TracebackType | None = None,
+    ) -> None:
+        """Let handlers end, leave groups, disconnect. Nothing stays at work, also where that is cut short."""
+        try:
+            await super().stop(exc_type, exc_val, exc_tb)
+        finally:
+            for subscriber in self.subscribers:
+                assert isinstance(subscriber, BatchSubscriber)
+                subscriber.running = False
+                for task in subscriber.tasks:
+                    task.cancel()
+                if subscriber.consumer is not None:
+                    release_consumer(subscriber.consumer)
+                    subscriber.consumer = None
 
 
 async def _take_records(records: list[Any]) -> None:

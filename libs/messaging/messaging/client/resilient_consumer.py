@@ -24,6 +24,7 @@ from messaging.aiokafka_internals.consumer import (
     read_fetched_with,
 )
 from messaging.aiokafka_internals.fetcher import SteadyFetcher, next_records, wake_readers
+from messaging.aiokafka_internals.shutdown import stop_consumer
 from messaging.client.record_salvage import salvage
 
 POLL_MS = 1_000
@@ -74,6 +75,10 @@ class ResilientConsumer(AIOKafkaConsumer):
             super().assign(self._found(self._asked))
             if self._asked.partition == ALL_PARTITIONS:
                 call_on_metadata(self, self._on_metadata)
+
+    async def stop(self) -> None:
+        """Leave the group and disconnect. Nothing stays at work, also where Kafka does not answer or the stop is cut short."""
+        await stop_consumer(self)
 
     async def take(self, most: int) -> list[Any]:
         """Return up to `most` records that have arrived, or wait for a while; then there may be none.

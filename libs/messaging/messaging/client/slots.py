@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from contracts.message import explain
 from contracts.slots import SLOTS, SlotMap
 from contracts.topics import SLOT_MAPS
+from messaging.aiokafka_internals.shutdown import stop_consumer
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ async def read_slot_maps(bootstrap: str) -> dict[str, SlotMap]:
     except TimeoutError as error:
         raise KafkaTimeoutError(f"the maps of slots were not read within {READ_SECONDS:g} s") from error
     finally:
-        await consumer.stop()  # also where the start failed: it has connections and tasks by then
+        await stop_consumer(consumer)  # also where the start failed: it has connections and tasks by then
 
 
 async def _read(consumer: AIOKafkaConsumer) -> dict[str, SlotMap]:

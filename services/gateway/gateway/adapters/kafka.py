@@ -29,8 +29,8 @@ from messaging.request_reply import RequestReply
 
 GROUP = "gateway-views"
 
-COMMIT_SECONDS = 2.0
-"""How long partitions that go to another member wait for the commit of what was done here."""
+SETTLE_SECONDS, LEAVE_SECONDS = 1.5, 2.0
+"""How long a stop waits for the commit of what was done here, and for leaving the group."""
 
 TOPICS = (COMMANDS.name, OUTCOMES.name, EVENTS.name, EVENTS.dead, CATALOG.name, CATALOG.dead, PARTIALS.name)
 
@@ -51,7 +51,7 @@ class KafkaBroker:
             self._on_events,
             group=GROUP,
             fetch_wait_ms=fetch_wait_ms,
-            on_revoked=lambda _: briefly(self.committer.commit(), COMMIT_SECONDS),
+            on_revoked=self.committer.revoke,
         )
         self._catalog = subscribe_broadcast(
             self._requests, CATALOG, self._on_catalog, fetch_wait_ms=fetch_wait_ms, from_beginning=True
@@ -93,11 +93,13 @@ class KafkaBroker:
         # A member that died delays the projection of its share, and no request.
         check_group(self._events, joined=False)
 
+    async def settle(self) -> None:
+        """Commit the offsets of what was written, if Kafka takes them in time."""
+        await briefly(self.committer.settle(), SETTLE_SECONDS)
+
     async def stop(self) -> None:
-        """Commit the offsets of what was written, and disconnect."""
-        await self.committer.settle()
-        await self._projection.stop()
-        await self._requests.stop()
+        """Disconnect. Takes seconds, even when Kafka does not answer."""
+        await asyncio.gather(*(briefly(broker.stop(), LEAVE_SECONDS) for broker in (self._projection, self._requests)))
         await self._producer.stop()
 
     async def _require_topics(self) -> None:

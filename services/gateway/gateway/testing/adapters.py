@@ -150,9 +150,12 @@ class MemoryBroker:
         if not self.is_available:
             raise BrokerUnavailable("unavailable")
 
-    async def stop(self) -> None:
+    async def settle(self) -> None:
         """Commit the offsets of what was written."""
         await self.committer.settle()
+
+    async def stop(self) -> None:
+        """Disconnect at once."""
 
     async def deliver(self, topic: Topic, *values: bytes | None, key: bytes | None = None) -> None:
         """Hand a batch of records to the reader of `topic`, as soon as the gateway is connected."""

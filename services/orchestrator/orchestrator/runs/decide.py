@@ -14,7 +14,7 @@ from orchestrator.runs.attempts.answers import on_lease_end, on_retry_due, on_wo
 from orchestrator.runs.checkpoints.decisions import approve, edit, on_time_limit, reject
 from orchestrator.runs.evolve import evolve
 from orchestrator.runs.flow import next_event
-from orchestrator.runs.policy import asks_nobody
+from orchestrator.runs.policy import needs_no_review
 from orchestrator.runs.refusals import (
     HistoryTooLong,
     NotAllowed,
@@ -132,7 +132,7 @@ def _started(command: c.StartRun) -> e.RunStarted:
         work_id=f"{command.run_id}.1",
         lease_until=command.at + lease,
         parent=command.parent,
-        in_one=asks_nobody(command.request.hitl_config),
+        in_one=needs_no_review(command.request.hitl_config),
     )
 
 

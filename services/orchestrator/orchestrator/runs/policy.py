@@ -38,8 +38,8 @@ def review(step: Step, signals: Signals, config: HitlConfig, *, invalid: bool = 
     return Pause((*forced, *(verdict.reasons if isinstance(verdict, Pause) else ())))
 
 
-def asks_nobody(config: HitlConfig) -> bool:
-    """Return whether a payload goes to no person, whatever it is, as long as nothing about it is in question."""
+def needs_no_review(config: HitlConfig) -> bool:
+    """Return whether a payload goes to no person, as long as nothing about it is in question."""
     return config.policy is Policy.AUTO or not (
         config.allows(Step.INFORMATION_REVIEW) or config.allows(Step.PAYLOAD_REVIEW)
     )

@@ -1,4 +1,4 @@
-"""The call that a worker makes in one with its preparation, because nobody is asked about the payload. Decides; makes nothing."""
+"""The call that a worker makes in one with its preparation, because its payload needs no review. Decides; makes nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class CallInOne:
 
     async def _call(self, order: PrepareOrder, prepared: Preparation) -> ExecuteOrder | None:
         provider = self._registry.find(prepared.provider)
-        if not order.in_one or order.doubted or prepared.is_in_question or provider is None:
+        if not order.calls_at_once or prepared.is_in_question or provider is None:
             return None
         if self._admission.limits(provider):
             return None

@@ -62,7 +62,7 @@ class OrderHandler:
         try:
             answer = await self._answer(order, name, claim)
             call, told = await self._call_in_one.after(order, answer)
-            if isinstance(order, PrepareOrder) and order.in_one and not order.doubted:
+            if isinstance(order, PrepareOrder) and order.calls_at_once:
                 # One worker answers, whatever the answer is: another may have said something else, and be calling.
                 await _claim(claim)
             await self._publisher.send(told)  # from here on the run's log holds what is called
@@ -71,6 +71,10 @@ class OrderHandler:
             await self._publisher.send(returned(order, lease.until))
             metrics.orders_of(order.kind, name, "left").inc()
             return False
+        except asyncio.CancelledError:
+            if isinstance(order, PrepareOrder):  # nothing was called under it yet
+                await _give_up(claim)
+            raise
         except NotAdmitted:
             if await _give_up(claim):
                 await self._report_unknown(order)

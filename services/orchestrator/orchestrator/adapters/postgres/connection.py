@@ -30,6 +30,7 @@ class Connection:
     async def use(self) -> AsyncIterator[asyncpg.Connection]:
         """Yield the connection, made when there is none. Raises LedgerUnavailable or Fenced for what the driver says."""
         async with self._one_caller(), self._dedicated.use() as connection:
+            self._refuse_if_closed()  # it may have been closed while it was made
             yield connection
 
     async def check(self, *tables: str) -> None:
@@ -51,14 +52,17 @@ class Connection:
     @asynccontextmanager
     async def _one_caller(self) -> AsyncIterator[None]:
         async with self._turn:
-            if self._closed:
-                raise LedgerError("the ledger is closed")
+            self._refuse_if_closed()
             try:
                 with _own_errors():
                     yield
             finally:
                 if self._closed:  # while it was being made
                     self._dedicated.close()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise LedgerError("the ledger is closed")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chassis.background import Background, briefly
+from chassis.background import Background
 from chassis.retry import patiently
 from chassis.settings import Settings
 from contracts.topics import CATALOG, COMMANDS, PARTIALS, STOPS, WORK
@@ -26,8 +26,6 @@ from provider_worker.ports import BatchHandler
 
 GROUP = "provider-worker"
 
-COMMIT_SECONDS = 2.0
-"""How long partitions that go to another member wait for the commit of what was done here."""
 
 TOPICS = (WORK.name, WORK.dead, STOPS.name, CATALOG.name, COMMANDS.name, PARTIALS.name)
 
@@ -51,7 +49,7 @@ class KafkaTransport:
             on_orders,
             group=GROUP,
             fetch_wait_ms=fetch_wait_ms,
-            on_revoked=lambda _: briefly(self._committer.commit(), COMMIT_SECONDS),
+            on_revoked=self._committer.revoke,
         )
         subscribe_broadcast(self._broker, STOPS, on_stops, fetch_wait_ms=fetch_wait_ms, from_beginning=True)
 

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import asyncpg
 
 from chassis.postgres.connections import ConnectionPool, Connector, DedicatedConnection
+from chassis.postgres.driver_errors import UNAVAILABLE, is_refusal_of_value, reason_of
 from chassis.postgres.migrations import SchemaUnavailable, migrate
 from chassis.postgres.named_queries import named_queries
-from chassis.postgres.sqlstates import hint_for
 from provider_worker.errors import DatabaseUnavailable
 
 MIGRATIONS = {"worker": f"{__package__}.migrations", "artifacts": "artifacts.migrations"}
@@ -88,12 +88,7 @@ async def unavailable_errors() -> AsyncIterator[None]:
     """Turn the drivers' errors within into DatabaseUnavailable."""
     try:
         yield
-    except (
-        OSError,
-        asyncpg.PostgresError,
-        asyncpg.InterfaceError,
-        asyncpg.InternalClientError,
-        SchemaUnavailable,
-    ) as error:
-        hint = hint_for(error.sqlstate) if isinstance(error, asyncpg.PostgresError) else None
-        raise DatabaseUnavailable(hint or f"{type(error).__name__}: {error}") from error
+    except (*UNAVAILABLE, *_MISSING, SchemaUnavailable) as error:
+        if is_refusal_of_value(error):
+            raise  # our own fault, which no other try mends
+        raise DatabaseUnavailable(reason_of(error)) from error
