@@ -72,10 +72,13 @@ async def _release_producer(producer: AIOKafkaProducer) -> None:
 def _release_client(client: AIOKafkaClient) -> None:
     _cancel([client._sync_task])
     for connection in list(client._conns.values()):
-        abort(connection)
+        for *_, answer in connection._requests:
+            if isinstance(answer, asyncio.Future):
+                answer.cancel()  # an error would go to a task of the library that no one awaits, and be logged as never retrieved
+        abort(connection, CloseReason.SHUTDOWN)
 
 
-def abort(connection: Any, reason: CloseReason = CloseReason.SHUTDOWN) -> None:
+def abort(connection: Any, reason: CloseReason) -> None:
     """Close a connection of the library at once. Its own way waits until all that was written has left, which may be never."""
     writer = connection._writer
     connection.close(reason=reason)
