@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -61,11 +62,11 @@ class Sample:
 
 def sample(stage: Stage, service: str) -> Sample:
     """Take a sample of a service's process."""
-    process = psutil.Process(stage.fleet[service].process.pid)
+    process, database = psutil.Process(stage.fleet[service].process.pid), urlsplit(stage.proxy.url).port
     to_database = [
         open_
         for open_ in process.net_connections("tcp")
-        if open_.raddr and open_.raddr.port == stage.postgres.port and open_.status == psutil.CONN_ESTABLISHED
+        if open_.raddr and open_.raddr.port == database and open_.status == psutil.CONN_ESTABLISHED
     ]
     memory = process.memory_info().rss / 1e6
     return Sample(time.monotonic(), memory, process.num_fds(), len(to_database))
