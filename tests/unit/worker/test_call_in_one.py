@@ -318,8 +318,13 @@ async def test_a_worker_that_stops_while_the_database_is_away_leaves_the_order_t
     assert (provider.begun, bench.publisher.commands) == ([], [])
 
 
-async def test_a_worker_that_stops_while_kafka_is_silent_gives_its_claim_back(gated: Gated) -> None:
-    """The call did not begin: the next worker may make it."""
+@pytest.mark.parametrize(
+    ("parameters", "is_given_back"), [({}, True), ({"temperature": 5}, False)], ids=["with a call", "in question"]
+)
+async def test_a_worker_that_stops_while_kafka_is_silent_gives_back_what_it_has_not_answered(
+    gated: Gated, parameters: dict[str, object], *, is_given_back: bool
+) -> None:
+    """A call that did not begin is the next worker's to make; an answer that may have arrived is no other's to contradict."""
     bench, provider = gated
     sending = asyncio.Event()
 
@@ -328,11 +333,11 @@ async def test_a_worker_that_stops_while_kafka_is_silent_gives_its_claim_back(ga
         await asyncio.Event().wait()
 
     bench.publisher.send = never  # type: ignore[method-assign]
-    order = a_prepare_order(in_one=True)
+    order = a_prepare_order(in_one=True, parameters=parameters)
     await bench.take(order)
     await sending.wait()
     await bench.worker.stop(0)
-    assert await bench.claims.claim([order], "the next") == {order_key(order)}
+    assert await bench.claims.claim([order], "the next") == ({order_key(order)} if is_given_back else set())
     assert provider.begun == []
 
 

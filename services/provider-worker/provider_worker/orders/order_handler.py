@@ -58,13 +58,14 @@ class OrderHandler:
             return await self._carry_out(order, claim, lease)
 
     async def _carry_out(self, order: Order, claim: OrderClaim | None, lease: Lease) -> bool:
-        name, began = self._name_of(order), time.monotonic()
+        name, began, is_answered = self._name_of(order), time.monotonic(), False
         try:
             answer = await self._answer(order, name, claim)
             call, told = await self._call_in_one.after(order, answer)
             if isinstance(order, PrepareOrder) and order.calls_at_once:
                 # One worker answers, whatever the answer is: another may have said something else, and be calling.
                 await _claim(claim)
+            is_answered = call is None
             await self._publisher.send(told)  # from here on the run's log holds what is called
         except WorkerStopping:
             await _give_up(claim)
@@ -72,7 +73,8 @@ class OrderHandler:
             metrics.orders_of(order.kind, name, "left").inc()
             return False
         except asyncio.CancelledError:
-            if isinstance(order, PrepareOrder):  # nothing was called under it yet
+            # Nothing was called under it yet. But an answer that may have arrived stays this worker's: another one could say something else.
+            if isinstance(order, PrepareOrder) and not is_answered:
                 await _give_up(claim)
             raise
         except NotAdmitted:
