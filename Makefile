@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-PACKAGES := libs/contracts libs/messaging libs/chassis libs/artifacts \
+PACKAGES := libs/contracts libs/messaging libs/chassis libs/artifacts libs/identity \
 	services/gateway services/orchestrator services/provider-worker services/notifier deploy tools/fake_vendors
 TEST_PACKAGES := tools/testkit tools/chaos tools/bench
 CODE := libs services deploy tools examples tests

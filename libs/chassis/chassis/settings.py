@@ -61,10 +61,25 @@ class Settings(BaseSettings):
     hf_token: Key = Field(None, description="Token of the HuggingFace provider.")
     hf_base_url: BaseUrl = Field(None, description="Another server in place of HuggingFace.")
 
-    auth: Literal["off", "insecure"] = Field(
+    auth: Literal["on", "off", "insecure"] = Field(
         "off",
         alias="SAYSO_AUTH",
-        description="`off` is accepted on loopback only; `insecure` anywhere, for a network that is closed by other means.",
+        description="`on`: every call needs an API key or a token. `off` is accepted on loopback only; `insecure` anywhere, for a network "
+        "that is closed by other means.",
+    )
+    jwt_secret: Key = Field(
+        None,
+        alias="SAYSO_JWT_SECRET",
+        description="Accept tokens signed with HS256 by this secret, of 32 bytes at least.",
+    )
+    jwks_file: Path | None = Field(
+        None,
+        alias="SAYSO_JWKS_FILE",
+        description="Accept tokens signed by a key of this JWKS file (RS256, ES256, EdDSA). It is read again when it changes.",
+    )
+    jwt_issuer: str | None = Field(None, alias="SAYSO_JWT_ISSUER", description="Who issues the tokens: their `iss`.")
+    jwt_audience: str | None = Field(
+        None, alias="SAYSO_JWT_AUDIENCE", description="For whom the tokens are issued: in their `aud`."
     )
     data_dir: Path = Field(Path(".sayso"), alias="SAYSO_DATA_DIR", description="Where the local stack keeps its data.")
     host: str = Field("127.0.0.1", alias="SAYSO_HOST", description="Address every service listens on.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from chassis.background import Background
 from chassis.http.health import Health
 from chassis.settings import Settings, load_settings
+from gateway.api.api_keys import ApiKeys, api_keys_router
 from gateway.api.artifacts import artifacts_router
 from gateway.api.decisions import RunWrites
 from gateway.api.providers import providers_router
@@ -28,12 +29,13 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
     health.add("catalog", service.catalog.check)
     reads = RunReads(service.views, service.follower, settings.outcome_wait_seconds)
     writes = RunWrites(service.bus, service.catalog, service.now, settings.max_body_bytes)
-    app = GatewayApi(hot_routes(reads, writes), settings.site(), lifespan=service.running)
+    app = GatewayApi(hot_routes(reads, writes), settings.site(), service.resolver, lifespan=service.running)
     app.router.routes += health.routes()
     app.include_router(runs_router(reads))
     app.include_router(run_events_router(service.follower, service.now))
     app.include_router(artifacts_router(service.artifacts, settings.max_artifact_bytes))
     app.include_router(providers_router(service.catalog))
+    app.include_router(api_keys_router(ApiKeys(service.keys, service.now, settings.max_body_bytes)))
     app.include_router(inbox_router(service.views, service.now))
     app.include_router(documents_router())
     app.include_router(version_router())

@@ -13,6 +13,7 @@ from contracts.runs.commands import Command
 from contracts.runs.outcomes import Answer
 from contracts.runs.views import RenderedView
 from gateway.projection.rows import Changes, LoadedRun
+from identity.ports import KeyRepository
 from messaging.offset_committer import OffsetCommitter
 from messaging.records import Outgoing, RawRecord
 
@@ -87,6 +88,7 @@ class Views(Protocol):
         state: str | None = None,
         session_id: str | None = None,
         user_id: str | None = None,
+        requester: str | None = None,
         is_open: bool = False,
     ) -> Page:
         """Return a page of runs, newest first; with `is_open`, of those that are not over."""
@@ -101,6 +103,7 @@ class Views(Protocol):
         assignee: str | None = None,
         group: str | None = None,
         session_id: str | None = None,
+        requester: str | None = None,
     ) -> Page:
         """Return a page of the runs with an open checkpoint, oldest checkpoint first."""
 
@@ -188,5 +191,6 @@ class Adapters(NamedTuple):
     tables: Tables
     views: Views
     artifacts: Artifacts
+    keys: KeyRepository
     broker: Broker
     now: Now

@@ -12,6 +12,8 @@ from chassis.settings import Settings
 from gateway.adapters.external import external_adapters
 from gateway.catalog import Catalog
 from gateway.commands.bus import CommandBus
+from gateway.identity.credentials import create_resolver
+from gateway.identity.first_key import keep_first_key
 from gateway.ports import Adapters, Readers
 from gateway.read_model.follower import Follower
 from gateway.read_model.partial_output import PartialOutputReader
@@ -28,7 +30,9 @@ class GatewayService:
         waiters = Waiters()
         self._background = background
         self.adapters = adapters or external_adapters(settings)
-        database, tables, self.views, self.artifacts, broker, self.now = self.adapters
+        database, tables, self.views, self.artifacts, self.keys, broker, self.now = self.adapters
+        self.resolver = create_resolver(settings, self.keys, self.now)
+        self._data_dir = settings.data_dir
         self.catalog = Catalog(broker.send_all)
         self.follower = Follower(self.views, waiters)
         self.bus = CommandBus(broker, database, waiters.answers, settings.outcome_wait_seconds)
@@ -49,6 +53,8 @@ class GatewayService:
         await self.adapters.database.start()
         self._background.start(self.adapters.database.watch(), "watching PostgreSQL")
         self._background.start(self._connect(), "connecting to Kafka")
+        if self.resolver is not None:
+            self._background.start(keep_first_key(self.adapters, self._data_dir), "the first key")
         try:
             yield
         finally:

@@ -17,6 +17,7 @@ from gateway.api.routes import GatewayApi
 from gateway.app import create_app
 from gateway.testing.adapters import memory_adapters
 from gateway.testing.memory import MemoryTables
+from identity.testing.memory import MemoryKeys
 
 from .memory_orchestrator import MemoryOrchestrator
 
@@ -32,6 +33,7 @@ class Site:
     orchestrator: MemoryOrchestrator
     tables: MemoryTables
     app: GatewayApi
+    keys: MemoryKeys
 
     async def announce(self) -> None:
         """Announce a provider, as a worker does at its start."""
@@ -45,6 +47,7 @@ async def memory_site(**settings: Any) -> AsyncIterator[Site]:
     tables = MemoryTables()
     orchestrator = MemoryOrchestrator(tables)
     adapters = memory_adapters(orchestrator.broker, tables, lambda: NOW)
+    assert isinstance(adapters.keys, MemoryKeys)
     app = create_app(Settings(_env_file=None, **settings), adapters)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
@@ -52,4 +55,4 @@ async def memory_site(**settings: Any) -> AsyncIterator[Site]:
         httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http,
     ):
         await orchestrator.broker.connected.wait()
-        yield Site(http, orchestrator, tables, app)
+        yield Site(http, orchestrator, tables, app, adapters.keys)

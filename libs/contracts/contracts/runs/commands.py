@@ -8,6 +8,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import Field, TypeAdapter
 
+from contracts.identity import Principal
 from contracts.json_text import check_members
 from contracts.json_values import JsonObject
 from contracts.message import ID_NAMESPACE, Message, Sha256, StoredIdentifier, Text, Timestamp
@@ -43,7 +44,13 @@ class Command(Message):
     reply_to: Annotated[int, Field(ge=0)] | None = None
 
 
-class StartRun(Command):
+class Asked(Command):
+    """A command of a person or of a service that acts for one. `principal` is who asks, as the door resolved it: none while authentication is off."""
+
+    principal: Principal | None = Field(None, exclude_if=not_)
+
+
+class StartRun(Asked):
     """Start a run. `parent` is the aggregate that starts it as a child and is told of its end."""
 
     kind: Literal["start-run.v1"] = "start-run.v1"
@@ -51,7 +58,7 @@ class StartRun(Command):
     parent: Parent | None = Field(None, exclude_if=not_)
 
 
-class _Decide(Command):
+class _Decide(Asked):
     checkpoint_id: UUID | None = None
     subject_sha256: Sha256 | None = None
     comment: Text | None = None
@@ -73,7 +80,7 @@ class RejectCheckpoint(_Decide):
     reason_code: StoredIdentifier | None = Field(None, exclude_if=not_)
 
 
-class _Control(Command):
+class _Control(Asked):
     reason: Text | None = None
 
 

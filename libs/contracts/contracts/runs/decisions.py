@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple, overload
 from uuid import UUID
 
+from contracts.identity import Principal
 from contracts.runs.commands import (
     ApproveCheckpoint,
     CancelRun,
@@ -56,6 +57,7 @@ class CommandHead(NamedTuple):
     tenant: str = "default"
     request_sha256: str | None = None
     expected_version: int | None = None
+    principal: Principal | None = None
 
 
 @overload

@@ -15,6 +15,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict
 
+from contracts.identity import Principal
 from contracts.message import Message, Timestamp
 from contracts.runs import events as e
 from contracts.runs.config import Step
@@ -161,6 +162,7 @@ class EventHeader(Message):
     user_id: str | None
     session_id: str | None
     actor: str
+    principal: Principal | None = None
     data: Facts
 
     @classmethod

@@ -6,6 +6,7 @@ The orchestrator answers commands with it and the gateway keeps it in the read m
 from __future__ import annotations
 
 from datetime import datetime
+from operator import not_
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -77,6 +78,9 @@ class RunView(Message):
     operation: str | None
     user_id: str | None
     session_id: str | None
+    requested_by: str | None = Field(
+        None, exclude_if=not_, description="The person who started it, as the credential said."
+    )
     created_at: Timestamp
     updated_at: Timestamp
     checkpoint: Checkpoint | None = None
@@ -149,6 +153,7 @@ def _begin(record: RunEvent) -> RunView:
         operation=None,
         user_id=record.user_id,
         session_id=record.session_id,
+        requested_by=record.principal and record.principal.person,
         created_at=record.at,
         updated_at=record.at,
     )

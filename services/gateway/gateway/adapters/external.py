@@ -12,6 +12,7 @@ from gateway.adapters.postgres.schema import prepare_schemas
 from gateway.adapters.postgres.writer import PostgresTables
 from gateway.ports import Adapters
 from gateway.projection.rows import project_batch
+from identity.store import KeyStore
 
 
 def external_adapters(settings: Settings) -> Adapters:
@@ -23,6 +24,7 @@ def external_adapters(settings: Settings) -> Adapters:
         PostgresTables(url),
         PostgresViews(database),
         PostgresArtifacts(database),
+        KeyStore(database.pool),
         KafkaBroker(settings.kafka_bootstrap_servers, settings.fetch_wait_ms, steady_path=settings.kafka_steady_path),
         load_failpoints().now,
     )

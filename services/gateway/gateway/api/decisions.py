@@ -18,6 +18,7 @@ from gateway.catalog import Catalog
 from gateway.commands.bus import CommandBus, CommandOutcome, Late
 from gateway.http import headers
 from gateway.http.body import read_json
+from gateway.http.caller import Caller, caller_of
 from gateway.http.fast_path import Endpoint
 from gateway.http.models import Start, read_model, read_start
 from gateway.http.problems import Problem, invalid, refused, unavailable
@@ -36,17 +37,18 @@ class RunWrites:
     async def start(self, request: Request) -> Response:
         """Start a run."""
         headers.check_parameters(request)
-        key = headers.idempotency_key(request)
+        caller, key = caller_of(request), headers.idempotency_key(request)
         if headers.expected_version(request) is not None:
             raise Problem("precondition_failed", "a run that is not there yet has no version")
         body, raw = await read_json(request, self._max_body_bytes)
         start = read_start(body, raw)
         command = StartRun(
-            command_id=headers.new_command_id("start", key),
-            run_id=headers.new_run_id(key),
-            tenant=headers.TENANT,
+            command_id=headers.new_command_id(caller, "start", key),
+            run_id=headers.new_run_id(caller, key),
+            tenant=caller.tenant,
             at=self._now(),
-            actor=ANONYMOUS,
+            actor=caller.subject or ANONYMOUS,
+            principal=caller.principal,
             request_sha256=_digest("start", raw, key),
             request=start.request.changed({"provider": await self._provider(start)}),
         )
@@ -58,16 +60,18 @@ class RunWrites:
 
         async def act(request: Request) -> Response:
             headers.check_parameters(request)
+            caller = caller_of(request)
             run_id, key = headers.run_id_of(request), headers.idempotency_key(request)
             expected = headers.expected_version(request)
             body, raw = await read_json(request, self._max_body_bytes)
             said = read_model(body_type, body, raw)
             head = CommandHead(
-                command_id=headers.new_command_id(run_id, key),
+                command_id=headers.new_command_id(caller, run_id, key),
                 run_id=run_id,
-                tenant=headers.TENANT,
+                tenant=caller.tenant,
                 at=self._now(),
-                actor=said.actor or ANONYMOUS,
+                actor=_actor(said.actor, caller),
+                principal=caller.principal,
                 request_sha256=_digest(action, raw, key),
                 expected_version=expected,
             )
@@ -86,6 +90,15 @@ class RunWrites:
             message = f"there is no provider {start.request.provider!r}; known are {known}"
             raise invalid([issue(start.provider_at, "provider_unknown", message)])
         return offer.provider
+
+
+def _actor(said: str | None, caller: Caller) -> str:
+    """Return who decides: as the credential says, and as the body says only where there is none. Raises Problem."""
+    if caller.subject is None:
+        return said or ANONYMOUS
+    if said is not None:
+        raise invalid([issue("/actor", "extra_forbidden", "who decides is who the credential says")])
+    return caller.subject
 
 
 def _digest(action: str, raw: Any, key: str | None) -> str | None:

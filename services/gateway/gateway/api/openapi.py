@@ -28,6 +28,7 @@ TAGS = [
     {"name": "approvals", "description": "What waits for a person."},
     {"name": "artifacts", "description": "Files, by the hash of their content."},
     {"name": "providers", "description": "What can be called."},
+    {"name": "identity", "description": "Who one is, and the keys that say so."},
     {"name": "service", "description": "What runs here."},
 ]
 

@@ -16,7 +16,9 @@ from fastapi.responses import Response, StreamingResponse
 
 from chassis.http.problems import issue
 from contracts.providers.call_stream import PartialOutput, PushedPartialOutput
+from gateway.api.runs import visible
 from gateway.http import headers
+from gateway.http.caller import caller_of
 from gateway.http.parameters import NoParameters
 from gateway.http.problem_schemas import problems
 from gateway.http.problems import invalid
@@ -56,22 +58,23 @@ def run_events_router(follower: Follower, now: Now) -> APIRouter:
         The id of an event is its version, its data the member of `history`. While a call streams, pieces of its text come as events of the
         type `HITL_PARTIAL_OUTPUT`, without an id. Comments keep the connection alive.
         """
-        found_id = headers.run_id_of(request)
+        caller, found_id = caller_of(request), headers.run_id_of(request)
         after = _version(last_event_id)
-        run = await follower.reached(headers.TENANT, found_id, after, SETTLE_SECONDS) if after else None
-        if (run or await follower.settled(headers.TENANT, found_id)) is None:
-            raise headers.run_not_found(run_id)
-        if after and await follower.is_finished(headers.TENANT, found_id, after, now()):
+        run = await follower.reached(caller.tenant, found_id, after, SETTLE_SECONDS) if after else None
+        visible(run or await follower.settled(caller.tenant, found_id), run_id, caller)
+        if after and await follower.is_finished(caller.tenant, found_id, after, now()):
             return Response(status_code=204, headers=_HEADERS)
         if run is not None and run.version < after:
             after = 0
-        return StreamingResponse(_body(follower, found_id, after), headers=_HEADERS, media_type="text/event-stream")
+        return StreamingResponse(
+            _body(follower, caller.tenant, found_id, after), headers=_HEADERS, media_type="text/event-stream"
+        )
 
     return router
 
 
-async def _body(follower: Follower, run_id: UUID, after: int) -> AsyncIterator[bytes]:
-    async for due in follower.events(headers.TENANT, run_id, after):
+async def _body(follower: Follower, tenant: str, run_id: UUID, after: int) -> AsyncIterator[bytes]:
+    async for due in follower.events(tenant, run_id, after):
         yield frames(due) or _HEARTBEAT
 
 

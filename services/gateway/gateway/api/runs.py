@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
+from pydantic_core import from_json
 
 from contracts.runs.run_event import RunEvent
-from contracts.runs.views import RunView
+from contracts.runs.views import RenderedView, RunView
 from gateway.http import headers
+from gateway.http.caller import Caller, caller_of
 from gateway.http.cursors import write_cursor
 from gateway.http.parameters import ApprovalFilters, AtVersion, HistoryRange, RunFilters, read_parameters
 from gateway.http.problem_schemas import problems
-from gateway.http.problems import unavailable
+from gateway.http.problems import Problem, unavailable
 from gateway.ports import Page, Views
 from gateway.read_model.follower import Follower
 
@@ -45,55 +48,68 @@ class RunReads:
     async def read_run(self, request: Request) -> Response:
         """Return the run's view. With `min_version` the answer waits until the read model has come that far, or is 503."""
         version = read_parameters(AtVersion, request).min_version or 0
-        run_id = headers.run_id_of(request)
+        caller, run_id = caller_of(request), headers.run_id_of(request)
         if version:
-            run = await self._follower.reached(headers.TENANT, run_id, version, self._wait_seconds)
+            run = await self._follower.reached(caller.tenant, run_id, version, self._wait_seconds)
         else:
-            run = await self._follower.settled(headers.TENANT, run_id)
-        if run is None:
-            raise headers.run_not_found(request.path_params["run_id"])
+            run = await self._follower.settled(caller.tenant, run_id)
+        run = visible(run, run_id, caller)
         if run.version < version:
             behind = f"the read model has reached version {run.version} of this run, not {version}"
             raise unavailable(behind, version=run.version)
         return Response(run.json, headers={"ETag": f'"{run.version}"'}, media_type="application/json")
 
-    async def list_runs(self, filters: Annotated[RunFilters, Query()]) -> Response:
+    async def list_runs(self, request: Request, filters: Annotated[RunFilters, Query()]) -> Response:
         """Return runs, newest first."""
+        caller = caller_of(request)
         return _page(
             await self._views.runs(
-                headers.TENANT,
+                caller.tenant,
                 filters.limit,
                 filters.place(),
                 state=filters.state,
                 session_id=filters.session_id,
                 user_id=filters.user_id,
+                requester=caller.own_runs_of,
                 is_open=filters.open,
             )
         )
 
     async def read_history(self, request: Request, run_id: str, part: Annotated[HistoryRange, Query()]) -> Response:
         """Return every event in order, with the members that `run.events` has. A long history is read on with `after`."""
-        found_id = headers.run_id_of(request)
-        await self._follower.settle(headers.TENANT, found_id)
-        events, is_more = await self._views.history(headers.TENANT, found_id, part.after, part.limit)
-        if not events and await self._views.run(headers.TENANT, found_id) is None:
-            raise headers.run_not_found(run_id)
+        caller, found_id = caller_of(request), headers.run_id_of(request)
+        await self._follower.settle(caller.tenant, found_id)
+        events, is_more = await self._views.history(caller.tenant, found_id, part.after, part.limit)
+        if not events or caller.own_runs_of is not None:
+            visible(await self._views.run(caller.tenant, found_id), run_id, caller)
         more = str(events[-1].version) if is_more else "null"
         return _json(b'{"items":[%s],"next_after":%s}' % (_joined(e.json for e in events), more.encode()))
 
-    async def list_approvals(self, filters: Annotated[ApprovalFilters, Query()]) -> Response:
+    async def list_approvals(self, request: Request, filters: Annotated[ApprovalFilters, Query()]) -> Response:
         """Return runs with a checkpoint that waits for a decision, the longest waiting first. Each item is the run's view."""
+        caller = caller_of(request)
         return _page(
             await self._views.pending(
-                headers.TENANT,
+                caller.tenant,
                 filters.limit,
                 filters.place(),
                 step=filters.step,
                 assignee=filters.assignee,
                 group=filters.group,
                 session_id=filters.session_id,
+                requester=caller.own_runs_of,
             )
         )
+
+
+def visible(run: RenderedView | None, named: UUID | str, caller: Caller) -> RenderedView:
+    """Return a run that the caller may read. Raises Problem: there is none, or it is another's."""
+    if run is None:
+        raise headers.run_not_found(named)
+    person = caller.own_runs_of
+    if person is not None and from_json(run.json).get("requested_by") != person:
+        raise Problem("forbidden", f"{caller.subject} reads the runs that it started, and {named} is another's")
+    return run
 
 
 def runs_router(reads: RunReads) -> APIRouter:

@@ -17,12 +17,14 @@ from chassis.http.problems import STATUS as STATUS_OF_EDGES
 from contracts.json_pointer import pointer
 from contracts.runs.outcomes import Refused
 from gateway.errors import DatabaseUnavailable, GatewayError, NoProviders, QueryTooSlow
+from identity.errors import IdentityUnavailable
 from messaging.errors import BrokerUnavailable
 
 STATUS = STATUS_OF_EDGES | {
     "run_not_found": 404,
     "artifact_not_found": 404,
     "provider_not_found": 404,
+    "api_key_not_found": 404,
     "run_already_exists": 409,
     "checkpoint_already_decided": 409,
     "checkpoint_mismatch": 409,
@@ -101,7 +103,7 @@ async def on_unavailable(request: Request, error: Exception) -> Response:
     match error:
         case QueryTooSlow():
             reason = "the database did not answer this query in time"
-        case DatabaseUnavailable():
+        case DatabaseUnavailable() | IdentityUnavailable():
             reason = "the database does not answer"
         case BrokerUnavailable():
             reason = "Kafka does not take commands"
@@ -146,6 +148,7 @@ HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, An
     DatabaseUnavailable: on_unavailable,
     BrokerUnavailable: on_unavailable,
     NoProviders: on_unavailable,
+    IdentityUnavailable: on_unavailable,
     RequestValidationError: on_parameters,
     HTTPException: on_http_exception,
     ClientDisconnect: on_disconnect,

@@ -8,12 +8,12 @@ from datetime import datetime
 from html import escape
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from contracts.runs.views import RunView
 from gateway.errors import DatabaseUnavailable
-from gateway.http import headers
+from gateway.http.caller import caller_of
 from gateway.http.cursors import write_cursor
 from gateway.http.parameters import Paged
 from gateway.pages.html import page
@@ -51,10 +51,11 @@ def inbox_router(views: Views, now: Now) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
-    async def read_inbox(which: Annotated[Paged, Query()]) -> Response:
+    async def read_inbox(request: Request, which: Annotated[Paged, Query()]) -> Response:
         """Show the open checkpoints, the longest waiting first, each with a link to its run."""
+        caller = caller_of(request)
         try:
-            waiting = await views.pending(headers.TENANT, which.limit, which.place())
+            waiting = await views.pending(caller.tenant, which.limit, which.place(), requester=caller.own_runs_of)
         except DatabaseUnavailable:
             told = "<p>PostgreSQL does not answer just now. This page asks again by itself.</p>"
             return _page("not available", told, status=503)

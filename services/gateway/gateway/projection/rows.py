@@ -39,6 +39,8 @@ class RunRow(NamedTuple):
     created_at: datetime
     updated_at: datetime
     pending: PendingCheckpoint | None = None
+    requester: str | None = None
+    """The person who started it; None where authentication was off."""
 
     @classmethod
     def first(cls, header: EventHeader) -> Self:
@@ -53,6 +55,7 @@ class RunRow(NamedTuple):
             header.moment,
             header.moment,
             _pending(None, header),
+            None if header.principal is None else header.principal.person,
         )
 
     def after(self, header: EventHeader) -> Self:

@@ -82,6 +82,7 @@ class MemoryTables:
         state: str | None = None,
         session_id: str | None = None,
         user_id: str | None = None,
+        requester: str | None = None,
         is_open: bool = False,
     ) -> Page:
         """Return a page of runs, newest first; with `is_open`, of those that are not over."""
@@ -94,6 +95,7 @@ class MemoryTables:
             and not (is_open and row.state in TERMINAL)
             and session_id in (None, row.session_id)
             and user_id in (None, row.user_id)
+            and requester in (None, row.requester)
             and (after is None or (row.created_at, row.run_id) < after)
         }
         return self._page(found, sorted(found, reverse=True), limit)
@@ -108,6 +110,7 @@ class MemoryTables:
         assignee: str | None = None,
         group: str | None = None,
         session_id: str | None = None,
+        requester: str | None = None,
     ) -> Page:
         """Return a page of the runs with an open checkpoint, oldest checkpoint first."""
         self._answer()
@@ -120,6 +123,7 @@ class MemoryTables:
             and assignee is None
             and group is None
             and session_id in (None, row.session_id)
+            and requester in (None, row.requester)
             and (after is None or (row.pending.opened_at, row.pending.checkpoint_id) > after)
         }
         return self._page(found, sorted(found), limit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import assert_never
 
+from contracts.identity import Principal
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.config import Step
@@ -22,6 +23,7 @@ from orchestrator.runs.refusals import (
     RunAlreadyExists,
     RunNotFound,
 )
+from orchestrator.runs.rights import check_rights
 from orchestrator.runs.state import Run
 
 MOST_EVENTS = 1000
@@ -42,10 +44,10 @@ class Commit:
         assert self._run is not None, "a command is about a run, or starts one"
         return self._run
 
-    def append(self, *events: e.Event, actor: str) -> None:
-        """Append events that `actor` caused."""
+    def append(self, *events: e.Event, actor: str, principal: Principal | None = None) -> None:
+        """Append events that `actor` caused, and `principal` where one is known."""
         for event in events:
-            record = self._in_place(event, actor)
+            record = self._in_place(event, actor, principal)
             self.events.append(record)
             self._run = evolve(self._run, record)
 
@@ -54,7 +56,7 @@ class Commit:
         while (event := next_event(self.run, self._command.at)) is not None:
             self.append(event, actor=c.SYSTEM)
 
-    def _in_place(self, event: e.Event, actor: str) -> RunEvent:
+    def _in_place(self, event: e.Event, actor: str, principal: Principal | None) -> RunEvent:
         command, run = self._command, self._run
         owner = command.request if isinstance(command, c.StartRun) else self.run.request
         return RunEvent.of(
@@ -68,6 +70,7 @@ class Commit:
             actor=actor,
             cause=command.command_id,
             request_sha256=command.request_sha256,
+            principal=principal,
             data=event,
         )
 
@@ -86,7 +89,8 @@ def unfold(command: c.AnyCommand, run: Run | None) -> Commit:
         if command.command_id in run.answered:
             _check_request(command, run)
             return commit
-    commit.append(*_events(command, run), actor=command.actor)
+    principal = command.principal if isinstance(command, c.Asked) else None
+    commit.append(*_events(command, run), actor=command.actor, principal=principal)
     commit.advance()
     return commit
 
@@ -100,9 +104,11 @@ def _events(command: c.AnyCommand, run: Run | None) -> tuple[e.Event, ...]:
     if isinstance(command, c.StartRun):
         if run is not None:
             raise RunAlreadyExists
+        check_rights(command, None)
         return (_started(command),)
     if run is None or command.tenant != run.tenant:
         raise RunNotFound
+    check_rights(command, run)
     if command.expected_version is not None and command.expected_version != run.version:
         raise PreconditionFailed(version=run.version, expected=command.expected_version)
     if run.version >= MOST_EVENTS and _leads_back(command, run):

@@ -49,10 +49,10 @@ def evolve(run: Run | None, record: RunEvent) -> Run:
 def _begin(record: RunEvent, view: RunView) -> Run:
     started = record.data
     if isinstance(started, e.UnknownEvent):
-        return Run(view=view, request=_UNREADABLE, tenant=record.tenant, intent=_UNREADABLE.intent())
+        return Run(view, _UNREADABLE, record.tenant, record.principal, _UNREADABLE.intent())
     assert isinstance(started, e.RunStarted), "a history begins with run-started"
     request, parent = started.request, started.parent
-    return Run(view=view, request=request, tenant=record.tenant, intent=request.intent(), parent=parent)
+    return Run(view, request, record.tenant, record.principal, request.intent(), parent)
 
 
 def _changes(run: Run, event: e.Event, record: RunEvent) -> Changes:

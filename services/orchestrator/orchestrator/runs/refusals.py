@@ -3,6 +3,7 @@
 Refusal
 +-- RunNotFound
 +-- RunAlreadyExists
++-- Forbidden
 +-- PreconditionFailed
 +-- NotAllowed
 |   +-- StaleCommand
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from contracts.identity import Principal, Right
 from contracts.providers.call import Issue
 from contracts.runs.views import Approval, RunView
 from orchestrator.refusals import Refusal
@@ -32,6 +34,17 @@ class RunAlreadyExists(Refusal):
     """A run with this id was started before, by another request."""
 
     code = "run_already_exists"
+
+
+class Forbidden(Refusal):
+    """The principal has no right to this."""
+
+    code = "forbidden"
+    remembered = False  # a right may be given
+
+    def __init__(self, principal: Principal, right: Right, of: str = "") -> None:
+        roles = ", ".join(principal.roles) or "none"
+        super().__init__(f"{principal.subject} may not {right}{of and ' '}{of}; its roles: {roles}")
 
 
 class PreconditionFailed(Refusal):

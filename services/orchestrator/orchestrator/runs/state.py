@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
+from contracts.identity import Principal
 from contracts.notices import Parent
 from contracts.providers.call import CallIntent, Execution, Failure, Issue, Preparation
 from contracts.providers.routing import Candidate
@@ -135,6 +136,9 @@ class Run:
     """The request that started the run. It never changes."""
 
     tenant: str
+
+    requester: Principal | None
+    """Who started the run; None where authentication was off."""
 
     intent: CallIntent
     """The intent as it is now: the request's, or as a person edited it."""

@@ -35,6 +35,7 @@ from testkit.runs.commands import (
     time_is_up,
 )
 from testkit.runs.invariants import API_CODES
+from testkit.runs.people import GUEST
 from testkit.runs.specification import Ask, Story, given
 
 PEOPLE = [approve(), edit({"temperature": 1}), reject(), pause(), cancel()]
@@ -117,6 +118,7 @@ REFUSED = [
         given(start().but(command_id=UUID(int=7))),
         approve().but(command_id=UUID(int=7), request_sha256="a" * 64),
     ),
+    ("forbidden", at_payload_review(), approve().but(principal=GUEST)),
     ("precondition_failed", at_payload_review(), approve().but(expected_version=1)),
     ("not_allowed", completed(), approve()),
     ("checkpoint_mismatch", at_payload_review(), approve(checkpoint_id=UUID(int=1))),

@@ -22,6 +22,7 @@ API_CODES = frozenset(
     {
         "run_not_found",
         "run_already_exists",
+        "forbidden",
         "checkpoint_already_decided",
         "checkpoint_mismatch",
         "subject_changed",

@@ -19,11 +19,11 @@ ORDER BY k.run_id, c.version
 -- are facts and are always written. Rows are locked in the order they are given.
 WITH moved AS (
     INSERT INTO views.hitl_runs AS stored
-        (run_id, tenant, version, folded_on, state, session_id, user_id, created_at, updated_at)
+        (run_id, tenant, version, folded_on, state, session_id, user_id, created_at, updated_at, requester)
     SELECT *
     FROM unnest(
         $1::uuid[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
-        $9::timestamptz[]
+        $9::timestamptz[], $10::text[]
     )
     ON CONFLICT (run_id) DO UPDATE
     SET version = excluded.version, folded_on = excluded.folded_on, state = excluded.state,
@@ -35,20 +35,20 @@ WITH moved AS (
         (run_id, version, checkpoint_id, tenant, step, action, actor, at, subject_sha256)
     SELECT *
     FROM unnest(
-        $10::uuid[], $11::bigint[], $12::uuid[], $13::text[], $14::text[], $15::text[], $16::text[], $17::timestamptz[],
-        $18::text[]
+        $11::uuid[], $12::bigint[], $13::uuid[], $14::text[], $15::text[], $16::text[], $17::text[], $18::timestamptz[],
+        $19::text[]
     )
     ON CONFLICT DO NOTHING
 ), closed AS (
     DELETE FROM views.hitl_pending_approvals
-    WHERE checkpoint_id = any($19::uuid[]) AND run_id IN (SELECT run_id FROM moved)
+    WHERE checkpoint_id = any($20::uuid[]) AND run_id IN (SELECT run_id FROM moved)
 ), opened AS (
     INSERT INTO views.hitl_pending_approvals AS stored
         (checkpoint_id, run_id, tenant, step, session_id, user_id, opened_at, expires_at)
     SELECT opening.*
     FROM unnest(
-        $20::uuid[], $21::uuid[], $22::text[], $23::text[], $24::text[], $25::text[], $26::timestamptz[],
-        $27::timestamptz[]
+        $21::uuid[], $22::uuid[], $23::text[], $24::text[], $25::text[], $26::text[], $27::timestamptz[],
+        $28::timestamptz[]
     ) AS opening (checkpoint_id, run_id, tenant, step, session_id, user_id, opened_at, expires_at)
     WHERE opening.run_id IN (SELECT run_id FROM moved)
     ON CONFLICT (checkpoint_id) DO UPDATE SET expires_at = excluded.expires_at

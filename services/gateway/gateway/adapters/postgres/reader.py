@@ -70,11 +70,18 @@ class PostgresViews:
         state: str | None = None,
         session_id: str | None = None,
         user_id: str | None = None,
+        requester: str | None = None,
         is_open: bool = False,
     ) -> Page:
         """Return a page of runs, newest first; with `is_open`, of those that are not over."""
         ended = state if state in TERMINAL else None
-        filters = {"state": None if ended else state, "ended": ended, "session_id": session_id, "user_id": user_id}
+        filters = {
+            "state": None if ended else state,
+            "ended": ended,
+            "session_id": session_id,
+            "user_id": user_id,
+            "requester": requester,
+        }
         return await self._page("runs", limit, tenant, after or _LAST, filters, "AND ended IS NULL" if is_open else "")
 
     async def pending(
@@ -87,12 +94,13 @@ class PostgresViews:
         assignee: str | None = None,
         group: str | None = None,
         session_id: str | None = None,
+        requester: str | None = None,
     ) -> Page:
         """Return a page of the runs with an open checkpoint, oldest checkpoint first."""
         if group is not None:
             # No checkpoint is offered to a group yet, so none waits for one.
             return Page([], None)
-        filters = {"p.step": step, "p.assignee": assignee, "p.session_id": session_id}
+        filters = {"p.step": step, "p.assignee": assignee, "p.session_id": session_id, "r.requester": requester}
         return await self._page("pending", limit, tenant, after or _FIRST, filters)
 
     async def history(self, tenant: str, run_id: UUID, after: int, limit: int) -> History:

@@ -64,7 +64,7 @@ class PostgresTables:
         moved = [changes.moved[run_id] for run_id in sorted(changes.moved)]
         written = await connection.fetch(
             self._sql["write"],
-            *_columns(map(_run_row, moved), 9),
+            *_columns(map(_run_row, moved), 10),
             *_columns(changes.approvals, 9),
             [waited.checkpoint_id for each in moved if (waited := each.closed)],
             *_columns([_opened_row(each.row, pending) for each in moved if (pending := each.opened)], 8),
@@ -112,6 +112,7 @@ def _run_row(moved: RunChange) -> tuple[Any, ...]:
         row.user_id,
         row.created_at,
         row.updated_at,
+        row.requester,
     )
 
 

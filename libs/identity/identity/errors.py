@@ -1,0 +1,66 @@
+"""The errors of identity. No message has any part of a credential.
+
+IdentityError
+├── Unauthenticated
+├── IdentityUnavailable
+├── KeyExists
+└── UnusableRules: a ValueError too
+    └── UnusableKeySet
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Code = Literal[
+    "credential_missing",
+    "credential_malformed",
+    "credential_unknown",
+    "credential_expired",
+    "credential_revoked",
+    "token_invalid",
+]
+
+_MESSAGES: dict[Code, str] = {
+    "credential_missing": "A credential is needed: Authorization: Bearer, and an API key or a JWT.",
+    "credential_malformed": "The credential cannot be read: it is cut off, mistyped or of another kind.",
+    "credential_unknown": "There is no such API key.",
+    "credential_expired": "The credential has expired.",
+    "credential_revoked": "The API key was revoked.",
+    "token_invalid": "The token is not accepted.",
+}
+
+
+class IdentityError(Exception):
+    """Something that this package expects to go wrong."""
+
+
+class Unauthenticated(IdentityError):
+    """A call has no credential that holds. `code` says why; the message is fit for an outsider."""
+
+    def __init__(self, code: Code, why: str | None = None) -> None:
+        message = _MESSAGES[code]
+        super().__init__(message if why is None else f"{message[:-1]}: {why}.")
+        self.code: Code = code
+
+
+class IdentityUnavailable(IdentityError):
+    """The database does not answer, so that a key is neither known nor unknown."""
+
+
+class KeyExists(IdentityError):
+    """There is a key with this id or this hash already."""
+
+    code = "key_exists"
+
+
+class UnusableRules(IdentityError, ValueError):
+    """Tokens cannot be verified by these rules. The message names what is wrong, and fits in one line."""
+
+    code = "jwt_rules_unusable"
+
+
+class UnusableKeySet(UnusableRules):
+    """A set of public keys cannot be used."""
+
+    code = "jwks_unusable"

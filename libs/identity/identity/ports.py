@@ -1,0 +1,51 @@
+"""What identity needs from outside: kept keys. `store` has them in PostgreSQL, `testing.memory` in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from identity.api_keys import KeyRecord
+
+After = tuple[datetime, UUID]
+"""Where a page begins: behind the key with this `created_at` and `id`."""
+
+
+class Keys(Protocol):
+    """Keys as the resolver asks for them, before a tenant is known. Raises IdentityUnavailable."""
+
+    async def find(self, sha256: str) -> KeyRecord | None:
+        """Return the key with this hash, in whatever state, or None."""
+
+    async def ended(self, ids: Collection[UUID], now: datetime) -> set[UUID]:
+        """Return which of these keys are revoked or expired, or are not there at all."""
+
+
+class KeyRepository(Keys, Protocol):
+    """Keys as an administrator of one tenant manages them. Raises IdentityUnavailable."""
+
+    async def add(self, record: KeyRecord, sha256: str) -> None:
+        """Keep a new key. Raises KeyExists."""
+
+    async def get(self, tenant: str, key_id: UUID) -> KeyRecord | None:
+        """Return a key of this tenant, in whatever state, or None."""
+
+    async def page(self, tenant: str, limit: int, after: After | None = None) -> list[KeyRecord]:
+        """Return this tenant's keys, oldest first, `limit` at most, those behind `after`."""
+
+    async def revoke(self, tenant: str, key_id: UUID, at: datetime) -> bool:
+        """Revoke a key for ever; one that is revoked keeps its time. Return whether the tenant has such a key."""
+
+    async def rotate(
+        self, tenant: str, key_id: UUID, new: KeyRecord, sha256: str, overlap_ends_at: datetime
+    ) -> KeyRecord | None:
+        """Keep `new` in place of a key, and return that former key as it is now: it expires when the overlap ends, or sooner if it would have.
+
+        Return None, and keep nothing, if the tenant has no such key, or it is revoked, replaced, or expired when `new` was created.
+        Of several rotations at once one takes effect. `new` belongs to the tenant of the former key. Raises KeyExists.
+        """
+
+    async def has_any(self) -> bool:
+        """Return whether there is any key, of any tenant, in whatever state."""

@@ -1,0 +1,42 @@
+"""Who asks, as every endpoint sees it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from starlette.requests import Request
+
+from contracts.identity import Principal, Role
+
+CALLER = "caller"
+"""The member of a request's scope that holds the caller."""
+
+_READ_ALL = (Role.ADMIN, Role.AUDITOR, Role.REVIEWER)
+
+
+class Caller(NamedTuple):
+    """The tenant that a request is bound to, and its principal: none while authentication is off."""
+
+    tenant: str
+    principal: Principal | None
+
+    @property
+    def subject(self) -> str | None:
+        """Who it is; None while authentication is off."""
+        return None if self.principal is None else self.principal.subject
+
+    @property
+    def own_runs_of(self) -> str | None:
+        """The person whose runs are all that this caller reads; None where it reads every run of its tenant."""
+        principal = self.principal
+        return None if principal is None or principal.has(*_READ_ALL) else principal.person
+
+
+TRUSTED = Caller("default", None)
+"""Each caller while authentication is off."""
+
+
+def caller_of(request: Request) -> Caller:
+    """Return who asks."""
+    caller: Caller = request.scope[CALLER]
+    return caller

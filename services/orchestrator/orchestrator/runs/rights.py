@@ -1,0 +1,39 @@
+"""Who may ask what of a run. Every channel's commands come here, so none gets round it."""
+
+from __future__ import annotations
+
+from contracts.identity import Principal, Right, Role
+from contracts.runs import commands as c
+from orchestrator.runs.refusals import Forbidden
+from orchestrator.runs.state import Run
+
+_RIGHTS: dict[type[c.Asked], Right] = {
+    c.StartRun: Right.START,
+    c.ApproveCheckpoint: Right.DECIDE,
+    c.EditCheckpoint: Right.DECIDE,
+    c.RejectCheckpoint: Right.DECIDE,
+    c.RetryRun: Right.DECIDE,
+    c.PauseRun: Right.STEER,
+    c.ResumeRun: Right.STEER,
+    c.CancelRun: Right.CANCEL,
+}
+"""The right that each command of a person needs."""
+
+
+def check_rights(command: c.AnyCommand, run: Run | None) -> None:
+    """Return if the command's principal may ask for it. Raises Forbidden.
+
+    A command without one comes from a worker or the clock, or from a person while authentication is off.
+    """
+    if not isinstance(command, c.Asked) or command.principal is None:
+        return
+    principal, right = command.principal, _RIGHTS[type(command)]
+    if not principal.may(right):
+        raise Forbidden(principal, right)
+    if right is Right.CANCEL and run is not None and not _owns(principal, run):
+        raise Forbidden(principal, right, "that it did not start")
+
+
+def _owns(principal: Principal, run: Run) -> bool:
+    requester = run.requester
+    return principal.has(Role.ADMIN) or (requester is not None and requester.person == principal.person)
