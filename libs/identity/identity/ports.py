@@ -1,4 +1,4 @@
-"""What identity needs from outside: kept keys. `store` has them in PostgreSQL, `testing.memory` in memory."""
+"""What identity needs from outside: kept keys and secrets. `store` and `secret_store` have them in PostgreSQL, `testing.memory` in memory."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from identity.api_keys import KeyRecord
 
 After = tuple[datetime, UUID]
 """Where a page begins: behind the key with this `created_at` and `id`."""
+
+SECRET_BYTES = 32
 
 
 class Keys(Protocol):
@@ -49,3 +51,10 @@ class KeyRepository(Keys, Protocol):
 
     async def has_any(self) -> bool:
         """Return whether there is any key, of any tenant, in whatever state."""
+
+
+class Secrets(Protocol):
+    """Secrets of the whole installation, which all its processes share. Raises IdentityUnavailable."""
+
+    async def get_or_make(self, name: str) -> bytes:
+        """Return the secret of this name: SECRET_BYTES random bytes, made by the first process that asks, and the same for all."""

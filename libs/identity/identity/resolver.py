@@ -1,4 +1,7 @@
-"""From a credential to its principal: API keys by `ports.Keys`, all else as a token. It names no driver and no HTTP framework."""
+"""From a credential to its principal: API keys by `ports.Keys`, internal tokens by theirs, all else as a token.
+
+It names no driver and no HTTP framework.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,12 @@ from functools import partial
 from cachetools import TTLCache
 
 from identity.api_keys import KeyRecord, digest_of, is_key, key_id_of, principal_of
+from identity.claims import MAX_LENGTH
 from identity.errors import Unauthenticated
+from identity.internal_tokens import InternalTokens, is_internal
 from identity.ports import Keys
 from identity.resolved import Resolved
-from identity.tokens import MAX_LENGTH, TokenVerifier
+from identity.tokens import TokenVerifier
 
 CACHE_SECONDS = 2.0
 """For so long a key is believed to be as it was read. A revocation is in force everywhere within 5 s."""
@@ -30,7 +35,7 @@ _Lookup = asyncio.Task[KeyRecord | None]
 
 
 class Resolver:
-    """Resolves credentials. Without `keys` every API key is unknown; without `verifier` no token is accepted.
+    """Resolves credentials. Without `keys` every API key is unknown; without `verifier` no token is accepted, without `internal` no internal one.
 
     `now` judges the ends of credentials, `clock` the age of what is cached.
     """
@@ -41,9 +46,12 @@ class Resolver:
         verifier: TokenVerifier | None,
         now: Callable[[], datetime],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        internal: InternalTokens | None = None,
     ) -> None:
         self._keys = keys
         self._verifier = verifier
+        self._internal = internal
         self._now = now
         # Lookups from their begin on, so that those of one key share one query, and its age counts from when it was asked.
         self._lookups: TTLCache[str, _Lookup] = TTLCache(MOST_KEYS, CACHE_SECONDS, clock)
@@ -59,11 +67,13 @@ class Resolver:
         return await self.resolve_credential(credential.lstrip(" "))
 
     async def resolve_credential(self, credential: str) -> Resolved:
-        """Resolve an API key or a token, as it comes in a message. Raises Unauthenticated, IdentityUnavailable."""
+        """Resolve an API key, an internal token or another token, as it comes in a message. Raises Unauthenticated, IdentityUnavailable."""
         if _CREDENTIAL.fullmatch(credential) is None:
             raise Unauthenticated("credential_malformed")
         if is_key(credential):
             return await self._resolve_key(digest_of(credential))
+        if is_internal(credential):
+            return await self._resolve_internal(credential)
         if self._verifier is None:
             raise Unauthenticated("token_invalid", "only API keys are accepted here")
         return self._verifier.verify(credential, self._now())
@@ -77,6 +87,11 @@ class Resolver:
         ids = {key_id for one in held if (key_id := key_id_of(one.principal.credential)) is not None}
         gone = await self._keys.ended(ids, now) if ids and self._keys is not None else set()
         return [one for one in held if not one.holds_at(now) or key_id_of(one.principal.credential) in gone]
+
+    async def _resolve_internal(self, credential: str) -> Resolved:
+        if self._internal is None:
+            raise Unauthenticated("token_invalid", "internal tokens are not accepted here")
+        return await self._internal.verify(credential, self._now())
 
     async def _resolve_key(self, sha256: str) -> Resolved:
         record = await self._find(sha256)

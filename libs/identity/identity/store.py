@@ -1,67 +1,68 @@
-"""API keys in PostgreSQL. The driver's errors become IdentityUnavailable and KeyExists here and nowhere else.
+"""API keys in PostgreSQL.
 
-`chassis.postgres.migrations.migrate(url, {"identity": "identity.migrations"})` makes the table.
+`chassis.postgres.migrations.migrate(url, {"identity": "identity.migrations"})` makes the tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
 from chassis.postgres.connections import ConnectionPool
-from chassis.postgres.driver_errors import UNAVAILABLE, is_refusal_of_value, reason_of
 from chassis.postgres.named_queries import named_queries
 from contracts.identity import Role
 from identity.api_keys import KeyRecord
-from identity.errors import IdentityUnavailable, KeyExists
+from identity.driver_errors import Check, querying
 from identity.ports import After
 
 TABLE = "identity.api_keys"
 
-_MISSING = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
 _ROLES = frozenset(Role)
 
 
 class KeyStore:
-    """Implements `ports.KeyRepository` on a pool. It keeps hashes, and never a key."""
+    """Implements `ports.KeyRepository` on a pool. It keeps hashes, and never a key.
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    `check` is called before each query, so that a known outage is told at once.
+    """
+
+    def __init__(self, pool: ConnectionPool, check: Check = lambda: None) -> None:
         self._pool = pool
+        self._check = check
         self._sql = named_queries(__package__)
 
     async def find(self, sha256: str) -> KeyRecord | None:
         """Return the key with this hash, or None."""
-        with _driver_errors():
+        with querying(self._check):
             return _record_or_none(await self._pool.fetchrow(self._sql["find"], sha256))
 
     async def ended(self, ids: Collection[UUID], now: datetime) -> set[UUID]:
         """Return which of these keys are revoked, expired or not there: one query for all."""
-        with _driver_errors():
+        with querying(self._check):
             return {row["id"] for row in await self._pool.fetch(self._sql["ended"], list(ids), now)}
 
     async def has_any(self) -> bool:
         """Return whether there is any key."""
-        with _driver_errors():
+        with querying(self._check):
             return bool(await self._pool.fetchval(self._sql["has-any"]))
 
     async def get(self, tenant: str, key_id: UUID) -> KeyRecord | None:
         """Return a key of this tenant, or None."""
-        with _driver_errors():
+        with querying(self._check):
             return _record_or_none(await self._pool.fetchrow(self._sql["get"], tenant, key_id))
 
     async def page(self, tenant: str, limit: int, after: After | None = None) -> list[KeyRecord]:
         """Return this tenant's keys behind `after`, oldest first, `limit` at most."""
         query = "first-page" if after is None else "next-page"
-        with _driver_errors():
+        with querying(self._check):
             return [_record(row) for row in await self._pool.fetch(self._sql[query], tenant, limit, *(after or ()))]
 
     async def add(self, record: KeyRecord, sha256: str) -> None:
         """Keep a new key. Raises KeyExists."""
-        with _driver_errors():
+        with querying(self._check):
             await self._pool.execute(
                 self._sql["add"],
                 record.id,
@@ -83,14 +84,14 @@ class KeyStore:
 
     async def revoke(self, tenant: str, key_id: UUID, at: datetime) -> bool:
         """Revoke a key for ever; return whether the tenant has such a key."""
-        with _driver_errors():
+        with querying(self._check):
             return await self._pool.fetchval(self._sql["revoke"], tenant, key_id, at) is not None
 
     async def rotate(
         self, tenant: str, key_id: UUID, new: KeyRecord, sha256: str, overlap_ends_at: datetime
     ) -> KeyRecord | None:
         """Keep `new` in place of a key; return that former key as it is now, or None if nothing was done. Raises KeyExists."""
-        with _driver_errors():
+        with querying(self._check):
             row = await self._pool.fetchrow(
                 self._sql["rotate"],
                 new.id,
@@ -110,18 +111,6 @@ class KeyStore:
                 new.owner,
             )
             return _record_or_none(row)
-
-
-@contextmanager
-def _driver_errors() -> Iterator[None]:
-    try:
-        yield
-    except asyncpg.UniqueViolationError as error:
-        raise KeyExists(KeyExists.__doc__) from error
-    except (*UNAVAILABLE, *_MISSING) as error:
-        if is_refusal_of_value(error):
-            raise  # our own fault, which no other try mends
-        raise IdentityUnavailable(reason_of(error)) from error
 
 
 def _record_or_none(row: asyncpg.Record | None) -> KeyRecord | None:

@@ -13,7 +13,7 @@ from contracts.runs.commands import Command
 from contracts.runs.outcomes import Answer
 from contracts.runs.views import RenderedView
 from gateway.projection.rows import Changes, LoadedRun
-from identity.ports import KeyRepository
+from identity.ports import KeyRepository, Secrets
 from messaging.offset_committer import OffsetCommitter
 from messaging.records import Outgoing, RawRecord
 
@@ -192,5 +192,6 @@ class Adapters(NamedTuple):
     views: Views
     artifacts: Artifacts
     keys: KeyRepository
+    secrets: Secrets
     broker: Broker
     now: Now

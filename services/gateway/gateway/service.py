@@ -12,13 +12,13 @@ from chassis.settings import Settings
 from gateway.adapters.external import external_adapters
 from gateway.catalog import Catalog
 from gateway.commands.bus import CommandBus
-from gateway.identity.credentials import create_resolver
 from gateway.identity.first_key import keep_first_key
 from gateway.ports import Adapters, Readers
 from gateway.read_model.follower import Follower
 from gateway.read_model.partial_output import PartialOutputReader
 from gateway.read_model.projector import Projector
 from gateway.read_model.waiters import Waiters
+from identity.settings import create_resolver
 
 _log = structlog.get_logger(__name__)
 
@@ -30,8 +30,8 @@ class GatewayService:
         waiters = Waiters()
         self._background = background
         self.adapters = adapters or external_adapters(settings)
-        database, tables, self.views, self.artifacts, self.keys, broker, self.now = self.adapters
-        self.resolver = create_resolver(settings, self.keys, self.now)
+        database, tables, self.views, self.artifacts, self.keys, secrets, broker, self.now = self.adapters
+        self.resolver = create_resolver(settings, self.keys, secrets, self.now)
         self._data_dir = settings.data_dir
         self.catalog = Catalog(broker.send_all)
         self.follower = Follower(self.views, waiters)

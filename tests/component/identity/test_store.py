@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,16 +26,6 @@ from testkit.postgres.unreliable import execute
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 DAY = timedelta(days=1)
 ACME, OTHER = "acme", "other"
-
-
-@pytest_asyncio.fixture(scope="module")
-async def pool(module_postgres_url: str) -> AsyncIterator[ConnectionPool]:
-    """Give a pool on a database with the table."""
-    await asyncio.to_thread(migrate, module_postgres_url, {"identity": "identity.migrations"})
-    pool = ConnectionPool(Connector(module_postgres_url, "tests", 5.0), 20, 20.0)
-    await pool.open()
-    yield pool
-    pool.close()
 
 
 @pytest_asyncio.fixture
@@ -76,6 +66,21 @@ async def added(keys: KeyRepository, tenant: str = ACME, **members: Any) -> tupl
     record, sha256 = a_record(tenant, **members)
     await keys.add(record, sha256)
     return record, sha256
+
+
+def every_question(keys: KeyRepository) -> tuple[Awaitable[object], ...]:
+    """Return one call of each method."""
+    record, sha256 = a_record()
+    return (
+        keys.find(sha256),
+        keys.ended([record.id], NOW),
+        keys.has_any(),
+        keys.get(ACME, record.id),
+        keys.page(ACME, 1),
+        keys.add(record, sha256),
+        keys.revoke(ACME, record.id, NOW),
+        keys.rotate(ACME, record.id, *a_record(), NOW),
+    )
 
 
 async def test_a_key_is_found_by_its_hash_as_it_was_kept(keys: KeyRepository) -> None:
@@ -225,19 +230,30 @@ async def test_a_database_that_does_not_answer_is_unavailable(keys: KeyRepositor
         nowhere = ConnectionPool(Connector("postgresql://127.0.0.1:1/none", "tests", 1.0), 1, 1.0)
         await nowhere.open()
         keys = KeyStore(nowhere)
-    record, sha256 = a_record()
-    for question in (
-        keys.find(sha256),
-        keys.ended([record.id], NOW),
-        keys.has_any(),
-        keys.get(ACME, record.id),
-        keys.page(ACME, 1),
-        keys.add(record, sha256),
-        keys.revoke(ACME, record.id, NOW),
-        keys.rotate(ACME, record.id, *a_record(), NOW),
-    ):
+    for question in every_question(keys):
         with pytest.raises(IdentityUnavailable):
             await question
+
+
+async def test_a_database_that_is_known_to_be_unavailable_is_not_asked() -> None:
+    """For every question alike: the pool is not open, and would fail otherwise."""
+
+    def check() -> None:
+        raise IdentityUnavailable("known")
+
+    store = KeyStore(ConnectionPool(Connector("postgresql://127.0.0.1:1/none", "tests", 1.0), 1, 1.0), check)
+    for question in every_question(store):
+        with pytest.raises(IdentityUnavailable, match="known"):
+            await question
+
+
+async def test_the_check_is_made_before_each_query(pool: ConnectionPool) -> None:
+    """One that passes changes nothing."""
+    checks: list[None] = []
+    store = KeyStore(pool, lambda: checks.append(None))
+    for number, question in enumerate(every_question(store), 1):
+        await question
+        assert len(checks) == number
 
 
 async def test_a_database_without_the_table_is_unavailable(postgres_url: str) -> None:

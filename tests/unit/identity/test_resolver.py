@@ -12,9 +12,10 @@ import pytest
 from contracts.identity import Role
 from identity.api_keys import KeyRecord, NewKey, new_key
 from identity.errors import IdentityUnavailable, Unauthenticated
+from identity.internal_tokens import InternalTokens
 from identity.resolved import Resolved
 from identity.resolver import CACHE_SECONDS, MOST_UNKNOWN, Resolver
-from identity.testing.memory import MemoryKeys
+from identity.testing.memory import MemoryKeys, MemorySecrets
 from identity.tokens import JwtRules, TokenVerifier
 
 from .issuer import AUDIENCE, ISSUER, NOW, SECONDS, SECRET, shared
@@ -43,13 +44,14 @@ class SlowKeys:
 
 
 class Site:
-    """A resolver with both kinds of credentials, and a clock that goes when told to."""
+    """A resolver with all kinds of credentials, and a clock that goes when told to."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self.keys = SlowKeys()
         verifier = TokenVerifier(JwtRules(SECRET, None, ISSUER, AUDIENCE))
-        self.resolver = Resolver(self.keys, verifier, self.now, lambda: self.seconds)
+        self.internal = InternalTokens(MemorySecrets(), self.now)
+        self.resolver = Resolver(self.keys, verifier, self.now, lambda: self.seconds, internal=self.internal)
 
     def now(self) -> datetime:
         """Return the time of day."""
@@ -119,10 +121,34 @@ async def test_anything_else_is_refused_without_a_query(site: Site, authorizatio
     assert (await site.code(authorization), site.keys.asked) == (code, 0)
 
 
-async def test_what_is_not_set_up_is_not_accepted() -> None:
-    """No keys, no tokens."""
+async def test_an_internal_token_is_told_by_its_prefix(site: Site) -> None:
+    """It asks for no key, and without its prefix it is a token of another issuer."""
+    token = await site.internal.issue("notifier", "acme")
+    found = (await site.resolver.resolve(f"Bearer {token}")).principal
+    assert (found.credential, found.tenant, found.roles) == ("internal:notifier", "acme", (Role.AUDITOR,))
+    assert await site.code(f"Bearer {token.removeprefix('internal.')}") == "token_invalid"
+    for other in (shared(), new_key().text, ""):
+        assert await site.code(f"Bearer internal.{other}") == "token_invalid"
+    assert site.keys.asked == 0
+
+
+async def test_an_internal_token_ends_by_its_time(site: Site) -> None:
+    """For calls and for what is held open, which asks no database."""
+    token = await site.internal.issue("notifier", "acme")
+    held = [await site.resolver.resolve_credential(token)]
+    site.seconds = 89.0
+    assert await site.resolver.ended(held) == []
+    site.seconds = 90.0
+    assert await site.resolver.ended(held) == held
+    assert (await site.code(f"Bearer {token}"), site.keys.asked) == ("credential_expired", 0)
+
+
+async def test_what_is_not_set_up_is_not_accepted(site: Site) -> None:
+    """No keys, no tokens, no internal tokens."""
     resolver = Resolver(None, None, lambda: NOW)
-    for credential, code in ((new_key().text, "credential_unknown"), (shared(), "token_invalid")):
+    internal = await site.internal.issue("notifier", "acme")
+    refused_as = ((new_key().text, "credential_unknown"), (shared(), "token_invalid"), (internal, "token_invalid"))
+    for credential, code in refused_as:
         with pytest.raises(Unauthenticated) as refused:
             await resolver.resolve_credential(credential)
         assert refused.value.code == code

@@ -1,7 +1,8 @@
-"""API keys in memory, for tests and for programs that embed a service. They end with the process."""
+"""API keys and secrets in memory, for tests and for programs that embed a service. They end with the process."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
@@ -9,7 +10,7 @@ from uuid import UUID
 
 from identity.api_keys import KeyRecord
 from identity.errors import IdentityUnavailable, KeyExists
-from identity.ports import After
+from identity.ports import SECRET_BYTES, After
 
 
 class MemoryKeys:
@@ -77,6 +78,20 @@ class MemoryKeys:
     def _check(self) -> None:
         if self.unavailable:
             raise IdentityUnavailable("switched off")
+
+
+class MemorySecrets:
+    """Implements `ports.Secrets` as the store does. `unavailable` makes the database unreachable."""
+
+    def __init__(self) -> None:
+        self.unavailable = False
+        self._values: dict[str, bytes] = {}
+
+    async def get_or_make(self, name: str) -> bytes:
+        """Return the secret of this name, which is made once."""
+        if self.unavailable:
+            raise IdentityUnavailable("switched off")
+        return self._values.setdefault(name, secrets.token_bytes(SECRET_BYTES))
 
 
 def _place(record: KeyRecord) -> After:

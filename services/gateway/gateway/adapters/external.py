@@ -12,6 +12,8 @@ from gateway.adapters.postgres.schema import prepare_schemas
 from gateway.adapters.postgres.writer import PostgresTables
 from gateway.ports import Adapters
 from gateway.projection.rows import project_batch
+from identity.errors import IdentityUnavailable
+from identity.secret_store import SecretStore
 from identity.store import KeyStore
 
 
@@ -19,12 +21,18 @@ def external_adapters(settings: Settings) -> Adapters:
     """Return PostgreSQL, Kafka and the machine's clock. Nothing connects yet."""
     url = settings.database_url.get_secret_value()
     database = PostgresDatabase(url, prepare_schemas)
+
+    def check() -> None:
+        if database.is_unavailable:  # no request waits for a server that hangs
+            raise IdentityUnavailable("PostgreSQL does not answer")
+
     return Adapters(
         database,
         PostgresTables(url),
         PostgresViews(database),
         PostgresArtifacts(database),
-        KeyStore(database.pool),
+        KeyStore(database.pool, check),
+        SecretStore(database.pool, check),
         KafkaBroker(settings.kafka_bootstrap_servers, settings.fetch_wait_ms, steady_path=settings.kafka_steady_path),
         load_failpoints().now,
     )

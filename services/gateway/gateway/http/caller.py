@@ -6,12 +6,10 @@ from typing import NamedTuple
 
 from starlette.requests import Request
 
-from contracts.identity import Principal, Role
+from contracts.identity import Principal
 
 CALLER = "caller"
 """The member of a request's scope that holds the caller."""
-
-_READ_ALL = (Role.ADMIN, Role.AUDITOR, Role.REVIEWER)
 
 
 class Caller(NamedTuple):
@@ -28,8 +26,7 @@ class Caller(NamedTuple):
     @property
     def own_runs_of(self) -> str | None:
         """The person whose runs are all that this caller reads; None where it reads every run of its tenant."""
-        principal = self.principal
-        return None if principal is None or principal.has(*_READ_ALL) else principal.person
+        return None if self.principal is None else self.principal.own_runs_of
 
 
 TRUSTED = Caller("default", None)

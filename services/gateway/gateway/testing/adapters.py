@@ -17,7 +17,7 @@ from contracts.topics import CATALOG, EVENTS, PARTIALS, Topic
 from gateway.errors import DatabaseUnavailable
 from gateway.ports import Adapters, Now, OnRecords, Readers
 from gateway.testing.memory import MemoryTables
-from identity.testing.memory import MemoryKeys
+from identity.testing.memory import MemoryKeys, MemorySecrets
 from messaging.errors import BrokerUnavailable
 from messaging.offset_committer import OffsetCommitter
 from messaging.records import Outgoing
@@ -173,4 +173,4 @@ class MemoryBroker:
 def memory_adapters(broker: MemoryBroker, tables: MemoryTables, now: Now = utc_now) -> Adapters:
     """Return adapters in memory around a broker and tables of the test's own."""
     database = MemoryDatabase(tables)
-    return Adapters(database, tables, tables, MemoryArtifacts(database), MemoryKeys(), broker, now)
+    return Adapters(database, tables, tables, MemoryArtifacts(database), MemoryKeys(), MemorySecrets(), broker, now)

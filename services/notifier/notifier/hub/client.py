@@ -32,6 +32,8 @@ class Filters:
     session_id: str | None = None
     user_id: str | None = None
     tenant: str = "default"
+    requester: str | None = None
+    """The person whose runs are all that the client may see; None where it may see every run of its tenant."""
 
     def match(self, item: Notification | Transient) -> bool:
         """Say whether the client gets `item`."""
@@ -40,6 +42,7 @@ class Filters:
             and self.run_id in (None, item.run_id)
             and self.session_id in (None, item.session_id)
             and self.user_id in (None, item.user_id)
+            and self.requester in (None, item.requester)
         )
 
 

@@ -22,12 +22,13 @@ from contracts.runs.views import Checkpoint, RunView, project
 class TrackedRun(NamedTuple):
     """A run at its latest version here. `state` is None when it is not known.
 
-    `open`: the records' values since its open checkpoint opened, that one first.
+    `open`: the records' values since its open checkpoint opened, that one first. `requester`: the person who started it.
     """
 
     version: int
     state: State | None
     open: tuple[bytes, ...] = ()
+    requester: str | None = None
 
     @property
     def size(self) -> int:
@@ -57,6 +58,11 @@ class RunStates:
         run = self._runs.get(header.run_id)
         return run if run is not None and run.version == header.version - 1 else None
 
+    def requester_of(self, run_id: str) -> str | None:
+        """Return the person who started a run; None where that is not known here."""
+        run = self._runs.get(run_id)
+        return None if run is None else run.requester
+
     def put(self, run_id: str, run: TrackedRun) -> None:
         """Hold a run; evict the least recently put ones when a bound is passed."""
         before = self._runs.pop(run_id, None)
@@ -74,11 +80,18 @@ def evolve(before: TrackedRun | None, header: EventHeader, value: bytes) -> Trac
     effect = header.effect
     first = State.CREATED if header.version == 1 else None
     state = header.state_after(before.state if before else first)
+    requester = _requester(before, header)
     if effect.opens:
-        return TrackedRun(header.version, state, (value,))
+        return TrackedRun(header.version, state, (value,), requester)
     if before is None or not before.open or effect.closes:
-        return TrackedRun(header.version, state)
-    return TrackedRun(header.version, state, (*before.open, value))
+        return TrackedRun(header.version, state, (), requester)
+    return TrackedRun(header.version, state, (*before.open, value), requester)
+
+
+def _requester(before: TrackedRun | None, header: EventHeader) -> str | None:
+    if header.version == 1:
+        return None if header.principal is None else header.principal.person
+    return None if before is None else before.requester
 
 
 def open_checkpoint(run: TrackedRun) -> Checkpoint | None:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from chassis.http.problems import issues_of
+from contracts.identity import Principal
 from contracts.json_values import digest
 from contracts.runs.commands import Decide, command_id
 from contracts.runs.decisions import ANONYMOUS, CommandHead, command_of
@@ -46,14 +47,23 @@ def read_response(text: str) -> ApprovalResponse:
     return response
 
 
-def to_command(response: ApprovalResponse, user_id: str | None, at: datetime) -> Decide:
-    """Return the command that a response stands for: the same response by the same person is the same command."""
-    actor = response.actor or user_id or ANONYMOUS
+def to_command(
+    response: ApprovalResponse, user_id: str | None, at: datetime, principal: Principal | None = None
+) -> Decide:
+    """Return the command that a response stands for: the same response by the same person is the same command.
+
+    Without a principal, while authentication is off, the response or the socket's address says who the person is.
+    """
+    actor = response.actor or user_id or ANONYMOUS if principal is None else principal.subject
+    of_tenant = () if principal is None else (principal.tenant,)
+    names = response.run_id, response.checkpoint_id or "", response.request_id, actor
     head = CommandHead(
-        command_id=command_id("socket", response.run_id, response.checkpoint_id or "", response.request_id, actor),
+        command_id=command_id("socket", *of_tenant, *names),
         run_id=response.run_id,
         at=at,
         actor=actor,
+        tenant="default" if principal is None else principal.tenant,
+        principal=principal,
         request_sha256=digest(response.model_dump(mode="json", exclude_unset=True)),
     )
     return command_of(response.action, response, head)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from pydantic import ValidationError
@@ -14,9 +14,11 @@ from pydantic_core import to_json
 from contracts.json_text import JsonRefused, read_json
 from contracts.message import Message
 from contracts.runs.requests import ApprovalResponse
+from identity.errors import IdentityError, Unauthenticated
 from notifier.errors import ClientGone
 from notifier.ports import Ask, Now
 from notifier.protocol.approvals import decide, invalid_message, read_response, to_command
+from notifier.protocol.caller import Caller
 from notifier.protocol.messages import Auth, AuthOk, ErrorMessage, Fault, MessageInvalid, Ping, Pong
 
 MAX_DECISIONS = 16
@@ -24,15 +26,34 @@ MAX_DECISIONS = 16
 
 MAX_ID_LENGTH = 200
 
+_Message = TypeVar("_Message", bound=Message)
+
 _log = structlog.get_logger(__name__)
 
 
-class ClientSession:
-    """The session of a client that calls itself `user_id`; `send` writes a text to it, or raises ClientGone."""
+Renew = Callable[[str], Awaitable[None]]
+"""Takes another credential of the client. Raises identity.errors.IdentityError."""
 
-    def __init__(self, send: Callable[[str], Awaitable[None]], ask: Ask, user_id: str | None, now: Now) -> None:
+
+class ClientSession:
+    """The session of a client: `send` writes a text to it, or raises ClientGone; `renew` takes its next credential.
+
+    While authentication is off, the client calls itself `user_id`, and any credential is well.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[str], Awaitable[None]],
+        ask: Ask,
+        user_id: str | None,
+        now: Now,
+        caller: Caller | None = None,
+        renew: Renew | None = None,
+    ) -> None:
         self._send = send
         self._ask = ask
+        self._caller = caller or Caller()
+        self._renew = renew
         self._user_id = user_id
         self._now = now
         self._free = asyncio.Semaphore(MAX_DECISIONS)
@@ -61,10 +82,12 @@ class ClientSession:
                 _validate(Ping, text)
                 await self._answer(Pong())
             case "AUTH":
-                _validate(Auth, text)
-                await self._answer(AuthOk())
+                await self._authenticate(_validate(Auth, text))
             case "HITL_APPROVAL_RESPONSE":
                 response = read_response(text)
+                if self._caller.principal is not None and response.actor is not None:
+                    said = "who decides is who the credential says"
+                    raise MessageInvalid(Fault(path="/actor", code="extra_forbidden", message=said))
                 await self._free.acquire()
                 decision = asyncio.create_task(self._decide(response))
                 self._decisions.add(decision)
@@ -76,9 +99,19 @@ class ClientSession:
             case _:
                 raise MessageInvalid(Fault(path="/type", code="missing", message="the type of the message, a string"))
 
+    async def _authenticate(self, message: Auth) -> None:
+        try:
+            if self._renew is not None:
+                await self._renew(message.token)
+        except IdentityError as error:
+            code = "unauthorized" if isinstance(error, Unauthenticated) else "unavailable"
+            await self._answer(ErrorMessage(code=code, message=str(error)))
+        else:
+            await self._answer(AuthOk())
+
     async def _decide(self, response: ApprovalResponse) -> None:
         # Not bound to the connection: a decision that was received is sent on though the client is gone.
-        command = to_command(response, self._user_id, self._now())
+        command = to_command(response, self._user_id, self._now(), self._caller.principal)
         result = await decide(response, command, self._ask)
         with suppress(ClientGone):
             await self._send(to_json(result).decode())
@@ -105,8 +138,8 @@ def _object(text: str | None) -> dict[str, Any]:
     return members
 
 
-def _validate(message: type[Message], text: str) -> None:
+def _validate(message: type[_Message], text: str) -> _Message:
     try:
-        message.model_validate_json(text, strict=True, extra="forbid")
+        return message.model_validate_json(text, strict=True, extra="forbid")
     except ValidationError as error:
         raise invalid_message(error) from None

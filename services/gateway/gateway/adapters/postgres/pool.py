@@ -20,7 +20,10 @@ from gateway.errors import DatabaseUnavailable, LedgerMissing, QueryTooSlow, Sch
 POOL_SIZE = 8
 PING_SECONDS = 1.0
 
-_TABLES = ("ledger.commits", "views.hitl_runs", "views.hitl_pending_approvals", "artifacts.blobs", "identity.api_keys")
+_TABLES = (
+    *("ledger.commits", "views.hitl_runs", "views.hitl_pending_approvals"),
+    *("artifacts.blobs", "identity.api_keys", "identity.secrets"),
+)
 _SILENT = "PostgreSQL does not answer"
 _log = structlog.get_logger(__name__)
 

@@ -1,0 +1,33 @@
+"""Credentials in PostgreSQL, for the notifier: it reads keys and the secret of internal tokens, and keeps nothing."""
+
+from __future__ import annotations
+
+from chassis.postgres.connections import ConnectionPool, Connector
+from chassis.settings import Settings
+from identity.internal_tokens import InternalTokens
+from identity.secret_store import SecretStore
+from identity.settings import create_resolver
+from identity.store import KeyStore
+from notifier.ports import Now
+
+POOL_SIZE = 2
+CONNECT_SECONDS, QUERY_SECONDS = 3.0, 5.0
+
+
+class PostgresIdentity:
+    """Implements `ports.Identity`. Nothing connects before the first credential comes."""
+
+    def __init__(self, settings: Settings, now: Now) -> None:
+        connector = Connector(settings.database_url.get_secret_value(), "sayso-notifier", CONNECT_SECONDS)
+        self._pool = ConnectionPool(connector, POOL_SIZE, QUERY_SECONDS)
+        secrets = SecretStore(self._pool)
+        self.internal = InternalTokens(secrets, now)
+        self.resolver = create_resolver(settings, KeyStore(self._pool), secrets, now)
+
+    async def open(self) -> None:
+        """Make the pool."""
+        await self._pool.open()
+
+    def close(self) -> None:
+        """Disconnect at once."""
+        self._pool.close()

@@ -1,0 +1,146 @@
+"""Who opens a socket: resolved at the handshake or by the first message, and asked again until the socket closes.
+
+A socket may stay open for days. A key that is revoked or expires ends its sockets within seconds; an `AUTH` message with another
+credential of the same person keeps one open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+from pydantic import ValidationError
+from starlette.websockets import WebSocket
+
+from chassis.http.problems import problem_response
+from contracts.identity import Right
+from contracts.json_text import JsonRefused, read_json
+from identity.errors import IdentityUnavailable, Unauthenticated
+from identity.resolver import Resolver
+from notifier.errors import Unadmitted
+from notifier.protocol.caller import Caller
+from notifier.protocol.messages import Auth, AuthOk
+
+AUTH_SECONDS = 10.0
+"""How long a client may take to say who it is, after the handshake."""
+
+LOOK_SECONDS = 2.0
+"""Between looks at the credentials of open sockets: a revocation is in force everywhere within 5 s."""
+
+UNAUTHORIZED = 4401
+"""The close code of a socket whose credential is missing, does not hold, or holds no longer."""
+
+_log = structlog.get_logger(__name__)
+
+
+class SocketAuthentication:
+    """Admits clients, and ends their sockets when their credentials end. Without a `resolver` each client is trusted."""
+
+    def __init__(self, resolver: Resolver | None) -> None:
+        self._resolver = resolver
+        self._open: dict[Caller, Callable[[], None]] = {}
+
+    async def admit(self, websocket: WebSocket) -> Caller:
+        """Accept a socket and return who opened it. Raises Unadmitted where it was refused, or closed."""
+        if self._resolver is None:
+            await websocket.accept()
+            return Caller()
+        given = websocket.headers.getlist("authorization")
+        if not given:
+            await websocket.accept()
+            return await self._first_message(websocket, self._resolver)
+        try:
+            caller = Caller(await self._resolver.resolve(_only(given)), given[0].split()[-1])
+        except Unauthenticated as error:
+            await _deny(websocket, "unauthorized", str(error), reason=error.code)
+        except IdentityUnavailable:
+            await _deny(websocket, "unavailable", "the database does not answer: it is not known who asks")
+        else:
+            if (refusal := _lack_of_rights(caller)) is None:
+                await websocket.accept()
+                return caller
+            await _deny(websocket, "forbidden", refusal)
+        raise Unadmitted
+
+    async def renew(self, caller: Caller, token: str) -> None:
+        """Take another credential of the same person in place of a socket's. Raises Unauthenticated, IdentityUnavailable."""
+        if self._resolver is None:
+            return
+        resolved = await self._resolver.resolve_credential(token)
+        if caller.resolved is None or not caller.is_same_as(resolved):
+            raise Unauthenticated("credential_malformed", "a socket stays its opener's: open another one")
+        caller.resolved, caller.credential = resolved, token
+
+    def keep(self, caller: Caller, end: Callable[[], None]) -> None:
+        """Call `end` when the credential of an open socket ends."""
+        self._open[caller] = end
+
+    def forget(self, caller: Caller) -> None:
+        """Watch a socket no longer."""
+        self._open.pop(caller, None)
+
+    async def watch(self) -> None:
+        """Look at the credentials of all open sockets, for ever. While the database is unavailable, what was true stays so."""
+        while self._resolver is not None:
+            await asyncio.sleep(LOOK_SECONDS)
+            held = {caller: caller.resolved for caller in self._open if caller.resolved is not None}
+            if not held:
+                continue
+            with suppress(IdentityUnavailable):
+                ended = {id(one) for one in await self._resolver.ended(list(held.values()))}
+                for caller, resolved in held.items():
+                    if id(resolved) in ended and (end := self._open.get(caller)) is not None:
+                        end()
+
+    async def _first_message(self, websocket: WebSocket, resolver: Resolver) -> Caller:
+        try:
+            async with asyncio.timeout(AUTH_SECONDS):
+                message = await websocket.receive()
+        except TimeoutError:
+            return await _close(websocket, f"no AUTH message came within {AUTH_SECONDS:g} s")
+        if message["type"] == "websocket.disconnect":
+            raise Unadmitted
+        try:
+            token = _token(message.get("text"))
+            caller = Caller(await resolver.resolve_credential(token), token)
+        except Unauthenticated as error:
+            return await _close(websocket, str(error))
+        except IdentityUnavailable:
+            return await _close(websocket, "the database does not answer: try again later", 1013)
+        if (refusal := _lack_of_rights(caller)) is not None:
+            return await _close(websocket, refusal)
+        await websocket.send_text(AuthOk().model_dump_json())
+        return caller
+
+
+def _only(given: list[str]) -> str:
+    if len(given) > 1:
+        raise Unauthenticated("credential_malformed", "a request has one Authorization field")
+    return given[0]
+
+
+def _token(text: str | None) -> str:
+    try:
+        read_json(text or "")
+        return Auth.model_validate_json(text or "", strict=True, extra="forbid").token
+    except (JsonRefused, ValidationError):
+        raise Unauthenticated("credential_missing", "the first message is AUTH with a token") from None
+
+
+def _lack_of_rights(caller: Caller) -> str | None:
+    principal = caller.principal
+    if principal is None or principal.may(Right.READ):
+        return None
+    return f"{principal.subject} has no role, and sees nothing"
+
+
+async def _deny(websocket: WebSocket, code: str, detail: str, **members: str) -> None:
+    challenge = {"WWW-Authenticate": 'Bearer realm="sayso"'} if code == "unauthorized" else None
+    await websocket.send_denial_response(problem_response(code, detail, websocket.url.path, members, challenge))
+
+
+async def _close(websocket: WebSocket, reason: str, code: int = UNAUTHORIZED) -> Caller:
+    await websocket.close(code, reason[:100])
+    raise Unadmitted

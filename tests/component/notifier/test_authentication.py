@@ -1,0 +1,232 @@
+"""Sockets ask who opens them: at the handshake or by the first message, and until they close."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from chassis.failpoints import utc_now
+from chassis.settings import Settings
+from contracts.identity import Role
+from contracts.runs.run_event import RunEvent
+from identity.api_keys import KeyRecord, new_key
+from identity.resolver import Resolver
+from identity.testing.memory import MemoryKeys
+from notifier.edges.authentication import UNAUTHORIZED
+from notifier.ports import Adapters
+from notifier.testing.gateway import MemoryGateway
+from notifier.testing.log import MemoryLog, MemoryTopics
+from testkit.runs.commands import start
+from testkit.runs.people import RITA, ROBERT, principal
+from testkit.runs.specification import given
+
+from .running_notifier import Answers, RunningNotifier, running
+from .test_approvals import accept
+
+
+@dataclass
+class KnownKeys:
+    """Implements `notifier.ports.Identity` on keys in memory."""
+
+    keys: MemoryKeys = field(default_factory=MemoryKeys)
+
+    def __post_init__(self) -> None:
+        self.resolver: Resolver | None = Resolver(self.keys, None, utc_now)
+
+    async def open(self) -> None:
+        """Be ready."""
+
+    def close(self) -> None:
+        """End."""
+
+    async def key(self, subject: str, *roles: Role, **members: Any) -> tuple[str, KeyRecord]:
+        """Make a key; return its text and what is kept of it."""
+        made = new_key()
+        known: dict[str, Any] = {
+            "id": uuid4(),
+            "tenant": "default",
+            "name": subject,
+            "subject": subject,
+            "kind": "person",
+            "roles": roles,
+            "groups": (),
+            "owner": None,
+            "prefix": made.prefix,
+            "created_at": utc_now(),
+            "created_by": "test",
+        }
+        record = KeyRecord(**{**known, **members})
+        await self.keys.add(record, made.sha256)
+        return made.text, record
+
+
+@dataclass
+class Site:
+    """A notifier that asks for credentials, and what stands around it."""
+
+    notifier: RunningNotifier
+    identity: KnownKeys
+    topics: MemoryTopics
+    gateway: MemoryGateway
+    answers: Answers
+
+    def opened(self, credential: str | None = None, **query: str) -> connect:
+        """Open a socket, with a credential in its header."""
+        headers = {} if credential is None else {"Authorization": f"Bearer {credential}"}
+        asked = "&".join(f"{name}={value}" for name, value in query.items())
+        return connect(f"{self.notifier.ws_url}?{asked}", additional_headers=headers)
+
+    async def publish(self, *events: RunEvent) -> None:
+        """Let events happen."""
+        await self.topics.publish(*((str(event.run_id).encode(), event.to_bytes()) for event in events))
+
+
+@pytest_asyncio.fixture
+async def site() -> AsyncIterator[Site]:
+    """Run it."""
+    identity, gateway, answers = KnownKeys(), MemoryGateway(), Answers()
+    topics = MemoryTopics(answers)
+    adapters = Adapters(gateway, MemoryLog(topics), utc_now, identity)
+    async with running(Settings(_env_file=None, auth="on"), adapters) as notifier:
+        yield Site(notifier, identity, topics, gateway, answers)
+
+
+async def heard(socket: ClientConnection, kind: str) -> dict[str, Any]:
+    """Return the next message of a type."""
+    async with asyncio.timeout(10):
+        while True:
+            message: dict[str, Any] = json.loads(await socket.recv())
+            if message["type"] == kind:
+                return message
+
+
+async def test_a_credential_in_the_header_opens_a_socket(site: Site) -> None:
+    """The snapshot is asked for with it, so that the gateway shows what it may see."""
+    text, _ = await site.identity.key("ann", Role.REVIEWER)
+    async with site.opened(text) as socket:
+        await heard(socket, "SNAPSHOT")
+    assert site.gateway.credentials == [text]
+
+
+async def test_a_first_message_opens_a_socket(site: Site) -> None:
+    """Browsers can set no header."""
+    text, _ = await site.identity.key("ann", Role.REVIEWER)
+    async with site.opened() as socket:
+        await socket.send(json.dumps({"type": "AUTH", "token": text}))
+        assert [json.loads(await socket.recv())["type"] for _ in range(2)] == ["AUTH_OK", "SNAPSHOT"]
+
+
+@pytest.mark.parametrize("state", ["unknown", "expired", "revoked", "mistyped"])
+async def test_a_credential_that_does_not_hold_opens_none(site: Site, state: str) -> None:
+    """A problem document at the handshake, a close after a first message; neither repeats what was sent."""
+    past = utc_now() - timedelta(seconds=1)
+    known: Mapping[str, dict[str, Any]] = {"expired": {"expires_at": past}, "revoked": {"revoked_at": past}}
+    text = (await site.identity.key("ann", Role.ADMIN, **known[state]))[0] if state in known else new_key().text
+    text = text[:-1] + ("0" if text[-1] != "0" else "1") if state == "mistyped" else text
+    with pytest.raises(InvalidStatus) as refused:
+        await site.opened(text)
+    assert refused.value.response.status_code == 401
+    assert text.encode() not in (refused.value.response.body or b"")
+    async with site.opened() as socket:
+        await socket.send(json.dumps({"type": "AUTH", "token": text}))
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, text in closed.value.rcvd.reason) == (UNAUTHORIZED, False)
+
+
+@pytest.mark.parametrize("first", ['{"type": "PING"}', "{", '{"type": "AUTH"}', '{"type": "AUTH", "token": 5}'])
+async def test_any_other_first_message_closes_the_socket(site: Site, first: str) -> None:
+    """Nothing is answered before it is known who asks."""
+    async with site.opened() as socket:
+        await socket.send(first)
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == UNAUTHORIZED
+
+
+async def test_a_credential_without_roles_opens_none(site: Site) -> None:
+    """It is known who asks, and that is all."""
+    text, _ = await site.identity.key("guest")
+    with pytest.raises(InvalidStatus) as refused:
+        await site.opened(text)
+    assert refused.value.response.status_code == 403
+
+
+async def test_a_socket_gets_what_its_opener_may_see(site: Site) -> None:
+    """Nothing of another tenant, and a requester nothing of others, whatever the address asks for."""
+    mine, other, foreign = (
+        given(start().but(principal=who, run_id=uuid4(), tenant=who.tenant))
+        for who in (RITA, ROBERT, principal("eve", Role.ADMIN, tenant="elsewhere"))
+    )
+    text, _ = await site.identity.key("rita", Role.REQUESTER)
+    reviewer, _ = await site.identity.key("ann", Role.REVIEWER)
+    async with site.opened(text, session_id="s1") as rita, site.opened(reviewer) as ann:
+        for socket in (rita, ann):
+            await heard(socket, "SNAPSHOT")
+        await site.publish(*foreign.history, *other.history, *mine.history)
+        assert (await heard(rita, "HITL_STATUS_UPDATE"))["run_id"] == str(mine.now.run_id)
+        seen = [(await heard(ann, "HITL_STATUS_UPDATE"))["run_id"] for _ in range(2)]
+        assert seen == [str(other.now.run_id), str(mine.now.run_id)]
+
+
+async def test_who_decides_is_who_the_credential_says(site: Site) -> None:
+    """The command has the principal; a name in the message is refused."""
+    run_id = uuid4()
+    site.answers.by_run[run_id] = accept
+    text, record = await site.identity.key("ann", Role.REVIEWER, groups=("legal",))
+    said = {"type": "HITL_APPROVAL_RESPONSE", "request_id": "r", "run_id": str(run_id), "action": "approve"}
+    async with site.opened(text, user_id="bob") as socket:
+        await socket.send(json.dumps({**said, "actor": "bob"}))
+        assert [issue["path"] for issue in (await heard(socket, "ERROR"))["issues"]] == ["/actor"]
+        await socket.send(json.dumps(said))
+        assert (await heard(socket, "HITL_APPROVAL_RESULT"))["ok"]
+    (command,) = site.answers.of(run_id)
+    assert (command.actor, command.tenant) == ("ann", "default")
+    assert (command.principal.subject, command.principal.groups) == ("ann", ("legal",))
+    assert command.principal.credential == f"key:{record.id}"
+
+
+async def test_a_key_that_is_revoked_ends_its_open_sockets(site: Site) -> None:
+    """And no other: within the seconds that a revocation takes everywhere."""
+    text, record = await site.identity.key("ann", Role.REVIEWER)
+    other, _ = await site.identity.key("bob", Role.REVIEWER)
+    async with site.opened(text) as ended, site.opened(other) as stays:
+        for socket in (ended, stays):
+            await heard(socket, "SNAPSHOT")
+        await site.identity.keys.revoke("default", record.id, utc_now())
+        with pytest.raises(ConnectionClosed) as closed:
+            async with asyncio.timeout(5):
+                await ended.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == UNAUTHORIZED
+        await stays.send('{"type": "PING"}')
+        await heard(stays, "PONG")
+
+
+async def test_another_credential_of_the_same_person_keeps_a_socket_open(site: Site) -> None:
+    """As a token is renewed; another person's is refused, and the socket stays as it was."""
+    first, record = await site.identity.key("ann", Role.REVIEWER)
+    second, _ = await site.identity.key("ann", Role.REVIEWER)
+    bobs, _ = await site.identity.key("bob", Role.REVIEWER)
+    async with site.opened(first) as socket:
+        await heard(socket, "SNAPSHOT")
+        await socket.send(json.dumps({"type": "AUTH", "token": bobs}))
+        assert (await heard(socket, "ERROR"))["code"] == "unauthorized"
+        await socket.send(json.dumps({"type": "AUTH", "token": second}))
+        await heard(socket, "AUTH_OK")
+        await site.identity.keys.revoke("default", record.id, utc_now())
+        await asyncio.sleep(3)
+        await socket.send('{"type": "PING"}')
+        await heard(socket, "PONG")
