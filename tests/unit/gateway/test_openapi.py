@@ -35,6 +35,11 @@ ROUTES = {
     ("get", "/providers"),
     ("get", "/providers/{name}"),
     ("get", "/version"),
+    ("get", "/me"),
+    ("get", "/admin/api-keys"),
+    ("post", "/admin/api-keys"),
+    ("delete", "/admin/api-keys/{key_id}"),
+    ("post", "/admin/api-keys/{key_id}/rotate"),
     *(("post", f"/hitl/runs/{{run_id}}/{action}") for action in BODIES),
 }
 
