@@ -36,8 +36,7 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
     app.include_router(artifacts_router(service.artifacts, settings.max_artifact_bytes))
     app.include_router(providers_router(service.catalog))
     app.include_router(api_keys_router(ApiKeys(service.keys, service.now, settings.max_body_bytes)))
-    app.include_router(inbox_router(service.views, service.now))
-    app.include_router(documents_router())
-    app.include_router(version_router())
+    for pages in (inbox_router(service.views, service.now), documents_router(), version_router()):
+        app.include_router(pages)
     app.state.background = background
     return app

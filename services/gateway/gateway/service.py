@@ -28,11 +28,10 @@ class GatewayService:
 
     def __init__(self, settings: Settings, adapters: Adapters | None, background: Background) -> None:
         waiters = Waiters()
-        self._background = background
+        self._settings, self._background = settings, background
         self.adapters = adapters or external_adapters(settings)
         database, tables, self.views, self.artifacts, self.keys, secrets, broker, self.now = self.adapters
         self.resolver = create_resolver(settings, self.keys, secrets, self.now)
-        self._data_dir = settings.data_dir
         self.catalog = Catalog(broker.send_all)
         self.follower = Follower(self.views, waiters)
         self.bus = CommandBus(broker, database, waiters.answers, settings.outcome_wait_seconds)
@@ -53,8 +52,7 @@ class GatewayService:
         await self.adapters.database.start()
         self._background.start(self.adapters.database.watch(), "watching PostgreSQL")
         self._background.start(self._connect(), "connecting to Kafka")
-        if self.resolver is not None:
-            self._background.start(keep_first_key(self.adapters, self._data_dir), "the first key")
+        self._background.start(keep_first_key(self.adapters, self._settings), "the first key")
         try:
             yield
         finally:

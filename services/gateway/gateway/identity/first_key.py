@@ -9,6 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 import structlog
 
 from chassis.retry import patiently
+from chassis.settings import Settings
 from contracts.identity import Role
 from gateway.errors import DatabaseUnavailable
 from gateway.http.caller import TRUSTED
@@ -24,17 +25,18 @@ _ID = uuid5(NAMESPACE_URL, "sayso:first-key")
 _log = structlog.get_logger(__name__)
 
 
-async def keep_first_key(adapters: Adapters, folder: Path) -> None:
-    """Make an administrator's key and write it to `admin.key` in `folder`, for its owner's eyes, if there is no key yet.
+async def keep_first_key(adapters: Adapters, settings: Settings) -> None:
+    """While authentication is on and there is no key, make an administrator's and write it to `admin.key`, for its owner's eyes.
 
     Waits while PostgreSQL is unavailable. Of several gateways that start at once one makes the key: its id is always the same.
     """
 
     async def keep() -> None:
         await adapters.database.check()
-        await _keep(adapters.keys, folder, adapters.now)
+        await _keep(adapters.keys, settings.data_dir, adapters.now)
 
-    await patiently("PostgreSQL", keep, DatabaseUnavailable, IdentityUnavailable)
+    if settings.auth == "on":
+        await patiently("PostgreSQL", keep, DatabaseUnavailable, IdentityUnavailable)
 
 
 async def _keep(keys: KeyRepository, folder: Path, now: Now) -> None:
