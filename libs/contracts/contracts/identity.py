@@ -76,6 +76,7 @@ class Right(StrEnum):
     START = "start a run"
     READ = "read runs"
     DECIDE = "decide"
+    COMMENT = "comment on a run"
     CANCEL = "cancel a run"
     STEER = "pause or resume a run"
     KEEP_FILES = "upload a file"
@@ -90,6 +91,7 @@ ROLES: dict[Right, tuple[Role, ...]] = {
     Right.START: (Role.REQUESTER, Role.ADMIN),
     Right.READ: _ALL,
     Right.DECIDE: (Role.REVIEWER, Role.ADMIN),
+    Right.COMMENT: (Role.REQUESTER, Role.REVIEWER, Role.ADMIN),
     Right.CANCEL: (Role.REQUESTER, Role.ADMIN),
     Right.STEER: (Role.REVIEWER, Role.ADMIN),
     Right.KEEP_FILES: (Role.REQUESTER, Role.REVIEWER, Role.ADMIN),

@@ -50,6 +50,7 @@ class Effect(NamedTuple):
     `state` is the state that it leads to, None where it leaves the state; a checkpoint that opens has its own (see `state_at`).
     `prolongs`: the open checkpoint gets another end, if the event names one. `action` is the decision that it records.
     `awaits` is what the run waits for from then on; `goes_on` leaves that as it was, and every other kind ends it.
+    `on_task`: it changes the task at the open checkpoint.
     """
 
     state: State | None = None
@@ -60,7 +61,10 @@ class Effect(NamedTuple):
     action: Action | None = None
     awaits: Awaited | None = None
     goes_on: bool = False
+    on_task: bool = False
 
+
+_ON_TASK = Effect(goes_on=True, on_task=True)
 
 NO_EFFECT = Effect()
 """Of kinds that change neither state nor checkpoint."""
@@ -92,7 +96,25 @@ EFFECTS: dict[str, Effect] = {
     e.CheckpointEdited.kind: Effect(closes=True, action="edit"),
     e.CheckpointRejected.kind: Effect(closes=True, action="reject"),
     e.CheckpointExpired.kind: Effect(closes=True),
-    e.CheckpointEscalated.kind: Effect(prolongs=True, goes_on=True),
+    e.CheckpointEscalated.kind: Effect(prolongs=True, goes_on=True, on_task=True),
+    e.TaskClaimed.kind: _ON_TASK,
+    e.ClaimRenewed.kind: _ON_TASK,
+    e.ClaimEnding.kind: _ON_TASK,
+    e.ClaimEnded.kind: _ON_TASK,
+    e.TaskAssigned.kind: _ON_TASK,
+    e.TaskDelegated.kind: _ON_TASK,
+    e.TaskReturned.kind: _ON_TASK,
+    e.TaskEscalated.kind: _ON_TASK,
+    e.TaskRescheduled.kind: _ON_TASK,
+    e.TaskReminded.kind: _ON_TASK,
+    e.VoteCast.kind: _ON_TASK,
+    e.SubjectRevised.kind: _ON_TASK,
+    e.StageApproved.kind: _ON_TASK,
+    e.DraftBegun.kind: _ON_TASK,
+    e.DraftDropped.kind: _ON_TASK,
+    e.CommentAdded.kind: _ON_TASK,
+    e.CommentEdited.kind: _ON_TASK,
+    e.CommentDeleted.kind: _ON_TASK,
     e.RunPaused.kind: Effect(paused=True, goes_on=True),
     e.RunResumed.kind: Effect(paused=False, prolongs=True, goes_on=True),
     e.RunRetried.kind: Effect(State.CREATED, closes=True, action="retry"),

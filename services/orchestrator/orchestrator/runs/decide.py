@@ -12,7 +12,7 @@ from contracts.runs.config import Step
 from contracts.runs.run_event import RunEvent
 from orchestrator.refusals import IdempotencyKeyReused, NewerHistory
 from orchestrator.runs.attempts.answers import on_lease_end, on_retry_due, on_worker_answer, prepared_in_one
-from orchestrator.runs.checkpoints.decisions import approve, edit, on_time_limit, reject
+from orchestrator.runs.checkpoints.decisions import approve, edit, on_time_limit, reject, retry
 from orchestrator.runs.evolve import evolve
 from orchestrator.runs.flow import next_event
 from orchestrator.runs.policy import needs_no_review
@@ -25,6 +25,10 @@ from orchestrator.runs.refusals import (
 )
 from orchestrator.runs.rights import check_rights
 from orchestrator.runs.state import Run
+from orchestrator.runs.tasks.assignment import assign, delegate, escalate, give_back
+from orchestrator.runs.tasks.claims import claim, release
+from orchestrator.runs.tasks.comments import comment, draft
+from orchestrator.runs.tasks.schedule import pass_time, reschedule
 
 MOST_EVENTS = 1000
 """Events of a run from which on it can only come to its end: each reader of the run folds all of them."""
@@ -119,7 +123,7 @@ def _events(command: c.AnyCommand, run: Run | None) -> tuple[e.Event, ...]:
 def _leads_back(command: c.AnyCommand, run: Run) -> bool:
     """Return whether a run could go on for ever by this command. Whatever leads to an end stays possible."""
     match command:
-        case c.PauseRun() | c.RetryRun():
+        case c.PauseRun() | c.RetryRun() | c.OfTask() | c.AddComment() | c.EditComment():
             return True
         case c.EditCheckpoint():
             step = run.view.checkpoint and run.view.checkpoint.step
@@ -142,16 +146,26 @@ def _started(command: c.StartRun) -> e.RunStarted:
     )
 
 
-def _events_of(command: c.Decide | c.Control | c.FromWorker | c.FromClock, run: Run) -> tuple[e.Event, ...]:
+def _events_of(
+    command: c.Decide | c.Control | c.OnTask | c.OnComment | c.FromWorker | c.FromClock, run: Run
+) -> tuple[e.Event, ...]:
     match command:
         case c.ApproveCheckpoint():
-            return (approve(command, run),)
+            return approve(command, run)
         case c.EditCheckpoint():
-            return (edit(command, run),)
+            return edit(command, run)
         case c.RejectCheckpoint():
             return reject(command, run)
-        case c.PauseRun() | c.ResumeRun() | c.CancelRun() | c.RetryRun():
+        case c.RetryRun():
+            return retry(command, run)
+        case c.PauseRun() | c.ResumeRun() | c.CancelRun():
             return (_control(command, run),)
+        case c.AddComment() | c.EditComment() | c.DeleteComment():
+            return comment(command, run)
+        case c.OfTask():
+            return _on_task(command, run)
+        case c.PassTaskTime():
+            return (pass_time(command, run),)
         case c.ExpireLease():
             return (on_lease_end(command, run),)
         case c.RetryWork():
@@ -164,7 +178,29 @@ def _events_of(command: c.Decide | c.Control | c.FromWorker | c.FromClock, run: 
             return (on_worker_answer(command, run),)
 
 
-def _control(command: c.Control, run: Run) -> e.Event:
+def _on_task(command: c.OnTask, run: Run) -> tuple[e.Event, ...]:
+    match command:
+        case c.ClaimTask():
+            return claim(command, run)
+        case c.ReleaseTask():
+            return release(command, run)
+        case c.AssignTask():
+            return (assign(command, run),)
+        case c.DelegateTask():
+            return (delegate(command, run),)
+        case c.ReturnTask():
+            return give_back(command, run)
+        case c.EscalateTask():
+            return (escalate(command, run),)
+        case c.RescheduleTask():
+            return (reschedule(command, run),)
+        case c.KeepDraft() | c.DropDraft():
+            return draft(command, run)
+        case _:
+            assert_never(command)
+
+
+def _control(command: c.PauseRun | c.ResumeRun | c.CancelRun, run: Run) -> e.Event:
     view = run.view
     match command:
         case c.PauseRun(reason=reason):
@@ -181,10 +217,5 @@ def _control(command: c.Control, run: Run) -> e.Event:
             if view.is_over:
                 raise NotAllowed("cancel", view)
             return e.RunCancelled(reason=reason)
-        case c.RetryRun(reason=reason):
-            if "retry" not in view.pending_actions:
-                raise NotAllowed("retry", view)
-            checkpoint_id = view.checkpoint.checkpoint_id if view.checkpoint else None
-            return e.RunRetried(reason=reason, checkpoint_id=checkpoint_id)
         case _:
             assert_never(command)

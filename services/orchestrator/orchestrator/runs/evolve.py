@@ -11,10 +11,11 @@ from contracts.runs import events as e
 from contracts.runs.config import Step
 from contracts.runs.requests import RunRequest
 from contracts.runs.run_event import RunEvent
+from contracts.runs.tasks.persons import person_of
 from contracts.runs.views import RunView, project
 from orchestrator.aggregate import Answered
 from orchestrator.runs.attempts.failures import held_back, is_answer
-from orchestrator.runs.state import Attempt, Changes, Failed, Noted, OrderKind, Run
+from orchestrator.runs.state import Attempt, Changes, Comment, Failed, Noted, OrderKind, Revision, Run
 
 _UNREADABLE = RunRequest(prompt="?")
 """Stands in for the request where the first event is of a kind that this version does not know."""
@@ -58,7 +59,7 @@ def _begin(record: RunEvent, view: RunView) -> Run:
 def _changes(run: Run, event: e.Event, record: RunEvent) -> Changes:
     match event:  # the events of every run come first: each case before the right one costs time
         case e.CheckpointOpened():
-            return {"attempt": None, "asked_again": ()}
+            return {"attempt": None, "asked_again": (), "revision": None, "drafts": frozenset()}
         case e.CheckpointApproved() | e.CheckpointEdited():
             return _approved(run, event)
         case e.RunPrepared(preparation=preparation):
@@ -92,7 +93,24 @@ def _changes(run: Run, event: e.Event, record: RunEvent) -> Changes:
         case e.UnknownEvent():
             return {"newer_kind": record.kind}
         case _:
-            return _of_attempt(run, event)
+            return _of_attempt(run, event) or _of_task(run, event, record)
+
+
+def _of_task(run: Run, event: e.Event, record: RunEvent) -> Changes:
+    person = person_of(record.principal, record.actor)
+    match event:
+        case e.SubjectRevised(edits=edits, diff=diff) if run.view.checkpoint is not None:
+            first = run.revision.subject if run.revision else run.view.checkpoint.subject
+            return {"revision": Revision(first, edits, diff)}
+        case e.DraftBegun():
+            return {"drafts": run.drafts | {person}}
+        case e.DraftDropped():
+            return {"drafts": run.drafts - {person}}
+        case e.CommentAdded(comment_id=comment_id):
+            return {"comments": {**run.comments, comment_id: Comment(person)}}
+        case e.CommentDeleted(comment_id=comment_id) if comment_id in run.comments:
+            return {"comments": {**run.comments, comment_id: run.comments[comment_id]._replace(deleted=True)}}
+    return {}
 
 
 def _of_attempt(run: Run, event: e.Event) -> Changes:

@@ -10,6 +10,13 @@ Refusal
 +-- CheckpointAlreadyDecided
 +-- CheckpointMismatch
 +-- SubjectChanged
++-- NotCandidate
++-- ClaimedByOther
++-- NotClaimed
++-- Delegated
++-- FourEyes
++-- AlreadyVoted
++-- CommentNotFound
 +-- HistoryTooLong
 +-- ValidationFailed
 """
@@ -17,10 +24,13 @@ Refusal
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from contracts.identity import Principal, Right
 from contracts.providers.call import Issue
-from contracts.runs.views import Approval, RunView
+from contracts.runs.checkpoints import Approval
+from contracts.runs.tasks.rules import Candidates
+from contracts.runs.views import RunView
 from orchestrator.refusals import Refusal
 
 
@@ -96,6 +106,70 @@ class SubjectChanged(Refusal):
     """The bytes that were seen are not the bytes that wait for a decision."""
 
     code = "subject_changed"
+
+
+class NotCandidate(Refusal):
+    """The person is not among those who are asked."""
+
+    code = "not_candidate"
+    remembered = False  # a group may be joined
+
+    def __init__(self, person: str, candidates: Candidates, hint: str = "") -> None:
+        asked = [*candidates.users, *(f"the group {group}" for group in candidates.groups)]
+        message = f"{person} is not among the candidates: {', '.join(asked) or 'reviewers'}"
+        super().__init__(f"{message}; {hint}" if hint else message, candidates=candidates.model_dump(mode="json"))
+
+
+class ClaimedByOther(Refusal):
+    """Another person holds the task."""
+
+    code = "claimed_by_other"
+    remembered = False  # a claim ends
+
+    def __init__(self, holder: str, until: datetime | None) -> None:
+        lease_until = None if until is None else until.isoformat().replace("+00:00", "Z")
+        super().__init__(f"{holder} has claimed this until {lease_until}", holder=holder, lease_until=lease_until)
+
+
+class NotClaimed(Refusal):
+    """The task is not claimed."""
+
+    code = "not_claimed"
+    remembered = False
+
+
+class Delegated(Refusal):
+    """The task is with a person who was asked for help, and is decided when it is given back."""
+
+    code = "delegated"
+    remembered = False
+
+    def __init__(self, assignee: str | None, owner: str | None) -> None:
+        super().__init__(f"{owner} asked {assignee}, who gives it back first", assignee=assignee, owner=owner)
+
+
+class FourEyes(Refusal):
+    """Another person must approve this."""
+
+    code = "four_eyes"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"another person must approve this: {why}")
+
+
+class AlreadyVoted(Refusal):
+    """The person's vote stands already, whichever way it came."""
+
+    code = "already_voted"
+
+    def __init__(self, person: str) -> None:
+        super().__init__(f"{person} has voted on this already")
+
+
+class CommentNotFound(Refusal):
+    """There is no such comment of this run."""
+
+    code = "comment_not_found"
 
 
 class HistoryTooLong(Refusal):

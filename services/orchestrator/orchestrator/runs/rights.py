@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from contracts.identity import Principal, Right, Role
 from contracts.runs import commands as c
 from orchestrator.runs.refusals import Forbidden
@@ -16,6 +18,8 @@ _RIGHTS: dict[type[c.Asked], Right] = {
     c.PauseRun: Right.STEER,
     c.ResumeRun: Right.STEER,
     c.CancelRun: Right.CANCEL,
+    **dict.fromkeys(get_args(c.OnTask), Right.DECIDE),
+    **dict.fromkeys(get_args(c.OnComment), Right.COMMENT),
 }
 """The right that each command of a person needs."""
 
@@ -30,7 +34,9 @@ def check_rights(command: c.AnyCommand, run: Run | None) -> None:
     principal, right = command.principal, _RIGHTS[type(command)]
     if not principal.may(right):
         raise Forbidden(principal, right)
-    if right is Right.CANCEL and run is not None and not _owns(principal, run):
+    if run is None or _owns(principal, run):
+        return
+    if right is Right.CANCEL or (right is Right.COMMENT and not principal.may(Right.DECIDE)):
         raise Forbidden(principal, right, "that it did not start")
 
 

@@ -10,15 +10,17 @@ from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
 from contracts.identity import Principal
+from contracts.json_values import JsonObject
 from contracts.notices import Parent
 from contracts.providers.call import CallIntent, Execution, Failure, Issue, Preparation
 from contracts.providers.routing import Candidate
 from contracts.providers.signals import COST_CHECK, Reason
 from contracts.runs import commands as c
 from contracts.runs import events as e
+from contracts.runs.checkpoints import Approval
 from contracts.runs.config import HitlConfig, Step
 from contracts.runs.requests import RunRequest
-from contracts.runs.views import Approval, RunView
+from contracts.runs.views import RunView
 from orchestrator.aggregate import Answered
 
 
@@ -97,6 +99,23 @@ class Failed(NamedTuple):
         )
 
 
+class Revision(NamedTuple):
+    """What people have changed of an open checkpoint's subject, while others are still to approve it."""
+
+    subject: JsonObject
+    """The subject as it was shown first."""
+
+    edits: JsonObject
+    diff: tuple[e.Change, ...]
+
+
+class Comment(NamedTuple):
+    """A comment as far as deciding needs it."""
+
+    by: str
+    deleted: bool = False
+
+
 class Changes(TypedDict, total=False):
     """The fields of a run that an event may change, with their new values."""
 
@@ -123,6 +142,9 @@ class Changes(TypedDict, total=False):
     answered: Mapping[UUID, Answered]
     newer_kind: str | None
     ended: int | None
+    revision: Revision | None
+    drafts: frozenset[str]
+    comments: Mapping[UUID, Comment]
 
 
 @dataclass(frozen=True)
@@ -207,6 +229,15 @@ class Run:
 
     ended: int | None = None
     """The version of the event that ended the run."""
+
+    revision: Revision | None = None
+    """The changes of the open checkpoint's subject that wait for further approvals."""
+
+    drafts: frozenset[str] = frozenset()
+    """The persons who have a draft at the open checkpoint."""
+
+    comments: Mapping[UUID, Comment] = field(default_factory=dict)
+    """The comments, by id."""
 
     @property
     def run_id(self) -> UUID:

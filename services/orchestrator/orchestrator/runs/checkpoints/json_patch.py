@@ -29,6 +29,16 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return merged
 
 
+def compose(first: Any, second: Any) -> Any:
+    """Return the merge patch that does what `first` and then `second` do. A removal stays a removal."""
+    if not isinstance(first, dict) or not isinstance(second, dict):
+        return second
+    composed = dict(first)
+    for name, value in second.items():
+        composed[name] = compose(composed[name], value) if name in composed else value
+    return composed
+
+
 MOST_CHANGES = 1_000
 """Members that are told one by one; with more, the whole is told once."""
 

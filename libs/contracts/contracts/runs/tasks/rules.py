@@ -1,0 +1,90 @@
+"""The rules of a review: who is asked, how many must agree, by when, and what happens when no person comes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from contracts.message import Message, StoredIdentifier, Timestamp
+
+Names = Annotated[tuple[StoredIdentifier, ...], Field(max_length=100, fail_fast=True)]
+Count = Annotated[int, Field(ge=1, le=100)]
+Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
+Priority = Annotated[int, Field(ge=0, le=100)]
+
+
+class Candidates(Message):
+    """Who may decide: these persons, and the members of these groups. Neither: every reviewer of the tenant."""
+
+    users: Names = ()
+    groups: Names = ()
+
+    @property
+    def is_everyone(self) -> bool:
+        """Whether every reviewer of the tenant may decide."""
+        return not self.users and not self.groups
+
+
+class OnReject(StrEnum):
+    """What a rejection does where several must agree."""
+
+    VETO = "veto"
+    """One ends it."""
+
+    MAJORITY = "majority"
+    """It ends when the approvals that are asked for can come no more, or when as many reject."""
+
+
+class Stage(Message):
+    """One stage of several, in order. Without candidates of its own it has those of the rules."""
+
+    name: StoredIdentifier
+    candidates: Candidates | None = None
+    approvals_required: Count = 1
+
+
+class ReviewRules(Message):
+    """The rules of one review. Durations are seconds, counted from when the checkpoint opens."""
+
+    candidates: Candidates = Candidates()
+    approvals_required: Count = Field(1, description="Persons who must approve. Stages have counts of their own.")
+    on_reject: OnReject = OnReject.VETO
+    four_eyes: bool = Field(
+        default=False,
+        description="Neither who asked nor who edited last can approve, and each stage needs another person.",
+    )
+    claim: Literal["optional", "required"] = Field(
+        "optional", description="`required`: only who has claimed the task decides."
+    )
+    lease_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
+        600, description="For how long a claim holds without activity."
+    )
+    priority: Priority = 50
+    start_by_seconds: Seconds | None = Field(None, description="Until when somebody is to have begun.")
+    due_seconds: Seconds | None = Field(None, description="Until when it is to be decided.")
+    follow_up_at: Timestamp | None = Field(None, description="Until when the waiting list leaves it out.")
+    reminders_seconds: Annotated[tuple[Seconds, ...], Field(max_length=20, fail_fast=True)] = ()
+    escalate_after_seconds: Seconds | None = None
+    escalate_to: Candidates | None = Field(None, description="Who is asked then, in place of those before.")
+    stages: Annotated[tuple[Stage, ...], Field(max_length=10)] = ()
+    reason_codes: Names = Field((), description="The codes that a rejection may give; none: any.")
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names):
+            raise ValueError("stages: two have the same name")
+        for name, candidates, count in self._counts():
+            if not candidates.groups and candidates.users and count > len(set(candidates.users)):
+                raise ValueError(f"{name}approvals_required: {count} of {len(set(candidates.users))} candidates")
+        return self
+
+    def _counts(self) -> list[tuple[str, Candidates, int]]:
+        if not self.stages:
+            return [("", self.candidates, self.approvals_required)]
+        return [
+            (f"stages/{stage.name}/", stage.candidates or self.candidates, stage.approvals_required)
+            for stage in self.stages
+        ]

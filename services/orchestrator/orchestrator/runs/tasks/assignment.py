@@ -1,0 +1,105 @@
+"""Assignment: who should do it and who answers for it; help that is asked for and given back; others in place of those before."""
+
+from __future__ import annotations
+
+from contracts.identity import Role
+from contracts.providers.call import Issue
+from contracts.runs import commands as c
+from contracts.runs import events as e
+from contracts.runs.tasks.persons import person_of
+from contracts.runs.tasks.rules import Candidates
+from contracts.runs.tasks.task import Task
+from orchestrator.runs.refusals import Delegated, NotAllowed, NotCandidate, ValidationFailed
+from orchestrator.runs.state import Run
+from orchestrator.runs.tasks.eligibility import check_holder, check_involved, may_override, open_checkpoint
+
+
+def assign(command: c.AssignTask, run: Run) -> e.TaskAssigned:
+    """Hand the task to a person or a group. Raises NotCandidate, ClaimedByOther, Delegated.
+
+    Being assigned gives no right to decide: only an override adds who was no candidate.
+    """
+    checkpoint = open_checkpoint(command, run, "assign")
+    task, overrides = checkpoint.task, _may_move(command, checkpoint.task)
+    return e.TaskAssigned(
+        checkpoint_id=checkpoint.checkpoint_id,
+        assignee=command.user,
+        candidates=_candidates_after(command, task, overrides=overrides),
+        reason=command.reason,
+    )
+
+
+def delegate(command: c.DelegateTask, run: Run) -> e.TaskDelegated:
+    """Ask another person, who gives it back. Whoever asks answers for it. Raises NotCandidate, ClaimedByOther, Delegated."""
+    checkpoint = open_checkpoint(command, run, "delegate")
+    _may_move(command, checkpoint.task)
+    person = person_of(command.principal, command.actor)
+    if command.user == person:
+        raise _wrong("/to/user", "nobody asks oneself")
+    return e.TaskDelegated(
+        checkpoint_id=checkpoint.checkpoint_id, delegate=command.user, owner=person, reason=command.reason
+    )
+
+
+def give_back(command: c.ReturnTask, run: Run) -> tuple[e.Event, ...]:
+    """Give a delegated task back to its owner, who can take it back too. Raises NotAllowed, NotCandidate."""
+    checkpoint = open_checkpoint(command, run, "return")
+    task, person = checkpoint.task, person_of(command.principal, command.actor)
+    check_involved(command, task)
+    if task.delegation != "asked" or task.owner is None:
+        raise NotAllowed("return, as it was not delegated,", run.view)
+    acting = {person, *(command.principal.on_behalf_of if command.principal else ())}
+    if acting.isdisjoint({task.assignee, task.owner}) and not may_override(command):
+        raise Delegated(task.assignee, task.owner)
+    about = checkpoint.checkpoint_id
+    said = () if command.comment is None else (_comment(command),)
+    return (*said, e.TaskReturned(checkpoint_id=about, owner=task.owner))
+
+
+def escalate(command: c.EscalateTask, run: Run) -> e.TaskEscalated:
+    """Ask others now: those that the rules name, or those that an administrator names. Raises NotCandidate, Forbidden, ValidationFailed."""
+    checkpoint = open_checkpoint(command, run, "escalate")
+    task = checkpoint.task
+    check_involved(command, task)
+    to = command.to or task.escalate_to
+    if to is None or to.is_everyone:
+        raise _wrong("/to", "there is no person and no group to escalate to")
+    is_admin = command.principal is None or command.principal.has(Role.ADMIN)
+    if command.to is not None and command.to != task.escalate_to and not is_admin:
+        raise NotCandidate(
+            person_of(command.principal, command.actor), task.candidates, "an administrator alone names others"
+        )
+    return e.TaskEscalated(checkpoint_id=checkpoint.checkpoint_id, candidates=to, reason=command.reason)
+
+
+def _may_move(command: c.AssignTask | c.DelegateTask, task: Task) -> bool:
+    """Return whether the command overrides. Raises what keeps the person from moving the task."""
+    check_involved(command, task)
+    if may_override(command):
+        return True
+    person = person_of(command.principal, command.actor)
+    if task.delegation == "asked" and person != task.owner:
+        raise Delegated(task.assignee, task.owner)
+    check_holder(command, task)
+    return False
+
+
+def _candidates_after(command: c.AssignTask, task: Task, *, overrides: bool) -> Candidates:
+    asked = task.candidates
+    if command.group is not None:
+        if asked.is_everyone or command.group in asked.groups or overrides:
+            return Candidates(groups=(command.group,))
+        raise NotCandidate(command.group, asked, "an override with a reason adds a group")
+    if overrides and command.user is not None and not asked.is_everyone and command.user not in asked.users:
+        return Candidates(users=(*asked.users, command.user), groups=asked.groups)
+    return asked
+
+
+def _comment(command: c.ReturnTask) -> e.CommentAdded:
+    return e.CommentAdded(
+        comment_id=command.command_id, checkpoint_id=command.checkpoint_id, text=command.comment or ""
+    )
+
+
+def _wrong(path: str, message: str) -> ValidationFailed:
+    return ValidationFailed([Issue(code="value_error", path=path, message=message)])

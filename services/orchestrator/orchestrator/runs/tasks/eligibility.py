@@ -1,0 +1,109 @@
+"""Who may act at a task, and who may decide: by the person who acts, as its credential says it now."""
+
+from __future__ import annotations
+
+from contracts.identity import Principal, Right, Role
+from contracts.providers.call import Issue
+from contracts.runs import commands as c
+from contracts.runs.checkpoints import Checkpoint
+from contracts.runs.tasks.persons import acting_for, is_asked, person_of
+from contracts.runs.tasks.task import Task, VoteAction
+from orchestrator.runs.refusals import (
+    AlreadyVoted,
+    CheckpointAlreadyDecided,
+    CheckpointMismatch,
+    ClaimedByOther,
+    Delegated,
+    Forbidden,
+    FourEyes,
+    NotAllowed,
+    NotCandidate,
+    NotClaimed,
+    ValidationFailed,
+)
+from orchestrator.runs.state import Run
+
+
+def requester_of(run: Run) -> str | None:
+    """Return the person who asked for a run. While authentication is off it is the user that the request names."""
+    return run.requester.person if run.requester is not None else run.request.user_id
+
+
+def open_checkpoint(command: c.OfTask | c.Decide | c.AddComment, run: Run, action: str) -> Checkpoint:
+    """Return the open checkpoint that a command is about. Raises Refusal if it names another, or if none is open."""
+    checkpoint, named = run.view.checkpoint, getattr(command, "checkpoint_id", None)
+    if named is not None and (checkpoint is None or named != checkpoint.checkpoint_id):
+        if named in run.decided:
+            raise CheckpointAlreadyDecided(run.decided[named])
+        if checkpoint is not None:
+            raise CheckpointMismatch(checkpoint_id=str(checkpoint.checkpoint_id), step=checkpoint.step.value)
+    if checkpoint is None:
+        raise NotAllowed(action, run.view)
+    return checkpoint
+
+
+def check_involved(command: c.Asked, task: Task) -> None:
+    """Return if the person may act at the task: a candidate, or who should do it or answers for it. Raises NotCandidate."""
+    principal = command.principal
+    if principal is None or is_candidate(principal, task):
+        return
+    acting = {principal.person, *principal.on_behalf_of}
+    if acting.isdisjoint({task.assignee, task.owner, task.claimant} - {None}):
+        raise NotCandidate(principal.person, task.candidates)
+
+
+def is_candidate(principal: Principal, task: Task) -> bool:
+    """Return whether a principal may decide at the task. An administrator may decide everywhere in its tenant."""
+    return (
+        principal.has(Role.ADMIN)
+        or is_asked(task.candidates, principal.person, principal.groups)
+        or acting_for(principal, task.candidates, None) is not None
+    )
+
+
+def check_holder(command: c.Asked, task: Task) -> None:
+    """Return unless another person holds the task. Raises ClaimedByOther."""
+    holder = task.holder(command.at)
+    if holder is not None and holder != person_of(command.principal, command.actor):
+        raise ClaimedByOther(holder, task.lease_until)
+
+
+def check_decider(command: c.Decide | c.RetryRun, run: Run, task: Task, action: VoteAction) -> None:
+    """Return if the person may decide now. Raises NotCandidate, Delegated, ClaimedByOther, NotClaimed, FourEyes, AlreadyVoted."""
+    principal, person = command.principal, person_of(command.principal, command.actor)
+    if principal is not None and not is_candidate(principal, task):
+        raise NotCandidate(person, task.candidates)
+    if task.delegation == "asked":
+        raise Delegated(task.assignee, task.owner)
+    check_holder(command, task)
+    if task.claim == "required" and task.holder(command.at) is None:
+        raise NotClaimed("this review is decided by who has claimed it")
+    if action != "reject" and task.four_eyes:
+        _check_four_eyes(person, run, task, action)
+    if action != "edit" and has_voted(task, person):
+        raise AlreadyVoted(person)
+
+
+def has_voted(task: Task, person: str) -> bool:
+    """Return whether a vote of the person stands at the present stage."""
+    return any(vote.counts and vote.by == person and vote.stage == task.stage for vote in task.votes)
+
+
+def _check_four_eyes(person: str, run: Run, task: Task, action: VoteAction) -> None:
+    if person == requester_of(run):
+        raise FourEyes(f"{person} asked for this run")
+    if action != "edit" and person == task.revised_by:
+        raise FourEyes(f"{person} edited it last")
+    if any(vote.counts and vote.by == person and vote.stage != task.stage for vote in task.votes):
+        raise FourEyes(f"{person} approved an earlier stage")
+
+
+def may_override(command: c.OfTask) -> bool:
+    """Return whether a command overrides what holds for others: an administrator may, with a reason. Raises Forbidden, ValidationFailed."""
+    if not command.override:
+        return False
+    if command.principal is not None and not command.principal.has(Role.ADMIN):
+        raise Forbidden(command.principal, Right.DECIDE, "over another's claim or beyond the candidates")
+    if not command.reason:
+        raise ValidationFailed([Issue(code="missing", path="/reason", message="an override needs a reason")])
+    return True
