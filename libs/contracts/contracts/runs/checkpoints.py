@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from contracts.json_values import ComposedObject
+from contracts.json_values import ComposedObject, JsonObject
 from contracts.message import Message, Timestamp
 from contracts.providers.call import Issue
 from contracts.providers.signals import Reason
@@ -35,7 +35,7 @@ class Checkpoint(Message):
     expires_at: Timestamp
     assignee: str | None = None
     approvals_required: int = 1
-    approvals: tuple[Vote, ...] = ()
+    approvals: tuple[JsonObject, ...] = ()
     escalations: int = 0
     task: Task = PLAIN
 
@@ -73,7 +73,9 @@ def on_task(checkpoint: Checkpoint, event: e.Event, record: RunEvent) -> Checkpo
             "task": task,
             "assignee": task.assignee,
             "approvals_required": task.approvals_required,
-            "approvals": tuple(v for v in task.votes if v.counts and v.stage == task.stage and v.action != "reject"),
+            "approvals": tuple(
+                {"actor": vote.by, "action": vote.action} for vote in task.votes if vote.approves(task.stage)
+            ),
         }
     )
 

@@ -32,6 +32,13 @@ API_CODES = frozenset(
         "precondition_failed",
         "newer_history",
         "history_too_long",
+        "not_candidate",
+        "claimed_by_other",
+        "not_claimed",
+        "delegated",
+        "four_eyes",
+        "already_voted",
+        "comment_not_found",
     }
 )
 

@@ -31,6 +31,10 @@ class Vote(Message):
     stage: str | None = None
     subject_sha256: str
 
+    def approves(self, stage: str | None) -> bool:
+        """Return whether it counts as an approval of a stage."""
+        return self.counts and self.stage == stage and self.action != "reject"
+
 
 class Task(Message):
     """What waits for people at a checkpoint. `assignee` should do it, `claimant` does it, `owner` answers for it."""
