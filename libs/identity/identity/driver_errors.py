@@ -7,13 +7,11 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from chassis.postgres.driver_errors import UNAVAILABLE, is_refusal_of_value, reason_of
+from chassis.postgres.driver_errors import NOT_MIGRATED, UNAVAILABLE, is_refusal_of_value, reason_of
 from identity.errors import IdentityUnavailable, KeyExists
 
 Check = Callable[[], None]
 """Returns while the database is believed to answer. Raises IdentityUnavailable."""
-
-_MISSING = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
 
 
 @contextmanager
@@ -24,7 +22,7 @@ def querying(check: Check) -> Iterator[None]:
         yield
     except asyncpg.UniqueViolationError as error:
         raise KeyExists(KeyExists.__doc__) from error
-    except (*UNAVAILABLE, *_MISSING) as error:
+    except (*UNAVAILABLE, *NOT_MIGRATED) as error:
         if is_refusal_of_value(error):
             raise  # our own fault, which no other try mends
         raise IdentityUnavailable(reason_of(error)) from error

@@ -9,11 +9,12 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from contracts.runs.event_header import EventHeader
 from contracts.runs.run_event import RunEvent
 from gateway.adapters.postgres.pool import PostgresDatabase
 from gateway.adapters.postgres.schema import prepare_schemas
 from gateway.adapters.postgres.writer import PostgresTables
-from gateway.errors import LedgerMissing
+from gateway.errors import DatabaseUnavailable, LedgerMissing
 from gateway.projection.rows import project_batch
 from testkit.postgres.ledger_tables import make_ledger_tables
 from testkit.runs.histories import Feed, history_of, postgres_append
@@ -112,6 +113,22 @@ async def test_a_ledger_with_a_row_for_each_event_is_taken_over(read_model: str,
         assert await rows(postgres_url, f"select version, kind from {view} order by version") == kinds  # noqa: S608
     tables = PostgresTables(postgres_url)
     assert await tables.remake(project_batch) == len(events)
+    await tables.close()
+
+
+async def test_a_batch_is_held_until_the_former_schema_is_taken_over(postgres_url: str) -> None:
+    """The ledger's owner is brought up to date first: until then columns are missing, and no process ends over it."""
+    await make_ledger_tables(postgres_url)
+    await rows(postgres_url, Path(__file__).with_name("schema_before_migrations.sql").read_text())
+    append, events = postgres_append(postgres_url), history_of(WAITING, uuid4())
+    tables = PostgresTables(postgres_url)
+    held = asyncio.create_task(Feed(tables, append).give(*events))
+    changes = project_batch({}, [EventHeader.parse(event) for event in events])
+    with pytest.raises(DatabaseUnavailable, match="does not exist"):
+        await tables.write(changes)
+    await prepare_schemas(postgres_url)
+    await held
+    assert await rows(postgres_url, "SELECT version FROM views.hitl_runs") == [(len(events),)]
     await tables.close()
 
 
