@@ -126,6 +126,27 @@ class Artifacts(Protocol):
         """Return the bytes of a file from `at` on, `size` at most; none behind its end."""
 
 
+class KeptDraft(NamedTuple):
+    """A draft of a decision, in JSON, on the checkpoint that was open."""
+
+    checkpoint_id: UUID
+    json: str
+    saved_at: datetime
+
+
+class Drafts(Protocol):
+    """One draft a person and run. Every method raises DatabaseUnavailable."""
+
+    async def put(self, tenant: str, run_id: UUID, person: str, draft: KeptDraft) -> None:
+        """Keep a person's draft in place of the one before."""
+
+    async def get(self, tenant: str, run_id: UUID, person: str) -> KeptDraft | None:
+        """Return a person's draft, or None."""
+
+    async def drop(self, tenant: str, run_id: UUID, person: str) -> bool:
+        """Drop a person's draft; return whether there was one."""
+
+
 class Database(Protocol):
     """Whether PostgreSQL answers. It is pinged, so that no request waits for a server that hangs."""
 
@@ -191,6 +212,7 @@ class Adapters(NamedTuple):
     tables: Tables
     views: Views
     artifacts: Artifacts
+    drafts: Drafts
     keys: KeyRepository
     secrets: Secrets
     broker: Broker

@@ -30,12 +30,14 @@ class GatewayService:
         waiters = Waiters()
         self._settings, self._background = settings, background
         self.adapters = adapters or external_adapters(settings)
-        database, tables, self.views, self.artifacts, self.keys, secrets, broker, self.now = self.adapters
-        self.resolver = create_resolver(settings, self.keys, secrets, self.now)
+        broker, now = self.adapters.broker, self.adapters.now
+        self.resolver = create_resolver(settings, self.adapters.keys, self.adapters.secrets, now)
         self.catalog = Catalog(broker.send_all)
-        self.follower = Follower(self.views, waiters)
-        self.bus = CommandBus(broker, database, waiters.answers, settings.outcome_wait_seconds)
-        self._projector = Projector(tables, waiters, broker.send_all, broker.committer, background.fail, self.now)
+        self.follower = Follower(self.adapters.views, waiters)
+        self.bus = CommandBus(broker, self.adapters.database, waiters.answers, settings.outcome_wait_seconds)
+        self._projector = Projector(
+            self.adapters.tables, waiters, broker.send_all, broker.committer, background.fail, now
+        )
         self._readers = Readers(
             self._projector.on_records, self.catalog.on_records, PartialOutputReader(waiters).on_records
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -12,6 +13,8 @@ from testkit.kafka.servers import Kafka
 from testkit.postgres.servers import fresh_database
 from testkit.stack.services import Stack, running_stack
 from testkit.stack.user import User
+
+from .people_site import People, people_at
 
 OUTCOME_WAIT_SECONDS = 2
 """Short, since tests wait it out."""
@@ -29,6 +32,13 @@ async def site(
         running_stack(kafka, url, tmp_path_factory.mktemp("services"), settings) as stack,
     ):
         yield stack
+
+
+@pytest_asyncio.fixture
+async def people(tmp_path: Path) -> AsyncIterator[People]:
+    """Run a gateway in memory that asks for credentials."""
+    async with people_at(tmp_path) as running:
+        yield running
 
 
 @pytest_asyncio.fixture(scope="module")

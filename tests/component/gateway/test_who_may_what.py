@@ -80,6 +80,15 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/hitl/runs"): {"prompt": "x"},
     ("POST", "/hitl/run"): {"prompt": "x"},
     ("POST", f"{RUN}/edit"): {"edits": {"temperature": 1}},
+    ("POST", f"{RUN}/assign"): {"to": {"user": "bo"}},
+    ("POST", f"{RUN}/delegate"): {"to": {"user": "bo"}},
+    ("POST", f"{RUN}/comments"): {"text": "why?"},
+    ("PUT", f"{RUN}/comments/{{comment_id}}"): {"text": "why?"},
+    ("PUT", f"{RUN}/draft"): {"action": "approve"},
+    ("POST", "/hitl/approvals/bulk"): {
+        "action": "approve",
+        "items": [{"run_id": str(UUID(int=1)), "checkpoint_id": str(UUID(int=1)), "subject_sha256": "0" * 64}],
+    },
     ("POST", "/admin/api-keys"): {"name": "n", "subject": "s", "roles": ["reviewer"]},
 }
 
@@ -88,13 +97,13 @@ async def ask(site: Site, route: tuple[str, str], credential: str | None) -> htt
     """Ask a route for something that is there, under a credential."""
     method, template = route
     run_id = next(iter(site.tables.rows))
-    path = template.format(run_id=run_id, sha256="0" * 64, name="sandbox", key_id=UUID(int=1))
+    path = template.format(run_id=run_id, sha256="0" * 64, name="sandbox", key_id=UUID(int=1), comment_id=UUID(int=1))
     headers = {} if credential is None else {"Authorization": f"Bearer {credential}"}
     if template.endswith("/events"):  # a stream that is not refused does not end, but with its head
         head = await site.http.head(path, headers=headers)
         if head.is_success:
             return head
-    body = BODIES.get(route, {}) if method == "POST" else None
+    body = BODIES.get(route, {}) if method in ("POST", "PUT") else None
     return await site.http.request(method, path, headers=headers, json=body)
 
 
@@ -131,7 +140,7 @@ def methods_of(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
 async def test_a_role_gets_what_its_rights_say(site: Site, route: tuple[str, str], role: Role) -> None:
     """The same for a key and for a token: neither says more than the other."""
     right = ROUTE_RIGHTS[route]
-    of_rita = right in (Right.READ, Right.CANCEL) and role is Role.REQUESTER  # what is hers, she may
+    of_rita = right in (Right.READ, Right.COMMENT, Right.CANCEL) and role is Role.REQUESTER  # what is hers, she may
     subject = "rita" if of_rita else "zoe"
     for credential in (await key(site, subject, role), token(sub=subject, roles=[role.value])):
         answer = await ask(site, route, credential)

@@ -6,6 +6,7 @@ from chassis.failpoints import load_failpoints
 from chassis.settings import Settings
 from gateway.adapters.kafka import KafkaBroker
 from gateway.adapters.postgres.artifacts import PostgresArtifacts
+from gateway.adapters.postgres.drafts import PostgresDrafts
 from gateway.adapters.postgres.pool import PostgresDatabase
 from gateway.adapters.postgres.reader import PostgresViews
 from gateway.adapters.postgres.schema import prepare_schemas
@@ -31,6 +32,7 @@ def external_adapters(settings: Settings) -> Adapters:
         PostgresTables(url),
         PostgresViews(database),
         PostgresArtifacts(database),
+        PostgresDrafts(database),
         KeyStore(database.pool, check),
         SecretStore(database.pool, check),
         KafkaBroker(settings.kafka_bootstrap_servers, settings.fetch_wait_ms, steady_path=settings.kafka_steady_path),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Annotated
 from uuid import UUID
 
@@ -19,8 +19,11 @@ from gateway.http.cursors import write_cursor
 from gateway.http.parameters import ApprovalFilters, AtVersion, HistoryRange, RunFilters, read_parameters
 from gateway.http.problem_schemas import problems
 from gateway.http.problems import Problem, unavailable
-from gateway.ports import Page, Views
+from gateway.ports import Page, StepEvent, Views
 from gateway.read_model.follower import Follower
+
+_PART = 1000
+"""Events that are read of a history at a time."""
 
 
 class RunPage(BaseModel):
@@ -84,6 +87,26 @@ class RunReads:
             visible(await self._views.run(caller.tenant, found_id), run_id, caller)
         more = str(events[-1].version) if is_more else "null"
         return _json(b'{"items":[%s],"next_after":%s}' % (_joined(e.json for e in events), more.encode()))
+
+    async def check(self, caller: Caller, run_id: UUID, version: int = 0) -> None:
+        """Return if the caller may read a run, once the read model has reached a version of it. Raises Problem."""
+        if version:
+            run = await self._follower.reached(caller.tenant, run_id, version, self._wait_seconds)
+        else:
+            run = await self._follower.settled(caller.tenant, run_id)
+        visible(run, run_id, caller)
+
+    async def events_of(
+        self, caller: Caller, run_id: UUID, kinds: Collection[str], version: int = 0
+    ) -> list[StepEvent]:
+        """Return the events of these kinds of a run that the caller may read, once the read model has reached a version. Raises Problem."""
+        await self.check(caller, run_id, version)
+        found, after, more = list[StepEvent](), 0, True
+        while more:
+            part, more = await self._views.history(caller.tenant, run_id, after, _PART)
+            found += [event for event in part if event.kind in kinds]
+            after = part[-1].version if part else 0
+        return found
 
     async def list_approvals(self, request: Request, filters: Annotated[ApprovalFilters, Query()]) -> Response:
         """Return runs with a checkpoint that waits for a decision, the longest waiting first. Each item is the run's view."""

@@ -77,7 +77,10 @@ class CommandBatch(Generic[C, S]):
         before = self.states.get(stream_id)
         events, state = aggregate.decide(self._stamped(command, before), before)
         if not events:
-            self.repeated.append(command)
+            if command.command_id in state.answered:
+                self.repeated.append(command)
+            elif command.reply_to is not None:  # nothing was to be changed: it is so already
+                self.outgoing += outcome_records(command, key_of(stream_id), aggregate.accepted(command, state))
             return
         stored = [StoredEvent(stream_id, event, event.to_bytes()) for event in events]
         if any(len(one.body) > MAX_EVENT_BYTES for one in stored):

@@ -22,7 +22,7 @@ PING_SECONDS = 1.0
 
 _TABLES = (
     *("ledger.commits", "views.hitl_runs", "views.hitl_pending_approvals"),
-    *("artifacts.blobs", "identity.api_keys", "identity.secrets"),
+    *("artifacts.blobs", "identity.api_keys", "identity.secrets", "desk.drafts"),
 )
 _SILENT = "PostgreSQL does not answer"
 _log = structlog.get_logger(__name__)

@@ -127,3 +127,25 @@ FROM (
     LIMIT $4
 ) AS page
 ORDER BY at, id
+
+
+-- name: put-draft
+-- Keeps a person's draft of a run, in place of the one before.
+INSERT INTO desk.drafts (tenant, run_id, person, checkpoint_id, draft, saved_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (tenant, run_id, person) DO UPDATE
+SET checkpoint_id = excluded.checkpoint_id, draft = excluded.draft, saved_at = excluded.saved_at;
+
+-- name: get-draft
+-- The draft of a person.
+SELECT checkpoint_id, draft AS json, saved_at FROM desk.drafts WHERE tenant = $1 AND run_id = $2 AND person = $3;
+
+-- name: drop-draft
+-- Drops a person's draft, and says whether there was one.
+DELETE FROM desk.drafts WHERE tenant = $1 AND run_id = $2 AND person = $3 RETURNING person;
+
+-- name: drop-forgotten-drafts
+-- Drops a few drafts that were last saved before a time.
+DELETE FROM desk.drafts WHERE (tenant, run_id, person) IN (
+    SELECT tenant, run_id, person FROM desk.drafts WHERE saved_at < $1 ORDER BY saved_at LIMIT 10
+);

@@ -14,12 +14,13 @@ _MIGRATIONS = {
     "views": "gateway.adapters.postgres.migrations",
     "artifacts": "artifacts.migrations",
     "identity": "identity.migrations",
+    "desk": "gateway.adapters.postgres.desk_migrations",
 }
 """The packages of migrations, by schema."""
 
 
 async def prepare_schemas(url: str) -> None:
-    """Migrate `views`, `artifacts` and `identity`. Any number of processes may do so at once.
+    """Migrate the schemas above. Any number of processes may do so at once.
 
     Raises LedgerMissing while the orchestrator has not made the ledger, DatabaseUnavailable, NewerSchema.
     """
