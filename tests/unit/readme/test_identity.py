@@ -16,7 +16,7 @@ def test_the_page_has_every_right_with_its_roles() -> None:
     }
     assert shown == {right.value: set(roles) for right, roles in ROLES.items()}
     own = {right for right, requester, *_ in rows(PAGE, "Roles") if requester == "its own"}
-    assert own == {Right.READ.value, Right.CANCEL.value}
+    assert own == {Right.READ.value, Right.COMMENT.value, Right.CANCEL.value}
 
 
 def test_the_page_has_every_route_with_its_right() -> None:
