@@ -100,8 +100,8 @@ async def test_a_lease_is_announced_and_ends_by_itself(ann: User, bob: User) -> 
     await ann.post(run_id, "claim", actor="ann")
     assert (await bob.post(run_id, "claim", actor="bob")).status_code == 409
 
-    async def is_open() -> bool:
-        return bool((await ann.view(run_id))["checkpoint"]["task"]["state"] == "open")
+    async def is_open() -> bool | None:
+        return (await ann.view(run_id))["checkpoint"]["task"]["state"] == "open" or None
 
     await until(is_open, lambda: ann.http.get(f"/hitl/runs/{run_id}"))
     kinds = await ann.kinds(run_id)
@@ -120,8 +120,8 @@ async def test_reminders_and_an_escalation_come_once_each(ann: User) -> None:
     run_id = (await ann.start(hitl=config(**rules, escalate_to={"users": ["cleo"]})))["run_id"]
     await ann.until(run_id, "payload_review")
 
-    async def is_escalated() -> bool:
-        return bool((await ann.view(run_id))["checkpoint"]["task"]["escalated"])
+    async def is_escalated() -> bool | None:
+        return (await ann.view(run_id))["checkpoint"]["task"]["escalated"] == 1 or None
 
     await until(is_escalated, lambda: ann.http.get(f"/hitl/runs/{run_id}"))
     told = [

@@ -11,8 +11,10 @@ from contracts.runs.run_event import RunEvent
 from contracts.runs.views import State, project
 from notifier.hub.run_states import RunStates, TrackedRun, evolve, fold, open_checkpoint, read_checkpoint
 from testkit.runs.commands import approve, at_payload_review, completed, executed, pause, resume, time_is_up
+from testkit.runs.people import ADAM, BO
 from testkit.runs.pushed_events import headers_in, moved
 from testkit.runs.specification import Story
+from testkit.runs.tasks import by, claim, comment, escalate, under
 
 FINISHED = at_payload_review().given(pause(), resume(), approve(), executed(), approve())
 ESCALATED_TWICE = at_payload_review(on_timeout="escalate").given(time_is_up(), pause(), resume(), time_is_up())
@@ -132,3 +134,13 @@ def test_a_decision_is_no_checkpoint() -> None:
     """It lacks the members of one."""
     with pytest.raises(ValueError, match="subject"):
         read_checkpoint(at_payload_review().given(approve()).history[-2].to_bytes())
+
+
+def test_a_checkpoint_under_rules_is_shown_with_its_task() -> None:
+    """From its opening alone, and after each event of the task, as the run's view shows it."""
+    story = under({"candidates": {"groups": ["legal"]}, "approvals_required": 2, "due_seconds": 3600})
+    for ask in (by(BO, claim()), by(BO, comment()), by(BO, approve()), by(ADAM, escalate(to={"groups": ["leads"]}))):
+        run = learn(RunStates(), list(story.history))
+        assert run is not None
+        assert open_checkpoint(run) == story.now.view.checkpoint
+        story = story.given(ask)

@@ -132,8 +132,20 @@ def state_at(step: Step) -> State | None:
     return _STATES[step]
 
 
-REQUESTING = frozenset({e.CheckpointOpened.kind, e.CheckpointEscalated.kind})
-"""Kinds after which people are asked to decide."""
+REQUESTING = frozenset(
+    kind.kind
+    for kind in (
+        e.CheckpointOpened,
+        e.CheckpointEscalated,
+        e.TaskAssigned,
+        e.TaskDelegated,
+        e.TaskReturned,
+        e.TaskEscalated,
+        e.StageApproved,
+        e.SubjectRevised,
+    )
+)
+"""Kinds after which people are asked to decide, others than before or on other bytes."""
 
 RunId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 """A run's id as it is recorded."""

@@ -16,6 +16,8 @@ from contracts.message import Message, Timestamp
 from contracts.providers.call import Issue
 from contracts.runs.event_header import EventHeader, State
 from contracts.runs.run_event import RunEvent
+from contracts.runs.tasks.rules import ReviewRules
+from contracts.runs.tasks.task import open_task
 from contracts.runs.views import Checkpoint, RunView, project
 
 
@@ -107,6 +109,7 @@ def open_checkpoint(run: TrackedRun) -> Checkpoint | None:
 class _Opening(Checkpoint):
     subject_schema: ComposedObject = Field(default_factory=dict)
     issues: tuple[Issue, ...] = ()
+    rules: ReviewRules | None = None
     opened_at: Timestamp | None = None  # type: ignore[assignment] # the record has it, not its facts
 
 
@@ -118,7 +121,9 @@ class _Opened(Message):
 def read_checkpoint(value: bytes) -> Checkpoint:
     """Return the checkpoint that a record opens, as the run's view shows it. Raises pydantic.ValidationError."""
     opened = _Opened.model_validate_json(value)
-    return opened.data.changed({"opened_at": opened.at})
+    members = {**opened.data.__dict__, "opened_at": opened.at, "task": open_task(opened.data.rules, opened.at)}
+    del members["rules"]
+    return Checkpoint.of(**members)
 
 
 def fold(history: Iterable[bytes], until: int) -> TrackedRun | None:

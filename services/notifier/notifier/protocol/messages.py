@@ -34,6 +34,7 @@ class PushedEvent(Message):
 
     kind: str
     at: Timestamp
+    actor: str
     data: JsonObject
     # With `truncated`, the data is too large for a message and stands at `url` of the gateway. Neither is there otherwise.
 
