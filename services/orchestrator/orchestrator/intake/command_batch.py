@@ -12,7 +12,7 @@ import structlog
 from contracts.topics import MAX_EVENT_BYTES
 from messaging.dead_letters import dead_letter
 from messaging.records import Outgoing, key_of
-from orchestrator.aggregate import Aggregate, C, Deadline, Reply, S
+from orchestrator.aggregate import Aggregate, C, Deadline, Facts, Reply, S
 from orchestrator.intake.records import ParsedRecord, dead, event_record, outcome_records
 from orchestrator.intake.replay import refusal_outcome, refused_before
 from orchestrator.ports import StoredEvent, StoredRefusal
@@ -26,13 +26,14 @@ class CommandBatch(Generic[C, S]):
     """What a batch decides, in the order of its commands.
 
     `states` is the state of every stream concerned, `refused` the remembered refusals by command. `repeated` are commands that
-    took effect before: their answers are looked up after the batch.
+    took effect before: their answers are looked up after the batch. `facts` are what the commands inquired about.
     """
 
     aggregate: Aggregate[C, S]
     states: dict[UUID, S]
     refused: dict[UUID, StoredRefusal]
     now: datetime
+    facts: Facts = field(default_factory=dict)
     events: list[StoredEvent] = field(default_factory=list)
     refusals: list[StoredRefusal] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
@@ -75,7 +76,7 @@ class CommandBatch(Generic[C, S]):
     def _decide(self, command: C) -> None:
         aggregate, stream_id = self.aggregate, self._stream(command)
         before = self.states.get(stream_id)
-        events, state = aggregate.decide(self._stamped(command, before), before)
+        events, state = aggregate.decide(self._stamped(command, before), before, self.facts)
         if not events:
             if command.command_id in state.answered:
                 self.repeated.append(command)

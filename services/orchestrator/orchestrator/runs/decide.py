@@ -10,6 +10,7 @@ from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.config import Step
 from contracts.runs.run_event import RunEvent
+from orchestrator.aggregate import Facts
 from orchestrator.refusals import IdempotencyKeyReused, NewerHistory
 from orchestrator.runs.attempts.answers import on_lease_end, on_retry_due, on_worker_answer, prepared_in_one
 from orchestrator.runs.checkpoints.decisions import approve, edit, on_time_limit, reject, retry
@@ -28,10 +29,15 @@ from orchestrator.runs.state import Run
 from orchestrator.runs.tasks.assignment import assign, delegate, escalate, give_back
 from orchestrator.runs.tasks.claims import claim, release
 from orchestrator.runs.tasks.comments import comment, draft
+from orchestrator.runs.tasks.membership import left, without
 from orchestrator.runs.tasks.schedule import pass_time, reschedule
 
 MOST_EVENTS = 1000
 """Events of a run from which on it can only come to its end: each reader of the run folds all of them."""
+
+
+NOTHING: Facts = {}
+"""Nothing is known of voters: their votes stand."""
 
 
 class Commit:
@@ -79,12 +85,15 @@ class Commit:
         )
 
 
-def decide(command: c.AnyCommand, run: Run | None) -> tuple[RunEvent, ...]:
-    """Return the events of `command`, or none if it took effect before. Raises Refusal."""
-    return tuple(unfold(command, run).events)
+def decide(command: c.AnyCommand, run: Run | None, known: Facts = NOTHING) -> tuple[RunEvent, ...]:
+    """Return the events of `command`, or none if it took effect before or all is so already. Raises Refusal.
+
+    `known` are the memberships of voters, as far as they are known (see `tasks/membership.py`).
+    """
+    return tuple(unfold(command, run, known).events)
 
 
-def unfold(command: c.AnyCommand, run: Run | None) -> Commit:
+def unfold(command: c.AnyCommand, run: Run | None, known: Facts = NOTHING) -> Commit:
     """Decide as `decide` does, and return the run after the events too. Raises Refusal."""
     commit = Commit(command, run)
     if run is not None and command.tenant == run.tenant:
@@ -94,7 +103,7 @@ def unfold(command: c.AnyCommand, run: Run | None) -> Commit:
             _check_request(command, run)
             return commit
     principal = command.principal if isinstance(command, c.Asked) else None
-    commit.append(*_events(command, run), actor=command.actor, principal=principal)
+    commit.append(*_counted(command, run, known), actor=command.actor, principal=principal)
     commit.advance()
     return commit
 
@@ -102,6 +111,15 @@ def unfold(command: c.AnyCommand, run: Run | None) -> Commit:
 def _check_request(command: c.AnyCommand, run: Run) -> None:
     if run.answered[command.command_id].request_sha256 != command.request_sha256:
         raise IdempotencyKeyReused
+
+
+def _counted(command: c.AnyCommand, run: Run | None, known: Facts) -> tuple[e.Event, ...]:
+    """Return the events of a command; votes of who has left count for none of them, and the vote says so."""
+    gone = left(run, known) if known and run is not None else ()
+    if run is None or not gone:
+        return _events(command, run)
+    events = _events(command, without(run, gone))
+    return tuple(event.changed({"left": gone}) if isinstance(event, e.VoteCast) else event for event in events)
 
 
 def _events(command: c.AnyCommand, run: Run | None) -> tuple[e.Event, ...]:

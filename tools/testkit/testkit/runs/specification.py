@@ -18,7 +18,9 @@ from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView
+from orchestrator.aggregate import Facts
 from orchestrator.runs import Deadline, Refusal, Run, command_of, decide, react
+from orchestrator.runs.decide import NOTHING
 from orchestrator.runs.state import Attempt
 from testkit.runs import invariants
 
@@ -58,6 +60,9 @@ class Story:
     view: RunView | None = None
     at: datetime = MORNING
     asked: int = 0
+    known: Facts = NOTHING
+    """What is known of voters at the moment."""
+
     checked: bool = True
     """Whether the run is held to the invariants; False where a test forges a state that no command leads to."""
 
@@ -124,7 +129,7 @@ class Story:
         command = ask.to(self)
         asked = replace(self, asked=self.asked + 1, at=max(self.at, command.at) + timedelta(seconds=1))
         try:
-            events = decide(command, self.run)
+            events = decide(command, self.run, self.known)
         except Refusal as refusal:
             invariants.check_refusal(command, refusal)
             return Outcome(asked, command, (), refusal)
