@@ -7,7 +7,7 @@ bytes, and every step is held to `testkit.runs.invariants`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
@@ -20,7 +20,6 @@ from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView
 from orchestrator.aggregate import Facts
 from orchestrator.runs import Deadline, Refusal, Run, command_of, decide, react
-from orchestrator.runs.decide import NOTHING
 from orchestrator.runs.state import Attempt
 from testkit.runs import invariants
 
@@ -60,7 +59,7 @@ class Story:
     view: RunView | None = None
     at: datetime = MORNING
     asked: int = 0
-    known: Facts = NOTHING
+    known: Facts = field(default_factory=dict)
     """What is known of voters at the moment."""
 
     checked: bool = True
