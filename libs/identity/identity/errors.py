@@ -19,6 +19,7 @@ Code = Literal[
     "credential_expired",
     "credential_revoked",
     "token_invalid",
+    "session_ended",
 ]
 
 _MESSAGES: dict[Code, str] = {
@@ -28,6 +29,7 @@ _MESSAGES: dict[Code, str] = {
     "credential_expired": "The credential has expired.",
     "credential_revoked": "The API key was revoked.",
     "token_invalid": "The token is not accepted.",
+    "session_ended": "The session has ended: sign in again.",
 }
 
 
@@ -49,7 +51,7 @@ class IdentityUnavailable(IdentityError):
 
 
 class KeyExists(IdentityError):
-    """There is a key with this id or this hash already."""
+    """There is a key or a session with this id or this hash already."""
 
     code = "key_exists"
 

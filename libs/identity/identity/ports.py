@@ -1,4 +1,4 @@
-"""What identity needs from outside: kept keys and secrets. `store` and `secret_store` have them in PostgreSQL, `testing.memory` in memory."""
+"""What identity needs from outside: kept keys, sessions and secrets. The stores have them in PostgreSQL, `testing` in memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from identity.api_keys import KeyRecord
+from identity.sessions.record import SessionRecord
 
 After = tuple[datetime, UUID]
 """Where a page begins: behind the key with this `created_at` and `id`."""
@@ -51,6 +52,22 @@ class KeyRepository(Keys, Protocol):
 
     async def has_any(self) -> bool:
         """Return whether there is any key, of any tenant, in whatever state."""
+
+
+class Sessions(Protocol):
+    """Sessions of browsers, asked for before a tenant is known. Raises IdentityUnavailable."""
+
+    async def find(self, sha256: str, now: datetime) -> SessionRecord | None:
+        """Return the session with this hash, in whatever state, or None. That it is used now is kept, once a minute at most."""
+
+    async def ended(self, sessions: Collection[UUID], keys: Collection[UUID], now: datetime) -> set[UUID]:
+        """Return which of these sessions and API keys do not hold, by one query. A session ends with the key that it came from."""
+
+    async def add(self, record: SessionRecord, sha256: str) -> None:
+        """Keep a new session, and delete some that ended long ago. Raises KeyExists."""
+
+    async def end(self, sha256: str, now: datetime) -> None:
+        """End a session for ever. Its id is not taken again within an hour."""
 
 
 class Secrets(Protocol):

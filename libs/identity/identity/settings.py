@@ -8,14 +8,16 @@ from datetime import datetime
 from chassis.settings import Settings, SettingsError
 from identity.errors import UnusableRules
 from identity.internal_tokens import InternalTokens
-from identity.ports import Keys, Secrets
+from identity.ports import Keys, Secrets, Sessions
 from identity.resolver import Resolver
 from identity.tokens import JwtRules, TokenVerifier
 
 
-def create_resolver(settings: Settings, keys: Keys, secrets: Secrets, now: Callable[[], datetime]) -> Resolver | None:
+def create_resolver(
+    settings: Settings, keys: Keys, sessions: Sessions, secrets: Secrets, now: Callable[[], datetime]
+) -> Resolver | None:
     """Return who resolves credentials; None while authentication is off. Raises SettingsError, for rules of tokens that are not used too."""
-    resolver = Resolver(keys, _token_verifier(settings), now, internal=InternalTokens(secrets, now))
+    resolver = Resolver(keys, _token_verifier(settings), now, internal=InternalTokens(secrets, now), sessions=sessions)
     return resolver if settings.auth == "on" else None
 
 

@@ -13,7 +13,7 @@ from contracts.runs.commands import Command
 from contracts.runs.outcomes import Answer
 from contracts.runs.views import RenderedView
 from gateway.projection.rows import Changes, LoadedRun
-from identity.ports import KeyRepository, Secrets
+from identity.ports import KeyRepository, Secrets, Sessions
 from messaging.offset_committer import OffsetCommitter
 from messaging.records import Outgoing, RawRecord
 
@@ -214,6 +214,7 @@ class Adapters(NamedTuple):
     artifacts: Artifacts
     drafts: Drafts
     keys: KeyRepository
+    sessions: Sessions
     secrets: Secrets
     broker: Broker
     now: Now

@@ -14,7 +14,8 @@ from identity.api_keys import KeyRecord, NewKey, new_key
 from identity.errors import IdentityUnavailable, Unauthenticated
 from identity.internal_tokens import InternalTokens
 from identity.resolved import Resolved
-from identity.resolver import CACHE_SECONDS, MOST_UNKNOWN, Resolver
+from identity.lookups import CACHE_SECONDS, MOST_UNKNOWN
+from identity.resolver import Resolver
 from identity.testing.memory import MemoryKeys, MemorySecrets
 from identity.tokens import JwtRules, TokenVerifier
 
@@ -233,7 +234,7 @@ async def test_a_flood_of_wrong_keys_displaces_no_right_one(site: Site) -> None:
         await site.code(f"Bearer {new_key().text}")
     asked = site.keys.asked
     await site.resolve(key)
-    assert (site.keys.asked, len(site.resolver._unknown)) == (asked, MOST_UNKNOWN)
+    assert (site.keys.asked, len(site.resolver._known_keys.unknown)) == (asked, MOST_UNKNOWN)
 
 
 async def test_open_connections_hear_of_the_end_of_their_credentials(site: Site) -> None:

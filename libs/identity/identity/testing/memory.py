@@ -32,6 +32,10 @@ class MemoryKeys:
         self._check()
         return {one for one in ids if one not in self._records or self._records[one].state_at(now) != "active"}
 
+    def record(self, key_id: UUID) -> KeyRecord | None:
+        """Return a key by its id, for the sessions that came from it."""
+        return self._records.get(key_id)
+
     async def has_any(self) -> bool:
         """Return whether there is any key."""
         self._check()

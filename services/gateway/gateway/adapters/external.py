@@ -15,6 +15,7 @@ from gateway.ports import Adapters
 from gateway.projection.rows import project_batch
 from identity.errors import IdentityUnavailable
 from identity.secret_store import SecretStore
+from identity.sessions.store import SessionStore
 from identity.store import KeyStore
 
 
@@ -34,6 +35,7 @@ def external_adapters(settings: Settings) -> Adapters:
         PostgresArtifacts(database),
         PostgresDrafts(database),
         KeyStore(database.pool, check),
+        SessionStore(database.pool, check),
         SecretStore(database.pool, check),
         KafkaBroker(settings.kafka_bootstrap_servers, settings.fetch_wait_ms, steady_path=settings.kafka_steady_path),
         load_failpoints().now,

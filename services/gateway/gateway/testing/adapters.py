@@ -19,6 +19,7 @@ from gateway.errors import DatabaseUnavailable
 from gateway.ports import Adapters, KeptDraft, Now, OnRecords, Readers
 from gateway.testing.memory import MemoryTables
 from identity.testing.memory import MemoryKeys, MemorySecrets
+from identity.testing.memory_sessions import MemorySessions
 from messaging.errors import BrokerUnavailable
 from messaging.offset_committer import OffsetCommitter
 from messaging.records import Outgoing
@@ -196,15 +197,7 @@ class MemoryBroker:
 
 def memory_adapters(broker: MemoryBroker, tables: MemoryTables, now: Now = utc_now) -> Adapters:
     """Return adapters in memory around a broker and tables of the test's own."""
-    database = MemoryDatabase(tables)
-    return Adapters(
-        database,
-        tables,
-        tables,
-        MemoryArtifacts(database),
-        MemoryDrafts(database),
-        MemoryKeys(),
-        MemorySecrets(),
-        broker,
-        now,
-    )
+    database, keys = MemoryDatabase(tables), MemoryKeys()
+    files = MemoryArtifacts(database), MemoryDrafts(database)
+    kept = keys, MemorySessions(keys), MemorySecrets()
+    return Adapters(database, tables, tables, *files, *kept, broker, now)

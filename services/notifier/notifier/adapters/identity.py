@@ -1,4 +1,4 @@
-"""Credentials in PostgreSQL, for the notifier: it reads keys and the secret of internal tokens, and keeps nothing."""
+"""Credentials in PostgreSQL, for the notifier: it reads keys, sessions and the secret of internal tokens."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from chassis.postgres.connections import ConnectionPool, Connector
 from chassis.settings import Settings
 from identity.internal_tokens import InternalTokens
 from identity.secret_store import SecretStore
+from identity.sessions.store import SessionStore
 from identity.settings import create_resolver
 from identity.store import KeyStore
 from notifier.ports import Now
@@ -22,7 +23,7 @@ class PostgresIdentity:
         self._pool = ConnectionPool(connector, POOL_SIZE, QUERY_SECONDS)
         secrets = SecretStore(self._pool)
         self.internal = InternalTokens(secrets, now)
-        self.resolver = create_resolver(settings, KeyStore(self._pool), secrets, now)
+        self.resolver = create_resolver(settings, KeyStore(self._pool), SessionStore(self._pool), secrets, now)
 
     async def open(self) -> None:
         """Make the pool."""
