@@ -31,7 +31,7 @@ ACME, OTHER = "acme", "other"
 @pytest_asyncio.fixture
 async def store(pool: ConnectionPool) -> KeyStore:
     """Give the store without keys."""
-    await pool.execute("TRUNCATE identity.api_keys")
+    await pool.execute("TRUNCATE identity.api_keys CASCADE")
     return KeyStore(pool)
 
 

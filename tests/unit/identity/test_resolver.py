@@ -13,8 +13,8 @@ from contracts.identity import Role
 from identity.api_keys import KeyRecord, NewKey, new_key
 from identity.errors import IdentityUnavailable, Unauthenticated
 from identity.internal_tokens import InternalTokens
-from identity.resolved import Resolved
 from identity.lookups import CACHE_SECONDS, MOST_UNKNOWN
+from identity.resolved import Resolved
 from identity.resolver import Resolver
 from identity.testing.memory import MemoryKeys, MemorySecrets
 from identity.tokens import JwtRules, TokenVerifier
