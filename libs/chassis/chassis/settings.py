@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from chassis import failpoints
 from chassis.http.access.origins import Site, read_origin
 from chassis.setting_names import doubtful_names, unknown_name
-from chassis.setting_values import BaseUrl, DatabaseSecret, Hosts, KafkaAddresses, Key, Origins, listed
+from chassis.setting_values import BaseUrl, DatabaseSecret, Hosts, Issuer, KafkaAddresses, Key, Origins, listed
 from contracts.addresses.links import host_name
 from contracts.json_text import JsonRefused, read_json
 
@@ -80,6 +80,31 @@ class Settings(BaseSettings):
     jwt_issuer: str | None = Field(None, alias="SAYSO_JWT_ISSUER", description="Who issues the tokens: their `iss`.")
     jwt_audience: str | None = Field(
         None, alias="SAYSO_JWT_AUDIENCE", description="For whom the tokens are issued: in their `aud`."
+    )
+    oidc_issuer: Issuer = Field(
+        None,
+        alias="SAYSO_OIDC_ISSUER",
+        description="Let people sign in with this OpenID Connect provider, as its discovery document names it.",
+    )
+    oidc_client_id: str | None = Field(
+        None, alias="SAYSO_OIDC_CLIENT_ID", description="What the provider calls this installation."
+    )
+    oidc_client_secret: Key = Field(
+        None, alias="SAYSO_OIDC_CLIENT_SECRET", description="The client's secret; none for a public client."
+    )
+    oidc_scopes: str = Field(
+        "openid profile email", alias="SAYSO_OIDC_SCOPES", description="What the provider is asked for."
+    )
+    oidc_roles_claim: str = Field(
+        "roles",
+        alias="SAYSO_OIDC_ROLES_CLAIM",
+        description="The claim of the ID token that has the roles; `realm_access.roles` is a member of a claim.",
+    )
+    oidc_groups_claim: str = Field("groups", alias="SAYSO_OIDC_GROUPS_CLAIM", description="The claim with the groups.")
+    oidc_tenant_claim: str = Field(
+        "tenant",
+        alias="SAYSO_OIDC_TENANT_CLAIM",
+        description="The claim with the tenant; where the token has none, it is `default`.",
     )
     data_dir: Path = Field(Path(".sayso"), alias="SAYSO_DATA_DIR", description="Where the local stack keeps its data.")
     host: str = Field("127.0.0.1", alias="SAYSO_HOST", description="Address every service listens on.")

@@ -6,8 +6,6 @@ of `tokens` nor one that a later purpose derives.
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, NamedTuple
@@ -20,11 +18,9 @@ from contracts.identity import Principal, Role
 from contracts.message import StoredIdentifier
 from identity.claims import SHARED, TimedClaims, end_of, read_header, verified_claims
 from identity.errors import Unauthenticated
+from identity.installation_key import InstallationKey
 from identity.ports import Secrets
 from identity.resolved import Resolved
-
-SECRET = "installation"  # noqa: S105 - a name
-"""The name of the secret. Each purpose derives a key of its own from it, by a label of its own."""
 
 PREFIX = "internal."
 ISSUER = "sayso"
@@ -50,12 +46,11 @@ class _Issued(NamedTuple):
 
 
 class InternalTokens:
-    """Issues and verifies internal tokens. The secret is read once; a failure to read it is not remembered."""
+    """Issues and verifies internal tokens, by a key of the installation."""
 
     def __init__(self, secrets: Secrets, now: Callable[[], datetime]) -> None:
-        self._secrets = secrets
+        self._key = InstallationKey(secrets, _LABEL)
         self._now = now
-        self._reading: asyncio.Task[bytes] | None = None
         self._issued: LRUCache[tuple[str, str], _Issued] = LRUCache(MOST_ISSUED)
 
     async def issue(self, service: str, tenant: str) -> str:
@@ -65,7 +60,7 @@ class InternalTokens:
         """
         issued = self._issued.get((service, tenant))
         if issued is None or not issued.is_fresh(self._now()):
-            key = await self._key()
+            key = await self._key.get()
             issued = self._issued[service, tenant] = _issue(key, service, tenant, self._now())
         return issued.text
 
@@ -77,24 +72,9 @@ class InternalTokens:
         compact = token.removeprefix(PREFIX)
         if not is_internal(token) or not _is_readable(compact):
             raise Unauthenticated("token_invalid", "it is no internal token")
-        claims = verified_claims(compact, _Claims, await self._key(), SHARED, ISSUER)
+        claims = verified_claims(compact, _Claims, await self._key.get(), SHARED, ISSUER)
         ends_at = end_of(claims, at)
         return Resolved(_principal(claims), ends_at)
-
-    async def _key(self) -> bytes:
-        if self._reading is None:
-            self._reading = asyncio.ensure_future(self._read_key())
-            self._reading.add_done_callback(self._settle)
-        # Shielded: a caller that leaves takes the key from no other.
-        return await asyncio.shield(self._reading)
-
-    async def _read_key(self) -> bytes:
-        return hmac.digest(await self._secrets.get_or_make(SECRET), _LABEL, "sha256")
-
-    def _settle(self, reading: asyncio.Task[bytes]) -> None:
-        """Keep a key, and no failure."""
-        if reading.cancelled() or reading.exception() is not None:
-            self._reading = None
 
 
 def is_internal(text: str) -> bool:

@@ -12,6 +12,7 @@ from gateway.api.routes import GatewayApi, hot_routes
 from gateway.api.runs import RunReads
 from gateway.pages.documents import documents_router
 from gateway.pages.inbox import inbox_router
+from gateway.pages.sign_in import sign_in_router
 from gateway.ports import Adapters
 from gateway.service import GatewayService
 
@@ -30,7 +31,8 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
     app = GatewayApi(hot, settings.site(), service.resolver, lifespan=service.running)
     app.router.routes += health.routes()
     api = api_routers(settings, service.adapters, service.catalog, service.follower, reads, requests)
-    for router in (*api, inbox_router(service.adapters.views, service.adapters.now), documents_router()):
+    sign_in = sign_in_router(settings, service.adapters, service.resolver)
+    for router in (*api, inbox_router(service.adapters.views, service.adapters.now), sign_in, documents_router()):
         app.include_router(router)
     app.state.background = background
     return app

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from contracts.identity import Principal, Right, Role
 from identity.api_keys import new_key
 from identity.errors import IdentityUnavailable, Unauthenticated
-from identity.internal_tokens import MOST_ISSUED, SECRET, InternalTokens, is_internal
+from identity.installation_key import SECRET
+from identity.internal_tokens import MOST_ISSUED, InternalTokens, is_internal
 from identity.resolver import Resolver
 from identity.testing.memory import MemoryKeys, MemorySecrets
 from identity.tokens import JwtRules, TokenVerifier

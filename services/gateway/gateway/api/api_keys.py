@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from operator import not_
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
@@ -90,6 +91,9 @@ class Me(BaseModel):
     kind: Kind
     roles: list[Role]
     groups: list[str]
+    csrf_token: str | None = Field(
+        None, exclude_if=not_, description="To a session alone: what its writes carry in `X-CSRF-Token`."
+    )
 
 
 class ApiKeys:
@@ -106,7 +110,8 @@ class ApiKeys:
         principal = caller.principal
         if principal is None:
             return Me(tenant=caller.tenant, subject=ANONYMOUS, name=None, kind="person", roles=list(Role), groups=[])
-        return Me.model_validate(principal, from_attributes=True)
+        me = Me.model_validate(principal, from_attributes=True)
+        return me.model_copy(update={"csrf_token": caller.csrf_token})
 
     async def make(self, request: Request, _: Annotated[NoParameters, Query()]) -> Response:
         """Make a key. It is shown this once, and kept as a hash."""

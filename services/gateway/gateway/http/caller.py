@@ -17,6 +17,8 @@ class Caller(NamedTuple):
 
     tenant: str
     principal: Principal | None
+    csrf_token: str | None = None
+    """What the writes of its session carry; None where it came by no session."""
 
     @property
     def subject(self) -> str | None:

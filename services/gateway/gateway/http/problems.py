@@ -21,6 +21,7 @@ from identity.errors import IdentityUnavailable
 from messaging.errors import BrokerUnavailable
 
 STATUS = STATUS_OF_EDGES | {
+    "csrf_failed": 403,
     "run_not_found": 404,
     "artifact_not_found": 404,
     "provider_not_found": 404,

@@ -48,6 +48,7 @@ ROUTE_RIGHTS: Mapping[tuple[str, str], Right] = {
     ("GET", "/providers/{name}"): Right.READ_CATALOG,
     ("GET", "/"): Right.READ,
     ("GET", "/me"): Right.READ_SELF,
+    ("POST", "/signout"): Right.READ_SELF,
     ("GET", "/version"): Right.READ_SELF,
     ("GET", "/admin/api-keys"): Right.MANAGE_KEYS,
     ("POST", "/admin/api-keys"): Right.MANAGE_KEYS,
@@ -59,12 +60,21 @@ ROUTE_RIGHTS: Mapping[tuple[str, str], Right] = {
 PUBLIC = frozenset({"/health/live", "/health/ready", "/metrics", "/openapi.json", "/asyncapi.json", "/docs"})
 """What needs no credential: probes, metrics and documents."""
 
+WITHOUT_ROLE = frozenset({("GET", "/me"), ("POST", "/signout")})
+"""What needs a credential, and no role: who one is, and to be nobody again."""
+
 _PUBLIC_FOLDERS = ("/docs/",)
+_SIGN_IN = frozenset({"/signin", "/signin/openid", "/signin/callback"})
 
 
 def is_public(path: str) -> bool:
     """Return whether a path is served to every caller."""
-    return path in PUBLIC or path.startswith(_PUBLIC_FOLDERS)
+    return path in PUBLIC or path in _SIGN_IN or path.startswith(_PUBLIC_FOLDERS)
+
+
+def needs_role(method: str, path: str) -> bool:
+    """Return whether a role is needed for a route, by its template."""
+    return (method, path) not in WITHOUT_ROLE
 
 
 def check_right(request: Request, method: str, path: str) -> None:
@@ -78,7 +88,7 @@ def check_right(request: Request, method: str, path: str) -> None:
     right = ROUTE_RIGHTS.get((method, path))
     if right is None:
         raise Problem("forbidden", f"no right is declared for {method} {path}")
-    if not principal.may(right):
+    if needs_role(method, path) and not principal.may(right):
         roles = ", ".join(principal.roles) or "none"
         raise Problem("forbidden", f"{principal.subject} may not {right}; its roles: {roles}")
 

@@ -13,10 +13,10 @@ from fastapi.responses import Response
 
 from contracts.runs.views import RunView
 from gateway.errors import DatabaseUnavailable
-from gateway.http.caller import caller_of
+from gateway.http.caller import Caller, caller_of
 from gateway.http.cursors import write_cursor
+from gateway.http.html import page, sign_out_form
 from gateway.http.parameters import Paged
-from gateway.pages.html import page
 from gateway.ports import Now, Page, Views
 
 REFRESH_SECONDS = 10
@@ -34,7 +34,7 @@ _PAGE = """<!doctype html>
 <body>
 <h1>What waits for a person</h1>
 {content}
-<nav class="quiet"><a href="/docs">The API</a><a href="/hitl/approvals">This list as JSON</a><a href="/hitl/runs">All runs</a></nav>
+<nav class="quiet"><a href="/docs">The API</a><a href="/hitl/approvals">This list as JSON</a><a href="/hitl/runs">All runs</a>{sign_out}</nav>
 </body>
 </html>
 """
@@ -58,15 +58,17 @@ def inbox_router(views: Views, now: Now) -> APIRouter:
             waiting = await views.pending(caller.tenant, which.limit, which.place(), requester=caller.own_runs_of)
         except DatabaseUnavailable:
             told = "<p>PostgreSQL does not answer just now. This page asks again by itself.</p>"
-            return _page("not available", told, status=503)
+            return _page("not available", told, caller, status=503)
         runs = [RunView.model_validate_json(view) for view in waiting.views]
-        return _page(f"{len(runs)} waiting", _listed(runs, waiting, which.limit, now()))
+        return _page(f"{len(runs)} waiting", _listed(runs, waiting, which.limit, now()), caller)
 
     return router
 
 
-def _page(title: str, content: str, status: int = 200) -> Response:
-    return page(_PAGE.format(refresh=REFRESH_SECONDS, title=title, content=content), status)
+def _page(title: str, content: str, caller: Caller, status: int = 200) -> Response:
+    sign_out = sign_out_form(caller.csrf_token)
+    html = _PAGE.format(refresh=REFRESH_SECONDS, title=title, content=content, sign_out=sign_out)
+    return page(html, status, forms=bool(sign_out))
 
 
 def _listed(runs: Sequence[RunView], waiting: Page, limit: int, now: datetime) -> str:
