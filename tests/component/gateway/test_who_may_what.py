@@ -29,7 +29,7 @@ from .memory_site import NOW, Site, memory_site
 from .over_http import problem
 
 SECRET = "a-secret-of-the-issuer-32-bytes-or-more"  # noqa: S105 - it is one in name only
-TOKENS = {"jwt_secret": SECRET, "jwt_issuer": "https://issuer.example", "jwt_audience": "sayso"}
+TOKENS: dict[str, Any] = {"jwt_secret": SECRET, "jwt_issuer": "https://issuer.example", "jwt_audience": "sayso"}
 ROUTES = sorted(ROUTE_RIGHTS)
 NOT_A_RIGHT = {401, 403}
 

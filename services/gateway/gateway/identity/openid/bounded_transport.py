@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
+from functools import cache
 
 import httpx2
 
@@ -13,7 +15,7 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
     """Raises httpx2.ReadError for an answer of more than MOST_BYTES, or one that is compressed: a small one could be large."""
 
     def __init__(self) -> None:
-        self._inner = httpx2.AsyncHTTPTransport()
+        self._inner = httpx2.AsyncHTTPTransport(verify=_certificates())
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request that asks for an answer as it is."""
@@ -29,6 +31,12 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close the connections."""
         await self._inner.aclose()
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Return the certificates that are trusted. Read once: that takes tens of milliseconds, in which nothing else is served."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 class _BoundedStream(httpx2.AsyncByteStream):
