@@ -379,7 +379,7 @@ async def test_a_token_that_the_provider_did_not_sign_is_refused(
 async def test_a_new_key_of_the_provider_is_fetched_when_a_token_names_it(identity_provider: ProviderProxy) -> None:
     """Once in 10 s at most, whatever tokens name; and the keys are fetched anew every hour."""
     seconds = 0.0
-    provider = OpenIdProvider(OpenIdRules(identity_provider.issuer, CLIENT), utc_now, lambda: seconds)
+    provider = OpenIdProvider(OpenIdRules(identity_provider.issuer, CLIENT, "s3cret"), utc_now, lambda: seconds)
 
     async def subject() -> str:
         flow = new_flow("http://127.0.0.1/signin/callback", "/")
@@ -451,6 +451,18 @@ async def test_an_answer_that_is_none_gives_a_clear_page(
     assert "does not answer" in where.text
     del identity_provider.changes[path]
     assert (await browser.sign_in("ann")).status_code == 303
+
+
+@pytest.mark.parametrize(("methods", "status"), [(["client_secret_post"], 303), (["private_key_jwt"], 503), ([], 503)])
+async def test_the_secret_is_sent_as_the_provider_takes_it(
+    browser: Browser, identity_provider: ProviderProxy, methods: list[str], status: int
+) -> None:
+    """In the form, where the head is not taken; where it is not taken at all, the page says so."""
+    identity_provider.changes[DISCOVERY] = lambda found: {**found, "token_endpoint_auth_methods_supported": methods}
+    led = await browser.http.get("/signin/openid")
+    assert led.status_code == status
+    if led.is_redirect:
+        assert (await browser.http.get(await consented(led.headers["location"], "ann"))).status_code == 303
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,11 @@ from chassis.failpoints import utc_now
 from chassis.settings import Settings
 from contracts.identity import Role
 from contracts.runs.run_event import RunEvent
-from identity.api_keys import KeyRecord, new_key
+from identity.api_keys import KeyRecord, new_key, principal_of
 from identity.resolver import Resolver
+from identity.sessions.record import new_session, session_record
 from identity.testing.memory import MemoryKeys
+from identity.testing.memory_sessions import MemorySessions
 from notifier.edges.authentication import UNAUTHORIZED
 from notifier.ports import Adapters
 from notifier.testing.gateway import MemoryGateway
@@ -41,7 +43,8 @@ class KnownKeys:
     keys: MemoryKeys = field(default_factory=MemoryKeys)
 
     def __post_init__(self) -> None:
-        self.resolver: Resolver | None = Resolver(self.keys, None, utc_now)
+        self.sessions = MemorySessions(self.keys)
+        self.resolver: Resolver | None = Resolver(self.keys, None, utc_now, sessions=self.sessions)
 
     async def open(self) -> None:
         """Be ready."""
@@ -69,6 +72,12 @@ class KnownKeys:
         await self.keys.add(record, made.sha256)
         return made.text, record
 
+    async def session(self, record: KeyRecord) -> str:
+        """Make a session for a key; return its text."""
+        made = new_session()
+        await self.sessions.add(session_record(principal_of(record), uuid4(), utc_now()), made.sha256)
+        return made.text
+
 
 @dataclass
 class Site:
@@ -85,6 +94,12 @@ class Site:
         headers = {} if credential is None else {"Authorization": f"Bearer {credential}"}
         asked = "&".join(f"{name}={value}" for name, value in query.items())
         return connect(f"{self.notifier.ws_url}?{asked}", additional_headers=headers)
+
+    def opened_by_page(self, session: str, origin: str | None = None, **further: str) -> connect:
+        """Open a socket as a page does: with a cookie, and with the page's origin unless that is empty."""
+        page = f"http://{self.notifier.address}" if origin is None else origin
+        headers = {"Cookie": f"sayso_session={session}", **({"Origin": page} if page else {}), **further}
+        return connect(self.notifier.ws_url, additional_headers=headers)
 
     async def publish(self, *events: RunEvent) -> None:
         """Let events happen."""
@@ -230,3 +245,69 @@ async def test_another_credential_of_the_same_person_keeps_a_socket_open(site: S
         await asyncio.sleep(3)
         await socket.send('{"type": "PING"}')
         await heard(socket, "PONG")
+
+
+async def test_a_sessions_cookie_opens_a_socket_for_a_page_of_ours(site: Site) -> None:
+    """The gateway's page asks with the cookie that it got there; the snapshot is asked for with the session."""
+    _, record = await site.identity.key("ann", Role.REVIEWER)
+    session = await site.identity.session(record)
+    async with site.opened_by_page(session, f"http://127.0.0.1:{Settings(_env_file=None).gateway_port}") as socket:
+        await heard(socket, "SNAPSHOT")
+    assert site.gateway.credentials == [session]
+
+
+@pytest.mark.parametrize("origin", ["", "https://evil.example", "null", "http://127.0.0.1:1"])
+async def test_a_cookie_opens_no_socket_for_another_page(site: Site, origin: str) -> None:
+    """None that is foreign, and none that is not named: 403, whatever the cookie holds."""
+    session = await site.identity.session((await site.identity.key("ann", Role.REVIEWER))[1])
+    with pytest.raises(InvalidStatus) as refused:
+        await site.opened_by_page(session, origin)
+    assert refused.value.response.status_code == 403
+    assert site.gateway.credentials == []
+
+
+async def test_a_session_that_does_not_hold_opens_none(site: Site) -> None:
+    """Unknown, ended, malformed, there twice: 401. Its text is not repeated."""
+    ended = await site.identity.session((await site.identity.key("ann", Role.REVIEWER))[1])
+    assert site.identity.resolver is not None
+    await site.identity.resolver.end_session(ended)
+    for session in (new_session().text, ended, "x", f"{ended}; sayso_session=other"):
+        with pytest.raises(InvalidStatus) as refused:
+            await site.opened_by_page(session)
+        assert refused.value.response.status_code == 401
+        body = json.loads(refused.value.response.body or b"")
+        assert (body["reason"], session in str(body)) == ("session_ended", False)
+
+
+async def test_a_field_authorization_counts_alone(site: Site) -> None:
+    """Beside a cookie; a wrong one is not mended by it, and a right one needs no page."""
+    session = await site.identity.session((await site.identity.key("ann", Role.REVIEWER))[1])
+    bob, _ = await site.identity.key("bob", Role.REVIEWER)
+    async with site.opened_by_page(session, "", Authorization=f"Bearer {bob}") as socket:
+        await heard(socket, "SNAPSHOT")
+    assert site.gateway.credentials == [bob]
+    with pytest.raises(InvalidStatus):
+        await site.opened_by_page(session, Authorization=f"Bearer {new_key().text}")
+
+
+@pytest.mark.parametrize("way", ["signed out", "key revoked"])
+async def test_a_session_that_ends_takes_its_open_sockets_with_it(site: Site, way: str) -> None:
+    """Within 5 s, and no other's."""
+    _, record = await site.identity.key("ann", Role.REVIEWER)
+    other = await site.identity.session((await site.identity.key("bob", Role.REVIEWER))[1])
+    session = await site.identity.session(record)
+    async with site.opened_by_page(session) as ended, site.opened_by_page(other) as stays:
+        for socket in (ended, stays):
+            await heard(socket, "SNAPSHOT")
+        if way == "signed out":
+            assert site.identity.resolver is not None
+            await site.identity.resolver.end_session(session)
+        else:
+            await site.identity.keys.revoke("default", record.id, utc_now())
+        with pytest.raises(ConnectionClosed) as closed:
+            async with asyncio.timeout(5):
+                await ended.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == UNAUTHORIZED
+        await stays.send('{"type": "PING"}')
+        await heard(stays, "PONG")

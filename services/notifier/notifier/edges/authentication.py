@@ -1,7 +1,10 @@
 """Who opens a socket: resolved at the handshake or by the first message, and asked again until the socket closes.
 
-A socket may stay open for days. A key that is revoked or expires ends its sockets within seconds; an `AUTH` message with another
+A socket may stay open for days. A key or a session that ends takes its sockets with it within seconds; an `AUTH` message with another
 credential of the same person keeps one open.
+
+Browsers send a session's cookie with every socket, whichever page opens it. The access guard refuses foreign pages; a socket that a cookie
+opens has to name its page.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from contracts.identity import Right
 from contracts.json_text import JsonRefused, read_json
 from identity.errors import IdentityUnavailable, Unauthenticated
 from identity.resolver import Resolver
+from identity.sessions.cookies import session_of
 from notifier.errors import Unadmitted
 from notifier.protocol.caller import Caller
 from notifier.protocol.messages import Auth, AuthOk
@@ -48,11 +52,15 @@ class SocketAuthentication:
             await websocket.accept()
             return Caller()
         given = websocket.headers.getlist("authorization")
-        if not given:
+        session = None if given else session_of(websocket.headers.raw, secure=websocket.url.scheme == "wss")
+        if not given and session is None:
             await websocket.accept()
             return await self._first_message(websocket, self._resolver)
+        if session is not None and "origin" not in websocket.headers:
+            await _deny(websocket, "forbidden", "a socket that a cookie opens names its page, in the field Origin")
+            raise Unadmitted
         try:
-            caller = Caller(await self._resolver.resolve(_only(given)), given[0].split()[-1])
+            caller = await _caller(self._resolver, given, session)
         except Unauthenticated as error:
             await _deny(websocket, "unauthorized", str(error), reason=error.code)
         except IdentityUnavailable:
@@ -113,6 +121,12 @@ class SocketAuthentication:
             return await _close(websocket, refusal)
         await websocket.send_text(AuthOk().model_dump_json())
         return caller
+
+
+async def _caller(resolver: Resolver, given: list[str], session: str | None) -> Caller:
+    if session is not None:
+        return Caller(await resolver.resolve_session(session), session)
+    return Caller(await resolver.resolve(_only(given)), given[0].split()[-1])
 
 
 def _only(given: list[str]) -> str:

@@ -91,8 +91,10 @@ class OpenIdProvider:
     def _auth_method(self, metadata: Metadata) -> str:
         if self.rules.client_secret is None:
             return "none"
-        offered = metadata.token_endpoint_auth_methods_supported
-        return next((one for one in ("client_secret_basic", "client_secret_post") if one in offered), offered[0])
+        for method in ("client_secret_basic", "client_secret_post"):
+            if method in metadata.token_endpoint_auth_methods_supported:
+                return method
+        raise ProviderUnavailable("its token endpoint takes no client secret")
 
     async def _fetch_metadata(self) -> Metadata:
         text = await _fetch(self.rules.issuer.rstrip("/") + _DISCOVERY)
