@@ -1,4 +1,4 @@
-"""Sign-in with a real OpenID Connect provider, and with one that lies: who comes is what its signed token says, or nobody comes."""
+"""Sign-in with a real OpenID Connect provider, and with one that lies: a verified ID token of the flow is needed."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from gateway.identity.openid.id_token import UnknownKey
 from gateway.identity.openid.provider import OpenIdProvider
 from gateway.identity.openid.rules import OpenIdRules
 from local_stack.ports import free_port
+from testkit.identity_provider.browser import Browser, consented, query_of
 from testkit.identity_provider.proxy import DISCOVERY, KEYS, TOKEN, ProviderProxy, claims_of
 
-from .browsers import Browser, consented, query_of
 from .memory_site import Site, memory_site
 
 CLIENT = "sayso"
@@ -64,7 +64,7 @@ async def site(identity_provider: ProviderProxy, clock: Clock, tmp_path: Any) ->
 async def browser(site: Site, identity_provider: ProviderProxy) -> AsyncIterator[Browser]:
     """Open a browser; the provider knows ann, a reviewer."""
     await identity_provider.know("ann", name="Ann", roles=["reviewer", "offline_access"], groups=["legal"])
-    opened = Browser(site.app)
+    opened = Browser(app=site.app)
     async with opened.http:
         yield opened
 
@@ -148,7 +148,7 @@ async def test_a_tenant_and_nested_claims_are_read_where_the_settings_say(
     await identity_provider.know("bo", **known)
     async with (
         memory_site(utc_now, data_dir=tmp_path, **settings_for(identity_provider.issuer, **claims)) as site,
-        (browser := Browser(site.app)).http,
+        (browser := Browser(app=site.app)).http,
     ):
         await browser.sign_in("bo")
         me = (await browser.http.get("/me")).json()
@@ -187,9 +187,9 @@ async def test_a_browser_that_begins_often_keeps_few_cookies(browser: Browser) -
 
 
 async def test_an_answer_for_another_browser_is_refused(site: Site, browser: Browser) -> None:
-    """Whoever is lured to it is not signed in as somebody else."""
+    """A person who is lured to it is not signed in under a stranger's name."""
     back = await consented(await browser.begin(), "ann")
-    async with (other := Browser(site.app)).http:
+    async with (other := Browser(app=site.app)).http:
         answer = await other.http.get(back)
         assert (answer.status_code, other.session) == (400, None)
         assert "another browser" in answer.text
@@ -341,12 +341,12 @@ async def test_a_token_of_a_key_that_is_shown_holds(browser: Browser, identity_p
 
 
 def unsigned(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer with a token that nobody signed."""
+    """Return the answer with a token without a signature."""
     return {**answer, "id_token": jwt.encode(claims_of(answer["id_token"]), "", "none", headers={"kid": KID})}
 
 
 def signed_with_the_public_key(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer with a token whose secret is what everybody knows."""
+    """Return the answer with a token of HS256 whose secret is the public key."""
     pem = OURS.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     body = jwt.encode(claims_of(answer["id_token"]), b"x" * 32, "HS256", headers={"kid": KID}).rsplit(".", 1)[0]
     signature = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256).sign(body.encode(), pem)
@@ -489,7 +489,7 @@ async def test_a_provider_that_is_down_stops_no_gateway(tmp_path: Any) -> None:
     """It starts, shows its page, and takes keys; the way to the provider says that it does not answer."""
     async with (
         memory_site(utc_now, data_dir=tmp_path, **settings_for(f"http://127.0.0.1:{free_port()}")) as site,
-        (browser := Browser(site.app)).http,
+        (browser := Browser(app=site.app)).http,
     ):
         assert (await browser.http.get("/signin")).status_code == 200
         assert (await browser.http.get("/signin/openid")).status_code == 503
@@ -504,7 +504,7 @@ async def test_the_page_offers_the_provider_by_its_host(browser: Browser, identi
 
 async def test_without_a_provider_the_page_has_none(tmp_path: Any) -> None:
     """Its ways are not there."""
-    async with memory_site(utc_now, data_dir=tmp_path, auth="on") as site, (browser := Browser(site.app)).http:
+    async with memory_site(utc_now, data_dir=tmp_path, auth="on") as site, (browser := Browser(app=site.app)).http:
         assert "Sign in with" not in (await browser.http.get("/signin")).text
         for path in ("/signin/openid", "/signin/callback"):
             assert (await browser.http.get(path)).status_code == 404

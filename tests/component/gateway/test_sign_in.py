@@ -15,12 +15,12 @@ import pytest_asyncio
 from contracts.identity import Role
 from identity.api_keys import new_key
 from identity.sessions.record import LIFETIME, csrf_token, new_session
+from local_stack.wait import until
+from testkit.identity_provider.browser import HTML, Browser, hidden
 from testkit.runs.commands import prepared, start
 from testkit.runs.people import RITA
 from testkit.runs.specification import given
-from testkit.stack.user import until
 
-from .browsers import HTML, Browser, hidden
 from .memory_site import NOW, Site, memory_site
 from .over_http import problem
 from .test_who_may_what import key
@@ -57,7 +57,7 @@ async def site(clock: Clock, tmp_path: Path) -> AsyncIterator[Site]:
 @pytest_asyncio.fixture(params=["http", "https"])
 async def browser(site: Site, request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
     """Open a browser, under http and under https."""
-    opened = Browser(site.app, request.param)
+    opened = Browser(f"{request.param}://127.0.0.1", site.app)
     async with opened.http:
         yield opened
 
@@ -124,7 +124,7 @@ async def test_a_key_that_does_not_hold_makes_none(site: Site, browser: Browser,
     assert (good.status_code, good.headers["location"]) == (303, "/x")
 
 
-async def test_a_stranger_signs_nobody_in(site: Site, browser: Browser) -> None:
+async def test_a_stranger_signs_no_person_in(site: Site, browser: Browser) -> None:
     """Without the form's token and the cookie that fits it a key makes no session: it may be the stranger's own."""
     text = await key(site, "mallory", Role.REVIEWER)
     form = hidden((await browser.http.get("/signin")).text)
@@ -226,7 +226,7 @@ async def test_every_method_that_is_no_read_needs_the_token(ann: Browser, method
 
 async def test_another_sessions_token_is_foreign(site: Site, ann: Browser) -> None:
     """Also that of another session of the same person."""
-    async with (second := Browser(site.app, ann.http.base_url.scheme)).http:
+    async with (second := Browser(str(ann.http.base_url), site.app)).http:
         await second.sign_in_by_key(await key(site, "ann", Role.REVIEWER))
         headers = {"X-CSRF-Token": await second.csrf_token()}
     problem(await ann.http.post(approval(site), json={}, headers=headers), 403, "csrf_failed")
@@ -250,10 +250,12 @@ async def test_a_session_without_its_cookie_is_a_bearer(site: Site, ann: Browser
     assert (me["subject"], "csrf_token" in me) == ("ann", False)
 
 
-async def test_a_session_reads_what_its_roles_say(ann: Browser) -> None:
+async def test_a_session_reads_what_its_roles_say(site: Site, ann: Browser) -> None:
     """As its key does."""
     assert (await ann.http.get("/hitl/runs")).status_code == 200
     problem(await ann.http.get("/admin/api-keys"), 403, "forbidden")
+    stream = await ann.http.head(approval(site).replace("approve", "events"), headers={"Accept": "text/event-stream"})
+    assert (stream.status_code, stream.headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
 
 
 async def test_signing_out_ends_the_session_everywhere(site: Site, ann: Browser) -> None:
@@ -271,7 +273,7 @@ async def test_signing_out_ends_the_session_everywhere(site: Site, ann: Browser)
 
 
 async def test_signing_in_always_makes_a_new_session(site: Site, ann: Browser) -> None:
-    """And ends the one before: a session that somebody planted is worth nothing."""
+    """And ends the one before: a session that a stranger planted is worth nothing."""
     planted = str(ann.session)
     await ann.sign_in_by_key(await key(site, "bob", Role.REVIEWER))
     assert ann.session != planted
@@ -310,13 +312,13 @@ async def test_a_session_ends_with_its_key(site: Site, browser: Browser) -> None
     async def is_ended() -> bool:
         return (await browser.http.get("/me", headers={"Accept": "application/json"})).status_code == 401
 
-    await until(is_ended)
+    await until(is_ended, 5, "the end of the session")
 
 
 async def test_a_cookie_that_is_there_twice_counts_for_nothing(site: Site, ann: Browser) -> None:
     """A stranger may have set one of them."""
     name = next(one.name for one in ann.http.cookies.jar if one.name.endswith("sayso_session"))
-    async with (bare := Browser(site.app, ann.http.base_url.scheme)).http:
+    async with (bare := Browser(str(ann.http.base_url), site.app)).http:
         cookies = {"Cookie": f"{name}={ann.session}; {name}={new_session().text}", "Accept": "*/*"}
         problem(await bare.http.get("/me", headers=cookies), 401, "unauthorized")
 
@@ -325,7 +327,7 @@ async def test_under_https_a_cookie_of_http_is_none(site: Site, ann: Browser) ->
     """And the other way round."""
     other = {"http": "https", "https": "http"}[ann.http.base_url.scheme]
     name = next(one.name for one in ann.http.cookies.jar if one.name.endswith("sayso_session"))
-    async with (bare := Browser(site.app, other)).http:
+    async with (bare := Browser(f"{other}://127.0.0.1", site.app)).http:
         answer = await bare.http.get("/me", headers={"Cookie": f"{name}={ann.session}", "Accept": "*/*"})
         assert problem(answer, 401, "unauthorized")["reason"] == "credential_missing"
 

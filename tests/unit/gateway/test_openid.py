@@ -200,7 +200,7 @@ def test_a_name_that_cannot_be_shown_is_left_out(name: Any) -> None:
 @pytest.mark.parametrize("claim", ["sub", "tenant", "roles", "groups"])
 @pytest.mark.parametrize("value", [5, {}, [5], "", True, "a\x00b", ["a\x00"], [[]]])
 def test_what_says_who_comes_is_well_formed(claim: str, value: Any) -> None:
-    """Or nobody comes; a role that is malformed is none of ours."""
+    """Or the sign-in is refused; a role that is malformed is none of ours."""
     if claim == "roles" and (isinstance(value, str) or value == ["a\x00"]):
         assert principal_of({"sub": "ann", claim: value}, RULES).roles == ()
         return

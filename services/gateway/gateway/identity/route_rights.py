@@ -61,7 +61,7 @@ PUBLIC = frozenset({"/health/live", "/health/ready", "/metrics", "/openapi.json"
 """What needs no credential: probes, metrics and documents."""
 
 WITHOUT_ROLE = frozenset({("GET", "/me"), ("POST", "/signout")})
-"""What needs a credential, and no role: who one is, and to be nobody again."""
+"""What needs a credential and no role: to read who one is, and to sign out."""
 
 _PUBLIC_FOLDERS = ("/docs/",)
 _SIGN_IN = frozenset({"/signin", "/signin/openid", "/signin/callback"})

@@ -45,7 +45,7 @@ from identity.sessions.record import LIFETIME, csrf_token
 
 CALLBACK = f"{SIGN_IN}/callback"
 FORM_COOKIE = "sayso_form"
-"""Ties the form of a key to its browser: nobody else can sign a stranger in under a key of his own."""
+"""Ties the form to its browser: a foreign page cannot sign a person in under a key of its own."""
 
 MOST_FLOWS = 5
 """Sign-ins that one browser may have begun and not ended; one more forgets them."""
@@ -154,16 +154,16 @@ class SignInPages:
 
     async def _end(self, request: Request, provider: OpenIdProvider, sealed: list[str]) -> Response:
         said = request.query_params
+        if (error := said.get("error")) is not None:  # some providers leave out the state then
+            shown = error if _ERROR.fullmatch(error) else "an error of its own"
+            raise SignInRefused(
+                "You cancelled the sign-in." if error == _DENIED else f"The provider does not sign you in: {shown}."
+            )
         if len(sealed) != 1:
             raise SignInRefused("This sign-in was begun in another browser, was used before, or is too old.")
         flow = await self._flows.opened(sealed[0], said.get("state", ""))
         if said.get("iss", provider.rules.issuer) != provider.rules.issuer:
             raise SignInRefused("This answer comes from another provider.")
-        if (error := said.get("error")) is not None:
-            shown = error if _ERROR.fullmatch(error) else "an error of its own"
-            raise SignInRefused(
-                "You cancelled the sign-in." if error == _DENIED else f"The provider does not sign you in: {shown}."
-            )
         if not (code := said.get("code")):
             raise SignInRefused("The provider's answer has no code.")
         text = await self._sign_in.by_provider(provider, code, flow, session_text(request.scope))

@@ -198,6 +198,15 @@ class MemoryBroker:
 def memory_adapters(broker: MemoryBroker, tables: MemoryTables, now: Now = utc_now) -> Adapters:
     """Return adapters in memory around a broker and tables of the test's own."""
     database, keys = MemoryDatabase(tables), MemoryKeys()
-    files = MemoryArtifacts(database), MemoryDrafts(database)
-    kept = keys, MemorySessions(keys), MemorySecrets()
-    return Adapters(database, tables, tables, *files, *kept, broker, now)
+    return Adapters(
+        database,
+        tables,
+        tables,
+        MemoryArtifacts(database),
+        MemoryDrafts(database),
+        keys,
+        MemorySessions(keys),
+        MemorySecrets(),
+        broker,
+        now,
+    )

@@ -71,9 +71,6 @@ class ProviderProxy:
             changed = self.changes[path](answer.json())
             return changed if isinstance(changed, Response) else JSONResponse(changed)
         shown = {name: value for name, value in answer.headers.items() if name in ("location", "content-type")}
-        if "?error=" in shown.get("location", "") and "state" in request.query_params:
-            # The package leaves out what RFC 6749, section 4.1.2.1, asks for.
-            shown["location"] += f"&state={request.query_params['state']}"
         return Response(answer.content, answer.status_code, shown)
 
     def _remember(self, request: Request, answer: httpx.Response) -> None:

@@ -7,21 +7,17 @@ from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-
-from gateway.api.routes import GatewayApi
+from starlette.types import ASGIApp
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
 class Browser:
-    """One browser at one gateway, under http or https."""
+    """One browser at one gateway: at an address, or at an application in this process."""
 
-    def __init__(self, app: GatewayApi, scheme: str = "http") -> None:
-        self.http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app, raise_app_exceptions=False),
-            base_url=f"{scheme}://127.0.0.1",
-            headers=HTML,
-        )
+    def __init__(self, base_url: str = "http://127.0.0.1", app: ASGIApp | None = None) -> None:
+        transport = None if app is None else httpx.ASGITransport(app, raise_app_exceptions=False)
+        self.http = httpx.AsyncClient(transport=transport, base_url=base_url, headers=HTML)
 
     @property
     def session(self) -> str | None:
