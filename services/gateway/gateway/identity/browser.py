@@ -9,9 +9,11 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from identity.sessions.cookies import cookie_name, session_of, written
+from identity.sessions.record import LIFETIME
 
 SIGN_IN = "/signin"
 HOME = "/"
+SESSION_SECONDS = int(LIFETIME.total_seconds())
 
 FORM = "application/x-www-form-urlencoded"
 READS = ("GET", "HEAD", "OPTIONS")
@@ -74,12 +76,13 @@ def with_cookies(response: Response, *cookies: str) -> Response:
     return response
 
 
-def with_session(scope: Scope, text: str, seconds: int) -> str:
+def with_session(scope: Scope, text: str) -> str:
     """Return the cookie of a session that begins."""
     secure = is_secure(scope)
-    return written(cookie_name(secure=secure), text, seconds, secure=secure)
+    return written(cookie_name(secure=secure), text, SESSION_SECONDS, secure=secure)
 
 
 def without_session(scope: Scope) -> str:
     """Return the cookie that ends a session in its browser."""
-    return with_session(scope, "", 0)
+    secure = is_secure(scope)
+    return written(cookie_name(secure=secure), "", 0, secure=secure)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from html import escape
 from urllib.parse import quote
 
+import structlog
 from fastapi.responses import Response
 
 from gateway.http.html import page
+from gateway.identity.openid.errors import ProviderUnavailable, SignInRefused
+from identity.errors import IdentityUnavailable
 
 _UNAUTHORIZED, _UNAVAILABLE = 401, 503
+_log = structlog.get_logger(__name__)
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -46,9 +51,24 @@ def form_page(token: str, leads_to: str, host: str | None, wrong: str | None, st
     return shown
 
 
-def failed_page(title: str, why: str, status: int) -> Response:
+def _failed_page(title: str, why: str, status: int) -> Response:
     """Return the page that says why one is not signed in, and offers to start again."""
     shown = page(_PAGE.format(title=title, content=_AGAIN.format(why=escape(why))), status)
     if status == _UNAVAILABLE:
         shown.headers["Retry-After"] = "5"
     return shown
+
+
+async def explained(answering: Awaitable[Response]) -> Response:
+    """Return an answer, or the page that says why there is none and offers to start again."""
+    try:
+        return await answering
+    except SignInRefused as error:
+        return _failed_page("You are not signed in", str(error), 400)
+    except ProviderUnavailable as error:
+        _log.warning("the identity provider does not answer as it should", reason=str(error))
+        return _failed_page(
+            "Not available", "The identity provider does not answer just now. Try again in a moment.", 503
+        )
+    except IdentityUnavailable:
+        return _failed_page("Not available", "The database does not answer just now. Try again in a moment.", 503)
