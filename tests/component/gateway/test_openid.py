@@ -25,6 +25,7 @@ from testkit.identity_provider.browser import Browser, consented, query_of
 from testkit.identity_provider.proxy import DISCOVERY, KEYS, TOKEN, ProviderProxy, claims_of
 
 from .memory_site import Site, memory_site
+from .over_http import problem
 
 CLIENT = "sayso"
 OURS = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -133,6 +134,14 @@ async def test_the_question_carries_what_ties_the_answer_to_it(browser: Browser)
         assert asked[0][name] != asked[1][name]
         assert len(asked[0][name]) == 43
     assert "s3cret" not in str(asked)
+
+
+@pytest.mark.parametrize("path", ["//evil.example", "/\\evil.example", "https://evil.example", "/\tx", ""])
+async def test_the_way_over_the_provider_leads_nowhere_else(browser: Browser, path: str) -> None:
+    """It is refused before it begins."""
+    answer = await browser.http.get("/signin/openid", params={"next": path})
+    problem(answer, 422, "validation_failed")
+    assert not browser.http.cookies
 
 
 async def test_a_tenant_and_nested_claims_are_read_where_the_settings_say(

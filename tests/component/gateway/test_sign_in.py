@@ -171,9 +171,8 @@ async def test_a_form_has_a_bounded_size(browser: Browser) -> None:
     ],
 )
 async def test_one_is_led_nowhere_else(site: Site, browser: Browser, path: str) -> None:
-    """Neither from the page, nor to the provider, nor by its form."""
-    for way in ("/signin", "/signin/openid"):
-        problem(await browser.http.get(way, params={"next": path}), 422, "validation_failed")
+    """Neither from the page nor by its form."""
+    problem(await browser.http.get("/signin", params={"next": path}), 422, "validation_failed")
     form = hidden((await browser.http.get("/signin")).text)
     sent = {**form, "key": await key(site, "ann", Role.REVIEWER), "next": path}
     answer = await browser.http.post("/signin", data=sent)
