@@ -4,12 +4,16 @@ IdentityError
 ├── Unauthenticated
 ├── IdentityUnavailable
 ├── KeyExists
+├── AbsenceOverlaps
+├── SubstitutionCircle
 └── UnusableRules: a ValueError too
     └── UnusableKeySet
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal
 
 Code = Literal[
@@ -54,6 +58,24 @@ class KeyExists(IdentityError):
     """There is a key or a session with this id or this hash already."""
 
     code = "key_exists"
+
+
+class AbsenceOverlaps(IdentityError):
+    """The person is absent at a part of this time already, by another rule."""
+
+    code = "absence_overlaps"
+
+    def __init__(self, begins_at: datetime, ends_at: datetime) -> None:
+        super().__init__(f"the person is absent already from {begins_at.isoformat()} until {ends_at.isoformat()}")
+
+
+class SubstitutionCircle(IdentityError):
+    """Substitutes would stand in for each other in a circle, or in too long a chain."""
+
+    code = "substitution_circle"
+
+    def __init__(self, chain: Sequence[str]) -> None:
+        super().__init__(f"this leads in a circle, or too far: {' → '.join(chain)}")
 
 
 class UnusableRules(IdentityError, ValueError):

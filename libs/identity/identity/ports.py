@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from identity.absences.record import Absence
 from identity.api_keys import KeyRecord
 from identity.sessions.record import SessionRecord
 
@@ -68,6 +69,22 @@ class Sessions(Protocol):
 
     async def end(self, sha256: str, now: datetime) -> None:
         """End a session for ever. Its id is not taken again within an hour."""
+
+
+class Absences(Protocol):
+    """Absences of persons, each of one tenant. Raises IdentityUnavailable."""
+
+    async def to_come(self, tenant: str, at: datetime) -> list[Absence]:
+        """Return the tenant's absences that have not ended."""
+
+    async def add(self, new: Absence) -> None:
+        """Keep a new absence. Of several at once that exclude each other one is kept. Raises AbsenceOverlaps, SubstitutionCircle."""
+
+    async def get(self, tenant: str, absence_id: UUID) -> Absence | None:
+        """Return an absence of this tenant, or None."""
+
+    async def delete(self, tenant: str, absence_id: UUID) -> bool:
+        """End an absence, or take back one to come; return whether the tenant had it."""
 
 
 class Secrets(Protocol):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from identity.absences.substitutes import Substitutes
 from identity.api_keys import KeyRecord, digest_of, is_key, key_id_of, principal_of
 from identity.claims import MAX_LENGTH
 from identity.errors import Unauthenticated
@@ -42,11 +43,13 @@ class Resolver:
         *,
         internal: InternalTokens | None = None,
         sessions: Sessions | None = None,
+        substitutes: Substitutes | None = None,
     ) -> None:
         self._keys = keys
         self._sessions = sessions
         self._verifier = verifier
         self._internal = internal
+        self._substitutes = substitutes
         self._now = now
         self._known_keys: Lookups[KeyRecord] = Lookups(self._find_key, clock)
         self._known_sessions: Lookups[SessionRecord] = Lookups(self._find_session, clock)
@@ -65,12 +68,15 @@ class Resolver:
 
         Raises Unauthenticated, IdentityUnavailable.
         """
+        return await self._completed(await self._resolve(credential))
+
+    async def _resolve(self, credential: str) -> Resolved:
         if _CREDENTIAL.fullmatch(credential) is None:
             raise Unauthenticated("credential_malformed")
         if is_key(credential):
             return await self._resolve_key(digest_of(credential))
         if is_session(credential):
-            return await self.resolve_session(credential)
+            return await self._resolve_session(credential)
         if is_internal(credential):
             return await self._resolve_internal(credential)
         if self._verifier is None:
@@ -79,11 +85,20 @@ class Resolver:
 
     async def resolve_session(self, text: str) -> Resolved:
         """Resolve a session's text, as it comes in a cookie, and nothing else. Raises Unauthenticated `session_ended`, IdentityUnavailable."""
+        return await self._completed(await self._resolve_session(text))
+
+    async def _resolve_session(self, text: str) -> Resolved:
         sha256 = session_records.digest_of(text)
         found = None if sha256 is None else await self._known_sessions.find(sha256)
         if found is None or not found.holds_at(self._now()):
             raise Unauthenticated("session_ended")
         return Resolved(found.principal, found.expires_at)
+
+    async def _completed(self, resolved: Resolved) -> Resolved:
+        if self._substitutes is None:
+            return resolved
+        principal = await self._substitutes.complete(resolved.principal)
+        return resolved if principal is resolved.principal else Resolved(principal, resolved.ends_at)
 
     async def end_session(self, text: str) -> None:
         """End a session, here at once and elsewhere within seconds. Raises IdentityUnavailable."""

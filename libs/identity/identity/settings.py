@@ -6,18 +6,31 @@ from collections.abc import Callable
 from datetime import datetime
 
 from chassis.settings import Settings, SettingsError
+from identity.absences.substitutes import Substitutes
 from identity.errors import UnusableRules
 from identity.internal_tokens import InternalTokens
-from identity.ports import Keys, Secrets, Sessions
+from identity.ports import Absences, Keys, Secrets, Sessions
 from identity.resolver import Resolver
 from identity.tokens import JwtRules, TokenVerifier
 
 
 def create_resolver(
-    settings: Settings, keys: Keys, sessions: Sessions, secrets: Secrets, now: Callable[[], datetime]
+    settings: Settings,
+    keys: Keys,
+    sessions: Sessions,
+    absences: Absences,
+    secrets: Secrets,
+    now: Callable[[], datetime],
 ) -> Resolver | None:
     """Return who resolves credentials; None while authentication is off. Raises SettingsError, for rules of tokens that are not used too."""
-    resolver = Resolver(keys, _token_verifier(settings), now, internal=InternalTokens(secrets, now), sessions=sessions)
+    resolver = Resolver(
+        keys,
+        _token_verifier(settings),
+        now,
+        internal=InternalTokens(secrets, now),
+        sessions=sessions,
+        substitutes=Substitutes(absences, now),
+    )
     return resolver if settings.auth == "on" else None
 
 

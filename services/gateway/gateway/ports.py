@@ -13,7 +13,7 @@ from contracts.runs.commands import Command
 from contracts.runs.outcomes import Answer
 from contracts.runs.views import RenderedView
 from gateway.projection.rows import Changes, LoadedRun
-from identity.ports import KeyRepository, Secrets, Sessions
+from identity.ports import Absences, KeyRepository, Secrets, Sessions
 from messaging.offset_committer import OffsetCommitter
 from messaging.records import Outgoing, RawRecord
 
@@ -215,6 +215,7 @@ class Adapters(NamedTuple):
     drafts: Drafts
     keys: KeyRepository
     sessions: Sessions
+    absences: Absences
     secrets: Secrets
     broker: Broker
     now: Now

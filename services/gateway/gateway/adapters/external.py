@@ -13,6 +13,7 @@ from gateway.adapters.postgres.schema import prepare_schemas
 from gateway.adapters.postgres.writer import PostgresTables
 from gateway.ports import Adapters
 from gateway.projection.rows import project_batch
+from identity.absences.store import AbsenceStore
 from identity.errors import IdentityUnavailable
 from identity.secret_store import SecretStore
 from identity.sessions.store import SessionStore
@@ -36,6 +37,7 @@ def external_adapters(settings: Settings) -> Adapters:
         PostgresDrafts(database),
         KeyStore(database.pool, check),
         SessionStore(database.pool, check),
+        AbsenceStore(database.pool, check),
         SecretStore(database.pool, check),
         KafkaBroker(settings.kafka_bootstrap_servers, settings.fetch_wait_ms, steady_path=settings.kafka_steady_path),
         load_failpoints().now,

@@ -34,5 +34,5 @@ def api_routers(
     yield artifacts_router(adapters.artifacts, settings.max_artifact_bytes)
     yield providers_router(catalog)
     yield api_keys_router(ApiKeys(adapters.keys, adapters.now, settings.max_body_bytes))
-    yield from people_routers(requests, reads, adapters.drafts)
+    yield from people_routers(requests, reads, adapters)
     yield version_router()

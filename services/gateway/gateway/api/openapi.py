@@ -97,8 +97,12 @@ def action_operation(action: Action) -> Operation:
 
 def write(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     """Return what FastAPI's document lacks of a write whose body it does not read: the body, and the headers of every write."""
-    body = {"required": required, "content": _json(_ref(model))}
-    return {"parameters": [KEY, _IF_MATCH], "requestBody": body}
+    return {"parameters": [KEY, _IF_MATCH], **body(model, required=required)}
+
+
+def body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """Return the body of a write that FastAPI does not read."""
+    return {"requestBody": {"required": required, "content": _json(_ref(model))}}
 
 
 def read_operation(description: str) -> Operation:

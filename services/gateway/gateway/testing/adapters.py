@@ -19,6 +19,7 @@ from gateway.errors import DatabaseUnavailable
 from gateway.ports import Adapters, KeptDraft, Now, OnRecords, Readers
 from gateway.testing.memory import MemoryTables
 from identity.testing.memory import MemoryKeys, MemorySecrets
+from identity.testing.memory_absences import MemoryAbsences
 from identity.testing.memory_sessions import MemorySessions
 from messaging.errors import BrokerUnavailable
 from messaging.offset_committer import OffsetCommitter
@@ -206,6 +207,7 @@ def memory_adapters(broker: MemoryBroker, tables: MemoryTables, now: Now = utc_n
         MemoryDrafts(database),
         keys,
         MemorySessions(keys),
+        MemoryAbsences(),
         MemorySecrets(),
         broker,
         now,

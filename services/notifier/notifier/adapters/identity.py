@@ -1,9 +1,10 @@
-"""Credentials in PostgreSQL, for the notifier: it reads keys, sessions and the secret of internal tokens."""
+"""Credentials in PostgreSQL, for the notifier: it reads keys, sessions, absences and the secret of internal tokens."""
 
 from __future__ import annotations
 
 from chassis.postgres.connections import ConnectionPool, Connector
 from chassis.settings import Settings
+from identity.absences.store import AbsenceStore
 from identity.internal_tokens import InternalTokens
 from identity.secret_store import SecretStore
 from identity.sessions.store import SessionStore
@@ -23,7 +24,8 @@ class PostgresIdentity:
         self._pool = ConnectionPool(connector, POOL_SIZE, QUERY_SECONDS)
         secrets = SecretStore(self._pool)
         self.internal = InternalTokens(secrets, now)
-        self.resolver = create_resolver(settings, KeyStore(self._pool), SessionStore(self._pool), secrets, now)
+        keys, sessions, absences = KeyStore(self._pool), SessionStore(self._pool), AbsenceStore(self._pool)
+        self.resolver = create_resolver(settings, keys, sessions, absences, secrets, now)
 
     async def open(self) -> None:
         """Make the pool."""

@@ -170,7 +170,24 @@ class BulkBody(Message):
     actor: Identifier | None = None
 
 
-PEOPLES_BODIES: tuple[type[Message], ...] = (*TASK_BODIES.values(), CommentBody, CommentEdit, DraftBody, BulkBody)
+class AbsenceBody(Message):
+    """A person is absent from a time on (now, if none is named) and until before another; a substitute stands in."""
+
+    person: Identifier
+    substitute: Identifier
+    from_: AwareDatetime | None = Field(None, alias="from")
+    until: AwareDatetime
+    reason: Text | None = None
+
+
+PEOPLES_BODIES: tuple[type[Message], ...] = (
+    *TASK_BODIES.values(),
+    CommentBody,
+    CommentEdit,
+    DraftBody,
+    BulkBody,
+    AbsenceBody,
+)
 """Every body about tasks."""
 
 
