@@ -23,7 +23,7 @@ START_SECONDS = 30.0
 async def oidc_process(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """Run the provider; give its address."""
     address = f"http://{LOOPBACK}:{(port := free_port())}"
-    command = [sys.executable, "-m", "oidc_provider_mock", "--host", LOOPBACK, "--port", port, "--require-nonce"]
+    command = [sys.executable, "-m", "oidc_provider_mock", "--host", LOOPBACK, "--port", port]
     process = Process(Program("oidc-provider", command, Path(tmp_path_factory.mktemp("oidc"), "provider.log")))
     process.start()
     async with httpx.AsyncClient(base_url=address) as http:
