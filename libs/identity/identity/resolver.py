@@ -94,6 +94,11 @@ class Resolver:
             raise Unauthenticated("session_ended")
         return Resolved(found.principal, found.expires_at)
 
+    def forget_absences(self, tenant: str) -> None:
+        """Ask the database the next time: this process changed a tenant's absences."""
+        if self._substitutes is not None:
+            self._substitutes.forget(tenant)
+
     async def _completed(self, resolved: Resolved) -> Resolved:
         if self._substitutes is None:
             return resolved

@@ -30,7 +30,7 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
     hot = hot_routes(reads, RunWrites(requests, service.catalog))
     app = GatewayApi(hot, settings.site(), service.resolver, lifespan=service.running)
     app.router.routes += health.routes()
-    api = api_routers(settings, service.adapters, service.catalog, service.follower, reads, requests)
+    api = api_routers(settings, service.adapters, service.catalog, service.follower, reads, requests, service.resolver)
     sign_in = sign_in_router(settings, service.adapters, service.resolver)
     for router in (*api, inbox_router(service.adapters.views, service.adapters.now), sign_in, documents_router()):
         app.include_router(router)

@@ -18,6 +18,7 @@ from gateway.api.version import version_router
 from gateway.catalog import Catalog
 from gateway.ports import Adapters
 from gateway.read_model.follower import Follower
+from identity.resolver import Resolver
 
 
 def api_routers(
@@ -27,6 +28,7 @@ def api_routers(
     follower: Follower,
     reads: RunReads,
     requests: CommandRequests,
+    resolver: Resolver | None,
 ) -> Iterator[APIRouter]:
     """Return the routes of this folder, but for the hot ones."""
     yield runs_router(reads)
@@ -34,5 +36,5 @@ def api_routers(
     yield artifacts_router(adapters.artifacts, settings.max_artifact_bytes)
     yield providers_router(catalog)
     yield api_keys_router(ApiKeys(adapters.keys, adapters.now, settings.max_body_bytes))
-    yield from people_routers(requests, reads, adapters)
+    yield from people_routers(requests, reads, adapters, resolver)
     yield version_router()

@@ -14,12 +14,15 @@ from gateway.api.people.drafts import DraftEndpoints, drafts_router
 from gateway.api.people.tasks import tasks_router
 from gateway.api.runs import RunReads
 from gateway.ports import Adapters
+from identity.resolver import Resolver
 
 
-def people_routers(requests: CommandRequests, reads: RunReads, adapters: Adapters) -> Iterator[APIRouter]:
+def people_routers(
+    requests: CommandRequests, reads: RunReads, adapters: Adapters, resolver: Resolver | None
+) -> Iterator[APIRouter]:
     """Return the routes of this folder."""
     yield tasks_router(requests)
     yield comments_router(Comments(requests, reads))
     yield drafts_router(DraftEndpoints(requests, reads, adapters.drafts))
-    yield absences_router(AbsenceEndpoints(adapters.absences, adapters.now, requests.max_body_bytes))
+    yield absences_router(AbsenceEndpoints(adapters.absences, adapters.now, requests.max_body_bytes, resolver))
     yield bulk_router(Bulk(requests))

@@ -25,6 +25,7 @@ from gateway.ports import Now
 from identity.absences.record import LONGEST, Absence
 from identity.errors import AbsenceOverlaps, SubstitutionCircle
 from identity.ports import Absences
+from identity.resolver import Resolver
 
 
 class AbsenceView(BaseModel):
@@ -50,7 +51,8 @@ class AbsencePage(BaseModel):
 class AbsenceEndpoints:
     """The endpoints."""
 
-    def __init__(self, absences: Absences, now: Now, max_body_bytes: int) -> None:
+    def __init__(self, absences: Absences, now: Now, max_body_bytes: int, resolver: Resolver | None) -> None:
+        self._resolver = resolver
         self._absences = absences
         self._now = now
         self._max_body_bytes = max_body_bytes
@@ -78,6 +80,7 @@ class AbsenceEndpoints:
             await self._absences.add(new)
         except (AbsenceOverlaps, SubstitutionCircle) as error:
             raise Problem(error.code, str(error)) from None
+        self._forget(caller)
         return JSONResponse(_told(new).model_dump(mode="json", by_alias=True), 201)
 
     async def list_all(self, request: Request, _: Annotated[NoParameters, Query()]) -> AbsencePage:
@@ -94,7 +97,12 @@ class AbsenceEndpoints:
         _check_may_say(caller, found.person)
         if not await self._absences.delete(caller.tenant, found.id):
             raise _not_found(absence_id)
+        self._forget(caller)
         return Response(status_code=204)
+
+    def _forget(self, caller: Caller) -> None:
+        if self._resolver is not None:
+            self._resolver.forget_absences(caller.tenant)
 
 
 def absences_router(endpoints: AbsenceEndpoints) -> APIRouter:
