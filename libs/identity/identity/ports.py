@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from contracts.identity import Principal
 from identity.absences.record import Absence
 from identity.api_keys import KeyRecord
 from identity.sessions.record import SessionRecord
@@ -85,6 +86,13 @@ class Absences(Protocol):
 
     async def delete(self, tenant: str, absence_id: UUID) -> bool:
         """End an absence, or take back one to come; return whether the tenant had it."""
+
+
+class People(Protocol):
+    """Persons as their tokens and sign-ins show them. Raises IdentityUnavailable."""
+
+    async def note(self, principal: Principal, at: datetime) -> None:
+        """Keep the roles and groups with which a person was seen."""
 
 
 class Secrets(Protocol):

@@ -17,6 +17,7 @@ from identity.claims import MAX_LENGTH
 from identity.errors import Unauthenticated
 from identity.internal_tokens import InternalTokens, is_internal
 from identity.lookups import Lookups
+from identity.people.sightings import Sightings
 from identity.ports import Keys, Sessions
 from identity.resolved import Resolved
 from identity.sessions import record as session_records
@@ -44,12 +45,14 @@ class Resolver:
         internal: InternalTokens | None = None,
         sessions: Sessions | None = None,
         substitutes: Substitutes | None = None,
+        sightings: Sightings | None = None,
     ) -> None:
         self._keys = keys
         self._sessions = sessions
         self._verifier = verifier
         self._internal = internal
         self._substitutes = substitutes
+        self._sightings = sightings
         self._now = now
         self._known_keys: Lookups[KeyRecord] = Lookups(self._find_key, clock)
         self._known_sessions: Lookups[SessionRecord] = Lookups(self._find_session, clock)
@@ -81,7 +84,7 @@ class Resolver:
             return await self._resolve_internal(credential)
         if self._verifier is None:
             raise Unauthenticated("token_invalid", "only API keys are accepted here")
-        return self._verifier.verify(credential, self._now())
+        return await self._noted(self._verifier.verify(credential, self._now()))
 
     async def resolve_session(self, text: str) -> Resolved:
         """Resolve a session's text, as it comes in a cookie, and nothing else. Raises Unauthenticated `session_ended`, IdentityUnavailable."""
@@ -92,12 +95,18 @@ class Resolver:
         found = None if sha256 is None else await self._known_sessions.find(sha256)
         if found is None or not found.holds_at(self._now()):
             raise Unauthenticated("session_ended")
-        return Resolved(found.principal, found.expires_at)
+        resolved = Resolved(found.principal, found.expires_at)
+        return resolved if found.key_id is not None else await self._noted(resolved)
 
     def forget_absences(self, tenant: str) -> None:
         """Ask the database the next time: this process changed a tenant's absences."""
         if self._substitutes is not None:
             self._substitutes.forget(tenant)
+
+    async def _noted(self, resolved: Resolved) -> Resolved:
+        if self._sightings is not None:
+            await self._sightings.note(resolved.principal)
+        return resolved
 
     async def _completed(self, resolved: Resolved) -> Resolved:
         if self._substitutes is None:

@@ -4,32 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import NamedTuple
 
 from chassis.settings import Settings, SettingsError
 from identity.absences.substitutes import Substitutes
 from identity.errors import UnusableRules
 from identity.internal_tokens import InternalTokens
-from identity.ports import Absences, Keys, Secrets, Sessions
+from identity.people.sightings import Sightings
+from identity.ports import Absences, Keys, People, Secrets, Sessions
 from identity.resolver import Resolver
 from identity.tokens import JwtRules, TokenVerifier
 
 
-def create_resolver(
-    settings: Settings,
-    keys: Keys,
-    sessions: Sessions,
-    absences: Absences,
-    secrets: Secrets,
-    now: Callable[[], datetime],
-) -> Resolver | None:
+class Kept(NamedTuple):
+    """All that identity keeps, in PostgreSQL or in memory."""
+
+    keys: Keys
+    sessions: Sessions
+    absences: Absences
+    people: People
+    secrets: Secrets
+
+
+def create_resolver(settings: Settings, kept: Kept, now: Callable[[], datetime]) -> Resolver | None:
     """Return who resolves credentials; None while authentication is off. Raises SettingsError, for rules of tokens that are not used too."""
     resolver = Resolver(
-        keys,
+        kept.keys,
         _token_verifier(settings),
         now,
-        internal=InternalTokens(secrets, now),
-        sessions=sessions,
-        substitutes=Substitutes(absences, now),
+        internal=InternalTokens(kept.secrets, now),
+        sessions=kept.sessions,
+        substitutes=Substitutes(kept.absences, now),
+        sightings=Sightings(kept.people, now),
     )
     return resolver if settings.auth == "on" else None
 

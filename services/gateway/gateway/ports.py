@@ -13,7 +13,8 @@ from contracts.runs.commands import Command
 from contracts.runs.outcomes import Answer
 from contracts.runs.views import RenderedView
 from gateway.projection.rows import Changes, LoadedRun
-from identity.ports import Absences, KeyRepository, Secrets, Sessions
+from identity.ports import Absences, KeyRepository, People, Secrets, Sessions
+from identity.settings import Kept
 from messaging.offset_committer import OffsetCommitter
 from messaging.records import Outgoing, RawRecord
 
@@ -216,6 +217,11 @@ class Adapters(NamedTuple):
     keys: KeyRepository
     sessions: Sessions
     absences: Absences
+    people: People
     secrets: Secrets
     broker: Broker
     now: Now
+
+    def kept(self) -> Kept:
+        """Return what identity keeps."""
+        return Kept(self.keys, self.sessions, self.absences, self.people, self.secrets)

@@ -31,8 +31,7 @@ class GatewayService:
         self._settings, self._background = settings, background
         self.adapters = adapters or external_adapters(settings)
         broker, now = self.adapters.broker, self.adapters.now
-        kept = self.adapters.keys, self.adapters.sessions, self.adapters.absences, self.adapters.secrets
-        self.resolver = create_resolver(settings, *kept, now)
+        self.resolver = create_resolver(settings, self.adapters.kept(), now)
         self.catalog = Catalog(broker.send_all)
         self.follower = Follower(self.adapters.views, waiters)
         self.bus = CommandBus(broker, self.adapters.database, waiters.answers, settings.outcome_wait_seconds)

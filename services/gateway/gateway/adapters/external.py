@@ -15,6 +15,7 @@ from gateway.ports import Adapters
 from gateway.projection.rows import project_batch
 from identity.absences.store import AbsenceStore
 from identity.errors import IdentityUnavailable
+from identity.people.store import PeopleStore
 from identity.secret_store import SecretStore
 from identity.sessions.store import SessionStore
 from identity.store import KeyStore
@@ -38,6 +39,7 @@ def external_adapters(settings: Settings) -> Adapters:
         KeyStore(database.pool, check),
         SessionStore(database.pool, check),
         AbsenceStore(database.pool, check),
+        PeopleStore(database.pool, check),
         SecretStore(database.pool, check),
         KafkaBroker(settings.kafka_bootstrap_servers, settings.fetch_wait_ms, steady_path=settings.kafka_steady_path),
         load_failpoints().now,

@@ -20,6 +20,7 @@ from gateway.ports import Adapters, KeptDraft, Now, OnRecords, Readers
 from gateway.testing.memory import MemoryTables
 from identity.testing.memory import MemoryKeys, MemorySecrets
 from identity.testing.memory_absences import MemoryAbsences
+from identity.testing.memory_people import MemoryPeople
 from identity.testing.memory_sessions import MemorySessions
 from messaging.errors import BrokerUnavailable
 from messaging.offset_committer import OffsetCommitter
@@ -208,6 +209,7 @@ def memory_adapters(broker: MemoryBroker, tables: MemoryTables, now: Now = utc_n
         keys,
         MemorySessions(keys),
         MemoryAbsences(),
+        MemoryPeople(),
         MemorySecrets(),
         broker,
         now,

@@ -6,9 +6,10 @@ from chassis.postgres.connections import ConnectionPool, Connector
 from chassis.settings import Settings
 from identity.absences.store import AbsenceStore
 from identity.internal_tokens import InternalTokens
+from identity.people.store import PeopleStore
 from identity.secret_store import SecretStore
 from identity.sessions.store import SessionStore
-from identity.settings import create_resolver
+from identity.settings import Kept, create_resolver
 from identity.store import KeyStore
 from notifier.ports import Now
 
@@ -24,8 +25,9 @@ class PostgresIdentity:
         self._pool = ConnectionPool(connector, POOL_SIZE, QUERY_SECONDS)
         secrets = SecretStore(self._pool)
         self.internal = InternalTokens(secrets, now)
-        keys, sessions, absences = KeyStore(self._pool), SessionStore(self._pool), AbsenceStore(self._pool)
-        self.resolver = create_resolver(settings, keys, sessions, absences, secrets, now)
+        pool = self._pool
+        kept = Kept(KeyStore(pool), SessionStore(pool), AbsenceStore(pool), PeopleStore(pool), secrets)
+        self.resolver = create_resolver(settings, kept, now)
 
     async def open(self) -> None:
         """Make the pool."""
