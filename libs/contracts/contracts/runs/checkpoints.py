@@ -73,9 +73,7 @@ def on_task(checkpoint: Checkpoint, event: e.Event, record: RunEvent) -> Checkpo
             "task": task,
             "assignee": task.assignee,
             "approvals_required": task.approvals_required,
-            "approvals": tuple(
-                {"actor": vote.by, "action": vote.action} for vote in task.votes if vote.approves(task.stage)
-            ),
+            "approvals": tuple({"actor": vote.by, "action": vote.action} for vote in task.standing if vote.approves),
         }
     )
 
@@ -128,6 +126,6 @@ def approval_of(event: Decided, checkpoint: Checkpoint | None, record: RunEvent)
         reason=said.get("reason"),
         reason_code=said.get("reason_code"),
         diff=said.get("diff", ()),
-        on_behalf_of=acting_for(record.principal, task.candidates, task.assignee),
+        on_behalf_of=task.votes[-1].on_behalf_of if task.votes else acting_for(record.principal, task.candidates),
         votes=task.votes,
     )

@@ -195,7 +195,7 @@ def _pending(state: State, checkpoint: Checkpoint | None, error: e.RunError | No
         return ("resume",)
     if checkpoint is None:
         return ()
-    if checkpoint.step is Step.ERROR_REVIEW:
+    if checkpoint.step is Step.ERROR_REVIEW and checkpoint.task.revised_by is None:
         return ("retry", "edit", "reject")
     return ("approve", "edit", "reject")
 

@@ -144,6 +144,8 @@ def _leads_back(command: c.AnyCommand, run: Run) -> bool:
         case c.PauseRun() | c.RetryRun() | c.OfTask() | c.AddComment() | c.EditComment():
             return True
         case c.EditCheckpoint():
+            if run.view.checkpoint is not None and not run.view.checkpoint.task.is_plain:
+                return True  # others vote anew on each edit, and may edit again
             step = run.view.checkpoint and run.view.checkpoint.step
             is_checked = run.execution is not None and bool(run.execution.checks)
             # The next preparation, or the check of the edit, may ask for a person again.

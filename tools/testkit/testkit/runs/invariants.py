@@ -129,12 +129,10 @@ def _check_actions(view: RunView) -> None:
         assert not {"approve", "edit", "reject"} & set(view.pending_actions)
         return
     assert checkpoint.subject_sha256 == digest(checkpoint.subject), "the digest is the subject's"
-    if checkpoint.step is Step.ERROR_REVIEW:
-        assert view.pending_actions == ("retry", "edit", "reject")
-        assert view.state in {State.CREATED, State.API_CALL}
-    else:
-        assert view.pending_actions == ("approve", "edit", "reject")
-        assert view.state.value == checkpoint.step.value
+    is_of_error = checkpoint.step is Step.ERROR_REVIEW
+    agree = "retry" if is_of_error and checkpoint.task.revised_by is None else "approve"
+    assert view.pending_actions == (agree, "edit", "reject"), "what a person entered for a failed call is approved"
+    assert view.state in {State.CREATED, State.API_CALL} if is_of_error else view.state.value == checkpoint.step.value
 
 
 def check_history(history: Sequence[RunEvent], run: Run) -> None:

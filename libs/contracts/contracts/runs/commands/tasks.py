@@ -8,9 +8,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from contracts.message import StoredIdentifier, Text, Timestamp
+from contracts.message import StoredIdentifier, Text
 from contracts.runs.commands.base import Asked, Command
-from contracts.runs.tasks.rules import Candidates, Priority
+from contracts.runs.tasks.rules import Candidates, Date, Priority
 
 CommentText = Annotated[str, Field(min_length=1, max_length=20_000)]
 
@@ -67,8 +67,8 @@ class RescheduleTask(OfTask):
 
     kind: Literal["reschedule-task.v1"] = "reschedule-task.v1"
     priority: Priority | None = None
-    due_at: Timestamp | None = None
-    follow_up_at: Timestamp | None = None
+    due_at: Date | None = None
+    follow_up_at: Date | None = None
     cleared: tuple[Literal["due_at", "follow_up_at"], ...] = ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -9,10 +10,15 @@ from pydantic import Field, model_validator
 
 from contracts.message import Message, StoredIdentifier, Timestamp
 
-Names = Annotated[tuple[StoredIdentifier, ...], Field(max_length=100, fail_fast=True)]
+MOST_NAMES = 100
+"""Persons, and groups, that one rule names."""
+
+Names = Annotated[tuple[StoredIdentifier, ...], Field(max_length=MOST_NAMES, fail_fast=True)]
 Count = Annotated[int, Field(ge=1, le=100)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
 Priority = Annotated[int, Field(ge=0, le=100)]
+Date = Annotated[Timestamp, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(3000, 1, 1, tzinfo=UTC))]
+"""A date that a person sets. Near the bounds of the calendar neither another zone's time nor a sum could be computed."""
 
 
 class Candidates(Message):
@@ -64,7 +70,7 @@ class ReviewRules(Message):
     priority: Priority = 50
     start_by_seconds: Seconds | None = Field(None, description="Until when somebody is to have begun.")
     due_seconds: Seconds | None = Field(None, description="Until when it is to be decided.")
-    follow_up_at: Timestamp | None = Field(None, description="Until when the waiting list leaves it out.")
+    follow_up_at: Date | None = Field(None, description="Until when the waiting list leaves it out.")
     reminders_seconds: Annotated[tuple[Seconds, ...], Field(max_length=20, fail_fast=True)] = ()
     escalate_after_seconds: Seconds | None = None
     escalate_to: Candidates | None = Field(None, description="Who is asked then, in place of those before.")
@@ -76,6 +82,8 @@ class ReviewRules(Message):
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names):
             raise ValueError("stages: two have the same name")
+        if self.escalate_to is not None and self.escalate_to.is_everyone:
+            raise ValueError("escalate_to: it names no person and no group")
         for name, candidates, count in self._counts():
             if not candidates.groups and candidates.users and count > len(set(candidates.users)):
                 raise ValueError(f"{name}approvals_required: {count} of {len(set(candidates.users))} candidates")

@@ -31,9 +31,10 @@ class Vote(Message):
     stage: str | None = None
     subject_sha256: str
 
-    def approves(self, stage: str | None) -> bool:
-        """Return whether it counts as an approval of a stage."""
-        return self.counts and self.stage == stage and self.action != "reject"
+    @property
+    def approves(self) -> bool:
+        """Whether it counts as an approval of its stage."""
+        return self.counts and self.action != "reject"
 
 
 class Task(Message):
@@ -63,7 +64,7 @@ class Task(Message):
     claim: Literal["optional", "required"] = "optional"
     lease_seconds: float = 600
     lease_ending: bool = Field(default=False, description="The end of the lease was announced.")
-    started_at: Timestamp | None = Field(None, description="When it was first claimed.")
+    started_at: Timestamp | None = Field(None, description="When it was first claimed, or voted on.")
     reminders_at: tuple[Timestamp, ...] = Field((), description="The reminders to come.")
     reminded: int = 0
     missed: tuple[Missed, ...] = ()
@@ -74,8 +75,19 @@ class Task(Message):
 
     @property
     def is_plain(self) -> bool:
-        """Whether one approval by any candidate decides."""
-        return self.approvals_required == 1 and not self.four_eyes and not self.stages
+        """Whether one decision by any candidate ends it, so that no votes are counted."""
+        decides_alone = self.approvals_required == 1 and not self.stages
+        return decides_alone and not self.four_eyes and self.on_reject is OnReject.VETO
+
+    @property
+    def standing(self) -> tuple[Vote, ...]:
+        """The votes that count at the present stage."""
+        return tuple(vote for vote in self.votes if vote.counts and vote.stage == self.stage)
+
+    @property
+    def heard(self) -> frozenset[str]:
+        """The persons whose votes stand at the present stage, given by themselves or by a substitute."""
+        return frozenset(person for vote in self.standing for person in (vote.by, vote.on_behalf_of) if person)
 
     def holder(self, at: datetime) -> str | None:
         """Return who holds the task at a time: the claimant, until the lease ends."""
@@ -112,7 +124,8 @@ def open_task(rules: ReviewRules | None, at: datetime) -> Task:
             "four_eyes": rules.four_eyes,
             "claim": rules.claim,
             "lease_seconds": rules.lease_seconds,
-            "reminders_at": tuple(at + timedelta(seconds=seconds) for seconds in sorted(rules.reminders_seconds)),
+            # Two at one time would be one command of the clock, which takes effect once: the second could never pass.
+            "reminders_at": tuple(sorted({at + timedelta(seconds=seconds) for seconds in rules.reminders_seconds})),
             "escalate_at": after(rules.escalate_after_seconds),
             "escalate_to": rules.escalate_to,
             "reason_codes": rules.reason_codes,
@@ -147,6 +160,9 @@ def fold_task(task: Task, event: e.Event, record: RunEvent) -> Task:
 
 _RELEASED: dict[str, Any] = {"state": "open", "claimant": None, "lease_until": None, "lease_ending": False}
 
+_UNASSIGNED: dict[str, Any] = {"assignee": None, "owner": None, "delegation": None, **_RELEASED}
+"""Of a task at which others are asked: who should do it before is not to hold it still."""
+
 
 def _changes(task: Task, event: e.Event, record: RunEvent) -> dict[str, Any]:
     match event:
@@ -168,7 +184,7 @@ def _changes(task: Task, event: e.Event, record: RunEvent) -> dict[str, Any]:
             return {"lease_ending": True}
         case e.SubjectRevised():
             votes = tuple(vote.changed({"counts": False}) if vote.counts else vote for vote in task.votes)
-            return {"votes": votes, "revised_by": person_of(record.principal, record.actor), **first_stage(task)}
+            return {"votes": votes, "revised_by": person_of(record.principal, record.actor), **_begun_anew(task)}
         case _:
             held = _held(task, event, record)
             return held and {**held, "epoch": task.epoch + 1}
@@ -184,24 +200,44 @@ def _held(task: Task, event: e.Event, record: RunEvent) -> dict[str, Any]:
         case e.ClaimEnded():
             return _RELEASED
         case e.TaskAssigned():
-            assigned = {"assignee": event.assignee, "owner": event.assignee, "candidates": event.candidates}
+            assigned = {"assignee": event.assignee, "owner": event.assignee, **_asked(task, event.candidates)}
             return {**assigned, "delegation": None, **_unless_held_by(task, event.assignee)}
         case e.TaskDelegated(delegate=delegate, owner=owner):
             return {"assignee": delegate, "owner": owner, "delegation": "asked", **_RELEASED}
         case e.TaskReturned():
             return {"assignee": task.owner, "delegation": "returned", **_RELEASED}
         case e.TaskEscalated(candidates=candidates):
-            asked = {"candidates": candidates, "assignee": None, "delegation": None}
-            return {**asked, "escalated": task.escalated + 1, "escalate_at": None, **_RELEASED}
+            return _escalated(task, candidates)
         case e.TaskRescheduled():
-            return {"priority": event.priority, "due_at": event.due_at, "follow_up_at": event.follow_up_at}
+            dates = {"priority": event.priority, "due_at": event.due_at, "follow_up_at": event.follow_up_at}
+            # Another date can be missed anew.
+            missed = (
+                task.missed if event.due_at == task.due_at else tuple(one for one in task.missed if one != "due_at")
+            )
+            return {**dates, "missed": missed}
         case e.StageApproved():
-            following = next_stage(task)
-            return {**_of_stage(following, None, 1), "assignee": None, "delegation": None, **_RELEASED}
+            return {**_of_stage(next_stage(task), None, 1), **_UNASSIGNED}
         case e.CheckpointEscalated():
-            asked = {} if task.escalate_to is None else {"candidates": task.escalate_to}
-            return {**asked, "assignee": None, "delegation": None, **_RELEASED}
+            return _escalated(task, task.escalate_to or task.candidates)
     return {}
+
+
+def _escalated(task: Task, candidates: Candidates) -> dict[str, Any]:
+    return {**_asked(task, candidates), "escalated": task.escalated + 1, "escalate_at": None, **_UNASSIGNED}
+
+
+def _asked(task: Task, candidates: Candidates) -> dict[str, Any]:
+    """Return that others are asked at the present stage, also when an edit leads back to it."""
+    stages = tuple(
+        stage.changed({"candidates": candidates}) if stage.name == task.stage else stage for stage in task.stages
+    )
+    return {"candidates": candidates, "stages": stages}
+
+
+def _begun_anew(task: Task) -> dict[str, Any]:
+    if not task.stages or task.stage == task.stages[0].name:
+        return {}
+    return {**first_stage(task), **_UNASSIGNED, "epoch": task.epoch + 1}
 
 
 def _unless_held_by(task: Task, person: str | None) -> dict[str, Any]:
@@ -230,8 +266,8 @@ def _voted(task: Task, event: e.VoteCast, record: RunEvent) -> dict[str, Any]:
         before.changed({"counts": False}) if before.counts and before.by in event.left else before
         for before in task.votes
     )
-    done = _RELEASED if task.claimant == person else {}
-    return {"votes": (*kept, vote), "delegation": None, **done}
+    done = {**_RELEASED, "epoch": task.epoch + 1} if task.claimant == person else {}
+    return {"votes": (*kept, vote), "delegation": None, "started_at": task.started_at or record.at, **done}
 
 
 def _reminded(task: Task, event: e.TaskReminded) -> dict[str, Any]:

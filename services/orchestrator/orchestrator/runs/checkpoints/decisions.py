@@ -13,7 +13,7 @@ from contracts.runs.checkpoints import Checkpoint
 from contracts.runs.config import OnTimeout, Step
 from contracts.runs.tasks.persons import person_of
 from contracts.runs.tasks.task import Task, first_stage
-from orchestrator.runs.checkpoints.json_patch import compose, diff, merge_patch
+from orchestrator.runs.checkpoints.json_patch import diff, merge_patch, patch_between
 from orchestrator.runs.checkpoints.reviews import INTENT_SCHEMA
 from orchestrator.runs.checkpoints.schema_check import errors_in, violations
 from orchestrator.runs.policy import forcing
@@ -56,7 +56,8 @@ def edit(command: c.EditCheckpoint, run: Run) -> tuple[e.Event, ...]:
     )
     if task.is_plain:
         return (edited,)
-    if not changes:
+    # At an error review it enters what came as the result, which no other has approved yet.
+    if not changes and "approve" in run.view.pending_actions:
         check_decider(command, run, task, "approve")
         return _agree(command, run, checkpoint, "approve")
     return _revise(command, run, checkpoint, edited)
@@ -142,7 +143,7 @@ def _revise(
     revised = e.SubjectRevised(
         checkpoint_id=checkpoint.checkpoint_id,
         step=checkpoint.step,
-        edits=edited.edits if first is None else compose(first.edits, edited.edits),
+        edits=edited.edits if first is None else patch_between(before, edited.subject),
         subject=edited.subject,
         subject_sha256=edited.subject_sha256,
         diff=diff(before, edited.subject),

@@ -6,8 +6,8 @@ from contracts.identity import Role
 from contracts.providers.call import Issue
 from contracts.runs import commands as c
 from contracts.runs import events as e
-from contracts.runs.tasks.persons import person_of
-from contracts.runs.tasks.rules import Candidates
+from contracts.runs.tasks.persons import acting_persons, person_of
+from contracts.runs.tasks.rules import MOST_NAMES, Candidates
 from contracts.runs.tasks.task import Task
 from orchestrator.runs.refusals import Delegated, NotAllowed, NotCandidate, ValidationFailed
 from orchestrator.runs.state import Run
@@ -15,11 +15,13 @@ from orchestrator.runs.tasks.eligibility import check_holder, check_involved, ma
 
 
 def assign(command: c.AssignTask, run: Run) -> e.TaskAssigned:
-    """Hand the task to a person or a group. Raises NotCandidate, ClaimedByOther, Delegated.
+    """Hand the task to a person or a group. Raises NotCandidate, ClaimedByOther, Delegated, ValidationFailed.
 
     Being assigned gives no right to decide: only an override adds who was no candidate.
     """
     checkpoint = open_checkpoint(command, run, "assign")
+    if (command.user is None) is (command.group is None):
+        raise _wrong("/to", "one person or one group")
     task, overrides = checkpoint.task, _may_move(command, checkpoint.task)
     return e.TaskAssigned(
         checkpoint_id=checkpoint.checkpoint_id,
@@ -30,12 +32,12 @@ def assign(command: c.AssignTask, run: Run) -> e.TaskAssigned:
 
 
 def delegate(command: c.DelegateTask, run: Run) -> e.TaskDelegated:
-    """Ask another person, who gives it back. Whoever asks answers for it. Raises NotCandidate, ClaimedByOther, Delegated."""
+    """Ask another person, who gives it back. Who asks answers for it. Raises NotCandidate, ClaimedByOther, Delegated, ValidationFailed."""
     checkpoint = open_checkpoint(command, run, "delegate")
     _may_move(command, checkpoint.task)
     person = person_of(command.principal, command.actor)
     if command.user == person:
-        raise _wrong("/to/user", "nobody asks oneself")
+        raise _wrong("/to/user", "it is the person who asks")
     return e.TaskDelegated(
         checkpoint_id=checkpoint.checkpoint_id, delegate=command.user, owner=person, reason=command.reason
     )
@@ -44,16 +46,17 @@ def delegate(command: c.DelegateTask, run: Run) -> e.TaskDelegated:
 def give_back(command: c.ReturnTask, run: Run) -> tuple[e.Event, ...]:
     """Give a delegated task back to its owner, who can take it back too. Raises NotAllowed, NotCandidate."""
     checkpoint = open_checkpoint(command, run, "return")
-    task, person = checkpoint.task, person_of(command.principal, command.actor)
+    task, about = checkpoint.task, checkpoint.checkpoint_id
     check_involved(command, task)
     if task.delegation != "asked" or task.owner is None:
         raise NotAllowed("return, as it was not delegated,", run.view)
-    acting = {person, *(command.principal.on_behalf_of if command.principal else ())}
+    acting = acting_persons(command.principal, command.actor)
     if acting.isdisjoint({task.assignee, task.owner}) and not may_override(command):
         raise Delegated(task.assignee, task.owner)
-    about = checkpoint.checkpoint_id
-    said = () if command.comment is None else (_comment(command),)
-    return (*said, e.TaskReturned(checkpoint_id=about, owner=task.owner))
+    returned = e.TaskReturned(checkpoint_id=about, owner=task.owner)
+    if command.comment is None:
+        return (returned,)
+    return (e.CommentAdded(comment_id=command.command_id, checkpoint_id=about, text=command.comment), returned)
 
 
 def escalate(command: c.EscalateTask, run: Run) -> e.TaskEscalated:
@@ -77,8 +80,7 @@ def _may_move(command: c.AssignTask | c.DelegateTask, task: Task) -> bool:
     check_involved(command, task)
     if may_override(command):
         return True
-    person = person_of(command.principal, command.actor)
-    if task.delegation == "asked" and person != task.owner:
+    if task.delegation == "asked" and task.owner not in acting_persons(command.principal, command.actor):
         raise Delegated(task.assignee, task.owner)
     check_holder(command, task)
     return False
@@ -89,16 +91,12 @@ def _candidates_after(command: c.AssignTask, task: Task, *, overrides: bool) -> 
     if command.group is not None:
         if asked.is_everyone or command.group in asked.groups or overrides:
             return Candidates(groups=(command.group,))
-        raise NotCandidate(command.group, asked, "an override with a reason adds a group")
+        raise NotCandidate(command.group, asked, "an override with a reason asks another group")
     if overrides and command.user is not None and not asked.is_everyone and command.user not in asked.users:
+        if len(asked.users) >= MOST_NAMES:
+            raise _wrong("/to/user", f"{MOST_NAMES} persons are asked already")
         return Candidates(users=(*asked.users, command.user), groups=asked.groups)
     return asked
-
-
-def _comment(command: c.ReturnTask) -> e.CommentAdded:
-    return e.CommentAdded(
-        comment_id=command.command_id, checkpoint_id=command.checkpoint_id, text=command.comment or ""
-    )
 
 
 def _wrong(path: str, message: str) -> ValidationFailed:

@@ -8,7 +8,7 @@ from uuid import UUID
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.checkpoints import Checkpoint
-from contracts.runs.tasks.persons import person_of
+from contracts.runs.tasks.persons import acting_persons, person_of
 from contracts.runs.tasks.task import Task
 from orchestrator.runs.refusals import ClaimedByOther, Delegated, NotClaimed
 from orchestrator.runs.state import Run
@@ -24,7 +24,8 @@ def claim(command: c.ClaimTask, run: Run) -> tuple[e.Event, ...]:
     task, person, at = checkpoint.task, person_of(command.principal, command.actor), command.at
     check_involved(command, task)
     overrides = may_override(command)
-    if task.delegation == "asked" and person != task.assignee and not overrides:
+    is_asked_for_help = task.assignee in acting_persons(command.principal, command.actor)
+    if task.delegation == "asked" and not is_asked_for_help and not overrides:
         raise Delegated(task.assignee, task.owner)
     holder = task.holder(at)
     if holder == person:

@@ -6,7 +6,7 @@ from contracts.identity import Principal, Right, Role
 from contracts.providers.call import Issue
 from contracts.runs import commands as c
 from contracts.runs.checkpoints import Checkpoint
-from contracts.runs.tasks.persons import acting_for, is_asked, person_of
+from contracts.runs.tasks.persons import acting_for, acting_persons, is_asked, person_of
 from contracts.runs.tasks.task import Task, VoteAction
 from orchestrator.runs.refusals import (
     AlreadyVoted,
@@ -47,8 +47,7 @@ def check_involved(command: c.Asked, task: Task) -> None:
     principal = command.principal
     if principal is None or is_candidate(principal, task):
         return
-    acting = {principal.person, *principal.on_behalf_of}
-    if acting.isdisjoint({task.assignee, task.owner, task.claimant} - {None}):
+    if acting_persons(principal, command.actor).isdisjoint({task.assignee, task.owner, task.claimant} - {None}):
         raise NotCandidate(principal.person, task.candidates)
 
 
@@ -57,7 +56,7 @@ def is_candidate(principal: Principal, task: Task) -> bool:
     return (
         principal.has(Role.ADMIN)
         or is_asked(task.candidates, principal.person, principal.groups)
-        or acting_for(principal, task.candidates, None) is not None
+        or acting_for(principal, task.candidates) is not None
     )
 
 
@@ -80,13 +79,19 @@ def check_decider(command: c.Decide | c.RetryRun, run: Run, task: Task, action: 
         raise NotClaimed("this review is decided by who has claimed it")
     if action != "reject" and task.four_eyes:
         _check_four_eyes(person, run, task, action)
-    if action != "edit" and has_voted(task, person):
+    if action != "edit":
+        _check_unheard(command, task)
+
+
+def _check_unheard(command: c.Decide | c.RetryRun, task: Task) -> None:
+    """Return if no vote of the person stands. For one candidate there is one vote, its own or that of its substitute."""
+    principal, person = command.principal, person_of(command.principal, command.actor)
+    if person in task.heard:
         raise AlreadyVoted(person)
-
-
-def has_voted(task: Task, person: str) -> bool:
-    """Return whether a vote of the person stands at the present stage."""
-    return any(vote.counts and vote.by == person and vote.stage == task.stage for vote in task.votes)
+    if principal is None or principal.has(Role.ADMIN) or is_asked(task.candidates, person, principal.groups):
+        return
+    if acting_for(principal, task.candidates, task.heard) is None:
+        raise AlreadyVoted(" and ".join(sorted(task.heard.intersection(principal.on_behalf_of))))
 
 
 def _check_four_eyes(person: str, run: Run, task: Task, action: VoteAction) -> None:
@@ -94,7 +99,7 @@ def _check_four_eyes(person: str, run: Run, task: Task, action: VoteAction) -> N
         raise FourEyes(f"{person} asked for this run")
     if action != "edit" and person == task.revised_by:
         raise FourEyes(f"{person} edited it last")
-    if any(vote.counts and vote.by == person and vote.stage != task.stage for vote in task.votes):
+    if any(vote.approves and vote.by == person and vote.stage != task.stage for vote in task.votes):
         raise FourEyes(f"{person} approved an earlier stage")
 
 
@@ -104,6 +109,6 @@ def may_override(command: c.OfTask) -> bool:
         return False
     if command.principal is not None and not command.principal.has(Role.ADMIN):
         raise Forbidden(command.principal, Right.DECIDE, "over another's claim or beyond the candidates")
-    if not command.reason:
+    if not (command.reason or "").strip():
         raise ValidationFailed([Issue(code="missing", path="/reason", message="an override needs a reason")])
     return True

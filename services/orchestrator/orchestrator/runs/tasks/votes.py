@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from enum import Enum, auto
 
-from contracts.identity import Principal
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.checkpoints import Checkpoint
@@ -25,8 +24,7 @@ class Verdict(Enum):
 
 def verdict(task: Task, person: str, action: VoteAction, left: Collection[str] = ()) -> Verdict:
     """Return what the votes of the present stage come to with one more. `left` are voters who may not decide any more."""
-    votes = {vote.by: vote.action for vote in task.votes if vote.counts and vote.stage == task.stage}
-    votes = {by: said for by, said in votes.items() if by not in left} | {person: action}
+    votes = {vote.by: vote.action for vote in task.standing if vote.by not in left} | {person: action}
     rejections = sum(said == "reject" for said in votes.values())
     if rejections and (task.on_reject is OnReject.VETO or rejections > _outvoted_at_most(task)):
         return Verdict.REJECTED
@@ -54,17 +52,12 @@ def vote_of(
         action=action,
         subject_sha256=checkpoint.subject_sha256,
         counts=counts,
-        on_behalf_of=stands_in_for(command.principal, checkpoint.task),
+        on_behalf_of=acting_for(command.principal, checkpoint.task.candidates, checkpoint.task.heard),
         comment=said.get("comment"),
         message=said.get("message"),
         reason=said.get("reason"),
         reason_code=said.get("reason_code"),
     )
-
-
-def stands_in_for(principal: Principal | None, task: Task) -> str | None:
-    """Return the absent candidate for whom a person votes; None for its own vote."""
-    return acting_for(principal, task.candidates, None)
 
 
 def stage_approved(checkpoint: Checkpoint) -> e.StageApproved:
