@@ -62,6 +62,8 @@ class Approval(Message):
 
 def on_task(checkpoint: Checkpoint, event: e.Event, record: RunEvent) -> Checkpoint:
     """Return the checkpoint after an event about its task."""
+    if isinstance(event, e.CommentDeleted) and event.checkpoint_id != checkpoint.checkpoint_id:
+        return checkpoint  # it was counted at an earlier one
     if isinstance(event, e.SubjectRevised):
         revised = {"subject": event.subject, "subject_sha256": event.subject_sha256, "issues": ()}
         checkpoint = checkpoint.changed(revised)

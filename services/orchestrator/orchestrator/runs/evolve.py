@@ -106,8 +106,8 @@ def _of_task(run: Run, event: e.Event, record: RunEvent) -> Changes:
             return {"drafts": run.drafts | {person}}
         case e.DraftDropped():
             return {"drafts": run.drafts - {person}}
-        case e.CommentAdded(comment_id=comment_id):
-            return {"comments": {**run.comments, comment_id: Comment(person)}}
+        case e.CommentAdded(comment_id=comment_id, checkpoint_id=checkpoint_id):
+            return {"comments": {**run.comments, comment_id: Comment(person, checkpoint_id)}}
         case e.CommentDeleted(comment_id=comment_id) if comment_id in run.comments:
             return {"comments": {**run.comments, comment_id: run.comments[comment_id]._replace(deleted=True)}}
     return {}

@@ -113,6 +113,7 @@ class Comment(NamedTuple):
     """A comment as far as deciding needs it."""
 
     by: str
+    checkpoint_id: UUID | None
     deleted: bool = False
 
 

@@ -159,9 +159,10 @@ class CommentEdited(_OfComment):
 
 
 class CommentDeleted(_OfComment):
-    """The comment is shown no more; that it was there stays."""
+    """The comment is shown no more; that it was there stays. `checkpoint_id` is where it was added."""
 
     kind = "comment-deleted.v1"
+    checkpoint_id: UUID | None
 
 
 class DraftBegun(_OfTask):

@@ -28,7 +28,7 @@ def comment(command: c.OnComment, run: Run) -> tuple[e.Event, ...]:
             found = _comment(run, comment_id)
             if command.principal is None or not command.principal.has(Role.ADMIN):
                 _check_author(command, found)
-            return (e.CommentDeleted(comment_id=comment_id),)
+            return (e.CommentDeleted(comment_id=comment_id, checkpoint_id=found.checkpoint_id),)
 
 
 def draft(command: c.KeepDraft | c.DropDraft, run: Run) -> tuple[e.Event, ...]:

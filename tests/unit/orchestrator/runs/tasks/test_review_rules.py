@@ -1,0 +1,129 @@
+"""The rules of a review are checked when the run is started: what no person could meet, or no clock compute, is refused."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from contracts.runs import events as e
+from contracts.runs.commands import parse_command
+from contracts.runs.tasks.rules import ReviewRules
+from testkit.runs.commands import approve, at_payload_review, edit, reject
+from testkit.runs.people import ANN
+from testkit.runs.specification import Ask
+from testkit.runs.tasks import by, reschedule, task_of, under
+
+MANY = [f"p{number}" for number in range(10_000)]
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"candidates": {"users": [""]}}, "candidates.users.0"),
+        ({"candidates": {"groups": ["a\nb"]}}, "candidates.groups.0"),
+        ({"candidates": {"users": MANY}}, "candidates.users"),
+        ({"candidates": {"users": ["ann"]}, "approvals_required": 2}, "approvals_required: 2 of 1 candidates"),
+        ({"candidates": {"users": ["ann", "ann"]}, "approvals_required": 2}, "approvals_required: 2 of 1 candidates"),
+        ({"approvals_required": 0}, "approvals_required"),
+        ({"approvals_required": 101}, "approvals_required"),
+        ({"stages": [{"name": "a"}, {"name": "a"}]}, "two have the same name"),
+        ({"stages": [{"name": ""}]}, "stages.0.name"),
+        ({"stages": [{"name": str(number)} for number in range(11)]}, "stages"),
+        (
+            {"candidates": {"users": ["ann"]}, "stages": [{"name": "a", "approvals_required": 2}]},
+            "stages/a/approvals_required: 2 of 1",
+        ),
+        ({"on_reject": "ignore"}, "on_reject"),
+        ({"claim": "always"}, "claim"),
+        ({"lease_seconds": 86_400 * 365_000}, "lease_seconds"),
+        ({"lease_seconds": 0.5}, "lease_seconds"),
+        ({"priority": 101}, "priority"),
+        ({"priority": -1}, "priority"),
+        ({"reminders_seconds": [1.0] * 21}, "reminders_seconds"),
+        ({"reminders_seconds": [-1]}, "reminders_seconds.0"),
+        ({"follow_up_at": "9999-12-31T23:59:59-12:00"}, "follow_up_at"),
+        ({"follow_up_at": "0001-01-01T00:00:00+14:00"}, "follow_up_at"),
+        ({"follow_up_at": "2026-12-24T00:00:00"}, "follow_up_at"),
+        ({"escalate_to": {}}, "escalate_to: it names no person and no group"),
+        ({"reason_codes": [""]}, "reason_codes.0"),
+    ],
+)
+def test_rules_that_cannot_be_kept_are_refused(rules: dict[str, Any], said: str) -> None:
+    """The error names the member."""
+    with pytest.raises(ValidationError) as refused:
+        ReviewRules.model_validate(rules)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, math.nan, math.inf, -math.inf, 3.2e10])
+@pytest.mark.parametrize("name", ["start_by_seconds", "due_seconds", "escalate_after_seconds", "lease_seconds"])
+def test_a_duration_is_a_number_of_seconds_within_a_year(name: str, seconds: float) -> None:
+    """Neither nothing, nor endless, nor a thousand years."""
+    with pytest.raises(ValidationError, match=name):
+        ReviewRules.model_validate({name: seconds})
+
+
+def test_the_example_of_the_documentation_is_accepted() -> None:
+    """As it stands there."""
+    rules = {
+        "candidates": {"users": ["ann"], "groups": ["legal"]},
+        "approvals_required": 2,
+        "on_reject": "veto",
+        "four_eyes": True,
+        "claim": "optional",
+        "lease_seconds": 600,
+        "priority": 50,
+        "start_by_seconds": 900,
+        "due_seconds": 3600,
+        "follow_up_at": None,
+        "reminders_seconds": [1800],
+        "escalate_after_seconds": 2700,
+        "escalate_to": {"users": [], "groups": ["leads"]},
+        "stages": [
+            {"name": "legal", "candidates": {"groups": ["legal"]}, "approvals_required": 1},
+            {"name": "lead", "candidates": {"users": ["bo"]}},
+        ],
+    }
+    assert task_of(under(rules)).stage == "legal"
+
+
+def test_a_group_of_any_size_can_meet_any_count() -> None:
+    """How many members it has is not known here."""
+    assert ReviewRules.model_validate({"candidates": {"users": ["a"], "groups": ["g"]}, "approvals_required": 100})
+
+
+def test_a_rejection_gives_one_of_the_codes_that_the_rules_name() -> None:
+    """Or none; without a list, any."""
+    story = under({"reason_codes": ["tone", "facts"]})
+    refused = story.when(by(ANN, reject(reason_code="mood"))).refused_with("validation_failed")
+    assert [issue["path"] for issue in refused.details["issues"]] == ["/reason_code"]
+    story.when(by(ANN, reject(reason_code="tone"))).leaves(last_approval__reason_code="tone")
+    assert story.when(by(ANN, reject())).refusal is None
+    at_payload_review().when(by(ANN, reject(reason_code="mood"))).leaves(last_approval__reason_code="mood")
+
+
+@pytest.mark.parametrize("date", ["9999-12-31T23:59:59-12:00", "3000-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00"])
+def test_a_date_near_the_ends_of_the_calendar_is_no_command(date: str) -> None:
+    """It could not be compared with others: the record is malformed and goes to the dead letters."""
+    body = reschedule(priority=1).to(under({})).model_dump_json().encode()
+    with pytest.raises(ValueError, match="follow_up_at"):
+        parse_command(body.replace(b'"follow_up_at":null', f'"follow_up_at":"{date}"'.encode()))
+
+
+@pytest.mark.parametrize("ask", [approve(), edit({"temperature": 1}), reject()], ids=["approve", "edit", "reject"])
+def test_rules_change_no_right(ask: Ask) -> None:
+    """A candidate by name who has not the role decides nothing."""
+    requester = ANN.model_copy(update={"roles": ()})
+    under({"candidates": {"users": ["ann"]}}).when(by(requester, ask)).refused_with("forbidden")
+
+
+def test_the_checkpoint_says_its_rules() -> None:
+    """So whoever folds the history knows the task without the request."""
+    story = under({"approvals_required": 2, "priority": 7})
+    opened = story.history[-1].data
+    assert isinstance(opened, e.CheckpointOpened)
+    assert opened.rules is not None
+    assert (opened.rules.priority, opened.approvals_required) == (7, 2)
