@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.runs.commands import ExpireLease
+from contracts.runs.commands import ClaimTask, ExpireLease
 from contracts.runs.config import Step
 from contracts.runs.events import RetryScheduled
 from contracts.runs.outcomes import Accepted
@@ -38,6 +38,27 @@ async def test_a_run_goes_from_start_to_result(owner: Owner, ledger_url: str) ->
     assert [row[3] for row in held["events"]] == [sent.value for sent in published]
     assert {sent.key for sent in published} == {str(run_id).encode()}
     assert held["deadlines"] == [], "a run that is over waits for nothing"
+
+
+async def test_a_command_that_changes_nothing_is_answered(owner: Owner) -> None:
+    """A claim is renewed at most so often; who asks in between gets the view all the same, and again when asking again."""
+    log, run_id = Log(), uuid4()
+    await owner.take(log.write(start(run_id), prepared(run_id)))
+
+    def claim() -> ClaimTask:
+        return ClaimTask(command_id=uuid4(), run_id=run_id, at=datetime.now(UTC), actor="ann", reply_to=0)
+
+    claimed = await owner.take(log.write(claim()))
+    assert claimed.kinds() == ["task-claimed.v1"]
+    renewal = claim()
+    for _ in range(2):
+        renewed = await owner.take(log.write(renewal))
+        assert renewed.kinds() == []
+        (answer,) = renewed.outcomes()
+        assert isinstance(answer, Accepted)
+        assert answer.view.version == 4
+        assert answer.view.checkpoint is not None
+        assert answer.view.checkpoint.task.claimant == "ann"
 
 
 async def test_one_batch_holds_several_runs_and_partitions(owner: Owner, ledger_url: str) -> None:
