@@ -71,7 +71,7 @@ class _Desk:
         asked, needed = self.asked[self.stage], self.needed[self.stage]
         if asked["groups"] or not asked["users"]:
             return len(against) >= needed
-        return len(set(asked["users"])) - len(against) < needed
+        return bool(against) and len(set(asked["users"])) - len(against) < needed
 
 
 _ANYONE: dict[str, Any] = {"users": [], "groups": []}
@@ -256,4 +256,5 @@ def _is_by_one(desk: _Desk, record: RunEvent) -> None:
 def _has_all(desk: _Desk, *actions: str) -> None:
     assert desk.is_last, "all stages are through"
     assert desk.is_enough(*actions), "each has its approvals"
-    assert not desk.is_rejected(), "and is not rejected"
+    against = [one for one in desk.said if one.action == "reject"]
+    assert not against or desk.rules["on_reject"] == "majority", "and no veto"

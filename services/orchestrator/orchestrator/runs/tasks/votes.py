@@ -26,11 +26,12 @@ def verdict(task: Task, person: str, action: VoteAction, left: Collection[str] =
     """Return what the votes of the present stage come to with one more. `left` are voters who may not decide any more."""
     votes = {vote.by: vote.action for vote in task.standing if vote.by not in left} | {person: action}
     rejections = sum(said == "reject" for said in votes.values())
+    # An approval is looked at first: others may be asked by now, of whom fewer could have outvoted an earlier rejection.
+    if len(votes) - rejections >= task.approvals_required:
+        return Verdict.APPROVED if next_stage(task) is None else Verdict.STAGE
     if rejections and (task.on_reject is OnReject.VETO or rejections > _outvoted_at_most(task)):
         return Verdict.REJECTED
-    if len(votes) - rejections < task.approvals_required:
-        return Verdict.OPEN
-    return Verdict.APPROVED if next_stage(task) is None else Verdict.STAGE
+    return Verdict.OPEN
 
 
 def _outvoted_at_most(task: Task) -> int:

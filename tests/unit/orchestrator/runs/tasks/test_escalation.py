@@ -8,7 +8,7 @@ import pytest
 
 from contracts.runs import events as e
 from contracts.runs.tasks.rules import Candidates
-from testkit.runs.commands import approve, edit, time_is_up
+from testkit.runs.commands import approve, edit, reject, time_is_up
 from testkit.runs.people import ADAM, ANN, BO, CY
 from testkit.runs.specification import Story, like
 from testkit.runs.tasks import assign, by, claim, escalate, task_of, time_comes, under
@@ -95,6 +95,13 @@ def test_votes_that_were_cast_before_stand() -> None:
     """Who approved while being asked has approved."""
     story = under({**RULES, "approvals_required": 2}).given(by(ANN, approve()), time_comes())
     story.when(by(CY, approve())).then(e.VoteCast, e.CheckpointApproved, e.CallOrdered)
+
+
+def test_those_who_are_asked_then_can_outvote_an_earlier_rejection() -> None:
+    """Its weight was measured by those who were asked when it was cast."""
+    rules = {"approvals_required": 2, "on_reject": "majority", "escalate_to": {"users": ["ann", "bo"]}}
+    story = under({**rules, "escalate_after_seconds": 300}).given(by(CY, reject()), time_comes(), by(ANN, approve()))
+    story.when(by(BO, approve())).then(e.VoteCast, e.CheckpointApproved, e.CallOrdered)
 
 
 def test_who_is_asked_at_a_stage_stays_asked_when_an_edit_begins_it_anew() -> None:
