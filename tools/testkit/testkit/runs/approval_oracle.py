@@ -199,6 +199,7 @@ def _on_vote(desk: _Desk, event: Any, record: RunEvent, requester: str | None) -
             desk.subject, desk.editor, desk.said, desk.stage = subject, person, [], 0
         case e.VoteCast(action=action, counts=counts, subject_sha256=sha):
             assert sha == digest(desk.subject), "a vote is about the bytes that are shown"
+            desk.said = [one for one in desk.said if one.stage != desk.stage or one.person not in event.left]
             if action != "edit":
                 _check_may_decide(desk, record)
             if counts:

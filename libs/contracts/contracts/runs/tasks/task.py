@@ -6,6 +6,7 @@ The orchestrator decides by it and the read model shows it: the same fold, so th
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from operator import not_
 from typing import Any, Literal
 
 from pydantic import Field
@@ -30,6 +31,9 @@ class Vote(Message):
     counts: bool = True
     stage: str | None = None
     subject_sha256: str
+    asked: Candidates | None = Field(
+        None, exclude_if=not_, description="Who was asked when it was cast, where others are asked since."
+    )
 
     @property
     def approves(self) -> bool:
@@ -231,7 +235,10 @@ def _asked(task: Task, candidates: Candidates) -> dict[str, Any]:
     stages = tuple(
         stage.changed({"candidates": candidates}) if stage.name == task.stage else stage for stage in task.stages
     )
-    return {"candidates": candidates, "stages": stages}
+    votes = tuple(
+        vote.changed({"asked": task.candidates}) if vote.counts and vote.asked is None else vote for vote in task.votes
+    )
+    return {"candidates": candidates, "stages": stages, "votes": task.votes if candidates == task.candidates else votes}
 
 
 def _begun_anew(task: Task) -> dict[str, Any]:
@@ -261,6 +268,7 @@ def _voted(task: Task, event: e.VoteCast, record: RunEvent) -> dict[str, Any]:
         counts=event.counts,
         stage=task.stage,
         subject_sha256=event.subject_sha256,
+        asked=None,
     )
     kept = tuple(
         before.changed({"counts": False}) if before.counts and before.by in event.left else before

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from contracts.runs.tasks.rules import Candidates, ReviewRules
 from contracts.runs.views import project
 from orchestrator.runs import fold
 from orchestrator.runs.state import OrderKind
+from orchestrator.runs.tasks.membership import Membership, Person
 from testkit.messages import strategies
 from testkit.messages.strategies import GROUPS, PERSONS
 from testkit.runs.approval_oracle import check_decisions
@@ -73,7 +75,9 @@ class AnyVotes(RuleBasedStateMachine):
     )
     def waiting(self, rules: ReviewRules, step: str, on_timeout: str, requester: str, timeout: float) -> None:
         """Begin at a review."""
-        self.groups = {person: {"legal"} if person in ("bo", "di") else set() for person in PERSONS}
+        self.groups: dict[str, set[str]] = {
+            person: {"legal"} if person in ("bo", "di") else set() for person in PERSONS
+        }
         self.said: list[c.AnyCommand] = []
         self.dues: list[c.AnyCommand] = []
         hitl: dict[str, Any] = {"review": rules, "timeout_seconds": timeout, "on_timeout": on_timeout}
@@ -98,6 +102,12 @@ class AnyVotes(RuleBasedStateMachine):
 
     def _say(self, ask: Ask) -> Outcome:
         before = self.story.history
+        roles = {person: "admin" if person == "adam" else "reviewer" for person in PERSONS}
+        known: dict[Hashable, Any] = {
+            Person("default", person): Membership(frozenset({role}), frozenset(self.groups[person]))
+            for person, role in roles.items()
+        }
+        self.story = replace(self.story, known=known)
         outcome = self.story.when(ask)
         assert outcome.refusal is None or outcome.story.history == before, "a refusal leaves no event"
         self.story = outcome.story

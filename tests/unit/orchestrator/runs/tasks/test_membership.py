@@ -12,7 +12,7 @@ from orchestrator.runs.tasks.membership import Membership, Person, voters
 from testkit.runs.commands import approve, edit, reject
 from testkit.runs.people import ADAM, ANN, BO, CY, DI, principal
 from testkit.runs.specification import Ask, Story
-from testkit.runs.tasks import by, claim, task_of, under
+from testkit.runs.tasks import by, claim, escalate, task_of, under
 
 LARA = principal("lara", Role.REVIEWER, groups=("legal",))
 STAYS = Membership(frozenset({"reviewer"}), frozenset({"legal"}))
@@ -58,6 +58,19 @@ def test_the_task_says_whose_vote_counts_no_more() -> None:
     assert [(vote.by, vote.counts) for vote in task_of(story).votes] == [("bo", False), ("lara", True)]
     decided = story.when(by(ADAM, approve())).then(e.VoteCast, e.CheckpointApproved, e.CallOrdered)
     assert len(decided.story.now.view.last_approval.votes) == 3  # type: ignore[union-attr] # it was decided
+
+
+def test_who_was_asked_before_an_escalation_has_not_left_by_it() -> None:
+    """The vote stands as long as the person is what it was when it voted."""
+    for candidates, stays in (({"groups": ["legal"]}, STAYS), ({"users": ["bo"], "groups": ["leads"]}, MOVED)):
+        rules = {"candidates": candidates, "escalate_to": {"users": ["cy", "ann"]}}
+        story = voted(**rules).given(by(ADAM, escalate()))
+        assert len(events(story, CY, approve(), known(bo=stays))) > 1
+        assert len(events(story, CY, approve(), known(bo=GONE))) == 1
+    assert (
+        len(events(voted(escalate_to={"users": ["cy"]}).given(by(ADAM, escalate())), CY, approve(), known(bo=MOVED)))
+        == 1
+    )
 
 
 def test_an_administrator_stays_a_voter_without_a_group() -> None:
