@@ -121,6 +121,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("reschedule", {"priority": 101}, "/priority"),
     ("reschedule", {"due_at": "2026-03-02"}, "/due_at"),
     ("reschedule", {"due_at": "2020-01-01T00:00:00Z"}, "/due_at"),
+    ("reschedule", {"due_at": "9999-12-31T23:59:59-12:00"}, "/due_at"),
+    ("escalate", {"to": {"users": [f"p{number}" for number in range(100)], "user": "ann"}}, "/to"),
     ("return", {"comment": ""}, "/comment"),
 ]
 

@@ -128,15 +128,17 @@ def _places(desk: _Desk, record: RunEvent) -> set[str]:
 def _on_claim(desk: _Desk, event: Any, record: RunEvent) -> None:
     person = _person(record)
     held = desk.holder if desk.until is not None and record.at < desk.until else None
+    acting = {person, *(record.principal.on_behalf_of if record.principal else ())}
+    is_asked = bool(_places(desk, record) or acting & {desk.assignee, desk.owner})
     match event:
         case e.TaskClaimed(lease_until=until, reason=reason):
             overrides = bool(reason) and _is_admin(record.principal)
             assert held is None or overrides, "one holder at a time"
-            acting = {person, *(record.principal.on_behalf_of if record.principal else ())}
-            assert overrides or _places(desk, record) or acting & {desk.assignee, desk.owner}, "who holds it is asked"
+            assert overrides or is_asked, "who holds it is asked"
             desk.holder, desk.until = person, until
         case e.ClaimRenewed(lease_until=until):
             assert held == person, "a lease is renewed by its holder, while it runs"
+            assert is_asked, "and while it is asked"
             desk.until = until
         case e.ClaimEnded(claimant=claimant, why=why):
             assert claimant == desk.holder, "a claim that ends was there"

@@ -22,7 +22,7 @@ from contracts.runs.commands import (
 )
 from contracts.runs.commands.tasks import CommentText
 from contracts.runs.decisions import CommandHead
-from contracts.runs.tasks.rules import Candidates, Priority
+from contracts.runs.tasks.rules import MOST_NAMES, Candidates, Date, Priority
 
 TaskAction = Literal["claim", "release", "assign", "delegate", "return", "escalate", "reschedule"]
 
@@ -66,10 +66,16 @@ class OnePersonOrGroup(Message):
 class Several(Message):
     """Persons and groups."""
 
-    users: tuple[Identifier, ...] = Field((), max_length=100)
-    groups: tuple[Identifier, ...] = Field((), max_length=100)
+    users: tuple[Identifier, ...] = Field((), max_length=MOST_NAMES)
+    groups: tuple[Identifier, ...] = Field((), max_length=MOST_NAMES)
     user: Identifier | None = None
     group: Identifier | None = None
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> Self:
+        if max(len(self.users) + (self.user is not None), len(self.groups) + (self.group is not None)) > MOST_NAMES:
+            raise ValueError(f"at most {MOST_NAMES} persons and as many groups")
+        return self
 
     def candidates(self) -> Candidates:
         """Return them as candidates."""
@@ -106,8 +112,8 @@ class RescheduleBody(_TaskBody):
     """Change priority and dates. A date that is null is taken away; what is not named stays."""
 
     priority: Priority | None = None
-    due_at: AwareDatetime | None = None
-    follow_up_at: AwareDatetime | None = None
+    due_at: Date | None = None
+    follow_up_at: Date | None = None
 
 
 TaskBody = ClaimBody | ReleaseBody | AssignBody | DelegateBody | ReturnBody | EscalateBody | RescheduleBody

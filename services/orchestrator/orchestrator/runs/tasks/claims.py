@@ -12,7 +12,7 @@ from contracts.runs.tasks.persons import acting_persons, person_of
 from contracts.runs.tasks.task import Task
 from orchestrator.runs.refusals import ClaimedByOther, Delegated, NotClaimed
 from orchestrator.runs.state import Run
-from orchestrator.runs.tasks.eligibility import check_involved, may_override, open_checkpoint
+from orchestrator.runs.tasks.eligibility import check_involved, is_involved, may_override, open_checkpoint
 
 LEAST_RENEWAL = 0.1
 """The part of a lease by which a renewal must move its end: so activity costs few events."""
@@ -43,8 +43,9 @@ def release(command: c.ReleaseTask, run: Run) -> tuple[e.Event, ...]:
     """Give a claim up; an administrator can end another's. Raises NotClaimed, ClaimedByOther."""
     checkpoint = open_checkpoint(command, run, "release")
     task, person = checkpoint.task, person_of(command.principal, command.actor)
-    check_involved(command, task)
     overrides, holder = may_override(command), task.holder(command.at)
+    if holder != person:
+        check_involved(command, task)
     if holder is None:
         raise NotClaimed
     if holder != person and not overrides:
@@ -65,9 +66,10 @@ def renewed(checkpoint: Checkpoint, at: datetime) -> tuple[e.Event, ...]:
 def renewed_by(command: c.Asked, run: Run) -> tuple[e.Event, ...]:
     """Return the renewal that a holder's activity brings."""
     checkpoint = run.view.checkpoint
-    if checkpoint is None or checkpoint.task.holder(command.at) != person_of(command.principal, command.actor):
+    if checkpoint is None or not is_involved(command, checkpoint.task):
         return ()
-    return renewed(checkpoint, command.at)
+    is_holder = checkpoint.task.holder(command.at) == person_of(command.principal, command.actor)
+    return renewed(checkpoint, command.at) if is_holder else ()
 
 
 def _lapsed(task: Task, about: UUID, at: datetime) -> tuple[e.Event, ...]:

@@ -43,12 +43,20 @@ def open_checkpoint(command: c.OfTask | c.Decide | c.AddComment, run: Run, actio
 
 
 def check_involved(command: c.Asked, task: Task) -> None:
-    """Return if the person may act at the task: a candidate, or who should do it or answers for it. Raises NotCandidate."""
+    """Return if the person may act at the task. Raises NotCandidate."""
+    if not is_involved(command, task):
+        raise NotCandidate(person_of(command.principal, command.actor), task.candidates)
+
+
+def is_involved(command: c.Asked, task: Task) -> bool:
+    """Return whether the person is a candidate, or should do it or answers for it: itself, or as a substitute.
+
+    A claim alone is no involvement: who has left the candidates cannot hold the task on.
+    """
     principal = command.principal
     if principal is None or is_candidate(principal, task):
-        return
-    if acting_persons(principal, command.actor).isdisjoint({task.assignee, task.owner, task.claimant} - {None}):
-        raise NotCandidate(principal.person, task.candidates)
+        return True
+    return not acting_persons(principal, command.actor).isdisjoint({task.assignee, task.owner} - {None})
 
 
 def is_candidate(principal: Principal, task: Task) -> bool:

@@ -216,6 +216,16 @@ def test_a_pause_does_not_prolong_a_lease() -> None:
     resumed.given(time_comes()).when(time_comes()).then(like(e.ClaimEnded, why="expired"))
 
 
+def test_who_has_left_the_candidates_holds_it_to_the_end_of_the_lease_and_no_longer() -> None:
+    """A person can still release it, but neither a claim nor a draft prolongs it, before its end and after."""
+    held = under({"candidates": {"groups": ["legal"]}}).given(by(BO, claim())).later(300)
+    left = BO.model_copy(update={"groups": ()})
+    for story in (held, _after_lease(held)):
+        for ask in (claim(), keep_draft(), comment()):
+            story.when(by(left, ask)).refused_with("not_candidate")
+    held.when(by(left, release())).then(like(e.ClaimEnded, why="released"))
+
+
 def test_a_claim_of_a_decided_task_gets_the_decision() -> None:
     """As every late decision does, where it names the checkpoint."""
     decided = OPEN.given(by(ANN, approve()))
