@@ -222,9 +222,9 @@ def _check_may_decide(desk: _Desk, record: RunEvent) -> None:
     person, who = _person(record), record.principal
     assert who is None or {Role.REVIEWER, Role.ADMIN} & set(who.roles), "a reviewer decides"
     assert _places(desk, record), "who decides is asked"
-    assert not desk.is_asked_for_help, "nobody decides while another is asked for help"
+    assert not desk.is_asked_for_help, "no decision is made while another is asked for help"
     held = desk.holder if desk.until is not None and record.at < desk.until else None
-    assert held in (None, person), "who decides holds it, or nobody does"
+    assert held in (None, person), "who decides holds it, or no one does"
     assert held == person or desk.rules.get("claim") != "required", "and has claimed it where that is asked for"
 
 

@@ -68,7 +68,7 @@ class ReviewRules(Message):
         600, description="For how long a claim holds without activity."
     )
     priority: Priority = 50
-    start_by_seconds: Seconds | None = Field(None, description="Until when somebody is to have begun.")
+    start_by_seconds: Seconds | None = Field(None, description="Until when a person is to have claimed it or voted.")
     due_seconds: Seconds | None = Field(None, description="Until when it is to be decided.")
     follow_up_at: Date | None = Field(None, description="Until when the waiting list leaves it out.")
     reminders_seconds: Annotated[tuple[Seconds, ...], Field(max_length=20, fail_fast=True)] = ()

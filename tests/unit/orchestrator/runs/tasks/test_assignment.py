@@ -22,7 +22,7 @@ def _path(outcome: Outcome) -> list[str]:
 
 
 def test_who_is_assigned_should_do_it_and_answers_for_it() -> None:
-    """Nobody does it yet: to assign is not to claim."""
+    """It is not claimed: to assign is not to claim."""
     outcome = OPEN.when(by(ANN, assign("bo", reason="he knows it")))
     outcome.then(like(e.TaskAssigned, assignee="bo", reason="he knows it"))
     outcome.leaves(
@@ -87,7 +87,7 @@ def test_another_group_is_asked_only_by_an_override() -> None:
     story.when(by(CY, approve())).then(e.CheckpointApproved, e.CallOrdered)
 
 
-@pytest.mark.parametrize("to", [{}, {"user": "bo", "group": "legal"}], ids=["to nobody", "to both"])
+@pytest.mark.parametrize("to", [{}, {"user": "bo", "group": "legal"}], ids=["to none", "to both"])
 def test_a_task_is_assigned_to_one_person_or_one_group(to: dict[str, Any]) -> None:
     """The refusal names the field."""
     assert _path(OPEN.when(by(ANN, assign(**to)))) == ["/to"]

@@ -1,4 +1,4 @@
-"""Who delegates asks another for help and gets the task back. Nobody decides meanwhile."""
+"""Who delegates asks another for help and gets the task back. No person decides meanwhile."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_delegate_should_do_it_and_the_owner_answers_for_it() -> None:
 
 
 @pytest.mark.parametrize("ask", [approve(), reject(), edit({"temperature": 1})], ids=["approve", "reject", "edit"])
-def test_nobody_decides_while_another_is_asked(ask: Ask) -> None:
+def test_no_person_decides_while_another_is_asked(ask: Ask) -> None:
     """Neither the owner nor another candidate; the refusal says whose answer is awaited, and is not remembered."""
     for person in (ANN, DI, ADAM):
         outcome = ASKED.when(by(person, ask)).refused_with("delegated", assignee="bo", owner="ann")
@@ -86,7 +86,7 @@ def test_only_a_delegated_task_is_given_back() -> None:
     RETURNED.when(by(ANN, give_back())).refused_with("not_allowed")
 
 
-def test_nobody_asks_oneself_and_delegations_make_no_circle() -> None:
+def test_no_person_asks_itself_and_delegations_make_no_circle() -> None:
     """The delegate cannot ask a third, nor the owner: the owner alone asks another."""
     refused = OPEN.when(by(ANN, delegate("ann"))).refused_with("validation_failed")
     assert [issue["path"] for issue in refused.details["issues"]] == ["/to/user"]

@@ -43,7 +43,7 @@ def test_an_edit_sets_the_count_back_and_is_the_editors_vote() -> None:
 
 
 def test_an_approval_of_the_old_bytes_is_refused() -> None:
-    """Whoever saw them has not seen these."""
+    """Who saw those has not seen these."""
     EDITED.when(by(CY, approve(subject_sha256=digest(PAYLOAD)))).refused_with(
         "subject_changed", subject_sha256=digest(HOT)
     )

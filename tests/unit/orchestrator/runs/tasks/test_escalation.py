@@ -31,7 +31,7 @@ def _is_with_the_leads(story: Story) -> None:
 
 
 def test_the_clock_escalates_once() -> None:
-    """When nobody has decided in time."""
+    """When no decision came in time."""
     outcome = OPEN.when(time_comes())
     outcome.then(like(e.TaskEscalated, candidates=LEADS, reason=None))
     _is_with_the_leads(outcome.story)
@@ -68,7 +68,7 @@ def test_an_administrator_alone_names_others_than_the_rules() -> None:
 @pytest.mark.parametrize(
     ("rules", "to"), [({}, None), ({}, Candidates()), (RULES, Candidates())], ids=["no rule", "empty", "emptied"]
 )
-def test_there_is_no_escalation_to_nobody(rules: dict[str, Any], to: Candidates | None) -> None:
+def test_there_is_no_escalation_to_no_one(rules: dict[str, Any], to: Candidates | None) -> None:
     """Nor to every reviewer by leaving the names out; the refusal names the field."""
     outcome = under(rules).when(by(ADAM, escalate(to=to))).refused_with("validation_failed")
     assert [issue["path"] for issue in outcome.details["issues"]] == ["/to"]

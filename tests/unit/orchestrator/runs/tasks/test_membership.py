@@ -88,21 +88,21 @@ def test_a_named_person_needs_no_group() -> None:
     assert len(events(story, BO, approve(), known(ann=GONE))) == 1
 
 
-def test_a_rejection_of_who_has_left_outvotes_nobody() -> None:
+def test_a_rejection_of_who_has_left_outvotes_no_other() -> None:
     """Where a majority rejects."""
     story = under({"approvals_required": 2, "on_reject": "majority"}).given(by(ANN, reject()))
     assert [event.kind for event in events(story, DI, reject(), known(ann=GONE))] == ["vote-cast.v1"]
     assert len(events(story, DI, reject(), known(ann=STAYS))) > 1
 
 
-def test_an_edit_begins_anew_whoever_has_left() -> None:
+def test_an_edit_begins_anew_although_a_voter_has_left() -> None:
     """Its votes are set back all the same."""
     kinds = [event.kind for event in events(voted(), LARA, edit({"temperature": 1}), known(bo=GONE))]
     assert kinds == ["subject-revised.v1", "vote-cast.v1"]
 
 
 def test_only_what_votes_is_inquired_about() -> None:
-    """And of a run on which nobody has voted, nothing: it costs no query."""
+    """And of a run without votes, nothing: it costs no query."""
     story = voted()
     assert list(voters(by(LARA, approve()).to(story), story.run)) == [Person("default", "bo")]
     assert list(voters(by(LARA, claim()).to(story), story.run)) == []

@@ -179,7 +179,7 @@ def test_a_time_limit_approves_where_rules_ask_for_no_person(rules: dict[str, An
 
 
 def test_votes_do_not_prolong_the_time_limit() -> None:
-    """A quorum that does not come fails the run as nobody's decision does."""
+    """A quorum that does not come fails the run, as no decision at all does."""
     ONCE.when(time_is_up()).then(e.CheckpointExpired, like(e.RunFailed, error__code="checkpoint_timeout"))
 
 

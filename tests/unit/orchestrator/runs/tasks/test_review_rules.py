@@ -121,7 +121,7 @@ def test_rules_change_no_right(ask: Ask) -> None:
 
 
 def test_the_checkpoint_says_its_rules() -> None:
-    """So whoever folds the history knows the task without the request."""
+    """A fold of the history knows the task without the request."""
     story = under({"approvals_required": 2, "priority": 7})
     opened = story.history[-1].data
     assert isinstance(opened, e.CheckpointOpened)

@@ -67,7 +67,7 @@ def test_a_rejection_ends_it_at_any_stage() -> None:
         story.when(by(person, reject())).then(e.VoteCast, e.CheckpointRejected, e.RunCancelled)
 
 
-def test_a_new_stage_is_assigned_to_nobody_and_held_by_nobody() -> None:
+def test_a_new_stage_has_no_assignee_and_no_holder() -> None:
     """Who should do the stage before cannot hold this one."""
     story = FIRST.given(by(BO, assign("ann")), by(BO, approve()), by(ED, approve()))
     task = task_of(story)
@@ -113,7 +113,7 @@ def test_an_edit_at_the_first_stage_counts_there() -> None:
 
 
 def test_an_edit_at_a_single_stage_that_asks_for_one_decides() -> None:
-    """Nobody else must approve it."""
+    """No other must approve it."""
     story = under({"stages": [{"name": "a", "candidates": {"users": ["ann"]}}]})
     story.when(by(ANN, edit({"temperature": 1}))).then(
         e.SubjectRevised, e.VoteCast, like(e.CheckpointEdited, edits={"temperature": 1}), e.CheckOrdered

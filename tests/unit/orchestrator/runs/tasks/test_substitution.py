@@ -70,7 +70,7 @@ def test_after_an_edit_all_are_heard_anew() -> None:
 
 
 def test_an_absent_member_of_a_group_has_no_substitute() -> None:
-    """The group's other members are asked, as if nobody were absent."""
+    """The group's other members are asked, as if none were absent."""
     story = under({"candidates": {"groups": ["legal"]}})
     story.when(by(_for(CY, "bo"), approve())).refused_with("not_candidate")
 
