@@ -145,11 +145,21 @@ class AnyVotes(RuleBasedStateMachine):
         self._say(by(self._credential(person, kind, stands_in), ask))
 
     @precondition(_waits)
-    @rule(persons=st.lists(st.sampled_from(PERSONS), min_size=2, max_size=5, unique=True))
-    def several_agree(self, persons: list[str]) -> None:
-        """Let several approve, one after the other, as far as they may."""
+    @rule(
+        persons=st.lists(st.sampled_from(PERSONS), min_size=2, max_size=8),
+        absent=st.sampled_from([(), ("ann",), ("bo", "cy")]),
+        editor=st.none() | st.sampled_from(PERSONS),
+        temperature=st.sampled_from([0.1, 0.2, 0.3]),
+    )
+    def several_agree(
+        self, persons: list[str], absent: tuple[str, ...], editor: str | None, temperature: float
+    ) -> None:
+        """Let several approve, one after the other, as far as they may; perhaps what one of them edits first."""
+        if editor is not None:
+            self._say(by(self._credential(editor, "key", absent), edit({"temperature": temperature})))
         for person in persons:
-            self._say(by(self._credential(person, "key", ()), self._agree()))
+            others = tuple(one for one in absent if one != person)
+            self._say(by(self._credential(person, "key", others), self._agree()))
 
     def _agree(self) -> Ask:
         return retry() if "retry" in self.story.now.view.pending_actions else approve()
