@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -106,7 +107,11 @@ class Settings(BaseSettings):
         alias="SAYSO_OIDC_TENANT_CLAIM",
         description="The claim with the tenant; where the token has none, it is `default`.",
     )
-    data_dir: Path = Field(Path(".sayso"), alias="SAYSO_DATA_DIR", description="Where the local stack keeps its data.")
+    data_dir: Path = Field(
+        Path(".sayso"),
+        alias="SAYSO_DATA_DIR",
+        description="Where the local stack keeps its data, and the gateway writes the first API key.",
+    )
     host: str = Field("127.0.0.1", alias="SAYSO_HOST", description="Address every service listens on.")
     gateway_port: int = Field(8000, alias="SAYSO_GATEWAY_PORT", ge=0, le=65535, description="Port of REST.")
     notifier_port: int = Field(8001, alias="SAYSO_NOTIFIER_PORT", ge=0, le=65535, description="Port of the WebSocket.")
@@ -236,6 +241,11 @@ class Settings(BaseSettings):
         return Site(frozenset(host_name(host) for host in asked if host), frozenset(origins), page_port)
 
     @property
+    def admin_key_file(self) -> Path:
+        """Where the gateway writes the first API key, while `auth` is on."""
+        return self.data_dir / "admin.key"
+
+    @property
     def gateway(self) -> str:
         """Where the gateway answers, as a URL without a trailing slash."""
         return self.gateway_url or f"http://127.0.0.1:{self.gateway_port}"
@@ -298,4 +308,7 @@ def _given_names() -> set[str]:
 
 
 def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name, which resolves to who knows what
+        return False

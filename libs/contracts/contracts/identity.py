@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 from operator import not_
 from typing import Literal
@@ -41,6 +42,11 @@ class Principal(Message):
     name: StoredIdentifier | None = Field(None, exclude_if=not_, description="What people call it.")
     roles: tuple[Role, ...] = ()
     groups: tuple[StoredIdentifier, ...] = ()
+    scopes: tuple[StoredIdentifier, ...] = Field(
+        (),
+        exclude_if=not_,
+        description="The rights that its credential is narrowed to. Without any, its roles alone decide.",
+    )
     credential: StoredIdentifier = Field(
         description="By which credential it came: its kind and its id, never its secret."
     )
@@ -66,24 +72,55 @@ class Principal(Message):
         return any(role in self.roles for role in roles)
 
     def may(self, right: Right) -> bool:
-        """Return whether one of its roles has the right. Whose thing it is about is another question."""
-        return self.has(*ROLES[right])
+        """Return whether both its roles and its scopes allow the right. Whose thing it is about is another question.
+
+        A scope that only a newer version knows allows nothing here, and narrows all the same.
+        """
+        return self.has(*ROLES[right]) and (not self.scopes or right in self.scopes)
+
+    def may_grant(self, roles: Collection[Role], scopes: Collection[str]) -> bool:
+        """Return whether another credential with these roles and scopes would have no right that this one lacks.
+
+        A narrowed one grants narrowed ones alone: a credential without scopes gains what its roles gain later.
+        """
+        are_narrow = not self.scopes or (len(scopes) > 0 and set(scopes) <= set(self.scopes))
+        return are_narrow and (self.has(Role.ADMIN) or set(roles) <= set(self.roles))
+
+    def refusal(self, right: Right, of: str = "") -> str:
+        """Say to people that it may not, and why. `of` says of which things it may not, where it may of others."""
+        roles, scopes = (", ".join(named) or "none" for named in (self.roles, self.scopes))
+        narrowed = f"; its scopes: {scopes}" if self.scopes else ""
+        return f"{self.subject} may not {PHRASES[right]}{of and ' '}{of}; its roles: {roles}{narrowed}"
 
 
 class Right(StrEnum):
-    """What can be asked for. Each route and each command of a person is one of these."""
+    """What can be asked for, as scopes name it. Each route and each command of a person is one of these."""
 
-    START = "start a run"
-    READ = "read runs"
-    DECIDE = "decide"
-    COMMENT = "comment on a run"
-    CANCEL = "cancel a run"
-    STEER = "pause or resume a run"
-    KEEP_FILES = "upload a file"
-    READ_CATALOG = "read the providers"
-    READ_SELF = "read who one is"
-    MANAGE_KEYS = "manage API keys"
+    START = "runs:start"
+    READ = "runs:read"
+    DECIDE = "decisions:write"
+    COMMENT = "comments:write"
+    CANCEL = "runs:cancel"
+    STEER = "runs:pause"
+    KEEP_FILES = "files:write"
+    READ_CATALOG = "providers:read"
+    READ_SELF = "self:read"
+    MANAGE_KEYS = "keys:manage"
 
+
+PHRASES: dict[Right, str] = {
+    Right.START: "start a run",
+    Right.READ: "read runs",
+    Right.DECIDE: "decide",
+    Right.COMMENT: "comment on a run",
+    Right.CANCEL: "cancel a run",
+    Right.STEER: "pause or resume a run",
+    Right.KEEP_FILES: "upload a file",
+    Right.READ_CATALOG: "read the providers",
+    Right.READ_SELF: "read who one is",
+    Right.MANAGE_KEYS: "manage API keys",
+}
+"""Each right in words, for messages and documents."""
 
 _ALL = tuple(Role)
 

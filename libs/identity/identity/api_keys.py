@@ -50,6 +50,8 @@ class KeyRecord:
     kind: Kind
     roles: tuple[Role, ...]
     groups: tuple[str, ...]
+    scopes: tuple[str, ...] = ()
+    """The rights that it is narrowed to. One that only a newer version knows is kept: without any, the key would have all of its roles."""
     owner: str | None
     """The person who answers for a service."""
     prefix: str
@@ -96,6 +98,7 @@ def principal_of(record: KeyRecord) -> Principal:
         name=record.name,
         roles=record.roles,
         groups=record.groups,
+        scopes=record.scopes,
         credential=f"{_CREDENTIAL}{record.id}",
         owner=record.owner,
     )

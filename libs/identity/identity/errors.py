@@ -18,6 +18,7 @@ from typing import Literal
 
 Code = Literal[
     "credential_missing",
+    "credential_in_address",
     "credential_malformed",
     "credential_unknown",
     "credential_expired",
@@ -28,6 +29,7 @@ Code = Literal[
 
 _MESSAGES: dict[Code, str] = {
     "credential_missing": "A credential is needed: Authorization: Bearer, and an API key or a JWT.",
+    "credential_in_address": "A credential comes in the field Authorization and never in an address, which is logged: replace this one.",
     "credential_malformed": "The credential cannot be read: it is cut off, mistyped or of another kind.",
     "credential_unknown": "There is no such API key.",
     "credential_expired": "The credential has expired.",

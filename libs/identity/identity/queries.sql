@@ -31,8 +31,9 @@ SELECT * FROM identity.api_keys WHERE tenant = $1 AND (created_at, id) > ($3, $4
 -- name: add
 -- Keep a key.
 INSERT INTO identity.api_keys
-    (id, tenant, sha256, name, subject, kind, roles, groups, owner, prefix, created_at, created_by, expires_at, revoked_at, replaced_by)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
+    (id, tenant, sha256, name, subject, kind, roles, groups, owner, prefix, created_at, created_by, expires_at, revoked_at, replaced_by,
+     scopes)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16);
 
 -- name: revoke
 -- Revoke a key; the first time counts. Nothing is returned when the tenant has no such key.
@@ -46,8 +47,8 @@ WITH former AS (
     RETURNING *
 ), made AS (
     INSERT INTO identity.api_keys
-        (id, tenant, sha256, name, subject, kind, roles, groups, owner, prefix, created_at, created_by, expires_at)
-    SELECT $1, former.tenant, $3, $4, $5, $6, $7, $8, $15, $9, $10, $11, $12 FROM former
+        (id, tenant, sha256, name, subject, kind, roles, groups, owner, prefix, created_at, created_by, expires_at, scopes)
+    SELECT $1, former.tenant, $3, $4, $5, $6, $7, $8, $15, $9, $10, $11, $12, $16 FROM former
 )
 SELECT * FROM former;
 

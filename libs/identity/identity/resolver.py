@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
 from identity.absences.substitutes import Substitutes
 from identity.api_keys import KeyRecord, digest_of, is_key, key_id_of, principal_of
 from identity.claims import MAX_LENGTH
-from identity.errors import Unauthenticated
+from identity.errors import IdentityUnavailable, Unauthenticated
 from identity.internal_tokens import InternalTokens, is_internal
 from identity.lookups import Lookups
 from identity.people.sightings import Sightings
@@ -124,12 +125,14 @@ class Resolver:
     async def ended(self, held: Sequence[Resolved]) -> list[Resolved]:
         """Return which of these do not hold any more: expired, or by a key or a session that ended. One query for all.
 
-        The cache is not asked. A token ends by its time alone. Raises IdentityUnavailable.
+        The cache is not asked. A token ends by its time alone. While the database is unavailable, what was not ended stays so.
         """
         now = self._now()
         keys = {found for one in held if (found := key_id_of(one.principal.credential)) is not None}
         sessions = {found for one in held if (found := session_id_of(one.principal.credential)) is not None}
-        gone = await self._ended(sessions, keys, now)
+        gone = set[UUID]()
+        with suppress(IdentityUnavailable):
+            gone = await self._ended(sessions, keys, now)
         return [one for one in held if not one.holds_at(now) or _row_of(one) in gone]
 
     async def _ended(self, sessions: set[UUID], keys: set[UUID], now: datetime) -> set[UUID]:

@@ -80,6 +80,7 @@ class KeyStore:
                 record.expires_at,
                 record.revoked_at,
                 record.replaced_by,
+                record.scopes,
             )
 
     async def revoke(self, tenant: str, key_id: UUID, at: datetime) -> bool:
@@ -109,6 +110,7 @@ class KeyStore:
                 key_id,
                 overlap_ends_at,
                 new.owner,
+                new.scopes,
             )
             return _record_or_none(row)
 
@@ -127,6 +129,7 @@ def _record(row: asyncpg.Record) -> KeyRecord:
         kind=row["kind"],
         roles=tuple(Role(role) for role in row["roles"] if role in _ROLES),
         groups=tuple(row["groups"]),
+        scopes=tuple(row["scopes"]),
         owner=row["owner"],
         prefix=row["prefix"],
         created_at=row["created_at"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from chassis.background import Background
 from chassis.http.health import Health
 from chassis.settings import Settings, load_settings
 from gateway.api import api_routers
@@ -20,19 +19,19 @@ from gateway.service import GatewayService
 def create_app(settings: Settings | None = None, adapters: Adapters | None = None) -> GatewayApi:
     """Wire the gateway, on PostgreSQL and Kafka or on other `adapters`. Nothing connects before the application starts."""
     settings = settings or load_settings()
-    background, health = Background(), Health()
-    service = GatewayService(settings, adapters, background)
+    service, health = GatewayService(settings, adapters), Health()
     health.add("kafka", service.adapters.broker.check)
     health.add("postgresql", service.check_database)
     health.add("catalog", service.catalog.check)
     reads = RunReads(service.adapters.views, service.follower, settings.outcome_wait_seconds)
     requests = CommandRequests(service.bus, service.adapters.now, settings.max_body_bytes)
     hot = hot_routes(reads, RunWrites(requests, service.catalog))
-    app = GatewayApi(hot, settings.site(), service.resolver, lifespan=service.running)
+    app = GatewayApi(hot, settings.site(), service.credentials.resolver, lifespan=service.running)
     app.router.routes += health.routes()
-    api = api_routers(settings, service.adapters, service.catalog, service.follower, reads, requests, service.resolver)
-    sign_in = sign_in_router(settings, service.adapters, service.resolver)
-    for router in (*api, inbox_router(service.adapters.views, service.adapters.now), sign_in, documents_router()):
+    fixed = settings, service.adapters, service.catalog, service.follower, service.credentials
+    sign_in = sign_in_router(settings, service.adapters, service.credentials.resolver)
+    inbox = inbox_router(service.adapters.views, service.adapters.now)
+    for router in (*api_routers(*fixed, reads, requests), inbox, sign_in, documents_router()):
         app.include_router(router)
-    app.state.background = background
+    app.state.background = service.background
     return app

@@ -40,7 +40,7 @@ class NotifierService:
         """Connect and begin to read; return once clients can be served."""
         if self._identity is not None:
             await self._identity.open()
-            self._background.start(self.authentication.watch(), "credentials of open sockets")
+            self._background.start(self.authentication.credentials.watch(), "credentials of open sockets")
         self.hub.log_id = await self._log.connect()
         self.feed.start(await self._log.read(self._on_events, self._on_partial_output))
         await self.feed.caught_up.wait()

@@ -59,6 +59,10 @@ class Event(Protocol):
         """Its place in the stream, counted from 1."""
 
     @property
+    def tenant(self) -> str:
+        """The tenant whose it is."""
+
+    @property
     def cause(self) -> UUID:
         """The command that caused it."""
 

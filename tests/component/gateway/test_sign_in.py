@@ -21,9 +21,9 @@ from testkit.runs.commands import prepared, start
 from testkit.runs.people import RITA
 from testkit.runs.specification import given
 
+from .credentials import key
 from .memory_site import NOW, Site, memory_site
 from .over_http import problem
-from .test_who_may_what import key
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

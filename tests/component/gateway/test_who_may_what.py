@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
-from uuid import UUID, uuid4
 
-import httpx
 import jwt
 import pytest
 import pytest_asyncio
@@ -20,91 +17,21 @@ from gateway.app import create_app
 from gateway.identity.route_rights import PUBLIC, ROUTE_RIGHTS, RUN, WITHOUT_ROLE, is_public
 from gateway.testing.adapters import MemoryBroker, memory_adapters
 from gateway.testing.memory import MemoryTables
-from identity.api_keys import KeyRecord, new_key
-from testkit.runs.commands import prepared, start
-from testkit.runs.people import RITA
-from testkit.runs.specification import given
+from identity.api_keys import new_key
 
-from .memory_site import NOW, Site, memory_site
+from .credentials import ask, bearer, guarded_site, key, token
+from .memory_site import NOW, Site
 from .over_http import problem
 
-SECRET = "a-secret-of-the-issuer-32-bytes-or-more"  # noqa: S105 - it is one in name only
-TOKENS: dict[str, Any] = {"jwt_secret": SECRET, "jwt_issuer": "https://issuer.example", "jwt_audience": "sayso"}
 ROUTES = sorted(ROUTE_RIGHTS)
 NOT_A_RIGHT = {401, 403}
 
 
 @pytest_asyncio.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    """Run a gateway that asks for credentials, with a run of rita's that waits for a person."""
-    async with memory_site(auth="on", data_dir=tmp_path, **TOKENS) as running:
-        await running.announce()
-        await running.orchestrator.tell(given(start(allowed_steps=("payload_review",)).but(principal=RITA), prepared()))
+    """Run a gateway that asks for credentials."""
+    async with guarded_site(tmp_path) as running:
         yield running
-
-
-async def key(site: Site, subject: str, *roles: Role, **members: Any) -> str:
-    """Make a key and return its text."""
-    made = new_key()
-    known: dict[str, Any] = {
-        "id": uuid4(),
-        "tenant": "default",
-        "name": subject,
-        "subject": subject,
-        "kind": "person",
-        "roles": roles,
-        "groups": (),
-        "owner": None,
-        "prefix": made.prefix,
-        "created_at": NOW,
-        "created_by": "test",
-    }
-    await site.keys.add(KeyRecord(**{**known, **members}), made.sha256)
-    return made.text
-
-
-def token(**claims: Any) -> str:
-    """Return a token of the issuer."""
-    known = {
-        "iss": TOKENS["jwt_issuer"],
-        "aud": TOKENS["jwt_audience"],
-        "sub": "ann",
-        "tenant": "default",
-        "roles": ["reviewer"],
-        "exp": int((NOW + timedelta(hours=1)).timestamp()),
-    }
-    return jwt.encode({**known, **claims}, SECRET, "HS256")
-
-
-BODIES: dict[tuple[str, str], dict[str, Any]] = {
-    ("POST", "/hitl/runs"): {"prompt": "x"},
-    ("POST", "/hitl/run"): {"prompt": "x"},
-    ("POST", f"{RUN}/edit"): {"edits": {"temperature": 1}},
-    ("POST", f"{RUN}/assign"): {"to": {"user": "bo"}},
-    ("POST", f"{RUN}/delegate"): {"to": {"user": "bo"}},
-    ("POST", f"{RUN}/comments"): {"text": "why?"},
-    ("PUT", f"{RUN}/comments/{{comment_id}}"): {"text": "why?"},
-    ("PUT", f"{RUN}/draft"): {"action": "approve"},
-    ("POST", "/hitl/approvals/bulk"): {
-        "action": "approve",
-        "items": [{"run_id": str(UUID(int=1)), "checkpoint_id": str(UUID(int=1)), "subject_sha256": "0" * 64}],
-    },
-    ("POST", "/admin/api-keys"): {"name": "n", "subject": "s", "roles": ["reviewer"]},
-}
-
-
-async def ask(site: Site, route: tuple[str, str], credential: str | None) -> httpx.Response:
-    """Ask a route for something that is there, under a credential."""
-    method, template = route
-    run_id = next(iter(site.tables.rows))
-    path = template.format(run_id=run_id, sha256="0" * 64, name="sandbox", key_id=UUID(int=1), comment_id=UUID(int=1))
-    headers = {} if credential is None else {"Authorization": f"Bearer {credential}"}
-    if template.endswith("/events"):  # a stream that is not refused does not end, but with its head
-        head = await site.http.head(path, headers=headers)
-        if head.is_success:
-            return head
-    body = BODIES.get(route, {}) if method in ("POST", "PUT") else None
-    return await site.http.request(method, path, headers=headers, json=body)
 
 
 def test_every_route_has_a_row(site_routes: list[tuple[str, str]]) -> None:
@@ -194,7 +121,7 @@ async def test_lists_hold_ones_own_tenant_alone(site: Site, path: str) -> None:
     """And of it what one may see: a requester its own runs."""
 
     async def seen(credential: str) -> int:
-        return len((await site.http.get(path, headers={"Authorization": f"Bearer {credential}"})).json()["items"])
+        return len((await site.http.get(path, headers=bearer(credential))).json()["items"])
 
     assert await seen(await key(site, "ann", Role.REVIEWER)) == 1
     assert await seen(await key(site, "audrey", Role.AUDITOR)) == 1
@@ -220,7 +147,7 @@ async def test_probes_metrics_and_documents_need_no_credential(site: Site, path:
 async def test_who_decides_is_who_the_credential_says(site: Site) -> None:
     """A name in the body is refused, and named; the decision has the credential's."""
     run_id = next(iter(site.tables.rows))
-    headers = {"Authorization": f"Bearer {await key(site, 'ann', Role.REVIEWER)}"}
+    headers = bearer(await key(site, "ann", Role.REVIEWER))
     path = f"/hitl/runs/{run_id}/approve"
     document = problem(await site.http.post(path, headers=headers, json={"actor": "bob"}), 422, "validation_failed")
     assert [issue["path"] for issue in document["issues"]] == ["/actor"]
@@ -232,40 +159,37 @@ async def test_an_idempotency_key_is_its_givers(site: Site) -> None:
     """Another's request under the same key is another request: it gets no answer that is not its own."""
     bodies = {"Idempotency-Key": "k"}
     answers = [
-        await site.http.post(
-            "/hitl/runs", headers={**bodies, "Authorization": f"Bearer {credential}"}, json={"prompt": "x"}
-        )
+        await site.http.post("/hitl/runs", headers=bodies | bearer(credential), json={"prompt": "x"})
         for credential in (await key(site, "rita", Role.REQUESTER), await key(site, "robert", Role.REQUESTER))
     ]
     assert [answer.status_code for answer in answers] == [201, 201]
     assert answers[0].json()["run_id"] != answers[1].json()["run_id"]
 
 
-@pytest.mark.parametrize(
-    ("wrong", "reason"),
-    [
-        (lambda text: f"/hitl/runs?api_key={text}", "credential_missing"),
-        (lambda text: f"/hitl/runs?access_token={text}", "credential_missing"),
-    ],
-)
-async def test_a_key_in_the_address_is_no_credential(site: Site, wrong: Callable[[str], str], reason: str) -> None:
-    """Addresses are logged and remembered."""
-    text = await key(site, "ann", Role.ADMIN)
-    document = problem(await site.http.get(wrong(text)), 401, "unauthorized")
-    assert document["reason"] == reason
-    assert text not in str(document)
+@pytest.mark.parametrize("route", sorted(WITHOUT_ROLE), ids=" ".join)
+async def test_what_needs_no_role_needs_no_scope_either(site: Site, route: tuple[str, str]) -> None:
+    """Each credential reads what it is, and signs out."""
+    narrow = await key(site, "adam", Role.ADMIN, scopes=("runs:start",))
+    assert (await ask(site, route, narrow)).status_code not in NOT_A_RIGHT
 
 
-async def test_two_credentials_are_none(site: Site) -> None:
-    """Readers would differ on which one counts."""
-    fields = [("Authorization", f"Bearer {await key(site, 'ann', Role.ADMIN)}") for _ in range(2)]
-    assert problem(await site.http.get("/me", headers=fields), 401, "unauthorized")["reason"] == "credential_malformed"
+@pytest.mark.parametrize("route", sorted({*ROUTES} - WITHOUT_ROLE), ids=" ".join)
+async def test_scopes_narrow_what_roles_allow(site: Site, route: tuple[str, str]) -> None:
+    """Of an administrator too: a scope opens the routes of its right, and no others. The same for keys and tokens."""
+    right = ROUTE_RIGHTS[route]
+    others = tuple(one for one in Right if one is not right)
+    for scopes, opens in (((right,), True), (others, False), ((f"{right}:later",), False)):
+        answer = await ask(site, route, await key(site, "adam", Role.ADMIN, scopes=scopes))
+        assert (answer.status_code not in NOT_A_RIGHT) is opens, answer.text
+    asked = await ask(site, route, token(roles=["admin"], scope=f"openid {' '.join(others)}"))
+    assert "its scopes: runs:" in problem(asked, 403, "forbidden")["detail"]
+    assert (await ask(site, route, token(roles=["admin"], scope=right))).status_code not in NOT_A_RIGHT
 
 
 async def test_who_one_is(site: Site) -> None:
     """As the key says it."""
     credential = await key(site, "ann", Role.REVIEWER, groups=("legal",), name="Ann's laptop")
-    me = (await site.http.get("/me", headers={"Authorization": f"Bearer {credential}"})).json()
+    me = (await site.http.get("/me", headers=bearer(credential))).json()
     assert me == {
         "tenant": "default",
         "subject": "ann",
@@ -273,6 +197,7 @@ async def test_who_one_is(site: Site) -> None:
         "kind": "person",
         "roles": ["reviewer"],
         "groups": ["legal"],
+        "scopes": [],
     }
 
 
@@ -280,4 +205,4 @@ async def test_while_the_database_is_away_it_is_not_known_who_asks(site: Site) -
     """503, and not 401: the key may be a good one."""
     credential = await key(site, "ann", Role.ADMIN)
     site.keys.unavailable = True
-    problem(await site.http.get("/me", headers={"Authorization": f"Bearer {credential}"}), 503, "unavailable")
+    problem(await site.http.get("/me", headers=bearer(credential)), 503, "unavailable")

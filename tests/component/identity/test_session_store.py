@@ -31,6 +31,7 @@ ANN = Principal(
     name='Ann "Größe"',
     roles=(Role.REVIEWER,),
     groups=("legal", "a,b"),
+    scopes=("runs:read",),
     credential="oidc:https://issuer.example",
 )
 

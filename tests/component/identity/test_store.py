@@ -53,6 +53,7 @@ def a_record(tenant: str = ACME, **members: Any) -> tuple[KeyRecord, str]:
         kind="service",
         roles=(Role.REQUESTER, Role.AUDITOR),
         groups=("ops", 'Größe, {a} "b"'),
+        scopes=("runs:start", "of a newer version"),
         owner="ann",
         prefix=key.prefix,
         created_at=NOW,
@@ -86,7 +87,14 @@ def every_question(keys: KeyRepository) -> tuple[Awaitable[object], ...]:
 async def test_a_key_is_found_by_its_hash_as_it_was_kept(keys: KeyRepository) -> None:
     """Every member of it, to the microsecond, those that may be missing too."""
     assert not await keys.has_any()
-    bare: dict[str, Any] = {"expires_at": NOW + DAY, "roles": (), "groups": (), "owner": None, "kind": "person"}
+    bare: dict[str, Any] = {
+        "expires_at": NOW + DAY,
+        "roles": (),
+        "groups": (),
+        "scopes": (),
+        "owner": None,
+        "kind": "person",
+    }
     for members in ({}, bare):
         record, sha256 = await added(keys, **members)
         assert await keys.find(sha256) == await keys.get(ACME, record.id) == record

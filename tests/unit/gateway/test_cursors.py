@@ -12,36 +12,45 @@ from hypothesis import strategies as st
 from gateway.http.cursors import MalformedCursor, read_cursor, write_cursor
 from gateway.ports import Place
 
+TENANTS = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=40)
 
-@over(st.datetimes(timezones=st.just(UTC)), st.uuids())
-def test_a_cursor_says_exactly_where_a_page_ended(at: datetime, place_id: UUID) -> None:
-    """To the microsecond, so that no item is skipped and none comes twice."""
+
+@over(st.datetimes(timezones=st.just(UTC)), st.uuids(), st.just("default") | TENANTS)
+def test_a_cursor_says_exactly_where_a_page_ended(at: datetime, place_id: UUID, tenant: str) -> None:
+    """To the microsecond, so that no item is skipped and none comes twice; and whose page it was."""
     place = Place(at, place_id)
-    cursor = write_cursor(place)
+    cursor = write_cursor(place, tenant)
     assert cursor is not None
-    assert read_cursor(cursor) == place
+    assert read_cursor(cursor) == (place, tenant)
     assert cursor.replace("-", "").replace("_", "").isalnum()
 
 
 def test_where_nothing_follows_there_is_no_cursor() -> None:
     """The last page ends the list."""
-    assert write_cursor(None) is None
+    assert write_cursor(None, "default") is None
 
 
 @over(st.text(max_size=80))
 def test_what_is_no_cursor_is_refused(text: str) -> None:
     """Never another error, whatever is sent."""
     try:
-        place = read_cursor(text)
+        place, tenant = read_cursor(text)
     except MalformedCursor:
         return
-    assert write_cursor(place) == text
+    assert write_cursor(place, tenant) == text
 
 
 @pytest.mark.parametrize("at", [datetime(2026, 1, 1), datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=1)))])  # noqa: DTZ001
 def test_a_forged_time_is_refused(at: datetime) -> None:
     """A time without a zone, or in another, is none that a page ended with."""
-    forged = write_cursor(Place(at, UUID(int=7)))
+    forged = write_cursor(Place(at, UUID(int=7)), "default")
     assert forged is not None
     with pytest.raises(MalformedCursor):
         read_cursor(forged)
+
+
+def test_the_cursors_of_the_one_tenant_before_are_read() -> None:
+    """They named none."""
+    text = "MjAyNi0wMS0wMVQwMDowMDowMCswMDowMCAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwNw"
+    assert read_cursor(text) == (Place(datetime(2026, 1, 1, tzinfo=UTC), UUID(int=7)), "default")
+    assert write_cursor(*read_cursor(text)) == text

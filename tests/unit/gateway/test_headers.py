@@ -10,6 +10,7 @@ from starlette.requests import Request
 from gateway.http import headers
 from gateway.http.caller import TRUSTED, Caller
 from gateway.http.problems import Problem
+from identity.resolved import Resolved
 from testkit.runs.people import principal
 
 
@@ -37,7 +38,9 @@ def test_the_same_key_means_the_same_run_and_command() -> None:
 def test_a_key_is_its_givers_alone() -> None:
     """Another person's key, or another tenant's, is another key: its answer is not to be had by guessing it."""
     callers = [
-        Caller(tenant, principal(subject, tenant=tenant)) for tenant in ("acme", "else") for subject in ("ann", "bob")
+        Caller(tenant, Resolved(principal(subject, tenant=tenant), None))
+        for tenant in ("acme", "else")
+        for subject in ("ann", "bob")
     ]
     assert len({headers.new_run_id(each, "k") for each in callers}) == len(callers)
     assert len({headers.new_command_id(each, "start", "k") for each in callers}) == len(callers)

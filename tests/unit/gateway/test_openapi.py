@@ -50,6 +50,9 @@ ROUTES = {
     ("put", "/hitl/runs/{run_id}/draft"),
     ("delete", "/hitl/runs/{run_id}/draft"),
     ("post", "/hitl/approvals/bulk"),
+    ("get", "/hitl/absences"),
+    ("post", "/hitl/absences"),
+    ("delete", "/hitl/absences/{absence_id}"),
     *(("post", f"/hitl/runs/{{run_id}}/{action}") for action in BODIES),
 }
 

@@ -23,6 +23,7 @@ RECORD = KeyRecord(
     kind="service",
     roles=(Role.REQUESTER,),
     groups=("ops",),
+    scopes=("runs:start", "of a newer version"),
     owner="ann",
     prefix="sayso_AbCdEf",
     created_at=NOW,
@@ -81,6 +82,7 @@ def test_a_key_brings_its_principal() -> None:
         name="nightly build",
         roles=(Role.REQUESTER,),
         groups=("ops",),
+        scopes=("runs:start", "of a newer version"),
         credential=f"key:{RECORD.id}",
         owner="ann",
     )

@@ -248,3 +248,14 @@ async def test_open_connections_hear_of_the_end_of_their_credentials(site: Site)
     assert site.keys.asked == asked + 1
     assert await site.resolver.ended(held[2:]) == [held[2]]
     assert site.keys.asked == asked + 1
+
+
+async def test_without_a_database_the_times_of_credentials_count_all_the_same(site: Site) -> None:
+    """Of keys too; whether one was revoked is told once the database answers."""
+    keys = [await site.add(subject="ann", expires_at=NOW + timedelta(seconds=ends)) for ends in (5, 500)]
+    held = [await site.resolve(key) for key, _ in keys]
+    await site.keys.kept.revoke("acme", keys[1][1].id, NOW)
+    site.keys.kept.unavailable, site.seconds = True, 35.0
+    assert await site.resolver.ended(held) == [held[0]]
+    site.keys.kept.unavailable = False
+    assert await site.resolver.ended(held) == held

@@ -24,7 +24,9 @@ from identity.testing.memory import MemoryKeys
 from identity.testing.memory_sessions import MemorySessions
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-ANN = Principal(tenant="acme", subject="ann", credential="key:00000000-0000-0000-0000-000000000001")
+ANN = Principal(
+    tenant="acme", subject="ann", scopes=("runs:read",), credential="key:00000000-0000-0000-0000-000000000001"
+)
 SESSION, KEY = UUID(int=2), UUID(int=1)
 
 

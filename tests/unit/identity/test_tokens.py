@@ -47,6 +47,7 @@ WRONG: dict[str, list[Any]] = {
     "iat": [SECONDS + 31, "now", {}],
     "roles": ["admin", {"admin": True}, ["boss"], ["admin", 1], [["admin"]], 1],
     "groups": ["legal", [1], [""], ["a\u200bb"], {"legal": 1}],
+    "scope": [["runs:read"], 5, {"runs:read": True}],
     "name": ["", 5, LONG],
     "jti": ["", 5, "x" * 199, "a\nb"],
 }
@@ -86,6 +87,21 @@ def test_roles_groups_and_name_may_be_missing() -> None:
     """Such a person has no rights."""
     found = BY_SECRET.verify(shared(roles=None, groups=None, name=None), NOW).principal
     assert (found.roles, found.groups, found.name, found.credential) == ((), (), None, "jwt:hs256")
+
+
+@pytest.mark.parametrize(
+    ("scope", "scopes"),
+    [
+        ("runs:read", ("runs:read",)),
+        ("openid runs:read profile runs:start runs:read", ("runs:read", "runs:start")),
+        ("openid profile email", ()),
+        ("Runs:Read runs:reader", ()),
+        ("", ()),
+    ],
+)
+def test_words_of_ours_in_a_scope_narrow_a_token(scope: str, scopes: tuple[str, ...]) -> None:
+    """Others do not: identity providers put words of their own into every token."""
+    assert BY_SECRET.verify(shared(scope=scope), NOW).principal.scopes == scopes
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

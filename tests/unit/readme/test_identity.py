@@ -1,25 +1,26 @@
-"""The page of who acts says what the tables of the code say."""
+"""The page of who acts says what the tables of the code say; `python -m testkit.matrix` prints its tables."""
 
 from __future__ import annotations
 
-from contracts.identity import ROLES, Right, Role
-from gateway.identity.route_rights import ROUTE_RIGHTS
+from collections.abc import Callable
+from typing import get_args
+
+import pytest
+
+from identity.errors import Code
+from testkit import matrix
 from testkit.readme import DOCS, rows
 
 PAGE = DOCS / "identity.md"
 
 
-def test_the_page_has_every_right_with_its_roles() -> None:
-    """A requester's rights over its own runs are said so."""
-    shown = {
-        right: {role for role, cell in zip(Role, cells, strict=True) if cell} for right, *cells in rows(PAGE, "Roles")
-    }
-    assert shown == {right.value: set(roles) for right, roles in ROLES.items()}
-    own = {right for right, requester, *_ in rows(PAGE, "Roles") if requester == "its own"}
-    assert own == {Right.READ.value, Right.COMMENT.value, Right.CANCEL.value}
+@pytest.mark.parametrize("table", [matrix.rights, matrix.routes, matrix.messages])
+def test_the_page_has_the_matrix(table: Callable[[], str]) -> None:
+    """Each right, each route and each message of a socket, for each role."""
+    assert f"\n\n{table()}\n\n" in PAGE.read_text()
 
 
-def test_the_page_has_every_route_with_its_right() -> None:
-    """In the order of the table."""
-    shown = [(method, path.strip("`"), right) for method, path, right in rows(PAGE, "The routes")]
-    assert shown == [(method, path, right.value) for (method, path), right in ROUTE_RIGHTS.items()]
+def test_the_page_has_every_reason_of_a_refused_credential() -> None:
+    """Clients tell them apart."""
+    shown = {reason.strip("`") for reasons, _ in rows(PAGE, "What is refused") for reason in reasons.split(", ")}
+    assert shown == set(get_args(Code))

@@ -56,6 +56,7 @@ _SAFE = {
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "private, max-age=31536000, immutable",
+    "Vary": "Authorization, Cookie",  # a browser's cache is of all who sign in there
 }
 _FORM = {
     "type": "object",
@@ -89,10 +90,11 @@ class ArtifactEndpoints:
 
     async def keep(self, request: Request, upload: Annotated[Upload, Query()]) -> Response:
         """Keep the form's field `file`. The same bytes again are the same artifact."""
-        key = headers.idempotency_key(request)
+        caller = caller_of(request)
+        key = headers.own_key(caller, headers.idempotency_key(request))
         check_head(request, self._limit + OVERHEAD_BYTES)
         async with self._turn():
-            artifact = await self._keep(request, caller_of(request).tenant, upload.session_id, key)
+            artifact = await self._keep(request, caller.tenant, upload.session_id, key)
         stored = {"artifact": artifact.ref, "size": artifact.size, "media_type": artifact.media_type}
         return JSONResponse(stored, 201, {"Location": f"/hitl/artifacts/{artifact.sha256}"})
 

@@ -65,18 +65,17 @@ class RunReads:
     async def list_runs(self, request: Request, filters: Annotated[RunFilters, Query()]) -> Response:
         """Return runs, newest first."""
         caller = caller_of(request)
-        return _page(
-            await self._views.runs(
-                caller.tenant,
-                filters.limit,
-                filters.place(),
-                state=filters.state,
-                session_id=filters.session_id,
-                user_id=filters.user_id,
-                requester=caller.own_runs_of,
-                is_open=filters.open,
-            )
+        page = await self._views.runs(
+            caller.tenant,
+            filters.limit,
+            filters.place(caller.tenant),
+            state=filters.state,
+            session_id=filters.session_id,
+            user_id=filters.user_id,
+            requester=caller.own_runs_of,
+            is_open=filters.open,
         )
+        return _page(page, caller)
 
     async def read_history(self, request: Request, run_id: str, part: Annotated[HistoryRange, Query()]) -> Response:
         """Return every event in order, with the members that `run.events` has. A long history is read on with `after`."""
@@ -111,18 +110,17 @@ class RunReads:
     async def list_approvals(self, request: Request, filters: Annotated[ApprovalFilters, Query()]) -> Response:
         """Return runs with a checkpoint that waits for a decision, the longest waiting first. Each item is the run's view."""
         caller = caller_of(request)
-        return _page(
-            await self._views.pending(
-                caller.tenant,
-                filters.limit,
-                filters.place(),
-                step=filters.step,
-                assignee=filters.assignee,
-                group=filters.group,
-                session_id=filters.session_id,
-                requester=caller.own_runs_of,
-            )
+        page = await self._views.pending(
+            caller.tenant,
+            filters.limit,
+            filters.place(caller.tenant),
+            step=filters.step,
+            assignee=filters.assignee,
+            group=filters.group,
+            session_id=filters.session_id,
+            requester=caller.own_runs_of,
         )
+        return _page(page, caller)
 
 
 def visible(run: RenderedView | None, named: UUID | str, caller: Caller) -> RenderedView:
@@ -165,8 +163,8 @@ def runs_router(reads: RunReads) -> APIRouter:
     return router
 
 
-def _page(page: Page) -> Response:
-    cursor = write_cursor(page.end)
+def _page(page: Page, caller: Caller) -> Response:
+    cursor = write_cursor(page.end, caller.tenant)
     end = b"null" if cursor is None else b'"%s"' % cursor.encode()
     return _json(b'{"items":[%s],"next_cursor":%s}' % (_joined(page.views), end))
 

@@ -7,18 +7,24 @@ from typing import NamedTuple
 from starlette.requests import Request
 
 from contracts.identity import Principal
+from identity.resolved import Resolved
 
 CALLER = "caller"
 """The member of a request's scope that holds the caller."""
 
 
 class Caller(NamedTuple):
-    """The tenant that a request is bound to, and its principal: none while authentication is off."""
+    """The tenant that a request is bound to, and its credential: none while authentication is off."""
 
     tenant: str
-    principal: Principal | None
+    resolved: Resolved | None
     csrf_token: str | None = None
     """What the writes of its session carry; None where it came by no session."""
+
+    @property
+    def principal(self) -> Principal | None:
+        """Who it is; None while authentication is off."""
+        return None if self.resolved is None else self.resolved.principal
 
     @property
     def subject(self) -> str | None:

@@ -90,6 +90,11 @@ def new_command_id(caller: Caller, about: UUID | str, key: str | None) -> UUID:
     return uuid4() if key is None else command_id("http", *_names_of(caller), about, key)
 
 
+def own_key(caller: Caller, key: str | None) -> str | None:
+    """Return a key that is the caller's own, to be kept by: another's under the same name is another key."""
+    return key if key is None or caller.subject is None else str(new_command_id(caller, "upload", key))
+
+
 def _names_of(caller: Caller) -> tuple[str, ...]:
     # Another's key is another key: its answer is not to be had by guessing it.
     return (caller.tenant,) if caller.subject is None else (caller.tenant, caller.subject)

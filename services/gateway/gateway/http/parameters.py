@@ -55,9 +55,14 @@ class Paged(Parameters):
         None, description="`next_cursor` of the page before."
     )
 
-    def place(self) -> Place | None:
-        """Return where the page before ended."""
-        return None if self.cursor is None else read_cursor(self.cursor)
+    def place(self, tenant: str) -> Place | None:
+        """Return where the page before ended. Raises Problem: a cursor is of no use to another tenant."""
+        if self.cursor is None:
+            return None
+        found = read_cursor(self.cursor)
+        if found.tenant != tenant:
+            raise invalid([issue("/cursor", "cursor_malformed", str(MalformedCursor.__doc__), **{"in": "query"})])
+        return found.place
 
 
 class RunFilters(Paged):

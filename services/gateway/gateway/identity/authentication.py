@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl
+
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -13,10 +15,12 @@ from gateway.identity import csrf
 from gateway.identity.browser import READS, session_text, to_sign_in, wants_page
 from gateway.identity.role_page import role_page
 from gateway.identity.route_rights import is_public, needs_role
+from gateway.metrics import REFUSED
 from identity.errors import IdentityUnavailable, Unauthenticated
 from identity.resolver import Resolver
 from identity.sessions.record import csrf_token
 
+_PARAMETERS = frozenset({"access_token", "api-key", "api_key", "apikey", "authorization", "token"})
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="sayso"'}
 
 
@@ -53,6 +57,9 @@ class _Refusal(GatewayError):
 
 async def _admit(resolver: Resolver, scope: Scope, receive: Receive) -> Receive:
     """Put the caller into the scope, and return where the body is read from. Raises _Refusal."""
+    if scope["query_string"] and _brings_credential(scope["query_string"]):
+        refused = Unauthenticated("credential_in_address")
+        raise _Refusal(_unauthorized(str(refused), refused.code, scope))
     given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
     session = None if given else session_text(scope)
     if len(given) > 1:
@@ -69,7 +76,7 @@ async def _admit(resolver: Resolver, scope: Scope, receive: Receive) -> Receive:
         raise _Refusal(problem_response("unavailable", detail, scope["path"])) from None
     principal = resolved.principal
     token = None if session is None else csrf_token(session)
-    scope[CALLER] = Caller(principal.tenant, principal, token)
+    scope[CALLER] = Caller(principal.tenant, resolved, token)
     if token is not None and scope["method"] not in READS:
         try:
             receive = await csrf.checked(scope, receive, token)
@@ -80,5 +87,11 @@ async def _admit(resolver: Resolver, scope: Scope, receive: Receive) -> Receive:
     return receive
 
 
+def _brings_credential(query: bytes) -> bool:
+    """Say whether a query has a credential, as some services take it. It is refused beside a good one too: it has been seen."""
+    return any(name.lower() in _PARAMETERS for name, _ in parse_qsl(query.decode("latin-1")))
+
+
 def _unauthorized(detail: str, reason: str, scope: Scope) -> Response:
+    REFUSED.labels(reason).inc()
     return problem_response("unauthorized", detail, scope["path"], {"reason": reason}, _CHALLENGE)

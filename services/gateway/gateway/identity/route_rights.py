@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 from starlette.requests import Request
 
+from chassis.tenant_labels import tenant_label
 from contracts.identity import Right
 from gateway.http.caller import caller_of
 from gateway.http.problems import Problem
+from gateway.metrics import FORBIDDEN
 
 RUN = "/hitl/runs/{run_id}"
 
@@ -92,8 +94,8 @@ def check_right(request: Request, method: str, path: str) -> None:
     if right is None:
         raise Problem("forbidden", f"no right is declared for {method} {path}")
     if needs_role(method, path) and not principal.may(right):
-        roles = ", ".join(principal.roles) or "none"
-        raise Problem("forbidden", f"{principal.subject} may not {right}; its roles: {roles}")
+        FORBIDDEN.labels(tenant_label(principal.tenant)).inc()
+        raise Problem("forbidden", principal.refusal(right))
 
 
 def require_right(request: Request) -> None:

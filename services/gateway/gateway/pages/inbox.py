@@ -17,7 +17,7 @@ from gateway.http.caller import Caller, caller_of
 from gateway.http.cursors import write_cursor
 from gateway.http.html import page, sign_out_form
 from gateway.http.parameters import Paged
-from gateway.ports import Now, Page, Views
+from gateway.ports import Now, Views
 
 REFRESH_SECONDS = 10
 MOST_CHARACTERS = 160
@@ -55,12 +55,15 @@ def inbox_router(views: Views, now: Now) -> APIRouter:
         """Show the open checkpoints, the longest waiting first, each with a link to its run."""
         caller = caller_of(request)
         try:
-            waiting = await views.pending(caller.tenant, which.limit, which.place(), requester=caller.own_runs_of)
+            waiting = await views.pending(
+                caller.tenant, which.limit, which.place(caller.tenant), requester=caller.own_runs_of
+            )
         except DatabaseUnavailable:
             told = "<p>PostgreSQL does not answer just now. This page asks again by itself.</p>"
             return _page("not available", told, caller, status=503)
         runs = [RunView.model_validate_json(view) for view in waiting.views]
-        return _page(f"{len(runs)} waiting", _listed(runs, waiting, which.limit, now()), caller)
+        cursor = write_cursor(waiting.end, caller.tenant)
+        return _page(f"{len(runs)} waiting", _listed(runs, cursor, which.limit, now()), caller)
 
     return router
 
@@ -71,11 +74,10 @@ def _page(title: str, content: str, caller: Caller, status: int = 200) -> Respon
     return page(html, status, forms=bool(sign_out))
 
 
-def _listed(runs: Sequence[RunView], waiting: Page, limit: int, now: datetime) -> str:
+def _listed(runs: Sequence[RunView], cursor: str | None, limit: int, now: datetime) -> str:
     if not runs:
         return "<p>Nothing waits. A run that stops for a person appears here.</p>"
     table = _TABLE.format(rows="\n".join(_row(run, now) for run in runs))
-    cursor = write_cursor(waiting.end)
     return table + (f'<p><a href="/?limit={limit}&amp;cursor={cursor}">More</a></p>' if cursor else "")
 
 

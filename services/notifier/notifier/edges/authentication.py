@@ -10,10 +10,7 @@ opens has to name its page.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
 
-import structlog
 from pydantic import ValidationError
 from starlette.websockets import WebSocket
 
@@ -23,6 +20,8 @@ from contracts.json_text import JsonRefused, read_json
 from identity.errors import IdentityUnavailable, Unauthenticated
 from identity.resolver import Resolver
 from identity.sessions.cookies import session_of
+from identity.watch import CredentialWatch
+from notifier import metrics
 from notifier.errors import Unadmitted
 from notifier.protocol.caller import Caller
 from notifier.protocol.messages import Auth, AuthOk
@@ -30,21 +29,19 @@ from notifier.protocol.messages import Auth, AuthOk
 AUTH_SECONDS = 10.0
 """How long a client may take to say who it is, after the handshake."""
 
-LOOK_SECONDS = 2.0
-"""Between looks at the credentials of open sockets: a revocation is in force everywhere within 5 s."""
+MOST_REASON_BYTES = 120
+"""Of the reason of a close (RFC 6455, section 5.5): its frame is short."""
 
 UNAUTHORIZED = 4401
 """The close code of a socket whose credential is missing, does not hold, or holds no longer."""
 
-_log = structlog.get_logger(__name__)
-
 
 class SocketAuthentication:
-    """Admits clients, and ends their sockets when their credentials end. Without a `resolver` each client is trusted."""
+    """Admits clients. Without a `resolver` each client is trusted. `credentials` ends their sockets when theirs end."""
 
     def __init__(self, resolver: Resolver | None) -> None:
         self._resolver = resolver
-        self._open: dict[Caller, Callable[[], None]] = {}
+        self.credentials = CredentialWatch(resolver)
 
     async def admit(self, websocket: WebSocket) -> Caller:
         """Accept a socket and return who opened it. Raises Unadmitted where it was refused, or closed."""
@@ -81,44 +78,23 @@ class SocketAuthentication:
             raise Unauthenticated("credential_malformed", "a socket stays its opener's: open another one")
         caller.resolved, caller.credential = resolved, token
 
-    def keep(self, caller: Caller, end: Callable[[], None]) -> None:
-        """Call `end` when the credential of an open socket ends."""
-        self._open[caller] = end
-
-    def forget(self, caller: Caller) -> None:
-        """Watch a socket no longer."""
-        self._open.pop(caller, None)
-
-    async def watch(self) -> None:
-        """Look at the credentials of all open sockets, for ever. While the database is unavailable, what was true stays so."""
-        while self._resolver is not None:
-            await asyncio.sleep(LOOK_SECONDS)
-            held = {caller: caller.resolved for caller in self._open if caller.resolved is not None}
-            if not held:
-                continue
-            with suppress(IdentityUnavailable):
-                ended = {id(one) for one in await self._resolver.ended(list(held.values()))}
-                for caller, resolved in held.items():
-                    if id(resolved) in ended and (end := self._open.get(caller)) is not None:
-                        end()
-
     async def _first_message(self, websocket: WebSocket, resolver: Resolver) -> Caller:
         try:
             async with asyncio.timeout(AUTH_SECONDS):
                 message = await websocket.receive()
         except TimeoutError:
-            return await _close(websocket, f"no AUTH message came within {AUTH_SECONDS:g} s")
+            return await _close(websocket, "credential_missing", f"no AUTH message came within {AUTH_SECONDS:g} s")
         if message["type"] == "websocket.disconnect":
             raise Unadmitted
         try:
             token = _token(message.get("text"))
             caller = Caller(await resolver.resolve_credential(token), token)
         except Unauthenticated as error:
-            return await _close(websocket, str(error))
+            return await _close(websocket, error.code, str(error))
         except IdentityUnavailable:
-            return await _close(websocket, "the database does not answer: try again later", 1013)
+            return await _close(websocket, "unavailable", "the database does not answer: try again later", 1013)
         if (refusal := _lack_of_rights(caller)) is not None:
-            return await _close(websocket, refusal)
+            return await _close(websocket, "forbidden", refusal)
         await websocket.send_text(AuthOk().model_dump_json())
         return caller
 
@@ -147,14 +123,16 @@ def _lack_of_rights(caller: Caller) -> str | None:
     principal = caller.principal
     if principal is None or principal.may(Right.READ):
         return None
-    return f"{principal.subject} has no role, and sees nothing"
+    return principal.refusal(Right.READ)
 
 
 async def _deny(websocket: WebSocket, code: str, detail: str, **members: str) -> None:
+    metrics.REFUSED.labels(members.get("reason", code)).inc()
     challenge = {"WWW-Authenticate": 'Bearer realm="sayso"'} if code == "unauthorized" else None
     await websocket.send_denial_response(problem_response(code, detail, websocket.url.path, members, challenge))
 
 
-async def _close(websocket: WebSocket, reason: str, code: int = UNAUTHORIZED) -> Caller:
-    await websocket.close(code, reason[:100])
+async def _close(websocket: WebSocket, why: str, reason: str, code: int = UNAUTHORIZED) -> Caller:
+    metrics.REFUSED.labels(why).inc()
+    await websocket.close(code, reason.encode()[:MOST_REASON_BYTES].decode(errors="ignore"))
     raise Unadmitted

@@ -80,16 +80,15 @@ class WebSocketConnection:
         session = ClientSession(
             self._send, context.ask, self._subscription.user_id, context.now, self._caller, self._renew
         )
-        context.authentication.keep(self._caller, self._end)
         pushing = self._push_task = asyncio.create_task(self._push())
         reading = asyncio.create_task(self._read(session))
         try:
-            await asyncio.wait((pushing, reading), return_when=asyncio.FIRST_COMPLETED)
+            with context.authentication.credentials.held(self._caller, self._end):
+                await asyncio.wait((pushing, reading), return_when=asyncio.FIRST_COMPLETED)
         finally:
             pushing.cancel()
             reading.cancel()
             ended = await asyncio.gather(pushing, reading, return_exceptions=True)
-            context.authentication.forget(self._caller)
             if self._client is not None:
                 context.hub.leave(self._client)
         await self._close(ended)

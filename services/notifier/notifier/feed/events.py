@@ -131,11 +131,11 @@ class EventFeed:
         self, record: RawRecord, header: EventHeader, value: bytes, run: TrackedRun, checkpoint: Checkpoint | None
     ) -> Notification:
         state, requester = run.state, run.requester
-        after_it = self._hub.cursor_at(record.partition, record.offset + 1)
+        after_it = self._hub.cursor_at(record.partition, record.offset + 1, header.tenant)
         if checkpoint is None:
             frames = frames_of(header, value, state, after_it)
         else:
-            before_it = self._hub.cursor_at(record.partition, record.offset)
+            before_it = self._hub.cursor_at(record.partition, record.offset, header.tenant)
             frames = frames_with_request(header, value, state, checkpoint, before_it, after_it)
         return Notification(
             partition=record.partition,

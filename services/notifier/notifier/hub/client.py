@@ -9,6 +9,9 @@ from enum import Enum
 
 from notifier.hub.event_buffer import Notification, Transient
 
+DEFAULT_TENANT = "default"
+"""The one tenant while authentication is off."""
+
 
 @dataclass(frozen=True, slots=True)
 class HubBounds:
@@ -31,7 +34,7 @@ class Filters:
     run_id: str | None = None
     session_id: str | None = None
     user_id: str | None = None
-    tenant: str = "default"
+    tenant: str = DEFAULT_TENANT
     requester: str | None = None
     """The person whose runs are all that the client may see; None where it may see every run of its tenant."""
 

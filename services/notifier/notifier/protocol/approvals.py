@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from chassis.http.problems import issues_of
+from chassis.tenant_labels import tenant_label
 from contracts.identity import Principal
 from contracts.json_values import digest
 from contracts.runs.commands import Decide, command_id
@@ -20,7 +21,7 @@ from notifier import metrics
 from notifier.errors import BrokerUnavailable
 from notifier.hub.frames import MESSAGE_BYTES
 from notifier.ports import Ask
-from notifier.protocol.messages import Fault, MessageInvalid
+from notifier.protocol.messages import FROM_CLIENT, Fault, MessageInvalid
 
 _DEFAULTS: dict[str, Any] = {"edits": {}, "reason": None, "reason_code": None}
 _OWN = {"approve": frozenset[str](), "edit": frozenset({"edits"}), "reject": frozenset({"reason", "reason_code"})}
@@ -70,14 +71,20 @@ def to_command(
 
 
 async def decide(response: ApprovalResponse, command: Decide, ask: Ask) -> dict[str, Any]:
-    """Send a decision and return its outcome, as an `ApprovalResult`."""
-    try:
-        outcome = await ask(command)
-    except BrokerUnavailable as error:
-        result: dict[str, Any] = {"ok": False, "code": error.code, "message": str(error)}
+    """Send a decision and return its outcome, as an `ApprovalResult`.
+
+    The orchestrator asks for the right again: this spares it what can never be allowed.
+    """
+    principal, right = command.principal, FROM_CLIENT[ApprovalResponse]
+    result: dict[str, Any]
+    if principal is not None and not principal.may(right):
+        result = {"ok": False, "code": "forbidden", "message": principal.refusal(right)}
     else:
-        result = _result_of(outcome)
-    metrics.DECISIONS.labels(result.get("code", "accepted")).inc()
+        try:
+            result = _result_of(await ask(command))
+        except BrokerUnavailable as error:
+            result = {"ok": False, "code": error.code, "message": str(error)}
+    metrics.DECISIONS.labels(result.get("code", "accepted"), tenant_label(command.tenant)).inc()
     # The details of a refusal are members too: none of them may replace these.
     own = {"type": "HITL_APPROVAL_RESULT", "request_id": response.request_id, "run_id": response.run_id}
     return {**result, **own}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contracts.identity import Principal
+from contracts.identity import Principal, Right
 from identity.resolved import Resolved
 
 
@@ -32,9 +32,9 @@ class Caller:
 
     def is_same_as(self, resolved: Resolved) -> bool:
         """Return whether another credential is of the same principal, with the same sight."""
-        mine, its = self.principal, resolved.principal
-        return mine is not None and (mine.tenant, mine.subject, mine.own_runs_of) == (
-            its.tenant,
-            its.subject,
-            its.own_runs_of,
-        )
+        mine = self.principal
+        return mine is not None and _sight(mine) == _sight(resolved.principal)
+
+
+def _sight(principal: Principal) -> tuple[str, str, str | None, bool]:
+    return principal.tenant, principal.subject, principal.own_runs_of, principal.may(Right.READ)

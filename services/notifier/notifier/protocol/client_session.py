@@ -19,7 +19,7 @@ from notifier.errors import ClientGone
 from notifier.ports import Ask, Now
 from notifier.protocol.approvals import decide, invalid_message, read_response, to_command
 from notifier.protocol.caller import Caller
-from notifier.protocol.messages import Auth, AuthOk, ErrorMessage, Fault, MessageInvalid, Ping, Pong
+from notifier.protocol.messages import TYPES_FROM_CLIENT, Auth, AuthOk, ErrorMessage, Fault, MessageInvalid, Ping, Pong
 
 MAX_DECISIONS = 16
 """Unanswered decisions of one session; no further message is read until one of them is answered."""
@@ -77,7 +77,13 @@ class ClientSession:
             )
 
     async def _on_message(self, members: dict[str, Any], text: str) -> None:
-        match members.get("type"):
+        kind = members.get("type")
+        if not isinstance(kind, str):
+            raise MessageInvalid(Fault(path="/type", code="missing", message="the type of the message, a string"))
+        if kind not in TYPES_FROM_CLIENT:
+            said = f"no message of type {kind[:100]!r}"
+            raise MessageInvalid(Fault(path="/type", code="type_unknown", message=said))
+        match kind:
             case "PING":
                 _validate(Ping, text)
                 await self._answer(Pong())
@@ -92,12 +98,6 @@ class ClientSession:
                 decision = asyncio.create_task(self._decide(response))
                 self._decisions.add(decision)
                 decision.add_done_callback(self._on_answered)
-            case str(other):
-                raise MessageInvalid(
-                    Fault(path="/type", code="type_unknown", message=f"no message of type {other[:100]!r}")
-                )
-            case _:
-                raise MessageInvalid(Fault(path="/type", code="missing", message="the type of the message, a string"))
 
     async def _authenticate(self, message: Auth) -> None:
         try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, get_args
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
+from contracts.identity import Right
 from contracts.json_values import JsonObject
 from contracts.message import Identifier, Message, Timestamp
 from contracts.providers.call_stream import PushedPartialOutput
@@ -151,5 +153,12 @@ FROM_SERVER = (
 )
 """Every message that the server sends."""
 
-FROM_CLIENT = (ApprovalResponse, Auth, Ping)
-"""Every message that a client may send."""
+FROM_CLIENT: Mapping[type[Message], Right] = {
+    ApprovalResponse: Right.DECIDE,
+    Auth: Right.READ,
+    Ping: Right.READ,
+}
+"""Every message that a client may send, with the right that it needs. A socket is opened with the right to read."""
+
+TYPES_FROM_CLIENT = frozenset(get_args(message.model_fields["type"].annotation)[0] for message in FROM_CLIENT)
+"""The types of these messages."""

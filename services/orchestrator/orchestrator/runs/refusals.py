@@ -53,8 +53,7 @@ class Forbidden(Refusal):
     remembered = False  # a right may be given
 
     def __init__(self, principal: Principal, right: Right, of: str = "") -> None:
-        roles = ", ".join(principal.roles) or "none"
-        super().__init__(f"{principal.subject} may not {right}{of and ' '}{of}; its roles: {roles}")
+        super().__init__(principal.refusal(right, of))
 
 
 class PreconditionFailed(Refusal):

@@ -36,7 +36,7 @@ def check_rights(command: c.AnyCommand, run: Run | None) -> None:
         raise Forbidden(principal, right)
     if run is None or _owns(principal, run):
         return
-    if right is Right.CANCEL or (right is Right.COMMENT and not principal.may(Right.DECIDE)):
+    if right is Right.CANCEL or (right is Right.COMMENT and not principal.has(Role.REVIEWER)):
         raise Forbidden(principal, right, "that it did not start")
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from contracts.identity import Principal
+from contracts.identity import Principal, Right
 from testkit.runs.commands import (
     approve,
     at_error_review,
@@ -38,6 +38,8 @@ MATRIX = [
     (IN_ERROR, retry(), {ANN, ADAM}),
     (WAITING, cancel(), {RITA, RITAS_BOT, ADAM}),
 ]
+RIGHTS = (Right.START, *[Right.DECIDE] * 3, *[Right.STEER] * 2, Right.DECIDE, Right.CANCEL)
+"""The right that each row needs."""
 
 
 @pytest.mark.parametrize("who", EVERYONE, ids=lambda who: who.subject)
@@ -52,6 +54,20 @@ def test_each_role_may_do_what_its_row_says(story: Story, ask: Ask, allowed: set
     else:
         outcome.refused_with("forbidden")
         assert outcome.events == ()
+
+
+@pytest.mark.parametrize(
+    ("right", "story", "ask"),
+    [(right, *case[:2]) for right, case in zip(RIGHTS, MATRIX, strict=True)],
+    ids=lambda value: value if isinstance(value, Right) else "",
+)
+def test_a_credential_that_is_narrowed_may_do_no_more_than_its_scopes_say(right: Right, story: Story, ask: Ask) -> None:
+    """Whatever its roles: with all other rights an administrator is refused, and with this one alone it is not."""
+    others = tuple(one for one in Right if one is not right)
+    assert story.when(ask.but(principal=ADAM.changed({"scopes": (right,)}))).refusal is None
+    refused = story.when(ask.but(principal=ADAM.changed({"scopes": others})))
+    refused.refused_with("forbidden")
+    assert refused.events == ()
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from itertools import pairwise
 from types import TracebackType
 from typing import Self
 
-from chaos.clients.http_client import HttpClient, Urls
+from chaos.clients.http_client import HttpClient, Keys, Urls
 from chaos.clients.socket_watcher import Notice, Watcher
-from chaos.clients.stories import Answer, Request, RunStory
+from chaos.clients.stories import REVIEWER, Answer, Request, RunStory
 from local_stack.wait import until
 
 SESSIONS = 4
@@ -23,11 +23,14 @@ AGAIN = 5
 class Load:
     """Starts `rate` runs a second inside an async context; `settle` waits for the runs in progress."""
 
-    def __init__(self, gateways: Urls, sockets: Urls, rate: float) -> None:
-        self._http = HttpClient(gateways)
+    def __init__(self, gateways: Urls, sockets: Urls, rate: float, keys: Keys | None = None) -> None:
+        self._keys = keys or {}
+        self._http = HttpClient(gateways, self._keys)
         self._pause = 1 / rate
         self._name = secrets.token_hex(4)
-        self.watchers = [Watcher(sockets, f"{self._name}-{number}") for number in range(SESSIONS)]
+        self.watchers = [
+            Watcher(sockets, f"{self._name}-{number}", self._keys.get(REVIEWER)) for number in range(SESSIONS)
+        ]
         self.stories: list[RunStory] = []
         self.over: list[RunStory] = []
         self.progress: list[float] = []
@@ -131,7 +134,7 @@ class Load:
             case "request":
                 assert news.checkpoint is not None
                 story.seen.add(news.checkpoint["checkpoint_id"])
-                for request in story.decide(dict(news.checkpoint)):
+                for request in map(self._signed, story.decide(dict(news.checkpoint))):
                     await self._decide(request, run_id, watcher)
                     story.note()
             case "over":
@@ -140,6 +143,13 @@ class Load:
                 view = await self._http.read(f"/hitl/runs/{run_id}")
                 if view is not None and view["state"] in ("completed", "failed", "cancelled"):
                     story.state = view["state"]
+
+    def _signed(self, request: Request) -> Request:
+        """Let the key say who asks, where there is one: over the socket it is who opened it."""
+        if self._keys:
+            request.body.pop("actor", None)
+            request.channel = request.channel if request.actor == REVIEWER else "http"
+        return request
 
     async def _decide(self, request: Request, run_id: str, watcher: Watcher) -> None:
         request.answer = await self._once(request, run_id, watcher)

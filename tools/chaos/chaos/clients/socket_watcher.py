@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 
 from chaos.clients.http_client import AGAIN_SECONDS, ANSWER_SECONDS, Urls
 from chaos.clients.stories import Answer, Request
+from local_stack.credential import headers_of
 
 _ENDS = {"run-completed.v1": "completed", "run-failed.v1": "failed", "run-cancelled.v1": "cancelled"}
 _LATE = ("pending", "unavailable")
@@ -37,8 +38,9 @@ class Notice:
 class Watcher:
     """Watches one session on any of the notifiers."""
 
-    def __init__(self, sockets: Urls, session: str) -> None:
+    def __init__(self, sockets: Urls, session: str, key: str | None) -> None:
         self._sockets = sockets
+        self._headers = headers_of(key)
         self._session = session
         self._socket: ClientConnection | None = None
         self._connected = asyncio.Event()
@@ -56,7 +58,14 @@ class Watcher:
             query = {"session_id": self._session, **({"cursor": self.cursor} if self.cursor else {})}
             with contextlib.suppress(ConnectionClosed, InvalidHandshake, InvalidMessage, OSError, TimeoutError):
                 url = f"{urls[turn % len(urls)]}?{urlencode(query)}"
-                async with connect(url, max_size=None, open_timeout=5, ping_interval=5, ping_timeout=5) as socket:
+                async with connect(
+                    url,
+                    additional_headers=self._headers,
+                    max_size=None,
+                    open_timeout=5,
+                    ping_interval=5,
+                    ping_timeout=5,
+                ) as socket:
                     self.connections += 1
                     self._socket = socket
                     self._connected.set()

@@ -57,6 +57,13 @@ class Request:
     began: float = field(default_factory=time.monotonic)
 
 
+REVIEWER = "ann"
+"""Who decides, and whose sockets the clients open."""
+
+PEOPLE = {"client": ("requester",), REVIEWER: ("reviewer",), "bob": ("reviewer",), "lea": ("admin",)}
+"""Who asks for anything, with the roles for it."""
+
+
 @dataclass
 class RunStory:
     """One run."""

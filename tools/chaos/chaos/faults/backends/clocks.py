@@ -9,7 +9,6 @@ from chaos.clients.stories import HITL
 from chaos.faults import Fault
 from chaos.system.stage import Stage
 from contracts.runs.run_event import RunEvent
-from testkit.stack.user import User
 
 HOUR = 3600
 
@@ -28,7 +27,7 @@ _CLOCK_FUNCTION = [
 async def forward_and_back(stage: Stage, load: Load) -> None:
     """Set the clock an hour ahead under load, and back. A deadline of half an hour falls due at once."""
     await _prepare(stage, load)
-    user = User(stage.fleet.gateways()[0], stage.fleet.sockets()[0])
+    user = stage.user()
     async with user.http:
         run_id = (await user.start(hitl={**HITL, "timeout_seconds": HOUR / 2}))["run_id"]
         await user.until(run_id, "information_review")
