@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from contracts.runs.commands import Decide
+from contracts.runs.commands import Asked
 from contracts.runs.outcomes import Answer
 from identity.resolver import Resolver
 from messaging.records import RawRecord
@@ -17,7 +17,7 @@ MAX_RUNS = 200
 
 Now = Callable[[], datetime]
 
-Ask = Callable[[Decide], Awaitable[Answer | None]]
+Ask = Callable[[Asked], Awaitable[Answer | None]]
 """Sends a command and returns its outcome, or None when that is late. Raises BrokerUnavailable."""
 
 OnRecords = Callable[[Sequence[RawRecord]], Awaitable[None]]
@@ -99,7 +99,7 @@ class EventLog(Protocol):
         Earlier records may be handed over too. Of `run.partials`, only new records are.
         """
 
-    async def ask(self, command: Decide) -> Answer | None:
+    async def ask(self, command: Asked) -> Answer | None:
         """Send a command and return its outcome, or None when that is late. Raises BrokerUnavailable."""
 
     async def check(self) -> None:

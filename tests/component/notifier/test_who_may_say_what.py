@@ -20,7 +20,7 @@ from contracts.runs.outcomes import Outcome, Refused
 from contracts.runs.requests import ApprovalResponse
 from identity.api_keys import new_key
 from notifier.edges.authentication import UNAUTHORIZED
-from notifier.protocol.messages import FROM_CLIENT, TYPES_FROM_CLIENT, Auth, Ping
+from notifier.protocol.messages import FROM_CLIENT, TYPES_FROM_CLIENT, Auth, CommentMessage, Ping, TaskMessage
 from orchestrator.runs import Refusal, decide
 from testkit.runs.commands import prepared, start
 from testkit.runs.people import RITA
@@ -42,12 +42,22 @@ SAID: Mapping[type[Message], dict[str, Any]] = {
         "run_id": str(RUN_ID),
         "action": "approve",
     },
+    TaskMessage: {"type": "HITL_TASK", "request_id": "r", "run_id": str(RUN_ID), "action": "claim"},
+    CommentMessage: {"type": "HITL_COMMENT", "request_id": "r", "run_id": str(RUN_ID), "text": "why?"},
     Auth: {"type": "AUTH"},
     Ping: {"type": "PING"},
 }
 """One of each message; `AUTH` takes the token of the socket."""
 
-ANSWERS = {ApprovalResponse: "HITL_APPROVAL_RESULT", Auth: "AUTH_OK", Ping: "PONG"}
+ANSWERS = {
+    ApprovalResponse: "HITL_APPROVAL_RESULT",
+    TaskMessage: "HITL_TASK_RESULT",
+    CommentMessage: "HITL_COMMENT_RESULT",
+    Auth: "AUTH_OK",
+    Ping: "PONG",
+}
+COMMANDS = {ApprovalResponse, TaskMessage, CommentMessage}
+"""The messages that become a command."""
 
 
 @pytest_asyncio.fixture
@@ -99,14 +109,16 @@ def test_every_message_has_a_row() -> None:
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.__name__)
 async def test_a_role_may_say_what_its_rights_allow(site: Site, message: type[Message], role: Role) -> None:
     """The same by a key and by a token. A refusal comes as the answer does, and no command of it leaves."""
-    key, _ = await site.identity.key("zoe", role)
-    for credential in (key, site.identity.token("zoe", role)):
+    # A requester comments on its own runs.
+    who = "rita" if message is CommentMessage and role is Role.REQUESTER else "zoe"
+    key, _ = await site.identity.key(who, role)
+    for credential in (key, site.identity.token(who, role)):
         answer = await said(site, credential, message)
         is_allowed = role in ROLES[FROM_CLIENT[message]]
         assert answer.get("ok", True) is is_allowed
         if not is_allowed:
             assert (answer["code"], answer["request_id"], answer["run_id"]) == ("forbidden", "r", str(RUN_ID))
-    assert bool(site.answers.commands) is (role in ROLES[FROM_CLIENT[message]] and message is ApprovalResponse)
+    assert bool(site.answers.commands) is (role in ROLES[FROM_CLIENT[message]] and message in COMMANDS)
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.__name__)
@@ -160,7 +172,7 @@ async def test_nothing_is_said_about_a_foreign_tenants_run(site: Site, message: 
     """It is not there: no decision reaches it, and no snapshot shows it, to an administrator of another tenant."""
     key, _ = await site.identity.key("eve", Role.ADMIN, tenant="elsewhere")
     answer = await said(site, key, message)
-    if message is ApprovalResponse:
+    if message in COMMANDS:
         assert (answer["ok"], answer["code"]) == (False, "run_not_found")
         assert [command.tenant for command in site.answers.of(RUN_ID)] == ["elsewhere"]
 

@@ -78,6 +78,11 @@ class SocketAuthentication:
             raise Unauthenticated("credential_malformed", "a socket stays its opener's: open another one")
         caller.resolved, caller.credential = resolved, token
 
+    async def refresh(self, caller: Caller) -> None:
+        """Look again what a socket's credential says. Raises Unauthenticated, IdentityUnavailable."""
+        if self._resolver is not None and caller.credential is not None:
+            caller.resolved = await self._resolver.resolve_credential(caller.credential)
+
     async def _first_message(self, websocket: WebSocket, resolver: Resolver) -> Caller:
         try:
             async with asyncio.timeout(AUTH_SECONDS):

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import structlog
@@ -77,8 +78,9 @@ class WebSocketConnection:
     async def run(self) -> None:
         """Serve until the client leaves or is disconnected."""
         context = self._context
+        refresh = partial(context.authentication.refresh, self._caller)
         session = ClientSession(
-            self._send, context.ask, self._subscription.user_id, context.now, self._caller, self._renew
+            self._send, context.ask, self._subscription.user_id, context.now, self._caller, self._renew, refresh
         )
         pushing = self._push_task = asyncio.create_task(self._push())
         reading = asyncio.create_task(self._read(session))

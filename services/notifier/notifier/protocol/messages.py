@@ -13,6 +13,7 @@ from contracts.json_values import JsonObject
 from contracts.message import Identifier, Message, Timestamp
 from contracts.providers.call_stream import PushedPartialOutput
 from contracts.runs.requests import ApprovalResponse
+from contracts.runs.tasks.bodies import TaskAction
 from contracts.runs.views import Checkpoint, State
 from notifier.errors import NotifierError
 
@@ -87,6 +88,19 @@ class ApprovalResult(Message):
     state: State | None = None
 
 
+class TaskResult(ApprovalResult):
+    """The outcome of a request about a task."""
+
+    type: Literal["HITL_TASK_RESULT"] = "HITL_TASK_RESULT"  # type: ignore[assignment] # another message of the same form
+
+
+class CommentResult(ApprovalResult):
+    """The outcome of a request about a comment, and the comment's id."""
+
+    type: Literal["HITL_COMMENT_RESULT"] = "HITL_COMMENT_RESULT"  # type: ignore[assignment] # as above
+    comment_id: UUID
+
+
 class Fault(Message):
     """One fault of a message; `path` is a JSON Pointer (RFC 6901) into it."""
 
@@ -141,12 +155,39 @@ class Auth(Message):
     token: str
 
 
+class TaskMessage(Message):
+    """A request about a task. The members of the action's body, as the HTTP API has them, stand beside these."""
+
+    type: Literal["HITL_TASK"]
+    request_id: Identifier
+    run_id: UUID
+    action: TaskAction
+
+
+class CommentMessage(Message):
+    """A comment, a change of one, or its deletion. The members of the body, as the HTTP API has them, stand beside these."""
+
+    type: Literal["HITL_COMMENT"]
+    request_id: Identifier
+    run_id: UUID
+    action: Literal["add", "edit", "delete"] = "add"
+    comment_id: UUID | None = None
+
+
+class CommentDeletion(Message):
+    """What a deletion says beside the comment."""
+
+    actor: Identifier | None = None
+
+
 FROM_SERVER = (
     ApprovalRequest,
     StatusUpdate,
     PushedPartialOutput,
     SnapshotMessage,
     ApprovalResult,
+    TaskResult,
+    CommentResult,
     ErrorMessage,
     Pong,
     AuthOk,
@@ -155,6 +196,8 @@ FROM_SERVER = (
 
 FROM_CLIENT: Mapping[type[Message], Right] = {
     ApprovalResponse: Right.DECIDE,
+    TaskMessage: Right.DECIDE,
+    CommentMessage: Right.COMMENT,
     Auth: Right.READ,
     Ping: Right.READ,
 }

@@ -13,9 +13,9 @@ from chassis.http.queries import REPEATED, repeated
 from contracts.json_pointer import pointer
 from contracts.message import Identifier, Message
 from notifier.hub.client import Filters
-from notifier.protocol.approvals import invalid_message
 from notifier.protocol.caller import Caller
 from notifier.protocol.messages import FROM_SERVER, Fault, MessageInvalid
+from notifier.protocol.outcomes import invalid_message
 
 _TYPES = frozenset(message.model_fields["type"].default for message in FROM_SERVER)
 
