@@ -23,7 +23,7 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
     health.add("kafka", service.adapters.broker.check)
     health.add("postgresql", service.check_database)
     health.add("catalog", service.catalog.check)
-    reads = RunReads(service.adapters.views, service.follower, settings.outcome_wait_seconds)
+    reads = RunReads(service.adapters.views, service.follower, settings.outcome_wait_seconds, service.adapters.now)
     requests = CommandRequests(service.bus, service.adapters.now, settings.max_body_bytes)
     hot = hot_routes(reads, RunWrites(requests, service.catalog))
     app = GatewayApi(hot, settings.site(), service.credentials.resolver, lifespan=service.running)

@@ -12,7 +12,9 @@ from artifacts.store import Artifact
 from contracts.runs.commands import Command
 from contracts.runs.outcomes import Answer
 from contracts.runs.views import RenderedView
+from gateway.projection.readers import Reader
 from gateway.projection.rows import Changes, LoadedRun
+from gateway.projection.waiting_list import EVERYTHING, OLDEST_FIRST, WaitingFilters, WaitingOrder
 from identity.ports import Absences, KeyRepository, People, Secrets, Sessions
 from identity.settings import Kept
 from messaging.offset_committer import OffsetCommitter
@@ -71,11 +73,33 @@ class Page(NamedTuple):
     end: Place | None
 
 
+class WaitingPlace(NamedTuple):
+    """Where a page of the waiting list ended. `rank` is what the list is sorted by, unless it is `at`."""
+
+    at: datetime
+    id: UUID
+    rank: datetime | int | None = None
+
+
+class WaitingPage(NamedTuple):
+    """A page of the waiting list. `total` counts what the list holds on all its pages, up to MOST_COUNTED."""
+
+    views: list[bytes]
+    end: WaitingPlace | None
+    total: int
+
+
 class Views(Protocol):
-    """The reading side of the read model, bound to a tenant. Every method raises DatabaseUnavailable."""
+    """The reading side of the read model, bound to a tenant. Every method raises DatabaseUnavailable.
+
+    A list holds what `reader` may read; without one, everything of the tenant.
+    """
 
     async def run(self, tenant: str, run_id: UUID) -> RenderedView | None:
         """Return one run, or None."""
+
+    async def may_read(self, tenant: str, run_id: UUID, reader: Reader) -> bool:
+        """Return whether a reader may read a run; False where there is none."""
 
     async def history(self, tenant: str, run_id: UUID, after: int, limit: int) -> History:
         """Return events of a run behind the version `after`, in order, up to the version of its row."""
@@ -89,8 +113,8 @@ class Views(Protocol):
         state: str | None = None,
         session_id: str | None = None,
         user_id: str | None = None,
-        requester: str | None = None,
         is_open: bool = False,
+        reader: Reader | None = None,
     ) -> Page:
         """Return a page of runs, newest first; with `is_open`, of those that are not over."""
 
@@ -98,15 +122,12 @@ class Views(Protocol):
         self,
         tenant: str,
         limit: int,
-        after: Place | None = None,
-        *,
-        step: str | None = None,
-        assignee: str | None = None,
-        group: str | None = None,
-        session_id: str | None = None,
-        requester: str | None = None,
-    ) -> Page:
-        """Return a page of the runs with an open checkpoint, oldest checkpoint first."""
+        after: WaitingPlace | None = None,
+        filters: WaitingFilters = EVERYTHING,
+        order: WaitingOrder = OLDEST_FIRST,
+        reader: Reader | None = None,
+    ) -> WaitingPage:
+        """Return a page of the runs with an open checkpoint, and how many there are."""
 
 
 class Artifacts(Protocol):

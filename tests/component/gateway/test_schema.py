@@ -16,6 +16,7 @@ from gateway.adapters.postgres.schema import prepare_schemas
 from gateway.adapters.postgres.writer import PostgresTables
 from gateway.errors import DatabaseUnavailable, LedgerMissing
 from gateway.projection.rows import project_batch
+from gateway.projection.waiting_list import NEVER
 from testkit.postgres.ledger_tables import make_ledger_tables
 from testkit.runs.histories import Feed, history_of, postgres_append
 from testkit.stack.user import until
@@ -86,12 +87,33 @@ async def test_the_schema_from_before_migrations_is_taken_over(postgres_url: str
     assert [len(found) for found in before] == [1, 1]
     await prepare_schemas(postgres_url)
     assert [await rows(postgres_url, query) for query in queries] == before
-    assert await rows(postgres_url, "SELECT version_num FROM views.schema_version") == [("0002",)]
+    assert await rows(postgres_url, "SELECT version_num FROM views.schema_version") == [("0003",)]
     tables = PostgresTables(postgres_url)
     await Feed(tables, append).give(*events[3:])
     assert await rows(postgres_url, "SELECT version, ended FROM views.hitl_runs") == [(len(events), "completed")]
     assert len(await rows(postgres_url, "SELECT FROM views.hitl_step_events")) == len(events)
     await tables.close()
+
+
+async def test_what_waited_before_the_waiting_list_is_in_it(postgres_url: str) -> None:
+    """Found by the words of its subject, and read by every reviewer, as before; a subject that jsonb does not take is found by no word."""
+    await make_schemas(postgres_url)
+    told, unsaid = uuid4(), uuid4()
+    append = postgres_append(postgres_url)
+    tables = PostgresTables(postgres_url)
+    await Feed(tables, append).give(*history_of(WAITING, told))
+    odd = [event.replace(b"a red bicycle", rb"\\\\u0000 red") for event in history_of(WAITING, unsaid)]
+    await Feed(tables, append).give(*odd)
+    await tables.close()
+    await _go_back(postgres_url)
+    await prepare_schemas(postgres_url)
+    query = "SELECT run_id, readers, candidates, priority, due_at, words @@ 'bicy:*' FROM views.hitl_pending_approvals"
+    assert sorted(await rows(postgres_url, query), key=str) == sorted(
+        [(told, ["*"], None, 50, NEVER, True), (unsaid, ["*"], None, 50, NEVER, None)], key=str
+    )
+    assert await rows(postgres_url, "SELECT DISTINCT for_every_reviewer, readers FROM views.hitl_runs") == [
+        (True, None)
+    ]
 
 
 @pytest.mark.parametrize("read_model", ["a table of its own", "a view of the ledger"])

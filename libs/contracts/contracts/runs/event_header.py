@@ -1,7 +1,8 @@
 """What an event means to most readers: its effect on state and checkpoint by one table, and the header that is read of it.
 
 Every short fold is made from the table `EFFECTS`. Validating an event in full is most of what a reader costs, so the header leaves
-ids and times as the text that was recorded, and reads of the facts in `data` what concerns the checkpoint.
+ids and times as the text that was recorded, and reads of the facts in `data` what concerns the checkpoint. Events of a task are read
+in full where facts are asked for: they are rare, and the task is folded from them by the same function as in the view.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from contracts.message import Message, Timestamp
 from contracts.runs import events as e
 from contracts.runs.config import Step
 from contracts.runs.events import EVENT_KINDS
+from contracts.runs.run_event import RunEvent
+from contracts.runs.tasks.rules import ReviewRules
 
 
 class State(StrEnum):
@@ -165,11 +168,19 @@ class Facts(TypedDict, total=False):
 
     checkpoint_id: Annotated[UUID | Any, _AsItCame]
     step: Annotated[Step | Any, _AsItCame]
+    subject: Any
     subject_sha256: Any
     expires_at: Annotated[Timestamp | Any, _AsItCame]
+    rules: Annotated[ReviewRules | Any, _AsItCame]
 
 
-_TYPES: dict[str, type] = {"checkpoint_id": UUID, "step": Step, "subject_sha256": str, "expires_at": datetime}
+_TYPES: dict[str, type] = {
+    "checkpoint_id": UUID,
+    "step": Step,
+    "subject": dict,
+    "subject_sha256": str,
+    "expires_at": datetime,
+}
 
 
 def _needed_facts(kind: str) -> tuple[tuple[str, type], ...]:
@@ -178,11 +189,11 @@ def _needed_facts(kind: str) -> tuple[tuple[str, type], ...]:
 
 
 _NEEDED = {
-    kind: _needed_facts(kind)
+    kind: () if effect.on_task else _needed_facts(kind)
     for kind, effect in EFFECTS.items()
-    if effect.opens or effect.prolongs or effect.action is not None
+    if effect.opens or effect.prolongs or effect.action is not None or effect.on_task
 }
-"""The facts without which an event of the kind cannot be read. No fact is read of kinds that are missing."""
+"""The facts without which an event of the kind cannot be read. No fact is read of kinds that are missing; events of a task are read whole."""
 
 
 class EventHeader(Message):
@@ -198,6 +209,7 @@ class EventHeader(Message):
     actor: str
     principal: Principal | None = None
     data: Facts
+    task_event: RunEvent | None = Field(None, description="The event in full, if it is about a task.")
 
     @classmethod
     def parse(cls, value: bytes) -> Self:
@@ -206,11 +218,19 @@ class EventHeader(Message):
 
     @classmethod
     def parse_with_facts(cls, value: bytes) -> Self:
-        """Read one record. Raises ValueError, also for a fact that its kind needs and that cannot be read."""
+        """Read one record, and all of it if it is about a task. Raises ValueError, also for a fact that its kind needs and that cannot be read."""
         header = cls.model_validate_json(value)
-        for name, form in _NEEDED.get(header.kind, ()):
+        needed = _NEEDED.get(header.kind)
+        if needed is None:
+            return header
+        for name, form in needed:
             if not isinstance(header.data.get(name), form):
                 raise ValueError(f"/data/{name}: {header.kind} has none that can be read")  # noqa: TRY004 - a malformed record
+        effect = header.effect
+        if effect.on_task:
+            return header.changed({"task_event": RunEvent.parse(value)})
+        if effect.opens and not isinstance(header.data.get("rules"), ReviewRules | None):
+            raise ValueError(f"/data/rules: {header.kind} has none that can be read")
         return header
 
     @property

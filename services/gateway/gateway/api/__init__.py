@@ -32,7 +32,7 @@ def api_routers(
 ) -> Iterator[APIRouter]:
     """Return the routes of this folder, but for the hot ones."""
     yield runs_router(reads)
-    yield run_events_router(follower, credentials, adapters.now)
+    yield run_events_router(adapters.views, follower, credentials, adapters.now)
     yield artifacts_router(adapters.artifacts, settings.max_artifact_bytes)
     yield providers_router(catalog)
     yield api_keys_router(adapters.keys, adapters.now, settings.max_body_bytes)

@@ -16,13 +16,13 @@ from fastapi.responses import Response, StreamingResponse
 
 from chassis.http.problems import issue
 from contracts.providers.call_stream import PartialOutput, PushedPartialOutput
-from gateway.api.runs import visible
+from gateway.api.runs import readable
 from gateway.http import headers
 from gateway.http.caller import Caller, caller_of
 from gateway.http.parameters import NoParameters
 from gateway.http.problem_schemas import problems
 from gateway.http.problems import invalid
-from gateway.ports import Now, StepEvent
+from gateway.ports import Now, StepEvent, Views
 from gateway.read_model.follower import SETTLE_SECONDS, Follower
 from identity.watch import CredentialWatch
 
@@ -32,7 +32,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _HEARTBEAT = b": still here\n\n"
 
 
-def run_events_router(follower: Follower, credentials: CredentialWatch, now: Now) -> APIRouter:
+def run_events_router(views: Views, follower: Follower, credentials: CredentialWatch, now: Now) -> APIRouter:
     """Return the route that streams."""
     router = APIRouter()
 
@@ -49,7 +49,7 @@ def run_events_router(follower: Follower, credentials: CredentialWatch, now: Now
     )
     async def follow_run(
         request: Request,
-        run_id: str,
+        run_id: str,  # noqa: ARG001 - the document names it
         _: Annotated[NoParameters, Query()],
         last_event_id: Annotated[str | None, Header()] = None,
     ) -> Response:
@@ -62,7 +62,7 @@ def run_events_router(follower: Follower, credentials: CredentialWatch, now: Now
         caller, found_id = caller_of(request), headers.run_id_of(request)
         after = _version(last_event_id)
         run = await follower.reached(caller.tenant, found_id, after, SETTLE_SECONDS) if after else None
-        visible(run or await follower.settled(caller.tenant, found_id), run_id, caller)
+        await readable(views, run or await follower.settled(caller.tenant, found_id), found_id, caller)
         if after and await follower.is_finished(caller.tenant, found_id, after, now()):
             return Response(status_code=204, headers=_HEADERS)
         if run is not None and run.version < after:

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from pydantic import BaseModel
-from pydantic_core import from_json
+from pydantic import BaseModel, Field
+from pydantic_core import to_json
 
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RenderedView, RunView
@@ -19,7 +19,8 @@ from gateway.http.cursors import write_cursor
 from gateway.http.parameters import ApprovalFilters, AtVersion, HistoryRange, RunFilters, read_parameters
 from gateway.http.problem_schemas import problems
 from gateway.http.problems import Problem, unavailable
-from gateway.ports import Page, StepEvent, Views
+from gateway.ports import Now, StepEvent, Views
+from gateway.projection.waiting_list import MOST_COUNTED
 from gateway.read_model.follower import Follower
 
 _PART = 1000
@@ -33,6 +34,14 @@ class RunPage(BaseModel):
     next_cursor: str | None
 
 
+class WaitingRuns(RunPage):
+    """Runs with a checkpoint that waits."""
+
+    total: int = Field(
+        description=f"How many the list has on all its pages. It counts to {MOST_COUNTED}: so many, or more."
+    )
+
+
 class History(BaseModel):
     """Events in order, and the version to go on after if there are more."""
 
@@ -43,10 +52,11 @@ class History(BaseModel):
 class RunReads:
     """The endpoints that read."""
 
-    def __init__(self, views: Views, follower: Follower, wait_seconds: float) -> None:
+    def __init__(self, views: Views, follower: Follower, wait_seconds: float, now: Now) -> None:
         self._views = views
         self._follower = follower
         self._wait_seconds = wait_seconds
+        self._now = now
 
     async def read_run(self, request: Request) -> Response:
         """Return the run's view. With `min_version` the answer waits until the read model has come that far, or is 503."""
@@ -56,7 +66,7 @@ class RunReads:
             run = await self._follower.reached(caller.tenant, run_id, version, self._wait_seconds)
         else:
             run = await self._follower.settled(caller.tenant, run_id)
-        run = visible(run, run_id, caller)
+        run = await readable(self._views, run, run_id, caller)
         if run.version < version:
             behind = f"the read model has reached version {run.version} of this run, not {version}"
             raise unavailable(behind, version=run.version)
@@ -72,18 +82,26 @@ class RunReads:
             state=filters.state,
             session_id=filters.session_id,
             user_id=filters.user_id,
-            requester=caller.own_runs_of,
             is_open=filters.open,
+            reader=caller.reader,
         )
-        return _page(page, caller)
+        cursor = to_json(write_cursor(page.end, caller.tenant))
+        return _json(b'{"items":[%s],"next_cursor":%s}' % (_joined(page.views), cursor))
 
-    async def read_history(self, request: Request, run_id: str, part: Annotated[HistoryRange, Query()]) -> Response:
+    async def read_history(
+        self,
+        request: Request,
+        run_id: str,  # noqa: ARG002 - the document names it
+        part: Annotated[HistoryRange, Query()],
+    ) -> Response:
         """Return every event in order, with the members that `run.events` has. A long history is read on with `after`."""
         caller, found_id = caller_of(request), headers.run_id_of(request)
         await self._follower.settle(caller.tenant, found_id)
         events, is_more = await self._views.history(caller.tenant, found_id, part.after, part.limit)
-        if not events or caller.own_runs_of is not None:
-            visible(await self._views.run(caller.tenant, found_id), run_id, caller)
+        if events:
+            await require_readable(self._views, found_id, caller)
+        else:
+            await readable(self._views, await self._views.run(caller.tenant, found_id), found_id, caller)
         more = str(events[-1].version) if is_more else "null"
         return _json(b'{"items":[%s],"next_after":%s}' % (_joined(e.json for e in events), more.encode()))
 
@@ -93,7 +111,7 @@ class RunReads:
             run = await self._follower.reached(caller.tenant, run_id, version, self._wait_seconds)
         else:
             run = await self._follower.settled(caller.tenant, run_id)
-        visible(run, run_id, caller)
+        await readable(self._views, run, run_id, caller)
 
     async def events_of(
         self, caller: Caller, run_id: UUID, kinds: Collection[str], version: int = 0
@@ -108,29 +126,36 @@ class RunReads:
         return found
 
     async def list_approvals(self, request: Request, filters: Annotated[ApprovalFilters, Query()]) -> Response:
-        """Return runs with a checkpoint that waits for a decision, the longest waiting first. Each item is the run's view."""
+        """Return runs with a checkpoint that waits for a decision, the longest waiting first. Each item is the run's view.
+
+        Following `next_cursor` shows what waits all the time once, whatever comes and goes meanwhile.
+        """
         caller = caller_of(request)
         page = await self._views.pending(
             caller.tenant,
             filters.limit,
             filters.place(caller.tenant),
-            step=filters.step,
-            assignee=filters.assignee,
-            group=filters.group,
-            session_id=filters.session_id,
-            requester=caller.own_runs_of,
+            filters.filters(caller.principal, self._now()),
+            filters.list_order(),
+            caller.reader,
         )
-        return _page(page, caller)
+        cursor = filters.cursor_of(caller.tenant, page.end)
+        return _json(b'{"items":[%s],"next_cursor":%s,"total":%d}' % (_joined(page.views), to_json(cursor), page.total))
 
 
-def visible(run: RenderedView | None, named: UUID | str, caller: Caller) -> RenderedView:
-    """Return a run that the caller may read. Raises Problem: there is none, or it is another's."""
+async def readable(views: Views, run: RenderedView | None, run_id: UUID, caller: Caller) -> RenderedView:
+    """Return a run that the caller may read. Raises Problem: there is none, or it is not the caller's to read."""
     if run is None:
-        raise headers.run_not_found(named)
-    person = caller.own_runs_of
-    if person is not None and from_json(run.json).get("requested_by") != person:
-        raise Problem("forbidden", f"{caller.subject} reads the runs that it started, and {named} is another's")
+        raise headers.run_not_found(run_id)
+    await require_readable(views, run_id, caller)
     return run
+
+
+async def require_readable(views: Views, run_id: UUID, caller: Caller) -> None:
+    """Raise Problem if the caller may not read a run of its tenant. Lists ask the same of each run (`projection.readers`)."""
+    reader = caller.reader
+    if reader is not None and not await views.may_read(caller.tenant, run_id, reader):
+        raise Problem("forbidden", f"{caller.subject} neither started {run_id} nor is or was asked to decide at it")
 
 
 def runs_router(reads: RunReads) -> APIRouter:
@@ -157,16 +182,10 @@ def runs_router(reads: RunReads) -> APIRouter:
         reads.list_approvals,
         tags=["approvals"],
         summary="List what waits for a person",
-        response_model=RunPage,
+        response_model=WaitingRuns,
         responses=problems("validation_failed", "unavailable"),
     )
     return router
-
-
-def _page(page: Page, caller: Caller) -> Response:
-    cursor = write_cursor(page.end, caller.tenant)
-    end = b"null" if cursor is None else b'"%s"' % cursor.encode()
-    return _json(b'{"items":[%s],"next_cursor":%s}' % (_joined(page.views), end))
 
 
 def _joined(texts: Iterable[bytes]) -> bytes:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from starlette.requests import Request
 
 from contracts.identity import Principal
+from gateway.projection.readers import Reader, reader_of
 from identity.resolved import Resolved
 
 CALLER = "caller"
@@ -32,9 +33,9 @@ class Caller(NamedTuple):
         return None if self.principal is None else self.principal.subject
 
     @property
-    def own_runs_of(self) -> str | None:
-        """The person whose runs are all that this caller reads; None where it reads every run of its tenant."""
-        return None if self.principal is None else self.principal.own_runs_of
+    def reader(self) -> Reader | None:
+        """What this caller may read; None where it reads every run of its tenant."""
+        return reader_of(self.principal)
 
 
 TRUSTED = Caller("default", None)

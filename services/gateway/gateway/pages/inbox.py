@@ -14,10 +14,10 @@ from fastapi.responses import Response
 from contracts.runs.views import RunView
 from gateway.errors import DatabaseUnavailable
 from gateway.http.caller import Caller, caller_of
-from gateway.http.cursors import write_cursor
 from gateway.http.html import page, sign_out_form
-from gateway.http.parameters import Paged
+from gateway.http.parameters import WaitingPaged
 from gateway.ports import Now, Views
+from gateway.projection.waiting_list import WaitingFilters
 
 REFRESH_SECONDS = 10
 MOST_CHARACTERS = 160
@@ -51,18 +51,17 @@ def inbox_router(views: Views, now: Now) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
-    async def read_inbox(request: Request, which: Annotated[Paged, Query()]) -> Response:
+    async def read_inbox(request: Request, which: Annotated[WaitingPaged, Query()]) -> Response:
         """Show the open checkpoints, the longest waiting first, each with a link to its run."""
         caller = caller_of(request)
         try:
-            waiting = await views.pending(
-                caller.tenant, which.limit, which.place(caller.tenant), requester=caller.own_runs_of
-            )
+            after, filters = which.place(caller.tenant), WaitingFilters(follow_up_by=now())
+            waiting = await views.pending(caller.tenant, which.limit, after, filters, reader=caller.reader)
         except DatabaseUnavailable:
             told = "<p>PostgreSQL does not answer just now. This page asks again by itself.</p>"
             return _page("not available", told, caller, status=503)
         runs = [RunView.model_validate_json(view) for view in waiting.views]
-        cursor = write_cursor(waiting.end, caller.tenant)
+        cursor = which.cursor_of(caller.tenant, waiting.end)
         return _page(f"{len(runs)} waiting", _listed(runs, cursor, which.limit, now()), caller)
 
     return router

@@ -92,6 +92,11 @@ class PostgresDatabase:
         with self.guard():
             return await self.pool.fetch(query, *values)
 
+    async def fetch_planned(self, query: str, *values: Any) -> list[asyncpg.Record]:
+        """Return the rows of a query that is planned for these values. Raises DatabaseUnavailable, ValuesRefused."""
+        with self.guard():
+            return await self.pool.fetch_planned(query, *values)
+
     async def _ping(self) -> None:
         try:
             with driver_errors():
