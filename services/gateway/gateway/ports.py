@@ -11,8 +11,8 @@ from uuid import UUID
 from artifacts.store import Artifact
 from contracts.runs.commands import Command
 from contracts.runs.outcomes import Answer
+from contracts.runs.tasks.readers import Reader
 from contracts.runs.views import RenderedView
-from gateway.projection.readers import Reader
 from gateway.projection.rows import Changes, LoadedRun
 from gateway.projection.waiting_list import EVERYTHING, OLDEST_FIRST, WaitingFilters, WaitingOrder
 from identity.ports import Absences, KeyRepository, People, Secrets, Sessions

@@ -13,10 +13,10 @@ import pytest
 
 from contracts.identity import Principal, Role
 from contracts.runs.checkpoints import Checkpoint
+from contracts.runs.tasks.readers import Reader, reader_of
 from contracts.runs.views import RunView
 from gateway.http.cursors import read_bound_cursor, write_bound_cursor
 from gateway.ports import WaitingPlace
-from gateway.projection.readers import Reader, reader_of
 from gateway.projection.search_words import words_of
 from gateway.projection.view import fold
 from gateway.projection.waiting_list import EVERYTHING, MOST_COUNTED, NEVER, WaitingFilters, WaitingOrder

@@ -18,9 +18,9 @@ from contracts.identity import Role
 from identity.api_keys import new_key
 from identity.sessions.record import new_session
 from notifier.edges.authentication import UNAUTHORIZED
-from testkit.runs.commands import start
 from testkit.runs.people import RITA, ROBERT, principal
-from testkit.runs.specification import given
+from testkit.runs.pushed_events import moved
+from testkit.runs.tasks import under
 
 from .guarded_site import Site, closed, guarded_site, heard
 from .test_approvals import accept
@@ -91,20 +91,34 @@ async def test_the_reason_of_a_close_has_room_for_any_name(site: Site) -> None:
 
 
 async def test_a_socket_gets_what_its_opener_may_see(site: Site) -> None:
-    """Nothing of another tenant, and a requester nothing of others, whatever the address asks for."""
-    mine, other, foreign = (
-        given(start().but(principal=who, run_id=uuid4(), tenant=who.tenant))
-        for who in (RITA, ROBERT, principal("eve", Role.ADMIN, tenant="elsewhere"))
-    )
+    """Nothing of another tenant; a requester nothing of others; a reviewer what it is asked about, from then on. Whatever the address asks for."""
+    eve = principal("eve", Role.ADMIN)
+    mine, other, foreign = (moved(under({}, by=who), uuid4()) for who in (RITA, ROBERT, eve))
+    foreign = [event.changed({"tenant": "elsewhere"}) for event in foreign]
     text, _ = await site.identity.key("rita", Role.REQUESTER)
     reviewer, _ = await site.identity.key("ann", Role.REVIEWER)
     async with site.opened(text, session_id="s1") as rita, site.opened(reviewer) as ann:
         for socket in (rita, ann):
             await heard(socket, "SNAPSHOT")
-        await site.publish(*foreign.history, *other.history, *mine.history)
-        assert (await heard(rita, "HITL_STATUS_UPDATE"))["run_id"] == str(mine.now.run_id)
-        seen = [(await heard(ann, "HITL_STATUS_UPDATE"))["run_id"] for _ in range(2)]
-        assert seen == [str(other.now.run_id), str(mine.now.run_id)]
+        await site.publish(*foreign, *other, *mine)
+        assert (await heard(rita, "HITL_STATUS_UPDATE"))["run_id"] == str(mine[0].run_id)
+        seen = [await heard(ann, "HITL_STATUS_UPDATE") for _ in range(2)]
+        assert [one["run_id"] for one in seen] == [str(other[0].run_id), str(mine[0].run_id)]
+        assert {one["event"]["kind"] for one in seen} == {"checkpoint-opened.v1"}
+
+
+async def test_a_socket_of_a_reviewer_gets_the_runs_that_it_is_asked_about(site: Site) -> None:
+    """By its groups, and no other."""
+    legal, leads = (
+        moved(under({"candidates": {"groups": [group]}, "escalate_to": {"users": ["zoe"]}}), uuid4())
+        for group in ("legal", "leads")
+    )
+    bo, _ = await site.identity.key("bo", Role.REVIEWER, groups=("legal",))
+    async with site.opened(bo) as socket:
+        await heard(socket, "SNAPSHOT")
+        await site.publish(*leads, *legal)
+        for kind in ("HITL_STATUS_UPDATE", "HITL_APPROVAL_REQUEST"):
+            assert (await heard(socket, kind))["run_id"] == str(legal[0].run_id)
 
 
 async def test_who_decides_is_who_the_credential_says(site: Site) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contracts.identity import Principal, Role
-from gateway.projection.readers import ALL, reader_of
+from contracts.runs.tasks.readers import ALL, reader_of
 from testkit.runs.people import ADAM, ANN, AUDREY, BO, GUEST, RITA, RITAS_BOT, principal
 
 ENTRIES = {

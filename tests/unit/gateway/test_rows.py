@@ -12,8 +12,8 @@ from hypothesis import given as over
 from hypothesis import strategies as st
 
 from contracts.runs.event_header import EventHeader
+from contracts.runs.tasks.readers import ALL
 from gateway.projection.pending import PendingCheckpoint
-from gateway.projection.readers import ALL
 from gateway.projection.rows import Changes, LoadedRun, RunRow, loaded_at, project_batch
 from testkit.runs.commands import (
     approve,

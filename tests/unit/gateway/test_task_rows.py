@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from contracts.runs.event_header import EventHeader
 from contracts.runs.run_event import RunEvent
+from contracts.runs.tasks.readers import ALL
 from contracts.runs.views import RunView, project
-from gateway.projection.readers import ALL
 from gateway.projection.rows import LoadedRun, RunRow, loaded_at, project_batch
 from testkit.runs.commands import approve, at_payload_review, edit, executed
 from testkit.runs.histories import history_of, view_of

@@ -8,6 +8,8 @@ import pytest
 
 from contracts.runs.events import CheckpointEscalated, CheckpointOpened
 from contracts.runs.run_event import RunEvent
+from contracts.runs.tasks.readers import ALL
+from contracts.runs.tasks.task import PLAIN
 from contracts.runs.views import State, project
 from notifier.hub.run_states import RunStates, TrackedRun, evolve, fold, open_checkpoint, read_checkpoint
 from testkit.runs.commands import approve, at_payload_review, completed, executed, pause, resume, time_is_up
@@ -106,7 +108,7 @@ def test_a_history_gives_the_run_before_an_event() -> None:
     values = [event.to_bytes() for event in moved(FINISHED, uuid4())]
     opened = next(number for number, event in enumerate(FINISHED.history, 1) if event.kind == CheckpointOpened.kind)
     run = fold(values, until=opened + 1)
-    assert run == TrackedRun(opened, State.PAYLOAD_REVIEW, (values[opened - 1],))
+    assert run == TrackedRun(opened, State.PAYLOAD_REVIEW, (values[opened - 1],), None, ALL, PLAIN)
     assert fold(values[: opened - 1], until=opened + 1) is None
     assert fold([], until=4) is None
 
@@ -144,3 +146,13 @@ def test_a_checkpoint_under_rules_is_shown_with_its_task() -> None:
         assert run is not None
         assert open_checkpoint(run) == story.now.view.checkpoint
         story = story.given(ask)
+
+
+def test_a_run_is_seen_by_whom_it_asks_and_by_who_took_part() -> None:
+    """As the read model keeps it; what was seen once stays so."""
+    story = under({"candidates": {"groups": ["legal"]}, "approvals_required": 2, "escalate_to": {"users": ["cy"]}})
+    story = story.given(by(BO, approve()), by(ADAM, escalate()))
+    run = learn(RunStates(), list(story.history))
+    assert run is not None
+    assert run.requester == "rita"
+    assert set(run.readers) == {"g:legal", "u:bo", "u:cy", "u:adam"}

@@ -152,7 +152,7 @@ async def readable(views: Views, run: RenderedView | None, run_id: UUID, caller:
 
 
 async def require_readable(views: Views, run_id: UUID, caller: Caller) -> None:
-    """Raise Problem if the caller may not read a run of its tenant. Lists ask the same of each run (`projection.readers`)."""
+    """Raise Problem if the caller may not read a run of its tenant. Lists ask the same of each run (`contracts.runs.tasks.readers`)."""
     reader = caller.reader
     if reader is not None and not await views.may_read(caller.tenant, run_id, reader):
         raise Problem("forbidden", f"{caller.subject} neither started {run_id} nor is or was asked to decide at it")

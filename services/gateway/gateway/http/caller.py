@@ -7,7 +7,7 @@ from typing import NamedTuple
 from starlette.requests import Request
 
 from contracts.identity import Principal
-from gateway.projection.readers import Reader, reader_of
+from contracts.runs.tasks.readers import Reader, reader_of
 from identity.resolved import Resolved
 
 CALLER = "caller"

@@ -15,8 +15,8 @@ from uuid import UUID
 
 from contracts.runs.config import Step
 from contracts.runs.event_header import EventHeader, State
+from contracts.runs.tasks.readers import entries_after
 from gateway.projection.pending import PendingCheckpoint, pending_after, subject_of
-from gateway.projection.readers import entries_after
 from gateway.projection.search_words import subject_words
 
 
@@ -36,7 +36,7 @@ class RunRow(NamedTuple):
     """The person who started it; None where authentication was off."""
 
     readers: tuple[str, ...] = ()
-    """The entries of those who may read it (see `projection.readers`)."""
+    """The entries of those who may read it (see `contracts.runs.tasks.readers`)."""
 
     @classmethod
     def first(cls, header: EventHeader) -> Self:

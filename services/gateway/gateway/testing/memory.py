@@ -7,11 +7,11 @@ from typing import TypeVar
 from uuid import UUID
 
 from contracts.runs.event_header import EventHeader
+from contracts.runs.tasks.readers import Reader
 from contracts.runs.views import TERMINAL, RenderedView, render
 from gateway.errors import DatabaseUnavailable, ValuesRefused
 from gateway.ports import History, Page, Place, StepEvent, WaitingPage, WaitingPlace
 from gateway.projection.pages import fitting
-from gateway.projection.readers import Reader
 from gateway.projection.rows import ApprovalRow, Changes, LoadedRun, RunRow, loaded_at
 from gateway.projection.view import fold
 from gateway.projection.waiting_list import EVERYTHING, MOST_COUNTED, OLDEST_FIRST, WaitingFilters, WaitingOrder

@@ -130,7 +130,7 @@ class EventFeed:
     def _notification(
         self, record: RawRecord, header: EventHeader, value: bytes, run: TrackedRun, checkpoint: Checkpoint | None
     ) -> Notification:
-        state, requester = run.state, run.requester
+        state = run.state
         after_it = self._hub.cursor_at(record.partition, record.offset + 1, header.tenant)
         if checkpoint is None:
             frames = frames_of(header, value, state, after_it)
@@ -148,7 +148,8 @@ class EventFeed:
             over=state in TERMINAL,
             frames=frames,
             size=bytes_of(frames),
-            requester=requester,
+            requester=run.requester,
+            readers=run.readers,
         )
 
     def _note_progress(self) -> None:

@@ -17,7 +17,7 @@ from notifier import metrics
 from notifier.hub.event_buffer import Frame, Transient
 from notifier.hub.frames import MESSAGE_BYTES
 from notifier.hub.hub import Hub
-from notifier.hub.run_states import RunStates
+from notifier.hub.run_states import RunStates, TrackedRun
 
 _TYPE = PushedPartialOutput.model_fields["type"].default
 
@@ -40,14 +40,14 @@ class PartialOutputFeed:
                 metrics.MALFORMED.inc()
                 _log.warning("malformed partial output", offset=record.offset, reason=explain(error))
                 continue
-            transient = _transient(partial, self._run_states.requester_of(str(partial.run_id)))
+            transient = _transient(partial, self._run_states.find(str(partial.run_id)))
             # A piece may be lost; one that is larger than a message would cost its watchers their connection.
             if transient.size <= MESSAGE_BYTES:
                 self._hub.publish_transient(transient)
         self._hub.wake_clients()
 
 
-def _transient(partial: PartialOutput, requester: str | None) -> Transient:
+def _transient(partial: PartialOutput, run: TrackedRun | None) -> Transient:
     frame = Frame(_TYPE, partial.to_push())
     return Transient(
         run_id=str(partial.run_id),
@@ -56,5 +56,6 @@ def _transient(partial: PartialOutput, requester: str | None) -> Transient:
         session_id=partial.session_id,
         frames=(frame,),
         size=len(frame.body),
-        requester=requester,
+        requester=run.requester if run else None,
+        readers=run.readers if run else (),
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from contracts.runs.tasks.readers import Reader
 from notifier.hub.event_buffer import Notification, Transient
 
 DEFAULT_TENANT = "default"
@@ -35,8 +36,8 @@ class Filters:
     session_id: str | None = None
     user_id: str | None = None
     tenant: str = DEFAULT_TENANT
-    requester: str | None = None
-    """The person whose runs are all that the client may see; None where it may see every run of its tenant."""
+    reader: Reader | None = None
+    """What the client may see; None where it may see every run of its tenant."""
 
     def match(self, item: Notification | Transient) -> bool:
         """Say whether the client gets `item`."""
@@ -45,7 +46,7 @@ class Filters:
             and self.run_id in (None, item.run_id)
             and self.session_id in (None, item.session_id)
             and self.user_id in (None, item.user_id)
-            and self.requester in (None, item.requester)
+            and (self.reader is None or self.reader.may_read(item.readers, item.requester))
         )
 
 

@@ -16,8 +16,9 @@ from contracts.message import Message, Timestamp
 from contracts.providers.call import Issue
 from contracts.runs.event_header import EventHeader, State
 from contracts.runs.run_event import RunEvent
+from contracts.runs.tasks.readers import entries_after
 from contracts.runs.tasks.rules import ReviewRules
-from contracts.runs.tasks.task import open_task
+from contracts.runs.tasks.task import Task, fold_task, open_task
 from contracts.runs.views import Checkpoint, RunView, project
 
 
@@ -25,12 +26,15 @@ class TrackedRun(NamedTuple):
     """A run at its latest version here. `state` is None when it is not known.
 
     `open`: the records' values since its open checkpoint opened, that one first. `requester`: the person who started it.
+    `readers`: the entries of those who may read it besides, as far as they are known; `task`: that of the open checkpoint.
     """
 
     version: int
     state: State | None
     open: tuple[bytes, ...] = ()
     requester: str | None = None
+    readers: tuple[str, ...] = ()
+    task: Task | None = None
 
     @property
     def size(self) -> int:
@@ -60,10 +64,9 @@ class RunStates:
         run = self._runs.get(header.run_id)
         return run if run is not None and run.version == header.version - 1 else None
 
-    def requester_of(self, run_id: str) -> str | None:
-        """Return the person who started a run; None where that is not known here."""
-        run = self._runs.get(run_id)
-        return None if run is None else run.requester
+    def find(self, run_id: str) -> TrackedRun | None:
+        """Return a run at its latest version here."""
+        return self._runs.get(run_id)
 
     def put(self, run_id: str, run: TrackedRun) -> None:
         """Hold a run; evict the least recently put ones when a bound is passed."""
@@ -82,12 +85,27 @@ def evolve(before: TrackedRun | None, header: EventHeader, value: bytes) -> Trac
     effect = header.effect
     first = State.CREATED if header.version == 1 else None
     state = header.state_after(before.state if before else first)
-    requester = _requester(before, header)
+    task = _task(before, header, value)
+    readers = entries_after(before.readers if before else (), task, header)
+    records: tuple[bytes, ...] = ()
     if effect.opens:
-        return TrackedRun(header.version, state, (value,), requester)
-    if before is None or not before.open or effect.closes:
-        return TrackedRun(header.version, state, (), requester)
-    return TrackedRun(header.version, state, (*before.open, value), requester)
+        records = (value,)
+    elif before is not None and before.open and not effect.closes:
+        records = (*before.open, value)
+    return TrackedRun(header.version, state, records, _requester(before, header), readers, task)
+
+
+def _task(before: TrackedRun | None, header: EventHeader, value: bytes) -> Task | None:
+    effect, facts = header.effect, header.data
+    if effect.opens:
+        rules = facts.get("rules")
+        return open_task(rules if isinstance(rules, ReviewRules) else None, header.moment)
+    if before is None or before.task is None or effect.closes:
+        return None
+    if effect.on_task:
+        event = RunEvent.parse(value)
+        return fold_task(before.task, event.data, event)
+    return before.task
 
 
 def _requester(before: TrackedRun | None, header: EventHeader) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from contracts.identity import Principal, Right
+from contracts.runs.tasks.readers import Reader, reader_of
 from identity.resolved import Resolved
 
 
@@ -26,9 +27,9 @@ class Caller:
         return "default" if self.principal is None else self.principal.tenant
 
     @property
-    def own_runs_of(self) -> str | None:
-        """The person whose runs are all that it sees; None where it sees every run of its tenant."""
-        return None if self.principal is None else self.principal.own_runs_of
+    def reader(self) -> Reader | None:
+        """What it may see; None where it sees every run of its tenant."""
+        return reader_of(self.principal)
 
     def is_same_as(self, resolved: Resolved) -> bool:
         """Return whether another credential is of the same principal, with the same sight."""
@@ -36,5 +37,7 @@ class Caller:
         return mine is not None and _sight(mine) == _sight(resolved.principal)
 
 
-def _sight(principal: Principal) -> tuple[str, str, str | None, bool]:
-    return principal.tenant, principal.subject, principal.own_runs_of, principal.may(Right.READ)
+def _sight(principal: Principal) -> tuple[str, str, Reader | None, bool]:
+    # Whom it stands in for changes while a socket is open, and is no other person.
+    alone = principal.changed({"on_behalf_of": ()})
+    return principal.tenant, principal.subject, reader_of(alone), principal.may(Right.READ)

@@ -46,7 +46,7 @@ class Subscription(Message):
             session_id=self.session_id,
             user_id=self.user_id,
             tenant=caller.tenant,
-            requester=caller.own_runs_of,
+            reader=caller.reader,
         )
 
 

@@ -17,12 +17,12 @@ from bench.interpreter import interpreter
 from bench.waiting.fill import RARE, fill
 from bench.waiting.gateway import credential, running_gateway
 from contracts.identity import Principal, Role
+from contracts.runs.tasks.readers import reader_of
 from gateway.adapters.postgres.pool import PostgresDatabase
 from gateway.adapters.postgres.reader import PostgresViews
 from gateway.adapters.postgres.schema import prepare_schemas
 from gateway.http.parameters import ApprovalFilters
 from gateway.ports import WaitingPlace
-from gateway.projection.readers import reader_of
 from gateway.projection.search_words import words_of
 from gateway.projection.waiting_list import WaitingFilters, WaitingOrder
 from testkit.postgres.ledger_tables import make_ledger_tables

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from contracts.runs.tasks.readers import EVERY_REVIEWER, Reader, group_entry, person_entry
 from contracts.runs.views import TERMINAL
 from gateway.ports import Place, WaitingPlace
-from gateway.projection.readers import EVERY_REVIEWER, Reader, group_entry, person_entry
 from gateway.projection.waiting_list import NEVER, WaitingFilters, WaitingOrder
 
 FIRST_VALUE = 3

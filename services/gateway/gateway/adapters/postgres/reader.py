@@ -14,6 +14,7 @@ import asyncpg
 from chassis.postgres.named_queries import named_queries
 from contracts.ledger_schema import events_of
 from contracts.runs.event_header import EventHeader
+from contracts.runs.tasks.readers import Reader
 from contracts.runs.views import RenderedView, render
 from gateway.adapters.postgres.conditions import (
     Condition,
@@ -27,7 +28,6 @@ from gateway.adapters.postgres.pool import PostgresDatabase
 from gateway.ports import History, Page, Place, StepEvent, WaitingPage, WaitingPlace
 from gateway.projection.long_views import LONG, LongViews
 from gateway.projection.pages import PAGE_BYTES, fitting
-from gateway.projection.readers import Reader
 from gateway.projection.view import fold
 from gateway.projection.waiting_list import EVERYTHING, MOST_COUNTED, OLDEST_FIRST, WaitingFilters, WaitingOrder
 

@@ -15,9 +15,9 @@ from chassis.postgres.connections import DedicatedConnection
 from chassis.postgres.named_queries import named_queries
 from contracts.ledger_schema import events_of
 from contracts.runs.event_header import EventHeader
+from contracts.runs.tasks.readers import ALL, entries_of
 from gateway.adapters.postgres.connections import QUERY_SECONDS, connector, driver_errors
 from gateway.projection.pending import PendingCheckpoint
-from gateway.projection.readers import ALL, entries_of
 from gateway.projection.rows import Changes, LoadedRun, RunChange, loaded_at
 from gateway.projection.waiting_list import NEVER
 
