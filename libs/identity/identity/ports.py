@@ -9,7 +9,7 @@ from uuid import UUID
 
 from contracts.identity import Principal
 from identity.absences.record import Absence
-from identity.api_keys import KeyRecord
+from identity.keys.record import KeyRecord
 from identity.sessions.record import SessionRecord
 
 After = tuple[datetime, UUID]

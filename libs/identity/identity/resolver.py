@@ -13,17 +13,17 @@ from datetime import datetime
 from uuid import UUID
 
 from identity.absences.substitutes import Substitutes
-from identity.api_keys import KeyRecord, digest_of, is_key, key_id_of, principal_of
-from identity.claims import MAX_LENGTH
 from identity.errors import IdentityUnavailable, Unauthenticated
-from identity.internal_tokens import InternalTokens, is_internal
+from identity.keys.record import KeyRecord, digest_of, is_key, key_id_of, principal_of
 from identity.lookups import Lookups
 from identity.people.sightings import Sightings
 from identity.ports import Keys, Sessions
 from identity.resolved import Resolved
 from identity.sessions import record as session_records
 from identity.sessions.record import SessionRecord, is_session, session_id_of
-from identity.tokens import TokenVerifier
+from identity.tokens.claims import MAX_LENGTH
+from identity.tokens.internal import InternalTokens, is_internal
+from identity.tokens.verifier import TokenVerifier
 
 _CREDENTIAL = re.compile(rf"[A-Za-z0-9._~+/-]{{1,{MAX_LENGTH}}}=*")
 

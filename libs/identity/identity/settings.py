@@ -9,11 +9,11 @@ from typing import NamedTuple
 from chassis.settings import Settings, SettingsError
 from identity.absences.substitutes import Substitutes
 from identity.errors import UnusableRules
-from identity.internal_tokens import InternalTokens
 from identity.people.sightings import Sightings
 from identity.ports import Absences, Keys, People, Secrets, Sessions
 from identity.resolver import Resolver
-from identity.tokens import JwtRules, TokenVerifier
+from identity.tokens.internal import InternalTokens
+from identity.tokens.verifier import JwtRules, TokenVerifier
 
 
 class Kept(NamedTuple):

@@ -14,7 +14,7 @@ import jwt
 
 from contracts.identity import Role
 from gateway.identity.route_rights import RUN
-from identity.api_keys import KeyRecord, new_key
+from identity.keys.record import KeyRecord, new_key
 from testkit.runs.commands import prepared, start
 from testkit.runs.people import RITA
 from testkit.runs.specification import given

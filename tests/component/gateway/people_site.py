@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from contracts.identity import Principal
-from identity.api_keys import KeyRecord, new_key
+from identity.keys.record import KeyRecord, new_key
 from testkit.runs.specification import Story
 
 from .memory_site import NOW, Site, memory_site

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from contracts.identity import Role
 from gateway.identity.route_rights import RUN
-from identity.api_keys import new_key
+from identity.keys.record import new_key
 
 from .credentials import SECRET, bearer, guarded_site, key, token
 from .memory_site import Site

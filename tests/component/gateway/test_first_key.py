@@ -14,7 +14,7 @@ from gateway.identity.first_key import DataFolderUnusable, FirstKey
 from gateway.ports import Adapters
 from gateway.testing.adapters import memory_adapters
 from gateway.testing.memory import MemoryTables
-from identity.api_keys import digest_of
+from identity.keys.record import digest_of
 from identity.testing.memory import MemoryKeys
 
 from .credentials import bearer

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from contracts.identity import Role
-from identity.api_keys import new_key
+from identity.keys.record import new_key
 from identity.sessions.record import LIFETIME, csrf_token, new_session
 from local_stack.wait import until
 from testkit.identity_provider.browser import HTML, Browser, hidden

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from contracts.identity import ROLES, Right, Role
 from gateway.identity.route_rights import ROUTE_RIGHTS, RUN
-from identity.api_keys import digest_of
+from identity.keys.record import digest_of
 
 from .credentials import bearer, guarded_site, key, token
 from .memory_site import NOW, Site

@@ -17,7 +17,7 @@ from gateway.app import create_app
 from gateway.identity.route_rights import PUBLIC, ROUTE_RIGHTS, RUN, WITHOUT_ROLE, is_public
 from gateway.testing.adapters import MemoryBroker, memory_adapters
 from gateway.testing.memory import MemoryTables
-from identity.api_keys import new_key
+from identity.keys.record import new_key
 
 from .credentials import ask, bearer, guarded_site, key, token
 from .memory_site import NOW, Site

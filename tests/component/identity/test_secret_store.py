@@ -12,10 +12,10 @@ import pytest_asyncio
 from chassis.postgres.connections import ConnectionPool, Connector
 from chassis.postgres.migrations import migrate
 from identity.errors import IdentityUnavailable
-from identity.internal_tokens import InternalTokens
 from identity.ports import Secrets
-from identity.secret_store import SecretStore
+from identity.secrets.store import SecretStore
 from identity.testing.memory import MemorySecrets
+from identity.tokens.internal import InternalTokens
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

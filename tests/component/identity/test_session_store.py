@@ -13,13 +13,13 @@ import pytest
 
 from chassis.postgres.connections import ConnectionPool, Connector
 from contracts.identity import Principal, Role
-from identity.api_keys import KeyRecord, new_key, principal_of
 from identity.errors import IdentityUnavailable, KeyExists
+from identity.keys.record import KeyRecord, new_key, principal_of
+from identity.keys.store import KeyStore
 from identity.ports import KeyRepository, Sessions
 from identity.resolver import Resolver
 from identity.sessions.record import LIFETIME, NewSession, SessionRecord, new_session, session_record
 from identity.sessions.store import SessionStore
-from identity.store import KeyStore
 from identity.testing.memory import MemoryKeys
 from identity.testing.memory_sessions import MemorySessions
 

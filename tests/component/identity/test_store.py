@@ -16,10 +16,10 @@ import pytest_asyncio
 from chassis.postgres.connections import ConnectionPool, Connector
 from chassis.postgres.migrations import migrate
 from contracts.identity import Role
-from identity.api_keys import KeyRecord, new_key
 from identity.errors import IdentityUnavailable, KeyExists
+from identity.keys.record import KeyRecord, new_key
+from identity.keys.store import KeyStore
 from identity.ports import KeyRepository
-from identity.store import KeyStore
 from identity.testing.memory import MemoryKeys
 from testkit.postgres.unreliable import execute
 

@@ -18,12 +18,12 @@ from chassis.failpoints import utc_now
 from chassis.settings import Settings
 from contracts.identity import Role
 from contracts.runs.run_event import RunEvent
-from identity.api_keys import KeyRecord, new_key, principal_of
+from identity.keys.record import KeyRecord, new_key, principal_of
 from identity.resolver import Resolver
 from identity.sessions.record import new_session, session_record
 from identity.testing.memory import MemoryKeys
 from identity.testing.memory_sessions import MemorySessions
-from identity.tokens import JwtRules, TokenVerifier
+from identity.tokens.verifier import JwtRules, TokenVerifier
 from notifier.ports import Adapters
 from notifier.testing.gateway import MemoryGateway
 from notifier.testing.log import MemoryLog, MemoryTopics

@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 from chassis.failpoints import utc_now
 from chassis.settings import Settings
 from contracts.identity import Role
-from identity.api_keys import new_key
+from identity.keys.record import new_key
 from identity.sessions.record import new_session
 from notifier.edges.authentication import UNAUTHORIZED
 from testkit.runs.people import RITA, ROBERT, principal

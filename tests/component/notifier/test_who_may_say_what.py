@@ -18,7 +18,7 @@ from contracts.message import Message
 from contracts.runs.commands import Command, parse_command
 from contracts.runs.outcomes import Outcome, Refused
 from contracts.runs.requests import ApprovalResponse
-from identity.api_keys import new_key
+from identity.keys.record import new_key
 from notifier.edges.authentication import UNAUTHORIZED
 from notifier.protocol.messages import FROM_CLIENT, TYPES_FROM_CLIENT, Auth, CommentMessage, Ping, TaskMessage
 from orchestrator.runs import Refusal, decide

@@ -15,9 +15,9 @@ from chassis.postgres.migrations import migrate
 from contracts.identity import Principal, Role
 from contracts.runs.run_event import RunEvent
 from contracts.topics import EVENTS
-from identity.api_keys import KeyRecord, new_key
+from identity.keys.record import KeyRecord, new_key
+from identity.keys.store import KeyStore
 from identity.people.store import PeopleStore
-from identity.store import KeyStore
 from orchestrator.adapters.postgres.memberships import Memberships
 from orchestrator.aggregate import Facts
 from orchestrator.ports import LedgerUnavailable

@@ -22,13 +22,20 @@ OF_NO_TENANT = {
         "histories": "of runs that a tenant's page has named",
     },
     "artifacts": {},
-    "identity": {
+    "identity.keys": {
         "find": "by its hash, before a tenant is known",
         "ended": "by the ids of credentials that were resolved",
         "has-any": "an installation has a first key once",
-        "make-secret": "the installation's",
-        "get-secret": "the installation's",
     },
+    "identity.sessions": {
+        "find": "by its hash, before a tenant is known",
+        "ended": "by the ids of credentials that were resolved",
+        "add": "its principal, in JSON, names the tenant",
+        "end": "by its hash",
+    },
+    "identity.secrets": {"make-secret": "the installation's", "get-secret": "the installation's"},
+    "identity.absences": {"lock": "a tenant's lock, which reads nothing"},
+    "identity.people": {},
 }
 
 

@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 
 from contracts.identity import Principal, Role
-from identity.api_keys import KeyRecord, digest_of, is_key, key_id_of, new_key, principal_of
 from identity.errors import Unauthenticated
+from identity.keys.record import KeyRecord, digest_of, is_key, key_id_of, new_key, principal_of
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 RECORD = KeyRecord(

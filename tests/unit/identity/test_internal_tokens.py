@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.identity import Principal, Right, Role
-from identity.api_keys import new_key
 from identity.errors import IdentityUnavailable, Unauthenticated
-from identity.installation_key import SECRET
-from identity.internal_tokens import MOST_ISSUED, InternalTokens, is_internal
+from identity.keys.record import new_key
 from identity.resolver import Resolver
+from identity.secrets.installation_key import SECRET
 from identity.testing.memory import MemoryKeys, MemorySecrets
-from identity.tokens import JwtRules, TokenVerifier
+from identity.tokens.internal import MOST_ISSUED, InternalTokens, is_internal
+from identity.tokens.verifier import JwtRules, TokenVerifier
 
 from .issuer import ISSUER, NOW, SECONDS, by_hand, shared
 

@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from identity.errors import Unauthenticated, UnusableKeySet
-from identity.key_set import parse_key_set
-from identity.tokens import JwtRules, TokenVerifier
+from identity.tokens.key_set import parse_key_set
+from identity.tokens.verifier import JwtRules, TokenVerifier
 
 from .issuer import AUDIENCE, ISSUER, NOW, Json, jwk, private_key, signed, write_keys, write_text
 

@@ -10,14 +10,14 @@ from uuid import UUID, uuid4
 import pytest
 
 from contracts.identity import Role
-from identity.api_keys import KeyRecord, NewKey, new_key
 from identity.errors import IdentityUnavailable, Unauthenticated
-from identity.internal_tokens import InternalTokens
+from identity.keys.record import KeyRecord, NewKey, new_key
 from identity.lookups import CACHE_SECONDS, MOST_UNKNOWN
 from identity.resolved import Resolved
 from identity.resolver import Resolver
 from identity.testing.memory import MemoryKeys, MemorySecrets
-from identity.tokens import JwtRules, TokenVerifier
+from identity.tokens.internal import InternalTokens
+from identity.tokens.verifier import JwtRules, TokenVerifier
 
 from .issuer import AUDIENCE, ISSUER, NOW, SECONDS, SECRET, shared
 

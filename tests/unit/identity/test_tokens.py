@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from contracts.identity import Principal, Role
 from identity.errors import Unauthenticated, UnusableRules
-from identity.tokens import JwtRules, TokenVerifier
+from identity.tokens.verifier import JwtRules, TokenVerifier
 
 from .issuer import (
     ALGORITHMS,

@@ -17,8 +17,9 @@ from contracts.runs import events as e
 from contracts.runs.config import Step
 from contracts.runs.event_header import EFFECTS, Action
 from contracts.runs.run_event import RunEvent
+from contracts.runs.tasks.fold import fold_task, shift_task
 from contracts.runs.tasks.persons import acting_for
-from contracts.runs.tasks.task import PLAIN, Task, Vote, fold_task, open_task, shift_task
+from contracts.runs.tasks.task import PLAIN, Task, Vote, open_task
 
 
 class Checkpoint(Message):

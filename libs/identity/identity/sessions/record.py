@@ -16,7 +16,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from contracts.identity import Principal
-from identity.api_keys import key_id_of
+from identity.keys.record import key_id_of
 
 SCHEME = "session."
 LIFETIME = timedelta(hours=12)

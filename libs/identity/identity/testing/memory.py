@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from identity.api_keys import KeyRecord
 from identity.errors import IdentityUnavailable, KeyExists
+from identity.keys.record import KeyRecord
 from identity.ports import SECRET_BYTES, After
 
 

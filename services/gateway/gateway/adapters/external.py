@@ -15,10 +15,10 @@ from gateway.ports import Adapters
 from gateway.projection.rows import project_batch
 from identity.absences.store import AbsenceStore
 from identity.errors import IdentityUnavailable
+from identity.keys.store import KeyStore
 from identity.people.store import PeopleStore
-from identity.secret_store import SecretStore
+from identity.secrets.store import SecretStore
 from identity.sessions.store import SessionStore
-from identity.store import KeyStore
 
 
 def external_adapters(settings: Settings) -> Adapters:

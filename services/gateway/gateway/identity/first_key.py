@@ -15,8 +15,8 @@ from contracts.identity import Role
 from gateway.errors import DatabaseUnavailable, GatewayError
 from gateway.http.caller import TRUSTED
 from gateway.ports import Adapters, Now
-from identity.api_keys import KeyRecord, NewKey, new_key
 from identity.errors import IdentityUnavailable, KeyExists
+from identity.keys.record import KeyRecord, NewKey, new_key
 from identity.ports import KeyRepository
 
 SUBJECT = "admin"

@@ -10,8 +10,8 @@ from gateway.identity.openid.errors import SignInRefused
 from gateway.identity.openid.flow import Flow
 from gateway.identity.openid.provider import OpenIdProvider
 from gateway.ports import Now
-from identity.api_keys import is_key
 from identity.errors import KeyExists, Unauthenticated
+from identity.keys.record import is_key
 from identity.ports import Sessions
 from identity.resolver import Resolver
 from identity.sessions.record import new_session, session_record

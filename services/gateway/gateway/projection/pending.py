@@ -9,7 +9,8 @@ from uuid import UUID
 from contracts.runs.config import Step
 from contracts.runs.event_header import EventHeader
 from contracts.runs.events import CheckpointEscalated, SubjectRevised
-from contracts.runs.tasks.task import PLAIN, Task, fold_task, open_task, shift_task
+from contracts.runs.tasks.fold import fold_task, shift_task
+from contracts.runs.tasks.task import PLAIN, Task, open_task
 
 
 class PendingCheckpoint(NamedTuple):

@@ -9,7 +9,7 @@ import httpx
 from pydantic_core import to_json
 
 from identity.errors import IdentityUnavailable
-from identity.internal_tokens import InternalTokens
+from identity.tokens.internal import InternalTokens
 from notifier.errors import GatewayUnavailable
 from notifier.ports import MAX_BYTES, MAX_RUNS, Snapshot
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from chassis.postgres.connections import ConnectionPool, Connector
 from chassis.settings import Settings
 from identity.absences.store import AbsenceStore
-from identity.internal_tokens import InternalTokens
+from identity.keys.store import KeyStore
 from identity.people.store import PeopleStore
-from identity.secret_store import SecretStore
+from identity.secrets.store import SecretStore
 from identity.sessions.store import SessionStore
 from identity.settings import Kept, create_resolver
-from identity.store import KeyStore
+from identity.tokens.internal import InternalTokens
 from notifier.ports import Now
 
 POOL_SIZE = 2

@@ -16,9 +16,10 @@ from contracts.message import Message, Timestamp
 from contracts.providers.call import Issue
 from contracts.runs.event_header import EventHeader, State
 from contracts.runs.run_event import RunEvent
+from contracts.runs.tasks.fold import fold_task
 from contracts.runs.tasks.readers import entries_after
 from contracts.runs.tasks.rules import ReviewRules
-from contracts.runs.tasks.task import Task, fold_task, open_task
+from contracts.runs.tasks.task import Task, open_task
 from contracts.runs.views import Checkpoint, RunView, project
 
 

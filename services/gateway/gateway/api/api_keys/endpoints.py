@@ -20,7 +20,7 @@ from gateway.http.models import read_model
 from gateway.http.parameters import NoParameters, Paged
 from gateway.http.problems import Problem, invalid
 from gateway.ports import Now, Place
-from identity.api_keys import KeyRecord, NewKey, new_key
+from identity.keys.record import KeyRecord, NewKey, new_key
 from identity.ports import KeyRepository
 
 

@@ -13,8 +13,8 @@ from cryptography.fernet import Fernet, InvalidToken
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.identity.openid.errors import SignInRefused
-from identity.installation_key import InstallationKey
 from identity.ports import Secrets
+from identity.secrets.installation_key import InstallationKey
 
 LIFETIME_SECONDS = 600
 COOKIE = "sayso_signin_"

@@ -13,8 +13,8 @@ from joserfc.jwk import JWKRegistry, KeySet
 
 from gateway.identity.openid.errors import ProviderUnavailable, SignInRefused
 from gateway.identity.openid.rules import OpenIdRules
-from identity.claims import LEEWAY_SECONDS
-from identity.json_objects import read_object
+from identity.tokens.claims import LEEWAY_SECONDS
+from identity.tokens.json_objects import read_object
 
 _FAMILIES = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 ALGORITHMS = (*_FAMILIES, "EdDSA", "Ed25519")

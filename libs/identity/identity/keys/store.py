@@ -14,8 +14,8 @@ import asyncpg
 from chassis.postgres.connections import ConnectionPool
 from chassis.postgres.named_queries import named_queries
 from contracts.identity import Role
-from identity.api_keys import KeyRecord
 from identity.driver_errors import Check, querying
+from identity.keys.record import KeyRecord
 from identity.ports import After
 
 TABLE = "identity.api_keys"

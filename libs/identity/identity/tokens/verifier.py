@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from contracts.identity import Principal, Right, Role
 from contracts.message import Identifier
-from identity.claims import SHARED, TimedClaims, end_of, read_header, verified_claims
 from identity.errors import Unauthenticated, UnusableKeySet, UnusableRules
-from identity.key_set import KeySetFile
 from identity.resolved import Resolved
+from identity.tokens.claims import SHARED, TimedClaims, end_of, read_header, verified_claims
+from identity.tokens.key_set import KeySetFile
 
 MIN_SECRET_BYTES = 32
 

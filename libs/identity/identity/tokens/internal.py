@@ -16,11 +16,11 @@ from pydantic import StringConstraints
 
 from contracts.identity import Principal, Role
 from contracts.message import StoredIdentifier
-from identity.claims import SHARED, TimedClaims, end_of, read_header, verified_claims
 from identity.errors import Unauthenticated
-from identity.installation_key import InstallationKey
 from identity.ports import Secrets
 from identity.resolved import Resolved
+from identity.secrets.installation_key import InstallationKey
+from identity.tokens.claims import SHARED, TimedClaims, end_of, read_header, verified_claims
 
 PREFIX = "internal."
 ISSUER = "sayso"

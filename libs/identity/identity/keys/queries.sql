@@ -1,5 +1,4 @@
--- Every query on API keys and secrets. Each query on keys is bound to one tenant, but for those that come before a tenant is known: find,
--- ended, has-any. Secrets are the whole installation's.
+-- Every query on API keys. Each is bound to one tenant, but for those that come before a tenant is known: find, ended, has-any.
 
 -- name: find
 -- The key with a hash.
@@ -51,11 +50,3 @@ WITH former AS (
     SELECT $1, former.tenant, $3, $4, $5, $6, $7, $8, $15, $9, $10, $11, $12, $16 FROM former
 )
 SELECT * FROM former;
-
--- name: make-secret
--- Keep a secret, unless there is one of this name.
-INSERT INTO identity.secrets (name, value, created_at) VALUES ($1, $2, now()) ON CONFLICT (name) DO NOTHING;
-
--- name: get-secret
--- The secret of a name.
-SELECT value FROM identity.secrets WHERE name = $1;

@@ -15,7 +15,7 @@ import jwt
 import structlog
 
 from identity.errors import UnusableKeySet
-from identity.json_objects import read_object
+from identity.tokens.json_objects import read_object
 
 LOOK_SECONDS = 1.0
 MAX_BYTES = 1_000_000

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 
 from contracts.message import Message
 from identity.errors import Unauthenticated
-from identity.json_objects import read_object
+from identity.tokens.json_objects import read_object
 
 MAX_LENGTH = 8192
 """Characters of a token: what is longer is not looked at."""
