@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
@@ -231,9 +231,6 @@ async def test_a_total_is_counted_to_its_bound(store: Store) -> None:
     await fill(store, *((WAITING, uuid4()) for _ in range(5)))
     page = await store.views.pending(TENANT, 2)
     assert (len(page.views), page.total, MOST_COUNTED) == (2, 5, 10_000)
-
-
-Lists = Callable[[Reader | None], Any]
 
 
 async def test_runs_are_listed_for_who_may_read_them(store: Store) -> None:

@@ -31,7 +31,7 @@ from testkit.runs.people import ADAM, principal
 
 RESULTS = Path(__file__).parents[2] / "WAITING.md"
 WAITING, QUICK = 100_000, 5_000
-TIMES, WARM_UP = 200, 10
+TIMES, WARM_UP = 100, 10
 LIMIT = 50
 STEP = 200
 REVIEWER = principal("person7", Role.REVIEWER, groups=("group1", "group2", "group3"))
