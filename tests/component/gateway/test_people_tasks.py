@@ -83,8 +83,12 @@ async def test_a_vote_that_does_not_decide_yet_is_answered_with_the_open_checkpo
 
 
 async def test_who_is_no_candidate_gets_403(people: People) -> None:
-    """With those who are, so that one knows whom to ask."""
+    """With those who are, if one may read the run: so one knows whom to ask. Else with nothing of the run at all."""
     run_id = await people.tell(under({"candidates": {"groups": ["legal"]}}))
+    told = problem(await people.ask(ANN, "POST", f"/hitl/runs/{run_id}/approve", {}), 403, "not_candidate")
+    assert "candidates" not in told
+    await people.ask(ADAM, "POST", f"/hitl/runs/{run_id}/delegate", {"to": {"user": "ann"}})
+    await people.ask(ADAM, "POST", f"/hitl/runs/{run_id}/return", {})
     told = problem(await people.ask(ANN, "POST", f"/hitl/runs/{run_id}/approve", {}), 403, "not_candidate")
     assert told["candidates"] == {"users": [], "groups": ["legal"]}
     assert (await people.ask(BO, "POST", f"/hitl/runs/{run_id}/approve", {})).status_code == 200

@@ -53,14 +53,14 @@ class RunRow(NamedTuple):
             header.moment,
             pending,
             None if header.principal is None else header.principal.person,
-            entries_after((), pending and pending.task, header),
+            entries_after((), pending and pending.task, header.effect, header.principal),
         )
 
     def after(self, header: EventHeader) -> RunRow:
         """Return the row after the next event."""
         pending, readers = pending_after(self.pending, header), self.readers
         if pending is not self.pending or header.task_event is not None:
-            readers = entries_after(readers, pending and pending.task, header)
+            readers = entries_after(readers, pending and pending.task, header.effect, header.principal)
         return RunRow(  # at a third of the price of `_replace`
             self.run_id,
             self.tenant,

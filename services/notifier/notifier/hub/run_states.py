@@ -87,7 +87,7 @@ def evolve(before: TrackedRun | None, header: EventHeader, value: bytes) -> Trac
     first = State.CREATED if header.version == 1 else None
     state = header.state_after(before.state if before else first)
     task = _task(before, header, value)
-    readers = entries_after(before.readers if before else (), task, header)
+    readers = entries_after(before.readers if before else (), task, header.effect, header.principal)
     records: tuple[bytes, ...] = ()
     if effect.opens:
         records = (value,)

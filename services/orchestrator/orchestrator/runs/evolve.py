@@ -9,13 +9,15 @@ from contracts.providers.call import CallIntent
 from contracts.providers.routing import Candidate
 from contracts.runs import events as e
 from contracts.runs.config import Step
+from contracts.runs.event_header import EFFECTS, UNKNOWN
 from contracts.runs.requests import RunRequest
 from contracts.runs.run_event import RunEvent
 from contracts.runs.tasks.persons import person_of
+from contracts.runs.tasks.readers import entries_after
 from contracts.runs.views import RunView, project
 from orchestrator.aggregate import Answered
 from orchestrator.runs.attempts.failures import held_back, is_answer
-from orchestrator.runs.state import Attempt, Changes, Comment, Failed, Noted, OrderKind, Revision, Run
+from orchestrator.runs.state import Attempt, Changes, Closed, Comment, Failed, Noted, OrderKind, Revision, Run
 
 _UNREADABLE = RunRequest(prompt="?")
 """Stands in for the request where the first event is of a kind that this version does not know."""
@@ -41,6 +43,12 @@ def evolve(run: Run | None, record: RunEvent) -> Run:
     if decision is not None and decision is not run.view.last_approval:
         changes["decided"] = {**run.decided, decision.checkpoint_id: decision}
     changes["view"] = view
+    effect = EFFECTS.get(record.kind, UNKNOWN)
+    if effect.opens or effect.on_task or effect.action:
+        task = view.checkpoint.task if view.checkpoint else None
+        changes["readers"] = entries_after(run.readers, task, effect, record.principal)
+    if effect.closes and run.view.checkpoint is not None:
+        changes["closed"] = Closed(run.view.checkpoint.step, run.view.checkpoint.task)
     if view.is_over is (run.ended is None):
         changes["ended"] = record.version if view.is_over else None
     changes["answered"] = {**run.answered, record.cause: Answered(record.version, record.request_sha256)}
@@ -85,11 +93,14 @@ def _changes(run: Run, event: e.Event, record: RunEvent) -> Changes:
             return _fell_back(run, candidate)
         case e.RunPaused() | e.RunResumed():
             return {"paused_at": record.at if isinstance(event, e.RunPaused) else None}
+        case e.RunRetried(checkpoint_id=None) if run.closed is not None and run.closed.is_shared and run.ended_with:
+            # Several had to decide whether to call again: one who tries again opens their review, and orders no call.
+            return {"attempt": None, "failed": run.ended_with, "ended_with": None}
         case e.RunRetried():
             return _retried(run)
         case e.RunFailed() | e.RunCancelled():
             # It can be retried, so a call that the provider accepted is not stopped: the retry asks about it.
-            return {"attempt": None, "failed": None, "paused_at": None}
+            return {"attempt": None, "ended_with": run.failed, "failed": None, "paused_at": None}
         case e.UnknownEvent():
             return {"newer_kind": record.kind}
         case _:

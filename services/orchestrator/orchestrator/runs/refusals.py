@@ -113,7 +113,10 @@ class NotCandidate(Refusal):
     code = "not_candidate"
     remembered = False  # a group may be joined
 
-    def __init__(self, person: str, candidates: Candidates, hint: str = "") -> None:
+    def __init__(self, person: str, candidates: Candidates | None = None, hint: str = "") -> None:
+        if candidates is None:
+            super().__init__(f"{person} is not among those who are asked")
+            return
         asked = [*candidates.users, *(f"the group {group}" for group in candidates.groups)]
         message = f"{person} is not among the candidates: {', '.join(asked) or 'reviewers'}"
         super().__init__(f"{message}; {hint}" if hint else message, candidates=candidates.model_dump(mode="json"))

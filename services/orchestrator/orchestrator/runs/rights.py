@@ -6,7 +6,8 @@ from typing import get_args
 
 from contracts.identity import Principal, Right, Role
 from contracts.runs import commands as c
-from orchestrator.runs.refusals import Forbidden
+from contracts.runs.tasks.readers import reader_of
+from orchestrator.runs.refusals import Forbidden, NotCandidate
 from orchestrator.runs.state import Run
 
 _RIGHTS: dict[type[c.Asked], Right] = {
@@ -25,7 +26,7 @@ _RIGHTS: dict[type[c.Asked], Right] = {
 
 
 def check_rights(command: c.AnyCommand, run: Run | None) -> None:
-    """Return if the command's principal may ask for it. Raises Forbidden.
+    """Return if the command's principal may ask for it. Raises Forbidden, and NotCandidate for a reviewer who may not even read the run.
 
     A command without one comes from a worker or the clock, or from a person while authentication is off.
     """
@@ -36,8 +37,20 @@ def check_rights(command: c.AnyCommand, run: Run | None) -> None:
         raise Forbidden(principal, right)
     if run is None or _owns(principal, run):
         return
+    _check_readable(run, principal, right)
     if right is Right.CANCEL or (right is Right.COMMENT and not principal.has(Role.REVIEWER)):
         raise Forbidden(principal, right, "that it did not start")
+
+
+def _check_readable(run: Run, principal: Principal, right: Right) -> None:
+    """Return if the principal may read the run. Raises NotCandidate or Forbidden, which tell nothing of it."""
+    reader = reader_of(principal)
+    requester = None if run.requester is None else run.requester.person
+    if reader is None or right is Right.CANCEL or reader.may_read(run.readers, requester):
+        return
+    if right is Right.STEER or not principal.has(Role.REVIEWER):
+        raise Forbidden(principal, right, "of others, at which it was not asked")
+    raise NotCandidate(principal.person)
 
 
 def _owns(principal: Principal, run: Run) -> bool:

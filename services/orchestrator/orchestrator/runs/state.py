@@ -20,6 +20,7 @@ from contracts.runs import events as e
 from contracts.runs.checkpoints import Approval
 from contracts.runs.config import HitlConfig, Step
 from contracts.runs.requests import RunRequest
+from contracts.runs.tasks.task import Task
 from contracts.runs.views import RunView
 from orchestrator.aggregate import Answered
 
@@ -109,6 +110,18 @@ class Revision(NamedTuple):
     diff: tuple[e.Change, ...]
 
 
+class Closed(NamedTuple):
+    """The last checkpoint that was closed, as far as a run that is tried again needs it."""
+
+    step: Step
+    task: Task
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it was an error review that several had to decide."""
+        return self.step is Step.ERROR_REVIEW and not self.task.is_plain
+
+
 class Comment(NamedTuple):
     """A comment as far as deciding needs it."""
 
@@ -146,6 +159,9 @@ class Changes(TypedDict, total=False):
     revision: Revision | None
     drafts: frozenset[str]
     comments: Mapping[UUID, Comment]
+    readers: tuple[str, ...]
+    closed: Closed | None
+    ended_with: Failed | None
 
 
 @dataclass(frozen=True)
@@ -239,6 +255,15 @@ class Run:
 
     comments: Mapping[UUID, Comment] = field(default_factory=dict)
     """The comments, by id."""
+
+    readers: tuple[str, ...] = ()
+    """The entries of those who may read it (see `contracts.runs.tasks.readers`)."""
+
+    closed: Closed | None = None
+    """The last checkpoint that was closed."""
+
+    ended_with: Failed | None = None
+    """The failure that the run ended with."""
 
     @property
     def run_id(self) -> UUID:

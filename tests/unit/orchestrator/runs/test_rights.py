@@ -21,8 +21,9 @@ from testkit.runs.commands import (
     retry,
     start,
 )
-from testkit.runs.people import ADAM, ANN, EVERYONE, GUEST, RITA, RITAS_BOT, ROBERT
+from testkit.runs.people import ADAM, ANN, BO, EVERYONE, GUEST, RITA, RITAS_BOT, ROBERT
 from testkit.runs.specification import Ask, Story, given
+from testkit.runs.tasks import by, claim, comment, escalate, under
 
 WAITING = given(start(allowed_steps=("payload_review",)).but(principal=RITA), prepared())
 PAUSED = WAITING.given(pause().but(principal=ADAM))
@@ -106,3 +107,33 @@ def test_events_say_who_caused_them_and_by_which_credential() -> None:
 def test_without_authentication_an_event_has_no_principal() -> None:
     """Neither a member nor a byte more."""
     assert all(b"principal" not in record.to_bytes() for record in at_payload_review().history)
+
+
+NARROW = under({"candidates": {"users": ["bo"]}}, allowed_steps=("payload_review", "response_review"))
+BETWEEN = NARROW.given(by(BO, approve()))
+UNSEEN = [
+    (NARROW, pause(), "forbidden"),
+    (NARROW.given(by(ADAM, pause())), resume(), "forbidden"),
+    (NARROW, comment(), "not_candidate"),
+    (BETWEEN, comment(), "not_candidate"),
+    (NARROW.given(by(BO, reject())), retry(), "not_candidate"),
+    (NARROW, approve(subject_sha256="0" * 64), "not_candidate"),
+    (NARROW, approve(expected_version=1), "not_candidate"),
+    (NARROW.given(by(ADAM, pause())), approve(), "not_candidate"),
+    (BETWEEN, approve(checkpoint_id=NARROW.checkpoint_id), "not_candidate"),
+    (NARROW, claim(), "not_candidate"),
+    (NARROW, escalate(), "not_candidate"),
+]
+
+
+@pytest.mark.parametrize(("story", "ask", "code"), UNSEEN)
+def test_who_may_not_read_a_run_changes_nothing_and_learns_nothing_of_it(story: Story, ask: Ask, code: str) -> None:
+    """Neither its bytes nor its state, neither its candidates nor who decided: each refusal comes before these are looked at."""
+    outcome = story.when(by(ANN, ask)).refused_with(code)
+    assert (outcome.details, outcome.events) == ({}, ())
+
+
+def test_who_took_part_may_go_on_reading_and_comment() -> None:
+    """Asked once, or by what one did."""
+    assert BETWEEN.when(by(BO, comment())).refusal is None
+    assert BETWEEN.when(by(RITA, comment())).refusal is None

@@ -60,7 +60,9 @@ def _held(task: Task, event: e.Event, record: RunEvent) -> dict[str, Any]:
         case e.ClaimEnded():
             return _RELEASED
         case e.TaskAssigned():
-            assigned = {"assignee": event.assignee, "owner": event.assignee, **_asked(task, event.candidates)}
+            # Who hands it to a group answers for it until one of them does, and can take it back.
+            owner = event.assignee or person_of(record.principal, record.actor)
+            assigned = {"assignee": event.assignee, "owner": owner, **_asked(task, event.candidates)}
             return {**assigned, "delegation": None, **_unless_held_by(task, event.assignee)}
         case e.TaskDelegated(delegate=delegate, owner=owner):
             return {"assignee": delegate, "owner": owner, "delegation": "asked", **_RELEASED}

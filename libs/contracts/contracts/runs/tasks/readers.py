@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from contracts.identity import Principal, Role
-from contracts.runs.event_header import EventHeader
+from contracts.runs.event_header import Effect
 from contracts.runs.tasks.rules import Candidates
 from contracts.runs.tasks.task import Task
 
@@ -58,16 +58,17 @@ def entries_of(candidates: Candidates) -> tuple[str, ...]:
     return (*map(person_entry, candidates.users), *map(group_entry, candidates.groups))
 
 
-def entries_after(before: tuple[str, ...], task: Task | None, header: EventHeader) -> tuple[str, ...]:
-    """Return a run's entries after an event that leaves `task` open."""
-    effect = header.effect
+def entries_after(
+    before: tuple[str, ...], task: Task | None, effect: Effect, principal: Principal | None
+) -> tuple[str, ...]:
+    """Return a run's entries after an event of this effect that `principal` caused, and that leaves `task` open."""
     if before is ALL or not (effect.opens or effect.on_task or effect.action):
         return before
     found = [] if task is None else [*entries_of(task.candidates), *_persons(task.assignee, task.owner)]
     if EVERY_REVIEWER in found or EVERY_REVIEWER in before:
         return ALL
-    if not effect.opens and header.principal is not None:
-        found += _persons(header.principal.person)
+    if not effect.opens and principal is not None:
+        found += _persons(principal.person)
     new = [entry for entry in dict.fromkeys(found) if entry not in before]
     return (*before, *new) if new else before
 

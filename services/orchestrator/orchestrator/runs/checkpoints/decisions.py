@@ -19,7 +19,7 @@ from orchestrator.runs.checkpoints.schema_check import errors_in, violations
 from orchestrator.runs.policy import forcing
 from orchestrator.runs.refusals import NotAllowed, StaleCommand, SubjectChanged, ValidationFailed
 from orchestrator.runs.state import Run
-from orchestrator.runs.tasks.eligibility import check_decider, open_checkpoint
+from orchestrator.runs.tasks.eligibility import check_decider, check_successor, open_checkpoint
 from orchestrator.runs.tasks.votes import Verdict, stage_approved, verdict, vote_of
 
 MOST_ESCALATIONS = 1
@@ -92,11 +92,16 @@ def reject(command: c.RejectCheckpoint, run: Run) -> tuple[e.Event, ...]:
 
 
 def retry(command: c.RetryRun, run: Run) -> tuple[e.Event, ...]:
-    """Try again: after an end by itself, and at an error review as its approval, which several may have to give."""
+    """Try again: after an end, and at an error review as its approval, which several may have to give.
+
+    After an end it takes who might have decided at the last review.
+    """
     checkpoint = run.view.checkpoint
     if "retry" not in run.view.pending_actions:
         raise NotAllowed("retry", run.view)
     if checkpoint is None:
+        if run.closed is not None:
+            check_successor(command, run, run.closed.task)
         return (e.RunRetried(reason=command.reason),)
     check_decider(command, run, checkpoint.task, "retry")
     return _agree(command, run, checkpoint, "retry")

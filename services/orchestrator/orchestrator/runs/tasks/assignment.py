@@ -60,13 +60,18 @@ def give_back(command: c.ReturnTask, run: Run) -> tuple[e.Event, ...]:
 
 
 def escalate(command: c.EscalateTask, run: Run) -> e.TaskEscalated:
-    """Ask others now: those that the rules name, or those that an administrator names. Raises NotCandidate, Forbidden, ValidationFailed."""
+    """Ask others now: those that the rules name, or those that an administrator names.
+
+    Raises NotCandidate, ClaimedByOther, Delegated, Forbidden, ValidationFailed.
+    """
     checkpoint = open_checkpoint(command, run, "escalate")
     task = checkpoint.task
-    check_involved(command, task)
+    _may_move(command, task)
     to = command.to or task.escalate_to
     if to is None or to.is_everyone:
         raise _wrong("/to", "there is no person and no group to escalate to")
+    if to == task.candidates:
+        raise _wrong("/to", "these are asked already")
     is_admin = command.principal is None or command.principal.has(Role.ADMIN)
     if command.to is not None and command.to != task.escalate_to and not is_admin:
         raise NotCandidate(
@@ -75,7 +80,7 @@ def escalate(command: c.EscalateTask, run: Run) -> e.TaskEscalated:
     return e.TaskEscalated(checkpoint_id=checkpoint.checkpoint_id, candidates=to, reason=command.reason)
 
 
-def _may_move(command: c.AssignTask | c.DelegateTask, task: Task) -> bool:
+def _may_move(command: c.AssignTask | c.DelegateTask | c.EscalateTask, task: Task) -> bool:
     """Return whether the command overrides. Raises what keeps the person from moving the task."""
     check_involved(command, task)
     if may_override(command):

@@ -91,6 +91,15 @@ def check_decider(command: c.Decide | c.RetryRun, run: Run, task: Task, action: 
         _check_unheard(command, task)
 
 
+def check_successor(command: c.RetryRun, run: Run, task: Task) -> None:
+    """Return if the person may try a run again whose last review had this task. Raises NotCandidate, FourEyes."""
+    principal, person = command.principal, person_of(command.principal, command.actor)
+    if principal is not None and not is_candidate(principal, task):
+        raise NotCandidate(person, task.candidates)
+    if task.four_eyes and person == requester_of(run):
+        raise FourEyes(f"{person} asked for this run")
+
+
 def _check_unheard(command: c.Decide | c.RetryRun, task: Task) -> None:
     """Return if no vote of the person stands. For one candidate there is one vote, its own or that of its substitute."""
     principal, person = command.principal, person_of(command.principal, command.actor)

@@ -71,9 +71,10 @@ def test_an_administrator_without_an_override_widens_nothing_either() -> None:
 
 
 def test_a_task_can_be_handed_to_a_group_that_is_asked() -> None:
-    """Its members decide from then on."""
+    """Its members decide from then on. Who handed it over answers for it, and can take it back."""
     story = OPEN.given(by(ANN, assign(group="legal")))
-    assert (task_of(story).assignee, task_of(story).owner) == (None, None)
+    assert (task_of(story).assignee, task_of(story).owner) == (None, "ann")
+    assert task_of(story.given(by(ANN, assign("bo")))).assignee == "bo"
     assert (task_of(story).candidates.users, task_of(story).candidates.groups) == ((), ("legal",))
     story.when(by(ANN, approve())).refused_with("not_candidate")
     story.when(by(BO, approve())).then(e.CheckpointApproved, e.CallOrdered)

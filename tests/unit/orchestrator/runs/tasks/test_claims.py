@@ -16,6 +16,8 @@ from testkit.runs.tasks import (
     by,
     claim,
     comment,
+    delegate,
+    give_back,
     keep_draft,
     release,
     task_of,
@@ -75,8 +77,11 @@ def test_while_it_is_claimed_the_holder_alone_acts(ask: Ask) -> None:
 
 
 def test_who_is_not_asked_cannot_claim() -> None:
-    """The refusal says who is asked."""
-    OPEN.when(by(CY, claim())).refused_with("not_candidate", candidates={"users": ["ann", "bo"], "groups": []})
+    """The refusal says who is asked only to who may read the run."""
+    assert OPEN.when(by(CY, claim())).refused_with("not_candidate").details == {}
+    asked = {"users": ["ann", "bo"], "groups": []}
+    helped = OPEN.given(by(ANN, delegate("cy")), by(CY, give_back()))
+    helped.when(by(CY, claim())).refused_with("not_candidate", candidates=asked)
 
 
 def test_a_further_claim_of_the_holder_renews_the_lease() -> None:
