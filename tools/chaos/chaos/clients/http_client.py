@@ -63,6 +63,7 @@ class HttpClient:
         while True:
             answer = await self._once("GET", path, headers=headers_of(self._keys.get(REVIEWER)))
             if answer is not None and answer.is_final:
+                assert answer.status in (200, 404), f"{path}: {answer}"
                 return answer.body if answer.status == 200 else None
             await asyncio.sleep(AGAIN_SECONDS[-1])
 

@@ -12,7 +12,7 @@ from typing import Self
 
 from chaos.clients.bulk import BulkRequests
 from chaos.clients.desk import Pause, Steps, Until
-from chaos.clients.http_client import AGAIN_SECONDS, HttpClient, Keys, Urls
+from chaos.clients.http_client import HttpClient, Keys, Urls
 from chaos.clients.requests import Answer, Request
 from chaos.clients.socket_watcher import Notice, Watcher
 from chaos.clients.stories import REVIEWER, RunStory, plan_of
@@ -75,7 +75,11 @@ class Load:
 
     async def _until(self, condition: Callable[[], bool], seconds: float, name: str) -> None:
         """Wait for a condition, and no longer once a client has failed."""
-        await until(lambda: self.failure is not None or condition(), seconds, name)
+        try:
+            await until(lambda: self.failure is not None or condition(), seconds, name)
+        except TimeoutError as late:
+            late.add_note("\n".join(map(str, [story for story in self.stories if story.state is None][:3])))
+            raise
         if self.failure is not None:
             raise self.failure
 
@@ -151,6 +155,7 @@ class Load:
         self.over.append(story)
 
     async def _react(self, story: RunStory, run_id: str, news: Notice, watcher: Watcher) -> None:
+        story.version = max(story.version, news.version)
         match news.what:
             case "request":
                 assert news.checkpoint is not None
@@ -158,7 +163,6 @@ class Load:
                 await self._carry_out(story.steps(news.checkpoint), story, run_id, watcher)
             case "event":
                 story.pushed.add(news.version)
-                story.version = max(story.version, news.version)
             case "over":
                 story.state = news.state
             case "look":
@@ -190,12 +194,10 @@ class Load:
         """Return when a task is so, or its checkpoint closed. Only a push leads to a further look."""
         while story.state is None:
             view = await self._http.read(f"/hitl/runs/{run_id}?min_version={story.version}")
-            if view is None:
-                await asyncio.sleep(AGAIN_SECONDS[0])  # a run that was started is there before long
-            elif view["checkpoint"] is None or until.holds(view["checkpoint"]["task"]):
+            checkpoint = view and view["checkpoint"]
+            if checkpoint is None or until.holds(checkpoint["task"]):
                 return
-            else:
-                await self._react(story, run_id, await watcher.news[run_id].get(), watcher)
+            await self._react(story, run_id, await watcher.news[run_id].get(), watcher)
 
     def _signed(self, request: Request) -> Request:
         """Let the key say who asks, where there is one: over the socket it is who opened it."""

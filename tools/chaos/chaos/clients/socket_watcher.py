@@ -104,7 +104,7 @@ class Watcher:
     def _hear(self, message: dict[str, Any]) -> None:
         match message["type"]:
             case "HITL_APPROVAL_REQUEST":
-                self._show(message["run_id"], message["checkpoint"])
+                self._show(message["run_id"], message["version"], message["checkpoint"])
             case "HITL_STATUS_UPDATE":
                 kind, version = message["event"]["kind"], message["version"]
                 if kind in _ENDS:
@@ -114,7 +114,7 @@ class Watcher:
             case "SNAPSHOT":
                 self.snapshots += 1
                 for view in message["approvals"]:
-                    self._show(view["run_id"], view["checkpoint"])
+                    self._show(view["run_id"], view["version"], view["checkpoint"])
                 for queue in self.news.values():
                     queue.put_nowait(Notice("look"))
             case "HITL_APPROVAL_RESULT":
@@ -125,7 +125,7 @@ class Watcher:
                 raise AssertionError(f"the notifier answered an error: {message}")
         self.cursor = message.get("cursor", self.cursor)
 
-    def _show(self, run_id: str, checkpoint: Mapping[str, Any]) -> None:
+    def _show(self, run_id: str, version: int, checkpoint: Mapping[str, Any]) -> None:
         if (run_id, checkpoint["checkpoint_id"]) not in self._shown:
             self._shown.add((run_id, checkpoint["checkpoint_id"]))
-            self.news[run_id].put_nowait(Notice("request", checkpoint))
+            self.news[run_id].put_nowait(Notice("request", checkpoint, version=version))
