@@ -19,7 +19,7 @@ from contracts.runs.views import RunView, project
 from testkit.runs import commands
 from testkit.runs.specification import Story, given
 
-LAWS = (laws.ended, laws.once, laws.gapless, laws.answers, laws.seen, laws.called)
+LAWS = (laws.ended, laws.once, laws.gapless, laws.answers, laws.seen, laws.called, laws.held, laws.timely, laws.voted)
 
 
 def a_good_case() -> Case:
