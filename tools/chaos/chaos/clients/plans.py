@@ -95,7 +95,7 @@ def edit_sets_the_count_back(desk: Desk) -> Steps:
     """Edit at the second stage, which leads back to the first; a vote about the bytes before it is refused."""
     yield [desk.vote("ann")]
     stale = desk.vote("cleo", expected="subject_changed")
-    (edited,) = yield [desk.vote("bob", "edit", channel="http", edits={"temperature": 0.5})]
+    (edited,) = yield [desk.vote("bob", "edit", channel="http", edits={"temperature": 0.25})]
     desk.sees(edited)
     yield [stale]
     yield [desk.vote("ann")]
