@@ -17,6 +17,7 @@ from contracts.runs import commands as c
 from contracts.runs.commands import command_id
 from contracts.runs.decisions import BODIES, CommandHead, command_of
 from contracts.runs.tasks.bodies import TASK_BODIES, CommentBody, DraftBody, task_command_of
+from orchestrator.runs.state import OrderKind
 from testkit.runs import commands
 from testkit.runs.specification import Ask, Story, given
 from testkit.runs.tasks import time_comes
@@ -34,8 +35,9 @@ def test_a_plan_leads_to_its_end(plan: Plan) -> None:
     core = core.given(commands.prepared())
     story.seen.add(view_of(core)["checkpoint"]["checkpoint_id"])
     core = followed(story, core)
-    if not core.now.view.is_over:
-        core = core.given(commands.executed())
+    while not core.now.view.is_over:
+        is_check = core.attempt.kind is OrderKind.CHECK
+        core = core.given(commands.checked() if is_check else commands.executed())
     story.state = core.now.view.state.value
     story.pushed = {event.version for event in core.history}
     case = Case(story, core.history, calls=int(story.state == "completed"))
