@@ -56,8 +56,8 @@ class People:
 
 
 @asynccontextmanager
-async def people_at(folder: Path) -> AsyncIterator[People]:
+async def people_at(folder: Path, **settings: Any) -> AsyncIterator[People]:
     """Run a gateway in memory that asks for credentials."""
-    async with memory_site(auth="on", data_dir=folder) as site:
+    async with memory_site(auth="on", data_dir=folder, **settings) as site:
         await site.announce()
         yield People(site, {})

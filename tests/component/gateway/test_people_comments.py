@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from testkit.runs.people import ADAM, ANN, AUDREY, BO, RITA, ROBERT
 from testkit.runs.tasks import under
 
 from .over_http import problem
-from .people_site import People
+from .people_site import People, people_at
 
 
 async def test_a_thread_is_read_in_order_with_its_trace(people: People) -> None:
@@ -77,3 +79,22 @@ async def test_the_same_key_adds_one_comment(people: People) -> None:
         said = await people.ask(ANN, "POST", path, {"text": "once"}, **{"Idempotency-Key": "k"})
         assert said.status_code in (200, 201)
     assert len((await people.ask(ANN, "GET", path)).json()["items"]) == 1
+
+
+async def test_a_comment_that_the_read_model_does_not_show_in_time_is_accepted_and_not_missing(tmp_path: Path) -> None:
+    """It was carried out: the answer is 202, for an edit and a deletion too, and the same request again shows the comment."""
+    async with people_at(tmp_path, outcome_wait_seconds=0.1) as people:
+        orchestrator = people.site.orchestrator
+        path = f"/hitl/runs/{await people.tell(under({}))}/comments"
+        for method, body, key in (
+            ("POST", {"text": "once"}, "a"),
+            ("PUT", {"text": "twice"}, "b"),
+            ("DELETE", None, "c"),
+        ):
+            orchestrator.holds_events_back = True
+            late = await people.ask(ANN, method, path, body, **{"Idempotency-Key": key})
+            assert (late.status_code, late.json()["state"]) == (202, "accepted")
+            await orchestrator.hand_over()
+            said = await people.ask(ANN, method, path, body, **{"Idempotency-Key": key})
+            assert (said.status_code, said.json()["text"]) == (201 if method == "POST" else 200, body and body["text"])
+            path = path if method != "POST" else f"{path}/{said.json()['comment_id']}"

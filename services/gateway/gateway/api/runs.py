@@ -105,19 +105,19 @@ class RunReads:
         more = str(events[-1].version) if is_more else "null"
         return _json(b'{"items":[%s],"next_after":%s}' % (_joined(e.json for e in events), more.encode()))
 
-    async def check(self, caller: Caller, run_id: UUID, version: int = 0) -> None:
-        """Return if the caller may read a run, once the read model has reached a version of it. Raises Problem."""
-        if version:
-            run = await self._follower.reached(caller.tenant, run_id, version, self._wait_seconds)
-        else:
-            run = await self._follower.settled(caller.tenant, run_id)
+    async def check(self, caller: Caller, run_id: UUID) -> None:
+        """Return if the caller may read a run. Raises Problem."""
+        run = await self._follower.settled(caller.tenant, run_id)
         await readable(self._views, run, run_id, caller)
 
-    async def events_of(
-        self, caller: Caller, run_id: UUID, kinds: Collection[str], version: int = 0
-    ) -> list[StepEvent]:
-        """Return the events of these kinds of a run that the caller may read, once the read model has reached a version. Raises Problem."""
-        await self.check(caller, run_id, version)
+    async def has_reached(self, caller: Caller, run_id: UUID, version: int) -> bool:
+        """Return whether the read model has reached a version of a run within the time that a request waits."""
+        run = await self._follower.reached(caller.tenant, run_id, version, self._wait_seconds)
+        return run is not None and run.version >= version
+
+    async def events_of(self, caller: Caller, run_id: UUID, kinds: Collection[str]) -> list[StepEvent]:
+        """Return the events of these kinds of a run that the caller may read. Raises Problem."""
+        await self.check(caller, run_id)
         found, after, more = list[StepEvent](), 0, True
         while more:
             part, more = await self._views.history(caller.tenant, run_id, after, _PART)

@@ -11,13 +11,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 
-async def hang_up(url: str, path: str, said: Any, headers: Mapping[str, str], turn: int) -> None:
-    """Send a request and break off: within its head, within its body, or before the answer."""
+async def hang_up(url: str, target: str, said: Any, headers: Mapping[str, str], turn: int) -> None:
+    """Send a request to a method and path, and break off: within its head, within its body, or before the answer."""
     body = json.dumps(said).encode()
     more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     place = urlsplit(url)
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
+        f"{target} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n{more}\r\n"
     ).encode()
     whole = head + body

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 
 from chaos.clients.bad_clients import hang_up
-from chaos.clients.stories import REVIEWER, Answer, Request
+from chaos.clients.requests import Answer, Request
+from chaos.clients.stories import REVIEWER
 from local_stack.credential import headers_of
 
 ANSWER_SECONDS = 15.0
@@ -47,8 +48,8 @@ class HttpClient:
         for pause in itertools.chain(AGAIN_SECONDS, itertools.repeat(AGAIN_SECONDS[-1])):
             headers = {"Idempotency-Key": request.key, **headers_of(self._keys.get(request.actor))}
             if self.hangs_up:
-                await hang_up(self._gateway(), path, request.body, headers, next(self._turn))
-            answer = await self._once("POST", path, request.body, headers)
+                await hang_up(self._gateway(), f"{request.method} {path}", request.body, headers, next(self._turn))
+            answer = await self._once(request.method, path, request.body, headers)
             request.sent += 1
             if answer is not None:
                 request.answers.append(answer)
@@ -62,6 +63,7 @@ class HttpClient:
         while True:
             answer = await self._once("GET", path, headers=headers_of(self._keys.get(REVIEWER)))
             if answer is not None and answer.is_final:
+                assert answer.status in (200, 404), f"{path}: {answer}"
                 return answer.body if answer.status == 200 else None
             await asyncio.sleep(AGAIN_SECONDS[-1])
 

@@ -19,20 +19,23 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
 from chaos.clients.http_client import AGAIN_SECONDS, ANSWER_SECONDS, Urls
-from chaos.clients.stories import Answer, Request
+from chaos.clients.requests import Answer, Request
 from local_stack.credential import headers_of
 
 _ENDS = {"run-completed.v1": "completed", "run-failed.v1": "failed", "run-cancelled.v1": "cancelled"}
 _LATE = ("pending", "unavailable")
+OF_TASK = ("task-", "claim-", "vote-", "stage-", "subject-revised", "comment-", "draft-")
+"""How the kinds of a task's events begin; a run without rules has none of them."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A message for a run: a request for a decision, its end, or that its state must be looked up."""
+    """A message for a run: a request for a decision, an event of its task, its end, or that its state must be looked up."""
 
-    what: Literal["request", "over", "look"]
+    what: Literal["request", "event", "over", "look"]
     checkpoint: Mapping[str, Any] | None = None
     state: str | None = None
+    version: int = 0
 
 
 class Watcher:
@@ -101,15 +104,17 @@ class Watcher:
     def _hear(self, message: dict[str, Any]) -> None:
         match message["type"]:
             case "HITL_APPROVAL_REQUEST":
-                self._show(message["run_id"], message["checkpoint"])
+                self._show(message["run_id"], message["version"], message["checkpoint"])
             case "HITL_STATUS_UPDATE":
-                state = _ENDS.get(message["event"]["kind"])
-                if state is not None:
-                    self.news[message["run_id"]].put_nowait(Notice("over", state=state))
+                kind, version = message["event"]["kind"], message["version"]
+                if kind in _ENDS:
+                    self.news[message["run_id"]].put_nowait(Notice("over", state=_ENDS[kind], version=version))
+                elif kind.startswith(OF_TASK):
+                    self.news[message["run_id"]].put_nowait(Notice("event", version=version))
             case "SNAPSHOT":
                 self.snapshots += 1
                 for view in message["approvals"]:
-                    self._show(view["run_id"], view["checkpoint"])
+                    self._show(view["run_id"], view["version"], view["checkpoint"])
                 for queue in self.news.values():
                     queue.put_nowait(Notice("look"))
             case "HITL_APPROVAL_RESULT":
@@ -120,7 +125,7 @@ class Watcher:
                 raise AssertionError(f"the notifier answered an error: {message}")
         self.cursor = message.get("cursor", self.cursor)
 
-    def _show(self, run_id: str, checkpoint: Mapping[str, Any]) -> None:
+    def _show(self, run_id: str, version: int, checkpoint: Mapping[str, Any]) -> None:
         if (run_id, checkpoint["checkpoint_id"]) not in self._shown:
             self._shown.add((run_id, checkpoint["checkpoint_id"]))
-            self.news[run_id].put_nowait(Notice("request", checkpoint))
+            self.news[run_id].put_nowait(Notice("request", checkpoint, version=version))

@@ -17,6 +17,7 @@ from contracts.runs.views import RenderedView
 from gateway.api import openapi
 from gateway.api.command_requests import CommandRequests, late
 from gateway.api.runs import RunReads
+from gateway.commands.bus import Late
 from gateway.http import headers
 from gateway.http.caller import Caller, caller_of
 from gateway.http.parameters import NoParameters
@@ -64,10 +65,13 @@ class Comments:
         return CommentPage(items=await self._all(caller_of(request), headers.run_id_of(request)))
 
     async def _told(self, request: Request, command: Command, comment_id: UUID, status: int) -> Response:
-        """Carry a command out, and answer with the comment as it is then."""
+        """Carry a command out, and answer with the comment as it is then; with 202 if the read model does not show it in time."""
+        caller = caller_of(request)
         match outcome := await self._requests.ask(command):
             case RenderedView(version=version):
-                comments = await self._all(caller_of(request), command.run_id, version)
+                if not await self._reads.has_reached(caller, command.run_id, version):
+                    return late(Late(database_is_unavailable=False), command)
+                comments = await self._all(caller, command.run_id)
                 found = next((one for one in comments if one.comment_id == comment_id), None)
                 if found is None:
                     raise _not_found(comment_id)
@@ -77,8 +81,8 @@ class Comments:
             case _:
                 return late(outcome, command)
 
-    async def _all(self, caller: Caller, run_id: UUID, version: int = 0) -> list[Comment]:
-        events = await self._reads.events_of(caller, run_id, KINDS, version)
+    async def _all(self, caller: Caller, run_id: UUID) -> list[Comment]:
+        events = await self._reads.events_of(caller, run_id, KINDS)
         return comments_of(RunEvent.parse(event.json) for event in events)
 
 
