@@ -130,5 +130,6 @@ def approval_of(event: Decided, checkpoint: Checkpoint | None, record: RunEvent)
         reason_code=said.get("reason_code"),
         diff=said.get("diff", ()),
         on_behalf_of=task.votes[-1].on_behalf_of if task.votes else acting_for(record.principal, task.candidates),
-        votes=task.votes,
+        votes=task.votes
+        and tuple(vote if vote.asked is None else vote.changed({"asked": None}) for vote in task.votes),
     )

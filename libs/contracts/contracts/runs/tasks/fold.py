@@ -43,8 +43,11 @@ def _changes(task: Task, event: e.Event, record: RunEvent) -> dict[str, Any]:
         case e.ClaimEnding():
             return {"lease_ending": True}
         case e.SubjectRevised():
-            votes = tuple(vote.changed({"counts": False}) if vote.counts else vote for vote in task.votes)
-            return {"votes": votes, "revised_by": person_of(record.principal, record.actor), **_begun_anew(task)}
+            votes = tuple(
+                vote.changed({"counts": False, "asked": None}) if vote.counts else vote for vote in task.votes
+            )
+            person = person_of(record.principal, record.actor)
+            return {"votes": votes, "formerly": (), "revised_by": person, **_begun_anew(task)}
         case _:
             held = _held(task, event, record)
             return held and {**held, "epoch": task.epoch + 1}
@@ -78,7 +81,9 @@ def _held(task: Task, event: e.Event, record: RunEvent) -> dict[str, Any]:
             )
             return {**dates, "missed": missed}
         case e.StageApproved():
-            return {**of_stage(next_stage(task), None, 1), **_UNASSIGNED}
+            votes = tuple(vote if vote.asked is None else vote.changed({"asked": None}) for vote in task.votes)
+            following = of_stage(next_stage(task), task.by_default, 1)
+            return {**following, "votes": votes, "formerly": (), **_UNASSIGNED}
         case e.CheckpointEscalated():
             return _escalated(task, task.escalate_to or task.candidates)
     return {}
@@ -93,10 +98,22 @@ def _asked(task: Task, candidates: Candidates) -> dict[str, Any]:
     stages = tuple(
         stage.changed({"candidates": candidates}) if stage.name == task.stage else stage for stage in task.stages
     )
+    asked = {"candidates": candidates, "stages": stages}
+    return asked if candidates == task.candidates else {**asked, **_since_others_are_asked(task)}
+
+
+def _since_others_are_asked(task: Task) -> dict[str, Any]:
+    """Return the votes with who was asked when they were cast: each set of candidates is kept once, and only for votes that stand."""
+    if all(vote.asked is not None for vote in task.standing):
+        return {}
+    known = task.candidates in task.formerly
+    formerly = task.formerly if known else (*task.formerly, task.candidates)
+    place = formerly.index(task.candidates)
     votes = tuple(
-        vote.changed({"asked": task.candidates}) if vote.counts and vote.asked is None else vote for vote in task.votes
+        vote.changed({"asked": place}) if vote.counts and vote.stage == task.stage and vote.asked is None else vote
+        for vote in task.votes
     )
-    return {"candidates": candidates, "stages": stages, "votes": task.votes if candidates == task.candidates else votes}
+    return {"votes": votes, "formerly": formerly}
 
 
 def _begun_anew(task: Task) -> dict[str, Any]:

@@ -7,11 +7,15 @@ from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic_core import to_json
 
 from contracts.message import Message, StoredIdentifier, Timestamp
 
 MOST_NAMES = 100
 """Persons, and groups, that one rule names."""
+
+MOST_RULES_BYTES = 64 * 1024
+"""One review's rules as JSON. They stand in events and, by parts, more than once in a run's view, which must fit a record."""
 
 Names = Annotated[tuple[StoredIdentifier, ...], Field(max_length=MOST_NAMES, fail_fast=True)]
 Count = Annotated[int, Field(ge=1, le=100)]
@@ -76,6 +80,12 @@ class ReviewRules(Message):
     escalate_to: Candidates | None = Field(None, description="Who is asked then, in place of those before.")
     stages: Annotated[tuple[Stage, ...], Field(max_length=10)] = ()
     reason_codes: Names = Field((), description="The codes that a rejection may give; none: any.")
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> Self:
+        if (size := len(to_json(self))) > MOST_RULES_BYTES:
+            raise ValueError(f"these rules are {size} bytes of JSON, and at most {MOST_RULES_BYTES} are taken")
+        return self
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Self:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from operator import not_
+from functools import partial
+from operator import is_, not_
 from typing import Any, Literal
 
 from pydantic import Field
@@ -25,8 +26,10 @@ class Vote(Message):
     counts: bool = True
     stage: str | None = None
     subject_sha256: str
-    asked: Candidates | None = Field(
-        None, exclude_if=not_, description="Who was asked when it was cast, where others are asked since."
+    asked: int | None = Field(
+        None,
+        exclude_if=partial(is_, None),
+        description="Who was asked when it was cast, where others are asked since: the place in the task's `formerly`.",
     )
 
     @property
@@ -52,7 +55,13 @@ class Task(Message):
     escalated: int = 0
     stage: str | None = None
     stages: tuple[Stage, ...] = ()
+    by_default: Candidates | None = Field(
+        None, exclude_if=not_, description="Who is asked at stages without candidates of their own."
+    )
     votes: tuple[Vote, ...] = ()
+    formerly: tuple[Candidates, ...] = Field(
+        (), exclude_if=not_, description="Who was asked before at the present stage, where votes of then stand."
+    )
     approvals_required: int = 1
     drafts: int = 0
     comments: int = 0
@@ -87,6 +96,10 @@ class Task(Message):
         """The persons whose votes stand at the present stage, given by themselves or by a substitute."""
         return frozenset(person for vote in self.standing for person in (vote.by, vote.on_behalf_of) if person)
 
+    def asked_for(self, vote: Vote) -> Candidates:
+        """Return who was asked when a vote of the present stage was cast."""
+        return self.candidates if vote.asked is None else self.formerly[vote.asked]
+
     def holder(self, at: datetime) -> str | None:
         """Return who holds the task at a time: the claimant, until the lease ends."""
         return self.claimant if self.lease_until is not None and at < self.lease_until else None
@@ -110,10 +123,8 @@ def open_task(rules: ReviewRules | None, at: datetime) -> Task:
     return PLAIN.changed(
         {
             **of_stage(rules.stages[0] if rules.stages else None, rules.candidates, rules.approvals_required),
-            "stages": tuple(
-                stage if stage.candidates is not None else stage.changed({"candidates": rules.candidates})
-                for stage in rules.stages
-            ),
+            "stages": rules.stages,
+            "by_default": rules.candidates if rules.stages else None,
             "priority": rules.priority,
             "start_by": after(rules.start_by_seconds),
             "due_at": after(rules.due_seconds),
@@ -133,7 +144,7 @@ def open_task(rules: ReviewRules | None, at: datetime) -> Task:
 
 def first_stage(task: Task) -> dict[str, Any]:
     """Return what the task is at its first stage; nothing where there are no stages."""
-    return of_stage(task.stages[0], None, 1) if task.stages else {}
+    return of_stage(task.stages[0], task.by_default, 1) if task.stages else {}
 
 
 def next_stage(task: Task) -> Stage | None:

@@ -53,7 +53,7 @@ def left(run: Run, known: Mapping[Any, Any]) -> tuple[str, ...]:
         member = known.get(Person(run.tenant, vote.by))
         counts = vote.counts and vote.stage == task.stage
         # A substitute votes by another's place: as long as it may decide at all, that place is the absent person's.
-        asked = Candidates() if vote.on_behalf_of is not None else vote.asked or task.candidates
+        asked = Candidates() if vote.on_behalf_of is not None else task.asked_for(vote)
         if counts and member is not None and not member.may_decide(asked, vote.by):
             gone.append(vote.by)
     return tuple(gone)

@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from contracts.runs import events as e
 from contracts.runs.commands import parse_command
+from contracts.runs.config import HitlConfig
+from contracts.runs.tasks.bodies import EscalateBody
 from contracts.runs.tasks.rules import ReviewRules
 from testkit.runs.commands import approve, at_payload_review, edit, reject
 from testkit.runs.people import ANN
@@ -49,6 +51,7 @@ MANY = [f"p{number}" for number in range(10_000)]
         ({"follow_up_at": "2026-12-24T00:00:00"}, "follow_up_at"),
         ({"escalate_to": {}}, "escalate_to: it names no person and no group"),
         ({"reason_codes": [""]}, "reason_codes.0"),
+        ({"candidates": {"users": ["\U0001f600" * 200] * 90}}, "these rules are"),
     ],
 )
 def test_rules_that_cannot_be_kept_are_refused(rules: dict[str, Any], said: str) -> None:
@@ -56,6 +59,25 @@ def test_rules_that_cannot_be_kept_are_refused(rules: dict[str, Any], said: str)
     with pytest.raises(ValidationError) as refused:
         ReviewRules.model_validate(rules)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("member", ["review", "reviews"])
+def test_the_rules_of_one_review_are_bounded(member: str) -> None:
+    """In all, whichever members make them large; the error names the review."""
+    stages = [
+        {"name": str(number), "candidates": {"users": [f"{number}" + "\U0001f600" * 190]}} for number in range(10)
+    ]
+    large = {"stages": stages, "reason_codes": ["\U0001f600" * 190] * 90}
+    config = {"review": large} if member == "review" else {"reviews": {"payload_review": large}}
+    with pytest.raises(ValidationError, match="these rules are") as refused:
+        HitlConfig.model_validate(config)
+    assert refused.value.errors()[0]["loc"][0] == member
+
+
+def test_those_whom_an_escalation_names_are_bounded() -> None:
+    """They take the place of those of the rules."""
+    with pytest.raises(ValidationError, match="these names are"):
+        EscalateBody.model_validate({"to": {"groups": ["\U0001f600" * 200] * 90}})
 
 
 @pytest.mark.parametrize("seconds", [0, -1, math.nan, math.inf, -math.inf, 3.2e10])
