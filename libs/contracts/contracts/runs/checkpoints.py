@@ -81,11 +81,11 @@ def on_task(checkpoint: Checkpoint, event: e.Event, record: RunEvent) -> Checkpo
     )
 
 
-def prolong(checkpoint: Checkpoint, expires_at: datetime | None) -> Checkpoint:
-    """Return the checkpoint after a pause, with another end and the time given back to its task."""
+def prolong(checkpoint: Checkpoint, expires_at: datetime | None, at: datetime) -> Checkpoint:
+    """Return the checkpoint after a pause that ended `at`, with another end and the time given back to its task."""
     if expires_at is None:
         return checkpoint
-    task = shift_task(checkpoint.task, expires_at - checkpoint.expires_at)
+    task = shift_task(checkpoint.task, expires_at - checkpoint.expires_at, at)
     return checkpoint.changed({"expires_at": expires_at, "task": task})
 
 

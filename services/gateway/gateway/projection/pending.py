@@ -36,7 +36,8 @@ def pending_after(waited: PendingCheckpoint | None, header: EventHeader) -> Pend
     if effect.on_task:
         return _on_task(waited, header)
     if effect.prolongs and (expires_at := facts.get("expires_at")) is not None:
-        return waited._replace(expires_at=expires_at, task=shift_task(waited.task, expires_at - waited.expires_at))
+        task = shift_task(waited.task, expires_at - waited.expires_at, header.moment)
+        return waited._replace(expires_at=expires_at, task=task)
     return waited
 
 

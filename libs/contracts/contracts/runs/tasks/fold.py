@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from contracts.runs import events as e
@@ -75,11 +75,11 @@ def _held(task: Task, event: e.Event, record: RunEvent) -> dict[str, Any]:
             return _escalated(task, candidates)
         case e.TaskRescheduled():
             dates = {"priority": event.priority, "due_at": event.due_at, "follow_up_at": event.follow_up_at}
+            if event.due_at == task.due_at:
+                return dates
             # Another date can be missed anew.
-            missed = (
-                task.missed if event.due_at == task.due_at else tuple(one for one in task.missed if one != "due_at")
-            )
-            return {**dates, "missed": missed}
+            missed = tuple(one for one in task.missed if one != "due_at")
+            return {**dates, "missed": missed, "due_set_at": record.at}
         case e.StageApproved():
             votes = tuple(vote if vote.asked is None else vote.changed({"asked": None}) for vote in task.votes)
             following = of_stage(next_stage(task), task.by_default, 1)
@@ -139,7 +139,9 @@ def _voted(task: Task, event: e.VoteCast, record: RunEvent) -> dict[str, Any]:
         asked=None,
     )
     kept = tuple(
-        before.changed({"counts": False}) if before.counts and before.by in event.left else before
+        before.changed({"counts": False})
+        if before.counts and before.stage == task.stage and before.by in event.left
+        else before
         for before in task.votes
     )
     done = {**_RELEASED, "epoch": task.epoch + 1} if task.claimant == person else {}
@@ -156,14 +158,18 @@ def _reminded(task: Task, event: e.TaskReminded) -> dict[str, Any]:
             return {"missed": (*task.missed, missed)}
 
 
-def shift_task(task: Task, waited: timedelta) -> Task:
-    """Return the task with the time given back that a pause took. A lease and a follow-up date go by the clock alone."""
+def shift_task(task: Task, waited: timedelta, at: datetime) -> Task:
+    """Return the task with the time given back that a pause took until `at`. A lease and a follow-up date go by the clock alone.
+
+    A due date that was set during the pause gets the rest of it.
+    """
     if not waited:
         return task
+    rest = waited if task.due_set_at is None else min(waited, at - task.due_set_at)
     return task.changed(
         {
             "start_by": task.start_by and task.start_by + waited,
-            "due_at": task.due_at and task.due_at + waited,
+            "due_at": task.due_at and task.due_at + rest,
             "escalate_at": task.escalate_at and task.escalate_at + waited,
             "reminders_at": tuple(at + waited for at in task.reminders_at),
         }

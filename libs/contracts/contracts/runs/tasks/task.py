@@ -51,6 +51,9 @@ class Task(Message):
     priority: int = 50
     start_by: Timestamp | None = None
     due_at: Timestamp | None = None
+    due_set_at: Timestamp | None = Field(
+        None, exclude_if=not_, description="When a person set the due date: a pause that began before gives it less."
+    )
     follow_up_at: Timestamp | None = None
     escalated: int = 0
     stage: str | None = None

@@ -116,8 +116,18 @@ def _check_four_eyes(person: str, run: Run, task: Task, action: VoteAction) -> N
         raise FourEyes(f"{person} asked for this run")
     if action != "edit" and person == task.revised_by:
         raise FourEyes(f"{person} edited it last")
-    if any(vote.approves and vote.by == person and vote.stage != task.stage for vote in task.votes):
+    if person in _earlier_approvers(run, task):
         raise FourEyes(f"{person} approved an earlier stage")
+
+
+def _earlier_approvers(run: Run, task: Task) -> set[str]:
+    """Return who approved these bytes at another stage, whether the vote still counts or not."""
+    shown = run.view.checkpoint and run.view.checkpoint.subject_sha256
+    return {
+        vote.by
+        for vote in task.votes
+        if vote.stage != task.stage and vote.action in ("approve", "retry") and vote.subject_sha256 == shown
+    }
 
 
 def may_override(command: c.OfTask) -> bool:

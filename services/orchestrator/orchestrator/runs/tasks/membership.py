@@ -65,6 +65,8 @@ def without(run: Run, gone: tuple[str, ...]) -> Run:
     if checkpoint is None or not gone:
         return run
     task = checkpoint.task
-    votes = tuple(vote.changed({"counts": False}) if vote.by in gone else vote for vote in task.votes)
+    votes = tuple(
+        vote.changed({"counts": False}) if vote.stage == task.stage and vote.by in gone else vote for vote in task.votes
+    )
     shown = checkpoint.changed({"task": task.changed({"votes": votes})})
     return run.changed({"view": run.view.changed({"checkpoint": shown})})
