@@ -150,9 +150,9 @@ def test_a_checkpoint_under_rules_is_shown_with_its_task() -> None:
 
 def test_a_run_is_seen_by_whom_it_asks_and_by_who_took_part() -> None:
     """As the read model keeps it; what was seen once stays so."""
-    story = under({"candidates": {"groups": ["legal"]}, "approvals_required": 2, "escalate_to": {"users": ["cy"]}})
-    story = story.given(by(BO, approve()), by(ADAM, escalate()))
+    rules = {"candidates": {"groups": ["legal"]}, "approvals_required": 2, "escalate_to": {"users": ["cy", "di"]}}
+    story = under(rules).given(by(BO, approve()), by(ADAM, escalate()))
     run = learn(RunStates(), list(story.history))
     assert run is not None
     assert run.requester == "rita"
-    assert set(run.readers) == {"g:legal", "u:bo", "u:cy", "u:adam"}
+    assert set(run.readers) == {"g:legal", "u:bo", "u:cy", "u:di", "u:adam"}
