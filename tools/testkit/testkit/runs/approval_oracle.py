@@ -25,6 +25,8 @@ class _Said:
     place: str
     action: str
     stage: int
+    is_of_before: bool = False
+    """Whether others are asked since."""
 
 
 @dataclass
@@ -65,13 +67,22 @@ class _Desk:
 
     def is_rejected(self) -> bool:
         """Return whether the rejections suffice."""
-        against = {one.person for one in self.now if one.action == "reject"}
+        against = {one.place for one in self.now if one.action == "reject"}
         if self.rules["on_reject"] == "veto":
             return bool(against)
         asked, needed = self.asked[self.stage], self.needed[self.stage]
         if asked["groups"] or not asked["users"]:
             return len(against) >= needed
-        return bool(against) and len(set(asked["users"])) - len(against) < needed
+        can_approve = {place for place in asked["users"] if place not in against}
+        can_approve |= {one.place for one in self.now if one.action != "reject" and one.is_of_before}
+        return bool(against) and len(can_approve) < needed
+
+    def ask(self, asked: dict[str, Any]) -> None:
+        """Note who is asked at the present stage."""
+        if asked != self.asked[self.stage]:
+            for one in self.now:
+                one.is_of_before = True
+        self.asked[self.stage] = asked
 
 
 _ANYONE: dict[str, Any] = {"users": [], "groups": []}
@@ -152,7 +163,7 @@ def _on_change(desk: _Desk, event: Any, record: RunEvent) -> None:
             before, after = desk.asked[desk.stage], candidates.model_dump(mode="json")
             narrowed = not after["users"] and (before == _ANYONE or set(after["groups"]) <= set(before["groups"]))
             assert after == before or narrowed or (reason and _is_admin(record.principal)), "only an override widens"
-            desk.asked[desk.stage] = after
+            desk.ask(after)
             desk.assignee = desk.owner = assignee
             desk.is_asked_for_help = False
             if desk.holder != assignee:
@@ -180,7 +191,7 @@ def _on_change(desk: _Desk, event: Any, record: RunEvent) -> None:
 
 
 def _asked_anew(desk: _Desk, asked: dict[str, Any]) -> None:
-    desk.asked[desk.stage] = asked
+    desk.ask(asked)
     _free(desk)
 
 

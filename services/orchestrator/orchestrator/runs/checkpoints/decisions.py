@@ -82,7 +82,7 @@ def reject(command: c.RejectCheckpoint, run: Run) -> tuple[e.Event, ...]:
         reason_code=command.reason_code,
     )
     vote = () if task.is_plain else (vote_of(command, checkpoint, "reject"),)
-    if vote and verdict(task, person, "reject") is not Verdict.REJECTED:
+    if vote and verdict(task, person, *vote) is not Verdict.REJECTED:
         return vote
     if run.failed is not None:
         return (*vote, rejected, e.RunFailed(error=run.failed.as_error()))
@@ -115,7 +115,7 @@ def _agree(
     if task.is_plain and task.revised_by is None:
         return (_agreed(command, run, checkpoint),)
     vote = vote_of(command, checkpoint, action)
-    match verdict(task, person_of(command.principal, command.actor), action):
+    match verdict(task, person_of(command.principal, command.actor), vote):
         case Verdict.APPROVED:
             return (vote, _agreed(command, run, checkpoint))
         case Verdict.STAGE:
@@ -162,7 +162,7 @@ def _revise(
     vote = vote_of(command, anew, "edit", counts=counts)
     if not counts:
         return (revised, vote)
-    match verdict(anew.task, person_of(command.principal, command.actor), "edit"):
+    match verdict(anew.task, person_of(command.principal, command.actor), vote):
         case Verdict.STAGE:
             return (revised, vote, stage_approved(anew))
         case Verdict.APPROVED:
