@@ -105,7 +105,7 @@ def open_checkpoint(event: e.CheckpointOpened, at: datetime) -> Checkpoint:
         approvals_required=event.approvals_required,
         approvals=(),
         escalations=0,
-        task=open_task(event.rules, at),
+        task=open_task(event.rules, at, event.revised_by),
     )
 
 

@@ -30,7 +30,8 @@ def pending_after(waited: PendingCheckpoint | None, header: EventHeader) -> Pend
     if effect.opens:
         place = facts["checkpoint_id"], facts["step"], facts["subject_sha256"]
         opened_at = header.moment
-        return PendingCheckpoint(*place, opened_at, facts["expires_at"], open_task(facts.get("rules"), opened_at))
+        task = open_task(facts.get("rules"), opened_at, facts.get("revised_by"))
+        return PendingCheckpoint(*place, opened_at, facts["expires_at"], task)
     if waited is None or effect.closes:
         return None
     if effect.on_task:

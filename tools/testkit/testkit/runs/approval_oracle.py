@@ -93,18 +93,42 @@ def check_decisions(history: Sequence[RunEvent]) -> None:
     """Check that each claim, vote and decision of a history was its actor's to make, and that decisions have their votes."""
     desk: _Desk | None = None
     requester: str | None = None
+    editors: dict[str, str] = {}
     for record in history:
+        _note_editor(editors, desk, record)
         match record.data:
             case e.RunStarted():
                 requester = _person(record)
             case e.CheckpointOpened():
                 desk = _opened(record.data)
+                desk.editor = editors.get(_WHAT[record.data.step]) if desk.rules["four_eyes"] else None
             case event if desk is not None and hasattr(event, "checkpoint_id"):
                 _on_claim(desk, event, record)
                 _on_change(desk, event, record)
                 _on_vote(desk, event, record, requester)
                 if _ends(desk, event, record):
                     desk = None
+
+
+_WHAT = {
+    "information_review": "intent",
+    "payload_review": "payload",
+    "response_review": "response",
+    "error_review": "failure",
+}
+
+
+def _note_editor(editors: dict[str, str], desk: _Desk | None, record: RunEvent) -> None:
+    """Note whose edit each subject is; a worker's answer is no person's."""
+    match record.data:
+        case e.RunPrepared():
+            editors.pop("payload", None)
+        case e.CallSucceeded():
+            editors.pop("response", None)
+        case e.CheckpointEdited(step=step):
+            revised = desk is not None and digest(desk.subject) != digest(desk.first)
+            what = "response" if step == "error_review" else _WHAT[step]
+            editors[what] = (desk.editor if desk is not None and revised else None) or _person(record)
 
 
 def _opened(event: e.CheckpointOpened) -> _Desk:

@@ -80,7 +80,10 @@ class Task(Message):
     missed: tuple[Missed, ...] = ()
     escalate_at: Timestamp | None = None
     escalate_to: Candidates | None = None
-    revised_by: str | None = Field(None, description="Who edited the subject last while votes are counted.")
+    revised_by: str | None = Field(
+        None,
+        description="Who edited the subject last: while votes are counted, and under four eyes before it came again.",
+    )
     reason_codes: tuple[str, ...] = ()
 
     @property
@@ -115,8 +118,8 @@ ANNOUNCED_SECONDS = 60.0
 """So long before it ends the end of a lease is announced, and never sooner than in its last quarter."""
 
 
-def open_task(rules: ReviewRules | None, at: datetime) -> Task:
-    """Return the task of a checkpoint that opens at `at` under these rules."""
+def open_task(rules: ReviewRules | None, at: datetime, revised_by: str | None = None) -> Task:
+    """Return the task of a checkpoint that opens at `at` under these rules, on what `revised_by` edited last."""
     if rules is None:
         return PLAIN
 
@@ -141,6 +144,7 @@ def open_task(rules: ReviewRules | None, at: datetime) -> Task:
             "escalate_at": after(rules.escalate_after_seconds),
             "escalate_to": rules.escalate_to,
             "reason_codes": rules.reason_codes,
+            "revised_by": revised_by,
         }
     )
 
