@@ -96,6 +96,8 @@ def retry(command: c.RetryRun, run: Run) -> tuple[e.Event, ...]:
 
     After an end it takes who might have decided at the last review.
     """
+    if (command.checkpoint_id, command.subject_sha256) != (None, None):
+        _checkpoint(command, run, "retry")
     checkpoint = run.view.checkpoint
     if "retry" not in run.view.pending_actions:
         raise NotAllowed("retry", run.view)
@@ -196,7 +198,7 @@ def on_time_limit(command: c.ExpireCheckpoint, run: Run) -> tuple[e.Event, ...]:
     return (expired, e.RunFailed(error=e.RunError(code="checkpoint_timeout", message=message, step=checkpoint.step)))
 
 
-def _checkpoint(command: c.Decide, run: Run, action: str) -> Checkpoint:
+def _checkpoint(command: c.Decide | c.RetryRun, run: Run, action: str) -> Checkpoint:
     """Return the open checkpoint that `command` may decide. Raises Refusal."""
     checkpoint = open_checkpoint(command, run, action)
     if action not in run.view.pending_actions:

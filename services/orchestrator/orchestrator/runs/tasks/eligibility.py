@@ -29,7 +29,7 @@ def requester_of(run: Run) -> str | None:
     return run.requester.person if run.requester is not None else run.request.user_id
 
 
-def open_checkpoint(command: c.OfTask | c.Decide | c.AddComment, run: Run, action: str) -> Checkpoint:
+def open_checkpoint(command: c.OfTask | c.Decide | c.RetryRun | c.AddComment, run: Run, action: str) -> Checkpoint:
     """Return the open checkpoint that a command is about. Raises Refusal if it names another, or if none is open."""
     checkpoint, named = run.view.checkpoint, getattr(command, "checkpoint_id", None)
     if named is not None and (checkpoint is None or named != checkpoint.checkpoint_id):

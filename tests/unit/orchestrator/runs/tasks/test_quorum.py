@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -112,6 +113,21 @@ def test_a_majority_rejects_where_all_must_approve_by_one() -> None:
     _majority({"users": ["ann", "bo"]}, 2).when(by(ANN, reject())).then(
         e.VoteCast, e.CheckpointRejected, e.RunCancelled
     )
+
+
+def test_a_retry_that_names_what_was_seen_is_bound_to_it() -> None:
+    """As each decision is: to the checkpoint, also when it is closed, and to the bytes that are shown."""
+    checkpoint = ERROR.now.view.checkpoint
+    assert checkpoint is not None
+    seen = {"checkpoint_id": checkpoint.checkpoint_id, "subject_sha256": checkpoint.subject_sha256}
+    ERROR.when(by(ANN, retry(**seen))).then(e.VoteCast)
+    ERROR.when(by(ANN, retry(subject_sha256="0" * 64))).refused_with("subject_changed")
+    ERROR.when(by(ANN, retry(checkpoint_id=UUID(int=1)))).refused_with("checkpoint_mismatch")
+    retried = ERROR.given(by(ANN, retry()), by(BO, retry()))
+    retried.when(by(ADAM, retry(checkpoint_id=checkpoint.checkpoint_id))).refused_with("checkpoint_already_decided")
+    ended = under({}).given(by(ANN, reject()))
+    ended.when(by(ADAM, retry(subject_sha256="0" * 64))).refused_with("not_allowed")
+    assert ended.when(by(ADAM, retry())).refusal is None
 
 
 def test_a_rejection_of_an_administrator_takes_no_candidate_away() -> None:
