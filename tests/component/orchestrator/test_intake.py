@@ -7,10 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.runs.commands import ClaimTask, ExpireLease
+from contracts.runs.commands import ClaimTask, EscalateTask, ExpireCheckpoint, ExpireLease
 from contracts.runs.config import Step
-from contracts.runs.events import RetryScheduled
+from contracts.runs.events import CheckpointOpened, RetryScheduled
 from contracts.runs.outcomes import Accepted
+from contracts.runs.tasks.rules import Candidates
 from contracts.topics import COMMANDS, EVENTS, MAX_EVENT_BYTES, OUTCOMES, WORK
 from testkit.postgres.unreliable import dump
 from testkit.runs.command_records import Log, approve, cancel, executed, failed, prepared, start
@@ -224,6 +225,31 @@ async def test_an_event_that_is_too_large_is_refused_and_the_partition_goes_on(
     assert sent.kinds(run_id) == ["run-started.v1", "run-prepared.v1", "checkpoint-opened.v1"]
     assert len(sent.events()) == 4
     assert (await make_owner().take(batch)).as_bytes() == sent.as_bytes()
+
+
+async def test_an_answer_that_would_fit_no_record_is_refused_and_the_partition_goes_on(make_owner: MakeOwner) -> None:
+    """Such a command leaves nothing but its refusal. One for whose answer no sender waits takes effect: of the clock or a worker."""
+    log, run_id = Log(), uuid4()
+    log.write(start(run_id, hitl={"review": {"approvals_required": 100}, "timeout_seconds": 60}), prepared(run_id))
+    for turn in range(30):  # each vote keeps who was asked then: 160 kB
+        names = tuple(f"{turn}-{number}-".ljust(200, "\U0001f600") for number in range(100))
+        about = {"command_id": uuid4(), "run_id": run_id, "at": datetime.now(UTC), "actor": "adam"}
+        log.write(approve(run_id, actor=f"p{turn}"), EscalateTask(**about, to=Candidates(users=names, groups=names)))
+    owner = make_owner()
+    (opened,) = [
+        event.data for event in (await owner.take(log.records)).events() if isinstance(event.data, CheckpointOpened)
+    ]
+    refused = approve(run_id, actor="zoe", reply_to=1)
+    sent = await owner.take(batch := log.write(refused, start()))
+    assert sent.answer(refused.command_id) == "payload_too_large"
+    assert sent.kinds() == ["run-started.v1"]
+    assert (await make_owner().take(batch)).as_bytes() == sent.as_bytes()
+    late = datetime.now(UTC) + timedelta(hours=1)
+    about = {"command_id": uuid4(), "run_id": run_id, "at": late, "checkpoint_id": opened.checkpoint_id}
+    assert (await owner.take(log.write(ExpireCheckpoint(**about)))).kinds() == [
+        "checkpoint-expired.v1",
+        "run-failed.v1",
+    ]
 
 
 async def test_time_never_runs_backwards_within_a_run(owner: Owner) -> None:

@@ -81,11 +81,11 @@ def on_task(checkpoint: Checkpoint, event: e.Event, record: RunEvent) -> Checkpo
     )
 
 
-def prolong(checkpoint: Checkpoint, expires_at: datetime | None) -> Checkpoint:
-    """Return the checkpoint after a pause, with another end and the time given back to its task."""
+def prolong(checkpoint: Checkpoint, expires_at: datetime | None, at: datetime) -> Checkpoint:
+    """Return the checkpoint after a pause that ended `at`, with another end and the time given back to its task."""
     if expires_at is None:
         return checkpoint
-    task = shift_task(checkpoint.task, expires_at - checkpoint.expires_at)
+    task = shift_task(checkpoint.task, expires_at - checkpoint.expires_at, at)
     return checkpoint.changed({"expires_at": expires_at, "task": task})
 
 
@@ -105,7 +105,7 @@ def open_checkpoint(event: e.CheckpointOpened, at: datetime) -> Checkpoint:
         approvals_required=event.approvals_required,
         approvals=(),
         escalations=0,
-        task=open_task(event.rules, at),
+        task=open_task(event.rules, at, event.revised_by),
     )
 
 
@@ -130,5 +130,6 @@ def approval_of(event: Decided, checkpoint: Checkpoint | None, record: RunEvent)
         reason_code=said.get("reason_code"),
         diff=said.get("diff", ()),
         on_behalf_of=task.votes[-1].on_behalf_of if task.votes else acting_for(record.principal, task.candidates),
-        votes=task.votes,
+        votes=task.votes
+        and tuple(vote if vote.asked is None else vote.changed({"asked": None}) for vote in task.votes),
     )

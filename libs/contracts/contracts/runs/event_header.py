@@ -172,6 +172,7 @@ class Facts(TypedDict, total=False):
     subject_sha256: Any
     expires_at: Annotated[Timestamp | Any, _AsItCame]
     rules: Annotated[ReviewRules | Any, _AsItCame]
+    revised_by: Any
 
 
 _TYPES: dict[str, type] = {
@@ -229,8 +230,10 @@ class EventHeader(Message):
         effect = header.effect
         if effect.on_task:
             return header.changed({"task_event": RunEvent.parse(value)})
-        if effect.opens and not isinstance(header.data.get("rules"), ReviewRules | None):
-            raise ValueError(f"/data/rules: {header.kind} has none that can be read")
+        if effect.opens:
+            for name, known in (("rules", ReviewRules | None), ("revised_by", str | None)):
+                if not isinstance(header.data.get(name), known):
+                    raise ValueError(f"/data/{name}: {header.kind} has none that can be read")  # noqa: TRY004 - a malformed record
         return header
 
     @property

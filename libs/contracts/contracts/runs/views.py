@@ -168,7 +168,7 @@ def _changes(view: RunView, event: e.Event, effect: Effect, record: RunEvent) ->
         case e.CallStopped(spent=spent):
             return {"cost": view.cost.changed({"actual": _sum(view.cost.actual, spent.cost)})}
         case e.RunResumed(expires_at=expires_at):
-            return {"checkpoint": view.checkpoint and prolong(view.checkpoint, expires_at)}
+            return {"checkpoint": view.checkpoint and prolong(view.checkpoint, expires_at, record.at)}
         case e.RunFailed(error=error) | e.RunCancelled(error=error):
             return {"error": error}
         case _ if effect.on_task and view.checkpoint:

@@ -30,13 +30,15 @@ def pending_after(waited: PendingCheckpoint | None, header: EventHeader) -> Pend
     if effect.opens:
         place = facts["checkpoint_id"], facts["step"], facts["subject_sha256"]
         opened_at = header.moment
-        return PendingCheckpoint(*place, opened_at, facts["expires_at"], open_task(facts.get("rules"), opened_at))
+        task = open_task(facts.get("rules"), opened_at, facts.get("revised_by"))
+        return PendingCheckpoint(*place, opened_at, facts["expires_at"], task)
     if waited is None or effect.closes:
         return None
     if effect.on_task:
         return _on_task(waited, header)
     if effect.prolongs and (expires_at := facts.get("expires_at")) is not None:
-        return waited._replace(expires_at=expires_at, task=shift_task(waited.task, expires_at - waited.expires_at))
+        task = shift_task(waited.task, expires_at - waited.expires_at, header.moment)
+        return waited._replace(expires_at=expires_at, task=task)
     return waited
 
 

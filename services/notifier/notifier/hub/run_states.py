@@ -100,7 +100,7 @@ def _task(before: TrackedRun | None, header: EventHeader, value: bytes) -> Task 
     effect, facts = header.effect, header.data
     if effect.opens:
         rules = facts.get("rules")
-        return open_task(rules if isinstance(rules, ReviewRules) else None, header.moment)
+        return open_task(rules if isinstance(rules, ReviewRules) else None, header.moment, facts.get("revised_by"))
     if before is None or before.task is None or effect.closes:
         return None
     if effect.on_task:
@@ -129,6 +129,7 @@ class _Opening(Checkpoint):
     subject_schema: ComposedObject = Field(default_factory=dict)
     issues: tuple[Issue, ...] = ()
     rules: ReviewRules | None = None
+    revised_by: str | None = None
     opened_at: Timestamp | None = None  # type: ignore[assignment] # the record has it, not its facts
 
 
@@ -140,8 +141,9 @@ class _Opened(Message):
 def read_checkpoint(value: bytes) -> Checkpoint:
     """Return the checkpoint that a record opens, as the run's view shows it. Raises pydantic.ValidationError."""
     opened = _Opened.model_validate_json(value)
-    members = {**opened.data.__dict__, "opened_at": opened.at, "task": open_task(opened.data.rules, opened.at)}
-    del members["rules"]
+    task = open_task(opened.data.rules, opened.at, opened.data.revised_by)
+    members = {**opened.data.__dict__, "opened_at": opened.at, "task": task}
+    del members["rules"], members["revised_by"]
     return Checkpoint.of(**members)
 
 

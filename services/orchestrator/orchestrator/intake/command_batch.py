@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from contracts.topics import MAX_EVENT_BYTES
+from contracts.topics import MAX_EVENT_BYTES, MAX_OUTCOME_BYTES
 from messaging.dead_letters import dead_letter
 from messaging.records import Outgoing, key_of
 from orchestrator.aggregate import Aggregate, C, Deadline, Facts, Reply, S
@@ -80,18 +80,30 @@ class CommandBatch(Generic[C, S]):
         if not events:
             if command.command_id in state.answered:
                 self.repeated.append(command)
-            elif command.reply_to is not None:  # nothing was to be changed: it is so already
-                self.outgoing += outcome_records(command, key_of(stream_id), aggregate.accepted(command, state))
+            else:  # nothing was to be changed: it is so already
+                self.outgoing += self._outcome(command, state)
             return
         stored = [StoredEvent(stream_id, event, event.to_bytes()) for event in events]
         if any(len(one.body) > MAX_EVENT_BYTES for one in stored):
             raise PayloadTooLarge
+        outcome = self._outcome(command, state)
         self.states[stream_id] = self.changed[stream_id] = state
         self.events += stored
         key = key_of(stream_id)
         self.outgoing += [event_record(aggregate, one, key) for one in stored]
-        if command.reply_to is not None:
-            self.outgoing += outcome_records(command, key, aggregate.accepted(command, state))
+        self.outgoing += outcome
+
+    def _outcome(self, command: C, state: S) -> list[Outgoing]:
+        """Return the answer that is waited for, if any. Raises PayloadTooLarge.
+
+        Sending would fail again and again. Workers and the clock wait for no answer, so what they say is never refused by its size.
+        """
+        if command.reply_to is None:
+            return []
+        reply = self.aggregate.accepted(command, state)
+        if len(reply.body) > MAX_OUTCOME_BYTES:
+            raise PayloadTooLarge
+        return outcome_records(command, key_of(self._stream(command)), reply)
 
     def _stamped(self, command: C, state: S | None) -> C:
         # One clock for all: leases and time limits count from when a command is taken in, however long it lay in Kafka.

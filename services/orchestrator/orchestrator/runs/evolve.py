@@ -69,14 +69,16 @@ def _changes(run: Run, event: e.Event, record: RunEvent) -> Changes:
         case e.CheckpointOpened():
             return {"attempt": None, "asked_again": (), "revision": None, "drafts": frozenset()}
         case e.CheckpointApproved() | e.CheckpointEdited():
-            return _approved(run, event)
+            return {**_approved(run, event), **_edited(run, event, record)}
         case e.RunPrepared(preparation=preparation):
             payload, issues = preparation.payload, preparation.issues
-            return {"attempt": None, "preparation": preparation, "payload": payload, "issues": issues}
+            prepared: Changes = {"attempt": None, "preparation": preparation, "payload": payload, "issues": issues}
+            return prepared | _without_editor(run, Step.PAYLOAD_REVIEW)
         case e.RunStarted() | e.CallOrdered():
             return _of_attempt(run, event)
         case e.CallSucceeded(execution=execution):
-            return {"attempt": None, "execution": execution, "response": execution.response, "noted": None}
+            called: Changes = {"attempt": None, "execution": execution, "response": execution.response, "noted": None}
+            return called | _without_editor(run, Step.RESPONSE_REVIEW)
         case e.RunCancelled(error=None) | e.RunCompleted():
             return {"attempt": None, "stopping": _unfinished_call(run, record), "failed": None, "paused_at": None}
         case e.StepPassed(step=step):
@@ -201,6 +203,25 @@ def _approved(run: Run, event: e.CheckpointApproved | e.CheckpointEdited) -> Cha
         case Step.ERROR_REVIEW if edited is not None:
             changes |= {"response": edited, "failed": None}
     return changes
+
+
+def _edited(run: Run, event: e.CheckpointApproved | e.CheckpointEdited, record: RunEvent) -> Changes:
+    """Return who edited last what was decided on: where votes were counted, another may have given the last of them."""
+    if not isinstance(event, e.CheckpointEdited):
+        return {}
+    checkpoint = run.view.checkpoint
+    revised_by = checkpoint.task.revised_by if checkpoint is not None and run.revision is not None else None
+    editor = revised_by or person_of(record.principal, record.actor)
+    # A result that is entered at an error review is the response from then on.
+    step = Step.RESPONSE_REVIEW if event.step is Step.ERROR_REVIEW else event.step
+    return {"editors": {**run.editors, step: editor}}
+
+
+def _without_editor(run: Run, step: Step) -> Changes:
+    """Return that a step shows what came from a worker."""
+    if step not in run.editors:
+        return {}
+    return {"editors": {edited: person for edited, person in run.editors.items() if edited is not step}}
 
 
 def _checked(run: Run, event: e.SubjectChecked) -> Changes:

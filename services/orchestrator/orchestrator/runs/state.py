@@ -157,6 +157,7 @@ class Changes(TypedDict, total=False):
     newer_kind: str | None
     ended: int | None
     revision: Revision | None
+    editors: Mapping[Step, str]
     drafts: frozenset[str]
     comments: Mapping[UUID, Comment]
     readers: tuple[str, ...]
@@ -249,6 +250,9 @@ class Run:
 
     revision: Revision | None = None
     """The changes of the open checkpoint's subject that wait for further approvals."""
+
+    editors: Mapping[Step, str] = field(default_factory=dict)
+    """Who edited last what each step shows, as long as it is what came of that edit."""
 
     drafts: frozenset[str] = frozenset()
     """The persons who have a draft at the open checkpoint."""

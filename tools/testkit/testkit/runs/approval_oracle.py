@@ -25,6 +25,8 @@ class _Said:
     place: str
     action: str
     stage: int
+    is_of_before: bool = False
+    """Whether others are asked since."""
 
 
 @dataclass
@@ -65,13 +67,22 @@ class _Desk:
 
     def is_rejected(self) -> bool:
         """Return whether the rejections suffice."""
-        against = {one.person for one in self.now if one.action == "reject"}
+        against = {one.place for one in self.now if one.action == "reject"}
         if self.rules["on_reject"] == "veto":
             return bool(against)
         asked, needed = self.asked[self.stage], self.needed[self.stage]
         if asked["groups"] or not asked["users"]:
             return len(against) >= needed
-        return bool(against) and len(set(asked["users"])) - len(against) < needed
+        can_approve = {place for place in asked["users"] if place not in against}
+        can_approve |= {one.place for one in self.now if one.action != "reject" and one.is_of_before}
+        return bool(against) and len(can_approve) < needed
+
+    def ask(self, asked: dict[str, Any]) -> None:
+        """Note who is asked at the present stage."""
+        if asked != self.asked[self.stage]:
+            for one in self.now:
+                one.is_of_before = True
+        self.asked[self.stage] = asked
 
 
 _ANYONE: dict[str, Any] = {"users": [], "groups": []}
@@ -82,18 +93,42 @@ def check_decisions(history: Sequence[RunEvent]) -> None:
     """Check that each claim, vote and decision of a history was its actor's to make, and that decisions have their votes."""
     desk: _Desk | None = None
     requester: str | None = None
+    editors: dict[str, str] = {}
     for record in history:
+        _note_editor(editors, desk, record)
         match record.data:
             case e.RunStarted():
                 requester = _person(record)
             case e.CheckpointOpened():
                 desk = _opened(record.data)
+                desk.editor = editors.get(_WHAT[record.data.step]) if desk.rules["four_eyes"] else None
             case event if desk is not None and hasattr(event, "checkpoint_id"):
                 _on_claim(desk, event, record)
                 _on_change(desk, event, record)
                 _on_vote(desk, event, record, requester)
                 if _ends(desk, event, record):
                     desk = None
+
+
+_WHAT = {
+    "information_review": "intent",
+    "payload_review": "payload",
+    "response_review": "response",
+    "error_review": "failure",
+}
+
+
+def _note_editor(editors: dict[str, str], desk: _Desk | None, record: RunEvent) -> None:
+    """Note whose edit each subject is; a worker's answer is no person's."""
+    match record.data:
+        case e.RunPrepared():
+            editors.pop("payload", None)
+        case e.CallSucceeded():
+            editors.pop("response", None)
+        case e.CheckpointEdited(step=step):
+            revised = desk is not None and digest(desk.subject) != digest(desk.first)
+            what = "response" if step == "error_review" else _WHAT[step]
+            editors[what] = (desk.editor if desk is not None and revised else None) or _person(record)
 
 
 def _opened(event: e.CheckpointOpened) -> _Desk:
@@ -152,7 +187,7 @@ def _on_change(desk: _Desk, event: Any, record: RunEvent) -> None:
             before, after = desk.asked[desk.stage], candidates.model_dump(mode="json")
             narrowed = not after["users"] and (before == _ANYONE or set(after["groups"]) <= set(before["groups"]))
             assert after == before or narrowed or (reason and _is_admin(record.principal)), "only an override widens"
-            desk.asked[desk.stage] = after
+            desk.ask(after)
             desk.assignee = desk.owner = assignee
             desk.is_asked_for_help = False
             if desk.holder != assignee:
@@ -180,7 +215,7 @@ def _on_change(desk: _Desk, event: Any, record: RunEvent) -> None:
 
 
 def _asked_anew(desk: _Desk, asked: dict[str, Any]) -> None:
-    desk.asked[desk.stage] = asked
+    desk.ask(asked)
     _free(desk)
 
 

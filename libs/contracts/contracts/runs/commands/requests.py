@@ -62,4 +62,8 @@ class CancelRun(_Control):
 
 
 class RetryRun(_Control):
+    """Try again. At an error review it is a decision, which can name what was seen."""
+
     kind: Literal["retry-run.v1"] = "retry-run.v1"
+    checkpoint_id: UUID | None = Field(None, exclude_if=not_)
+    subject_sha256: Sha256 | None = Field(None, exclude_if=not_)

@@ -39,6 +39,9 @@ class CheckpointOpened(Event):
     expires_at: Timestamp
     approvals_required: int = 1
     rules: ReviewRules | None = Field(None, exclude_if=not_)
+    revised_by: str | None = Field(
+        None, exclude_if=not_, description="Who edited the subject last, where four eyes are to see it."
+    )
 
 
 class _Decided(Event):

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, model_validator
+from pydantic_core import to_json
 
 from contracts.json_values import JsonObject
 from contracts.message import Identifier, Message, Sha256, Text
@@ -22,7 +23,7 @@ from contracts.runs.commands import (
 )
 from contracts.runs.commands.tasks import CommentText
 from contracts.runs.decisions import CommandHead
-from contracts.runs.tasks.rules import MOST_NAMES, Candidates, Date, Priority
+from contracts.runs.tasks.rules import MOST_NAMES, MOST_RULES_BYTES, Candidates, Date, Priority
 
 TaskAction = Literal["claim", "release", "assign", "delegate", "return", "escalate", "reschedule"]
 
@@ -75,6 +76,8 @@ class Several(Message):
     def _is_bounded(self) -> Self:
         if max(len(self.users) + (self.user is not None), len(self.groups) + (self.group is not None)) > MOST_NAMES:
             raise ValueError(f"at most {MOST_NAMES} persons and as many groups")
+        if (size := len(to_json(self))) > MOST_RULES_BYTES:
+            raise ValueError(f"these names are {size} bytes of JSON, and at most {MOST_RULES_BYTES} are taken")
         return self
 
     def candidates(self) -> Candidates:

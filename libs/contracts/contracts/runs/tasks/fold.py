@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from contracts.runs import events as e
@@ -43,8 +43,11 @@ def _changes(task: Task, event: e.Event, record: RunEvent) -> dict[str, Any]:
         case e.ClaimEnding():
             return {"lease_ending": True}
         case e.SubjectRevised():
-            votes = tuple(vote.changed({"counts": False}) if vote.counts else vote for vote in task.votes)
-            return {"votes": votes, "revised_by": person_of(record.principal, record.actor), **_begun_anew(task)}
+            votes = tuple(
+                vote.changed({"counts": False, "asked": None}) if vote.counts else vote for vote in task.votes
+            )
+            person = person_of(record.principal, record.actor)
+            return {"votes": votes, "formerly": (), "revised_by": person, **_begun_anew(task)}
         case _:
             held = _held(task, event, record)
             return held and {**held, "epoch": task.epoch + 1}
@@ -72,13 +75,15 @@ def _held(task: Task, event: e.Event, record: RunEvent) -> dict[str, Any]:
             return _escalated(task, candidates)
         case e.TaskRescheduled():
             dates = {"priority": event.priority, "due_at": event.due_at, "follow_up_at": event.follow_up_at}
+            if event.due_at == task.due_at:
+                return dates
             # Another date can be missed anew.
-            missed = (
-                task.missed if event.due_at == task.due_at else tuple(one for one in task.missed if one != "due_at")
-            )
-            return {**dates, "missed": missed}
+            missed = tuple(one for one in task.missed if one != "due_at")
+            return {**dates, "missed": missed, "due_set_at": record.at}
         case e.StageApproved():
-            return {**of_stage(next_stage(task), None, 1), **_UNASSIGNED}
+            votes = tuple(vote if vote.asked is None else vote.changed({"asked": None}) for vote in task.votes)
+            following = of_stage(next_stage(task), task.by_default, 1)
+            return {**following, "votes": votes, "formerly": (), **_UNASSIGNED}
         case e.CheckpointEscalated():
             return _escalated(task, task.escalate_to or task.candidates)
     return {}
@@ -93,10 +98,22 @@ def _asked(task: Task, candidates: Candidates) -> dict[str, Any]:
     stages = tuple(
         stage.changed({"candidates": candidates}) if stage.name == task.stage else stage for stage in task.stages
     )
+    asked = {"candidates": candidates, "stages": stages}
+    return asked if candidates == task.candidates else {**asked, **_since_others_are_asked(task)}
+
+
+def _since_others_are_asked(task: Task) -> dict[str, Any]:
+    """Return the votes with who was asked when they were cast: each set of candidates is kept once, and only for votes that stand."""
+    if all(vote.asked is not None for vote in task.standing):
+        return {}
+    known = task.candidates in task.formerly
+    formerly = task.formerly if known else (*task.formerly, task.candidates)
+    place = formerly.index(task.candidates)
     votes = tuple(
-        vote.changed({"asked": task.candidates}) if vote.counts and vote.asked is None else vote for vote in task.votes
+        vote.changed({"asked": place}) if vote.counts and vote.stage == task.stage and vote.asked is None else vote
+        for vote in task.votes
     )
-    return {"candidates": candidates, "stages": stages, "votes": task.votes if candidates == task.candidates else votes}
+    return {"votes": votes, "formerly": formerly}
 
 
 def _begun_anew(task: Task) -> dict[str, Any]:
@@ -122,7 +139,9 @@ def _voted(task: Task, event: e.VoteCast, record: RunEvent) -> dict[str, Any]:
         asked=None,
     )
     kept = tuple(
-        before.changed({"counts": False}) if before.counts and before.by in event.left else before
+        before.changed({"counts": False})
+        if before.counts and before.stage == task.stage and before.by in event.left
+        else before
         for before in task.votes
     )
     done = {**_RELEASED, "epoch": task.epoch + 1} if task.claimant == person else {}
@@ -139,14 +158,18 @@ def _reminded(task: Task, event: e.TaskReminded) -> dict[str, Any]:
             return {"missed": (*task.missed, missed)}
 
 
-def shift_task(task: Task, waited: timedelta) -> Task:
-    """Return the task with the time given back that a pause took. A lease and a follow-up date go by the clock alone."""
+def shift_task(task: Task, waited: timedelta, at: datetime) -> Task:
+    """Return the task with the time given back that a pause took until `at`. A lease and a follow-up date go by the clock alone.
+
+    A due date that was set during the pause gets the rest of it.
+    """
     if not waited:
         return task
+    rest = waited if task.due_set_at is None else min(waited, at - task.due_set_at)
     return task.changed(
         {
             "start_by": task.start_by and task.start_by + waited,
-            "due_at": task.due_at and task.due_at + waited,
+            "due_at": task.due_at and task.due_at + rest,
             "escalate_at": task.escalate_at and task.escalate_at + waited,
             "reminders_at": tuple(at + waited for at in task.reminders_at),
         }

@@ -7,11 +7,15 @@ from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic_core import to_json
 
 from contracts.message import Message, StoredIdentifier, Timestamp
 
 MOST_NAMES = 100
 """Persons, and groups, that one rule names."""
+
+MOST_RULES_BYTES = 64 * 1024
+"""One review's rules as JSON. They stand in events and, by parts, more than once in a run's view, which must fit a record."""
 
 Names = Annotated[tuple[StoredIdentifier, ...], Field(max_length=MOST_NAMES, fail_fast=True)]
 Count = Annotated[int, Field(ge=1, le=100)]
@@ -31,6 +35,11 @@ class Candidates(Message):
     def is_everyone(self) -> bool:
         """Whether every reviewer of the tenant may decide."""
         return not self.users and not self.groups
+
+    @property
+    def number(self) -> int | None:
+        """How many may decide; None where groups may, or every reviewer."""
+        return None if self.groups or not self.users else len(set(self.users))
 
 
 class OnReject(StrEnum):
@@ -78,6 +87,12 @@ class ReviewRules(Message):
     reason_codes: Names = Field((), description="The codes that a rejection may give; none: any.")
 
     @model_validator(mode="after")
+    def _is_bounded(self) -> Self:
+        if (size := len(to_json(self))) > MOST_RULES_BYTES:
+            raise ValueError(f"these rules are {size} bytes of JSON, and at most {MOST_RULES_BYTES} are taken")
+        return self
+
+    @model_validator(mode="after")
     def _can_be_met(self) -> Self:
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names):
@@ -85,8 +100,26 @@ class ReviewRules(Message):
         if self.escalate_to is not None and self.escalate_to.is_everyone:
             raise ValueError("escalate_to: it names no person and no group")
         for name, candidates, count in self._counts():
-            if not candidates.groups and candidates.users and count > len(set(candidates.users)):
-                raise ValueError(f"{name}approvals_required: {count} of {len(set(candidates.users))} candidates")
+            if count > (known := candidates.number or count):
+                raise ValueError(f"{name}approvals_required: {count} of {known} candidates")
+            if self.escalate_to is not None and count > (known := self.escalate_to.number or count):
+                raise ValueError(f"escalate_to: {known} persons, and {name}approvals_required is {count}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_other_persons_at_each_stage(self) -> Self:
+        """Under four eyes any stages together need as many persons as they ask for (Hall's theorem)."""
+        if not self.four_eyes:
+            return self
+        stages = [(set(asked.users), count) for _, asked, count in self._counts() if asked.number is not None]
+        bits = {user: 1 << place for place, user in enumerate(set[str]().union(*(users for users, _ in stages)))}
+        together = [(0, 0)]
+        for users, count in stages:
+            own = sum(bits[user] for user in users)
+            together += [(persons | own, needed + count) for persons, needed in together]
+        for persons, needed in together:
+            if needed > persons.bit_count():
+                raise ValueError(f"stages: four_eyes asks for {needed} persons, and {persons.bit_count()} are named")
         return self
 
     def _counts(self) -> list[tuple[str, Candidates, int]]:

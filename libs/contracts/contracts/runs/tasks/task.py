@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from operator import not_
+from functools import partial
+from operator import is_, not_
 from typing import Any, Literal
 
 from pydantic import Field
@@ -25,8 +26,10 @@ class Vote(Message):
     counts: bool = True
     stage: str | None = None
     subject_sha256: str
-    asked: Candidates | None = Field(
-        None, exclude_if=not_, description="Who was asked when it was cast, where others are asked since."
+    asked: int | None = Field(
+        None,
+        exclude_if=partial(is_, None),
+        description="Who was asked when it was cast, where others are asked since: the place in the task's `formerly`.",
     )
 
     @property
@@ -48,11 +51,20 @@ class Task(Message):
     priority: int = 50
     start_by: Timestamp | None = None
     due_at: Timestamp | None = None
+    due_set_at: Timestamp | None = Field(
+        None, exclude_if=not_, description="When a person set the due date: a pause that began before gives it less."
+    )
     follow_up_at: Timestamp | None = None
     escalated: int = 0
     stage: str | None = None
     stages: tuple[Stage, ...] = ()
+    by_default: Candidates | None = Field(
+        None, exclude_if=not_, description="Who is asked at stages without candidates of their own."
+    )
     votes: tuple[Vote, ...] = ()
+    formerly: tuple[Candidates, ...] = Field(
+        (), exclude_if=not_, description="Who was asked before at the present stage, where votes of then stand."
+    )
     approvals_required: int = 1
     drafts: int = 0
     comments: int = 0
@@ -68,7 +80,10 @@ class Task(Message):
     missed: tuple[Missed, ...] = ()
     escalate_at: Timestamp | None = None
     escalate_to: Candidates | None = None
-    revised_by: str | None = Field(None, description="Who edited the subject last while votes are counted.")
+    revised_by: str | None = Field(
+        None,
+        description="Who edited the subject last: while votes are counted, and under four eyes before it came again.",
+    )
     reason_codes: tuple[str, ...] = ()
 
     @property
@@ -87,6 +102,10 @@ class Task(Message):
         """The persons whose votes stand at the present stage, given by themselves or by a substitute."""
         return frozenset(person for vote in self.standing for person in (vote.by, vote.on_behalf_of) if person)
 
+    def asked_for(self, vote: Vote) -> Candidates:
+        """Return who was asked when a vote of the present stage was cast."""
+        return self.candidates if vote.asked is None else self.formerly[vote.asked]
+
     def holder(self, at: datetime) -> str | None:
         """Return who holds the task at a time: the claimant, until the lease ends."""
         return self.claimant if self.lease_until is not None and at < self.lease_until else None
@@ -99,8 +118,8 @@ ANNOUNCED_SECONDS = 60.0
 """So long before it ends the end of a lease is announced, and never sooner than in its last quarter."""
 
 
-def open_task(rules: ReviewRules | None, at: datetime) -> Task:
-    """Return the task of a checkpoint that opens at `at` under these rules."""
+def open_task(rules: ReviewRules | None, at: datetime, revised_by: str | None = None) -> Task:
+    """Return the task of a checkpoint that opens at `at` under these rules, on what `revised_by` edited last."""
     if rules is None:
         return PLAIN
 
@@ -110,10 +129,8 @@ def open_task(rules: ReviewRules | None, at: datetime) -> Task:
     return PLAIN.changed(
         {
             **of_stage(rules.stages[0] if rules.stages else None, rules.candidates, rules.approvals_required),
-            "stages": tuple(
-                stage if stage.candidates is not None else stage.changed({"candidates": rules.candidates})
-                for stage in rules.stages
-            ),
+            "stages": rules.stages,
+            "by_default": rules.candidates if rules.stages else None,
             "priority": rules.priority,
             "start_by": after(rules.start_by_seconds),
             "due_at": after(rules.due_seconds),
@@ -127,13 +144,14 @@ def open_task(rules: ReviewRules | None, at: datetime) -> Task:
             "escalate_at": after(rules.escalate_after_seconds),
             "escalate_to": rules.escalate_to,
             "reason_codes": rules.reason_codes,
+            "revised_by": revised_by,
         }
     )
 
 
 def first_stage(task: Task) -> dict[str, Any]:
     """Return what the task is at its first stage; nothing where there are no stages."""
-    return of_stage(task.stages[0], None, 1) if task.stages else {}
+    return of_stage(task.stages[0], task.by_default, 1) if task.stages else {}
 
 
 def next_stage(task: Task) -> Stage | None:

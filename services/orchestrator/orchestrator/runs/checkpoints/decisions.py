@@ -82,7 +82,7 @@ def reject(command: c.RejectCheckpoint, run: Run) -> tuple[e.Event, ...]:
         reason_code=command.reason_code,
     )
     vote = () if task.is_plain else (vote_of(command, checkpoint, "reject"),)
-    if vote and verdict(task, person, "reject") is not Verdict.REJECTED:
+    if vote and verdict(task, person, *vote) is not Verdict.REJECTED:
         return vote
     if run.failed is not None:
         return (*vote, rejected, e.RunFailed(error=run.failed.as_error()))
@@ -96,6 +96,8 @@ def retry(command: c.RetryRun, run: Run) -> tuple[e.Event, ...]:
 
     After an end it takes who might have decided at the last review.
     """
+    if (command.checkpoint_id, command.subject_sha256) != (None, None):
+        _checkpoint(command, run, "retry")
     checkpoint = run.view.checkpoint
     if "retry" not in run.view.pending_actions:
         raise NotAllowed("retry", run.view)
@@ -115,7 +117,7 @@ def _agree(
     if task.is_plain and task.revised_by is None:
         return (_agreed(command, run, checkpoint),)
     vote = vote_of(command, checkpoint, action)
-    match verdict(task, person_of(command.principal, command.actor), action):
+    match verdict(task, person_of(command.principal, command.actor), vote):
         case Verdict.APPROVED:
             return (vote, _agreed(command, run, checkpoint))
         case Verdict.STAGE:
@@ -162,7 +164,7 @@ def _revise(
     vote = vote_of(command, anew, "edit", counts=counts)
     if not counts:
         return (revised, vote)
-    match verdict(anew.task, person_of(command.principal, command.actor), "edit"):
+    match verdict(anew.task, person_of(command.principal, command.actor), vote):
         case Verdict.STAGE:
             return (revised, vote, stage_approved(anew))
         case Verdict.APPROVED:
@@ -196,7 +198,7 @@ def on_time_limit(command: c.ExpireCheckpoint, run: Run) -> tuple[e.Event, ...]:
     return (expired, e.RunFailed(error=e.RunError(code="checkpoint_timeout", message=message, step=checkpoint.step)))
 
 
-def _checkpoint(command: c.Decide, run: Run, action: str) -> Checkpoint:
+def _checkpoint(command: c.Decide | c.RetryRun, run: Run, action: str) -> Checkpoint:
     """Return the open checkpoint that `command` may decide. Raises Refusal."""
     checkpoint = open_checkpoint(command, run, action)
     if action not in run.view.pending_actions:

@@ -106,6 +106,7 @@ def _open(run: Run, at: datetime, review: _Review) -> e.CheckpointOpened:
         expires_at=at + timedelta(seconds=run.config.timeout_seconds),
         approvals_required=1 if rules is None else open_task(rules, at).approvals_required,
         rules=rules,
+        revised_by=run.editors.get(review.step) if rules is not None and rules.four_eyes else None,
     )
 
 

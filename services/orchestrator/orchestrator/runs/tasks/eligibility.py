@@ -29,7 +29,7 @@ def requester_of(run: Run) -> str | None:
     return run.requester.person if run.requester is not None else run.request.user_id
 
 
-def open_checkpoint(command: c.OfTask | c.Decide | c.AddComment, run: Run, action: str) -> Checkpoint:
+def open_checkpoint(command: c.OfTask | c.Decide | c.RetryRun | c.AddComment, run: Run, action: str) -> Checkpoint:
     """Return the open checkpoint that a command is about. Raises Refusal if it names another, or if none is open."""
     checkpoint, named = run.view.checkpoint, getattr(command, "checkpoint_id", None)
     if named is not None and (checkpoint is None or named != checkpoint.checkpoint_id):
@@ -116,8 +116,18 @@ def _check_four_eyes(person: str, run: Run, task: Task, action: VoteAction) -> N
         raise FourEyes(f"{person} asked for this run")
     if action != "edit" and person == task.revised_by:
         raise FourEyes(f"{person} edited it last")
-    if any(vote.approves and vote.by == person and vote.stage != task.stage for vote in task.votes):
+    if person in _earlier_approvers(run, task):
         raise FourEyes(f"{person} approved an earlier stage")
+
+
+def _earlier_approvers(run: Run, task: Task) -> set[str]:
+    """Return who approved these bytes at another stage, whether the vote still counts or not."""
+    shown = run.view.checkpoint and run.view.checkpoint.subject_sha256
+    return {
+        vote.by
+        for vote in task.votes
+        if vote.stage != task.stage and vote.action in ("approve", "retry") and vote.subject_sha256 == shown
+    }
 
 
 def may_override(command: c.OfTask) -> bool:

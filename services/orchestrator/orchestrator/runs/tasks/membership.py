@@ -53,7 +53,7 @@ def left(run: Run, known: Mapping[Any, Any]) -> tuple[str, ...]:
         member = known.get(Person(run.tenant, vote.by))
         counts = vote.counts and vote.stage == task.stage
         # A substitute votes by another's place: as long as it may decide at all, that place is the absent person's.
-        asked = Candidates() if vote.on_behalf_of is not None else vote.asked or task.candidates
+        asked = Candidates() if vote.on_behalf_of is not None else task.asked_for(vote)
         if counts and member is not None and not member.may_decide(asked, vote.by):
             gone.append(vote.by)
     return tuple(gone)
@@ -65,6 +65,8 @@ def without(run: Run, gone: tuple[str, ...]) -> Run:
     if checkpoint is None or not gone:
         return run
     task = checkpoint.task
-    votes = tuple(vote.changed({"counts": False}) if vote.by in gone else vote for vote in task.votes)
+    votes = tuple(
+        vote.changed({"counts": False}) if vote.stage == task.stage and vote.by in gone else vote for vote in task.votes
+    )
     shown = checkpoint.changed({"task": task.changed({"votes": votes})})
     return run.changed({"view": run.view.changed({"checkpoint": shown})})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from enum import Enum, auto
 
 from contracts.runs import commands as c
@@ -22,24 +21,32 @@ class Verdict(Enum):
     REJECTED = auto()
 
 
-def verdict(task: Task, person: str, action: VoteAction, left: Collection[str] = ()) -> Verdict:
-    """Return what the votes of the present stage come to with one more. `left` are voters who may not decide any more."""
-    votes = {vote.by: vote.action for vote in task.standing if vote.by not in left} | {person: action}
-    rejections = sum(said == "reject" for said in votes.values())
+def verdict(task: Task, person: str, cast: e.VoteCast) -> Verdict:
+    """Return what the votes of the present stage come to with one more."""
+    before = {vote.by: (vote.on_behalf_of or vote.by, vote.action) for vote in task.standing}
+    votes = before | {person: (cast.on_behalf_of or person, cast.action)}
+    rejected = [place for place, said in votes.values() if said == "reject"]
     # An approval is looked at first: others may be asked by now, of whom fewer could have outvoted an earlier rejection.
-    if len(votes) - rejections >= task.approvals_required:
+    if len(votes) - len(rejected) >= task.approvals_required:
         return Verdict.APPROVED if next_stage(task) is None else Verdict.STAGE
-    if rejections and (task.on_reject is OnReject.VETO or rejections > _outvoted_at_most(task)):
+    if rejected and (task.on_reject is OnReject.VETO or _is_outvoted(task, rejected)):
         return Verdict.REJECTED
     return Verdict.OPEN
 
 
-def _outvoted_at_most(task: Task) -> int:
-    """Return how many rejections the rest can still outvote. Of groups it is not known how many they are: fewer than must approve."""
-    candidates = task.candidates
-    if candidates.groups or not candidates.users:
-        return task.approvals_required - 1
-    return len(set(candidates.users)) - task.approvals_required
+def _is_outvoted(task: Task, rejected: list[str]) -> bool:
+    """Return whether the approvals that are asked for can come no more: those of the named candidates, and earlier ones of others.
+
+    An administrator who is no candidate is not counted on: then the end would hang on whether it votes sooner or later. Its
+    rejection takes no candidate away. Where the number of candidates is not known, as many rejections as must approve outvote.
+    """
+    named = set(task.candidates.users)
+    if task.candidates.number is None:
+        return len(rejected) >= task.approvals_required
+    # Those who voted before others were asked: no order of the votes since then changes how many they are.
+    formerly = [vote for vote in task.standing if vote.asked is not None and vote.approves]
+    others = sum((vote.on_behalf_of or vote.by) not in named for vote in formerly)
+    return others + len(named.difference(rejected)) < task.approvals_required
 
 
 def vote_of(

@@ -140,7 +140,7 @@ class AnyVotes(RuleBasedStateMachine):
         first = next(r.data for r in reversed(self.story.history) if isinstance(r.data, e.CheckpointOpened))
         view = self.story.now.view
         shas = {"now": view.checkpoint and view.checkpoint.subject_sha256, "first": first.subject_sha256}
-        if shas.get(seen) is not None and ask.kind is not c.RetryRun:
+        if shas.get(seen) is not None:
             ask = ask.but(subject_sha256=shas[seen])
         self._say(by(self._credential(person, kind, stands_in), ask))
 

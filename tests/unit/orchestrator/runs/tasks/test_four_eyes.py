@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contracts.providers.signals import Finding
 from contracts.runs import events as e
-from testkit.runs.commands import approve, edit, prepared, reject, start
+from testkit.runs.commands import GOOD, approve, checked, edit, executed, prepared, reject, retry, start
 from testkit.runs.people import ADAM, ANN, ANNS_BOT, BO, CY, DI, RITA, principal
 from testkit.runs.specification import given, like
-from testkit.runs.tasks import by, delegate, give_back, under
+from testkit.runs.tasks import by, delegate, give_back, task_of, under
 
 RULES = {"four_eyes": True}
 OPEN = under(RULES, by=DI)
@@ -121,3 +122,43 @@ def test_while_authentication_is_off_who_asked_is_the_user_that_the_request_name
     story = given(start(review=RULES, allowed_steps=("payload_review",)), prepared())
     story.when(approve(actor="u1")).refused_with("four_eyes")
     story.when(approve(actor="ann")).then(e.VoteCast, e.CheckpointApproved, e.CallOrdered)
+
+
+FOUND = checked(
+    signals=GOOD.model_copy(update={"findings": (Finding(check="pii", code="pii_found", message="x", force=True),)})
+)
+
+
+def test_nor_does_the_editor_approve_its_edit_where_the_check_asks_again() -> None:
+    """The checkpoint says who edited, and another approves; who approved the edit then is not its editor."""
+    story = under(RULES).given(by(ANN, edit({"temperature": 1})), by(BO, approve()), FOUND)
+    assert task_of(story).revised_by == "ann"
+    story.when(by(ANN, approve())).refused_with("four_eyes")
+    story.when(by(BO, approve())).then(e.VoteCast, e.CheckpointApproved, e.CallOrdered)
+    again = story.given(by(BO, edit({"temperature": 0.7})), by(CY, approve()), FOUND)
+    again.when(by(BO, approve())).refused_with("four_eyes")
+    again.when(by(ANN, approve())).then(e.VoteCast, e.CheckpointApproved, e.CallOrdered)
+
+
+def test_who_edited_a_payload_approves_one_that_a_worker_prepared_anew() -> None:
+    """It is no longer what the person wrote."""
+    story = under(RULES).given(by(ANN, edit({"temperature": 1})), by(BO, approve()), FOUND)
+    anew = story.given(by(CY, reject()), by(ADAM, retry()), prepared())
+    assert task_of(anew).revised_by is None
+    assert anew.when(by(ANN, approve())).refusal is None
+
+
+def test_a_response_is_followed_too() -> None:
+    """Its editor does not approve it where the check of the edit asks again."""
+    story = under(RULES, allowed_steps=("response_review",)).given(executed(checks=("pii",)))
+    edited = story.given(by(ANN, edit({"text": "mine"})), by(BO, approve()), FOUND)
+    assert edited.now.view.state == "response_review"
+    edited.when(by(ANN, approve())).refused_with("four_eyes")
+    assert edited.when(by(CY, approve())).refusal is None
+
+
+def test_without_four_eyes_no_editor_is_handed_on() -> None:
+    """A checkpoint that reopens without them is decided by any one, the editor too."""
+    story = under({}).given(by(ANN, edit({"temperature": 1})), FOUND)
+    assert task_of(story).revised_by is None
+    story.when(by(ANN, approve())).then(e.CheckpointApproved, e.CallOrdered)

@@ -67,10 +67,33 @@ def test_who_was_asked_before_an_escalation_has_not_left_by_it() -> None:
         story = voted(**rules).given(by(ADAM, escalate()))
         assert len(events(story, CY, approve(), known(bo=stays))) > 1
         assert len(events(story, CY, approve(), known(bo=GONE))) == 1
-    assert (
-        len(events(voted(escalate_to={"users": ["cy"]}).given(by(ADAM, escalate())), CY, approve(), known(bo=MOVED)))
-        == 1
-    )
+    story = voted(escalate_to={"users": ["cy", "ann"]}).given(by(ADAM, escalate()))
+    assert len(events(story, CY, approve(), known(bo=MOVED))) == 1
+
+
+STAGED: dict[str, Any] = {"stages": [{"name": "a"}, {"name": "b", "approvals_required": 2}], "four_eyes": True}
+
+
+def test_votes_of_an_earlier_stage_stand_although_their_person_has_left() -> None:
+    """A person whose vote at the present stage falls away keeps the one by which the stage before was passed."""
+    story = under({**STAGED, "four_eyes": False}).given(by(ANN, approve()), by(ANN, approve()))
+    left = replace(story, known=known(ann=GONE)).given(by(BO, approve()))
+    assert [(vote.by, vote.stage, vote.counts) for vote in task_of(left).votes] == [
+        ("ann", "a", True),
+        ("ann", "b", False),
+        ("bo", "b", True),
+    ]
+
+
+def test_four_eyes_remember_who_approved_an_earlier_stage_whether_it_counts_or_not() -> None:
+    """Who left, so that another passed the stage, and came back approves no later one of the same bytes."""
+    rules = {**STAGED, "stages": [{"name": "a", "approvals_required": 2}, {"name": "b"}]}
+    story = under(rules).given(by(ANN, approve()))
+    passed = replace(story, known=known(ann=GONE)).given(by(BO, approve()), by(CY, approve()))
+    assert [(vote.by, vote.counts) for vote in task_of(passed).votes] == [("ann", False), ("bo", True), ("cy", True)]
+    passed.when(by(ANN, approve())).refused_with("four_eyes")
+    edited = passed.given(by(DI, edit({"temperature": 1})), by(BO, approve()), by(CY, approve()))
+    assert edited.when(by(ANN, approve())).refusal is None, "those were other bytes"
 
 
 def test_an_administrator_stays_a_voter_without_a_group() -> None:

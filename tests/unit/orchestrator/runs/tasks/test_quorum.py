@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -11,7 +12,7 @@ from contracts.runs.config import OnTimeout
 from testkit.runs.commands import approve, edit, executed, failed, prepared, reject, retry, start, time_is_up
 from testkit.runs.people import ADAM, ANN, ANNS_BOT, BO, CY, DI, principal
 from testkit.runs.specification import Ask, Outcome, Story, given, like
-from testkit.runs.tasks import by, claim, task_of, under
+from testkit.runs.tasks import by, claim, escalate, task_of, under
 
 PEOPLE = {"users": ["ann", "bo", "cy"]}
 TWO = under({"candidates": PEOPLE, "approvals_required": 2})
@@ -112,6 +113,46 @@ def test_a_majority_rejects_where_all_must_approve_by_one() -> None:
     _majority({"users": ["ann", "bo"]}, 2).when(by(ANN, reject())).then(
         e.VoteCast, e.CheckpointRejected, e.RunCancelled
     )
+
+
+def test_a_retry_that_names_what_was_seen_is_bound_to_it() -> None:
+    """As each decision is: to the checkpoint, also when it is closed, and to the bytes that are shown."""
+    checkpoint = ERROR.now.view.checkpoint
+    assert checkpoint is not None
+    seen = {"checkpoint_id": checkpoint.checkpoint_id, "subject_sha256": checkpoint.subject_sha256}
+    ERROR.when(by(ANN, retry(**seen))).then(e.VoteCast)
+    ERROR.when(by(ANN, retry(subject_sha256="0" * 64))).refused_with("subject_changed")
+    ERROR.when(by(ANN, retry(checkpoint_id=UUID(int=1)))).refused_with("checkpoint_mismatch")
+    retried = ERROR.given(by(ANN, retry()), by(BO, retry()))
+    retried.when(by(ADAM, retry(checkpoint_id=checkpoint.checkpoint_id))).refused_with("checkpoint_already_decided")
+    ended = under({}).given(by(ANN, reject()))
+    ended.when(by(ADAM, retry(subject_sha256="0" * 64))).refused_with("not_allowed")
+    assert ended.when(by(ADAM, retry())).refusal is None
+
+
+def test_a_rejection_of_an_administrator_takes_no_candidate_away() -> None:
+    """It is counted where the number of candidates is not known."""
+    story = _majority({"users": ["ann", "bo"]}, 2).given(by(ADAM, reject()))
+    story.given(by(ANN, approve())).when(by(BO, approve())).then(e.VoteCast, e.CheckpointApproved, e.CallOrdered)
+    story.when(by(ANN, reject())).then(e.VoteCast, e.CheckpointRejected, e.RunCancelled)
+    unknown = _majority({"groups": ["legal"]}, 2).given(by(ADAM, reject()))
+    unknown.when(by(BO, reject())).then(e.VoteCast, e.CheckpointRejected, e.RunCancelled)
+
+
+def test_an_approval_from_before_others_were_asked_is_one_of_those_that_can_come() -> None:
+    """It stands; of two who are asked since, one may reject."""
+    rules = {"candidates": {"users": ["ann", "bo", "di"]}, "approvals_required": 2, "on_reject": "majority"}
+    story = under({**rules, "escalate_to": {"users": ["cy", "di"]}}).given(by(ANN, approve()), by(ADAM, escalate()))
+    one = story.given(by(CY, reject()))
+    one.when(by(DI, approve())).then(e.VoteCast, e.CheckpointApproved, e.CallOrdered)
+    one.when(by(DI, reject())).then(e.VoteCast, e.CheckpointRejected, e.RunCancelled)
+
+
+def test_a_substitutes_rejection_is_its_candidates() -> None:
+    """Of two named persons both must approve."""
+    substitute = CY.model_copy(update={"on_behalf_of": ("bo",)})
+    story = _majority({"users": ["ann", "bo"]}, 2)
+    story.when(by(substitute, reject())).then(e.VoteCast, e.CheckpointRejected, e.RunCancelled)
 
 
 def test_where_one_of_several_named_persons_must_approve_one_rejection_is_outvoted() -> None:

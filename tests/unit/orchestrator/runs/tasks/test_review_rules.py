@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from contracts.runs import events as e
 from contracts.runs.commands import parse_command
+from contracts.runs.config import HitlConfig
+from contracts.runs.tasks.bodies import EscalateBody
 from contracts.runs.tasks.rules import ReviewRules
 from testkit.runs.commands import approve, at_payload_review, edit, reject
 from testkit.runs.people import ANN
@@ -48,7 +50,32 @@ MANY = [f"p{number}" for number in range(10_000)]
         ({"follow_up_at": "0001-01-01T00:00:00+14:00"}, "follow_up_at"),
         ({"follow_up_at": "2026-12-24T00:00:00"}, "follow_up_at"),
         ({"escalate_to": {}}, "escalate_to: it names no person and no group"),
+        (
+            {"approvals_required": 2, "escalate_to": {"users": ["cy", "cy"]}},
+            "escalate_to: 1 persons, and approvals_required is 2",
+        ),
+        (
+            {"stages": [{"name": "a"}, {"name": "b", "approvals_required": 2}], "escalate_to": {"users": ["cy"]}},
+            "escalate_to: 1 persons, and stages/b/approvals_required is 2",
+        ),
+        (
+            {"candidates": {"users": ["ann"]}, "four_eyes": True, "stages": [{"name": "a"}, {"name": "b"}]},
+            "stages: four_eyes asks for 2 persons, and 1 are named",
+        ),
+        (
+            {
+                "four_eyes": True,
+                "stages": [
+                    {"name": "a", "candidates": {"users": ["ann", "bo"]}},
+                    {"name": "every", "candidates": {"groups": ["legal"]}},
+                    {"name": "b", "candidates": {"users": ["ann", "bo"]}, "approvals_required": 2},
+                    {"name": "wide", "candidates": {"users": ["cy", "di", "ed"]}},
+                ],
+            },
+            "stages: four_eyes asks for 3 persons, and 2 are named",
+        ),
         ({"reason_codes": [""]}, "reason_codes.0"),
+        ({"candidates": {"users": ["\U0001f600" * 200] * 90}}, "these rules are"),
     ],
 )
 def test_rules_that_cannot_be_kept_are_refused(rules: dict[str, Any], said: str) -> None:
@@ -56,6 +83,25 @@ def test_rules_that_cannot_be_kept_are_refused(rules: dict[str, Any], said: str)
     with pytest.raises(ValidationError) as refused:
         ReviewRules.model_validate(rules)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("member", ["review", "reviews"])
+def test_the_rules_of_one_review_are_bounded(member: str) -> None:
+    """In all, whichever members make them large; the error names the review."""
+    stages = [
+        {"name": str(number), "candidates": {"users": [f"{number}" + "\U0001f600" * 190]}} for number in range(10)
+    ]
+    large = {"stages": stages, "reason_codes": ["\U0001f600" * 190] * 90}
+    config = {"review": large} if member == "review" else {"reviews": {"payload_review": large}}
+    with pytest.raises(ValidationError, match="these rules are") as refused:
+        HitlConfig.model_validate(config)
+    assert refused.value.errors()[0]["loc"][0] == member
+
+
+def test_those_whom_an_escalation_names_are_bounded() -> None:
+    """They take the place of those of the rules."""
+    with pytest.raises(ValidationError, match="these names are"):
+        EscalateBody.model_validate({"to": {"groups": ["\U0001f600" * 200] * 90}})
 
 
 @pytest.mark.parametrize("seconds", [0, -1, math.nan, math.inf, -math.inf, 3.2e10])
@@ -90,9 +136,20 @@ def test_the_example_of_the_documentation_is_accepted() -> None:
     assert task_of(under(rules)).stage == "legal"
 
 
+def test_one_persons_stages_are_refused_under_four_eyes_alone() -> None:
+    """Without them a person approves each; with them it takes as many persons as stages."""
+    stages = [
+        {"name": str(place), "candidates": {"users": [f"p{number}" for number in range(10)]}} for place in range(10)
+    ]
+    assert ReviewRules.model_validate({"four_eyes": True, "stages": stages})
+    same = [{**stage, "candidates": {"users": ["ann"]}} for stage in stages]
+    assert ReviewRules.model_validate({"stages": same})
+
+
 def test_a_group_of_any_size_can_meet_any_count() -> None:
     """How many members it has is not known here."""
     assert ReviewRules.model_validate({"candidates": {"users": ["a"], "groups": ["g"]}, "approvals_required": 100})
+    assert ReviewRules.model_validate({"approvals_required": 100, "escalate_to": {"groups": ["g"]}})
 
 
 def test_a_rejection_gives_one_of_the_codes_that_the_rules_name() -> None:

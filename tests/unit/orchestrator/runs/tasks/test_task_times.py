@@ -81,6 +81,19 @@ def test_a_pause_gives_its_time_back() -> None:
     resumed.when(time_comes()).then(like(e.TaskReminded, what="start_by"))
 
 
+def test_a_due_date_that_is_set_during_a_pause_gets_the_rest_of_it() -> None:
+    """One that was set before gets the whole, as the others do."""
+    before = OPEN.given(by(ANN, reschedule(due_at=OPEN.at + timedelta(days=1))))
+    paused = before.given(pause()).later(5000)
+    moved = paused.given(by(ANN, reschedule(due_at=paused.at + timedelta(days=2)))).later(300)
+    set_at, due_at, resumed = moved.history[-1].at, task_of(moved).due_at, moved.given(resume())
+    assert due_at is not None
+    assert task_of(resumed).due_at == due_at + (resumed.history[-1].at - set_at)
+    whole, at = paused.given(resume()), task_of(before).due_at
+    assert at is not None
+    assert task_of(whole).due_at == at + (whole.history[-1].at - before.given(pause()).history[-1].at)
+
+
 def test_a_time_of_a_paused_run_does_nothing() -> None:
     """It comes again when the run goes on."""
     due = OPEN.due
