@@ -92,7 +92,7 @@ class People(Protocol):
     """Persons as their tokens and sign-ins show them. Raises IdentityUnavailable."""
 
     async def note(self, principal: Principal, at: datetime) -> None:
-        """Keep the roles and groups with which a person was seen."""
+        """Keep the roles and groups with which a person was seen. Nothing is written where they are kept already."""
 
 
 class Secrets(Protocol):
