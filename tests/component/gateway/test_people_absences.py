@@ -76,6 +76,9 @@ async def test_circles_and_second_substitutes_are_refused(people: People) -> Non
         ({"until": None}, "/until"),
         ({"from": "2026-03-09T00:00:00Z"}, "/until"),
         ({"from": 1}, "/from"),
+        ({"from": "9999-12-01T00:00:00Z", "until": "9999-12-31T23:59:59-10:00"}, "/until"),
+        ({"from": "9999-12-01T00:00:00Z", "until": "9999-12-31T23:59:59.999999Z"}, "/from"),
+        ({"from": "0001-01-01T00:00:00+10:00"}, "/from"),
         ({"substitute": ""}, "/substitute"),
         ({"substitute": "x" * 201}, "/substitute"),
         ({"substitute": "bo\u202e"}, "/substitute"),
@@ -84,7 +87,7 @@ async def test_circles_and_second_substitutes_are_refused(people: People) -> Non
     ],
 )
 async def test_a_bad_absence_names_its_member(people: People, change: dict[str, Any], path: str) -> None:
-    """A thousand years, a time that has passed, no zone, no name."""
+    """A thousand years, a time that has passed, an end of the calendar, no zone, no name."""
     body = {"person": "ann", "substitute": "bo", "until": TOMORROW, **change}
     told = problem(await people.ask(ANN, "POST", "/hitl/absences", body), 422, "validation_failed")
     assert path in [issue["path"] for issue in told["issues"]]
