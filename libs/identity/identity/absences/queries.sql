@@ -24,18 +24,6 @@ WHERE tenant = $1 AND ends_at > $2 AND begins_at < $3;
 SELECT count(*) FILTER (WHERE person = $2) AS of_person, count(*) AS of_tenant FROM identity.absences
 WHERE tenant = $1 AND ends_at > $3;
 
--- name: chained
--- The absences at a time from one on until before another that lie on chains to a person ($4) or from its substitute ($5), and the person's own.
-WITH RECURSIVE overlapping AS NOT MATERIALIZED (
-    SELECT * FROM identity.absences WHERE tenant = $1 AND ends_at > $2 AND begins_at < $3
-), before (person) AS (
-    SELECT $4::text UNION SELECT one.person FROM before JOIN overlapping AS one ON one.substitute = before.person
-), behind (person) AS (
-    SELECT $5::text UNION SELECT one.substitute FROM behind JOIN overlapping AS one ON one.person = behind.person
-)
-SELECT id, tenant, person, substitute, begins_at, ends_at, reason, created_at, created_by FROM overlapping
-WHERE person = $4 OR substitute IN (SELECT person FROM before) OR person IN (SELECT person FROM behind);
-
 -- name: add
 -- Keep an absence, and delete some that ended long ago.
 WITH deleted AS (

@@ -41,9 +41,8 @@ class AbsenceStore:
                 await connection.execute(self._sql["lock"], new.tenant)
                 (counts,) = await connection.fetch(self._sql["counts"], new.tenant, new.person, new.created_at)
                 check_bounds(counts["of_person"], counts["of_tenant"])
-                rows = await connection.fetch(
-                    self._sql["chained"], new.tenant, new.begins_at, new.ends_at, new.person, new.substitute
-                )
+                # All that overlap: a query that followed the chains took 0.4 s for 2,000 while the table had no statistics.
+                rows = await connection.fetch(self._sql["between"], new.tenant, new.begins_at, new.ends_at)
                 check_new(new, map(_absence, rows))
                 await connection.execute(
                     self._sql["add"],
