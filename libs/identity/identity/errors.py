@@ -6,6 +6,7 @@ IdentityError
 ├── KeyExists
 ├── AbsenceOverlaps
 ├── SubstitutionCircle
+├── TooManyAbsences
 └── UnusableRules: a ValueError too
     └── UnusableKeySet
 """
@@ -78,6 +79,12 @@ class SubstitutionCircle(IdentityError):
 
     def __init__(self, chain: Sequence[str]) -> None:
         super().__init__(f"this leads in a circle, or too far: {' → '.join(chain)}")
+
+
+class TooManyAbsences(IdentityError):
+    """A person, or a tenant, has as many absences that have not ended as it may have."""
+
+    code = "too_many_absences"
 
 
 class UnusableRules(IdentityError, ValueError):

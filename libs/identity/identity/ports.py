@@ -15,6 +15,9 @@ from identity.sessions.record import SessionRecord
 After = tuple[datetime, UUID]
 """Where a page begins: behind the key with this `created_at` and `id`."""
 
+Begin = tuple[datetime, UUID]
+"""Where a page begins: behind the absence with this `begins_at` and `id`."""
+
 SECRET_BYTES = 32
 
 
@@ -75,11 +78,17 @@ class Sessions(Protocol):
 class Absences(Protocol):
     """Absences of persons, each of one tenant. Raises IdentityUnavailable."""
 
-    async def to_come(self, tenant: str, at: datetime) -> list[Absence]:
-        """Return the tenant's absences that have not ended."""
+    async def page(self, tenant: str, at: datetime, limit: int, after: Begin | None = None) -> list[Absence]:
+        """Return the tenant's absences that have not ended, by their begin, `limit` at most, those behind `after`."""
+
+    async def between(self, tenant: str, begin: datetime, end: datetime) -> list[Absence]:
+        """Return the tenant's absences that hold at a time from one on until before another, in no order."""
 
     async def add(self, new: Absence) -> None:
-        """Keep a new absence. Of several at once that exclude each other one is kept. Raises AbsenceOverlaps, SubstitutionCircle."""
+        """Keep a new absence. Of several at once that exclude each other one is kept.
+
+        Raises TooManyAbsences, AbsenceOverlaps, SubstitutionCircle.
+        """
 
     async def get(self, tenant: str, absence_id: UUID) -> Absence | None:
         """Return an absence of this tenant, or None."""
@@ -92,7 +101,7 @@ class People(Protocol):
     """Persons as their tokens and sign-ins show them. Raises IdentityUnavailable."""
 
     async def note(self, principal: Principal, at: datetime) -> None:
-        """Keep the roles and groups with which a person was seen."""
+        """Keep the roles and groups with which a person was seen. Nothing is written where they are kept already."""
 
 
 class Secrets(Protocol):

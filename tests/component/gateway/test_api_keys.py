@@ -79,6 +79,17 @@ async def test_scopes_are_rights_and_not_none(site: Site, adam: str, scopes: obj
     assert all(issue["path"].startswith("/scopes") for issue in document["issues"])
 
 
+@pytest.mark.parametrize(
+    "ends", ["9999-12-31T23:59:59-10:00", "9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00+10:00"]
+)
+async def test_a_key_does_not_expire_at_an_end_of_the_calendar(site: Site, adam: str, ends: str) -> None:
+    """Another zone's time could not be computed there, nor kept."""
+    document = problem(await made(site, adam, expires_at=ends), 422, "validation_failed")
+    assert [
+        (issue["path"], "2000" in issue["message"] or "3000" in issue["message"]) for issue in document["issues"]
+    ] == [("/expires_at", True)]
+
+
 async def test_a_provisioning_key_makes_keys_and_decides_nothing(site: Site) -> None:
     """What it hands on it has itself; the keys that it made do what they are for."""
     provisioner = await key(site, "terraform", Role.ADMIN, scopes=PROVISIONER)

@@ -118,6 +118,7 @@ async def test_who_signs_in_is_who_the_provider_says(browser: Browser, identity_
         "kind": "person",
         "roles": ["reviewer"],
         "groups": ["legal"],
+        "scopes": [],
     }
     assert len(token) == 43
     assert (await browser.http.get("/")).status_code == 200

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+from structlog.testing import capture_logs
+
+from contracts.runs.tasks.rules import ReviewRules
+from testkit.runs.commands import prepared, start
 from testkit.runs.people import ADAM, ANN, AUDREY, BO, RITA
+from testkit.runs.specification import given
 from testkit.runs.tasks import under
 
 from .over_http import problem
@@ -17,6 +22,17 @@ async def item_of(people: People, run_id: UUID) -> dict[str, Any]:
     checkpoint = (await people.ask(ADAM, "GET", f"/hitl/runs/{run_id}")).json()["checkpoint"]
     named = {name: checkpoint[name] for name in ("checkpoint_id", "subject_sha256")}
     return {"run_id": str(run_id), **named}
+
+
+async def items_of(people: People, count: int) -> list[dict[str, Any]]:
+    """Let so many runs wait, and return what waits as items."""
+    config: dict[str, Any] = {"allowed_steps": ("payload_review",), "timeout_seconds": 86_400}
+    stories = []
+    for _ in range(count):
+        run_id = uuid4()
+        asks = (start(review=ReviewRules(), **config).but(principal=RITA, actor=RITA.subject), prepared())
+        stories.append(given(*(ask.but(run_id=run_id, command_id=uuid4()) for ask in asks)))
+    return [await item_of(people, await people.tell(story)) for story in stories]
 
 
 async def test_each_item_gets_an_answer_of_its_own(people: People) -> None:
@@ -47,6 +63,63 @@ async def test_the_same_request_again_goes_on_and_decides_nothing_twice(people: 
     assert first.json()["items"][0]["status"] == 200
     other = await people.ask(ANN, "POST", "/hitl/approvals/bulk", {**body, "comment": "other"}, **key)
     assert other.json()["items"][0]["problem"]["code"] == "idempotency_key_reused"
+
+
+async def test_behind_a_late_item_the_rest_is_not_asked(people: People) -> None:
+    """A late one has no view but a command that is pending; the same request again goes on."""
+    orchestrator = people.site.orchestrator
+    items = await items_of(people, 4)
+    asked: list[int] = []
+
+    def late_from_the_second_on() -> None:
+        asked.append(1)
+        orchestrator.is_late = len(asked) > 1
+
+    orchestrator.on_decision = late_from_the_second_on
+    key, body = {"Idempotency-Key": "k"}, {"action": "approve", "items": items}
+    told = (await people.ask(ANN, "POST", "/hitl/approvals/bulk", body, **key)).json()["items"]
+    assert [one["status"] for one in told] == [200, 202, 503, 503]
+    assert len(asked) == 2
+    assert told[1].keys() == {"run_id", "status", "pending"}
+    assert told[1]["pending"].keys() == {"run_id", "command_id", "state", "detail"}
+    for one in told[2:]:
+        assert one["problem"]["code"] == "unavailable"
+        assert "Idempotency-Key" in one["problem"]["detail"]
+    orchestrator.on_decision, orchestrator.is_late = (lambda: None), False
+    again = (await people.ask(ANN, "POST", "/hitl/approvals/bulk", body, **key)).json()["items"]
+    assert [one["status"] for one in again] == [200] * 4
+    assert again[0]["view"]["version"] == told[0]["view"]["version"]
+
+
+async def test_items_are_not_asked_while_kafka_takes_no_commands(people: People) -> None:
+    """One item waits for it, and not each."""
+    items = await items_of(people, 2)
+    people.site.orchestrator.broker.is_available = False
+    body = {"action": "approve", "items": items}
+    told = (await people.ask(ANN, "POST", "/hitl/approvals/bulk", body)).json()["items"]
+    details = [one["problem"]["detail"] for one in told]
+    assert [one["status"] for one in told] == [503, 503]
+    assert ["not asked" in detail for detail in details] == [False, True]
+
+
+async def test_a_fault_of_ours_is_one_items_problem(people: People) -> None:
+    """It is logged, and neither the answers before it are lost nor the items behind it."""
+    items = await items_of(people, 3)
+    asked: list[int] = []
+
+    def fail_at_the_second() -> None:
+        asked.append(1)
+        if len(asked) == 2:
+            raise RuntimeError("a bug")
+
+    people.site.orchestrator.on_decision = fail_at_the_second
+    body = {"action": "approve", "items": items}
+    with capture_logs() as logs:
+        answer = await people.ask(ANN, "POST", "/hitl/approvals/bulk", body)
+    told = answer.json()["items"]
+    assert [one["status"] for one in told] == [200, 500, 200]
+    assert told[1]["problem"]["code"] == "internal_error"
+    assert [(log["run_id"], log["log_level"]) for log in logs if "exc_info" in log] == [(items[1]["run_id"], "error")]
 
 
 async def test_no_rule_is_got_round(people: People) -> None:

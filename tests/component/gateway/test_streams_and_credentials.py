@@ -15,9 +15,10 @@ import pytest_asyncio
 from contracts.identity import ROLES, Right, Role
 from gateway.identity.route_rights import ROUTE_RIGHTS, RUN
 from identity.keys.record import digest_of
+from testkit.runs.tasks import under
 
 from .credentials import bearer, guarded_site, key, token
-from .memory_site import NOW, Site
+from .memory_site import NOW, Site, memory_site
 from .open_stream import opened
 from .over_http import problem
 
@@ -128,6 +129,22 @@ async def test_a_stream_ends_with_its_credential(site: Site, clock: Clock, route
         assert (await site.http.post(f"/hitl/runs/{run_id}/pause", headers=approver, json={})).status_code == 200
         await stays.until(b"run-paused.v1")
         assert b"run-paused.v1" not in ended.body
+
+
+@pytest.mark.parametrize("route", STREAMS, ids=" ".join)
+async def test_streams_at_once_end_each_by_itself_while_authentication_is_off(route: tuple[str, str]) -> None:
+    """All callers are one there; the end of one stream disturbs no other."""
+    async with memory_site() as site:
+        await site.orchestrator.tell(under({}))
+        path = path_of(site, route)
+        async with opened(site.app, path, {}) as stays:
+            async with opened(site.app, path, {}) as leaves:
+                for stream in (stays, leaves):
+                    await stream.until(FIRST[route])
+            run_id = next(iter(site.tables.rows))
+            assert (await site.http.post(f"/hitl/runs/{run_id}/pause", json={})).status_code == 200
+            await stays.until(b"run-paused.v1")
+        assert stays.status == leaves.status == 200
 
 
 async def id_of(site: Site, text: str) -> UUID:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity.absences.record import MOST_CHAIN, Absence, check_new, stand_ins
-from identity.errors import AbsenceOverlaps, SubstitutionCircle
+from identity.absences.chains import MOST_OF_PERSON, MOST_OF_TENANT, check_bounds, check_new
+from identity.absences.record import MOST_CHAIN, Absence, stand_ins
+from identity.errors import AbsenceOverlaps, SubstitutionCircle, TooManyAbsences
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -92,6 +94,56 @@ def test_a_chain_has_an_end() -> None:
     for new in (absent(f"p{MOST_CHAIN}", "z"), absent("a", "p0")):
         with pytest.raises(SubstitutionCircle):
             check_new(new, chain)
+
+
+def test_a_chain_is_as_long_as_it_is_at_one_time() -> None:
+    """What led to it before, and what leads on later, do not add up."""
+    before = [absent(f"p{n}", f"p{n + 1}", 0, 3) for n in range(5)]
+    behind = [absent(f"p{n}", f"p{n + 1}", 3, 7) for n in range(6, 11)]
+    check_new(absent("p5", "p6"), [*before, *behind])
+    late = [absent(f"p{n}", f"p{n + 1}", 2, 7) for n in range(6, 11)]
+    with pytest.raises(SubstitutionCircle):
+        check_new(absent("p5", "p6"), [*before, *late])
+    check_new(absent("p5", "p6"), [*before, *late[:-1]])
+
+
+def test_absences_to_come_are_bounded() -> None:
+    """A person's, and a tenant's."""
+    check_bounds(MOST_OF_PERSON - 1, MOST_OF_TENANT - 1)
+    for counts in ((MOST_OF_PERSON, MOST_OF_PERSON), (0, MOST_OF_TENANT)):
+        with pytest.raises(TooManyAbsences):
+            check_bounds(*counts)
+
+
+def looks(known: list[Absence], new: Absence) -> int:
+    """Return how often a member of an absence is read while a new one is judged."""
+    count = 0
+
+    class Watched(Absence):
+        def __getattribute__(self, name: str) -> object:
+            nonlocal count
+            count += 1
+            return super().__getattribute__(name)
+
+    check_new(new, [Watched(**asdict(one)) for one in known])
+    return count
+
+
+@pytest.mark.parametrize("shape", ["into one", "pairs", "chains"])
+def test_the_work_of_a_new_absence_grows_as_their_number(shape: str) -> None:
+    """Ten times as many absences are looked at ten times as often, and not a hundred times."""
+
+    def known(count: int) -> list[Absence]:
+        match shape:
+            case "into one":
+                return [absent(f"p{n}", "ann", n % 7, n % 7 + 5) for n in range(count)]
+            case "pairs":
+                return [absent(f"p{n}", f"q{n}", n % 7, n % 7 + 5) for n in range(count)]
+            case _:
+                return [absent(f"p{n} {n % 9}", f"p{n} {n % 9 + 1}" if n % 9 < 8 else "ann") for n in range(count)]
+
+    new = absent("ann", "bo", 1, 6)
+    assert looks(known(1000), new) < 15 * looks(known(100), new)
 
 
 PEOPLE = st.sampled_from("abcdef")

@@ -4,10 +4,25 @@
 -- Let one change of a tenant's absences come after the other, so that two at once make no circle.
 SELECT pg_advisory_xact_lock(hashtextextended('sayso absences ' || $1, 0));
 
--- name: to-come
--- The absences of a tenant that have not ended.
+-- name: first-page
+-- The absences of a tenant that have not ended, those that begin first before others.
 SELECT id, tenant, person, substitute, begins_at, ends_at, reason, created_at, created_by FROM identity.absences
-WHERE tenant = $1 AND ends_at > $2 ORDER BY begins_at, id;
+WHERE tenant = $1 AND ends_at > $2 ORDER BY begins_at, id LIMIT $3;
+
+-- name: next-page
+-- Those behind one.
+SELECT id, tenant, person, substitute, begins_at, ends_at, reason, created_at, created_by FROM identity.absences
+WHERE tenant = $1 AND ends_at > $2 AND (begins_at, id) > ($4, $5) ORDER BY begins_at, id LIMIT $3;
+
+-- name: between
+-- The absences of a tenant that hold at a time from one on until before another.
+SELECT id, tenant, person, substitute, begins_at, ends_at, reason, created_at, created_by FROM identity.absences
+WHERE tenant = $1 AND ends_at > $2 AND begins_at < $3;
+
+-- name: counts
+-- How many absences of a person, and of its tenant, have not ended.
+SELECT count(*) FILTER (WHERE person = $2) AS of_person, count(*) AS of_tenant FROM identity.absences
+WHERE tenant = $1 AND ends_at > $3;
 
 -- name: add
 -- Keep an absence, and delete some that ended long ago.

@@ -9,8 +9,10 @@ import asyncpg
 
 from chassis.postgres.connections import ConnectionPool
 from chassis.postgres.named_queries import named_queries
-from identity.absences.record import Absence, check_new
+from identity.absences.chains import check_bounds, check_new
+from identity.absences.record import Absence
 from identity.driver_errors import Check, querying
+from identity.ports import Begin
 
 
 class AbsenceStore:
@@ -21,17 +23,26 @@ class AbsenceStore:
         self._check = check
         self._sql = named_queries(__package__)
 
-    async def to_come(self, tenant: str, at: datetime) -> list[Absence]:
-        """Return the tenant's absences that have not ended."""
+    async def page(self, tenant: str, at: datetime, limit: int, after: Begin | None = None) -> list[Absence]:
+        """Return the tenant's absences that have not ended, by their begin, `limit` at most, those behind `after`."""
+        query = self._sql["first-page" if after is None else "next-page"]
         with querying(self._check):
-            return [_absence(row) for row in await self._pool.fetch(self._sql["to-come"], tenant, at)]
+            return [_absence(row) for row in await self._pool.fetch(query, tenant, at, limit, *(after or ()))]
+
+    async def between(self, tenant: str, begin: datetime, end: datetime) -> list[Absence]:
+        """Return the tenant's absences that hold at a time from one on until before another."""
+        with querying(self._check):
+            return [_absence(row) for row in await self._pool.fetch(self._sql["between"], tenant, begin, end)]
 
     async def add(self, new: Absence) -> None:
-        """Keep a new absence. Raises AbsenceOverlaps, SubstitutionCircle."""
+        """Keep a new absence. Raises TooManyAbsences, AbsenceOverlaps, SubstitutionCircle."""
         with querying(self._check):
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(self._sql["lock"], new.tenant)
-                rows = await connection.fetch(self._sql["to-come"], new.tenant, new.begins_at)
+                (counts,) = await connection.fetch(self._sql["counts"], new.tenant, new.person, new.created_at)
+                check_bounds(counts["of_person"], counts["of_tenant"])
+                # All that overlap: a query that followed the chains took 0.4 s for 2,000 while the table had no statistics.
+                rows = await connection.fetch(self._sql["between"], new.tenant, new.begins_at, new.ends_at)
                 check_new(new, map(_absence, rows))
                 await connection.execute(
                     self._sql["add"],

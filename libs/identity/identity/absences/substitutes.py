@@ -1,14 +1,14 @@
-"""Whom a principal stands in for now: its tenant's absences, believed for a moment."""
+"""Whom a principal stands in for now: its tenant's absences of the next moment, believed for as long."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from contracts.identity import Principal, Role
 from identity.absences.record import Absence, stand_ins
-from identity.lookups import Lookups
+from identity.lookups import CACHE_SECONDS, Lookups
 from identity.ports import Absences
 
 
@@ -20,7 +20,7 @@ class Substitutes:
     ) -> None:
         self._absences = absences
         self._now = now
-        self._known: Lookups[list[Absence]] = Lookups(self._to_come, clock)
+        self._known: Lookups[list[Absence]] = Lookups(self._soon, clock)
 
     async def complete(self, principal: Principal) -> Principal:
         """Return the principal with those whom it stands in for. Only who decides stands in. Raises IdentityUnavailable."""
@@ -35,5 +35,6 @@ class Substitutes:
         """Ask the database the next time: this process changed a tenant's absences."""
         self._known.forget(tenant)
 
-    async def _to_come(self, tenant: str) -> list[Absence]:
-        return await self._absences.to_come(tenant, self._now())
+    async def _soon(self, tenant: str) -> list[Absence]:
+        now = self._now()
+        return await self._absences.between(tenant, now, now + timedelta(seconds=CACHE_SECONDS))

@@ -30,7 +30,7 @@ class PeopleStore:
         self._sql = named_queries(__package__)
 
     async def note(self, principal: Principal, at: datetime) -> None:
-        """Keep the roles and groups with which a person was seen."""
+        """Keep the roles and groups with which a person was seen. Nothing is written where they are kept already."""
         with querying(self._check):
             await self._pool.execute(
                 self._sql["note"],

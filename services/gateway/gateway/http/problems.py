@@ -30,6 +30,7 @@ STATUS = STATUS_OF_EDGES | {
     "draft_not_found": 404,
     "absence_not_found": 404,
     "absence_overlaps": 409,
+    "too_many_absences": 409,
     "substitution_circle": 422,
     "not_candidate": 403,
     "four_eyes": 403,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import to_json
 
 from contracts.json_values import JsonObject
@@ -184,8 +184,8 @@ class AbsenceBody(Message):
 
     person: Identifier
     substitute: Identifier
-    from_: AwareDatetime | None = Field(None, alias="from")
-    until: AwareDatetime
+    from_: Date | None = Field(None, alias="from")
+    until: Date
     reason: Text | None = None
 
 

@@ -7,10 +7,11 @@ from operator import not_
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from contracts.identity import Kind, Right, Role
 from contracts.message import Identifier, Message
+from contracts.runs.tasks.rules import Date
 
 MOST_OVERLAP_SECONDS = 30 * 24 * 3600
 DEFAULT_OVERLAP_SECONDS = 3600.0
@@ -29,7 +30,7 @@ class KeyBody(Message):
         None, description="The rights that it is narrowed to. Without them, its roles alone decide."
     )
     kind: Kind = "person"
-    expires_at: AwareDatetime | None = None
+    expires_at: Date | None = None
 
 
 class RotationBody(Message):

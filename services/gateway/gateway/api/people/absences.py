@@ -1,8 +1,8 @@
-"""Absences: who stands in for whom. One says one's own; an administrator says anyone's."""
+"""Absences: who stands in for whom. A person says its own; an administrator says every person's."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
@@ -17,13 +17,14 @@ from contracts.runs.tasks.bodies import AbsenceBody
 from gateway.api import openapi
 from gateway.http.body import read_json
 from gateway.http.caller import Caller, caller_of
+from gateway.http.cursors import write_cursor
 from gateway.http.models import read_model
-from gateway.http.parameters import NoParameters
+from gateway.http.parameters import NoParameters, Paged
 from gateway.http.problem_schemas import problems
 from gateway.http.problems import Problem, invalid
-from gateway.ports import Now
+from gateway.ports import Now, Place
 from identity.absences.record import LONGEST, Absence
-from identity.errors import AbsenceOverlaps, SubstitutionCircle
+from identity.errors import AbsenceOverlaps, SubstitutionCircle, TooManyAbsences
 from identity.ports import Absences
 from identity.resolver import Resolver
 
@@ -36,16 +37,16 @@ class AbsenceView(BaseModel):
     substitute: str
     from_: datetime = Field(alias="from")
     until: datetime
-    reason: str | None
+    reason: str | None = Field(description="For the person, its substitute and administrators; null for others.")
     created_by: str
     created_at: datetime
 
 
 class AbsencePage(BaseModel):
-    """The absences that have not ended, those that begin first before others."""
+    """Absences that have not ended, those that begin first before others, and the cursor of the next page if there is one."""
 
     items: list[AbsenceView]
-    next_cursor: str | None = None
+    next_cursor: str | None
 
 
 class AbsenceEndpoints:
@@ -58,7 +59,7 @@ class AbsenceEndpoints:
         self._max_body_bytes = max_body_bytes
 
     async def add(self, request: Request, _: Annotated[NoParameters, Query()]) -> Response:
-        """Say who stands in for a person, from when until when. One has one substitute at a time."""
+        """Say who stands in for a person, from when until when. A person has one substitute at a time, and 50 absences to come."""
         caller, now = caller_of(request), self._now()
         body, raw = await read_json(request, self._max_body_bytes)
         said = read_model(AbsenceBody, body, raw)
@@ -70,23 +71,28 @@ class AbsenceEndpoints:
             tenant=caller.tenant,
             person=said.person,
             substitute=said.substitute,
-            begins_at=begins_at,
-            ends_at=said.until,
+            begins_at=begins_at.astimezone(UTC),
+            ends_at=said.until.astimezone(UTC),
             reason=said.reason,
             created_at=now,
             created_by=ANONYMOUS if caller.principal is None else caller.principal.person,
         )
         try:
             await self._absences.add(new)
-        except (AbsenceOverlaps, SubstitutionCircle) as error:
+        except (AbsenceOverlaps, SubstitutionCircle, TooManyAbsences) as error:
             raise Problem(error.code, str(error)) from None
         self._forget(caller)
-        return JSONResponse(_told(new).model_dump(mode="json", by_alias=True), 201)
+        return JSONResponse(_told(new, caller).model_dump(mode="json", by_alias=True), 201)
 
-    async def list_all(self, request: Request, _: Annotated[NoParameters, Query()]) -> AbsencePage:
-        """Return the absences of the tenant that have not ended."""
-        found = await self._absences.to_come(caller_of(request).tenant, self._now())
-        return AbsencePage(items=[_told(absence) for absence in found])
+    async def list_all(self, request: Request, which: Annotated[Paged, Query()]) -> AbsencePage:
+        """Return the absences of the tenant that have not ended. `reason` is shown to those whom it is for."""
+        caller = caller_of(request)
+        found = await self._absences.page(caller.tenant, self._now(), which.limit + 1, which.place(caller.tenant))
+        shown = found[: which.limit]
+        end = Place(shown[-1].begins_at, shown[-1].id) if len(found) > len(shown) else None
+        return AbsencePage(
+            items=[_told(absence, caller) for absence in shown], next_cursor=write_cursor(end, caller.tenant)
+        )
 
     async def delete(self, request: Request, absence_id: str, _: Annotated[NoParameters, Query()]) -> Response:
         """End an absence, or take back one to come. It is in force everywhere within 5 s."""
@@ -118,7 +124,12 @@ def absences_router(endpoints: AbsenceEndpoints) -> APIRouter:
         operation_id="add_absence",
         response_model=AbsenceView,
         responses=problems(
-            *common, "absence_overlaps", "substitution_circle", "payload_too_large", "unsupported_media_type"
+            *common,
+            "absence_overlaps",
+            "too_many_absences",
+            "substitution_circle",
+            "payload_too_large",
+            "unsupported_media_type",
         ),
         openapi_extra=openapi.body(AbsenceBody),
     )
@@ -158,17 +169,23 @@ def _check_times(begins_at: datetime, ends_at: datetime, now: datetime) -> None:
         raise invalid([issue("/until", "value_error", f"an absence of {LONGEST.days} days at most")])
 
 
-def _told(absence: Absence) -> AbsenceView:
+def _told(absence: Absence, caller: Caller) -> AbsenceView:
     return AbsenceView(
         absence_id=absence.id,
         person=absence.person,
         substitute=absence.substitute,
         until=absence.ends_at,
-        reason=absence.reason,
+        reason=absence.reason if _may_see_reason(caller.principal, absence) else None,
         created_by=absence.created_by,
         created_at=absence.created_at,
         **{"from": absence.begins_at},
     )
+
+
+def _may_see_reason(principal: Principal | None, absence: Absence) -> bool:
+    if principal is None or principal.has(Role.ADMIN):
+        return True
+    return principal.person in (absence.person, absence.substitute)
 
 
 def _id(named: str) -> UUID:
