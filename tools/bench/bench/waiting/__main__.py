@@ -87,8 +87,8 @@ async def _measure(folder: Path, count: int) -> str:
         await prepare_schemas(url)
         took = await fill(url, count)
         database = PostgresDatabase(url, prepare_schemas)
-        await database.start()
         lines = [line for who in (REVIEWER, ADAM) for line in await _lines(database, who, folder)]
+        await database.start()
         cold = await _timed(lambda: PostgresViews(database).pending(REVIEWER.tenant, LIMIT, reader=reader_of(REVIEWER)))
         await database.stop()
     head = ["who", "list", "items of", "HTTP p50", "p95", "p99", "reader p50", "p95", "p99", "of it the count p50"]
