@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import shutil
 import sys
 import tempfile
@@ -86,14 +87,18 @@ async def _measure(folder: Path, count: int) -> str:
         await prepare_schemas(url)
         took = await fill(url, count)
         database = PostgresDatabase(url, prepare_schemas)
-        await database.start()
         lines = [line for who in (REVIEWER, ADAM) for line in await _lines(database, who, folder)]
+        await database.start()
+        cold = await _timed(lambda: PostgresViews(database).pending(REVIEWER.tenant, LIMIT, reader=reader_of(REVIEWER)))
         await database.stop()
     head = ["who", "list", "items of", "HTTP p50", "p95", "p99", "reader p50", "p95", "p99", "of it the count p50"]
     rows = "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *lines])
     return (
         f"# The waiting list\n\n`make bench-waiting`: {count:,} checkpoints wait, written by the projection in {took:.0f} s;"
-        f" pages of {LIMIT} runs, {TIMES} times each, in milliseconds; {interpreter()}.\n\n{rows}\n"
+        f" pages of {LIMIT} runs, {TIMES} times each, in milliseconds; {interpreter()}."
+        f" The load of the machine was {os.getloadavg()[1]:.1f} on {os.cpu_count()} cores.\n\n{rows}\n\n"
+        "A reader is `PostgresViews` in this process; HTTP is the whole gateway around it, asked without a socket. Views of a page are kept after its"
+        f" first read. A reviewer's first page by a reader that keeps none yet: p50 {_percentile(cold, 50):.1f}, p95 {_percentile(cold, 95):.1f}.\n"
     )
 
 

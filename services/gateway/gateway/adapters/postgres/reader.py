@@ -26,6 +26,7 @@ from gateway.adapters.postgres.conditions import (
 )
 from gateway.adapters.postgres.pool import PostgresDatabase
 from gateway.ports import History, Page, Place, StepEvent, WaitingPage, WaitingPlace
+from gateway.projection.listed_views import ListedViews
 from gateway.projection.long_views import LONG, LongViews
 from gateway.projection.pages import PAGE_BYTES, fitting
 from gateway.projection.view import fold
@@ -48,6 +49,7 @@ class PostgresViews:
         self._database = database
         self._sql = named_queries(__package__)
         self._long = LongViews()
+        self._listed = ListedViews()
 
     async def run(self, tenant: str, run_id: UUID) -> RenderedView | None:
         """Return one run of this tenant, or None. A long history is read in parts, and only once."""
@@ -158,9 +160,12 @@ class PostgresViews:
         return views, rows[seen - 1] if seen < len(rows) else None
 
     async def _views(self, tenant: str, rows: Sequence[asyncpg.Record]) -> dict[UUID, bytes]:
-        long = [row["run_id"] for row in rows if row["version"] >= LONG]
-        views = {run_id: run.json for run_id in long if (run := await self.run(tenant, run_id))}
-        short = [row for row in rows if row["version"] < LONG]
+        kept = [(row["run_id"], self._listed.get(row["run_id"], row["version"])) for row in rows]
+        views = {run_id: view for run_id, view in kept if view is not None}
+        rest = [row for row in rows if row["run_id"] not in views]
+        long = [row["run_id"] for row in rest if row["version"] >= LONG]
+        views |= {run_id: run.json for run_id in long if (run := await self.run(tenant, run_id))}
+        short = [row for row in rest if row["version"] < LONG]
         if not short:
             return views
         run_ids, versions = [row["run_id"] for row in short], [row["version"] for row in short]
@@ -169,6 +174,7 @@ class PostgresViews:
             view = fold(event for row in commits for event in events_of(row["events"])[: row["count"]])
             assert view is not None, "a group has a member"
             views[run_id] = render(view).json
+            self._listed.keep(run_id, view.version, views[run_id])
             await asyncio.sleep(0)  # lets other requests run: a long page takes as long as many of them
         return views
 
