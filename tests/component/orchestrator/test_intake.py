@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
 
-from contracts.runs.commands import ClaimTask, EscalateTask, ExpireCheckpoint, ExpireLease
+from contracts.runs.commands import (
+    ApproveCheckpoint,
+    Asked,
+    ClaimTask,
+    DelegateTask,
+    EscalateTask,
+    ExpireCheckpoint,
+    ExpireLease,
+    ReleaseTask,
+    ReturnTask,
+)
 from contracts.runs.config import Step
 from contracts.runs.events import CheckpointOpened, RetryScheduled
 from contracts.runs.outcomes import Accepted
@@ -17,6 +29,8 @@ from testkit.postgres.unreliable import dump
 from testkit.runs.command_records import Log, approve, cancel, executed, failed, prepared, start
 
 from .conftest import MakeOwner, Owner
+
+Ask = Callable[..., Asked]
 
 
 async def test_a_run_goes_from_start_to_result(owner: Owner, ledger_url: str) -> None:
@@ -152,6 +166,35 @@ async def test_a_refused_command_is_refused_again_within_its_batch(owner: Owner,
     assert one == two
     assert sent.kinds() == ["run-started.v1", "run-prepared.v1", "checkpoint-opened.v1"]
     assert len((await dump(ledger_url))["refusals"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "asked", "between", "code"),
+    [
+        (ClaimTask, ApproveCheckpoint, ReleaseTask, "claimed_by_other"),
+        (ClaimTask, ClaimTask, ReleaseTask, "claimed_by_other"),
+        (None, ReleaseTask, ClaimTask, "not_claimed"),
+        (partial(DelegateTask, user="bo"), ApproveCheckpoint, ReturnTask, "delegated"),
+    ],
+)
+async def test_what_another_person_stood_in_the_way_of_is_refused_again_when_no_one_does(
+    owner: Owner, before: Ask | None, asked: Ask, between: Ask, code: str
+) -> None:
+    """A record that Kafka holds twice makes no vote and no claim of one whose client was told that it is none."""
+    log, run_id = Log(), uuid4()
+
+    def by(actor: str, ask: Ask) -> Asked:
+        return ask(command_id=uuid4(), run_id=run_id, at=datetime.now(UTC), actor=actor, reply_to=0)
+
+    command = by("cleo", asked)
+    await owner.take(log.write(start(run_id), prepared(run_id), *([by("ann", before)] if before else [])))
+    first = await owner.take(log.write(command))
+    freed = await owner.take(log.write(by("cleo" if before is None else "ann", between)))
+    again = await owner.take(log.write(command))
+    assert first.answer(command.command_id) == code
+    assert len(freed.events()) > 0
+    assert again.on(OUTCOMES.name) == first.on(OUTCOMES.name)
+    assert again.kinds() == []
 
 
 async def test_a_start_that_comes_again_when_its_run_is_over_begins_nothing(owner: Owner, ledger_url: str) -> None:

@@ -111,7 +111,6 @@ class NotCandidate(Refusal):
     """The person is not among those who are asked."""
 
     code = "not_candidate"
-    remembered = False  # a group may be joined
 
     def __init__(self, person: str, candidates: Candidates | None = None, hint: str = "") -> None:
         if candidates is None:
@@ -126,7 +125,6 @@ class ClaimedByOther(Refusal):
     """Another person holds the task."""
 
     code = "claimed_by_other"
-    remembered = False  # a claim ends
 
     def __init__(self, holder: str, until: datetime | None) -> None:
         lease_until = None if until is None else until.isoformat().replace("+00:00", "Z")
@@ -137,14 +135,12 @@ class NotClaimed(Refusal):
     """The task is not claimed."""
 
     code = "not_claimed"
-    remembered = False
 
 
 class Delegated(Refusal):
     """The task is with a person who was asked for help, and is decided when it is given back."""
 
     code = "delegated"
-    remembered = False
 
     def __init__(self, assignee: str | None, owner: str | None) -> None:
         super().__init__(f"{owner} asked {assignee}, who gives it back first", assignee=assignee, owner=owner)

@@ -22,8 +22,6 @@ SESSIONS = 4
 AGAIN = 5
 """Every so many decisions, the request is sent once more: the answer must be the same."""
 
-NOT_REMEMBERED = ("claimed_by_other", "not_claimed", "delegated")
-
 
 class Load:
     """Starts `rate` runs a second inside an async context; `settle` waits for the runs in progress."""
@@ -212,7 +210,8 @@ class Load:
         request.answer = await self._once(request, run_id, watcher)
         if request.answer.accepted:
             self.progress.append(request.answer.at)
-        if len(self.over) % AGAIN == 0 and _is_same_again(request, request.answer):
+        # A draft that is kept again is saved anew, and a bulk request is repeated as a whole.
+        if len(self.over) % AGAIN == 0 and request.action not in ("draft", "bulk"):
             self._repeated += 1
             again = await self._once(request, run_id, watcher)
             if (again.status, again.body) != (request.answer.status, request.answer.body):
@@ -225,14 +224,6 @@ class Load:
         if request.action == "bulk":
             return await self._bulk.decide(request, run_id)
         return await self._http.ask(request, request.path(run_id))
-
-
-def _is_same_again(request: Request, answer: Answer) -> bool:
-    """Return whether a request that is repeated has the same answer.
-
-    A draft that is kept again is saved anew; a bulk request is repeated as a whole. A refusal that time mends is not remembered.
-    """
-    return request.action not in ("draft", "bulk") and answer.outcome not in NOT_REMEMBERED
 
 
 def longest_gap(moments: Sequence[float]) -> float:

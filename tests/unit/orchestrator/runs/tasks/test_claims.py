@@ -59,13 +59,13 @@ def test_a_run_without_rules_can_be_claimed_too() -> None:
 
 
 def test_another_is_told_who_holds_it_and_until_when() -> None:
-    """The refusal names both, leaves no event, and is not remembered: a claim ends."""
+    """The refusal names both, leaves no event, and is remembered: the same command never claims it."""
     until = task_of(CLAIMED).lease_until
     assert until is not None
     outcome = CLAIMED.when(by(BO, claim()))
     outcome.refused_with("claimed_by_other", holder="ann", lease_until=until.isoformat().replace("+00:00", "Z"))
     assert outcome.refusal is not None
-    assert not outcome.refusal.remembered
+    assert outcome.refusal.remembered
     assert outcome.events == ()
 
 

@@ -42,11 +42,11 @@ def test_the_delegate_should_do_it_and_the_owner_answers_for_it() -> None:
 
 @pytest.mark.parametrize("ask", [approve(), reject(), edit({"temperature": 1})], ids=["approve", "reject", "edit"])
 def test_no_person_decides_while_another_is_asked(ask: Ask) -> None:
-    """Neither the owner nor another candidate; the refusal says whose answer is awaited, and is not remembered."""
+    """Neither the owner nor another candidate; the refusal says whose answer is awaited, and is remembered."""
     for person in (ANN, DI, ADAM):
         outcome = ASKED.when(by(person, ask)).refused_with("delegated", assignee="bo", owner="ann")
         assert outcome.refusal is not None
-        assert not outcome.refusal.remembered
+        assert outcome.refusal.remembered
     ASKED.when(by(BO, ask)).refused_with("not_candidate")
 
 
