@@ -26,11 +26,11 @@ _CLOCK_FUNCTION = [
 
 async def forward_and_back(stage: Stage, load: Load) -> None:
     """Set the clock an hour ahead under load, and back. A deadline of half an hour falls due at once."""
-    await _prepare(stage, load)
     user = stage.user()
     async with user.http:
         run_id = (await user.start(hitl={**HITL, "timeout_seconds": HOUR / 2}))["run_id"]
         await user.until(run_id, "information_review")
+        await _prepare(stage, load)  # connections end with it, which this person does not ask again for
         await _set(stage, HOUR)
         await user.until(run_id, "failed")
     await _work(stage, load, HOUR)
