@@ -11,7 +11,7 @@ import httpx
 
 from chaos.clients.bad_clients import hang_up
 from chaos.clients.requests import Answer, Request
-from chaos.clients.stories import REVIEWER
+from chaos.clients.stories import REQUESTER
 from local_stack.credential import headers_of
 
 ANSWER_SECONDS = 15.0
@@ -61,7 +61,7 @@ class HttpClient:
     async def read(self, path: str) -> dict[str, Any] | None:
         """Return the JSON at `path`, or None if there is none, however long it takes."""
         while True:
-            answer = await self._once("GET", path, headers=headers_of(self._keys.get(REVIEWER)))
+            answer = await self._once("GET", path, headers=headers_of(self._keys.get(REQUESTER)))
             if answer is not None and answer.is_final:
                 assert answer.status in (200, 404), f"{path}: {answer}"
                 return answer.body if answer.status == 200 else None

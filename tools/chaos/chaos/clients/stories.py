@@ -27,8 +27,11 @@ UNDER_RULES = (2, 5)
 REVIEWER = "ann"
 """Who decides, and whose sockets the clients open."""
 
+REQUESTER = "client"
+"""Who starts the runs, and reads them at any time; a reviewer reads what it is or was asked to decide at."""
+
 PEOPLE = {
-    "client": ("requester",),
+    REQUESTER: ("requester",),
     REVIEWER: ("reviewer",),
     "bob": ("reviewer",),
     "cleo": ("reviewer",),
@@ -95,7 +98,7 @@ class RunStory:
             "user_id": f"user-{self.session}",
             "hitl_config": self._config(),
         }
-        self.requests.append(Request(f"{self.token}:start", "start", "http", "client", body))
+        self.requests.append(Request(f"{self.token}:start", "start", "http", REQUESTER, body))
         return self.start
 
     def steps(self, checkpoint: Mapping[str, Any]) -> Steps:
