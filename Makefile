@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-PACKAGES := libs/contracts libs/messaging libs/chassis libs/artifacts \
+PACKAGES := libs/contracts libs/messaging libs/chassis libs/artifacts libs/identity \
 	services/gateway services/orchestrator services/provider-worker services/notifier deploy tools/fake_vendors
 TEST_PACKAGES := tools/testkit tools/chaos tools/bench
 CODE := libs services deploy tools examples tests
@@ -68,6 +68,9 @@ bench: $(READY_TO_TEST) ## Measure speed and cost beside a floor in plain asyncp
 bench-limits: $(READY_TO_TEST) ## Measure that four workers keep to shared limits and use them; writes tools/bench/LIMITS.md; 3 minutes
 	@$(RUN) -m bench.limits
 
+bench-waiting: $(READY_TO_TEST) ## Measure the waiting list while 100,000 checkpoints wait; writes tools/bench/WAITING.md; QUICK=1 for less
+	@$(RUN) -m bench.waiting $(if $(QUICK),--quick)
+
 format: $(READY_TO_TEST) ## Bring the code into its format
 	$(BIN)/ruff check --fix-only --quiet $(CODE)
 	$(BIN)/ruff format $(CODE)
@@ -94,7 +97,7 @@ help:
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z0-9 -]+:.*## / { printf "  %-28s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: run demo setup clean forget test lint unit component integration e2e faults chaos soak bench bench-limits format kafka topics images pins help
+.PHONY: run demo setup clean forget test lint unit component integration e2e faults chaos soak bench bench-limits bench-waiting format kafka topics images pins help
 
 # ---- set-up
 

@@ -3,6 +3,7 @@
 pytest_plugins = [
     "testkit.postgres.servers",
     "testkit.kafka.servers",
+    "testkit.identity_provider.servers",
     "testkit.processes.restartable",
     "testkit.stack.vendors",
     "testkit.stack.services",

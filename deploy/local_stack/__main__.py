@@ -13,18 +13,18 @@ import contextlib
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from chassis.settings import SettingsError, doubts, exit_with, load_settings
 from local_stack.broker.embedded import BrokerFailed
+from local_stack.credential import kept_key
 from local_stack.ports import in_use
 from local_stack.postgres.server import PostgresFailed
 from local_stack.processes.data_folder import FolderBusy, end_leftovers, folder_lock, take_over_former
-from local_stack.sample import SampleFailed, waiting_sample
+from local_stack.sample import KeyRefused, SampleFailed, waiting_sample
 from local_stack.services import PORT_SETTINGS, Addresses, ServiceFailed
 from local_stack.stack import LocalStack, addresses_of
-from local_stack.welcome import welcome
+from local_stack.welcome import Site, welcome
 
 FAILURES = (BrokerFailed, PostgresFailed, ServiceFailed)
 
@@ -55,7 +55,8 @@ def main() -> None:
             _refuse_taken_ports(addresses)
             _check_settings()
             stack = LocalStack(settings, addresses, folder, tell)
-            sys.exit(asyncio.run(_run(stack, addresses, folder)))
+            file = settings.admin_key_file.absolute() if settings.auth == "on" else None
+            sys.exit(asyncio.run(_run(stack, Site(addresses, folder, file))))
     except FolderBusy as error:
         raise SystemExit(f"sayso: {error}") from None
 
@@ -77,9 +78,9 @@ def _refuse_taken_ports(addresses: Addresses) -> None:
             )
 
 
-async def _run(stack: LocalStack, addresses: Addresses, folder: Path) -> int:
+async def _run(stack: LocalStack, site: Site) -> int:
     """Run until a signal; return the exit code. A second signal ends everything at once."""
-    running = asyncio.ensure_future(_start_and_supervise(stack, addresses, folder))
+    running = asyncio.ensure_future(_start_and_supervise(stack, site))
     asked = 0
 
     def on_signal() -> None:
@@ -106,17 +107,28 @@ async def _run(stack: LocalStack, addresses: Addresses, folder: Path) -> int:
             tell("stopped")
 
 
-async def _start_and_supervise(stack: LocalStack, addresses: Addresses, folder: Path) -> NoReturn:
+async def _start_and_supervise(stack: LocalStack, site: Site) -> NoReturn:
     began = time.monotonic()
     await stack.start()
     tell(f"ready after {time.monotonic() - began:.1f} s\n")
     sample = None
     try:
-        sample = await waiting_sample(addresses.http("gateway"))
+        sample = await _sample(site)
+    except KeyRefused as refused:
+        tell(f"no sample run: the key in {site.key_file} is refused: {refused}")
+        site = site._replace(key_is_refused=True)
     except SampleFailed as failed:
         tell(f"no sample run: {failed}")
-    tell(welcome(addresses, folder, sample))
+    tell(welcome(site, sample))
     await stack.keep()
+
+
+async def _sample(site: Site) -> dict[str, Any]:
+    """Return a sample run that waits. Raises SampleFailed, KeyRefused."""
+    key = None if site.key_file is None else kept_key(site.key_file)
+    if site.key_file is not None and key is None:
+        raise SampleFailed(f"{site.key_file} is not there, and no other key is known here")
+    return await waiting_sample(site.addresses.http("gateway"), key)
 
 
 if __name__ == "__main__":

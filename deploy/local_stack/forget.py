@@ -19,6 +19,7 @@ OURS = (
     "broker.address",
     "broker.new",
     "processes.json",
+    "admin.key",
     LOCK,
 )
 """What `make run` writes into its data folder."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 
+from local_stack.credential import headers_of
 from local_stack.wait import until
 
 WAITING_SECONDS = 15.0
@@ -27,14 +28,26 @@ class SampleFailed(Exception):
     """The sample run does not wait for a decision; the message says why."""
 
 
-async def waiting_sample(gateway: str) -> dict[str, Any]:
-    """Return the view of a sample run that waits: the one of an earlier start, or a new one. Raises SampleFailed."""
-    async with httpx.AsyncClient(base_url=gateway, timeout=15, trust_env=False) as client:
+class KeyRefused(SampleFailed):
+    """The gateway does not accept the key."""
+
+
+async def waiting_sample(gateway: str, key: str | None = None) -> dict[str, Any]:
+    """Return the view of a sample run that waits: the one of an earlier start, or a new one. Raises SampleFailed, KeyRefused."""
+    async with httpx.AsyncClient(
+        base_url=gateway, headers=headers_of(key), timeout=15, trust_env=False, event_hooks={"response": [_check]}
+    ) as client:
         try:
             run_id = await _earlier(client) or await _start(client)
             return await _waiting(client, run_id)
         except (httpx.HTTPError, TimeoutError) as error:
             raise SampleFailed(str(error) or type(error).__name__) from None
+
+
+async def _check(answer: httpx.Response) -> None:
+    if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        await answer.aread()
+        raise KeyRefused(str(answer.json()["detail"]))
 
 
 async def _earlier(client: httpx.AsyncClient) -> str | None:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from chassis.settings import SAID_BY_STACK, Settings
+from local_stack.activity.lines import ActivityLines
 from local_stack.activity.reader import ActivityReader
 from local_stack.broker.embedded import EmbeddedBroker
 from local_stack.broker.given import GivenBroker
+from local_stack.credential import curl_option
 from local_stack.ports import free_port
 from local_stack.postgres.database import EmbeddedDatabase, GivenDatabase
 from local_stack.processes.data_folder import save_processes
@@ -60,7 +62,8 @@ class LocalStack:
         self.database = database_of(settings, folder)
         self.broker = broker_of(settings, folder)
         self.services: Services | None = None
-        self._activity = ActivityReader(addresses.http("gateway"), tell)
+        key_file = settings.admin_key_file.absolute() if settings.auth == "on" else None
+        self._activity = ActivityReader(ActivityLines(addresses.http("gateway"), curl_option(key_file)), tell)
         self._supervisors: list[Supervisor] = []
         self._followers: dict[str, LogFollower] = {}
 

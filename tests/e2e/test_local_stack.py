@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,7 +16,7 @@ import pytest_asyncio
 from local_stack.ports import free_port
 from local_stack.services import MODULES, PORT_SETTINGS
 from local_stack.wait import until
-from testkit.stack.local_run import LocalRun, alive, local_run, ready_run
+from testkit.stack.local_run import LocalRun, alive, local_run, ready_run, run_demo
 from testkit.stack.vendors import FakeVendor
 
 pytestmark = pytest.mark.timeout(180)
@@ -114,19 +112,6 @@ async def test_make_demo_without_a_stack_is_one_clear_line() -> None:
     assert code == 1
     assert "start one with: make run" in said
     assert len(said.splitlines()) == 1
-
-
-async def run_demo(settings: dict[str, str]) -> tuple[int, str]:
-    """Run the demo; return its exit code and what it said."""
-    demo = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "local_stack.demo"),
-        env={**os.environ, **settings},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await demo.communicate()
-    assert demo.returncode is not None
-    return demo.returncode, said.decode()
 
 
 async def test_nothing_outlives_a_stack_and_the_next_one_finds_its_data(tmp_path: Path) -> None:

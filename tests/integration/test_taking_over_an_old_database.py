@@ -163,7 +163,11 @@ async def test_rebuilt_views_have_the_same_rows(database: str) -> None:
 
 
 async def rows_of_views(url: str) -> list[str]:
-    """Read all rows of the read model's tables as JSON, but for the version that a row's last batch began at."""
+    """Read all rows of the read model's tables as JSON, but for the version that a row's last batch began at.
+
+    Neither for what a migration gives rows that stood before by a rule of its own: words as PostgreSQL tells them apart, and runs that
+    every reviewer read and still reads.
+    """
     connection = await asyncpg.connect(url)
     try:
         tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'views' ORDER BY 1")
@@ -172,7 +176,7 @@ async def rows_of_views(url: str) -> list[str]:
             row
             for name in tables
             for (row,) in await connection.fetch(
-                f"SELECT (to_jsonb(stored) - 'folded_on')::text FROM views.\"{name}\" AS stored ORDER BY 1"  # noqa: S608 - PostgreSQL named it
+                f"SELECT (to_jsonb(stored) - 'folded_on' - 'words' - 'for_every_reviewer')::text FROM views.\"{name}\" AS stored ORDER BY 1"  # noqa: S608 - PostgreSQL named it
             )
         ]
     finally:

@@ -27,8 +27,10 @@ _ENDED = {"run-failed.v1": "failed", "run-cancelled.v1": "cancelled", "checkpoin
 class ActivityLines:
     """Makes the lines. A refusal says who asked for what, which its command alone knows: either may be read first."""
 
-    def __init__(self, gateway: str) -> None:
+    def __init__(self, gateway: str, curl_option: str = "") -> None:
+        """`curl_option` brings a key, and has a space before it."""
         self._gateway = gateway
+        self._curl = f"curl -sS{curl_option}"
         self._commands: OrderedDict[str, Json] = OrderedDict()
         self._refusals: OrderedDict[str, Json] = OrderedDict()
 
@@ -60,10 +62,10 @@ class ActivityLines:
             case "checkpoint-opened.v1":
                 why = ", ".join(_words(reason["code"]) for reason in data["reasons"][:2])
                 # Bound to the version, which is shorter than the subject's hash: another version gets 412.
-                approve = f"""curl -sS -X POST -H 'If-Match: "{event["version"]}"' {url}/approve"""
+                approve = f"""{self._curl} -X POST -H 'If-Match: "{event["version"]}"' {url}/approve"""
                 return _line(event, "waiting", f"{data['step']} ({why}); to approve: {approve}")
             case "run-completed.v1":
-                return _line(event, "completed", f"the result: curl -sS {url}")
+                return _line(event, "completed", f"the result: {self._curl} {url}")
             case _ if kind in _DECIDED:
                 return _line(event, "decided", f"{data['step']} {_DECIDED[kind]}{by}")
             case _ if kind in _ENDED:

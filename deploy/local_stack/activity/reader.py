@@ -18,8 +18,8 @@ _FETCH_WAIT_MS = 100
 class ActivityReader:
     """Tells what happens to runs. It is no part of the work: where it fails, one line says so and the stack goes on."""
 
-    def __init__(self, gateway: str, tell: Callable[[str], None]) -> None:
-        self._lines = ActivityLines(gateway)
+    def __init__(self, lines: ActivityLines, tell: Callable[[str], None]) -> None:
+        self._lines = lines
         self._throttle = Throttle()
         self._tell = tell
         self._read: list[str] = []

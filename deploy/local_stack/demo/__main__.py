@@ -9,6 +9,7 @@ import httpx
 import websockets
 
 from chassis.settings import Settings, SettingsError, exit_with, load_settings
+from local_stack.demo.people import Person, people_of
 from local_stack.demo.story import tell_story
 from local_stack.demo.terminal import NotAsToldError, expect
 from local_stack.stack import addresses_of
@@ -22,14 +23,16 @@ async def run(settings: Settings) -> None:
             (await gateway.get("/health/live")).raise_for_status()
         except httpx.HTTPError:
             raise NotAsToldError(f"no stack answers at {gateway.base_url}; start one with: make run") from None
-        await tell_story(gateway, addresses.websocket(), await choose_provider(gateway, settings))
+        people = await people_of(gateway, settings.admin_key_file)
+        provider = await choose_provider(gateway, people.ann, settings)
+        await tell_story(gateway, addresses.websocket(), provider, people)
 
 
-async def choose_provider(gateway: httpx.AsyncClient, settings: Settings) -> str:
+async def choose_provider(gateway: httpx.AsyncClient, person: Person, settings: Settings) -> str:
     """Return `openai` where the settings name a server for it, else the sandbox. Raises NotAsToldError."""
     if settings.openai_base_url is None:
         return "sandbox"
-    offered = (await gateway.get("/providers/openai")).json()
+    offered = (await gateway.get("/providers/openai", headers=person.headers)).json()
     expect(offered.get("configured") is True, "OPENAI_BASE_URL is set here; start the stack with it too")
     return "openai"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import websockets
 
+from local_stack.demo.people import Person
 from local_stack.demo.terminal import NotAsToldError
 
 PATIENCE_SECONDS = 20.0
@@ -18,8 +19,9 @@ Json = dict[str, Any]
 class Watcher:
     """A client of the WebSocket that reads the pushed messages and decides there."""
 
-    def __init__(self, socket: websockets.ClientConnection) -> None:
+    def __init__(self, socket: websockets.ClientConnection, person: Person) -> None:
         self._socket = socket
+        self._person = person
 
     async def receive(self, kind: str, **members: object) -> Json:
         """Return the next message of `kind` with these members. Raises NotAsToldError when none comes."""
@@ -61,7 +63,7 @@ class Watcher:
             "checkpoint_id": request["checkpoint"]["checkpoint_id"],
             "subject_sha256": request["checkpoint"]["subject_sha256"],
             "action": "approve",
-            "actor": "ann",
+            **self._person.signature,
         }
         await self._socket.send(json.dumps(decision))
         return await self.receive("HITL_APPROVAL_RESULT", request_id=decision["request_id"])

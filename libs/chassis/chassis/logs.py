@@ -14,6 +14,7 @@ QUIET = (
     "eventsourcing",
     "httpcore",
     "httpx",
+    "httpx2",
     "openai",
     "PIL",
     "psycopg",

@@ -89,7 +89,7 @@ def serve(
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 50, 100)
-    _warn(f"{settings.host}:{port}")
+    _warn(f"{settings.host}:{port}", settings)
     server = _Server(config)
     server.background = background = getattr(app.state, "background", None)
     for asked in (signal.SIGINT, signal.SIGTERM):
@@ -108,12 +108,13 @@ def check_settings(create_app: Callable[[Settings], Starlette]) -> None:
         exit_with(error)
 
 
-def _warn(address: str) -> None:
+def _warn(address: str, settings: Settings) -> None:
     if SAID_BY_STACK in os.environ:
         return
     for doubt in doubts():
         _log.warning(doubt)
-    _log.warning("authentication is off: each caller of this address may decide", address=address)
+    if settings.auth != "on":
+        _log.warning("authentication is off: each caller of this address may decide", address=address)
 
 
 def _end(*_: object) -> NoReturn:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Annotated, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, SecretStr
 from pydantic_core import PydanticCustomError
 
-from chassis.http.access.origins import read_host, read_origin
+from chassis.http.access.origins import is_loopback, read_host, read_origin
 from chassis.http.upstream import parse_base_url, parse_key
 from chassis.postgres.database_url import parse_database_url
 from contracts.addresses.kafka import parse_kafka_addresses
+from contracts.addresses.links import host_name
 
 T = TypeVar("T")
 
@@ -63,9 +65,19 @@ def _hosts(hosts: str | None) -> str | None:
     return hosts
 
 
+def _issuer(issuer: str | None) -> str | None:
+    if issuer is None:
+        return None
+    parts = urlsplit(_read("url", parse_base_url, issuer))
+    if parts.scheme != "https" and not is_loopback(host_name(parts.hostname or "")):
+        raise PydanticCustomError("url", "an issuer elsewhere than on this machine is asked under https alone")
+    return issuer  # as it is: a slash at its end is a part of its name
+
+
 KafkaAddresses = Annotated[str, AfterValidator(_kafka)]
 DatabaseSecret = Annotated[SecretStr, AfterValidator(_database)]
 BaseUrl = Annotated[str | None, AfterValidator(_base_url)]
+Issuer = Annotated[str | None, AfterValidator(_issuer)]
 Key = Annotated[SecretStr | None, AfterValidator(_key)]
 Origins = Annotated[str | None, AfterValidator(_origins)]
 Hosts = Annotated[str | None, AfterValidator(_hosts)]

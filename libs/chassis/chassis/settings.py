@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from chassis import failpoints
 from chassis.http.access.origins import Site, read_origin
 from chassis.setting_names import doubtful_names, unknown_name
-from chassis.setting_values import BaseUrl, DatabaseSecret, Hosts, KafkaAddresses, Key, Origins, listed
+from chassis.setting_values import BaseUrl, DatabaseSecret, Hosts, Issuer, KafkaAddresses, Key, Origins, listed
 from contracts.addresses.links import host_name
 from contracts.json_text import JsonRefused, read_json
 
@@ -61,12 +62,56 @@ class Settings(BaseSettings):
     hf_token: Key = Field(None, description="Token of the HuggingFace provider.")
     hf_base_url: BaseUrl = Field(None, description="Another server in place of HuggingFace.")
 
-    auth: Literal["off", "insecure"] = Field(
+    auth: Literal["on", "off", "insecure"] = Field(
         "off",
         alias="SAYSO_AUTH",
-        description="`off` is accepted on loopback only; `insecure` anywhere, for a network that is closed by other means.",
+        description="`on`: every call needs an API key or a token. `off` is accepted on loopback only; `insecure` anywhere, for a network "
+        "that is closed by other means.",
     )
-    data_dir: Path = Field(Path(".sayso"), alias="SAYSO_DATA_DIR", description="Where the local stack keeps its data.")
+    jwt_secret: Key = Field(
+        None,
+        alias="SAYSO_JWT_SECRET",
+        description="Accept tokens signed with HS256 by this secret, of 32 bytes at least.",
+    )
+    jwks_file: Path | None = Field(
+        None,
+        alias="SAYSO_JWKS_FILE",
+        description="Accept tokens signed by a key of this JWKS file (RS256, ES256, EdDSA). It is read again when it changes.",
+    )
+    jwt_issuer: str | None = Field(None, alias="SAYSO_JWT_ISSUER", description="Who issues the tokens: their `iss`.")
+    jwt_audience: str | None = Field(
+        None, alias="SAYSO_JWT_AUDIENCE", description="For whom the tokens are issued: in their `aud`."
+    )
+    oidc_issuer: Issuer = Field(
+        None,
+        alias="SAYSO_OIDC_ISSUER",
+        description="Let people sign in with this OpenID Connect provider, as its discovery document names it.",
+    )
+    oidc_client_id: str | None = Field(
+        None, alias="SAYSO_OIDC_CLIENT_ID", description="What the provider calls this installation."
+    )
+    oidc_client_secret: Key = Field(
+        None, alias="SAYSO_OIDC_CLIENT_SECRET", description="The client's secret; none for a public client."
+    )
+    oidc_scopes: str = Field(
+        "openid profile email", alias="SAYSO_OIDC_SCOPES", description="What the provider is asked for."
+    )
+    oidc_roles_claim: str = Field(
+        "roles",
+        alias="SAYSO_OIDC_ROLES_CLAIM",
+        description="The claim of the ID token that has the roles; `realm_access.roles` is a member of a claim.",
+    )
+    oidc_groups_claim: str = Field("groups", alias="SAYSO_OIDC_GROUPS_CLAIM", description="The claim with the groups.")
+    oidc_tenant_claim: str = Field(
+        "tenant",
+        alias="SAYSO_OIDC_TENANT_CLAIM",
+        description="The claim with the tenant; where the token has none, it is `default`.",
+    )
+    data_dir: Path = Field(
+        Path(".sayso"),
+        alias="SAYSO_DATA_DIR",
+        description="Where the local stack keeps its data, and the gateway writes the first API key.",
+    )
     host: str = Field("127.0.0.1", alias="SAYSO_HOST", description="Address every service listens on.")
     gateway_port: int = Field(8000, alias="SAYSO_GATEWAY_PORT", ge=0, le=65535, description="Port of REST.")
     notifier_port: int = Field(8001, alias="SAYSO_NOTIFIER_PORT", ge=0, le=65535, description="Port of the WebSocket.")
@@ -196,6 +241,11 @@ class Settings(BaseSettings):
         return Site(frozenset(host_name(host) for host in asked if host), frozenset(origins), page_port)
 
     @property
+    def admin_key_file(self) -> Path:
+        """Where the gateway writes the first API key, while `auth` is on."""
+        return self.data_dir / "admin.key"
+
+    @property
     def gateway(self) -> str:
         """Where the gateway answers, as a URL without a trailing slash."""
         return self.gateway_url or f"http://127.0.0.1:{self.gateway_port}"
@@ -258,4 +308,7 @@ def _given_names() -> set[str]:
 
 
 def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name, which resolves to who knows what
+        return False

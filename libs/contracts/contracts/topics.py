@@ -13,6 +13,9 @@ MAX_RECORD_BYTES = 4 * 1024 * 1024
 MAX_EVENT_BYTES = 1024 * 1024
 """The largest event. A run's view holds parts of a few of them and must still fit a record."""
 
+MAX_OUTCOME_BYTES = MAX_RECORD_BYTES - 4096
+"""The largest outcome: its key, headers and frame stand beside it in the record."""
+
 
 @dataclass(frozen=True)
 class Topic:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from chassis.background import Background
 from chassis.http.health import Health
 from chassis.settings import Settings, load_settings
-from gateway.api.artifacts import artifacts_router
+from gateway.api import api_routers
+from gateway.api.command_requests import CommandRequests
 from gateway.api.decisions import RunWrites
-from gateway.api.providers import providers_router
 from gateway.api.routes import GatewayApi, hot_routes
-from gateway.api.run_events import run_events_router
-from gateway.api.runs import RunReads, runs_router
-from gateway.api.version import version_router
+from gateway.api.runs import RunReads
 from gateway.pages.documents import documents_router
 from gateway.pages.inbox import inbox_router
+from gateway.pages.sign_in import sign_in_router
 from gateway.ports import Adapters
 from gateway.service import GatewayService
 
@@ -21,21 +19,19 @@ from gateway.service import GatewayService
 def create_app(settings: Settings | None = None, adapters: Adapters | None = None) -> GatewayApi:
     """Wire the gateway, on PostgreSQL and Kafka or on other `adapters`. Nothing connects before the application starts."""
     settings = settings or load_settings()
-    background, health = Background(), Health()
-    service = GatewayService(settings, adapters, background)
+    service, health = GatewayService(settings, adapters), Health()
     health.add("kafka", service.adapters.broker.check)
     health.add("postgresql", service.check_database)
     health.add("catalog", service.catalog.check)
-    reads = RunReads(service.views, service.follower, settings.outcome_wait_seconds)
-    writes = RunWrites(service.bus, service.catalog, service.now, settings.max_body_bytes)
-    app = GatewayApi(hot_routes(reads, writes), settings.site(), lifespan=service.running)
+    reads = RunReads(service.adapters.views, service.follower, settings.outcome_wait_seconds, service.adapters.now)
+    requests = CommandRequests(service.bus, service.adapters.now, settings.max_body_bytes)
+    hot = hot_routes(reads, RunWrites(requests, service.catalog))
+    app = GatewayApi(hot, settings.site(), service.credentials.resolver, lifespan=service.running)
     app.router.routes += health.routes()
-    app.include_router(runs_router(reads))
-    app.include_router(run_events_router(service.follower, service.now))
-    app.include_router(artifacts_router(service.artifacts, settings.max_artifact_bytes))
-    app.include_router(providers_router(service.catalog))
-    app.include_router(inbox_router(service.views, service.now))
-    app.include_router(documents_router())
-    app.include_router(version_router())
-    app.state.background = background
+    fixed = settings, service.adapters, service.catalog, service.follower, service.credentials
+    sign_in = sign_in_router(settings, service.adapters, service.credentials.resolver)
+    inbox = inbox_router(service.adapters.views, service.adapters.now)
+    for router in (*api_routers(*fixed, reads, requests), inbox, sign_in, documents_router()):
+        app.include_router(router)
+    app.state.background = service.background
     return app

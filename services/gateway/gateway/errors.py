@@ -11,6 +11,7 @@ GatewayError
 ├── MalformedCursor (http.cursors)
 ├── DuplicateMember (http.body)
 ├── Problem (http.problems)
+├── DataFolderUnusable (identity.first_key)
 └── ProjectorClosed (read_model.projector)
 """
 

@@ -8,6 +8,10 @@ from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUESTS = Counter("sayso_gateway_requests", "Requests by route and status.", ["method", "route", "status"])
+REFUSED = Counter(
+    "sayso_gateway_refused_credentials", "Requests without a credential that holds, by the reason.", ["reason"]
+)
+FORBIDDEN = Counter("sayso_gateway_forbidden", "Requests that a credential has no right to, by its tenant.", ["tenant"])
 OUTCOME_SECONDS = Histogram(
     "sayso_gateway_outcome_seconds",
     "From sending a command to its outcome.",

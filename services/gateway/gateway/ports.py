@@ -11,8 +11,12 @@ from uuid import UUID
 from artifacts.store import Artifact
 from contracts.runs.commands import Command
 from contracts.runs.outcomes import Answer
+from contracts.runs.tasks.readers import Reader
 from contracts.runs.views import RenderedView
 from gateway.projection.rows import Changes, LoadedRun
+from gateway.projection.waiting_list import EVERYTHING, OLDEST_FIRST, WaitingFilters, WaitingOrder
+from identity.ports import Absences, KeyRepository, People, Secrets, Sessions
+from identity.settings import Kept
 from messaging.offset_committer import OffsetCommitter
 from messaging.records import Outgoing, RawRecord
 
@@ -69,11 +73,33 @@ class Page(NamedTuple):
     end: Place | None
 
 
+class WaitingPlace(NamedTuple):
+    """Where a page of the waiting list ended. `rank` is what the list is sorted by, unless it is `at`."""
+
+    at: datetime
+    id: UUID
+    rank: datetime | int | None = None
+
+
+class WaitingPage(NamedTuple):
+    """A page of the waiting list. `total` counts what the list holds on all its pages, up to MOST_COUNTED."""
+
+    views: list[bytes]
+    end: WaitingPlace | None
+    total: int
+
+
 class Views(Protocol):
-    """The reading side of the read model, bound to a tenant. Every method raises DatabaseUnavailable."""
+    """The reading side of the read model, bound to a tenant. Every method raises DatabaseUnavailable.
+
+    A list holds what `reader` may read; without one, everything of the tenant.
+    """
 
     async def run(self, tenant: str, run_id: UUID) -> RenderedView | None:
         """Return one run, or None."""
+
+    async def may_read(self, tenant: str, run_id: UUID, reader: Reader) -> bool:
+        """Return whether a reader may read a run; False where there is none."""
 
     async def history(self, tenant: str, run_id: UUID, after: int, limit: int) -> History:
         """Return events of a run behind the version `after`, in order, up to the version of its row."""
@@ -88,6 +114,7 @@ class Views(Protocol):
         session_id: str | None = None,
         user_id: str | None = None,
         is_open: bool = False,
+        reader: Reader | None = None,
     ) -> Page:
         """Return a page of runs, newest first; with `is_open`, of those that are not over."""
 
@@ -95,14 +122,12 @@ class Views(Protocol):
         self,
         tenant: str,
         limit: int,
-        after: Place | None = None,
-        *,
-        step: str | None = None,
-        assignee: str | None = None,
-        group: str | None = None,
-        session_id: str | None = None,
-    ) -> Page:
-        """Return a page of the runs with an open checkpoint, oldest checkpoint first."""
+        after: WaitingPlace | None = None,
+        filters: WaitingFilters = EVERYTHING,
+        order: WaitingOrder = OLDEST_FIRST,
+        reader: Reader | None = None,
+    ) -> WaitingPage:
+        """Return a page of the runs with an open checkpoint, and how many there are."""
 
 
 class Artifacts(Protocol):
@@ -121,6 +146,27 @@ class Artifacts(Protocol):
 
     async def piece(self, tenant: str, sha256: str, at: int, size: int) -> bytes:
         """Return the bytes of a file from `at` on, `size` at most; none behind its end."""
+
+
+class KeptDraft(NamedTuple):
+    """A draft of a decision, in JSON, on the checkpoint that was open."""
+
+    checkpoint_id: UUID
+    json: str
+    saved_at: datetime
+
+
+class Drafts(Protocol):
+    """One draft a person and run. Every method raises DatabaseUnavailable."""
+
+    async def put(self, tenant: str, run_id: UUID, person: str, draft: KeptDraft) -> None:
+        """Keep a person's draft in place of the one before."""
+
+    async def get(self, tenant: str, run_id: UUID, person: str) -> KeptDraft | None:
+        """Return a person's draft, or None."""
+
+    async def drop(self, tenant: str, run_id: UUID, person: str) -> bool:
+        """Drop a person's draft; return whether there was one."""
 
 
 class Database(Protocol):
@@ -188,5 +234,15 @@ class Adapters(NamedTuple):
     tables: Tables
     views: Views
     artifacts: Artifacts
+    drafts: Drafts
+    keys: KeyRepository
+    sessions: Sessions
+    absences: Absences
+    people: People
+    secrets: Secrets
     broker: Broker
     now: Now
+
+    def kept(self) -> Kept:
+        """Return what identity keeps."""
+        return Kept(self.keys, self.sessions, self.absences, self.people, self.secrets)

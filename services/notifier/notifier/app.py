@@ -18,7 +18,8 @@ from notifier.edges.snapshots import Snapshots
 from notifier.edges.websocket import WebSocketEdge
 from notifier.edges.websocket_connection import ConnectionContext
 from notifier.hub.client import HubBounds
-from notifier.service import Adapters, NotifierService, real_adapters
+from notifier.ports import Adapters
+from notifier.service import NotifierService
 
 
 def create_app(
@@ -28,9 +29,10 @@ def create_app(
     settings = settings or load_settings()
     gateway_port = urlsplit(settings.gateway).port or settings.gateway_port
     health, background = Health("notifier"), Background()
-    service = NotifierService(adapters or real_adapters(settings), background, bounds)
+    service = NotifierService(settings, adapters, background, bounds)
     snapshots = Snapshots(service.hub, service.gateway)
-    context = ConnectionContext(service.hub, snapshots, service.ask, service.feed.caught_up, service.now)
+    shared = service.ask, service.feed.caught_up, service.authentication, service.now
+    context = ConnectionContext(service.hub, snapshots, *shared)
     background.on_stop(service.hub.stop)
     health.add("kafka", service.check_log)
     health.add("feed", service.check_feed)

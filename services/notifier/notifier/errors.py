@@ -42,6 +42,12 @@ class ClientGone(NotifierError):
     code = "client_gone"
 
 
+class Unadmitted(NotifierError):
+    """A client was not let in, and has been told why."""
+
+    code = "unadmitted"
+
+
 class LogReset(NotifierError):
     """The log was emptied while it was read: its offsets, and all cursors, are void."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from contracts.runs.commands import Decide
+from contracts.runs.commands import Asked
 from contracts.runs.outcomes import Answer
+from identity.resolver import Resolver
 from messaging.records import RawRecord
 
 MAX_RUNS = 200
@@ -16,7 +17,7 @@ MAX_RUNS = 200
 
 Now = Callable[[], datetime]
 
-Ask = Callable[[Decide], Awaitable[Answer | None]]
+Ask = Callable[[Asked], Awaitable[Answer | None]]
 """Sends a command and returns its outcome, or None when that is late. Raises BrokerUnavailable."""
 
 OnRecords = Callable[[Sequence[RawRecord]], Awaitable[None]]
@@ -56,10 +57,15 @@ class Snapshot:
 class Gateway(Protocol):
     """The gateway's read model, which may be behind the log or ahead of this instance. Raises GatewayUnavailable."""
 
-    async def snapshot(self, *, run_id: str | None, session_id: str | None, user_id: str | None) -> Snapshot:
-        """Return the open runs that match every filter given. A run that is named by `run_id` is shown though it is over."""
+    async def snapshot(
+        self, *, run_id: str | None, session_id: str | None, user_id: str | None, credential: str | None = None
+    ) -> Snapshot:
+        """Return the open runs that match every filter given, of those that may be seen with a credential.
 
-    async def history(self, run_id: str) -> list[bytes] | None:
+        A run that is named by `run_id` is shown though it is over.
+        """
+
+    async def history(self, tenant: str, run_id: str) -> list[bytes] | None:
         """Return every event of a run, as values of `run.events`; None when there is no such run."""
 
     async def check(self) -> None:
@@ -67,6 +73,18 @@ class Gateway(Protocol):
 
     async def close(self) -> None:
         """Close the connections."""
+
+
+class Identity(Protocol):
+    """Who resolves the credentials of clients."""
+
+    resolver: Resolver | None
+
+    async def open(self) -> None:
+        """Be ready to be asked."""
+
+    def close(self) -> None:
+        """Disconnect at once."""
 
 
 class EventLog(Protocol):
@@ -81,7 +99,7 @@ class EventLog(Protocol):
         Earlier records may be handed over too. Of `run.partials`, only new records are.
         """
 
-    async def ask(self, command: Decide) -> Answer | None:
+    async def ask(self, command: Asked) -> Answer | None:
         """Send a command and return its outcome, or None when that is late. Raises BrokerUnavailable."""
 
     async def check(self) -> None:
@@ -89,3 +107,13 @@ class EventLog(Protocol):
 
     async def close(self) -> None:
         """Disconnect."""
+
+
+class Adapters(NamedTuple):
+    """The ports that a notifier stands on."""
+
+    gateway: Gateway
+    log: EventLog
+    now: Now
+    identity: Identity | None = None
+    """None while authentication is off."""

@@ -2,53 +2,45 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import structlog
 
 from chassis.background import Background
-from chassis.failpoints import load_failpoints
 from chassis.settings import Settings
 from messaging.consumer import fail_fast
-from notifier.adapters.gateway import HttpGateway
-from notifier.adapters.kafka import KafkaLog
+from notifier.adapters.external import external_adapters
+from notifier.edges.authentication import SocketAuthentication
 from notifier.feed.events import EventFeed
 from notifier.feed.partial_output import PartialOutputFeed
 from notifier.hub.client import HubBounds
 from notifier.hub.hub import Hub
 from notifier.hub.run_states import RunStates
-from notifier.ports import EventLog, Gateway, Now
+from notifier.ports import Adapters
 
 _log = structlog.get_logger(__name__)
-
-
-class Adapters(NamedTuple):
-    """The ports that a notifier stands on."""
-
-    gateway: Gateway
-    log: EventLog
-    now: Now
-
-
-def real_adapters(settings: Settings) -> Adapters:
-    """Return the adapters of a deployed notifier. Nothing connects yet."""
-    return Adapters(HttpGateway(settings.gateway), KafkaLog(settings), load_failpoints().now)
 
 
 class NotifierService:
     """One notifier. `background` ends the process when a batch of records cannot be handled."""
 
-    def __init__(self, adapters: Adapters, background: Background, bounds: HubBounds | None = None) -> None:
-        self.gateway, self._log, self.now = adapters
+    def __init__(
+        self, settings: Settings, adapters: Adapters | None, background: Background, bounds: HubBounds | None = None
+    ) -> None:
+        self.gateway, self._log, self.now, self._identity = adapters or external_adapters(settings)
+        self.authentication = SocketAuthentication(None if self._identity is None else self._identity.resolver)
         self.ask = self._log.ask
         self.check_log = self._log.check
         self.hub = Hub(0, bounds)
-        self.feed = EventFeed(self.hub, RunStates(), self.gateway, self.now)
+        run_states = RunStates()
+        self.feed = EventFeed(self.hub, run_states, self.gateway, self.now)
+        self._background = background
         self._on_events = fail_fast(self.feed.on_records, background)
-        self._on_partial_output = fail_fast(PartialOutputFeed(self.hub).on_records, background)
+        self._on_partial_output = fail_fast(PartialOutputFeed(self.hub, run_states).on_records, background)
 
     async def run(self) -> None:
         """Connect and begin to read; return once clients can be served."""
+        if self._identity is not None:
+            await self._identity.open()
+            self._background.start(self.authentication.credentials.watch(), "credentials of open sockets")
         self.hub.log_id = await self._log.connect()
         self.feed.start(await self._log.read(self._on_events, self._on_partial_output))
         await self.feed.caught_up.wait()
@@ -63,3 +55,5 @@ class NotifierService:
         """Disconnect."""
         await self._log.close()
         await self.gateway.close()
+        if self._identity is not None:
+            self._identity.close()

@@ -5,7 +5,7 @@ An aggregate is a value: its topics, how its commands and events are read, and i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
@@ -57,6 +57,10 @@ class Event(Protocol):
     @property
     def version(self) -> int:
         """Its place in the stream, counted from 1."""
+
+    @property
+    def tenant(self) -> str:
+        """The tenant whose it is."""
 
     @property
     def cause(self) -> UUID:
@@ -121,11 +125,18 @@ class Deadline(NamedTuple):
     due: Due | None
 
 
+Facts = Mapping[Hashable, Any]
+"""What is known of things outside all streams, by what was asked for. What is not there is not known."""
+
 C = TypeVar("C", bound=Command)
 S = TypeVar("S", bound=State)
 
 
 def _owe_nothing(command: object, state: object, refused: bytes | None) -> Sequence[Outgoing]:  # noqa: ARG001 - the form of `notify`
+    return ()
+
+
+def _ask_nothing(command: object, state: object) -> Iterable[Hashable]:  # noqa: ARG001 - the form of `inquire`
     return ()
 
 
@@ -160,8 +171,8 @@ class Aggregate(Generic[C, S]):
     is_from_clock: Callable[[C], bool]
     """Whether a command says that a time has come: it is decided at that time or later."""
 
-    decide: Callable[[C, S | None], tuple[Sequence[Event], S]]
-    """The events that a command causes and the state after them; no events if it took effect before."""
+    decide: Callable[[C, S | None, Facts], tuple[Sequence[Event], S]]
+    """The events that a command causes and the state after them; no events if it took effect before, or if all is so already."""
 
     fold: Callable[[Iterable[Any]], S | None]
     """The state that a history leads to. Never refuses."""
@@ -189,6 +200,9 @@ class Aggregate(Generic[C, S]):
 
     refused: Callable[[C, str, str, Mapping[str, Any]], Message]
     """The outcome of a command that was refused: its code, message and details."""
+
+    inquire: Callable[[C, S | None], Iterable[Hashable]] = _ask_nothing
+    """What the decision on a command needs to know of things outside its stream. It is looked up before the batch."""
 
     parent_topic_of: Callable[[C], str | None] = _no_parent
     """The topic on which a command's parent wants to hear, if it has one: it must be that of a hosted aggregate's commands."""

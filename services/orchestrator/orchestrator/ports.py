@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
@@ -13,7 +13,7 @@ from chassis.failpoints import Failpoints
 from contracts.slots import SlotMap
 from contracts.topics import Topic
 from messaging.records import Outgoing, RawRecord
-from orchestrator.aggregate import Aggregate, Deadline, Due, Event
+from orchestrator.aggregate import Aggregate, Deadline, Due, Event, Facts
 
 
 class LedgerError(Exception):
@@ -221,9 +221,19 @@ class Log(Publisher, Protocol):
         """Disconnect once what was handed over has been sent, or is given up."""
 
 
+LookUp = Callable[[Collection[Hashable]], Awaitable[Facts]]
+"""Returns what is known of what the decisions of a batch inquired about. Raises LedgerUnavailable: the batch is held."""
+
+
+async def know_nothing(asked: Collection[Hashable]) -> Facts:  # noqa: ARG001 - the form of LookUp
+    """Look up nothing: whatever is asked for is not known."""
+    return {}
+
+
 class Adapters(NamedTuple):
-    """The world: a log, a store for each aggregate once the log's id is known, and the one clock of the process."""
+    """The world: a log, a store for each aggregate once the log's id is known, the one clock of the process, and what else is known."""
 
     log: Log
     open_store: Callable[[str, Aggregate[Any, Any]], Store]
     failpoints: Failpoints
+    look_up: LookUp = know_nothing

@@ -46,7 +46,7 @@ class NewerHistory(Refusal):
 
 
 class PayloadTooLarge(Refusal):
-    """What this would record is larger than an event may be; send large values as artifacts."""
+    """What this would record or answer is larger than a record may be; send large values as artifacts."""
 
     code = "payload_too_large"
 

@@ -34,7 +34,7 @@ class OrchestratorService:
 
     async def run(self) -> None:
         """Connect, publish again if the log is new, then take commands in until `stop`. A wrong log or schema ends the process."""
-        log, open_store, failpoints = self._adapters
+        log, open_store, failpoints, look_up = self._adapters
         background, hosted = self._background, self._aggregates
         parents = {of.commands.name for of in hosted}
         try:
@@ -43,7 +43,7 @@ class OrchestratorService:
             await patiently("PostgreSQL", jobs.migrate, LedgerUnavailable)
             await agree_on_slots(hosted, log, jobs)
             for aggregate, store in zip(hosted, stores, strict=True):
-                consumer = CommandConsumer(aggregate, store, log, background, failpoints, parents)
+                consumer = CommandConsumer(aggregate, store, log, background, failpoints, parents, look_up)
                 await consumer.prepare()
                 self._consumers.append(consumer)
             await patiently("Kafka", log.start, KafkaError)

@@ -38,6 +38,22 @@ async def refuse(pool: ConnectionPool, sqlstate: str) -> None:
     await pool.execute(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{sqlstate}'; END $$")
 
 
+async def test_a_query_that_is_planned_for_its_values_is_planned_each_time(postgres_url: str) -> None:
+    """However often it comes; one that is kept prepared gets a plan for any values after some calls."""
+    query = "SELECT count(*) FROM pg_class WHERE relname = $1"
+    told = "SELECT generic_plans > 0 AS is_general FROM pg_prepared_statements WHERE statement = $1"
+    async with pool_on(postgres_url, 1) as pool:
+        for _ in range(10):
+            assert [tuple(row) for row in await pool.fetch_planned(query, "pg_class")] == [(1,)]
+        assert await pool.fetch(told, query) == []
+        for _ in range(10):
+            await pool.fetch(query, "pg_class")
+        assert [tuple(row) for row in await pool.fetch(told, query)] == [(True,)]
+    async with pool_on(f"{postgres_url}?pgbouncer=true", 1) as pool:
+        assert [tuple(row) for row in await pool.fetch_planned(query, "pg_class")] == [(1,)]
+        assert [tuple(row) for row in await pool.fetch(told, query)] == []
+
+
 @pytest.mark.parametrize("sqlstate", ["25006", "57P01", "57P02", "57P03", "08000", "08003", "08006", "08P01", "XX000"])
 async def test_a_refusal_that_is_the_connections_retires_it(sqlstate: str, postgres_url: str) -> None:
     """The next statement comes on another session, and so does that of a connection that lay beside it."""

@@ -17,13 +17,18 @@ from testkit.runs.specification import Story
 
 
 class MemoryOrchestrator:
-    """The runs that it decides on. `on_decision` is called before it answers; where it `is_late`, no answer comes in time."""
+    """The runs that it decides on. `on_decision` is called before it answers; where it `is_late`, no answer comes in time.
+
+    Where it `holds_events_back`, the read model hears of nothing that is decided until `hand_over`.
+    """
 
     def __init__(self, tables: MemoryTables) -> None:
         self._tables = tables
         self._runs: dict[UUID, Run] = {}
         self.broker = MemoryBroker(self.decide)
         self.is_late = False
+        self.holds_events_back = False
+        self._held: list[RunEvent] = []
         self.on_decision: Callable[[], object] = lambda: None
 
     async def tell(self, story: Story) -> UUID:
@@ -48,9 +53,17 @@ class MemoryOrchestrator:
             )
         run, view = invariants.carry(run, run.view if run else None, events)
         self._runs[command.run_id] = run
-        await self._publish(events)
+        if self.holds_events_back:
+            self._held += events
+        else:
+            await self._publish(events)
         self.on_decision()
         return None if self.is_late else Accepted(command_id=command.command_id, run_id=command.run_id, view=view)
+
+    async def hand_over(self) -> None:
+        """Publish what was held back, and hold nothing back any more."""
+        held, self._held, self.holds_events_back = tuple(self._held), [], False
+        await self._publish(held)
 
     async def _publish(self, events: tuple[RunEvent, ...]) -> None:
         values = [event.to_bytes() for event in events]

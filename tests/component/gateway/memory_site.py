@@ -15,8 +15,11 @@ from contracts.providers.capabilities import Capabilities
 from contracts.topics import CATALOG
 from gateway.api.routes import GatewayApi
 from gateway.app import create_app
+from gateway.ports import Now
 from gateway.testing.adapters import memory_adapters
 from gateway.testing.memory import MemoryTables
+from identity.testing.memory import MemoryKeys
+from identity.testing.memory_sessions import MemorySessions
 
 from .memory_orchestrator import MemoryOrchestrator
 
@@ -32,6 +35,8 @@ class Site:
     orchestrator: MemoryOrchestrator
     tables: MemoryTables
     app: GatewayApi
+    keys: MemoryKeys
+    sessions: MemorySessions
 
     async def announce(self) -> None:
         """Announce a provider, as a worker does at its start."""
@@ -40,11 +45,13 @@ class Site:
 
 
 @asynccontextmanager
-async def memory_site(**settings: Any) -> AsyncIterator[Site]:
-    """Run a gateway in memory, with a clock that stands still."""
+async def memory_site(now: Now = lambda: NOW, **settings: Any) -> AsyncIterator[Site]:
+    """Run a gateway in memory, with a clock that stands still unless another one is given."""
     tables = MemoryTables()
     orchestrator = MemoryOrchestrator(tables)
-    adapters = memory_adapters(orchestrator.broker, tables, lambda: NOW)
+    adapters = memory_adapters(orchestrator.broker, tables, now)
+    assert isinstance(adapters.keys, MemoryKeys)
+    assert isinstance(adapters.sessions, MemorySessions)
     app = create_app(Settings(_env_file=None, **settings), adapters)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
@@ -52,4 +59,4 @@ async def memory_site(**settings: Any) -> AsyncIterator[Site]:
         httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http,
     ):
         await orchestrator.broker.connected.wait()
-        yield Site(http, orchestrator, tables, app)
+        yield Site(http, orchestrator, tables, app, adapters.keys, adapters.sessions)

@@ -9,12 +9,14 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from contracts.runs.event_header import EventHeader
 from contracts.runs.run_event import RunEvent
 from gateway.adapters.postgres.pool import PostgresDatabase
 from gateway.adapters.postgres.schema import prepare_schemas
 from gateway.adapters.postgres.writer import PostgresTables
-from gateway.errors import LedgerMissing
+from gateway.errors import DatabaseUnavailable, LedgerMissing
 from gateway.projection.rows import project_batch
+from gateway.projection.waiting_list import NEVER
 from testkit.postgres.ledger_tables import make_ledger_tables
 from testkit.runs.histories import Feed, history_of, postgres_append
 from testkit.stack.user import until
@@ -73,22 +75,45 @@ async def test_the_schema_of_version_0_1_is_taken_over(postgres_url: str) -> Non
 
 async def test_the_schema_from_before_migrations_is_taken_over(postgres_url: str) -> None:
     """Its rows stay as they are, and the projector goes on from them."""
-    await make_ledger_tables(postgres_url)
-    await rows(postgres_url, Path(__file__).with_name("schema_before_migrations.sql").read_text())
+    await make_schemas(postgres_url)
     run_id = uuid4()
     append, events = postgres_append(postgres_url), history_of(FINISHED, run_id)
     tables = PostgresTables(postgres_url)
     await Feed(tables, append).give(*events[:3])
-    queries = ("SELECT * FROM views.hitl_runs", "SELECT * FROM views.hitl_pending_approvals")
+    await tables.close()
+    await _go_back(postgres_url)
+    queries = [f"SELECT {columns} FROM views.{table}" for table, columns in _FORMER.items()]  # noqa: S608 - constants of this file
     before = [await rows(postgres_url, query) for query in queries]
     assert [len(found) for found in before] == [1, 1]
     await prepare_schemas(postgres_url)
     assert [await rows(postgres_url, query) for query in queries] == before
-    assert await rows(postgres_url, "SELECT version_num FROM views.schema_version") == [("0001",)]
+    assert await rows(postgres_url, "SELECT version_num FROM views.schema_version") == [("0003",)]
+    tables = PostgresTables(postgres_url)
     await Feed(tables, append).give(*events[3:])
     assert await rows(postgres_url, "SELECT version, ended FROM views.hitl_runs") == [(len(events), "completed")]
     assert len(await rows(postgres_url, "SELECT FROM views.hitl_step_events")) == len(events)
     await tables.close()
+
+
+async def test_what_waited_before_the_waiting_list_is_in_it(postgres_url: str) -> None:
+    """Found by the words of its subject, and read by every reviewer, as before; a subject that jsonb does not take is found by no word."""
+    await make_schemas(postgres_url)
+    told, unsaid = uuid4(), uuid4()
+    append = postgres_append(postgres_url)
+    tables = PostgresTables(postgres_url)
+    await Feed(tables, append).give(*history_of(WAITING, told))
+    odd = [event.replace(b"a red bicycle", rb"\\\\u0000 red") for event in history_of(WAITING, unsaid)]
+    await Feed(tables, append).give(*odd)
+    await tables.close()
+    await _go_back(postgres_url)
+    await prepare_schemas(postgres_url)
+    query = "SELECT run_id, readers, candidates, priority, due_at, words @@ 'bicy:*' FROM views.hitl_pending_approvals"
+    assert sorted(await rows(postgres_url, query), key=str) == sorted(
+        [(told, ["*"], None, 50, NEVER, True), (unsaid, ["*"], None, 50, NEVER, None)], key=str
+    )
+    assert await rows(postgres_url, "SELECT DISTINCT for_every_reviewer, readers FROM views.hitl_runs") == [
+        (True, None)
+    ]
 
 
 @pytest.mark.parametrize("read_model", ["a table of its own", "a view of the ledger"])
@@ -112,6 +137,38 @@ async def test_a_ledger_with_a_row_for_each_event_is_taken_over(read_model: str,
     assert await tables.remake(project_batch) == len(events)
     await tables.close()
 
+
+async def test_a_batch_is_held_until_the_former_schema_is_taken_over(postgres_url: str) -> None:
+    """The ledger's owner is brought up to date first: until then columns are missing, and no process ends over it."""
+    await make_ledger_tables(postgres_url)
+    await rows(postgres_url, Path(__file__).with_name("schema_before_migrations.sql").read_text())
+    append, events = postgres_append(postgres_url), history_of(WAITING, uuid4())
+    tables = PostgresTables(postgres_url)
+    held = asyncio.create_task(Feed(tables, append).give(*events))
+    changes = project_batch({}, [EventHeader.parse(event) for event in events])
+    with pytest.raises(DatabaseUnavailable, match="does not exist"):
+        await tables.write(changes)
+    await prepare_schemas(postgres_url)
+    await held
+    assert await rows(postgres_url, "SELECT version FROM views.hitl_runs") == [(len(events),)]
+    await tables.close()
+
+
+async def _go_back(postgres_url: str) -> None:
+    """Put the former schema in the present one's place, with the rows of its tables."""
+    for table, columns in _FORMER.items():
+        await rows(postgres_url, f"CREATE TABLE {table} AS SELECT {columns} FROM views.{table}")  # noqa: S608
+    await rows(postgres_url, "DROP SCHEMA views CASCADE")
+    await rows(postgres_url, Path(__file__).with_name("schema_before_migrations.sql").read_text())
+    for table, columns in _FORMER.items():
+        await rows(postgres_url, f"INSERT INTO views.{table} ({columns}) SELECT {columns} FROM {table}")  # noqa: S608
+
+
+_FORMER = {
+    "hitl_runs": "run_id, tenant, version, folded_on, state, session_id, user_id, created_at, updated_at",
+    "hitl_pending_approvals": "checkpoint_id, run_id, tenant, step, assignee, session_id, user_id, opened_at, expires_at",
+}
+"""The columns of the tables before there were migrations."""
 
 _OLD_LEDGER = """
 create schema ledger;

@@ -19,7 +19,9 @@ from gateway.projection.rows import Changes, project_batch
 from local_stack.postgres.server import Postgres
 from testkit.runs.commands import approve
 from testkit.runs.histories import Feed, history_of, postgres_append
+from testkit.runs.people import ADAM, ANN
 from testkit.runs.specification import Story
+from testkit.runs.tasks import by, claim, comment, under
 from testkit.stack.user import until
 
 from .stories import FINISHED, RETRIED, TENANT, WAITING, answers, make_schemas, rows
@@ -113,16 +115,18 @@ async def test_two_writers_at_once_end_with_the_newest_of_each_run(postgres_url:
 
 async def test_a_rebuild_makes_the_very_tables_that_are_there(tables: PostgresTables, postgres_url: str) -> None:
     """Rows, open checkpoints and decisions are the same, folded from the ledger; damage is mended."""
-    woven = [item for story in (WAITING, FINISHED, RETRIED) for item in history_of(story, uuid4())]
+    task = under({"candidates": {"users": ["ann", 'o"d,d'], "groups": ["legal"]}, "priority": 7, "due_seconds": 60})
+    told = (WAITING, FINISHED, RETRIED, task.given(by(ANN, claim()), by(ADAM, comment())))
+    woven = [item for story in told for item in history_of(story, uuid4())]
     feed = Feed(tables, postgres_append(postgres_url))
     await feed.give_all([woven[start : start + 4] for start in range(0, len(woven), 4)])
     queries = [
-        "select run_id, tenant, version, state, session_id, user_id, created_at, updated_at, ended from views.hitl_runs order by 1",
-        "select * from views.hitl_pending_approvals order by 1",
+        "select to_jsonb(runs) - 'folded_on' from views.hitl_runs as runs order by run_id",
+        "select * from views.hitl_pending_approvals order by checkpoint_id",
         "select * from views.hitl_approvals order by 1, 2",
     ]
     before = [await rows(postgres_url, query) for query in queries]
-    assert [len(found) for found in before] == [3, 1, 4]
+    assert [len(found) for found in before] == [4, 2, 4]
     await rows(postgres_url, "update views.hitl_runs set state = 'failed', version = 99")
     await rows(postgres_url, "delete from views.hitl_pending_approvals")
     assert await tables.remake(project_batch) == len(woven)

@@ -28,7 +28,7 @@ from messaging.records import Outgoing, RawRecord
 from notifier.app import create_app
 from notifier.edges.websocket_protocol import CoalescingWebSocket
 from notifier.hub.client import HubBounds
-from notifier.service import Adapters
+from notifier.ports import Adapters
 from notifier.testing.gateway import MemoryGateway
 from notifier.testing.log import MemoryLog, MemoryTopics
 from orchestrator.aggregate import Reply

@@ -41,7 +41,7 @@ async def test_a_snapshot_comes_first_and_then_every_event(notifier: RunningNoti
             ApprovalRequest.model_validate(message)
         else:
             assert list(message) == ["type", "cursor", "run_id", "version", "state", "event"]
-            assert list(message["event"]) == ["kind", "at", "data"]
+            assert list(message["event"]) == ["kind", "at", "actor", "data"]
             StatusUpdate.model_validate(message)
     assert [message["type"] for message in seen].count("HITL_APPROVAL_REQUEST") == 2
     assert seen[-1]["state"] == "completed"

@@ -13,7 +13,7 @@ from messaging.offset_committer import OffsetCommitter
 from orchestrator.adapters.memory.ledger import MemoryDatabase, MemoryLedger
 from orchestrator.adapters.postgres.ledger import PostgresLedger
 from orchestrator.intake.intake import Intake
-from orchestrator.ports import Ledger, Store
+from orchestrator.ports import Ledger, LookUp, Store, know_nothing
 from orchestrator.runs.aggregate import RUN
 from testkit.kafka.memory_publisher import MemoryPublisher, Publications
 from testkit.postgres.ledger_tables import make_ledger_tables
@@ -91,12 +91,12 @@ def ledger(make_ledger: MakeLedger) -> PostgresLedger:
 class Owner:
     """One owner of partitions: an intake that publishes into memory, with the task that confirms."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, look_up: LookUp = know_nothing) -> None:
         self.ledger = ledger
         self.publisher = MemoryPublisher()
         self.committed: list[Mapping[int, int]] = []
         self.confirming = OffsetCommitter(self._commit)
-        self.intake = Intake(RUN, ledger, self.publisher, self.confirming, lambda: datetime.now(UTC))
+        self.intake = Intake(RUN, ledger, self.publisher, self.confirming, lambda: datetime.now(UTC), look_up=look_up)
         self.following = asyncio.create_task(self.confirming.track())
 
     async def take(self, records: Sequence[Record]) -> Publications:
@@ -121,8 +121,8 @@ async def make_owner(make_ledger: MakeLedger) -> AsyncIterator[MakeOwner]:
     """Make owners on one database; give one a ledger to replace its own."""
     made: list[Owner] = []
 
-    def make(ledger: Ledger | None = None) -> Owner:
-        owner = Owner(ledger or make_ledger())
+    def make(ledger: Ledger | None = None, look_up: LookUp = know_nothing) -> Owner:
+        owner = Owner(ledger or make_ledger(), look_up)
         made.append(owner)
         return owner
 

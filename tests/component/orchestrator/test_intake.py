@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
 
-from contracts.runs.commands import ExpireLease
+from contracts.runs.commands import (
+    ApproveCheckpoint,
+    Asked,
+    ClaimTask,
+    DelegateTask,
+    EscalateTask,
+    ExpireCheckpoint,
+    ExpireLease,
+    ReleaseTask,
+    ReturnTask,
+)
 from contracts.runs.config import Step
-from contracts.runs.events import RetryScheduled
+from contracts.runs.events import CheckpointOpened, RetryScheduled
 from contracts.runs.outcomes import Accepted
+from contracts.runs.tasks.rules import Candidates
 from contracts.topics import COMMANDS, EVENTS, MAX_EVENT_BYTES, OUTCOMES, WORK
 from testkit.postgres.unreliable import dump
 from testkit.runs.command_records import Log, approve, cancel, executed, failed, prepared, start
 
 from .conftest import MakeOwner, Owner
+
+Ask = Callable[..., Asked]
 
 
 async def test_a_run_goes_from_start_to_result(owner: Owner, ledger_url: str) -> None:
@@ -38,6 +53,27 @@ async def test_a_run_goes_from_start_to_result(owner: Owner, ledger_url: str) ->
     assert [row[3] for row in held["events"]] == [sent.value for sent in published]
     assert {sent.key for sent in published} == {str(run_id).encode()}
     assert held["deadlines"] == [], "a run that is over waits for nothing"
+
+
+async def test_a_command_that_changes_nothing_is_answered(owner: Owner) -> None:
+    """A claim is renewed at most so often; who asks in between gets the view all the same, and again when asking again."""
+    log, run_id = Log(), uuid4()
+    await owner.take(log.write(start(run_id), prepared(run_id)))
+
+    def claim() -> ClaimTask:
+        return ClaimTask(command_id=uuid4(), run_id=run_id, at=datetime.now(UTC), actor="ann", reply_to=0)
+
+    claimed = await owner.take(log.write(claim()))
+    assert claimed.kinds() == ["task-claimed.v1"]
+    renewal = claim()
+    for _ in range(2):
+        renewed = await owner.take(log.write(renewal))
+        assert renewed.kinds() == []
+        (answer,) = renewed.outcomes()
+        assert isinstance(answer, Accepted)
+        assert answer.view.version == 4
+        assert answer.view.checkpoint is not None
+        assert answer.view.checkpoint.task.claimant == "ann"
 
 
 async def test_one_batch_holds_several_runs_and_partitions(owner: Owner, ledger_url: str) -> None:
@@ -132,6 +168,35 @@ async def test_a_refused_command_is_refused_again_within_its_batch(owner: Owner,
     assert len((await dump(ledger_url))["refusals"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("before", "asked", "between", "code"),
+    [
+        (ClaimTask, ApproveCheckpoint, ReleaseTask, "claimed_by_other"),
+        (ClaimTask, ClaimTask, ReleaseTask, "claimed_by_other"),
+        (None, ReleaseTask, ClaimTask, "not_claimed"),
+        (partial(DelegateTask, user="bo"), ApproveCheckpoint, ReturnTask, "delegated"),
+    ],
+)
+async def test_what_another_person_stood_in_the_way_of_is_refused_again_when_no_one_does(
+    owner: Owner, before: Ask | None, asked: Ask, between: Ask, code: str
+) -> None:
+    """A record that Kafka holds twice makes no vote and no claim of one whose client was told that it is none."""
+    log, run_id = Log(), uuid4()
+
+    def by(actor: str, ask: Ask) -> Asked:
+        return ask(command_id=uuid4(), run_id=run_id, at=datetime.now(UTC), actor=actor, reply_to=0)
+
+    command = by("cleo", asked)
+    await owner.take(log.write(start(run_id), prepared(run_id), *([by("ann", before)] if before else [])))
+    first = await owner.take(log.write(command))
+    freed = await owner.take(log.write(by("cleo" if before is None else "ann", between)))
+    again = await owner.take(log.write(command))
+    assert first.answer(command.command_id) == code
+    assert len(freed.events()) > 0
+    assert again.on(OUTCOMES.name) == first.on(OUTCOMES.name)
+    assert again.kinds() == []
+
+
 async def test_a_start_that_comes_again_when_its_run_is_over_begins_nothing(owner: Owner, ledger_url: str) -> None:
     """Its run is not kept any more: it gets its answer from the ledger, and what comes with it in the batch takes effect."""
     log, run_id, other = Log(), uuid4(), uuid4()
@@ -203,6 +268,31 @@ async def test_an_event_that_is_too_large_is_refused_and_the_partition_goes_on(
     assert sent.kinds(run_id) == ["run-started.v1", "run-prepared.v1", "checkpoint-opened.v1"]
     assert len(sent.events()) == 4
     assert (await make_owner().take(batch)).as_bytes() == sent.as_bytes()
+
+
+async def test_an_answer_that_would_fit_no_record_is_refused_and_the_partition_goes_on(make_owner: MakeOwner) -> None:
+    """Such a command leaves nothing but its refusal. One for whose answer no sender waits takes effect: of the clock or a worker."""
+    log, run_id = Log(), uuid4()
+    log.write(start(run_id, hitl={"review": {"approvals_required": 100}, "timeout_seconds": 60}), prepared(run_id))
+    for turn in range(30):  # each vote keeps who was asked then: 160 kB
+        names = tuple(f"{turn}-{number}-".ljust(200, "\U0001f600") for number in range(100))
+        about = {"command_id": uuid4(), "run_id": run_id, "at": datetime.now(UTC), "actor": "adam"}
+        log.write(approve(run_id, actor=f"p{turn}"), EscalateTask(**about, to=Candidates(users=names, groups=names)))
+    owner = make_owner()
+    (opened,) = [
+        event.data for event in (await owner.take(log.records)).events() if isinstance(event.data, CheckpointOpened)
+    ]
+    refused = approve(run_id, actor="zoe", reply_to=1)
+    sent = await owner.take(batch := log.write(refused, start()))
+    assert sent.answer(refused.command_id) == "payload_too_large"
+    assert sent.kinds() == ["run-started.v1"]
+    assert (await make_owner().take(batch)).as_bytes() == sent.as_bytes()
+    late = datetime.now(UTC) + timedelta(hours=1)
+    about = {"command_id": uuid4(), "run_id": run_id, "at": late, "checkpoint_id": opened.checkpoint_id}
+    assert (await owner.take(log.write(ExpireCheckpoint(**about)))).kinds() == [
+        "checkpoint-expired.v1",
+        "run-failed.v1",
+    ]
 
 
 async def test_time_never_runs_backwards_within_a_run(owner: Owner) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from chaos.clients.load import longest_gap
-from chaos.clients.stories import BOTH, Answer, Request, RunStory
+from chaos.clients.requests import Answer, Request
+from chaos.clients.stories import BOTH, RunStory
 from chaos.verdict import laws
 from chaos.verdict.laws import Case
 from contracts.runs import events as e
@@ -18,7 +19,7 @@ from contracts.runs.views import RunView, project
 from testkit.runs import commands
 from testkit.runs.specification import Story, given
 
-LAWS = (laws.ended, laws.once, laws.gapless, laws.answers, laws.seen, laws.called)
+LAWS = (laws.ended, laws.once, laws.gapless, laws.answers, laws.seen, laws.called, laws.held, laws.timely, laws.voted)
 
 
 def a_good_case() -> Case:
@@ -39,7 +40,9 @@ def approved(story: RunStory, core: Story) -> Story:
     """Let the story's person approve what waits, and be told."""
     checkpoint = view_of(core)["checkpoint"]
     story.seen.add(checkpoint["checkpoint_id"])
-    (request,) = story.decide(checkpoint)
+    step = next(story.steps(checkpoint))
+    assert isinstance(step, list)
+    (request,) = step
     core = core.given(commands.approve(comment=request.key, actor=request.actor))
     request.channel = "http"
     request.answer = Answer(200, view_of(core))

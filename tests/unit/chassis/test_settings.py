@@ -93,3 +93,22 @@ def test_a_file_is_read_as_the_environment_is(tmp_path: Path) -> None:
     settings = load_settings(_env_file=file)
     assert settings.kafka_bootstrap_servers == "a:9092,b:9092"
     assert settings.database_url.get_secret_value() == "postgres://app@host/app"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+@pytest.mark.parametrize("auth", ["off", "on", "insecure"])
+def test_on_loopback_every_kind_of_authentication_is_accepted(host: str, auth: str) -> None:
+    """Nothing else reaches it."""
+    assert load_settings(_env_file=None, host=host, auth=auth).auth == auth
+
+
+BEYOND = ("0.0.0.0", "::", "10.0.0.5", "sayso.internal", "127.0.0.1.example", "localhost.example")  # noqa: S104 - refused
+
+
+@pytest.mark.parametrize("host", BEYOND)
+def test_beyond_loopback_authentication_is_on_or_said_to_be_elsewhere(host: str) -> None:
+    """A name may resolve to anything, however it begins."""
+    with pytest.raises(SettingsError, match=r"^SAYSO_AUTH: off is accepted on loopback only"):
+        load_settings(_env_file=None, host=host)
+    for auth in ("on", "insecure"):
+        assert load_settings(_env_file=None, host=host, auth=auth).host == host

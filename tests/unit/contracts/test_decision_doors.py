@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from contracts.runs.commands import Decide, parse_command
+from contracts.runs.commands import Asked, parse_command
 from contracts.runs.decisions import BODIES, Action
 from contracts.runs.outcomes import Answer
 from gateway.http.body import parse_json
@@ -32,7 +32,7 @@ def rest(action: Action, members: Members) -> None:
 
 def socket(action: Action, members: Members) -> None:
     """Take a decision as the notifier does."""
-    asked: list[Decide] = []
+    asked: list[Asked] = []
     said: list[dict[str, Any]] = []
 
     async def speak() -> None:
@@ -42,7 +42,7 @@ def socket(action: Action, members: Members) -> None:
             said.append(json.loads(text))
             done.set()
 
-        async def ask(decision: Decide) -> Answer | None:
+        async def ask(decision: Asked) -> Answer | None:
             asked.append(decision)
             return None
 

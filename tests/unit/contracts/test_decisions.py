@@ -48,7 +48,12 @@ CASES = [
     Case("pause", r.ControlBody(reason="wait"), "pause-run.v1", {"reason": "wait"}),
     Case("resume", r.ControlBody(), "resume-run.v1", {"reason": None}),
     Case("cancel", r.ControlBody(reason="enough"), "cancel-run.v1", {"reason": "enough"}),
-    Case("retry", r.ControlBody(reason="again"), "retry-run.v1", {"reason": "again"}),
+    Case(
+        "retry",
+        r.RetryBody(**{name: SEEN[name] for name in ("checkpoint_id", "subject_sha256")}, reason="again"),
+        "retry-run.v1",
+        {**{name: SEEN[name] for name in ("checkpoint_id", "subject_sha256")}, "reason": "again"},
+    ),
 ]
 
 

@@ -7,8 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 from starlette.requests import Request
 
-from gateway.http import headers as caller
+from gateway.http import headers
+from gateway.http.caller import TRUSTED, Caller
 from gateway.http.problems import Problem
+from identity.resolved import Resolved
+from testkit.runs.people import principal
 
 
 def utf8(text: str) -> str:
@@ -16,39 +19,50 @@ def utf8(text: str) -> str:
     return text.encode().decode("latin-1")
 
 
-def request_with(query: bytes = b"", run_id: str = "", **headers: str) -> Request:
+def request_with(query: bytes = b"", run_id: str = "", **fields: str) -> Request:
     """Return a request with these headers."""
-    named = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
+    named = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in fields.items()]
     scope = {"type": "http", "headers": named, "query_string": query, "path_params": {"run_id": run_id}}
     return Request(scope)
 
 
 def test_the_same_key_means_the_same_run_and_command() -> None:
     """A request that is sent again, to any gateway, is the same command."""
-    assert caller.new_run_id("k") == caller.new_run_id("k") != caller.new_run_id("l")
+    assert headers.new_run_id(TRUSTED, "k") == headers.new_run_id(TRUSTED, "k") != headers.new_run_id(TRUSTED, "l")
     run_id = uuid4()
-    assert caller.new_command_id(run_id, "k") == caller.new_command_id(run_id, "k")
-    assert caller.new_command_id(run_id, "k") != caller.new_command_id(uuid4(), "k")
-    assert caller.new_command_id("start", "k") != caller.new_run_id("k")
+    assert headers.new_command_id(TRUSTED, run_id, "k") == headers.new_command_id(TRUSTED, run_id, "k")
+    assert headers.new_command_id(TRUSTED, run_id, "k") != headers.new_command_id(TRUSTED, uuid4(), "k")
+    assert headers.new_command_id(TRUSTED, "start", "k") != headers.new_run_id(TRUSTED, "k")
+
+
+def test_a_key_is_its_givers_alone() -> None:
+    """Another person's key, or another tenant's, is another key: its answer is not to be had by guessing it."""
+    callers = [
+        Caller(tenant, Resolved(principal(subject, tenant=tenant), None))
+        for tenant in ("acme", "else")
+        for subject in ("ann", "bob")
+    ]
+    assert len({headers.new_run_id(each, "k") for each in callers}) == len(callers)
+    assert len({headers.new_command_id(each, "start", "k") for each in callers}) == len(callers)
 
 
 def test_without_a_key_each_request_is_its_own() -> None:
     """Two clicks are two commands; the run's rules see to the rest."""
-    assert caller.new_run_id(None) != caller.new_run_id(None)
-    assert caller.new_command_id("start", None) != caller.new_command_id("start", None)
+    assert headers.new_run_id(TRUSTED, None) != headers.new_run_id(TRUSTED, None)
+    assert headers.new_command_id(TRUSTED, "start", None) != headers.new_command_id(TRUSTED, "start", None)
 
 
 def test_two_keys_are_refused() -> None:
     """Readers would differ on which of them counts."""
     scope = {"type": "http", "headers": [(b"idempotency-key", b"k"), (b"idempotency-key", b"k")]}
     with pytest.raises(Problem):
-        caller.idempotency_key(Request(scope))
+        headers.idempotency_key(Request(scope))
 
 
 @pytest.mark.parametrize("key", ["k", "a" * 200, "ä ö", utf8("7f3a-…"), utf8("à")])
 def test_a_printable_key_is_taken(key: str) -> None:
     """Up to 200 characters, whatever they are."""
-    assert caller.idempotency_key(request_with(idempotency_key=key)) == key
+    assert headers.idempotency_key(request_with(idempotency_key=key)) == key
 
 
 MARKS = ["\u202e", "\u2066", "\u2028", "\u2029", "\x85", "\u200b", "\ufeff"]
@@ -60,7 +74,7 @@ MARKS = ["\u202e", "\u2066", "\u2028", "\u2029", "\x85", "\u200b", "\ufeff"]
 def test_another_key_is_refused_and_named(key: str) -> None:
     """The issue names the header, so that no client searches its body."""
     with pytest.raises(Problem) as caught:
-        caller.idempotency_key(request_with(idempotency_key=key))
+        headers.idempotency_key(request_with(idempotency_key=key))
     assert caught.value.members["issues"][0]["path"] == "/Idempotency-Key"
     assert caught.value.members["issues"][0]["in"] == "header"
 
@@ -68,31 +82,31 @@ def test_another_key_is_refused_and_named(key: str) -> None:
 @pytest.mark.parametrize(("header", "version"), [('"5"', 5), (' "12" ', 12), ("*", None)])
 def test_if_match_names_a_version_in_quotes(header: str, version: int | None) -> None:
     """A star matches whatever is there."""
-    assert caller.expected_version(request_with(if_match=header)) == version
+    assert headers.expected_version(request_with(if_match=header)) == version
 
 
 @pytest.mark.parametrize("header", ["5", '"x"', 'W/"5"', '"5", "6"', '"-1"', "", '"' + "9" * 30 + '"'])
 def test_another_if_match_is_refused_and_named(header: str) -> None:
     """Neither a weak tag nor a list: a run has one version."""
     with pytest.raises(Problem) as caught:
-        caller.expected_version(request_with(if_match=header))
+        headers.expected_version(request_with(if_match=header))
     assert caught.value.members["issues"][0]["path"] == "/If-Match"
 
 
 def test_what_is_no_runs_id_names_no_run() -> None:
     """404, not 422: there is no such run, whatever the reason."""
     run_id = uuid4()
-    assert caller.run_id_of(request_with(run_id=str(run_id))) == UUID(str(run_id))
+    assert headers.run_id_of(request_with(run_id=str(run_id))) == UUID(str(run_id))
     with pytest.raises(Problem) as caught:
-        caller.run_id_of(request_with(run_id="7"))
+        headers.run_id_of(request_with(run_id="7"))
     assert caught.value.code == "run_not_found"
 
 
 def test_a_write_has_no_parameters() -> None:
     """A name that would be ignored is refused instead."""
-    caller.check_parameters(request_with())
+    headers.check_parameters(request_with())
     with pytest.raises(Problem) as caught:
-        caller.check_parameters(request_with(b"force=1"))
+        headers.check_parameters(request_with(b"force=1"))
     assert caught.value.members["issues"][0] == {
         "path": "/force",
         "code": "extra_forbidden",

@@ -10,6 +10,7 @@ import pytest
 
 from chassis.settings import Settings
 from contracts.runs.decisions import BODIES, Action
+from contracts.runs.tasks.bodies import TASK_BODIES
 from gateway.api.examples import ACTIONS, STARTS
 from gateway.app import create_app
 from gateway.http.models import read_model, read_start
@@ -35,6 +36,23 @@ ROUTES = {
     ("get", "/providers"),
     ("get", "/providers/{name}"),
     ("get", "/version"),
+    ("get", "/me"),
+    ("get", "/admin/api-keys"),
+    ("post", "/admin/api-keys"),
+    ("delete", "/admin/api-keys/{key_id}"),
+    ("post", "/admin/api-keys/{key_id}/rotate"),
+    *(("post", f"/hitl/runs/{{run_id}}/{action}") for action in TASK_BODIES),
+    ("get", "/hitl/runs/{run_id}/comments"),
+    ("post", "/hitl/runs/{run_id}/comments"),
+    ("put", "/hitl/runs/{run_id}/comments/{comment_id}"),
+    ("delete", "/hitl/runs/{run_id}/comments/{comment_id}"),
+    ("get", "/hitl/runs/{run_id}/draft"),
+    ("put", "/hitl/runs/{run_id}/draft"),
+    ("delete", "/hitl/runs/{run_id}/draft"),
+    ("post", "/hitl/approvals/bulk"),
+    ("get", "/hitl/absences"),
+    ("post", "/hitl/absences"),
+    ("delete", "/hitl/absences/{absence_id}"),
     *(("post", f"/hitl/runs/{{run_id}}/{action}") for action in BODIES),
 }
 

@@ -58,6 +58,10 @@ def test_every_refusal_of_the_core_has_a_status_of_its_own_choice() -> None:
             "not_allowed",
             "newer_history",
             "history_too_long",
+            "claimed_by_other",
+            "not_claimed",
+            "delegated",
+            "already_voted",
         }, code
 
 

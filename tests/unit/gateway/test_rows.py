@@ -12,9 +12,9 @@ from hypothesis import given as over
 from hypothesis import strategies as st
 
 from contracts.runs.event_header import EventHeader
-from contracts.runs.run_event import RunEvent
-from contracts.runs.views import RunView, project
-from gateway.projection.rows import Changes, LoadedRun, PendingCheckpoint, RunRow, loaded_at, project_batch
+from contracts.runs.tasks.readers import ALL
+from gateway.projection.pending import PendingCheckpoint
+from gateway.projection.rows import Changes, LoadedRun, RunRow, loaded_at, project_batch
 from testkit.runs.commands import (
     approve,
     at_error_review,
@@ -49,16 +49,19 @@ def then(changes: Changes, *, version: int | None, gap: int | None = None) -> No
     assert (moved.row.version if moved else None, changes.gaps.get(RUN_ID)) == (version, gap)
 
 
-def row_of(view: RunView, tenant: str) -> RunRow:
-    """Return the row that belongs to a view."""
-    open_ = view.checkpoint
-    pending = (
-        None
-        if open_ is None
-        else PendingCheckpoint(open_.checkpoint_id, open_.step, open_.subject_sha256, open_.opened_at, open_.expires_at)
-    )
+def row_of(records: Sequence[bytes]) -> RunRow:
+    """Return the row that belongs to the view of a history without rules."""
+    view, headers = view_of(records), [EventHeader.parse(record) for record in records]
+    pending = None
+    if (shown := view.checkpoint) is not None:
+        times = shown.opened_at, shown.expires_at
+        pending = PendingCheckpoint(shown.checkpoint_id, shown.step, shown.subject_sha256, *times, shown.task)
+    names = view.session_id, view.user_id
+    readers = ALL if any(header.effect.opens for header in headers) else ()
     times = view.created_at, view.updated_at
-    return RunRow(view.run_id, tenant, view.version, view.state, view.session_id, view.user_id, *times, pending)
+    return RunRow(
+        view.run_id, headers[0].tenant, view.version, view.state, *names, *times, pending, view.requested_by, readers
+    )
 
 
 STORIES = {
@@ -76,21 +79,21 @@ STORIES = {
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
 def test_a_row_says_what_the_view_says(story: Story) -> None:
     """At each version of a run: its state, its checkpoint and its times are those of the contracts' fold."""
-    view: RunView | None = None
     loaded: dict[UUID, LoadedRun] = {}
-    for record in history_of(story):
-        event = RunEvent.parse(record)
-        view = project(view, event)
-        row = project_batch(loaded, [EventHeader.parse(record)]).moved[event.run_id].row
-        assert row == row_of(view, event.tenant)
-        loaded = {event.run_id: LoadedRun(row)}
+    records = history_of(story)
+    for version, record in enumerate(records, start=1):
+        ((run_id, moved),) = project_batch(loaded, [EventHeader.parse_with_facts(record)]).moved.items()
+        assert moved.row == row_of(records[:version])
+        loaded = {run_id: LoadedRun(moved.row)}
 
 
 def test_a_checkpoint_that_is_offered_anew_ends_later() -> None:
     """Escalated or resumed, its row changes; decided, it goes."""
     offered = at_payload_review(on_timeout="escalate")
     waited, pending = (
-        project_batch({}, [EventHeader.parse(record) for record in history_of(story, RUN_ID)]).moved[RUN_ID].row.pending
+        project_batch({}, [EventHeader.parse_with_facts(record) for record in history_of(story, RUN_ID)])
+        .moved[RUN_ID]
+        .row.pending
         for story in (offered, offered.given(time_is_up()))
     )
     assert waited is not None
@@ -206,7 +209,7 @@ def test_any_way_of_cutting_and_repeating_a_history_ends_in_the_same_row(data: s
         assert not changes.gaps
         loaded = {RUN_ID: LoadedRun(changes.moved[RUN_ID].row)}
         reached = end
-    assert loaded[RUN_ID].row == row_of(view_of(RECORDS), EVENTS[0].tenant)
+    assert loaded[RUN_ID].row == row_of(RECORDS)
 
 
 @over(st.permutations(range(len(EVENTS))))
@@ -219,7 +222,7 @@ def test_in_any_order_each_row_on_the_way_is_an_unbroken_fold(order: Sequence[in
         assert not changes.gaps
         if moved := changes.moved.get(RUN_ID):
             row = moved.row
-            assert row == row_of(view_of(RECORDS[: row.version]), EVENTS[0].tenant)
+            assert row == row_of(RECORDS[: row.version])
     assert row is not None
     assert row.version == len(EVENTS)
     assert isinstance(row.updated_at, datetime)

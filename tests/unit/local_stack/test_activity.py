@@ -11,6 +11,7 @@ import pytest
 from contracts.topics import COMMANDS, EVENTS, OUTCOMES
 from local_stack.activity.lines import ActivityLines
 from local_stack.activity.throttle import LINES_A_SECOND, Throttle
+from local_stack.credential import curl_option
 
 GATEWAY = "http://127.0.0.1:8000"
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -51,6 +52,14 @@ def said(kind: str, **members: object) -> str | None:
 def test_an_event_has_the_line_of_its_kind(kind: str, line: str | None) -> None:
     """The run by the beginning of its id, what happened, who did it, and what to do next."""
     assert said(kind) == line
+
+
+def test_the_commands_bring_the_key_that_is_needed() -> None:
+    """From its file, so that no terminal shows it."""
+    lines = ActivityLines(GATEWAY, curl_option(Path("a folder/admin.key")))
+    waiting = lines.line(EVENTS.name, json.dumps(golden("checkpoint-opened.v1")).encode()) or ""
+    assert "curl -sS -H \"authorization: Bearer $(cat 'a folder/admin.key')\" -X POST" in waiting
+    assert curl_option(None) == ""
 
 
 def test_a_decision_without_a_name_is_the_users() -> None:

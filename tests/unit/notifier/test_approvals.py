@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from contracts.json_values import MAX_DEPTH
-from contracts.runs.commands import ApproveCheckpoint, Decide, EditCheckpoint, RejectCheckpoint, parse_command
+from contracts.runs.commands import ApproveCheckpoint, Asked, EditCheckpoint, RejectCheckpoint, parse_command
 from contracts.runs.outcomes import Answer, Refused
 from contracts.runs.views import render
 from notifier.errors import BrokerUnavailable
@@ -37,7 +37,7 @@ def said(**members: Any) -> str:
     return json.dumps({name: value for name, value in message.items() if value is not None})
 
 
-def command_of(user_id: str | None = "ann", **members: Any) -> Decide:
+def command_of(user_id: str | None = "ann", **members: Any) -> Asked:
     """Return the command of a message."""
     return to_command(read_response(said(**members)), user_id, NOW)
 
@@ -147,7 +147,7 @@ def test_each_fault_is_named_with_its_place(text: str, path: str) -> None:
 async def result_of(outcome: Answer | Exception | None) -> dict[str, Any]:
     """Return the result of an outcome."""
 
-    async def ask(_: Decide) -> Answer | None:
+    async def ask(_: Asked) -> Answer | None:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome

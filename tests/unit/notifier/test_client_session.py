@@ -11,10 +11,10 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from contracts.runs.commands import Decide
+from contracts.runs.commands import Asked
 from contracts.runs.outcomes import Answer, Refused
 from notifier.errors import ClientGone
-from notifier.protocol.client_session import MAX_DECISIONS, ClientSession
+from notifier.protocol.client_session import MAX_REQUESTS, ClientSession
 from notifier.protocol.messages import ErrorMessage
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -26,7 +26,7 @@ class Client:
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
         self.arrived = asyncio.Condition()
-        self.asked: list[Decide] = []
+        self.asked: list[Asked] = []
         self.answering = asyncio.Event()
         self.answering.set()
         self.gone = False
@@ -49,7 +49,7 @@ class Client:
             self.sent.append(json.loads(text))
             self.arrived.notify_all()
 
-    async def _ask(self, command: Decide) -> Answer | None:
+    async def _ask(self, command: Asked) -> Answer | None:
         self.asked.append(command)
         await self.answering.wait()
         return Refused(command_id=command.command_id, run_id=command.run_id, code="not_allowed", message="no")
@@ -144,7 +144,7 @@ async def test_unanswered_decisions_are_bounded_and_none_is_lost() -> None:
     """The session reads on when one is answered."""
     client = Client()
     client.answering.clear()
-    for number in range(MAX_DECISIONS):
+    for number in range(MAX_REQUESTS):
         await client.session.receive(response(str(number)))
     one_more = asyncio.create_task(client.session.receive(response("last")))
     for _ in range(10):
@@ -152,5 +152,5 @@ async def test_unanswered_decisions_are_bounded_and_none_is_lost() -> None:
     assert not one_more.done()
     client.answering.set()
     await one_more
-    await client.until(MAX_DECISIONS + 1)
-    assert len(client.asked) == MAX_DECISIONS + 1
+    await client.until(MAX_REQUESTS + 1)
+    assert len(client.asked) == MAX_REQUESTS + 1

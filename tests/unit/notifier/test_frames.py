@@ -41,7 +41,7 @@ def test_a_status_update_equals_its_model(story: Story) -> None:
     """The text is written by hand; it equals the model's on every event of real runs."""
     for event, value in headers_in(moved(story)):
         (frame,) = frames_of(event, value, State.PAYLOAD_REVIEW, "here")
-        shown = {"kind": event.kind, "at": event.at, "data": from_json(value)["data"]}
+        shown = {"kind": event.kind, "at": event.at, "actor": event.actor, "data": from_json(value)["data"]}
         model = StatusUpdate.model_validate(
             {
                 "cursor": "here",
@@ -151,7 +151,7 @@ def test_an_event_that_is_larger_than_a_message_is_there_by_reference() -> None:
     event = message["event"]
     assert (event["data"], event["truncated"]) == ({}, True)
     assert event["url"] == f"/hitl/runs/{message['run_id']}/history?after=2&limit=1"
-    assert message_of(_record(data={"text": "x"}))["event"].keys() == {"kind", "at", "data"}
+    assert message_of(_record(data={"text": "x"}))["event"].keys() == {"kind", "at", "actor", "data"}
 
 
 def test_a_checkpoint_that_is_larger_than_a_message_is_there_by_reference() -> None:

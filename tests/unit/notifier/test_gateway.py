@@ -120,17 +120,17 @@ async def test_a_history_is_every_event_in_order(gateway: Gateway, memory: Memor
     run = uuid4()
     values = values_of(FINISHED, run)
     memory.learn(*values)
-    history = await gateway.history(str(run))
+    history = await gateway.history("default", str(run))
     assert history is not None
     assert list(map(json.loads, history)) == list(map(json.loads, values))
-    assert await gateway.history(str(uuid4())) is None
+    assert await gateway.history("default", str(uuid4())) is None
 
 
 async def test_a_gateway_that_fails_is_unavailable(gateway: Gateway, memory: MemoryGateway) -> None:
     """For every question, and for its health."""
     await gateway.check()
     memory.unavailable = True
-    for answer in (gateway.snapshot(**ALL), gateway.history(str(uuid4())), gateway.check()):
+    for answer in (gateway.snapshot(**ALL), gateway.history("default", str(uuid4())), gateway.check()):
         with pytest.raises(GatewayUnavailable):
             await answer
 
@@ -153,7 +153,7 @@ async def test_a_gateway_that_lives_and_reads_nothing_is_unavailable() -> None:
 async def test_an_answer_in_another_form_is_unavailable(body: str) -> None:
     """Another server may answer at the gateway's address."""
     gateway = over(Starlette(routes=[Route("/{path:path}", lambda _: PlainTextResponse(body))]))
-    for answer in (gateway.snapshot(**ALL), gateway.history(str(uuid4()))):
+    for answer in (gateway.snapshot(**ALL), gateway.history("default", str(uuid4()))):
         with pytest.raises(GatewayUnavailable):
             await answer
     await gateway.close()

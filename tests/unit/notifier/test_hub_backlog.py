@@ -97,6 +97,16 @@ def test_a_cursor_of_another_log_and_a_damaged_one_need_a_snapshot(cursor: str) 
     assert not hub_of().resume(Listener(hub_of()).client, cursor)
 
 
+@pytest.mark.parametrize(("its", "mine"), [("acme", "default"), ("default", "acme"), ("acme", "other")])
+def test_a_cursor_of_another_tenant_needs_a_snapshot(its: str, mine: str) -> None:
+    """One's own serves, whichever way one got it: by an event, or by a snapshot."""
+    hub = hub_of()
+    owner, stranger = Listener(hub, tenant=its), Listener(hub, tenant=mine)
+    for cursor in (hub.cursor_at(0, 0, its), hub.follow(owner.client, {})):
+        assert hub.resume(Listener(hub, tenant=its).client, cursor)
+        assert not hub.resume(stranger.client, cursor)
+
+
 def test_a_cursor_with_fewer_partitions_reads_the_new_ones_from_the_beginning() -> None:
     """Partitions can be added to a topic."""
     hub = hub_of(2)

@@ -9,6 +9,7 @@ from contracts.providers.call_stream import PartialOutput
 from contracts.topics import PARTIALS
 from notifier.feed.partial_output import PartialOutputFeed
 from notifier.hub.event_buffer import Transient
+from notifier.hub.run_states import RunStates
 from testkit.kafka.records import Record
 from testkit.runs.pushed_events import HubPublisher, Listener, WatchedRun, hub_of
 
@@ -43,7 +44,7 @@ async def test_it_reaches_the_clients_that_watch_its_run() -> None:
     filters: list[dict[str, str]] = [{"run_id": ANN.run_id}, {"session_id": "s1"}, {"user_id": "ann"}, {}]
     watching = [Listener(hub, **query).live() for query in filters]
     others = [Listener(hub, user_id="bob").live(), Listener(hub, tenant="other").live()]
-    await PartialOutputFeed(hub).on_records([piece(ANN, "It is "), piece(ANN, "red.", 6)])
+    await PartialOutputFeed(hub, RunStates()).on_records([piece(ANN, "It is "), piece(ANN, "red.", 6)])
     assert [texts(listener) for listener in watching] == [["It is ", "red."]] * 4
     assert [texts(listener) for listener in others] == [[], []]
     assert {listener.woken for listener in watching} == {watching[0].woken}
@@ -53,7 +54,7 @@ async def test_a_piece_names_its_run_its_work_and_its_place() -> None:
     """The user and the tenant stay inside."""
     hub = hub_of()
     listener = Listener(hub).live()
-    await PartialOutputFeed(hub).on_records([piece(ANN, "red.", 6)])
+    await PartialOutputFeed(hub, RunStates()).on_records([piece(ANN, "red.", 6)])
     (transient,) = listener.client.take()
     assert json.loads(transient.frames[0].body) == {
         "type": "HITL_PARTIAL_OUTPUT",
@@ -71,7 +72,7 @@ async def test_it_is_not_repeated() -> None:
     publisher = HubPublisher(hub)
     cursor = hub.cursor_at(0, 0)
     publisher.publish(ANN)
-    await PartialOutputFeed(hub).on_records([piece(ANN, "It is ")])
+    await PartialOutputFeed(hub, RunStates()).on_records([piece(ANN, "It is ")])
     returned = Listener(hub)
     assert hub.resume(returned.client, cursor)
     assert returned.listen() == [(ANN.run_id, 1)]
@@ -82,7 +83,7 @@ async def test_it_keeps_its_place_among_the_events() -> None:
     hub = hub_of()
     listener, publisher = Listener(hub).live(), HubPublisher(hub)
     publisher.publish(ANN)
-    await PartialOutputFeed(hub).on_records([piece(ANN, "It is ")])
+    await PartialOutputFeed(hub, RunStates()).on_records([piece(ANN, "It is ")])
     publisher.publish(ANN)
     assert [type(one).__name__ for one in listener.client.take()] == ["Notification", "Transient", "Notification"]
 
@@ -92,7 +93,7 @@ async def test_a_slow_client_misses_pieces_and_no_event() -> None:
     hub = hub_of()
     listener, publisher = Listener(hub).live(), HubPublisher(hub)
     most = hub.bounds.transient_count
-    await PartialOutputFeed(hub).on_records([piece(ANN, str(n), n) for n in range(most + 50)])
+    await PartialOutputFeed(hub, RunStates()).on_records([piece(ANN, str(n), n) for n in range(most + 50)])
     publisher.publish(ANN)
     taken = listener.client.take()
     assert listener.client.disconnected is None
@@ -104,5 +105,5 @@ async def test_malformed_pieces_are_skipped() -> None:
     """The next one arrives."""
     hub = hub_of()
     listener = Listener(hub).live()
-    await PartialOutputFeed(hub).on_records([Record(b"{not json"), Record(None), piece(BOB, "fine")])
+    await PartialOutputFeed(hub, RunStates()).on_records([Record(b"{not json"), Record(None), piece(BOB, "fine")])
     assert texts(listener) == ["fine"]

@@ -6,13 +6,29 @@ from uuid import uuid4
 
 import pytest
 
+from contracts.providers.signals import Finding
 from contracts.runs.events import CheckpointEscalated, CheckpointOpened
 from contracts.runs.run_event import RunEvent
+from contracts.runs.tasks.readers import ALL
+from contracts.runs.tasks.task import PLAIN
 from contracts.runs.views import State, project
 from notifier.hub.run_states import RunStates, TrackedRun, evolve, fold, open_checkpoint, read_checkpoint
-from testkit.runs.commands import approve, at_payload_review, completed, executed, pause, resume, time_is_up
+from testkit.runs.commands import (
+    GOOD,
+    approve,
+    at_payload_review,
+    checked,
+    completed,
+    edit,
+    executed,
+    pause,
+    resume,
+    time_is_up,
+)
+from testkit.runs.people import ADAM, BO, CY
 from testkit.runs.pushed_events import headers_in, moved
 from testkit.runs.specification import Story
+from testkit.runs.tasks import by, claim, comment, escalate, under
 
 FINISHED = at_payload_review().given(pause(), resume(), approve(), executed(), approve())
 ESCALATED_TWICE = at_payload_review(on_timeout="escalate").given(time_is_up(), pause(), resume(), time_is_up())
@@ -104,7 +120,7 @@ def test_a_history_gives_the_run_before_an_event() -> None:
     values = [event.to_bytes() for event in moved(FINISHED, uuid4())]
     opened = next(number for number, event in enumerate(FINISHED.history, 1) if event.kind == CheckpointOpened.kind)
     run = fold(values, until=opened + 1)
-    assert run == TrackedRun(opened, State.PAYLOAD_REVIEW, (values[opened - 1],))
+    assert run == TrackedRun(opened, State.PAYLOAD_REVIEW, (values[opened - 1],), None, ALL, PLAIN)
     assert fold(values[: opened - 1], until=opened + 1) is None
     assert fold([], until=4) is None
 
@@ -132,3 +148,35 @@ def test_a_decision_is_no_checkpoint() -> None:
     """It lacks the members of one."""
     with pytest.raises(ValueError, match="subject"):
         read_checkpoint(at_payload_review().given(approve()).history[-2].to_bytes())
+
+
+def test_a_checkpoint_under_rules_is_shown_with_its_task() -> None:
+    """From its opening alone, and after each event of the task, as the run's view shows it."""
+    story = under({"candidates": {"groups": ["legal"]}, "approvals_required": 2, "due_seconds": 3600})
+    for ask in (by(BO, claim()), by(BO, comment()), by(BO, approve()), by(ADAM, escalate(to={"groups": ["leads"]}))):
+        run = learn(RunStates(), list(story.history))
+        assert run is not None
+        assert open_checkpoint(run) == story.now.view.checkpoint
+        story = story.given(ask)
+
+
+def test_a_checkpoint_that_comes_again_says_who_edited_it() -> None:
+    """As the run's view does, where four eyes are to see it."""
+    found = GOOD.model_copy(update={"findings": (Finding(check="pii", code="pii_found", message="x", force=True),)})
+    edited = under({"four_eyes": True}).given(by(CY, edit({"temperature": 1})), by(BO, approve()))
+    story = edited.given(checked(signals=found))
+    run = learn(RunStates(), list(story.history))
+    assert run is not None
+    assert run.task is not None
+    assert run.task.revised_by == "cy"
+    assert open_checkpoint(run) == story.now.view.checkpoint
+
+
+def test_a_run_is_seen_by_whom_it_asks_and_by_who_took_part() -> None:
+    """As the read model keeps it; what was seen once stays so."""
+    rules = {"candidates": {"groups": ["legal"]}, "approvals_required": 2, "escalate_to": {"users": ["cy", "di"]}}
+    story = under(rules).given(by(BO, approve()), by(ADAM, escalate()))
+    run = learn(RunStates(), list(story.history))
+    assert run is not None
+    assert run.requester == "rita"
+    assert set(run.readers) == {"g:legal", "u:bo", "u:cy", "u:di", "u:adam"}

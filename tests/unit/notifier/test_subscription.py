@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from notifier.protocol.caller import Caller
 from notifier.protocol.messages import MessageInvalid
 from notifier.protocol.subscription import read_subscription
 
@@ -14,7 +15,7 @@ def test_a_run_is_watched_however_its_id_is_written() -> None:
     """Events hold it in one form."""
     run_id = str(uuid4())
     for written in (run_id, run_id.upper(), run_id.replace("-", ""), f"{{{run_id}}}"):
-        assert read_subscription([("run_id", written)]).filters().run_id == run_id
+        assert read_subscription([("run_id", written)]).filters(Caller()).run_id == run_id
 
 
 @pytest.mark.parametrize("query", [[("user_id", "ann"), ("user_id", "bob")], [("run_id", ""), ("run_id", "")]])

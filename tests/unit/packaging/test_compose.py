@@ -11,9 +11,9 @@ from chassis.settings import setting_names
 
 COMPOSE = (Path(__file__).parents[3] / "deploy" / "compose.yaml").read_text()
 LOCAL = {"SAYSO_DATA_DIR"}
-"""Of `make run` alone."""
+"""A folder of `make run`, or of the container."""
 
-FIXED = {"KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL", "SAYSO_HOST", "SAYSO_AUTH", "SAYSO_GATEWAY_URL"}
+FIXED = {"KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL", "SAYSO_HOST", "SAYSO_GATEWAY_URL"}
 """Decided by the file itself, which has the servers and the network."""
 
 

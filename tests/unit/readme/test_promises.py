@@ -13,7 +13,16 @@ import pytest
 from testkit.readme import DOCS, ROOT, pages, rows
 
 PROMISES = DOCS / "promises.md"
-SECTIONS = ("The run", "Decisions", "The ledger and the read model", "People", "Providers", "Operating")
+SECTIONS = (
+    "The run",
+    "Decisions",
+    "The ledger and the read model",
+    "People",
+    "Who acts",
+    "Tasks",
+    "Providers",
+    "Operating",
+)
 SUITES = ("tests/e2e", "tests/integration", "tests/component", "tests/chaos", "tests/unit/orchestrator")
 REFERENCE = re.compile(r"`(?P<file>tests/[\w/]+\.py)(?:::(?P<test>\w+)| -k (?P<word>\w+))?`")
 

@@ -77,7 +77,7 @@ async def measure_floor(url: str, sizes: Sizes) -> float:
 
 @asynccontextmanager
 async def _reviewers(system: System | BareSystem, count: int) -> AsyncIterator[Reviewers]:
-    reviewers = await Reviewers.open(system.gateway_url, system.ws_url, count)
+    reviewers = await Reviewers.open(system.gateway_url, system.ws_url, count, system.key)
     try:
         yield reviewers
     finally:

@@ -49,7 +49,7 @@ async def measure_hops(system: System) -> Hops:
         kafka=await _kafka(system.kafka.bootstrap),
         commit=await _commit(system.database_url),
         http=await _http(system.gateway_url),
-        websocket=await _websocket(system.ws_url),
+        websocket=await _websocket(system.ws_url, system.key),
     )
 
 
@@ -107,9 +107,9 @@ async def _http(url: str) -> float:
         connection.close()
 
 
-async def _websocket(url: str) -> float:
+async def _websocket(url: str, key: str | None) -> float:
     """Send a PING and read the PONG."""
-    watcher = await Watcher.open(f"{url}?run_id={uuid4()}")
+    watcher = await Watcher.open(f"{url}?run_id={uuid4()}", key)
     try:
         return await _median(watcher.echo)
     finally:

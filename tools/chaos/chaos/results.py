@@ -29,18 +29,30 @@ Each law is a column with the number of its breaches:
 
 {laws}
 
-*refused*: decisions that had to be refused; *asked again*: requests repeated after a 503, a 202, a lost connection or no
-answer; *said to retry*: uncertain calls that a person repeated; *stall*: the longest time without an accepted request;
-*wait*: the longest time that one client got neither an answer nor a push.
+*about tasks*: claims, releases, assignments, comments and drafts; *refused*: requests that had to be refused, or lost a race;
+*asked again*: requests repeated after a 503, a 202, a lost connection or no answer; *said to retry*: uncertain calls that a
+person repeated; *stall*: the longest time without an accepted request; *wait*: the longest time that one client of a run without
+rules got neither an answer nor a push. A line with `-` under a law was made before there was that law.
 
 """
-_COLUMNS = ("fault", "runs", "decisions", "refused", "asked again", "said to retry", *LAWS, "stall, s", "wait, s")
+_COLUMNS = (
+    "fault",
+    "runs",
+    "decisions",
+    "about tasks",
+    "refused",
+    "asked again",
+    "said to retry",
+    *LAWS,
+    "stall, s",
+    "wait, s",
+)
 TITLES = f"| {' | '.join(_COLUMNS)} |"
 
 
 def line(name: str, count: Count) -> str:
     """Return a line of the table."""
-    numbers = (count.runs, count.decisions, count.refused, count.asked_again, count.retries)
+    numbers = (count.runs, count.decisions, count.about_tasks, count.refused, count.asked_again, count.retries)
     broken = (len(count.breaches[law]) for law in LAWS)
     return (
         "| "

@@ -93,7 +93,7 @@ async def soak(minutes: float, folder: Path) -> str:
         kafka=version(),
         rate=RATE,
         runs=sum(len(load.stories) for load in loads),
-        wrong=sum(story.state != story.ends for load in loads for story in load.stories),
+        wrong=sum(story.state not in story.ends for load in loads for story in load.stories),
         differs=len(differs),
         every=SAMPLE_SECONDS,
     )

@@ -25,6 +25,14 @@ UNAVAILABLE = (
 )
 """The same statement may do better later, unless `is_refusal_of_value`."""
 
+NOT_MIGRATED = (
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,
+)
+"""The server answers, and its schemas are about to be made or brought up to date."""
+
 
 def is_refusal_of_value(error: BaseException) -> bool:
     """Return whether the driver cannot send a value. Its error is an InterfaceError too."""

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from contracts.message import Message, StoredIdentifier
 from contracts.providers.call import Budget
+from contracts.runs.tasks.rules import ReviewRules
 
 
 class Step(StrEnum):
@@ -100,12 +101,22 @@ class HitlConfig(Message):
         exclude_if=not_,
         description="What the run's calls may cost in all, in US dollars, before a person is asked.",
     )
+    review: ReviewRules | None = Field(
+        None, exclude_if=not_, description="The rules of every review: who is asked, how many must agree, and by when."
+    )
+    reviews: dict[Step, ReviewRules] = Field(
+        default_factory=dict, exclude_if=not_, description="Rules of one step, in place of those of `review`."
+    )
 
     def errors_go_to(self) -> OnError:
         """Return where a final error goes, also when the run did not choose."""
         if self.on_error is not None:
             return self.on_error
         return OnError.FAIL if self.policy is Policy.AUTO else OnError.REVIEW
+
+    def rules_of(self, step: Step) -> ReviewRules | None:
+        """Return the rules of a step's review; None where any one reviewer decides."""
+        return self.reviews.get(step, self.review)
 
     def allows(self, step: Step) -> bool:
         """Return whether `step` may stop the run at all."""

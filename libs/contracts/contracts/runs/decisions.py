@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple, overload
 from uuid import UUID
 
+from contracts.identity import Principal
 from contracts.runs.commands import (
     ApproveCheckpoint,
     CancelRun,
@@ -18,7 +19,7 @@ from contracts.runs.commands import (
     ResumeRun,
     RetryRun,
 )
-from contracts.runs.requests import ApprovalResponse, ApproveBody, ControlBody, EditBody, RejectBody
+from contracts.runs.requests import ApprovalResponse, ApproveBody, ControlBody, EditBody, RejectBody, RetryBody
 
 ANONYMOUS = "anonymous"
 """The actor where neither the body nor the connection names one."""
@@ -34,7 +35,7 @@ BODIES: Mapping[Action, type[Body]] = {
     "pause": ControlBody,
     "resume": ControlBody,
     "cancel": ControlBody,
-    "retry": ControlBody,
+    "retry": RetryBody,
 }
 """Everything that a person can ask of a run, with the body that says it."""
 
@@ -56,6 +57,7 @@ class CommandHead(NamedTuple):
     tenant: str = "default"
     request_sha256: str | None = None
     expected_version: int | None = None
+    principal: Principal | None = None
 
 
 @overload
@@ -78,6 +80,9 @@ def command_of(action: Action, body: Body, head: CommandHead) -> Decide | Contro
             return EditCheckpoint(**head._asdict(), **_seen(body), edits=body.edits)
         case "reject", RejectBody() | ApprovalResponse():
             return RejectCheckpoint(**head._asdict(), **_seen(body), reason=body.reason, reason_code=body.reason_code)
+        case "retry", RetryBody(reason=reason, checkpoint_id=checkpoint_id, subject_sha256=subject_sha256):
+            seen = {"checkpoint_id": checkpoint_id, "subject_sha256": subject_sha256}
+            return RetryRun(**head._asdict(), **seen, reason=reason)
         case (("pause" | "resume" | "cancel" | "retry"), ControlBody()):
             return _CONTROLS[action](**head._asdict(), reason=body.reason)
         case _:

@@ -1,7 +1,8 @@
 """What an event means to most readers: its effect on state and checkpoint by one table, and the header that is read of it.
 
 Every short fold is made from the table `EFFECTS`. Validating an event in full is most of what a reader costs, so the header leaves
-ids and times as the text that was recorded, and reads of the facts in `data` what concerns the checkpoint.
+ids and times as the text that was recorded, and reads of the facts in `data` what concerns the checkpoint. Events of a task are read
+in full where facts are asked for: they are rare, and the task is folded from them by the same function as in the view.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 from typing_extensions import TypedDict
 
+from contracts.identity import Principal
 from contracts.message import Message, Timestamp
 from contracts.runs import events as e
 from contracts.runs.config import Step
 from contracts.runs.events import EVENT_KINDS
+from contracts.runs.run_event import RunEvent
+from contracts.runs.tasks.rules import ReviewRules
 
 
 class State(StrEnum):
@@ -49,6 +53,7 @@ class Effect(NamedTuple):
     `state` is the state that it leads to, None where it leaves the state; a checkpoint that opens has its own (see `state_at`).
     `prolongs`: the open checkpoint gets another end, if the event names one. `action` is the decision that it records.
     `awaits` is what the run waits for from then on; `goes_on` leaves that as it was, and every other kind ends it.
+    `on_task`: it changes the task at the open checkpoint.
     """
 
     state: State | None = None
@@ -59,7 +64,10 @@ class Effect(NamedTuple):
     action: Action | None = None
     awaits: Awaited | None = None
     goes_on: bool = False
+    on_task: bool = False
 
+
+_ON_TASK = Effect(goes_on=True, on_task=True)
 
 NO_EFFECT = Effect()
 """Of kinds that change neither state nor checkpoint."""
@@ -91,7 +99,25 @@ EFFECTS: dict[str, Effect] = {
     e.CheckpointEdited.kind: Effect(closes=True, action="edit"),
     e.CheckpointRejected.kind: Effect(closes=True, action="reject"),
     e.CheckpointExpired.kind: Effect(closes=True),
-    e.CheckpointEscalated.kind: Effect(prolongs=True, goes_on=True),
+    e.CheckpointEscalated.kind: Effect(prolongs=True, goes_on=True, on_task=True),
+    e.TaskClaimed.kind: _ON_TASK,
+    e.ClaimRenewed.kind: _ON_TASK,
+    e.ClaimEnding.kind: _ON_TASK,
+    e.ClaimEnded.kind: _ON_TASK,
+    e.TaskAssigned.kind: _ON_TASK,
+    e.TaskDelegated.kind: _ON_TASK,
+    e.TaskReturned.kind: _ON_TASK,
+    e.TaskEscalated.kind: _ON_TASK,
+    e.TaskRescheduled.kind: _ON_TASK,
+    e.TaskReminded.kind: _ON_TASK,
+    e.VoteCast.kind: _ON_TASK,
+    e.SubjectRevised.kind: _ON_TASK,
+    e.StageApproved.kind: _ON_TASK,
+    e.DraftBegun.kind: _ON_TASK,
+    e.DraftDropped.kind: _ON_TASK,
+    e.CommentAdded.kind: _ON_TASK,
+    e.CommentEdited.kind: _ON_TASK,
+    e.CommentDeleted.kind: _ON_TASK,
     e.RunPaused.kind: Effect(paused=True, goes_on=True),
     e.RunResumed.kind: Effect(paused=False, prolongs=True, goes_on=True),
     e.RunRetried.kind: Effect(State.CREATED, closes=True, action="retry"),
@@ -109,8 +135,20 @@ def state_at(step: Step) -> State | None:
     return _STATES[step]
 
 
-REQUESTING = frozenset({e.CheckpointOpened.kind, e.CheckpointEscalated.kind})
-"""Kinds after which people are asked to decide."""
+REQUESTING = frozenset(
+    kind.kind
+    for kind in (
+        e.CheckpointOpened,
+        e.CheckpointEscalated,
+        e.TaskAssigned,
+        e.TaskDelegated,
+        e.TaskReturned,
+        e.TaskEscalated,
+        e.StageApproved,
+        e.SubjectRevised,
+    )
+)
+"""Kinds after which people are asked to decide, others than before or on other bytes."""
 
 RunId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 """A run's id as it is recorded."""
@@ -130,11 +168,20 @@ class Facts(TypedDict, total=False):
 
     checkpoint_id: Annotated[UUID | Any, _AsItCame]
     step: Annotated[Step | Any, _AsItCame]
+    subject: Any
     subject_sha256: Any
     expires_at: Annotated[Timestamp | Any, _AsItCame]
+    rules: Annotated[ReviewRules | Any, _AsItCame]
+    revised_by: Any
 
 
-_TYPES: dict[str, type] = {"checkpoint_id": UUID, "step": Step, "subject_sha256": str, "expires_at": datetime}
+_TYPES: dict[str, type] = {
+    "checkpoint_id": UUID,
+    "step": Step,
+    "subject": dict,
+    "subject_sha256": str,
+    "expires_at": datetime,
+}
 
 
 def _needed_facts(kind: str) -> tuple[tuple[str, type], ...]:
@@ -143,11 +190,11 @@ def _needed_facts(kind: str) -> tuple[tuple[str, type], ...]:
 
 
 _NEEDED = {
-    kind: _needed_facts(kind)
+    kind: () if effect.on_task else _needed_facts(kind)
     for kind, effect in EFFECTS.items()
-    if effect.opens or effect.prolongs or effect.action is not None
+    if effect.opens or effect.prolongs or effect.action is not None or effect.on_task
 }
-"""The facts without which an event of the kind cannot be read. No fact is read of kinds that are missing."""
+"""The facts without which an event of the kind cannot be read. No fact is read of kinds that are missing; events of a task are read whole."""
 
 
 class EventHeader(Message):
@@ -161,7 +208,9 @@ class EventHeader(Message):
     user_id: str | None
     session_id: str | None
     actor: str
+    principal: Principal | None = None
     data: Facts
+    task_event: RunEvent | None = Field(None, description="The event in full, if it is about a task.")
 
     @classmethod
     def parse(cls, value: bytes) -> Self:
@@ -170,11 +219,21 @@ class EventHeader(Message):
 
     @classmethod
     def parse_with_facts(cls, value: bytes) -> Self:
-        """Read one record. Raises ValueError, also for a fact that its kind needs and that cannot be read."""
+        """Read one record, and all of it if it is about a task. Raises ValueError, also for a fact that its kind needs and that cannot be read."""
         header = cls.model_validate_json(value)
-        for name, form in _NEEDED.get(header.kind, ()):
+        needed = _NEEDED.get(header.kind)
+        if needed is None:
+            return header
+        for name, form in needed:
             if not isinstance(header.data.get(name), form):
                 raise ValueError(f"/data/{name}: {header.kind} has none that can be read")  # noqa: TRY004 - a malformed record
+        effect = header.effect
+        if effect.on_task:
+            return header.changed({"task_event": RunEvent.parse(value)})
+        if effect.opens:
+            for name, known in (("rules", ReviewRules | None), ("revised_by", str | None)):
+                if not isinstance(header.data.get(name), known):
+                    raise ValueError(f"/data/{name}: {header.kind} has none that can be read")  # noqa: TRY004 - a malformed record
         return header
 
     @property

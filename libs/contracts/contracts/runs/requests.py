@@ -164,6 +164,13 @@ class ControlBody(Message):
     actor: Identifier | None = None
 
 
+class RetryBody(ControlBody):
+    """Retry a run; at an error review it is a decision on what was seen."""
+
+    checkpoint_id: UUID | None = None
+    subject_sha256: Sha256 | None = None
+
+
 class ApprovalResponse(EditBody):
     """`HITL_APPROVAL_RESPONSE`: a decision over the WebSocket."""
 

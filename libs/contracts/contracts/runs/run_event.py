@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from operator import not_
 from typing import Any, Self
 from uuid import UUID
 
-from pydantic import SerializeAsAny, ValidatorFunctionWrapHandler, field_validator
+from pydantic import Field, SerializeAsAny, ValidatorFunctionWrapHandler, field_validator
 from pydantic_core import to_json
 from pydantic_core.core_schema import ValidationInfo
 
+from contracts.identity import Principal
 from contracts.message import Message, Timestamp
 from contracts.runs.events import EVENT_KINDS, Event, UnknownEvent
 
@@ -26,6 +28,7 @@ class RunEvent(Message):
     actor: str
     cause: UUID
     request_sha256: str | None = None
+    principal: Principal | None = Field(None, exclude_if=not_)
     data: SerializeAsAny[Event]
 
     @field_validator("data", mode="wrap")

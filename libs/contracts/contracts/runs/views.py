@@ -6,55 +6,22 @@ The orchestrator answers commands with it and the gateway keeps it in the read m
 from __future__ import annotations
 
 from datetime import datetime
+from operator import not_
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import Field
 
-from contracts.json_values import ComposedObject, JsonObject
+from contracts.json_values import ComposedObject
 from contracts.message import Message, Timestamp
-from contracts.providers.call import Cost, Issue
-from contracts.providers.signals import Reason
+from contracts.providers.call import Cost
 from contracts.runs import events as e
+from contracts.runs.checkpoints import Approval, Checkpoint, approval_of, on_task, open_checkpoint, prolong
 from contracts.runs.config import Step
-from contracts.runs.event_header import EFFECTS, TERMINAL, UNKNOWN, Action, Awaited, Effect, State, state_at
+from contracts.runs.event_header import EFFECTS, TERMINAL, UNKNOWN, Awaited, Effect, State, state_at
 from contracts.runs.run_event import RunEvent
 
-__all__ = ["TERMINAL", "Approval", "Checkpoint", "RenderedView", "RunView", "State", "approval_of", "project", "render"]
-
-
-class Checkpoint(Message):
-    """A checkpoint that waits for a person. `subject_sha256` is the SHA-256 of the subject's canonical JSON (RFC 8785)."""
-
-    checkpoint_id: UUID
-    step: Step
-    reasons: tuple[Reason, ...]
-    subject: ComposedObject
-    subject_sha256: str
-    subject_schema: ComposedObject
-    issues: tuple[Issue, ...]
-    opened_at: Timestamp
-    expires_at: Timestamp
-    assignee: str | None = None
-    approvals_required: int = 1
-    approvals: tuple[JsonObject, ...] = ()
-    escalations: int = 0
-
-
-class Approval(Message):
-    """A decision on a checkpoint: its actor, action, time and reason, and the digest of the bytes that were decided on."""
-
-    checkpoint_id: UUID
-    step: Step
-    action: Action
-    actor: str
-    at: Timestamp
-    subject_sha256: str
-    comment: str | None = None
-    message: str | None = None
-    reason: str | None = None
-    reason_code: str | None = None
-    diff: tuple[e.Change, ...] = ()
+__all__ = ["TERMINAL", "Approval", "Checkpoint", "RenderedView", "RunView", "State", "project", "render"]
 
 
 class Wait(Message):
@@ -77,6 +44,9 @@ class RunView(Message):
     operation: str | None
     user_id: str | None
     session_id: str | None
+    requested_by: str | None = Field(
+        None, exclude_if=not_, description="The person who started it, as the credential said."
+    )
     created_at: Timestamp
     updated_at: Timestamp
     checkpoint: Checkpoint | None = None
@@ -121,7 +91,7 @@ def project(view: RunView | None, record: RunEvent) -> RunView:
     if view is None:
         view = _begin(record)
     effect = EFFECTS.get(record.kind, UNKNOWN)
-    changes = _changes(view, record.data, record)
+    changes = _changes(view, record.data, effect, record)
     changes["version"], changes["updated_at"] = record.version, record.at
     changes["waits_for"] = _waits_for(view.waits_for, effect, record)
     if effect.state is not None:
@@ -149,20 +119,25 @@ def _begin(record: RunEvent) -> RunView:
         operation=None,
         user_id=record.user_id,
         session_id=record.session_id,
+        requested_by=record.principal and record.principal.person,
         created_at=record.at,
         updated_at=record.at,
     )
 
 
-def _changes(view: RunView, event: e.Event, record: RunEvent) -> dict[str, Any]:
+def _changes(view: RunView, event: e.Event, effect: Effect, record: RunEvent) -> dict[str, Any]:
     """Return what the event's facts change; the table of effects says the rest."""
     match event:  # what happens in every run comes first: each case that is not it costs
         case e.CheckpointOpened():
-            return _opened(event, record.at)
+            opened: dict[str, Any] = {
+                "checkpoint": open_checkpoint(event, record.at),
+                "checkpoint_context": event.context,
+            }
+            return opened if (state := state_at(event.step)) is None else {**opened, "state": state}
         case e.CheckpointEdited() if event.diff:
-            return {"last_approval": approval_of(event, view, record), **_edited(event, view)}
+            return {"last_approval": approval_of(event, view.checkpoint, record), **_edited(event, view)}
         case e.CheckpointApproved() | e.CheckpointEdited() | e.CheckpointRejected():
-            return {"last_approval": approval_of(event, view, record)}
+            return {"last_approval": approval_of(event, view.checkpoint, record)}
         case e.RunPrepared(preparation=p):
             cost = view.cost.changed({"estimated": p.estimate, "currency": p.currency})
             return {"provider": p.provider, "model": p.model, "operation": p.operation, "cost": cost}
@@ -184,19 +159,20 @@ def _changes(view: RunView, event: e.Event, record: RunEvent) -> dict[str, Any]:
                 "labels": request.labels,
             }
         case e.RunRetried():
-            decided = {} if event.checkpoint_id is None else {"last_approval": approval_of(event, view, record)}
+            decided = (
+                {} if event.checkpoint_id is None else {"last_approval": approval_of(event, view.checkpoint, record)}
+            )
             return {"error": None, **decided}
         case e.CallFailed(failure=failure):
             return {"cost": view.cost.changed({"actual": _sum(view.cost.actual, failure.known_cost)})}
         case e.CallStopped(spent=spent):
             return {"cost": view.cost.changed({"actual": _sum(view.cost.actual, spent.cost)})}
-        case e.CheckpointEscalated(expires_at=expires_at) if view.checkpoint:
-            escalated = {"expires_at": expires_at, "escalations": view.checkpoint.escalations + 1}
-            return {"checkpoint": view.checkpoint.changed(escalated)}
         case e.RunResumed(expires_at=expires_at):
-            return {"checkpoint": view.checkpoint and view.checkpoint.changed({"expires_at": expires_at})}
+            return {"checkpoint": view.checkpoint and prolong(view.checkpoint, expires_at, record.at)}
         case e.RunFailed(error=error) | e.RunCancelled(error=error):
             return {"error": error}
+        case _ if effect.on_task and view.checkpoint:
+            return {"checkpoint": on_task(view.checkpoint, event, record)}
     return {}
 
 
@@ -212,51 +188,6 @@ def _edited(event: e.CheckpointEdited, view: RunView) -> dict[str, Any]:
     return {}
 
 
-def _opened(event: e.CheckpointOpened, at: datetime) -> dict[str, Any]:
-    checkpoint = Checkpoint.of(
-        checkpoint_id=event.checkpoint_id,
-        step=event.step,
-        reasons=event.reasons,
-        subject=event.subject,
-        subject_sha256=event.subject_sha256,
-        subject_schema=event.subject_schema,
-        issues=event.issues,
-        opened_at=at,
-        expires_at=event.expires_at,
-        assignee=None,
-        approvals_required=event.approvals_required,
-        approvals=(),
-        escalations=0,
-    )
-    changes: dict[str, Any] = {"checkpoint": checkpoint, "checkpoint_context": event.context}
-    if (state := state_at(event.step)) is not None:
-        changes["state"] = state
-    return changes
-
-
-Decided = e.CheckpointApproved | e.CheckpointEdited | e.CheckpointRejected | e.RunRetried
-
-
-def approval_of(event: Decided, view: RunView, record: RunEvent) -> Approval:
-    """Return a decision as it is shown, from the event that recorded it and the view before it."""
-    checkpoint = view.checkpoint
-    step, seen = (checkpoint.step, checkpoint.subject_sha256) if checkpoint else (Step.ERROR_REVIEW, "")
-    said: dict[str, Any] = event.__dict__
-    return Approval.of(
-        checkpoint_id=event.checkpoint_id,
-        step=step,
-        action=EFFECTS[event.kind].action,
-        actor=record.actor,
-        at=record.at,
-        subject_sha256=said.get("subject_sha256", seen),
-        comment=said.get("comment"),
-        message=said.get("message"),
-        reason=said.get("reason"),
-        reason_code=said.get("reason_code"),
-        diff=said.get("diff", ()),
-    )
-
-
 def _pending(state: State, checkpoint: Checkpoint | None, error: e.RunError | None, *, paused: bool) -> tuple[str, ...]:
     if state in TERMINAL:
         return () if error is None else ("retry",)
@@ -264,7 +195,7 @@ def _pending(state: State, checkpoint: Checkpoint | None, error: e.RunError | No
         return ("resume",)
     if checkpoint is None:
         return ()
-    if checkpoint.step is Step.ERROR_REVIEW:
+    if checkpoint.step is Step.ERROR_REVIEW and checkpoint.task.revised_by is None:
         return ("retry", "edit", "reject")
     return ("approve", "edit", "reject")
 

@@ -22,6 +22,7 @@ from contracts.message import Identifier
 from gateway.api.openapi import KEY
 from gateway.http import headers
 from gateway.http.body import check_head, too_large
+from gateway.http.caller import caller_of
 from gateway.http.parameters import NoParameters, Parameters
 from gateway.http.problem_schemas import problems
 from gateway.http.problems import Problem, invalid, unavailable
@@ -55,6 +56,7 @@ _SAFE = {
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "private, max-age=31536000, immutable",
+    "Vary": "Authorization, Cookie",  # a browser's cache is of all who sign in there
 }
 _FORM = {
     "type": "object",
@@ -88,36 +90,38 @@ class ArtifactEndpoints:
 
     async def keep(self, request: Request, upload: Annotated[Upload, Query()]) -> Response:
         """Keep the form's field `file`. The same bytes again are the same artifact."""
-        key = headers.idempotency_key(request)
+        caller = caller_of(request)
+        key = headers.own_key(caller, headers.idempotency_key(request))
         check_head(request, self._limit + OVERHEAD_BYTES)
         async with self._turn():
-            artifact = await self._keep(request, upload.session_id, key)
+            artifact = await self._keep(request, caller.tenant, upload.session_id, key)
         stored = {"artifact": artifact.ref, "size": artifact.size, "media_type": artifact.media_type}
         return JSONResponse(stored, 201, {"Location": f"/hitl/artifacts/{artifact.sha256}"})
 
     async def fetch(self, request: Request, sha256: str, _: Annotated[NoParameters, Query()]) -> Response:
         """Return the bytes, with the media type they were stored with. They never change: keep them as long as you like."""
-        artifact = await self._artifacts.find(headers.TENANT, sha256) if _SHA256.fullmatch(sha256) else None
+        tenant = caller_of(request).tenant
+        artifact = await self._artifacts.find(tenant, sha256) if _SHA256.fullmatch(sha256) else None
         if artifact is None:
             raise Problem("artifact_not_found", f"there is no artifact {sha256}")
         served = _headers(artifact)
         if served["ETag"] in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=served)
         served |= {"Content-Type": artifact.media_type, "Content-Length": str(artifact.size)}
-        return StreamingResponse(self._pieces(artifact), headers=served)
+        return StreamingResponse(self._pieces(tenant, artifact), headers=served)
 
-    async def _pieces(self, artifact: Artifact) -> AsyncIterator[bytes]:
+    async def _pieces(self, tenant: str, artifact: Artifact) -> AsyncIterator[bytes]:
         for at in range(0, artifact.size, PIECE_BYTES):
-            yield await self._artifacts.piece(headers.TENANT, artifact.sha256, at, PIECE_BYTES)
+            yield await self._artifacts.piece(tenant, artifact.sha256, at, PIECE_BYTES)
 
-    async def _keep(self, request: Request, session_id: str | None, key: str | None) -> Artifact:
+    async def _keep(self, request: Request, tenant: str, session_id: str | None, key: str | None) -> Artifact:
         form = await _form(request, self._limit + OVERHEAD_BYTES)
         try:
             file = _file(form, self._limit)
             async with self._in_memory:
                 body = await file.read()
                 media_type = media_type_of(body, file.content_type)
-                return await self._artifacts.put(headers.TENANT, body, media_type, session_id, key)
+                return await self._artifacts.put(tenant, body, media_type, session_id, key)
         except UploadKeyReused as error:
             raise Problem(error.code, str(error)) from None
         finally:

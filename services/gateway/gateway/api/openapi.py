@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from contracts.runs.decisions import BODIES, Action
 from contracts.runs.requests import RunInput, RunRequest, StartBody, WrappedRunInput
+from contracts.runs.tasks.bodies import PEOPLES_BODIES
 from contracts.runs.views import RunView
 from gateway.api.examples import ACTIONS, STARTS
 from gateway.http.parameters import AtVersion
@@ -26,8 +27,10 @@ TAGS = [
     {"name": "runs", "description": "AI calls and how far they have come."},
     {"name": "decisions", "description": "What a person says to a run."},
     {"name": "approvals", "description": "What waits for a person."},
+    {"name": "tasks", "description": "Who does what waits, and what people say of it."},
     {"name": "artifacts", "description": "Files, by the hash of their content."},
     {"name": "providers", "description": "What can be called."},
+    {"name": "identity", "description": "Who one is, and the keys that say so."},
     {"name": "service", "description": "What runs here."},
 ]
 
@@ -92,6 +95,16 @@ def action_operation(action: Action) -> Operation:
     }
 
 
+def write(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """Return what FastAPI's document lacks of a write whose body it does not read: the body, and the headers of every write."""
+    return {"parameters": [KEY, _IF_MATCH], **body(model, required=required)}
+
+
+def body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """Return the body of a write that FastAPI does not read."""
+    return {"requestBody": {"required": required, "content": _json(_ref(model))}}
+
+
 def read_operation(description: str) -> Operation:
     """Describe the read of a run, as FastAPI does for the other reads."""
     run_id = {"name": "run_id", "in": "path", "required": True, "schema": {"type": "string", "title": "Run Id"}}
@@ -154,7 +167,9 @@ def _ref(model: type) -> dict[str, str]:
 
 def _schemas() -> dict[str, Any]:
     template = "#/components/schemas/{model}"
-    bodies = sorted({StartBody, WrappedRunInput, RunInput, *BODIES.values()}, key=lambda model: model.__name__)
+    bodies = sorted(
+        {StartBody, WrappedRunInput, RunInput, *BODIES.values(), *PEOPLES_BODIES}, key=lambda model: model.__name__
+    )
     _, requests = models_json_schema([(model, "validation") for model in bodies], ref_template=template)
     _, answers = models_json_schema([(ProblemDocument, "serialization")], ref_template=template)
     # Contracts ignore unknown members; bodies over HTTP may have none.

@@ -7,6 +7,8 @@ from inspect import getdoc
 from typing import Any, NamedTuple
 
 from fastapi import Depends, FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
@@ -20,7 +22,10 @@ from gateway.http.fast_path import Endpoint, FastPath
 from gateway.http.head_requests import HeadRequests
 from gateway.http.parameters import refuse_repeated
 from gateway.http.problems import HANDLERS
+from gateway.identity.authentication import Authentication
+from gateway.identity.route_rights import check_right, require_right
 from gateway.metrics import RequestCounter
+from identity.resolver import Resolver
 
 START_PATHS = ("/hitl/runs", "/hitl/run")
 RUN_PATH = "/hitl/runs/{run_id}"
@@ -38,19 +43,27 @@ class HotRoute(NamedTuple):
 def hot_routes(reads: RunReads, writes: RunWrites) -> tuple[HotRoute, ...]:
     """Return the table."""
     return (
-        *(HotRoute("POST", path, writes.start, openapi.start_operation(path)) for path in START_PATHS),
+        *(_hot("POST", path, writes.start, openapi.start_operation(path)) for path in START_PATHS),
         *(
-            HotRoute("POST", f"{RUN_PATH}/{action}", writes.action(action), openapi.action_operation(action))
+            _hot("POST", f"{RUN_PATH}/{action}", writes.action(action), openapi.action_operation(action))
             for action in BODIES
         ),
-        HotRoute("GET", RUN_PATH, reads.read_run, openapi.read_operation(getdoc(reads.read_run) or "")),
+        _hot("GET", RUN_PATH, reads.read_run, openapi.read_operation(getdoc(reads.read_run) or "")),
     )
+
+
+def _hot(method: str, path: str, endpoint: Endpoint, operation: openapi.Operation) -> HotRoute:
+    async def permitted(request: Request) -> Response:
+        check_right(request, method, path)
+        return await endpoint(request)
+
+    return HotRoute(method, path, permitted, operation)
 
 
 class GatewayApi(FastAPI):
     """FastAPI with the hot routes in its router, in its document and before its layers, and the outermost layer before all."""
 
-    def __init__(self, hot: Sequence[HotRoute], site: Site, **options: Any) -> None:
+    def __init__(self, hot: Sequence[HotRoute], site: Site, resolver: Resolver | None, **options: Any) -> None:
         super().__init__(
             title="Sayso",
             version="1",
@@ -60,14 +73,14 @@ class GatewayApi(FastAPI):
             docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
-            dependencies=[Depends(refuse_repeated)],
+            dependencies=[Depends(require_right), Depends(refuse_repeated)],
             **options,
         )
         self.add_middleware(RequestCounter)
         self.hot = hot
         self.router.routes += [_Route(route) for route in hot]
         fast_path = FastPath(super().__call__, {(route.method, route.path): route.endpoint for route in hot})
-        self._layers = AccessGuard(HeadRequests(fast_path), site)
+        self._layers = AccessGuard(Authentication(HeadRequests(fast_path), resolver), site)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

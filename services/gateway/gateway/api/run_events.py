@@ -16,12 +16,15 @@ from fastapi.responses import Response, StreamingResponse
 
 from chassis.http.problems import issue
 from contracts.providers.call_stream import PartialOutput, PushedPartialOutput
+from gateway.api.runs import readable
 from gateway.http import headers
+from gateway.http.caller import Caller, caller_of
 from gateway.http.parameters import NoParameters
 from gateway.http.problem_schemas import problems
 from gateway.http.problems import invalid
-from gateway.ports import Now, StepEvent
+from gateway.ports import Now, StepEvent, Views
 from gateway.read_model.follower import SETTLE_SECONDS, Follower
+from identity.watch import CredentialWatch
 
 _VERSION = re.compile(r"[0-9]{1,18}")
 _PARTIAL = PushedPartialOutput.model_fields["type"].default.encode()
@@ -29,7 +32,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _HEARTBEAT = b": still here\n\n"
 
 
-def run_events_router(follower: Follower, now: Now) -> APIRouter:
+def run_events_router(views: Views, follower: Follower, credentials: CredentialWatch, now: Now) -> APIRouter:
     """Return the route that streams."""
     router = APIRouter()
 
@@ -46,7 +49,7 @@ def run_events_router(follower: Follower, now: Now) -> APIRouter:
     )
     async def follow_run(
         request: Request,
-        run_id: str,
+        run_id: str,  # noqa: ARG001 - the document names it
         _: Annotated[NoParameters, Query()],
         last_event_id: Annotated[str | None, Header()] = None,
     ) -> Response:
@@ -54,25 +57,36 @@ def run_events_router(follower: Follower, now: Now) -> APIRouter:
 
         Then 204 answers a client that has seen the last event, which ends an EventSource. An id that the run has not reached begins anew.
         The id of an event is its version, its data the member of `history`. While a call streams, pieces of its text come as events of the
-        type `HITL_PARTIAL_OUTPUT`, without an id. Comments keep the connection alive.
+        type `HITL_PARTIAL_OUTPUT`, without an id. Comments keep the connection alive. The stream ends when its credential does.
         """
-        found_id = headers.run_id_of(request)
+        caller, found_id = caller_of(request), headers.run_id_of(request)
         after = _version(last_event_id)
-        run = await follower.reached(headers.TENANT, found_id, after, SETTLE_SECONDS) if after else None
-        if (run or await follower.settled(headers.TENANT, found_id)) is None:
-            raise headers.run_not_found(run_id)
-        if after and await follower.is_finished(headers.TENANT, found_id, after, now()):
+        run = await follower.reached(caller.tenant, found_id, after, SETTLE_SECONDS) if after else None
+        await readable(views, run or await follower.settled(caller.tenant, found_id), found_id, caller)
+        if after and await follower.is_finished(caller.tenant, found_id, after, now()):
             return Response(status_code=204, headers=_HEADERS)
         if run is not None and run.version < after:
             after = 0
-        return StreamingResponse(_body(follower, found_id, after), headers=_HEADERS, media_type="text/event-stream")
+        return StreamingResponse(
+            _body(follower, credentials, caller, found_id, after), headers=_HEADERS, media_type="text/event-stream"
+        )
 
     return router
 
 
-async def _body(follower: Follower, run_id: UUID, after: int) -> AsyncIterator[bytes]:
-    async for due in follower.events(headers.TENANT, run_id, after):
-        yield frames(due) or _HEARTBEAT
+async def _body(
+    follower: Follower, credentials: CredentialWatch, caller: Caller, run_id: UUID, after: int
+) -> AsyncIterator[bytes]:
+    holds = True
+
+    def end() -> None:
+        nonlocal holds
+        holds = False
+        follower.look_again(run_id)
+
+    with credentials.held(caller, end):
+        async for due in follower.events(caller.tenant, run_id, after, lambda: holds):
+            yield frames(due) or _HEARTBEAT
 
 
 def frames(due: Sequence[StepEvent | PartialOutput]) -> bytes:

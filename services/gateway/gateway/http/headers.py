@@ -12,10 +12,8 @@ from chassis.http.problems import issue
 from contracts.json_pointer import pointer
 from contracts.message import ID_NAMESPACE, Identifier
 from contracts.runs.commands import command_id
+from gateway.http.caller import Caller
 from gateway.http.problems import Problem, invalid
-
-TENANT = "default"
-"""The tenant of every request while authentication is off."""
 
 MOST_KEY_CHARACTERS = 200
 
@@ -82,11 +80,21 @@ def expected_version(request: Request) -> int | None:
     return int(found[1])
 
 
-def new_run_id(key: str | None) -> UUID:
-    """Return the id of a run to start: derived from the key, random without one."""
-    return uuid4() if key is None else uuid5(_RUNS, f"{TENANT}\x1f{key}")
+def new_run_id(caller: Caller, key: str | None) -> UUID:
+    """Return the id of a run to start: derived from the key and who gave it, random without one."""
+    return uuid4() if key is None else uuid5(_RUNS, "\x1f".join((*_names_of(caller), key)))
 
 
-def new_command_id(about: UUID | str, key: str | None) -> UUID:
-    """Return a command's id: derived from the key and the run, random without a key."""
-    return uuid4() if key is None else command_id("http", TENANT, about, key)
+def new_command_id(caller: Caller, about: UUID | str, key: str | None) -> UUID:
+    """Return a command's id: derived from the key, who gave it, and the run; random without a key."""
+    return uuid4() if key is None else command_id("http", *_names_of(caller), about, key)
+
+
+def own_key(caller: Caller, key: str | None) -> str | None:
+    """Return a key that is the caller's own, to be kept by: another's under the same name is another key."""
+    return key if key is None or caller.subject is None else str(new_command_id(caller, "upload", key))
+
+
+def _names_of(caller: Caller) -> tuple[str, ...]:
+    # Another's key is another key: its answer is not to be had by guessing it.
+    return (caller.tenant,) if caller.subject is None else (caller.tenant, caller.subject)

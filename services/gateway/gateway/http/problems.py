@@ -17,17 +17,32 @@ from chassis.http.problems import STATUS as STATUS_OF_EDGES
 from contracts.json_pointer import pointer
 from contracts.runs.outcomes import Refused
 from gateway.errors import DatabaseUnavailable, GatewayError, NoProviders, QueryTooSlow
+from identity.errors import IdentityUnavailable
 from messaging.errors import BrokerUnavailable
 
 STATUS = STATUS_OF_EDGES | {
+    "csrf_failed": 403,
     "run_not_found": 404,
     "artifact_not_found": 404,
     "provider_not_found": 404,
+    "api_key_not_found": 404,
+    "comment_not_found": 404,
+    "draft_not_found": 404,
+    "absence_not_found": 404,
+    "absence_overlaps": 409,
+    "too_many_absences": 409,
+    "substitution_circle": 422,
+    "not_candidate": 403,
+    "four_eyes": 403,
     "run_already_exists": 409,
     "checkpoint_already_decided": 409,
     "checkpoint_mismatch": 409,
     "subject_changed": 409,
     "not_allowed": 409,
+    "claimed_by_other": 409,
+    "not_claimed": 409,
+    "delegated": 409,
+    "already_voted": 409,
     "newer_history": 409,
     "history_too_long": 409,
     "precondition_failed": 412,
@@ -101,7 +116,7 @@ async def on_unavailable(request: Request, error: Exception) -> Response:
     match error:
         case QueryTooSlow():
             reason = "the database did not answer this query in time"
-        case DatabaseUnavailable():
+        case DatabaseUnavailable() | IdentityUnavailable():
             reason = "the database does not answer"
         case BrokerUnavailable():
             reason = "Kafka does not take commands"
@@ -146,6 +161,7 @@ HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, An
     DatabaseUnavailable: on_unavailable,
     BrokerUnavailable: on_unavailable,
     NoProviders: on_unavailable,
+    IdentityUnavailable: on_unavailable,
     RequestValidationError: on_parameters,
     HTTPException: on_http_exception,
     ClientDisconnect: on_disconnect,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import JSONResponse, Response
 
 from contracts.asyncapi import document
-from gateway.pages.html import page, shipped_file
+from gateway.http.html import page, shipped_file
 
 _OURS, _SWAGGER = "gateway.pages", "fastapi_offline"
 _SCRIPT, _STYLE = "text/javascript", "text/css"

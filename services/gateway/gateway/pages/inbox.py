@@ -8,16 +8,16 @@ from datetime import datetime
 from html import escape
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from contracts.runs.views import RunView
 from gateway.errors import DatabaseUnavailable
-from gateway.http import headers
-from gateway.http.cursors import write_cursor
-from gateway.http.parameters import Paged
-from gateway.pages.html import page
-from gateway.ports import Now, Page, Views
+from gateway.http.caller import Caller, caller_of
+from gateway.http.html import page, sign_out_form
+from gateway.http.parameters import WaitingPaged
+from gateway.ports import Now, Views
+from gateway.projection.waiting_list import WaitingFilters
 
 REFRESH_SECONDS = 10
 MOST_CHARACTERS = 160
@@ -34,7 +34,7 @@ _PAGE = """<!doctype html>
 <body>
 <h1>What waits for a person</h1>
 {content}
-<nav class="quiet"><a href="/docs">The API</a><a href="/hitl/approvals">This list as JSON</a><a href="/hitl/runs">All runs</a></nav>
+<nav class="quiet"><a href="/docs">The API</a><a href="/hitl/approvals">This list as JSON</a><a href="/hitl/runs">All runs</a>{sign_out}</nav>
 </body>
 </html>
 """
@@ -51,28 +51,32 @@ def inbox_router(views: Views, now: Now) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
-    async def read_inbox(which: Annotated[Paged, Query()]) -> Response:
+    async def read_inbox(request: Request, which: Annotated[WaitingPaged, Query()]) -> Response:
         """Show the open checkpoints, the longest waiting first, each with a link to its run."""
+        caller = caller_of(request)
         try:
-            waiting = await views.pending(headers.TENANT, which.limit, which.place())
+            after, filters = which.place(caller.tenant), WaitingFilters(follow_up_by=now())
+            waiting = await views.pending(caller.tenant, which.limit, after, filters, reader=caller.reader)
         except DatabaseUnavailable:
             told = "<p>PostgreSQL does not answer just now. This page asks again by itself.</p>"
-            return _page("not available", told, status=503)
+            return _page("not available", told, caller, status=503)
         runs = [RunView.model_validate_json(view) for view in waiting.views]
-        return _page(f"{len(runs)} waiting", _listed(runs, waiting, which.limit, now()))
+        cursor = which.cursor_of(caller.tenant, waiting.end)
+        return _page(f"{len(runs)} waiting", _listed(runs, cursor, which.limit, now()), caller)
 
     return router
 
 
-def _page(title: str, content: str, status: int = 200) -> Response:
-    return page(_PAGE.format(refresh=REFRESH_SECONDS, title=title, content=content), status)
+def _page(title: str, content: str, caller: Caller, status: int = 200) -> Response:
+    sign_out = sign_out_form(caller.csrf_token)
+    html = _PAGE.format(refresh=REFRESH_SECONDS, title=title, content=content, sign_out=sign_out)
+    return page(html, status, forms=bool(sign_out))
 
 
-def _listed(runs: Sequence[RunView], waiting: Page, limit: int, now: datetime) -> str:
+def _listed(runs: Sequence[RunView], cursor: str | None, limit: int, now: datetime) -> str:
     if not runs:
         return "<p>Nothing waits. A run that stops for a person appears here.</p>"
     table = _TABLE.format(rows="\n".join(_row(run, now) for run in runs))
-    cursor = write_cursor(waiting.end)
     return table + (f'<p><a href="/?limit={limit}&amp;cursor={cursor}">More</a></p>' if cursor else "")
 
 

@@ -50,6 +50,10 @@ class Follower:
         self._closed = True
         self._waiters.wake_all()
 
+    def look_again(self, run_id: UUID) -> None:
+        """Let the waits and streams of a run look now whether they go on."""
+        self._waiters.wake(run_id)
+
     async def reached(self, tenant: str, run_id: UUID, version: int, seconds: float) -> RenderedView | None:
         """Return the run at `version` or beyond, or as it is after `seconds`. Raises DatabaseUnavailable."""
         until, answers = self._clock() + seconds, self._waiters.answers
@@ -74,14 +78,17 @@ class Follower:
         if self._waiters.answers.version(tenant, run_id):
             await self.settled(tenant, run_id)
 
-    async def events(self, tenant: str, run_id: UUID, after: int) -> AsyncIterator[Sequence[StepEvent | PartialOutput]]:
+    async def events(
+        self, tenant: str, run_id: UUID, after: int, goes_on: Callable[[], bool] = lambda: True
+    ) -> AsyncIterator[Sequence[StepEvent | PartialOutput]]:
         """Yield the events behind the version `after`, and new ones as they come, until the run and its call are over.
 
         Pieces of the running call's text come in between. An empty list is a heartbeat. An outage of PostgreSQL is waited out.
+        `goes_on` ends it too; call `look_again` after it has changed.
         """
         quiet_since, state = self._clock(), StreamState(self._clock)
         with self._waiters.of(run_id) as waiter, self._looks():
-            while not self._closed:
+            while goes_on() and not self._closed:
                 events = await self._next(tenant, run_id, after, state)
                 if events or self._clock() - quiet_since >= HEARTBEAT_SECONDS:
                     yield events
@@ -93,6 +100,8 @@ class Follower:
                     return
                 else:
                     async for pieces in self._pieces(waiter, after + 1):
+                        if not goes_on():
+                            return
                         yield pieces
                         quiet_since = self._clock()
 

@@ -95,6 +95,11 @@ class Waiters:
         for waiter in self._by_run.get(partial.run_id, ()):
             waiter.hear(partial)
 
+    def wake(self, run_id: UUID) -> None:
+        """Wake the waiters of a run, whatever they wait for."""
+        for waiter in self._by_run.get(run_id, ()):
+            waiter.wake(_ANY)
+
     def wake_all(self) -> None:
         """Wake every waiter, whatever it waits for."""
         for waiters in self._by_run.values():

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from artifacts.media_type import found_type
 from artifacts.store import Artifact, UploadKeyReused, upload_digest
@@ -15,8 +16,12 @@ from contracts.runs.commands import Command
 from contracts.runs.outcomes import Answer, Outcome, answer_of
 from contracts.topics import CATALOG, EVENTS, PARTIALS, Topic
 from gateway.errors import DatabaseUnavailable
-from gateway.ports import Adapters, Now, OnRecords, Readers
+from gateway.ports import Adapters, KeptDraft, Now, OnRecords, Readers
 from gateway.testing.memory import MemoryTables
+from identity.testing.memory import MemoryKeys, MemorySecrets
+from identity.testing.memory_absences import MemoryAbsences
+from identity.testing.memory_people import MemoryPeople
+from identity.testing.memory_sessions import MemorySessions
 from messaging.errors import BrokerUnavailable
 from messaging.offset_committer import OffsetCommitter
 from messaging.records import Outgoing
@@ -89,6 +94,29 @@ class MemoryArtifacts:
         """Return the bytes of a file from `at` on, `size` at most; none behind its end."""
         await self._database.check()
         return self._files[tenant, sha256][1][at : at + size]
+
+
+class MemoryDrafts:
+    """Drafts in a dict."""
+
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+        self._drafts: dict[tuple[str, UUID, str], KeptDraft] = {}
+
+    async def put(self, tenant: str, run_id: UUID, person: str, draft: KeptDraft) -> None:
+        """Keep a person's draft in place of the one before."""
+        await self._database.check()
+        self._drafts[tenant, run_id, person] = draft
+
+    async def get(self, tenant: str, run_id: UUID, person: str) -> KeptDraft | None:
+        """Return a person's draft, or None."""
+        await self._database.check()
+        return self._drafts.get((tenant, run_id, person))
+
+    async def drop(self, tenant: str, run_id: UUID, person: str) -> bool:
+        """Drop a person's draft; return whether there was one."""
+        await self._database.check()
+        return self._drafts.pop((tenant, run_id, person), None) is not None
 
 
 @dataclass
@@ -171,5 +199,18 @@ class MemoryBroker:
 
 def memory_adapters(broker: MemoryBroker, tables: MemoryTables, now: Now = utc_now) -> Adapters:
     """Return adapters in memory around a broker and tables of the test's own."""
-    database = MemoryDatabase(tables)
-    return Adapters(database, tables, tables, MemoryArtifacts(database), broker, now)
+    database, keys = MemoryDatabase(tables), MemoryKeys()
+    return Adapters(
+        database,
+        tables,
+        tables,
+        MemoryArtifacts(database),
+        MemoryDrafts(database),
+        keys,
+        MemorySessions(keys),
+        MemoryAbsences(),
+        MemoryPeople(),
+        MemorySecrets(),
+        broker,
+        now,
+    )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from chassis.background import briefly
 from chassis.retry import patiently
 from chassis.settings import Settings
-from contracts.runs.commands import Decide
+from contracts.runs.commands import Asked
 from contracts.runs.outcomes import Answer
 from contracts.topics import COMMANDS, EVENTS, OUTCOMES, PARTIALS
 from messaging.admin import log_identity
@@ -60,7 +60,7 @@ class KafkaLog:
         last = await patiently("Kafka", lambda: seek_to_last(self._events, LAST_RECORDS), KafkaError)
         return {partition: range(offsets.begin, offsets.end) for partition, offsets in last.items()}
 
-    async def ask(self, command: Decide) -> Answer | None:
+    async def ask(self, command: Asked) -> Answer | None:
         """Send a command and return its outcome, or None when that is late. Raises BrokerUnavailable."""
         try:
             return await self._requests.ask(command, self._settings.outcome_wait_seconds)

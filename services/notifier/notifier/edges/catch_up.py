@@ -27,12 +27,14 @@ class CaughtUp(NamedTuple):
     cursor: str
 
 
-async def catch_up(hub: Hub, filters: Filters, wake: Callable[[], None], snapshots: Snapshots) -> CaughtUp:
-    """Let a client follow the hub from a snapshot. Raises SnapshotTooOld and GatewayUnavailable."""
+async def catch_up(
+    hub: Hub, filters: Filters, wake: Callable[[], None], snapshots: Snapshots, credential: str | None = None
+) -> CaughtUp:
+    """Let a client follow the hub from a snapshot of what its credential shows. Raises SnapshotTooOld and GatewayUnavailable."""
     # A run that is watched by its id and has no view was shown at version 0.
     asked = {filters.run_id: 0} if filters.run_id is not None else {}
     for pause in PAUSES:
-        taken_at, snapshot = await snapshots.take(filters)
+        taken_at, snapshot = await snapshots.take(filters, credential)
         client = hub.join(filters, wake, taken_at)
         try:
             partial = snapshot.truncated or pause is None

@@ -35,19 +35,25 @@ class Snapshots:
     _asked: dict[Filters, asyncio.Task[TakenSnapshot]] = field(default_factory=dict)
     _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
-    async def take(self, filters: Filters) -> TakenSnapshot:
-        """Return the snapshot that is being asked for with these filters, or ask. Raises GatewayUnavailable."""
+    async def take(self, filters: Filters, credential: str | None = None) -> TakenSnapshot:
+        """Return the snapshot that is being asked for with these filters, or ask with a credential. Raises GatewayUnavailable.
+
+        Clients with equal filters see the same, so that it does not matter with whose credential it is asked.
+        """
         asking = self._asked.get(filters)
         if asking is None:
-            asking = self._asked[filters] = asyncio.create_task(self._take(filters))
+            asking = self._asked[filters] = asyncio.create_task(self._take(filters, credential))
             asking.add_done_callback(lambda _: self._asked.pop(filters))
         # A client that leaves does not end the question of the others.
         return await asyncio.shield(asking)
 
-    async def _take(self, filters: Filters) -> TakenSnapshot:
+    async def _take(self, filters: Filters, credential: str | None) -> TakenSnapshot:
         async with self._places:
             at = self.hub.positions
             snapshot = await self.gateway.snapshot(
-                run_id=filters.run_id, session_id=filters.session_id, user_id=filters.user_id
+                run_id=filters.run_id,
+                session_id=filters.session_id,
+                user_id=filters.user_id,
+                credential=credential,
             )
             return TakenSnapshot(at, SnapshotParts(snapshot))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from starlette.websockets import WebSocket
+from contextlib import suppress
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from chassis.http.problems import problem_response
 from notifier import metrics
 from notifier.edges.websocket_connection import ConnectionContext, WebSocketConnection
+from notifier.errors import Unadmitted
 from notifier.protocol.messages import MessageInvalid
 from notifier.protocol.subscription import read_subscription
 
 
 class WebSocketEdge:
-    """Accepts whatever the access guard lets through and has a valid query."""
+    """Accepts whatever the access guard lets through, has a valid query, and says who it is."""
 
     def __init__(self, context: ConnectionContext) -> None:
         self._context = context
@@ -27,6 +30,6 @@ class WebSocketEdge:
             refusal = problem_response("validation_failed", str(error), path, {"issues": issues})
             await websocket.send_denial_response(refusal)
             return
-        await websocket.accept()
-        with metrics.CLIENTS.labels("websocket").track_inprogress():
-            await WebSocketConnection(websocket, subscription, self._context).run()
+        with metrics.CLIENTS.labels("websocket").track_inprogress(), suppress(Unadmitted, WebSocketDisconnect):
+            caller = await self._context.authentication.admit(websocket)
+            await WebSocketConnection(websocket, subscription, caller, self._context).run()

@@ -1,7 +1,7 @@
 """One accepted WebSocket: pushes what its hub client is given, and hands what the client says to its session.
 
 Close codes: 4008 too slow and 4009 records were lost before they were read, both: return with your cursor;
-1013 no snapshot can be taken now, try again later; 1012 the service stops.
+1013 no snapshot can be taken now, try again later; 1012 the service stops; 4401 the credential does not hold, or no longer.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from notifier import metrics
+from notifier.edges.authentication import UNAUTHORIZED, SocketAuthentication
 from notifier.edges.catch_up import catch_up
 from notifier.edges.snapshots import Snapshots
 from notifier.edges.websocket_protocol import TEXTS, SendTexts
@@ -24,6 +26,7 @@ from notifier.errors import ClientGone, GatewayUnavailable, NotifierError, Snaps
 from notifier.hub.client import Client, DisconnectReason
 from notifier.hub.hub import Hub
 from notifier.ports import Ask, Now
+from notifier.protocol.caller import Caller
 from notifier.protocol.client_session import ClientSession
 from notifier.protocol.subscription import Subscription
 
@@ -47,6 +50,7 @@ class ConnectionContext:
     snapshots: Snapshots
     ask: Ask
     caught_up: asyncio.Event
+    authentication: SocketAuthentication
     now: Now
 
 
@@ -59,22 +63,30 @@ class TryAgainLater(NotifierError):
 class WebSocketConnection:
     """A task that pushes and a task that reads. When one ends, so does the other."""
 
-    def __init__(self, websocket: WebSocket, subscription: Subscription, context: ConnectionContext) -> None:
+    def __init__(
+        self, websocket: WebSocket, subscription: Subscription, caller: Caller, context: ConnectionContext
+    ) -> None:
         self._websocket = websocket
         self._subscription = subscription
+        self._caller = caller
         self._context = context
         self._woken = asyncio.Event()
         self._client: Client | None = None
         self._push_task: asyncio.Task[None] | None = None
+        self._has_ended = False
 
     async def run(self) -> None:
         """Serve until the client leaves or is disconnected."""
         context = self._context
-        session = ClientSession(self._send, context.ask, self._subscription.user_id, context.now)
+        refresh = partial(context.authentication.refresh, self._caller)
+        session = ClientSession(
+            self._send, context.ask, self._subscription.user_id, context.now, self._caller, self._renew, refresh
+        )
         pushing = self._push_task = asyncio.create_task(self._push())
         reading = asyncio.create_task(self._read(session))
         try:
-            await asyncio.wait((pushing, reading), return_when=asyncio.FIRST_COMPLETED)
+            with context.authentication.credentials.held(self._caller, self._end):
+                await asyncio.wait((pushing, reading), return_when=asyncio.FIRST_COMPLETED)
         finally:
             pushing.cancel()
             reading.cancel()
@@ -100,7 +112,7 @@ class WebSocketConnection:
                 await self._context.caught_up.wait()
         except TimeoutError:
             raise TryAgainLater("just begun: try again later") from None
-        hub, filters = self._context.hub, self._subscription.filters()
+        hub, filters = self._context.hub, self._subscription.filters(self._caller)
         self._client = hub.join(filters, self._wake)
         if not (self._subscription.cursor and hub.resume(self._client, self._subscription.cursor)):
             self._client = await self._start_from_snapshot()
@@ -110,7 +122,11 @@ class WebSocketConnection:
         context = self._context
         try:
             client, snapshot, cursor = await catch_up(
-                context.hub, self._subscription.filters(), self._wake, context.snapshots
+                context.hub,
+                self._subscription.filters(self._caller),
+                self._wake,
+                context.snapshots,
+                self._caller.credential,
             )
         except (GatewayUnavailable, SnapshotTooOld) as error:
             metrics.SNAPSHOTS.labels(error.code).inc()
@@ -138,6 +154,14 @@ class WebSocketConnection:
             # The push may be in the middle of a write that never ends.
             self._push_task.cancel()
 
+    async def _renew(self, token: str) -> None:
+        await self._context.authentication.renew(self._caller, token)
+
+    def _end(self) -> None:
+        self._has_ended = True
+        if self._push_task is not None:
+            self._push_task.cancel()
+
     async def _read(self, session: ClientSession) -> None:
         while True:
             message = await self._websocket.receive()
@@ -159,6 +183,8 @@ class WebSocketConnection:
         if self._client is not None and (why := self._client.disconnected):
             metrics.DROPPED.labels(why.name.lower()).inc()
             code, reason = CLOSE_CODES[why], f"{why.value}: come back with your cursor"
+        if self._has_ended:
+            code, reason = UNAUTHORIZED, "the credential holds no longer"
         # The client may be gone: a close that cannot be sent is no failure.
         with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
             async with asyncio.timeout(CLOSE_SECONDS):

@@ -16,7 +16,7 @@ import structlog
 from pydantic import ValidationError
 
 from contracts.message import explain
-from contracts.runs.event_header import REQUESTING, TERMINAL, EventHeader, State
+from contracts.runs.event_header import REQUESTING, TERMINAL, EventHeader
 from contracts.runs.views import Checkpoint
 from messaging.records import RawRecord
 from notifier import metrics
@@ -91,7 +91,7 @@ class EventFeed:
             self._hub.advance(record.partition, record.offset + 1)
             return None
         self._run_states.put(header.run_id, run)
-        self._hub.publish(self._notification(record, header, value, run.state, checkpoint))
+        self._hub.publish(self._notification(record, header, value, run, checkpoint))
         return header.kind
 
     def _cover(self, partitions: int) -> None:
@@ -116,7 +116,7 @@ class EventFeed:
         self._hub.wake_clients()
         try:
             async with asyncio.timeout(HISTORY_SECONDS):
-                history = await self._gateway.history(header.run_id)
+                history = await self._gateway.history(header.tenant, header.run_id)
             return fold(history or (), until=header.version)
         except (TimeoutError, GatewayUnavailable, ValueError) as error:
             self._failed_at = self._now()
@@ -128,13 +128,14 @@ class EventFeed:
         return self._failed_at is not None and timedelta() <= self._now() - self._failed_at < PAUSE
 
     def _notification(
-        self, record: RawRecord, header: EventHeader, value: bytes, state: State | None, checkpoint: Checkpoint | None
+        self, record: RawRecord, header: EventHeader, value: bytes, run: TrackedRun, checkpoint: Checkpoint | None
     ) -> Notification:
-        after_it = self._hub.cursor_at(record.partition, record.offset + 1)
+        state = run.state
+        after_it = self._hub.cursor_at(record.partition, record.offset + 1, header.tenant)
         if checkpoint is None:
             frames = frames_of(header, value, state, after_it)
         else:
-            before_it = self._hub.cursor_at(record.partition, record.offset)
+            before_it = self._hub.cursor_at(record.partition, record.offset, header.tenant)
             frames = frames_with_request(header, value, state, checkpoint, before_it, after_it)
         return Notification(
             partition=record.partition,
@@ -147,6 +148,8 @@ class EventFeed:
             over=state in TERMINAL,
             frames=frames,
             size=bytes_of(frames),
+            requester=run.requester,
+            readers=run.readers,
         )
 
     def _note_progress(self) -> None:

@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from contracts.runs.tasks.readers import Reader
 from notifier.hub.event_buffer import Notification, Transient
+
+DEFAULT_TENANT = "default"
+"""The one tenant while authentication is off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,9 @@ class Filters:
     run_id: str | None = None
     session_id: str | None = None
     user_id: str | None = None
-    tenant: str = "default"
+    tenant: str = DEFAULT_TENANT
+    reader: Reader | None = None
+    """What the client may see; None where it may see every run of its tenant."""
 
     def match(self, item: Notification | Transient) -> bool:
         """Say whether the client gets `item`."""
@@ -40,6 +46,7 @@ class Filters:
             and self.run_id in (None, item.run_id)
             and self.session_id in (None, item.session_id)
             and self.user_id in (None, item.user_id)
+            and (self.reader is None or self.reader.may_read(item.readers, item.requester))
         )
 
 

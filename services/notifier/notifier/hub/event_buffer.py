@@ -26,7 +26,8 @@ def bytes_of(frames: Iterable[Frame]) -> int:
 class Notification(NamedTuple):
     """One event at its place in the log, with its messages, which are the same for all clients.
 
-    `over`: the run has ended. `size`: bytes of the messages.
+    `over`: the run has ended. `size`: bytes of the messages. `requester`: the person who started the run, where it is known;
+    `readers`: the entries of those who may read it besides (see `contracts.runs.tasks.readers`).
     """
 
     partition: int
@@ -39,6 +40,8 @@ class Notification(NamedTuple):
     over: bool
     frames: tuple[Frame, ...]
     size: int
+    requester: str | None = None
+    readers: tuple[str, ...] = ()
 
 
 class Transient(NamedTuple):
@@ -50,6 +53,8 @@ class Transient(NamedTuple):
     session_id: str | None
     frames: tuple[Frame, ...]
     size: int
+    requester: str | None = None
+    readers: tuple[str, ...] = ()
 
 
 class EventBuffer:

@@ -41,7 +41,8 @@ def _status_update(header: EventHeader, value: bytes, state: State | None, curso
     # Written by hand, as `StatusUpdate` would be, and `ApprovalRequest` below: a model takes five times as long (measured).
     now = "null" if state is None else f'"{state}"'
     run = f'"run_id":"{header.run_id}","version":{header.version},"state":{now}'
-    begin = f'{{"type":"HITL_STATUS_UPDATE","cursor":"{cursor}",{run},"event":{{"kind":{_quoted(header.kind)},"at":"{header.at}","data":'
+    event = f'"kind":{_quoted(header.kind)},"at":"{header.at}","actor":{_quoted(header.actor)}'
+    begin = f'{{"type":"HITL_STATUS_UPDATE","cursor":"{cursor}",{run},"event":{{{event},"data":'
     data = _data_of(value)
     if len(data) > MESSAGE_BYTES:
         where = f"/hitl/runs/{header.run_id}/history?after={header.version - 1}&limit=1"

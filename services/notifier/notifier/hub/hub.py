@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from notifier.errors import SnapshotTooOld
-from notifier.hub.client import Client, DisconnectReason, Filters, HubBounds
+from notifier.hub.client import DEFAULT_TENANT, Client, DisconnectReason, Filters, HubBounds
 from notifier.hub.cursor import Cursor, decode, encode
 from notifier.hub.event_buffer import EventBuffer, Notification, Transient
 
@@ -39,11 +39,11 @@ class Hub:
         """Return the next offset of one partition."""
         return self._buffer.positions[partition]
 
-    def cursor_at(self, partition: int, offset: int) -> str:
-        """Return the cursor of the hub's positions, with `offset` as the next one of `partition`."""
+    def cursor_at(self, partition: int, offset: int, tenant: str = DEFAULT_TENANT) -> str:
+        """Return a tenant's cursor of the hub's positions, with `offset` as the next one of `partition`."""
         offsets = self._buffer.positions.copy()
         offsets[partition] = offset
-        return encode(Cursor(self.log_id, tuple(offsets)))
+        return encode(Cursor(self._log_of(tenant), tuple(offsets)))
 
     def skip_to(self, partition: int, offset: int) -> None:
         """Continue at `offset` though records before it were not read: disconnect every client, since it may have missed events."""
@@ -89,9 +89,16 @@ class Hub:
         return Client(filters, wake, at or self.positions)
 
     def resume(self, client: Client, cursor: str) -> bool:
-        """Queue every event after `cursor`, then each new one. False when the buffer cannot serve the cursor: a snapshot is needed."""
+        """Queue every event after `cursor`, then each new one. False when it cannot: a snapshot is needed.
+
+        The buffer may hold too little, and the cursor may be of another log or another tenant.
+        """
         place = decode(cursor)
-        if place is None or place.log_id != self.log_id or len(place.offsets) > len(self._buffer.positions):
+        if (
+            place is None
+            or place.log_id != self._log_of(client.filters.tenant)
+            or len(place.offsets) > len(self._buffer.positions)
+        ):
             return False
         offsets = self._fitted(place.offsets)
         if not self._buffer.holds(offsets):
@@ -116,7 +123,7 @@ class Hub:
         for notification in reversed(missed):
             offsets[notification.partition] = notification.offset
         self._start(client, missed, shown)
-        return encode(Cursor(self.log_id, tuple(offsets)))
+        return encode(Cursor(self._log_of(client.filters.tenant), tuple(offsets)))
 
     def leave(self, client: Client) -> None:
         """Forget a client. Leaving twice is no error."""
@@ -143,6 +150,10 @@ class Hub:
             if clients:
                 found += [client for client in clients if client.filters.match(item)]
         return found
+
+    def _log_of(self, tenant: str) -> str:
+        """Return the identity of the log as a tenant's cursors hold it."""
+        return self.log_id if tenant == DEFAULT_TENANT else f"{self.log_id} {tenant}"
 
     def _fitted(self, offsets: tuple[int, ...]) -> tuple[int, ...]:
         # A partition that was added since is read from its beginning.

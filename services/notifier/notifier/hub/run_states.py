@@ -16,18 +16,26 @@ from contracts.message import Message, Timestamp
 from contracts.providers.call import Issue
 from contracts.runs.event_header import EventHeader, State
 from contracts.runs.run_event import RunEvent
+from contracts.runs.tasks.fold import fold_task
+from contracts.runs.tasks.readers import entries_after
+from contracts.runs.tasks.rules import ReviewRules
+from contracts.runs.tasks.task import Task, open_task
 from contracts.runs.views import Checkpoint, RunView, project
 
 
 class TrackedRun(NamedTuple):
     """A run at its latest version here. `state` is None when it is not known.
 
-    `open`: the records' values since its open checkpoint opened, that one first.
+    `open`: the records' values since its open checkpoint opened, that one first. `requester`: the person who started it.
+    `readers`: the entries of those who may read it besides, as far as they are known; `task`: that of the open checkpoint.
     """
 
     version: int
     state: State | None
     open: tuple[bytes, ...] = ()
+    requester: str | None = None
+    readers: tuple[str, ...] = ()
+    task: Task | None = None
 
     @property
     def size(self) -> int:
@@ -57,6 +65,10 @@ class RunStates:
         run = self._runs.get(header.run_id)
         return run if run is not None and run.version == header.version - 1 else None
 
+    def find(self, run_id: str) -> TrackedRun | None:
+        """Return a run at its latest version here."""
+        return self._runs.get(run_id)
+
     def put(self, run_id: str, run: TrackedRun) -> None:
         """Hold a run; evict the least recently put ones when a bound is passed."""
         before = self._runs.pop(run_id, None)
@@ -74,11 +86,33 @@ def evolve(before: TrackedRun | None, header: EventHeader, value: bytes) -> Trac
     effect = header.effect
     first = State.CREATED if header.version == 1 else None
     state = header.state_after(before.state if before else first)
+    task = _task(before, header, value)
+    readers = entries_after(before.readers if before else (), task, header.effect, header.principal)
+    records: tuple[bytes, ...] = ()
     if effect.opens:
-        return TrackedRun(header.version, state, (value,))
-    if before is None or not before.open or effect.closes:
-        return TrackedRun(header.version, state)
-    return TrackedRun(header.version, state, (*before.open, value))
+        records = (value,)
+    elif before is not None and before.open and not effect.closes:
+        records = (*before.open, value)
+    return TrackedRun(header.version, state, records, _requester(before, header), readers, task)
+
+
+def _task(before: TrackedRun | None, header: EventHeader, value: bytes) -> Task | None:
+    effect, facts = header.effect, header.data
+    if effect.opens:
+        rules = facts.get("rules")
+        return open_task(rules if isinstance(rules, ReviewRules) else None, header.moment, facts.get("revised_by"))
+    if before is None or before.task is None or effect.closes:
+        return None
+    if effect.on_task:
+        event = RunEvent.parse(value)
+        return fold_task(before.task, event.data, event)
+    return before.task
+
+
+def _requester(before: TrackedRun | None, header: EventHeader) -> str | None:
+    if header.version == 1:
+        return None if header.principal is None else header.principal.person
+    return None if before is None else before.requester
 
 
 def open_checkpoint(run: TrackedRun) -> Checkpoint | None:
@@ -94,6 +128,8 @@ def open_checkpoint(run: TrackedRun) -> Checkpoint | None:
 class _Opening(Checkpoint):
     subject_schema: ComposedObject = Field(default_factory=dict)
     issues: tuple[Issue, ...] = ()
+    rules: ReviewRules | None = None
+    revised_by: str | None = None
     opened_at: Timestamp | None = None  # type: ignore[assignment] # the record has it, not its facts
 
 
@@ -105,7 +141,10 @@ class _Opened(Message):
 def read_checkpoint(value: bytes) -> Checkpoint:
     """Return the checkpoint that a record opens, as the run's view shows it. Raises pydantic.ValidationError."""
     opened = _Opened.model_validate_json(value)
-    return opened.data.changed({"opened_at": opened.at})
+    task = open_task(opened.data.rules, opened.at, opened.data.revised_by)
+    members = {**opened.data.__dict__, "opened_at": opened.at, "task": task}
+    del members["rules"], members["revised_by"]
+    return Checkpoint.of(**members)
 
 
 def fold(history: Iterable[bytes], until: int) -> TrackedRun | None:

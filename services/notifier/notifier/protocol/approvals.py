@@ -1,25 +1,20 @@
-"""Decisions over the socket: from a message to a command, and from its outcome to a message. The orchestrator decides."""
+"""Decisions over the socket: from a message to a command. The orchestrator decides."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, assert_never
+from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import to_json
 
-from chassis.http.problems import issues_of
+from contracts.identity import Principal
 from contracts.json_values import digest
-from contracts.runs.commands import Decide, command_id
-from contracts.runs.decisions import ANONYMOUS, CommandHead, command_of
-from contracts.runs.outcomes import Answer, Refused
+from contracts.runs.commands import Decide
+from contracts.runs.decisions import command_of
 from contracts.runs.requests import ApprovalResponse
-from contracts.runs.views import RenderedView
-from notifier import metrics
-from notifier.errors import BrokerUnavailable
-from notifier.hub.frames import MESSAGE_BYTES
 from notifier.ports import Ask
-from notifier.protocol.messages import Fault, MessageInvalid
+from notifier.protocol.messages import FROM_CLIENT, Fault, MessageInvalid
+from notifier.protocol.outcomes import Speaker, carry_out, invalid_message
 
 _DEFAULTS: dict[str, Any] = {"edits": {}, "reason": None, "reason_code": None}
 _OWN = {"approve": frozenset[str](), "edit": frozenset({"edits"}), "reject": frozenset({"reason", "reason_code"})}
@@ -46,47 +41,20 @@ def read_response(text: str) -> ApprovalResponse:
     return response
 
 
-def to_command(response: ApprovalResponse, user_id: str | None, at: datetime) -> Decide:
-    """Return the command that a response stands for: the same response by the same person is the same command."""
-    actor = response.actor or user_id or ANONYMOUS
-    head = CommandHead(
-        command_id=command_id("socket", response.run_id, response.checkpoint_id or "", response.request_id, actor),
-        run_id=response.run_id,
-        at=at,
-        actor=actor,
-        request_sha256=digest(response.model_dump(mode="json", exclude_unset=True)),
-    )
-    return command_of(response.action, response, head)
+def to_command(
+    response: ApprovalResponse, user_id: str | None, at: datetime, principal: Principal | None = None
+) -> Decide:
+    """Return the command that a response stands for: the same response by the same person is the same command.
+
+    Without a principal, while authentication is off, the response or the socket's address says who the person is.
+    """
+    speaker = Speaker(response.actor or user_id, principal, at)
+    about = response.run_id, response.checkpoint_id or "", response.request_id
+    sha256 = digest(response.model_dump(mode="json", exclude_unset=True))
+    return command_of(response.action, response, speaker.head(response.run_id, about, sha256))
 
 
 async def decide(response: ApprovalResponse, command: Decide, ask: Ask) -> dict[str, Any]:
     """Send a decision and return its outcome, as an `ApprovalResult`."""
-    try:
-        outcome = await ask(command)
-    except BrokerUnavailable as error:
-        result: dict[str, Any] = {"ok": False, "code": error.code, "message": str(error)}
-    else:
-        result = _result_of(outcome)
-    metrics.DECISIONS.labels(result.get("code", "accepted")).inc()
-    # The details of a refusal are members too: none of them may replace these.
     own = {"type": "HITL_APPROVAL_RESULT", "request_id": response.request_id, "run_id": response.run_id}
-    return {**result, **own}
-
-
-def _result_of(outcome: Answer | None) -> dict[str, Any]:
-    match outcome:
-        case None:
-            return {"ok": False, "code": "pending", "message": "the answer is late; the decision may yet count"}
-        case RenderedView(version=version, state=state):
-            return {"ok": True, "version": version, "state": state}
-        case Refused(code=code, message=message, details=details):
-            # Who decided otherwise may have edited much: the view has it all.
-            shown = details if len(to_json(details)) <= MESSAGE_BYTES else {"truncated": True}
-            return {**shown, "ok": False, "code": code, "message": message}
-        case _:
-            assert_never(outcome)
-
-
-def invalid_message(error: ValidationError) -> MessageInvalid:
-    """Return the refusal of a message that does not validate, with each fault at its place."""
-    return MessageInvalid(*map(Fault.model_validate, issues_of(error)))
+    return await carry_out(command, FROM_CLIENT[ApprovalResponse], own, ask)

@@ -5,41 +5,79 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from pydantic import ValidationError
 from pydantic_core import to_json
 
+from contracts.identity import Principal
 from contracts.json_text import JsonRefused, read_json
 from contracts.message import Message
 from contracts.runs.requests import ApprovalResponse
+from identity.errors import IdentityError, Unauthenticated
 from notifier.errors import ClientGone
 from notifier.ports import Ask, Now
-from notifier.protocol.approvals import decide, invalid_message, read_response, to_command
-from notifier.protocol.messages import Auth, AuthOk, ErrorMessage, Fault, MessageInvalid, Ping, Pong
+from notifier.protocol.approvals import decide, read_response, to_command
+from notifier.protocol.caller import Caller
+from notifier.protocol.messages import (
+    FROM_CLIENT,
+    TYPES_FROM_CLIENT,
+    Auth,
+    AuthOk,
+    ErrorMessage,
+    Fault,
+    MessageInvalid,
+    Ping,
+    Pong,
+)
+from notifier.protocol.outcomes import Speaker, carry_out, invalid_message
+from notifier.protocol.tasks import Said, read_comment, read_task
 
-MAX_DECISIONS = 16
-"""Unanswered decisions of one session; no further message is read until one of them is answered."""
+MAX_REQUESTS = 16
+"""Unanswered requests of one session; no further message is read until one of them is answered."""
 
 MAX_ID_LENGTH = 200
+
+_Message = TypeVar("_Message", bound=Message)
 
 _log = structlog.get_logger(__name__)
 
 
-class ClientSession:
-    """The session of a client that calls itself `user_id`; `send` writes a text to it, or raises ClientGone."""
+Renew = Callable[[str], Awaitable[None]]
+"""Takes another credential of the client. Raises identity.errors.IdentityError."""
 
-    def __init__(self, send: Callable[[str], Awaitable[None]], ask: Ask, user_id: str | None, now: Now) -> None:
+
+class ClientSession:
+    """The session of a client: `send` writes a text to it, or raises ClientGone.
+
+    `renew` takes its next credential, and `refresh` looks again what its present one says.
+
+    While authentication is off, the client calls itself `user_id`, and any credential is well.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[str], Awaitable[None]],
+        ask: Ask,
+        user_id: str | None,
+        now: Now,
+        caller: Caller | None = None,
+        renew: Renew | None = None,
+        refresh: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._send = send
         self._ask = ask
+        self._caller = caller or Caller()
+        self._renew = renew
+        self._refresh = refresh
         self._user_id = user_id
         self._now = now
-        self._free = asyncio.Semaphore(MAX_DECISIONS)
-        self._decisions: set[asyncio.Task[None]] = set()
+        self._free = asyncio.Semaphore(MAX_REQUESTS)
+        self._requests: set[asyncio.Task[None]] = set()
 
     async def receive(self, text: str | None) -> None:
-        """Answer one message; None stands for one that is not text. Decisions are answered later, in any order."""
+        """Answer one message; None stands for one that is not text. Decisions and other requests are answered later, in any order."""
         members: dict[str, Any] = {}
         try:
             members = _object(text)
@@ -56,38 +94,70 @@ class ClientSession:
             )
 
     async def _on_message(self, members: dict[str, Any], text: str) -> None:
-        match members.get("type"):
+        kind = members.get("type")
+        if not isinstance(kind, str):
+            raise MessageInvalid(Fault(path="/type", code="missing", message="the type of the message, a string"))
+        if kind not in TYPES_FROM_CLIENT:
+            said = f"no message of type {kind[:100]!r}"
+            raise MessageInvalid(Fault(path="/type", code="type_unknown", message=said))
+        match kind:
             case "PING":
                 _validate(Ping, text)
                 await self._answer(Pong())
             case "AUTH":
-                _validate(Auth, text)
-                await self._answer(AuthOk())
+                await self._authenticate(_validate(Auth, text))
             case "HITL_APPROVAL_RESPONSE":
                 response = read_response(text)
-                await self._free.acquire()
-                decision = asyncio.create_task(self._decide(response))
-                self._decisions.add(decision)
-                decision.add_done_callback(self._on_answered)
-            case str(other):
-                raise MessageInvalid(
-                    Fault(path="/type", code="type_unknown", message=f"no message of type {other[:100]!r}")
-                )
-            case _:
-                raise MessageInvalid(Fault(path="/type", code="missing", message="the type of the message, a string"))
+                await self._begin(response.actor, lambda principal: self._decide(response, principal))
+            case "HITL_TASK" | "HITL_COMMENT":
+                request = read_task(members) if kind == "HITL_TASK" else read_comment(members)
+                await self._begin(request.actor, lambda principal: self._carry_out(request, principal))
 
-    async def _decide(self, response: ApprovalResponse) -> None:
-        # Not bound to the connection: a decision that was received is sent on though the client is gone.
-        command = to_command(response, self._user_id, self._now())
-        result = await decide(response, command, self._ask)
+    async def _begin(self, actor: str | None, answer: Callable[[Principal | None], Awaitable[dict[str, Any]]]) -> None:
+        """Answer a request later. It is not bound to the connection: what was received is sent on though the client is gone."""
+        if self._caller.principal is not None and actor is not None:
+            message = "who decides is who the credential says"
+            raise MessageInvalid(Fault(path="/actor", code="extra_forbidden", message=message))
+        await self._free.acquire()
+        request = asyncio.create_task(self._answer_to(answer))
+        self._requests.add(request)
+        request.add_done_callback(self._on_answered)
+
+    async def _authenticate(self, message: Auth) -> None:
+        try:
+            if self._renew is not None:
+                await self._renew(message.token)
+        except IdentityError as error:
+            code = "unauthorized" if isinstance(error, Unauthenticated) else "unavailable"
+            await self._answer(ErrorMessage(code=code, message=str(error)))
+        else:
+            await self._answer(AuthOk())
+
+    async def _answer_to(self, answer: Callable[[Principal | None], Awaitable[dict[str, Any]]]) -> None:
+        result = await answer(await self._current())
         with suppress(ClientGone):
             await self._send(to_json(result).decode())
 
+    async def _decide(self, response: ApprovalResponse, principal: Principal | None) -> dict[str, Any]:
+        command = to_command(response, self._user_id, self._now(), principal)
+        return await decide(response, command, self._ask)
+
+    async def _carry_out(self, said: Said, principal: Principal | None) -> dict[str, Any]:
+        command = said.command(Speaker(said.actor or self._user_id, principal, self._now()))
+        return await carry_out(command, FROM_CLIENT[type(said.envelope)], said.own(command), self._ask)
+
+    async def _current(self) -> Principal | None:
+        """Return who speaks, as the credential says it now: for whom it stands in changes while a socket is open."""
+        if self._refresh is not None:
+            with suppress(IdentityError):  # the watch ends the socket of a credential that does not hold
+                await self._refresh()
+        return self._caller.principal
+
     def _on_answered(self, task: asyncio.Task[None]) -> None:
-        self._decisions.discard(task)
+        self._requests.discard(task)
         self._free.release()
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a decision failed", exc_info=error)
+            _log.error("a request failed", exc_info=error)
 
     async def _answer(self, message: Message) -> None:
         await self._send(message.model_dump_json(exclude_none=True))
@@ -105,8 +175,8 @@ def _object(text: str | None) -> dict[str, Any]:
     return members
 
 
-def _validate(message: type[Message], text: str) -> None:
+def _validate(message: type[_Message], text: str) -> _Message:
     try:
-        message.model_validate_json(text, strict=True, extra="forbid")
+        return message.model_validate_json(text, strict=True, extra="forbid")
     except ValidationError as error:
         raise invalid_message(error) from None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, get_args
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
+from contracts.identity import Right
 from contracts.json_values import JsonObject
 from contracts.message import Identifier, Message, Timestamp
 from contracts.providers.call_stream import PushedPartialOutput
 from contracts.runs.requests import ApprovalResponse
+from contracts.runs.tasks.bodies import TaskAction
 from contracts.runs.views import Checkpoint, State
 from notifier.errors import NotifierError
 
@@ -34,6 +37,7 @@ class PushedEvent(Message):
 
     kind: str
     at: Timestamp
+    actor: str
     data: JsonObject
     # With `truncated`, the data is too large for a message and stands at `url` of the gateway. Neither is there otherwise.
 
@@ -82,6 +86,19 @@ class ApprovalResult(Message):
     message: str | None = None
     version: int | None = None
     state: State | None = None
+
+
+class TaskResult(ApprovalResult):
+    """The outcome of a request about a task."""
+
+    type: Literal["HITL_TASK_RESULT"] = "HITL_TASK_RESULT"  # type: ignore[assignment] # another message of the same form
+
+
+class CommentResult(ApprovalResult):
+    """The outcome of a request about a comment, and the comment's id."""
+
+    type: Literal["HITL_COMMENT_RESULT"] = "HITL_COMMENT_RESULT"  # type: ignore[assignment] # as above
+    comment_id: UUID
 
 
 class Fault(Message):
@@ -138,17 +155,53 @@ class Auth(Message):
     token: str
 
 
+class TaskMessage(Message):
+    """A request about a task. The members of the action's body, as the HTTP API has them, stand beside these."""
+
+    type: Literal["HITL_TASK"]
+    request_id: Identifier
+    run_id: UUID
+    action: TaskAction
+
+
+class CommentMessage(Message):
+    """A comment, a change of one, or its deletion. The members of the body, as the HTTP API has them, stand beside these."""
+
+    type: Literal["HITL_COMMENT"]
+    request_id: Identifier
+    run_id: UUID
+    action: Literal["add", "edit", "delete"] = "add"
+    comment_id: UUID | None = None
+
+
+class CommentDeletion(Message):
+    """What a deletion says beside the comment."""
+
+    actor: Identifier | None = None
+
+
 FROM_SERVER = (
     ApprovalRequest,
     StatusUpdate,
     PushedPartialOutput,
     SnapshotMessage,
     ApprovalResult,
+    TaskResult,
+    CommentResult,
     ErrorMessage,
     Pong,
     AuthOk,
 )
 """Every message that the server sends."""
 
-FROM_CLIENT = (ApprovalResponse, Auth, Ping)
-"""Every message that a client may send."""
+FROM_CLIENT: Mapping[type[Message], Right] = {
+    ApprovalResponse: Right.DECIDE,
+    TaskMessage: Right.DECIDE,
+    CommentMessage: Right.COMMENT,
+    Auth: Right.READ,
+    Ping: Right.READ,
+}
+"""Every message that a client may send, with the right that it needs. A socket is opened with the right to read."""
+
+TYPES_FROM_CLIENT = frozenset(get_args(message.model_fields["type"].annotation)[0] for message in FROM_CLIENT)
+"""The types of these messages."""

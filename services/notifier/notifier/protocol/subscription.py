@@ -13,8 +13,9 @@ from chassis.http.queries import REPEATED, repeated
 from contracts.json_pointer import pointer
 from contracts.message import Identifier, Message
 from notifier.hub.client import Filters
-from notifier.protocol.approvals import invalid_message
+from notifier.protocol.caller import Caller
 from notifier.protocol.messages import FROM_SERVER, Fault, MessageInvalid
+from notifier.protocol.outcomes import invalid_message
 
 _TYPES = frozenset(message.model_fields["type"].default for message in FROM_SERVER)
 
@@ -38,10 +39,14 @@ class Subscription(Message):
         """Return whether messages of this type are pushed. The snapshot and answers to the client are not pushed: they always come."""
         return self.types is None or message_type in self.types.split(",")
 
-    def filters(self) -> Filters:
-        """Return the hub's filters."""
+    def filters(self, caller: Caller) -> Filters:
+        """Return the hub's filters: what the client asked for, of what it may see."""
         return Filters(
-            run_id=None if self.run_id is None else str(self.run_id), session_id=self.session_id, user_id=self.user_id
+            run_id=None if self.run_id is None else str(self.run_id),
+            session_id=self.session_id,
+            user_id=self.user_id,
+            tenant=caller.tenant,
+            reader=caller.reader,
         )
 
 

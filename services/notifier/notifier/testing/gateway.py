@@ -34,6 +34,7 @@ class MemoryGateway:
         self.unavailable = False
         self.requests = 0
         self.page = 200
+        self.credentials: list[str | None] = []
         self._records: dict[UUID, list[bytes]] = {}
         self._views: dict[UUID, RunView] = {}
 
@@ -46,8 +47,11 @@ class MemoryGateway:
                 self._views[event.run_id] = project(view, event)
                 self._records.setdefault(event.run_id, []).append(value)
 
-    async def snapshot(self, *, run_id: str | None, session_id: str | None, user_id: str | None) -> Snapshot:
+    async def snapshot(
+        self, *, run_id: str | None, session_id: str | None, user_id: str | None, credential: str | None = None
+    ) -> Snapshot:
         """Return the open runs that match every filter given. A run that is named by `run_id` is shown though it is over."""
+        self.credentials.append(credential)
         await self._answer()
         return Snapshot.of(
             view.model_dump(mode="json")
@@ -57,7 +61,7 @@ class MemoryGateway:
             and user_id in (None, view.user_id)
         )
 
-    async def history(self, run_id: str) -> list[bytes] | None:
+    async def history(self, _: str, run_id: str) -> list[bytes] | None:
         """Return every event of a run, as values of `run.events`; None when there is no such run."""
         await self._answer()
         return self._records.get(UUID(run_id))
@@ -110,7 +114,7 @@ class MemoryGateway:
         return JSONResponse(view.model_dump(mode="json")) if view else Response(status_code=404)
 
     async def _history(self, request: Request) -> Response:
-        records = await self.history(str(request.path_params["run_id"]))
+        records = await self.history("default", str(request.path_params["run_id"]))
         if records is None:
             return Response(status_code=404)
         after, limit = int(request.query_params.get("after", 0)), int(request.query_params.get("limit", 500))

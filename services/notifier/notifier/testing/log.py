@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
-from contracts.runs.commands import Decide
+from contracts.runs.commands import Asked
 from contracts.runs.outcomes import Answer, Outcome, answer_of
 from contracts.topics import EVENTS, PARTIALS
 from notifier.ports import OnRecords
@@ -28,7 +28,7 @@ class MemoryRecord:
 class MemoryTopics:
     """The topics, shared by the instances that read them. `answer` returns the outcome of a command; None is a late one."""
 
-    answer: Callable[[Decide], Outcome | None] = lambda _: None
+    answer: Callable[[Asked], Outcome | None] = lambda _: None
     _events: list[list[MemoryRecord]] = field(default_factory=lambda: [[] for _ in range(EVENTS.partitions)])
     _readers: list[MemoryLog] = field(default_factory=list)
 
@@ -88,7 +88,7 @@ class MemoryLog:
         await on_events(self._topics.events())
         return {partition: range(end) for partition, end in self._topics.ends().items()}
 
-    async def ask(self, command: Decide) -> Answer | None:
+    async def ask(self, command: Asked) -> Answer | None:
         """Return the outcome of a command, or None when that is late."""
         outcome = self._topics.answer(command)
         return None if outcome is None else answer_of(outcome)

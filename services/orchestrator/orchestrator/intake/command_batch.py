@@ -9,10 +9,10 @@ from uuid import UUID
 
 import structlog
 
-from contracts.topics import MAX_EVENT_BYTES
+from contracts.topics import MAX_EVENT_BYTES, MAX_OUTCOME_BYTES
 from messaging.dead_letters import dead_letter
 from messaging.records import Outgoing, key_of
-from orchestrator.aggregate import Aggregate, C, Deadline, Reply, S
+from orchestrator.aggregate import Aggregate, C, Deadline, Facts, Reply, S
 from orchestrator.intake.records import ParsedRecord, dead, event_record, outcome_records
 from orchestrator.intake.replay import refusal_outcome, refused_before
 from orchestrator.ports import StoredEvent, StoredRefusal
@@ -26,13 +26,14 @@ class CommandBatch(Generic[C, S]):
     """What a batch decides, in the order of its commands.
 
     `states` is the state of every stream concerned, `refused` the remembered refusals by command. `repeated` are commands that
-    took effect before: their answers are looked up after the batch.
+    took effect before: their answers are looked up after the batch. `facts` are what the commands inquired about.
     """
 
     aggregate: Aggregate[C, S]
     states: dict[UUID, S]
     refused: dict[UUID, StoredRefusal]
     now: datetime
+    facts: Facts = field(default_factory=dict)
     events: list[StoredEvent] = field(default_factory=list)
     refusals: list[StoredRefusal] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
@@ -75,19 +76,34 @@ class CommandBatch(Generic[C, S]):
     def _decide(self, command: C) -> None:
         aggregate, stream_id = self.aggregate, self._stream(command)
         before = self.states.get(stream_id)
-        events, state = aggregate.decide(self._stamped(command, before), before)
+        events, state = aggregate.decide(self._stamped(command, before), before, self.facts)
         if not events:
-            self.repeated.append(command)
+            if command.command_id in state.answered:
+                self.repeated.append(command)
+            else:  # nothing was to be changed: it is so already
+                self.outgoing += self._outcome(command, state)
             return
         stored = [StoredEvent(stream_id, event, event.to_bytes()) for event in events]
         if any(len(one.body) > MAX_EVENT_BYTES for one in stored):
             raise PayloadTooLarge
+        outcome = self._outcome(command, state)
         self.states[stream_id] = self.changed[stream_id] = state
         self.events += stored
         key = key_of(stream_id)
         self.outgoing += [event_record(aggregate, one, key) for one in stored]
-        if command.reply_to is not None:
-            self.outgoing += outcome_records(command, key, aggregate.accepted(command, state))
+        self.outgoing += outcome
+
+    def _outcome(self, command: C, state: S) -> list[Outgoing]:
+        """Return the answer that is waited for, if any. Raises PayloadTooLarge.
+
+        Sending would fail again and again. Workers and the clock wait for no answer, so what they say is never refused by its size.
+        """
+        if command.reply_to is None:
+            return []
+        reply = self.aggregate.accepted(command, state)
+        if len(reply.body) > MAX_OUTCOME_BYTES:
+            raise PayloadTooLarge
+        return outcome_records(command, key_of(self._stream(command)), reply)
 
     def _stamped(self, command: C, state: S | None) -> C:
         # One clock for all: leases and time limits count from when a command is taken in, however long it lay in Kafka.

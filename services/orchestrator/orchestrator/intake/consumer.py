@@ -15,7 +15,7 @@ from messaging.records import RawRecord
 from orchestrator.aggregate import Aggregate, C, S
 from orchestrator.intake.intake import Intake
 from orchestrator.intake.republish import republish_events, republish_following
-from orchestrator.ports import LedgerUnavailable, Log, Store, WrongLog
+from orchestrator.ports import LedgerUnavailable, Log, LookUp, Store, WrongLog, know_nothing
 
 LEAVE_SECONDS = 2.0
 """How long the batch at hand may take to arrive before it is left as it is: nothing is lost by it."""
@@ -32,6 +32,7 @@ class CommandConsumer(Generic[C, S]):
         background: Background,
         failpoints: Failpoints,
         parents: Collection[str] = (),
+        look_up: LookUp = know_nothing,
     ) -> None:
         self._aggregate = aggregate
         self._store = store
@@ -39,7 +40,9 @@ class CommandConsumer(Generic[C, S]):
         self._background = background
         self._failpoints = failpoints
         self._committer = OffsetCommitter(self._commit)
-        self._intake = Intake(aggregate, store, log, self._committer, failpoints.now, failpoints.reached, parents)
+        self._intake = Intake(
+            aggregate, store, log, self._committer, failpoints.now, failpoints.reached, parents, look_up
+        )
         self._checked = asyncio.Event()
         self._leaving = False
         self._subscription = log.subscribe(aggregate.commands, self._on_records, self._on_revoked)

@@ -19,13 +19,23 @@ from chassis.failpoints import Reached, nothing
 from chassis.obstacle import Obstacle
 from messaging.offset_committer import OffsetCommitter, SentBatch
 from messaging.records import Outgoing, RawRecord, next_offsets
-from orchestrator.aggregate import Aggregate, C, S
+from orchestrator.aggregate import Aggregate, C, Facts, S
 from orchestrator.intake import metrics
 from orchestrator.intake.command_batch import CommandBatch
 from orchestrator.intake.records import ParsedRecord, dead, parse
 from orchestrator.intake.replay import answer_again, replay
 from orchestrator.intake.state_cache import CachedState, StateCache
-from orchestrator.ports import Batch, Fenced, Ledger, LedgerUnavailable, LoadedStreams, Move, Publisher
+from orchestrator.ports import (
+    Batch,
+    Fenced,
+    Ledger,
+    LedgerUnavailable,
+    LoadedStreams,
+    LookUp,
+    Move,
+    Publisher,
+    know_nothing,
+)
 
 MOST_FENCED = 30
 """Tries of one batch that another owner fences before the process ends: then the ledger and this process do not agree."""
@@ -48,7 +58,9 @@ class Intake(Generic[C, S]):
         now: Callable[[], datetime],
         reached: Reached = nothing,
         parents: Collection[str] = (),
+        look_up: LookUp = know_nothing,
     ) -> None:
+        self._look_up = look_up
         self._aggregate = aggregate
         self._ledger = ledger
         self._producer = producer
@@ -151,7 +163,8 @@ class Intake(Generic[C, S]):
         for stream_id, (state, refusals, _) in cached.items():
             states[stream_id] = state
             refused |= refusals
-        batch = CommandBatch(self._aggregate, states, refused, self._now())
+        facts = await self._facts(fresh, states)
+        batch = CommandBatch(self._aggregate, states, refused, self._now(), facts)
         for parsed in fresh:
             batch.add(parsed)
         moves = [
@@ -168,6 +181,16 @@ class Intake(Generic[C, S]):
         )
         metrics.observe(fresh, batch.events)
         return batch.outgoing + await self._answer_again(batch.repeated) + batch.follow()
+
+    async def _facts(self, fresh: Sequence[ParsedRecord[C]], states: Mapping[UUID, S]) -> Facts:
+        stream_of, inquire = self._aggregate.stream_of, self._aggregate.inquire
+        asked = {
+            about
+            for parsed in fresh
+            if parsed.command is not None
+            for about in inquire(parsed.command, states.get(stream_of(parsed.command)))
+        }
+        return await self._look_up(asked) if asked else {}
 
     def _fold(self, loaded: LoadedStreams) -> dict[UUID, S]:
         states = {}

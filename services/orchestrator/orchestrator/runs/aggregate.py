@@ -16,16 +16,17 @@ from contracts.runs.outcomes import Accepted, Refused
 from contracts.runs.run_event import RunEvent
 from contracts.topics import COMMANDS, EVENTS, STOPS, WORK
 from messaging.records import Outgoing, key_of
-from orchestrator.aggregate import Aggregate, Deadline, Reply
+from orchestrator.aggregate import Aggregate, Deadline, Facts, Reply
 from orchestrator.runs.decide import unfold
 from orchestrator.runs.evolve import fold
 from orchestrator.runs.notices import ENDING, end_notice, refusal_notice
 from orchestrator.runs.react import ORDERING, ORDERING_KINDS, command_of, deadline, orders
 from orchestrator.runs.state import Run
+from orchestrator.runs.tasks.membership import voters
 
 
-def _decide(command: c.AnyCommand, run: Run | None) -> tuple[Sequence[RunEvent], Run]:
-    commit = unfold(command, run)
+def _decide(command: c.AnyCommand, run: Run | None, facts: Facts) -> tuple[Sequence[RunEvent], Run]:
+    commit = unfold(command, run, facts)
     return commit.events, commit.run
 
 
@@ -83,6 +84,7 @@ RUN: Aggregate[c.AnyCommand, Run] = Aggregate(
     begins=lambda command: isinstance(command, c.StartRun),
     is_from_clock=lambda command: isinstance(command, c.FromClock),
     decide=_decide,
+    inquire=voters,
     fold=fold,
     following=ORDERING | ENDING,
     follow=_follow,

@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import assert_never
 
+from contracts.identity import Principal
 from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.config import Step
 from contracts.runs.run_event import RunEvent
+from orchestrator.aggregate import Facts
 from orchestrator.refusals import IdempotencyKeyReused, NewerHistory
 from orchestrator.runs.attempts.answers import on_lease_end, on_retry_due, on_worker_answer, prepared_in_one
-from orchestrator.runs.checkpoints.decisions import approve, edit, on_time_limit, reject
+from orchestrator.runs.checkpoints.decisions import approve, edit, on_time_limit, reject, retry
 from orchestrator.runs.evolve import evolve
 from orchestrator.runs.flow import next_event
 from orchestrator.runs.policy import needs_no_review
@@ -22,10 +24,20 @@ from orchestrator.runs.refusals import (
     RunAlreadyExists,
     RunNotFound,
 )
+from orchestrator.runs.rights import check_rights
 from orchestrator.runs.state import Run
+from orchestrator.runs.tasks.assignment import assign, delegate, escalate, give_back
+from orchestrator.runs.tasks.claims import claim, release
+from orchestrator.runs.tasks.comments import comment, draft
+from orchestrator.runs.tasks.membership import left, without
+from orchestrator.runs.tasks.schedule import pass_time, reschedule
 
 MOST_EVENTS = 1000
 """Events of a run from which on it can only come to its end: each reader of the run folds all of them."""
+
+
+NOTHING: Facts = {}
+"""Nothing is known of voters: their votes stand."""
 
 
 class Commit:
@@ -42,10 +54,10 @@ class Commit:
         assert self._run is not None, "a command is about a run, or starts one"
         return self._run
 
-    def append(self, *events: e.Event, actor: str) -> None:
-        """Append events that `actor` caused."""
+    def append(self, *events: e.Event, actor: str, principal: Principal | None = None) -> None:
+        """Append events that `actor` caused, and `principal` where one is known."""
         for event in events:
-            record = self._in_place(event, actor)
+            record = self._in_place(event, actor, principal)
             self.events.append(record)
             self._run = evolve(self._run, record)
 
@@ -54,7 +66,7 @@ class Commit:
         while (event := next_event(self.run, self._command.at)) is not None:
             self.append(event, actor=c.SYSTEM)
 
-    def _in_place(self, event: e.Event, actor: str) -> RunEvent:
+    def _in_place(self, event: e.Event, actor: str, principal: Principal | None) -> RunEvent:
         command, run = self._command, self._run
         owner = command.request if isinstance(command, c.StartRun) else self.run.request
         return RunEvent.of(
@@ -68,16 +80,20 @@ class Commit:
             actor=actor,
             cause=command.command_id,
             request_sha256=command.request_sha256,
+            principal=principal,
             data=event,
         )
 
 
-def decide(command: c.AnyCommand, run: Run | None) -> tuple[RunEvent, ...]:
-    """Return the events of `command`, or none if it took effect before. Raises Refusal."""
-    return tuple(unfold(command, run).events)
+def decide(command: c.AnyCommand, run: Run | None, known: Facts = NOTHING) -> tuple[RunEvent, ...]:
+    """Return the events of `command`, or none if it took effect before or all is so already. Raises Refusal.
+
+    `known` are the memberships of voters, as far as they are known (see `tasks/membership.py`).
+    """
+    return tuple(unfold(command, run, known).events)
 
 
-def unfold(command: c.AnyCommand, run: Run | None) -> Commit:
+def unfold(command: c.AnyCommand, run: Run | None, known: Facts = NOTHING) -> Commit:
     """Decide as `decide` does, and return the run after the events too. Raises Refusal."""
     commit = Commit(command, run)
     if run is not None and command.tenant == run.tenant:
@@ -86,7 +102,8 @@ def unfold(command: c.AnyCommand, run: Run | None) -> Commit:
         if command.command_id in run.answered:
             _check_request(command, run)
             return commit
-    commit.append(*_events(command, run), actor=command.actor)
+    principal = command.principal if isinstance(command, c.Asked) else None
+    commit.append(*_counted(command, run, known), actor=command.actor, principal=principal)
     commit.advance()
     return commit
 
@@ -96,13 +113,24 @@ def _check_request(command: c.AnyCommand, run: Run) -> None:
         raise IdempotencyKeyReused
 
 
+def _counted(command: c.AnyCommand, run: Run | None, known: Facts) -> tuple[e.Event, ...]:
+    """Return the events of a command; votes of who has left count for none of them, and the vote says so."""
+    gone = left(run, known) if known and run is not None else ()
+    if run is None or not gone:
+        return _events(command, run)
+    events = _events(command, without(run, gone))
+    return tuple(event.changed({"left": gone}) if isinstance(event, e.VoteCast) else event for event in events)
+
+
 def _events(command: c.AnyCommand, run: Run | None) -> tuple[e.Event, ...]:
     if isinstance(command, c.StartRun):
         if run is not None:
             raise RunAlreadyExists
+        check_rights(command, None)
         return (_started(command),)
     if run is None or command.tenant != run.tenant:
         raise RunNotFound
+    check_rights(command, run)
     if command.expected_version is not None and command.expected_version != run.version:
         raise PreconditionFailed(version=run.version, expected=command.expected_version)
     if run.version >= MOST_EVENTS and _leads_back(command, run):
@@ -113,9 +141,11 @@ def _events(command: c.AnyCommand, run: Run | None) -> tuple[e.Event, ...]:
 def _leads_back(command: c.AnyCommand, run: Run) -> bool:
     """Return whether a run could go on for ever by this command. Whatever leads to an end stays possible."""
     match command:
-        case c.PauseRun() | c.RetryRun():
+        case c.PauseRun() | c.RetryRun() | c.OfTask() | c.AddComment() | c.EditComment():
             return True
         case c.EditCheckpoint():
+            if run.view.checkpoint is not None and not run.view.checkpoint.task.is_plain:
+                return True  # others vote anew on each edit, and may edit again
             step = run.view.checkpoint and run.view.checkpoint.step
             is_checked = run.execution is not None and bool(run.execution.checks)
             # The next preparation, or the check of the edit, may ask for a person again.
@@ -136,16 +166,26 @@ def _started(command: c.StartRun) -> e.RunStarted:
     )
 
 
-def _events_of(command: c.Decide | c.Control | c.FromWorker | c.FromClock, run: Run) -> tuple[e.Event, ...]:
+def _events_of(
+    command: c.Decide | c.Control | c.OnTask | c.OnComment | c.FromWorker | c.FromClock, run: Run
+) -> tuple[e.Event, ...]:
     match command:
         case c.ApproveCheckpoint():
-            return (approve(command, run),)
+            return approve(command, run)
         case c.EditCheckpoint():
-            return (edit(command, run),)
+            return edit(command, run)
         case c.RejectCheckpoint():
             return reject(command, run)
-        case c.PauseRun() | c.ResumeRun() | c.CancelRun() | c.RetryRun():
+        case c.RetryRun():
+            return retry(command, run)
+        case c.PauseRun() | c.ResumeRun() | c.CancelRun():
             return (_control(command, run),)
+        case c.AddComment() | c.EditComment() | c.DeleteComment():
+            return comment(command, run)
+        case c.OfTask():
+            return _on_task(command, run)
+        case c.PassTaskTime():
+            return (pass_time(command, run),)
         case c.ExpireLease():
             return (on_lease_end(command, run),)
         case c.RetryWork():
@@ -158,7 +198,29 @@ def _events_of(command: c.Decide | c.Control | c.FromWorker | c.FromClock, run: 
             return (on_worker_answer(command, run),)
 
 
-def _control(command: c.Control, run: Run) -> e.Event:
+def _on_task(command: c.OnTask, run: Run) -> tuple[e.Event, ...]:
+    match command:
+        case c.ClaimTask():
+            return claim(command, run)
+        case c.ReleaseTask():
+            return release(command, run)
+        case c.AssignTask():
+            return (assign(command, run),)
+        case c.DelegateTask():
+            return (delegate(command, run),)
+        case c.ReturnTask():
+            return give_back(command, run)
+        case c.EscalateTask():
+            return (escalate(command, run),)
+        case c.RescheduleTask():
+            return (reschedule(command, run),)
+        case c.KeepDraft() | c.DropDraft():
+            return draft(command, run)
+        case _:
+            assert_never(command)
+
+
+def _control(command: c.PauseRun | c.ResumeRun | c.CancelRun, run: Run) -> e.Event:
     view = run.view
     match command:
         case c.PauseRun(reason=reason):
@@ -175,10 +237,5 @@ def _control(command: c.Control, run: Run) -> e.Event:
             if view.is_over:
                 raise NotAllowed("cancel", view)
             return e.RunCancelled(reason=reason)
-        case c.RetryRun(reason=reason):
-            if "retry" not in view.pending_actions:
-                raise NotAllowed("retry", view)
-            checkpoint_id = view.checkpoint.checkpoint_id if view.checkpoint else None
-            return e.RunRetried(reason=reason, checkpoint_id=checkpoint_id)
         case _:
             assert_never(command)

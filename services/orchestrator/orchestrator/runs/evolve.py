@@ -9,12 +9,15 @@ from contracts.providers.call import CallIntent
 from contracts.providers.routing import Candidate
 from contracts.runs import events as e
 from contracts.runs.config import Step
+from contracts.runs.event_header import EFFECTS, UNKNOWN
 from contracts.runs.requests import RunRequest
 from contracts.runs.run_event import RunEvent
+from contracts.runs.tasks.persons import person_of
+from contracts.runs.tasks.readers import entries_after
 from contracts.runs.views import RunView, project
 from orchestrator.aggregate import Answered
 from orchestrator.runs.attempts.failures import held_back, is_answer
-from orchestrator.runs.state import Attempt, Changes, Failed, Noted, OrderKind, Run
+from orchestrator.runs.state import Attempt, Changes, Closed, Comment, Failed, Noted, OrderKind, Revision, Run
 
 _UNREADABLE = RunRequest(prompt="?")
 """Stands in for the request where the first event is of a kind that this version does not know."""
@@ -40,6 +43,12 @@ def evolve(run: Run | None, record: RunEvent) -> Run:
     if decision is not None and decision is not run.view.last_approval:
         changes["decided"] = {**run.decided, decision.checkpoint_id: decision}
     changes["view"] = view
+    effect = EFFECTS.get(record.kind, UNKNOWN)
+    if effect.opens or effect.on_task or effect.action:
+        task = view.checkpoint.task if view.checkpoint else None
+        changes["readers"] = entries_after(run.readers, task, effect, record.principal)
+    if effect.closes and run.view.checkpoint is not None:
+        changes["closed"] = Closed(run.view.checkpoint.step, run.view.checkpoint.task)
     if view.is_over is (run.ended is None):
         changes["ended"] = record.version if view.is_over else None
     changes["answered"] = {**run.answered, record.cause: Answered(record.version, record.request_sha256)}
@@ -49,25 +58,27 @@ def evolve(run: Run | None, record: RunEvent) -> Run:
 def _begin(record: RunEvent, view: RunView) -> Run:
     started = record.data
     if isinstance(started, e.UnknownEvent):
-        return Run(view=view, request=_UNREADABLE, tenant=record.tenant, intent=_UNREADABLE.intent())
+        return Run(view, _UNREADABLE, record.tenant, record.principal, _UNREADABLE.intent())
     assert isinstance(started, e.RunStarted), "a history begins with run-started"
     request, parent = started.request, started.parent
-    return Run(view=view, request=request, tenant=record.tenant, intent=request.intent(), parent=parent)
+    return Run(view, request, record.tenant, record.principal, request.intent(), parent)
 
 
 def _changes(run: Run, event: e.Event, record: RunEvent) -> Changes:
     match event:  # the events of every run come first: each case before the right one costs time
         case e.CheckpointOpened():
-            return {"attempt": None, "asked_again": ()}
+            return {"attempt": None, "asked_again": (), "revision": None, "drafts": frozenset()}
         case e.CheckpointApproved() | e.CheckpointEdited():
-            return _approved(run, event)
+            return {**_approved(run, event), **_edited(run, event, record)}
         case e.RunPrepared(preparation=preparation):
             payload, issues = preparation.payload, preparation.issues
-            return {"attempt": None, "preparation": preparation, "payload": payload, "issues": issues}
+            prepared: Changes = {"attempt": None, "preparation": preparation, "payload": payload, "issues": issues}
+            return prepared | _without_editor(run, Step.PAYLOAD_REVIEW)
         case e.RunStarted() | e.CallOrdered():
             return _of_attempt(run, event)
         case e.CallSucceeded(execution=execution):
-            return {"attempt": None, "execution": execution, "response": execution.response, "noted": None}
+            called: Changes = {"attempt": None, "execution": execution, "response": execution.response, "noted": None}
+            return called | _without_editor(run, Step.RESPONSE_REVIEW)
         case e.RunCancelled(error=None) | e.RunCompleted():
             return {"attempt": None, "stopping": _unfinished_call(run, record), "failed": None, "paused_at": None}
         case e.StepPassed(step=step):
@@ -84,15 +95,35 @@ def _changes(run: Run, event: e.Event, record: RunEvent) -> Changes:
             return _fell_back(run, candidate)
         case e.RunPaused() | e.RunResumed():
             return {"paused_at": record.at if isinstance(event, e.RunPaused) else None}
+        case e.RunRetried(checkpoint_id=None) if run.closed is not None and run.closed.is_shared and run.ended_with:
+            # Several had to decide whether to call again: one who tries again opens their review, and orders no call.
+            return {"attempt": None, "failed": run.ended_with, "ended_with": None}
         case e.RunRetried():
             return _retried(run)
         case e.RunFailed() | e.RunCancelled():
             # It can be retried, so a call that the provider accepted is not stopped: the retry asks about it.
-            return {"attempt": None, "failed": None, "paused_at": None}
+            return {"attempt": None, "ended_with": run.failed, "failed": None, "paused_at": None}
         case e.UnknownEvent():
             return {"newer_kind": record.kind}
         case _:
-            return _of_attempt(run, event)
+            return _of_attempt(run, event) or _of_task(run, event, record)
+
+
+def _of_task(run: Run, event: e.Event, record: RunEvent) -> Changes:
+    person = person_of(record.principal, record.actor)
+    match event:
+        case e.SubjectRevised(edits=edits, diff=diff) if run.view.checkpoint is not None:
+            first = run.revision.subject if run.revision else run.view.checkpoint.subject
+            return {"revision": Revision(first, edits, diff)}
+        case e.DraftBegun():
+            return {"drafts": run.drafts | {person}}
+        case e.DraftDropped():
+            return {"drafts": run.drafts - {person}}
+        case e.CommentAdded(comment_id=comment_id, checkpoint_id=checkpoint_id):
+            return {"comments": {**run.comments, comment_id: Comment(person, checkpoint_id)}}
+        case e.CommentDeleted(comment_id=comment_id) if comment_id in run.comments:
+            return {"comments": {**run.comments, comment_id: run.comments[comment_id]._replace(deleted=True)}}
+    return {}
 
 
 def _of_attempt(run: Run, event: e.Event) -> Changes:
@@ -172,6 +203,25 @@ def _approved(run: Run, event: e.CheckpointApproved | e.CheckpointEdited) -> Cha
         case Step.ERROR_REVIEW if edited is not None:
             changes |= {"response": edited, "failed": None}
     return changes
+
+
+def _edited(run: Run, event: e.CheckpointApproved | e.CheckpointEdited, record: RunEvent) -> Changes:
+    """Return who edited last what was decided on: where votes were counted, another may have given the last of them."""
+    if not isinstance(event, e.CheckpointEdited):
+        return {}
+    checkpoint = run.view.checkpoint
+    revised_by = checkpoint.task.revised_by if checkpoint is not None and run.revision is not None else None
+    editor = revised_by or person_of(record.principal, record.actor)
+    # A result that is entered at an error review is the response from then on.
+    step = Step.RESPONSE_REVIEW if event.step is Step.ERROR_REVIEW else event.step
+    return {"editors": {**run.editors, step: editor}}
+
+
+def _without_editor(run: Run, step: Step) -> Changes:
+    """Return that a step shows what came from a worker."""
+    if step not in run.editors:
+        return {}
+    return {"editors": {edited: person for edited, person in run.editors.items() if edited is not step}}
 
 
 def _checked(run: Run, event: e.SubjectChecked) -> Changes:

@@ -16,6 +16,7 @@ from contracts.runs import events as e
 from contracts.runs.config import Step
 from orchestrator.aggregate import Deadline, Due
 from orchestrator.runs.state import Attempt, OrderKind, Run
+from orchestrator.runs.tasks.schedule import next_moment
 
 
 def react(event: e.Event, run: Run) -> tuple[Order | AnyStop | Deadline, ...]:
@@ -163,15 +164,18 @@ def command_of(run_id: UUID, due: Due) -> c.FromClock | None:
     said = {"run_id": run_id, "tenant": due.tenant, "at": due.at, "command_id": c.command_id(run_id, *names)}
     if due.kind == _CHECKPOINT:
         return c.ExpireCheckpoint(**said, checkpoint_id=UUID(due.about), escalations=due.count)
+    if due.kind == _TASK:
+        checkpoint_id, what = due.about.split(" ")
+        return c.PassTaskTime(**said, checkpoint_id=UUID(checkpoint_id), what=what, epoch=due.count)
     command = c.ExpireLease if due.kind == _LEASE else c.RetryWork
     return command(**said, work_id=due.about, attempt=due.count)
 
 
-_LEASE, _RETRY, _CHECKPOINT = "expire-lease.v1", "retry-work.v1", "expire-checkpoint.v1"
+_LEASE, _RETRY, _CHECKPOINT, _TASK = "expire-lease.v1", "retry-work.v1", "expire-checkpoint.v1", "pass-task-time.v1"
 ORDERING_KINDS = frozenset((_LEASE,))
 """Orders are out while a lease runs; a run that waits for a person or for another try has none."""
 
-_NAMES = {_LEASE: "lease", _RETRY: "retry", _CHECKPOINT: "checkpoint"}
+_NAMES = {_LEASE: "lease", _RETRY: "retry", _CHECKPOINT: "checkpoint", _TASK: "task"}
 
 
 def _due(run: Run) -> Due | None:
@@ -184,6 +188,8 @@ def _due(run: Run) -> Due | None:
         return Due(_RETRY, run.tenant, attempt.retry_at, attempt.work_id, attempt.number)
     checkpoint = view.checkpoint
     if checkpoint is not None:
-        about = str(checkpoint.checkpoint_id)
+        about, moment = str(checkpoint.checkpoint_id), next_moment(checkpoint.task)
+        if moment is not None and moment.at < checkpoint.expires_at:
+            return Due(_TASK, run.tenant, moment.at, f"{about} {moment.what}", checkpoint.task.epoch)
         return Due(_CHECKPOINT, run.tenant, checkpoint.expires_at, about, checkpoint.escalations)
     return None

@@ -3,12 +3,20 @@
 Refusal
 +-- RunNotFound
 +-- RunAlreadyExists
++-- Forbidden
 +-- PreconditionFailed
 +-- NotAllowed
 |   +-- StaleCommand
 +-- CheckpointAlreadyDecided
 +-- CheckpointMismatch
 +-- SubjectChanged
++-- NotCandidate
++-- ClaimedByOther
++-- NotClaimed
++-- Delegated
++-- FourEyes
++-- AlreadyVoted
++-- CommentNotFound
 +-- HistoryTooLong
 +-- ValidationFailed
 """
@@ -16,9 +24,13 @@ Refusal
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
+from contracts.identity import Principal, Right
 from contracts.providers.call import Issue
-from contracts.runs.views import Approval, RunView
+from contracts.runs.checkpoints import Approval
+from contracts.runs.tasks.rules import Candidates
+from contracts.runs.views import RunView
 from orchestrator.refusals import Refusal
 
 
@@ -32,6 +44,16 @@ class RunAlreadyExists(Refusal):
     """A run with this id was started before, by another request."""
 
     code = "run_already_exists"
+
+
+class Forbidden(Refusal):
+    """The principal has no right to this."""
+
+    code = "forbidden"
+    remembered = False  # a right may be given
+
+    def __init__(self, principal: Principal, right: Right, of: str = "") -> None:
+        super().__init__(principal.refusal(right, of))
 
 
 class PreconditionFailed(Refusal):
@@ -83,6 +105,69 @@ class SubjectChanged(Refusal):
     """The bytes that were seen are not the bytes that wait for a decision."""
 
     code = "subject_changed"
+
+
+class NotCandidate(Refusal):
+    """The person is not among those who are asked."""
+
+    code = "not_candidate"
+
+    def __init__(self, person: str, candidates: Candidates | None = None, hint: str = "") -> None:
+        if candidates is None:
+            super().__init__(f"{person} is not among those who are asked")
+            return
+        asked = [*candidates.users, *(f"the group {group}" for group in candidates.groups)]
+        message = f"{person} is not among the candidates: {', '.join(asked) or 'reviewers'}"
+        super().__init__(f"{message}; {hint}" if hint else message, candidates=candidates.model_dump(mode="json"))
+
+
+class ClaimedByOther(Refusal):
+    """Another person holds the task."""
+
+    code = "claimed_by_other"
+
+    def __init__(self, holder: str, until: datetime | None) -> None:
+        lease_until = None if until is None else until.isoformat().replace("+00:00", "Z")
+        super().__init__(f"{holder} has claimed this until {lease_until}", holder=holder, lease_until=lease_until)
+
+
+class NotClaimed(Refusal):
+    """The task is not claimed."""
+
+    code = "not_claimed"
+
+
+class Delegated(Refusal):
+    """The task is with a person who was asked for help, and is decided when it is given back."""
+
+    code = "delegated"
+
+    def __init__(self, assignee: str | None, owner: str | None) -> None:
+        super().__init__(f"{owner} asked {assignee}, who gives it back first", assignee=assignee, owner=owner)
+
+
+class FourEyes(Refusal):
+    """Another person must approve this."""
+
+    code = "four_eyes"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"another person must approve this: {why}")
+
+
+class AlreadyVoted(Refusal):
+    """The person's vote stands already, whichever way it came."""
+
+    code = "already_voted"
+
+    def __init__(self, person: str) -> None:
+        super().__init__(f"{person} has voted on this already")
+
+
+class CommentNotFound(Refusal):
+    """There is no such comment of this run."""
+
+    code = "comment_not_found"
 
 
 class HistoryTooLong(Refusal):

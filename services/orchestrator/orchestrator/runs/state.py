@@ -9,15 +9,19 @@ from enum import StrEnum
 from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
+from contracts.identity import Principal
+from contracts.json_values import JsonObject
 from contracts.notices import Parent
 from contracts.providers.call import CallIntent, Execution, Failure, Issue, Preparation
 from contracts.providers.routing import Candidate
 from contracts.providers.signals import COST_CHECK, Reason
 from contracts.runs import commands as c
 from contracts.runs import events as e
+from contracts.runs.checkpoints import Approval
 from contracts.runs.config import HitlConfig, Step
 from contracts.runs.requests import RunRequest
-from contracts.runs.views import Approval, RunView
+from contracts.runs.tasks.task import Task
+from contracts.runs.views import RunView
 from orchestrator.aggregate import Answered
 
 
@@ -96,6 +100,36 @@ class Failed(NamedTuple):
         )
 
 
+class Revision(NamedTuple):
+    """What people have changed of an open checkpoint's subject, while others are still to approve it."""
+
+    subject: JsonObject
+    """The subject as it was shown first."""
+
+    edits: JsonObject
+    diff: tuple[e.Change, ...]
+
+
+class Closed(NamedTuple):
+    """The last checkpoint that was closed, as far as a run that is tried again needs it."""
+
+    step: Step
+    task: Task
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it was an error review that several had to decide."""
+        return self.step is Step.ERROR_REVIEW and not self.task.is_plain
+
+
+class Comment(NamedTuple):
+    """A comment as far as deciding needs it."""
+
+    by: str
+    checkpoint_id: UUID | None
+    deleted: bool = False
+
+
 class Changes(TypedDict, total=False):
     """The fields of a run that an event may change, with their new values."""
 
@@ -122,6 +156,13 @@ class Changes(TypedDict, total=False):
     answered: Mapping[UUID, Answered]
     newer_kind: str | None
     ended: int | None
+    revision: Revision | None
+    editors: Mapping[Step, str]
+    drafts: frozenset[str]
+    comments: Mapping[UUID, Comment]
+    readers: tuple[str, ...]
+    closed: Closed | None
+    ended_with: Failed | None
 
 
 @dataclass(frozen=True)
@@ -135,6 +176,9 @@ class Run:
     """The request that started the run. It never changes."""
 
     tenant: str
+
+    requester: Principal | None
+    """Who started the run; None where authentication was off."""
 
     intent: CallIntent
     """The intent as it is now: the request's, or as a person edited it."""
@@ -203,6 +247,27 @@ class Run:
 
     ended: int | None = None
     """The version of the event that ended the run."""
+
+    revision: Revision | None = None
+    """The changes of the open checkpoint's subject that wait for further approvals."""
+
+    editors: Mapping[Step, str] = field(default_factory=dict)
+    """Who edited last what each step shows, as long as it is what came of that edit."""
+
+    drafts: frozenset[str] = frozenset()
+    """The persons who have a draft at the open checkpoint."""
+
+    comments: Mapping[UUID, Comment] = field(default_factory=dict)
+    """The comments, by id."""
+
+    readers: tuple[str, ...] = ()
+    """The entries of those who may read it (see `contracts.runs.tasks.readers`)."""
+
+    closed: Closed | None = None
+    """The last checkpoint that was closed."""
+
+    ended_with: Failed | None = None
+    """The failure that the run ended with."""
 
     @property
     def run_id(self) -> UUID:

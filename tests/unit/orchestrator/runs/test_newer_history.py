@@ -58,6 +58,11 @@ MEMBERS = {
     "failure": Failure(code="x", message="y"),
     "provider_call_id": "p1",
     "ending": "stopped",
+    "user": "bo",
+    "text": "t",
+    "comment_id": UUID(int=2),
+    "what": "due_at",
+    "epoch": 0,
 }
 
 

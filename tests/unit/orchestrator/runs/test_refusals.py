@@ -35,7 +35,9 @@ from testkit.runs.commands import (
     time_is_up,
 )
 from testkit.runs.invariants import API_CODES
+from testkit.runs.people import ANN, BO, DI, GUEST
 from testkit.runs.specification import Ask, Story, given
+from testkit.runs.tasks import by, claim, comment, delegate, under
 
 PEOPLE = [approve(), edit({"temperature": 1}), reject(), pause(), cancel()]
 
@@ -117,6 +119,7 @@ REFUSED = [
         given(start().but(command_id=UUID(int=7))),
         approve().but(command_id=UUID(int=7), request_sha256="a" * 64),
     ),
+    ("forbidden", at_payload_review(), approve().but(principal=GUEST)),
     ("precondition_failed", at_payload_review(), approve().but(expected_version=1)),
     ("not_allowed", completed(), approve()),
     ("checkpoint_mismatch", at_payload_review(), approve(checkpoint_id=UUID(int=1))),
@@ -124,6 +127,13 @@ REFUSED = [
     ("validation_failed", at_payload_review(), edit({"temperature": 9})),
     ("newer_history", newer(at_payload_review()), approve()),
     ("history_too_long", at_length(at_payload_review(), MOST_EVENTS), pause()),
+    ("not_candidate", under({"candidates": {"users": ["bo"]}}), by(ANN, approve())),
+    ("claimed_by_other", under({}).given(by(BO, claim())), by(ANN, approve())),
+    ("not_claimed", under({"claim": "required"}), by(ANN, approve())),
+    ("delegated", under({}).given(by(ANN, delegate("bo"))), by(ANN, approve())),
+    ("four_eyes", under({"four_eyes": True}, by=DI), by(DI, approve())),
+    ("already_voted", under({"approvals_required": 2}).given(by(ANN, approve())), by(ANN, approve())),
+    ("comment_not_found", under({}), by(ANN, comment(answers=UUID(int=1)))),
     ("checkpoint_already_decided", calling(), approve(checkpoint_id=at_payload_review().checkpoint_id)),
 ]
 

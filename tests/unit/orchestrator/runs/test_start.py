@@ -85,6 +85,11 @@ def test_everything_but_a_start_needs_a_run() -> None:
         "provider_call_id": "p1",
         "ending": "stopped",
         "failure": Failure(code="x", message="y"),
+        "user": "bo",
+        "text": "t",
+        "comment_id": UUID(int=2),
+        "what": "due_at",
+        "epoch": 0,
     }
-    for kind in get_args(c.Decide | c.Control | c.FromWorker | c.FromClock):
+    for kind in get_args(c.Decide | c.Control | c.OnTask | c.OnComment | c.FromWorker | c.FromClock):
         Story().when(Ask(kind, lambda _: about | facts)).refused_with("run_not_found")

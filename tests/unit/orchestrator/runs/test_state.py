@@ -11,7 +11,7 @@ from orchestrator.runs import Run
 from orchestrator.runs.state import Changes
 from testkit.runs.commands import calling
 
-FIXED = {"request", "tenant", "parent"}
+FIXED = {"request", "tenant", "requester", "parent"}
 """The fields that no event changes."""
 
 

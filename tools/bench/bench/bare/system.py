@@ -49,6 +49,10 @@ class BareSystem:
         return f"http://{LOOPBACK}:{self.settings.gateway_port}"
 
     @property
+    def key(self) -> None:
+        """It asks for no key."""
+
+    @property
     def ws_url(self) -> str:
         """The URL of the WebSocket."""
         return f"ws://{LOOPBACK}:{self.settings.notifier_port}/ws"

@@ -11,6 +11,11 @@ _END = b"\r\n\r\n"
 _LENGTH = b"content-length:"
 
 
+def head_of(key: str | None) -> str:
+    """Return the line of a request's head that brings a key; nothing without one."""
+    return "" if key is None else f"Authorization: Bearer {key}\r\n"
+
+
 class Unexpected(Exception):
     """The gateway gave another answer than the work needs."""
 
@@ -18,21 +23,22 @@ class Unexpected(Exception):
 class Connection(asyncio.Protocol):
     """One connection to the gateway; reopened when the gateway closed it between requests."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str | None = None) -> None:
         self._host = url.removeprefix("http://")
+        self._head = f"Host: {self._host}\r\n{head_of(key)}"
         self._received = b""
         self._answer: asyncio.Future[tuple[int, bytes]] | None = None
         self._transport: asyncio.Transport | None = None
 
     async def get(self, path: str) -> dict[str, Any]:
         """Return the JSON at `path`. Raises Unexpected."""
-        return await self._ask(f"GET {path} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode(), 200)
+        return await self._ask(f"GET {path} HTTP/1.1\r\n{self._head}\r\n".encode(), 200)
 
     async def post(self, path: str, body: Any, status: int = 200) -> dict[str, Any]:
         """Post `body` and return the answer. Raises Unexpected unless it comes with `status`."""
         content = to_json(body)
         head = (
-            f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\n"
+            f"POST {path} HTTP/1.1\r\n{self._head}"
             f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
         )
         return await self._ask(head.encode() + content, status)

@@ -43,15 +43,18 @@ class Timings:
 class Reviewers:
     """Reviewers who each take one run after another, with a connection each and one watcher for all."""
 
-    def __init__(self, connections: list[Connection], watcher: Watcher) -> None:
+    def __init__(self, connections: list[Connection], watcher: Watcher, signature: dict[str, str]) -> None:
+        """`signature` are the members of a decision that say who decides."""
         self.connections = connections
         self.watcher = watcher
+        self._signature = signature
 
     @classmethod
-    async def open(cls, gateway_url: str, ws_url: str, count: int) -> Reviewers:
-        """Connect `count` reviewers."""
-        watcher = await Watcher.open(ws_url)
-        return cls([Connection(gateway_url) for _ in range(count)], watcher)
+    async def open(cls, gateway_url: str, ws_url: str, count: int, key: str | None = None) -> Reviewers:
+        """Connect `count` reviewers, with one key for all."""
+        watcher = await Watcher.open(ws_url, key)
+        signature = {"actor": "ann"} if key is None else {}
+        return cls([Connection(gateway_url, key) for _ in range(count)], watcher, signature)
 
     def close(self) -> None:
         """Close all connections."""
@@ -85,18 +88,17 @@ class Reviewers:
     async def finish(self, connection: Connection, run_id: str, checkpoint: Any, timings: Timings) -> None:
         """Approve both checkpoints of a started run and read its result."""
         began = time.perf_counter()
-        await _approve(connection, run_id, checkpoint)
+        await self._approve(connection, run_id, checkpoint)
         following = await self.watcher.request(run_id)
         timings.next_request.append(following.at - began)
         began = time.perf_counter()
-        await _approve(connection, run_id, following.content)
+        await self._approve(connection, run_id, following.content)
         over = await self.watcher.over(run_id)
         timings.completed.append(over.at - began)
         view = await connection.get(f"/hitl/runs/{run_id}?min_version={over.content}")
         if view["state"] != "completed" or not view["result"]:
             raise Unexpected(f"run {run_id} is {view['state']} after its completion was announced")
 
-
-async def _approve(connection: Connection, run_id: str, checkpoint: Any) -> None:
-    bound = {name: checkpoint[name] for name in ("checkpoint_id", "subject_sha256")}
-    await connection.post(f"/hitl/runs/{run_id}/approve", {**bound, "actor": "ann"})
+    async def _approve(self, connection: Connection, run_id: str, checkpoint: Any) -> None:
+        bound = {name: checkpoint[name] for name in ("checkpoint_id", "subject_sha256")}
+        await connection.post(f"/hitl/runs/{run_id}/approve", {**bound, **self._signature})

@@ -12,6 +12,8 @@ from typing import Any, Self
 
 from pydantic_core import from_json
 
+from bench.driver.connection import head_of
+
 _TEXT, _PING, _PONG = 1, 9, 10
 _REQUEST = b'{"type":"HITL_APPROVAL_REQUEST"'
 _RUN_ID = b'"run_id":"'
@@ -31,7 +33,8 @@ class Arrival:
 class Watcher(asyncio.Protocol):
     """Parses server frames itself, unmasked and unfragmented: a general client would cost the measured machine more."""
 
-    def __init__(self, authority: str) -> None:
+    def __init__(self, authority: str, key: str | None) -> None:
+        self._key = key
         self._authority = authority
         self._received = bytearray()
         self._open = False
@@ -43,12 +46,12 @@ class Watcher(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     @classmethod
-    async def open(cls, url: str) -> Self:
+    async def open(cls, url: str, key: str | None = None) -> Self:
         """Connect to `ws://host:port/path` and return once the snapshot has come."""
         authority, _, path = url.removeprefix("ws://").partition("/")
         host, _, port = authority.rpartition(":")
         loop = asyncio.get_running_loop()
-        _, watcher = await loop.create_connection(lambda: cls(authority), host, int(port))
+        _, watcher = await loop.create_connection(lambda: cls(authority, key), host, int(port))
         watcher._send_handshake(f"/{path}")
         await asyncio.wait((watcher.ready, watcher.lost), return_when=asyncio.FIRST_COMPLETED)
         return watcher
@@ -78,7 +81,7 @@ class Watcher(asyncio.Protocol):
     def _send_handshake(self, path: str) -> None:
         key = base64.b64encode(os.urandom(16)).decode()
         self._transport.write(
-            f"GET {path} HTTP/1.1\r\nHost: {self._authority}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: {self._authority}\r\n{head_of(self._key)}Upgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
 

@@ -21,6 +21,7 @@ from local_stack.postgres.server import Postgres
 from local_stack.processes.process import Process, Program
 from local_stack.services import MODULES, READY_SECONDS, Addresses, Services
 from local_stack.wait import until
+from testkit.stack.keys import first_key
 
 DATABASE = "sayso"
 
@@ -45,6 +46,11 @@ class System:
     def ws_url(self) -> str:
         """The URL of the WebSocket."""
         return self.services.addresses.websocket()
+
+    @property
+    def key(self) -> str | None:
+        """The first API key; None while authentication is off."""
+        return first_key(self.folder)
 
     @property
     def database_url(self) -> str:
@@ -90,6 +96,7 @@ async def running_system(folder: Path) -> AsyncIterator[System]:
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
             "DATABASE_URL": await postgres.create_database(DATABASE),
             "SAYSO_HOST": LOOPBACK,
+            "SAYSO_DATA_DIR": str(folder),
         }
         addresses = Addresses(LOOPBACK, dict(zip(MODULES, free_ports(len(MODULES)), strict=True)))
         services = Services(addresses, environment, folder / "services")

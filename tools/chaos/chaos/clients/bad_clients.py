@@ -6,18 +6,19 @@ import asyncio
 import contextlib
 import json
 import socket
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
-from chaos.clients.stories import Request
 
-
-async def hang_up(url: str, path: str, request: Request, turn: int) -> None:
-    """Send a request and break off: within its head, within its body, or before the answer."""
-    body = json.dumps(request.body).encode()
+async def hang_up(url: str, target: str, said: Any, headers: Mapping[str, str], turn: int) -> None:
+    """Send a request to a method and path, and break off: within its head, within its body, or before the answer."""
+    body = json.dumps(said).encode()
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     place = urlsplit(url)
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\nIdempotency-Key: {request.key}\r\n\r\n"
+        f"{target} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n{more}\r\n"
     ).encode()
     whole = head + body
     sent = (whole[: len(head) // 2], whole[: len(head) + len(body) // 2], whole)[turn % 3]
@@ -28,8 +29,9 @@ async def hang_up(url: str, path: str, request: Request, turn: int) -> None:
         writer.transport.abort()
 
 
-async def connect_and_never_read(url: str, query: str) -> socket.socket:
+async def connect_and_never_read(url: str, headers: Mapping[str, str]) -> socket.socket:
     """Open a WebSocket with the smallest receive buffer, and read nothing. The caller closes it."""
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     place = urlsplit(url)
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -37,8 +39,8 @@ async def connect_and_never_read(url: str, query: str) -> socket.socket:
     loop = asyncio.get_running_loop()
     await loop.sock_connect(client, (place.hostname, place.port))
     handshake = (
-        f"GET {place.path}?{query} HTTP/1.1\r\nHost: {place.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        f"GET {place.path} HTTP/1.1\r\nHost: {place.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
     )
     await loop.sock_sendall(client, handshake.encode())
     return client

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import httpx
 
 from chaos.clients.bad_clients import hang_up
-from chaos.clients.stories import Answer, Request
+from chaos.clients.requests import Answer, Request
+from chaos.clients.stories import REQUESTER
+from local_stack.credential import headers_of
 
 ANSWER_SECONDS = 15.0
 """The timeout of one answer; longer than the gateway's own wait."""
@@ -21,12 +23,16 @@ AGAIN_SECONDS = (0.1, 0.25, 0.5, 1.0)
 Urls = Callable[[], Sequence[str]]
 """The current gateways or notifiers, as a load balancer knows them."""
 
+Keys = Mapping[str, str]
+"""The key of each person; none while authentication is off."""
+
 
 class HttpClient:
     """Sends requests to any of the gateways. With `hangs_up`, each request is broken off once before it is sent in full."""
 
-    def __init__(self, gateways: Urls) -> None:
+    def __init__(self, gateways: Urls, keys: Keys) -> None:
         self._gateways = gateways
+        self._keys = keys
         self._turn = itertools.count()
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=2), limits=httpx.Limits(max_connections=200), trust_env=False
@@ -40,9 +46,10 @@ class HttpClient:
     async def ask(self, request: Request, path: str) -> Answer:
         """Return the final answer to `request`, however long it takes."""
         for pause in itertools.chain(AGAIN_SECONDS, itertools.repeat(AGAIN_SECONDS[-1])):
+            headers = {"Idempotency-Key": request.key, **headers_of(self._keys.get(request.actor))}
             if self.hangs_up:
-                await hang_up(self._gateway(), path, request, next(self._turn))
-            answer = await self._once("POST", path, request.body, {"Idempotency-Key": request.key})
+                await hang_up(self._gateway(), f"{request.method} {path}", request.body, headers, next(self._turn))
+            answer = await self._once(request.method, path, request.body, headers)
             request.sent += 1
             if answer is not None:
                 request.answers.append(answer)
@@ -54,8 +61,9 @@ class HttpClient:
     async def read(self, path: str) -> dict[str, Any] | None:
         """Return the JSON at `path`, or None if there is none, however long it takes."""
         while True:
-            answer = await self._once("GET", path)
+            answer = await self._once("GET", path, headers=headers_of(self._keys.get(REQUESTER)))
             if answer is not None and answer.is_final:
+                assert answer.status in (200, 404), f"{path}: {answer}"
                 return answer.body if answer.status == 200 else None
             await asyncio.sleep(AGAIN_SECONDS[-1])
 

@@ -19,26 +19,31 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
 from chaos.clients.http_client import AGAIN_SECONDS, ANSWER_SECONDS, Urls
-from chaos.clients.stories import Answer, Request
+from chaos.clients.requests import Answer, Request
+from local_stack.credential import headers_of
 
 _ENDS = {"run-completed.v1": "completed", "run-failed.v1": "failed", "run-cancelled.v1": "cancelled"}
 _LATE = ("pending", "unavailable")
+OF_TASK = ("task-", "claim-", "vote-", "stage-", "subject-revised", "comment-", "draft-")
+"""How the kinds of a task's events begin; a run without rules has none of them."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A message for a run: a request for a decision, its end, or that its state must be looked up."""
+    """A message for a run: a request for a decision, an event of its task, its end, or that its state must be looked up."""
 
-    what: Literal["request", "over", "look"]
+    what: Literal["request", "event", "over", "look"]
     checkpoint: Mapping[str, Any] | None = None
     state: str | None = None
+    version: int = 0
 
 
 class Watcher:
     """Watches one session on any of the notifiers."""
 
-    def __init__(self, sockets: Urls, session: str) -> None:
+    def __init__(self, sockets: Urls, session: str, key: str | None) -> None:
         self._sockets = sockets
+        self._headers = headers_of(key)
         self._session = session
         self._socket: ClientConnection | None = None
         self._connected = asyncio.Event()
@@ -56,7 +61,14 @@ class Watcher:
             query = {"session_id": self._session, **({"cursor": self.cursor} if self.cursor else {})}
             with contextlib.suppress(ConnectionClosed, InvalidHandshake, InvalidMessage, OSError, TimeoutError):
                 url = f"{urls[turn % len(urls)]}?{urlencode(query)}"
-                async with connect(url, max_size=None, open_timeout=5, ping_interval=5, ping_timeout=5) as socket:
+                async with connect(
+                    url,
+                    additional_headers=self._headers,
+                    max_size=None,
+                    open_timeout=5,
+                    ping_interval=5,
+                    ping_timeout=5,
+                ) as socket:
                     self.connections += 1
                     self._socket = socket
                     self._connected.set()
@@ -92,15 +104,17 @@ class Watcher:
     def _hear(self, message: dict[str, Any]) -> None:
         match message["type"]:
             case "HITL_APPROVAL_REQUEST":
-                self._show(message["run_id"], message["checkpoint"])
+                self._show(message["run_id"], message["version"], message["checkpoint"])
             case "HITL_STATUS_UPDATE":
-                state = _ENDS.get(message["event"]["kind"])
-                if state is not None:
-                    self.news[message["run_id"]].put_nowait(Notice("over", state=state))
+                kind, version = message["event"]["kind"], message["version"]
+                if kind in _ENDS:
+                    self.news[message["run_id"]].put_nowait(Notice("over", state=_ENDS[kind], version=version))
+                elif kind.startswith(OF_TASK):
+                    self.news[message["run_id"]].put_nowait(Notice("event", version=version))
             case "SNAPSHOT":
                 self.snapshots += 1
                 for view in message["approvals"]:
-                    self._show(view["run_id"], view["checkpoint"])
+                    self._show(view["run_id"], view["version"], view["checkpoint"])
                 for queue in self.news.values():
                     queue.put_nowait(Notice("look"))
             case "HITL_APPROVAL_RESULT":
@@ -111,7 +125,7 @@ class Watcher:
                 raise AssertionError(f"the notifier answered an error: {message}")
         self.cursor = message.get("cursor", self.cursor)
 
-    def _show(self, run_id: str, checkpoint: Mapping[str, Any]) -> None:
+    def _show(self, run_id: str, version: int, checkpoint: Mapping[str, Any]) -> None:
         if (run_id, checkpoint["checkpoint_id"]) not in self._shown:
             self._shown.add((run_id, checkpoint["checkpoint_id"]))
-            self.news[run_id].put_nowait(Notice("request", checkpoint))
+            self.news[run_id].put_nowait(Notice("request", checkpoint, version=version))

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
+
+from chaos.clients.desk import Desk, Steps
+from chaos.clients.plans import GONE, PLANS, Plan
+from chaos.clients.requests import Request
 
 HITL = {
     "policy": "require_human",
@@ -16,45 +21,23 @@ HITL = {
 
 BOTH = ["payload_review", "response_review"]
 
-Channel = Literal["http", "socket"]
-Action = Literal["start", "approve", "edit", "reject", "retry"]
+UNDER_RULES = (2, 5)
+"""The last digits of the numbers of runs whose review has rules: every fifth run."""
 
+REVIEWER = "ann"
+"""Who decides, and whose sockets the clients open."""
 
-@dataclass(frozen=True)
-class Answer:
-    """One answer; `status` is that of HTTP, over the socket 200 or 409."""
+REQUESTER = "client"
+"""Who starts the runs, and reads them at any time; a reviewer reads what it is or was asked to decide at."""
 
-    status: int
-    body: dict[str, Any]
-    at: float = field(default_factory=time.monotonic)
-
-    @property
-    def accepted(self) -> bool:
-        """True if the request took effect."""
-        return self.status in (200, 201)
-
-    @property
-    def is_final(self) -> bool:
-        """True if it is final; otherwise the request is sent again: it is late, or a service is unavailable."""
-        return self.status not in (202, 500, 502, 503, 504)
-
-
-@dataclass
-class Request:
-    """One request, however often it was sent. `key` is in every trace that it leaves: comments, reasons, the prompt."""
-
-    key: str
-    action: Action
-    channel: Channel
-    actor: str
-    body: dict[str, Any]
-    checkpoint_id: str | None = None
-    expected: str = "accepted"
-    """Or the code of the refusal that the request provokes."""
-    answer: Answer | None = None
-    answers: list[Answer] = field(default_factory=list)
-    sent: int = 0
-    began: float = field(default_factory=time.monotonic)
+PEOPLE = {
+    REQUESTER: ("requester",),
+    REVIEWER: ("reviewer",),
+    "bob": ("reviewer",),
+    "cleo": ("reviewer",),
+    "lea": ("admin",),
+}
+"""Who asks for anything, with the roles for it."""
 
 
 @dataclass
@@ -66,10 +49,18 @@ class RunStory:
     session: str
     padding: int = 0
     """Spaces added to its prompt."""
+    plan: Plan | None = None
+    """What its people do, where its review has rules."""
     run_id: str | None = None
     requests: list[Request] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     """The checkpoints that were pushed to its watcher."""
+    pushed: set[int] = field(default_factory=set)
+    """The versions of its task's events that were pushed to its watcher."""
+    caught_up: bool = False
+    """A snapshot came in place of events."""
+    version: int = 0
+    """The last version that an answer or a push named."""
     state: str | None = None
     """Its final state, as pushed to its watcher."""
     moments: list[float] = field(default_factory=list)
@@ -90,13 +81,14 @@ class RunStory:
         return self.token + " " * self.padding
 
     @property
-    def ends(self) -> str:
-        """The state that its decisions lead to."""
-        return "cancelled" if self.number % 10 == 6 else "completed"
+    def ends(self) -> tuple[str, ...]:
+        """The states that its decisions may lead to."""
+        if self.plan is not None:
+            return self.plan.ends
+        return ("cancelled",) if self.number % 10 == 6 else ("completed",)
 
     def begin(self) -> Request:
         """Return the request that starts it."""
-        steps = BOTH[:1] if self.number % 10 == 9 else BOTH
         body = {
             "prompt": self.prompt,
             "provider": "openai",
@@ -104,57 +96,44 @@ class RunStory:
             "operation": "text",
             "session_id": self.session,
             "user_id": f"user-{self.session}",
-            "hitl_config": {**HITL, "allowed_steps": steps},
+            "hitl_config": self._config(),
         }
-        return self._ask("start", "start", "http", "client", body)
+        self.requests.append(Request(f"{self.token}:start", "start", "http", REQUESTER, body))
+        return self.start
 
-    def decide(self, checkpoint: dict[str, Any]) -> list[Request]:
-        """Return the decisions about a checkpoint, in order: mostly one, sometimes others that must be refused."""
-        step, number = checkpoint["step"], self.number % 10
-        if step == "error_review":
-            name = f"retry-{checkpoint['checkpoint_id'][:8]}"
-            body = {"reason": f"{self.token}:{name}", "actor": "ann"}
-            return [self._ask(name, "retry", "http", "ann", body, checkpoint)]
-        if number != 7:
-            return [self._decision(step, checkpoint)]
-        stale = self._about("stale", "approve", "bob", checkpoint, {"subject_sha256": "0" * 64})
-        stale.expected = "subject_changed"
-        decision = self._decision(step, checkpoint)
-        second = self._about("second", "reject", "bob", checkpoint, {"reason": "too late"})
-        second.expected = "checkpoint_already_decided"
-        return [stale, decision, second]
+    def steps(self, checkpoint: Mapping[str, Any]) -> Steps:
+        """Return what its people do at a checkpoint, step by step."""
+        desk = Desk(self.token, self.number, checkpoint, self.requests)
+        if desk.step == "error_review":
+            ends_by_itself = self.plan is not None and "failed" in self.plan.ends
+            yield [desk.retry("ann", *(GONE if ends_by_itself else ()))]
+        elif self.plan is not None:
+            yield from self.plan.steps(desk)
+        else:
+            yield from self._decisions(desk)
 
-    def _decision(self, step: str, checkpoint: dict[str, Any]) -> Request:
-        if step == "response_review" and self.ends == "cancelled":
-            return self._about("no", "reject", "ann", checkpoint, {"reason": "wrong"})
-        if step == "payload_review" and self.number % 10 == 8:
-            return self._about("so", "edit", "ann", checkpoint, {"edits": {"temperature": 0.5}})
-        return self._about("yes", "approve", "ann", checkpoint, {})
+    def _config(self) -> dict[str, Any]:
+        if self.plan is None:
+            return {**HITL, "allowed_steps": BOTH[:1] if self.number % 10 == 9 else BOTH}
+        rules = {"reviews": {BOTH[0]: dict(self.plan.rules)}} if self.plan.rules else {}
+        return {**HITL, "allowed_steps": BOTH[:1], "timeout_seconds": self.plan.timeout_seconds, **rules}
 
-    def _about(
-        self, name: str, action: Action, actor: str, checkpoint: dict[str, Any], more: dict[str, Any]
-    ) -> Request:
-        name = f"{name}-{checkpoint['checkpoint_id'][:8]}"
-        channel: Channel = "socket" if (self.number // 2 + len(self.requests)) % 2 else "http"
-        body = {
-            "checkpoint_id": checkpoint["checkpoint_id"],
-            "subject_sha256": checkpoint["subject_sha256"],
-            "comment": f"{self.token}:{name}",
-            "actor": actor,
-            **more,
-        }
-        return self._ask(name, action, channel, actor, body, checkpoint)
+    def _decisions(self, desk: Desk) -> Steps:
+        """One decision, and sometimes others that must be refused."""
+        if self.number % 10 == 7:
+            yield [desk.vote("bob", expected="subject_changed", subject_sha256="0" * 64)]
+        yield [self._decision(desk)]
+        if self.number % 10 == 7:
+            yield [desk.vote("bob", "reject", expected="checkpoint_already_decided", reason="too late")]
 
-    def _ask(
-        self,
-        name: str,
-        action: Action,
-        channel: Channel,
-        actor: str,
-        body: dict[str, Any],
-        checkpoint: dict[str, Any] | None = None,
-    ) -> Request:
-        about = checkpoint["checkpoint_id"] if checkpoint else None
-        request = Request(f"{self.token}:{name}", action, channel, actor, body, about)
-        self.requests.append(request)
-        return request
+    def _decision(self, desk: Desk) -> Request:
+        if desk.step == "response_review" and self.ends == ("cancelled",):
+            return desk.vote("ann", "reject", reason="wrong")
+        if desk.step == "payload_review" and self.number % 10 == 8:
+            return desk.vote("ann", "edit", edits={"temperature": 0.5})
+        return desk.vote("ann")
+
+
+def plan_of(number: int, turn: int) -> Plan | None:
+    """Return the plan of a run, where its review has rules: one after the other, and another first in each load."""
+    return PLANS[(number // 5 + turn) % len(PLANS)] if number % 10 in UNDER_RULES else None

@@ -14,6 +14,7 @@ import httpx
 
 from apache_kafka.broker import RealKafka
 from chaos.clients.load import Load
+from chaos.clients.stories import PEOPLE
 from chaos.system.fleet import Fleet
 from chassis import failpoints
 from local_stack.broker.embedded import FETCH_WAIT_MS, EmbeddedBroker
@@ -24,6 +25,8 @@ from local_stack.wait import until
 from messaging.admin import ensure_topics
 from testkit.kafka.partitions import UNEVEN, provisioned_topics
 from testkit.postgres.failover import FailoverProxy, failover_proxy
+from testkit.stack.keys import first_key, make_keys
+from testkit.stack.user import User
 
 RATE = 8.0
 """Runs a second that two cores sustain without a growing queue, Kafka and clients included."""
@@ -73,6 +76,8 @@ class Stage:
     folder: Path
     clock: Path
     """The file with the offset of the services' clock in seconds."""
+    keys: Mapping[str, str]
+    """The API key of each person; none while authentication is off."""
 
     @property
     def bootstrap(self) -> str:
@@ -86,7 +91,11 @@ class Stage:
 
     def load(self, rate: float = RATE) -> Load:
         """Return a load for it, not started yet."""
-        return Load(self.fleet.gateways, self.fleet.sockets, rate)
+        return Load(self.fleet.gateways, self.fleet.sockets, rate, self.keys)
+
+    def user(self) -> User:
+        """Return a person who starts and steers runs of its own."""
+        return User(self.fleet.gateways()[0], self.fleet.sockets()[0], "lea", self.keys.get("lea"))
 
     @contextlib.asynccontextmanager
     async def sql(self) -> AsyncIterator[asyncpg.Connection]:
@@ -143,6 +152,7 @@ async def _services(folder: Path, kafka_settings: Mapping[str, str], kafka: Real
         settings = {
             **kafka_settings,
             "DATABASE_URL": proxy.url,
+            "SAYSO_DATA_DIR": str(folder),
             "OPENAI_BASE_URL": f"{provider.url}/v1",
             "SAYSO_OUTCOME_WAIT_SECONDS": "3",
             failpoints.VARIABLE: f"clock={clock}",
@@ -152,4 +162,5 @@ async def _services(folder: Path, kafka_settings: Mapping[str, str], kafka: Real
         fleet = Fleet(settings, folder / "services")
         running.push_async_callback(fleet.stop)
         await fleet.start()
-        yield Stage(fleet, postgres, proxy, provider, kafka, folder, clock)
+        keys = await make_keys(fleet.gateways()[0], first_key(folder), PEOPLE)
+        yield Stage(fleet, postgres, proxy, provider, kafka, folder, clock, keys)

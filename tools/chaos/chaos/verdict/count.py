@@ -23,6 +23,9 @@ _PER_RUN: Mapping[str, Callable[[laws.Case], Iterator[str]]] = {
     "answers": laws.answers,
     "seen": laws.seen,
     "called": laws.called,
+    "held": laws.held,
+    "timely": laws.timely,
+    "voted": laws.voted,
 }
 
 
@@ -32,6 +35,7 @@ class Count:
 
     runs: int
     decisions: int
+    about_tasks: int
     refused: int
     asked_again: int
     retries: int
@@ -63,8 +67,11 @@ async def count(stage: Stage, load: Load) -> Count:
     requests = [request for story in load.stories for request in story.requests]
     return Count(
         runs=len(cases),
-        decisions=sum(one.action != "start" for one in requests),
-        refused=sum(one.expected != "accepted" for one in requests),
+        decisions=sum(one.action != "start" and not one.is_about_task for one in requests),
+        about_tasks=sum(one.is_about_task for one in requests),
+        refused=sum(
+            one.answer is not None and one.answer.outcome in one.allowed and not one.took_effect for one in requests
+        ),
         asked_again=sum(one.sent for one in requests) - len(requests) - load.repeated,
         retries=sum(map(laws.retries_of, cases)),
         stall=load.longest_stall,

@@ -9,12 +9,14 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from contracts.json_values import MAX_DEPTH, JsonObject
 from contracts.providers.call import Checked, Execution, Failure, Issue, Preparation, Severity, catalog_schema
 from contracts.providers.signals import Finding, Signals
 from contracts.runs.config import HitlConfig, OnError, OnTimeout, OnUncertain, Policy, ReviewStep, ReviewThresholds
 from contracts.runs.events import RunPrepared
+from contracts.runs.tasks.rules import ReviewRules
 from testkit.messages.golden import sample_events
 from testkit.runs.commands import PAYLOAD, PAYLOAD_SCHEMA
 
@@ -164,3 +166,54 @@ moves = st.builds(
     failure=failures,
     edits=edits,
 )
+
+PERSONS = ("ann", "bo", "cy", "di", "adam")
+"""Reviewers; Adam is an administrator."""
+
+GROUPS = ("legal", "leads")
+
+_candidates: st.SearchStrategy[JsonObject] = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries({"users": st.lists(st.sampled_from(PERSONS), max_size=3, unique=True)}),
+    st.fixed_dictionaries({"groups": st.lists(st.sampled_from(GROUPS), min_size=1, max_size=2, unique=True)}),
+    st.just({"users": ["ann", "bo", "cy"]}),
+    st.just({"users": ["ann"], "groups": ["legal"]}),
+)
+_durations = st.sampled_from([5, 60, 600])
+_stage = st.fixed_dictionaries({"approvals_required": st.sampled_from([1, 1, 2])}, optional={"candidates": _candidates})
+
+
+def _can_be_met(rules: dict[str, Any]) -> bool:
+    try:
+        ReviewRules.model_validate(rules)
+    except ValidationError:
+        return False
+    return True
+
+
+review_rules = (
+    st.fixed_dictionaries(
+        {
+            "candidates": _candidates,
+            "approvals_required": st.sampled_from([1, 2, 2, 3]),
+            "on_reject": st.sampled_from(["veto", "majority"]),
+            "four_eyes": st.booleans(),
+        },
+        optional={
+            "claim": st.sampled_from(["optional", "required"]),
+            "lease_seconds": st.sampled_from([1, 8, 600]),
+            "start_by_seconds": _durations,
+            "due_seconds": _durations,
+            "reminders_seconds": st.lists(_durations, max_size=3),
+            "follow_up_at": st.sampled_from(["2020-01-01T00:00:00Z", "2026-03-02T09:10:00Z"]),
+            "escalate_after_seconds": _durations,
+            "escalate_to": st.sampled_from([{"groups": ["leads"]}, {"users": ["di", "adam"]}]),
+            "stages": st.lists(_stage, max_size=3).map(
+                lambda stages: [{"name": str(place), **stage} for place, stage in enumerate(stages)]
+            ),
+        },
+    )
+    .filter(_can_be_met)
+    .map(ReviewRules.model_validate)
+)
+"""The rules of a review among PERSONS and GROUPS."""

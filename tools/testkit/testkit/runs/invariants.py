@@ -22,6 +22,7 @@ API_CODES = frozenset(
     {
         "run_not_found",
         "run_already_exists",
+        "forbidden",
         "checkpoint_already_decided",
         "checkpoint_mismatch",
         "subject_changed",
@@ -31,6 +32,13 @@ API_CODES = frozenset(
         "precondition_failed",
         "newer_history",
         "history_too_long",
+        "not_candidate",
+        "claimed_by_other",
+        "not_claimed",
+        "delegated",
+        "four_eyes",
+        "already_voted",
+        "comment_not_found",
     }
 )
 
@@ -121,12 +129,10 @@ def _check_actions(view: RunView) -> None:
         assert not {"approve", "edit", "reject"} & set(view.pending_actions)
         return
     assert checkpoint.subject_sha256 == digest(checkpoint.subject), "the digest is the subject's"
-    if checkpoint.step is Step.ERROR_REVIEW:
-        assert view.pending_actions == ("retry", "edit", "reject")
-        assert view.state in {State.CREATED, State.API_CALL}
-    else:
-        assert view.pending_actions == ("approve", "edit", "reject")
-        assert view.state.value == checkpoint.step.value
+    is_of_error = checkpoint.step is Step.ERROR_REVIEW
+    agree = "retry" if is_of_error and checkpoint.task.revised_by is None else "approve"
+    assert view.pending_actions == (agree, "edit", "reject"), "what a person entered for a failed call is approved"
+    assert view.state in {State.CREATED, State.API_CALL} if is_of_error else view.state.value == checkpoint.step.value
 
 
 def check_history(history: Sequence[RunEvent], run: Run) -> None:

@@ -7,7 +7,7 @@ bytes, and every step is held to `testkit.runs.invariants`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
@@ -18,6 +18,7 @@ from contracts.runs import commands as c
 from contracts.runs import events as e
 from contracts.runs.run_event import RunEvent
 from contracts.runs.views import RunView
+from orchestrator.aggregate import Facts
 from orchestrator.runs import Deadline, Refusal, Run, command_of, decide, react
 from orchestrator.runs.state import Attempt
 from testkit.runs import invariants
@@ -58,6 +59,9 @@ class Story:
     view: RunView | None = None
     at: datetime = MORNING
     asked: int = 0
+    known: Facts = field(default_factory=dict)
+    """What is known of voters at the moment."""
+
     checked: bool = True
     """Whether the run is held to the invariants; False where a test forges a state that no command leads to."""
 
@@ -124,7 +128,7 @@ class Story:
         command = ask.to(self)
         asked = replace(self, asked=self.asked + 1, at=max(self.at, command.at) + timedelta(seconds=1))
         try:
-            events = decide(command, self.run)
+            events = decide(command, self.run, self.known)
         except Refusal as refusal:
             invariants.check_refusal(command, refusal)
             return Outcome(asked, command, (), refusal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -100,6 +101,19 @@ class LocalRun:
         found = re.search(pattern, self.output, re.MULTILINE)
         assert found is not None, self.output
         return found[1]
+
+
+async def run_demo(settings: Mapping[str, str]) -> tuple[int, str]:
+    """Run the demo; return its exit code and what it said."""
+    demo = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "local_stack.demo"),
+        env={**os.environ, **settings},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await demo.communicate()
+    assert demo.returncode is not None
+    return demo.returncode, said.decode()
 
 
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:

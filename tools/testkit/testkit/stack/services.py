@@ -21,6 +21,7 @@ from local_stack.postgres.server import Postgres
 from local_stack.services import MODULES, Addresses, Services
 from testkit.kafka.servers import Kafka
 from testkit.postgres.servers import fresh_database
+from testkit.stack.keys import first_key
 from testkit.stack.vendors import FakeVendor
 
 _running: list[Stack] = []
@@ -49,6 +50,11 @@ class Stack:
     def ws_url(self) -> str:
         """The address of the WebSocket, without a query."""
         return self.services.addresses.websocket()
+
+    @property
+    def admin_key(self) -> str | None:
+        """The first key; None while authentication is off."""
+        return first_key(self.logs)
 
     def url(self, service: str) -> str:
         """Return the URL of any of the four, such as `orchestrator`."""
@@ -82,6 +88,7 @@ async def running_stack(
         "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
         "DATABASE_URL": database_url,
         "SAYSO_FETCH_WAIT_MS": str(kafka.fetch_wait_ms),
+        "SAYSO_DATA_DIR": str(logs),
         **({"SAYSO_LOG_ID": kafka.log_id} if kafka.log_id else {}),
         **(settings or {}),
     }

@@ -11,6 +11,8 @@ from uuid import uuid4
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
+from local_stack.credential import headers_of
+
 WAIT_SECONDS = 60.0
 """How long a condition may take before the test fails with the last state it saw."""
 
@@ -20,8 +22,11 @@ _T = TypeVar("_T")
 class User:
     """Starts runs, decides checkpoints, reads views and histories."""
 
-    def __init__(self, gateway_url: str, ws_url: str, name: str = "ann") -> None:
-        self.http = httpx.AsyncClient(base_url=gateway_url, timeout=40)
+    def __init__(self, gateway_url: str, ws_url: str, name: str = "ann", key: str | None = None) -> None:
+        """With a `key`, it says who the user is; without one, while authentication is off, each decision does."""
+        self._headers = headers_of(key)
+        self._signature = {"actor": name} if key is None else {}
+        self.http = httpx.AsyncClient(base_url=gateway_url, headers=self._headers, timeout=40)
         self.ws_url = ws_url
         self.name = name
 
@@ -56,7 +61,7 @@ class User:
         """Decide the open checkpoint of `view`, bound to it and to its bytes."""
         checkpoint = view["checkpoint"]
         bound = {"checkpoint_id": checkpoint["checkpoint_id"], "subject_sha256": checkpoint["subject_sha256"]}
-        return await self.post(view["run_id"], action, **{**bound, "actor": self.name, **body})
+        return await self.post(view["run_id"], action, **{**bound, **self._signature, **body})
 
     async def post(
         self, run_id: str, action: str, headers: dict[str, str] | None = None, **body: Any
@@ -76,20 +81,21 @@ class User:
 
     def watch(self, **query: str) -> WatchSocket:
         """Watch over the WebSocket."""
-        return WatchSocket(self.ws_url, query)
+        return WatchSocket(self.ws_url, query, self._headers)
 
 
 class WatchSocket:
     """One WebSocket connection, as an async context manager."""
 
-    def __init__(self, url: str, query: dict[str, str]) -> None:
+    def __init__(self, url: str, query: dict[str, str], headers: dict[str, str] | None = None) -> None:
+        self._headers = headers
         self._url = str(httpx.URL(url, params=query)) if query else url
         self._socket: ClientConnection | None = None
         self.seen: list[dict[str, Any]] = []
         self._given: set[int] = set()
 
     async def __aenter__(self) -> Self:
-        self._socket = await connect(self._url, max_size=None)
+        self._socket = await connect(self._url, max_size=None, additional_headers=self._headers)
         return self
 
     async def __aexit__(self, *_: object) -> None:

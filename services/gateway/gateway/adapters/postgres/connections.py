@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import asyncpg
 
 from chassis.postgres.connections import Connector
-from chassis.postgres.driver_errors import UNAVAILABLE, is_refusal_of_value, reason_of
+from chassis.postgres.driver_errors import NOT_MIGRATED, UNAVAILABLE, is_refusal_of_value, reason_of
 from gateway.errors import DatabaseUnavailable, QueryTooSlow, SchemaMissing, ValuesRefused
 
 ANSWER_SECONDS = 2.0
@@ -31,7 +31,7 @@ def driver_errors() -> Iterator[None]:
         raise ValuesRefused(str(error)) from error
     except _SLOW as error:
         raise QueryTooSlow(QueryTooSlow.__doc__) from error
-    except _MISSING as error:
+    except NOT_MIGRATED as error:
         raise SchemaMissing(str(error)) from error
     except UNAVAILABLE as error:
         if is_refusal_of_value(error):
@@ -41,5 +41,3 @@ def driver_errors() -> Iterator[None]:
 
 _REFUSED = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, asyncpg.IntegrityConstraintViolationError)
 _SLOW = (TimeoutError, asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError)
-_MISSING = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
-"""The server answers again, and its tables are about to be made."""

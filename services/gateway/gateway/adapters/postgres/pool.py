@@ -20,7 +20,10 @@ from gateway.errors import DatabaseUnavailable, LedgerMissing, QueryTooSlow, Sch
 POOL_SIZE = 8
 PING_SECONDS = 1.0
 
-_TABLES = ("ledger.commits", "views.hitl_runs", "views.hitl_pending_approvals", "artifacts.blobs")
+_TABLES = (
+    *("ledger.commits", "views.hitl_runs", "views.hitl_pending_approvals"),
+    *("artifacts.blobs", "identity.api_keys", "identity.secrets", "desk.drafts"),
+)
 _SILENT = "PostgreSQL does not answer"
 _log = structlog.get_logger(__name__)
 
@@ -88,6 +91,11 @@ class PostgresDatabase:
         """Return the rows of a query. Raises DatabaseUnavailable, ValuesRefused."""
         with self.guard():
             return await self.pool.fetch(query, *values)
+
+    async def fetch_planned(self, query: str, *values: Any) -> list[asyncpg.Record]:
+        """Return the rows of a query that is planned for these values. Raises DatabaseUnavailable, ValuesRefused."""
+        with self.guard():
+            return await self.pool.fetch_planned(query, *values)
 
     async def _ping(self) -> None:
         try:

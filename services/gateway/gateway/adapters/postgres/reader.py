@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -14,15 +14,23 @@ import asyncpg
 from chassis.postgres.named_queries import named_queries
 from contracts.ledger_schema import events_of
 from contracts.runs.event_header import EventHeader
-from contracts.runs.views import TERMINAL, RenderedView, render
+from contracts.runs.tasks.readers import Reader
+from contracts.runs.views import RenderedView, render
+from gateway.adapters.postgres.conditions import (
+    Condition,
+    behind,
+    numbered,
+    ordering,
+    pending_conditions,
+    run_conditions,
+)
 from gateway.adapters.postgres.pool import PostgresDatabase
-from gateway.ports import History, Page, Place, StepEvent
+from gateway.ports import History, Page, Place, StepEvent, WaitingPage, WaitingPlace
+from gateway.projection.listed_views import ListedViews
 from gateway.projection.long_views import LONG, LongViews
 from gateway.projection.pages import PAGE_BYTES, fitting
 from gateway.projection.view import fold
-
-_FIRST = Place(datetime.min.replace(tzinfo=UTC), UUID(int=0))
-_LAST = Place(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
+from gateway.projection.waiting_list import EVERYTHING, MOST_COUNTED, OLDEST_FIRST, WaitingFilters, WaitingOrder
 
 _BATCH_BYTES = 512 * 1024
 """Bytes of histories that are read at a time for a page."""
@@ -33,9 +41,6 @@ _READ_BYTES = 8 * 1024 * 1024
 _EVENT_BYTES = 2 * 1024
 """What an event costs beyond its bytes, in bytes: folding many small ones takes as long as few large ones."""
 
-_CONDITIONS = {"state": "AND ended IS NULL AND state = $%d"}
-"""The condition of a filter that is more than the equality of a column. Open runs have an index of their own; states have none."""
-
 
 class PostgresViews:
     """Reads what the projector has written. Every method raises DatabaseUnavailable when PostgreSQL does not answer."""
@@ -44,6 +49,7 @@ class PostgresViews:
         self._database = database
         self._sql = named_queries(__package__)
         self._long = LongViews()
+        self._listed = ListedViews()
 
     async def run(self, tenant: str, run_id: UUID) -> RenderedView | None:
         """Return one run of this tenant, or None. A long history is read in parts, and only once."""
@@ -61,6 +67,11 @@ class PostgresViews:
             self._long.keep(tenant, view, len(rendered.json))
         return rendered
 
+    async def may_read(self, tenant: str, run_id: UUID, reader: Reader) -> bool:
+        """Return whether a reader may read a run; False where there is none."""
+        found = await self._database.fetch(self._sql["may-read"], tenant, run_id, list(reader.entries), reader.person)
+        return bool(found) and found[0]["may"]
+
     async def runs(
         self,
         tenant: str,
@@ -71,29 +82,42 @@ class PostgresViews:
         session_id: str | None = None,
         user_id: str | None = None,
         is_open: bool = False,
+        reader: Reader | None = None,
     ) -> Page:
         """Return a page of runs, newest first; with `is_open`, of those that are not over."""
-        ended = state if state in TERMINAL else None
-        filters = {"state": None if ended else state, "ended": ended, "session_id": session_id, "user_id": user_id}
-        return await self._page("runs", limit, tenant, after or _LAST, filters, "AND ended IS NULL" if is_open else "")
+        equal = {"session_id": session_id, "user_id": user_id}
+        conditions, values = numbered(run_conditions(equal, state, after, reader, is_open=is_open))
+        sql = self._sql["runs"].replace("{conditions}", conditions)
+        views, end = await self._page(tenant, limit, sql, values)
+        return Page(views, None if end is None else Place(end["at"], end["id"]))
 
     async def pending(
         self,
         tenant: str,
         limit: int,
-        after: Place | None = None,
-        *,
-        step: str | None = None,
-        assignee: str | None = None,
-        group: str | None = None,
-        session_id: str | None = None,
-    ) -> Page:
-        """Return a page of the runs with an open checkpoint, oldest checkpoint first."""
-        if group is not None:
-            # No checkpoint is offered to a group yet, so none waits for one.
-            return Page([], None)
-        filters = {"p.step": step, "p.assignee": assignee, "p.session_id": session_id}
-        return await self._page("pending", limit, tenant, after or _FIRST, filters)
+        after: WaitingPlace | None = None,
+        filters: WaitingFilters = EVERYTHING,
+        order: WaitingOrder = OLDEST_FIRST,
+        reader: Reader | None = None,
+    ) -> WaitingPage:
+        """Return a page of the runs with an open checkpoint, and how many there are."""
+        asked = pending_conditions(filters, reader)
+        conditions, values = numbered([*asked, behind(after, order)] if after else asked)
+        sql = self._sql["pending"].replace("{conditions}", conditions)
+        for name, text in ordering(order).items():
+            sql = sql.replace(f"{{{name}}}", text)
+        # Counting goes on beside: in PostgreSQL, while views are folded here.
+        (views, end), total = await asyncio.gather(self._page(tenant, limit, sql, values), self._count(tenant, asked))
+        return WaitingPage(views, None if end is None else WaitingPlace(end["at"], end["id"], end["rank"]), total)
+
+    async def count(self, tenant: str, filters: WaitingFilters, reader: Reader | None) -> int:
+        """Return how many checkpoints a list holds, MOST_COUNTED at most."""
+        return await self._count(tenant, pending_conditions(filters, reader))
+
+    async def _count(self, tenant: str, asked: list[Condition]) -> int:
+        conditions, values = numbered(asked)
+        sql = self._sql["count-pending"].replace("{conditions}", conditions)
+        return int((await self._database.fetch_planned(sql, tenant, MOST_COUNTED, *values))[0]["count"])
 
     async def history(self, tenant: str, run_id: UUID, after: int, limit: int) -> History:
         """Return events of a run behind the version `after`, in order."""
@@ -115,12 +139,10 @@ class PostgresViews:
         return events, bool(events) and events[-1][0] < rows[0]["reached"]
 
     async def _page(
-        self, query: str, limit: int, tenant: str, after: Place, filters: Mapping[str, str | None], further: str = ""
-    ) -> Page:
-        given = {column: value for column, value in filters.items() if value is not None}
-        conditions = [_CONDITIONS.get(name, f"AND {name} = $%d") % at for at, name in enumerate(given, start=5)]
-        sql = self._sql[query].replace("{conditions}", " ".join([*conditions, further]))
-        rows = await self._database.fetch(sql, tenant, *after, limit + 1, *given.values())
+        self, tenant: str, limit: int, sql: str, values: list[Any]
+    ) -> tuple[list[bytes], asyncpg.Record | None]:
+        """Return the views of the first rows, as many as a page has, and the last of these rows if more follow."""
+        rows = await self._database.fetch_planned(sql, tenant, limit + 1, *values)
         views: list[bytes] = []
         seen = sent = read = 0
         while seen < min(limit, len(rows)) and read < _READ_BYTES:
@@ -132,15 +154,18 @@ class PostgresViews:
                 view = found.get(row["run_id"])
                 sent += len(view or b"")
                 if views and sent > PAGE_BYTES:
-                    return Page(views, _place(rows[seen - 1]))
+                    return views, rows[seen - 1]
                 views += [view] if view else []
                 seen += 1
-        return Page(views, _place(rows[seen - 1]) if seen < len(rows) else None)
+        return views, rows[seen - 1] if seen < len(rows) else None
 
     async def _views(self, tenant: str, rows: Sequence[asyncpg.Record]) -> dict[UUID, bytes]:
-        long = [row["run_id"] for row in rows if row["version"] >= LONG]
-        views = {run_id: run.json for run_id in long if (run := await self.run(tenant, run_id))}
-        short = [row for row in rows if row["version"] < LONG]
+        kept = [(row["run_id"], self._listed.get(row["run_id"], row["version"])) for row in rows]
+        views = {run_id: view for run_id, view in kept if view is not None}
+        rest = [row for row in rows if row["run_id"] not in views]
+        long = [row["run_id"] for row in rest if row["version"] >= LONG]
+        views |= {run_id: run.json for run_id in long if (run := await self.run(tenant, run_id))}
+        short = [row for row in rest if row["version"] < LONG]
         if not short:
             return views
         run_ids, versions = [row["run_id"] for row in short], [row["version"] for row in short]
@@ -149,6 +174,7 @@ class PostgresViews:
             view = fold(event for row in commits for event in events_of(row["events"])[: row["count"]])
             assert view is not None, "a group has a member"
             views[run_id] = render(view).json
+            self._listed.keep(run_id, view.version, views[run_id])
             await asyncio.sleep(0)  # lets other requests run: a long page takes as long as many of them
         return views
 
@@ -165,7 +191,3 @@ def _batch(rows: Sequence[asyncpg.Record]) -> Sequence[asyncpg.Record]:
 
 def _cost(row: asyncpg.Record) -> int:
     return int(row["size"] or 0) + int(row["version"]) * _EVENT_BYTES
-
-
-def _place(row: asyncpg.Record) -> Place:
-    return Place(row["at"], row["id"])

@@ -10,12 +10,17 @@ from chassis.postgres.named_queries import named_queries
 from gateway.adapters.postgres.connections import ANSWER_SECONDS, connector, driver_errors
 from gateway.errors import DatabaseUnavailable, LedgerMissing
 
-_MIGRATIONS = {"views": "gateway.adapters.postgres.migrations", "artifacts": "artifacts.migrations"}
+_MIGRATIONS = {
+    "views": "gateway.adapters.postgres.migrations",
+    "artifacts": "artifacts.migrations",
+    "identity": "identity.migrations",
+    "desk": "gateway.adapters.postgres.desk_migrations",
+}
 """The packages of migrations, by schema."""
 
 
 async def prepare_schemas(url: str) -> None:
-    """Migrate `views` and `artifacts`. Any number of processes may do so at once.
+    """Migrate the schemas above. Any number of processes may do so at once.
 
     Raises LedgerMissing while the orchestrator has not made the ledger, DatabaseUnavailable, NewerSchema.
     """

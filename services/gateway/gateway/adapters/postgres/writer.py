@@ -15,8 +15,11 @@ from chassis.postgres.connections import DedicatedConnection
 from chassis.postgres.named_queries import named_queries
 from contracts.ledger_schema import events_of
 from contracts.runs.event_header import EventHeader
+from contracts.runs.tasks.readers import ALL, entries_of
 from gateway.adapters.postgres.connections import QUERY_SECONDS, connector, driver_errors
-from gateway.projection.rows import Changes, LoadedRun, PendingCheckpoint, RunChange, RunRow, loaded_at
+from gateway.projection.pending import PendingCheckpoint
+from gateway.projection.rows import Changes, LoadedRun, RunChange, loaded_at
+from gateway.projection.waiting_list import NEVER
 
 REBUILD_BATCH = 500
 
@@ -64,17 +67,17 @@ class PostgresTables:
         moved = [changes.moved[run_id] for run_id in sorted(changes.moved)]
         written = await connection.fetch(
             self._sql["write"],
-            *_columns(map(_run_row, moved), 9),
+            *_columns(map(_run_row, moved), 12),
             *_columns(changes.approvals, 9),
             [waited.checkpoint_id for each in moved if (waited := each.closed)],
-            *_columns([_opened_row(each.row, pending) for each in moved if (pending := each.opened)], 8),
+            *_columns([_opened_row(each, pending) for each in moved if (pending := each.opened)], 20),
         )
         return changes.moved.keys() - {row["run_id"] for row in written}
 
     async def _history(self, connection: asyncpg.Connection) -> AsyncIterator[list[EventHeader]]:
         batch: list[EventHeader] = []
         async for row in connection.cursor(self._sql["all-commits"], prefetch=REBUILD_BATCH):
-            batch += map(EventHeader.parse, events_of(row["events"]))
+            batch += map(EventHeader.parse_with_facts, events_of(row["events"]))
             if len(batch) >= REBUILD_BATCH:
                 yield batch
                 batch = []
@@ -96,7 +99,7 @@ async def _using(dedicated: DedicatedConnection) -> AsyncIterator[asyncpg.Connec
 def _loaded(rows: Sequence[asyncpg.Record]) -> LoadedRun:
     commits = [row["events"] for row in rows if row["events"] is not None]
     return loaded_at(
-        rows[0]["reached"], [EventHeader.parse(event) for commit in commits for event in events_of(commit)]
+        rows[0]["reached"], [EventHeader.parse_with_facts(event) for commit in commits for event in events_of(commit)]
     )
 
 
@@ -112,10 +115,14 @@ def _run_row(moved: RunChange) -> tuple[Any, ...]:
         row.user_id,
         row.created_at,
         row.updated_at,
+        row.requester,
+        row.readers is ALL,
+        None if row.readers is ALL or not row.readers else _array(row.readers),
     )
 
 
-def _opened_row(row: RunRow, pending: PendingCheckpoint) -> tuple[Any, ...]:
+def _opened_row(moved: RunChange, pending: PendingCheckpoint) -> tuple[Any, ...]:
+    row, task = moved.row, pending.task
     return (
         pending.checkpoint_id,
         row.run_id,
@@ -125,4 +132,26 @@ def _opened_row(row: RunRow, pending: PendingCheckpoint) -> tuple[Any, ...]:
         row.user_id,
         pending.opened_at,
         pending.expires_at,
+        row.requester,
+        _array(row.readers),
+        None if moved.words is None else " ".join(moved.words),
+        None if task.candidates.is_everyone else _array(entries_of(task.candidates)),
+        task.assignee,
+        task.claimant,
+        task.lease_until,
+        task.owner,
+        task.priority,
+        task.start_by,
+        task.due_at or NEVER,
+        task.follow_up_at,
     )
+
+
+def _array(entries: tuple[str, ...]) -> str:
+    """Return an array as PostgreSQL writes it."""
+    return "{*}" if entries is ALL else f"{{{','.join(map(_quoted, entries))}}}"
+
+
+def _quoted(entry: str) -> str:
+    escaped = entry.replace("\\", r"\\").replace('"', r"\"")
+    return f'"{escaped}"'

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from contracts.json_pointer import member
-from contracts.json_values import canonical_json
+from contracts.json_values import JsonObject, canonical_json
 from contracts.runs.events import Change
 
 MISSING = object()
@@ -27,6 +27,23 @@ def merge_patch(target: Any, patch: Any) -> Any:
         else:
             merged[name] = merge_patch(merged.get(name), value)
     return merged
+
+
+def patch_between(before: JsonObject, after: JsonObject) -> JsonObject:
+    """Return the merge patch that leads from `before` to `after`, which merge patches made of it.
+
+    Two merge patches have no composition: one that replaces an object by a number and one that puts an object there again
+    are together more than any single patch of the two can say without knowing the object.
+    """
+    patch: JsonObject = dict.fromkeys(before.keys() - after.keys())
+    for name, value in after.items():
+        earlier = before.get(name, MISSING)
+        if isinstance(earlier, dict) and isinstance(value, dict):
+            if inner := patch_between(earlier, value):
+                patch[name] = inner
+        elif earlier is MISSING or canonical_json(earlier) != canonical_json(value):
+            patch[name] = value
+    return patch
 
 
 MOST_CHANGES = 1_000

@@ -12,6 +12,7 @@ from contracts.providers.call import CallIntent, Execution, Issue, Preparation
 from contracts.providers.signals import Reason
 from contracts.runs import events as e
 from contracts.runs.config import Step
+from contracts.runs.tasks.task import open_task
 from orchestrator.runs.state import Failed, Run
 
 INTENT_SCHEMA: JsonObject = CallIntent.model_json_schema()
@@ -92,6 +93,7 @@ def open_error_review(run: Run, at: datetime, failed: Failed, reason: Reason) ->
 
 
 def _open(run: Run, at: datetime, review: _Review) -> e.CheckpointOpened:
+    rules = run.config.rules_of(review.step)
     return e.CheckpointOpened(
         checkpoint_id=uuid5(NAMESPACE_URL, f"{ID_NAMESPACE}:checkpoint:{run.run_id}:{run.version + 1}"),
         step=review.step,
@@ -102,6 +104,9 @@ def _open(run: Run, at: datetime, review: _Review) -> e.CheckpointOpened:
         issues=review.issues,
         context=review.context,
         expires_at=at + timedelta(seconds=run.config.timeout_seconds),
+        approvals_required=1 if rules is None else open_task(rules, at).approvals_required,
+        rules=rules,
+        revised_by=run.editors.get(review.step) if rules is not None and rules.four_eyes else None,
     )
 
 

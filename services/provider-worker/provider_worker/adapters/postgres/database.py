@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-import asyncpg
-
 from chassis.postgres.connections import ConnectionPool, Connector, DedicatedConnection
-from chassis.postgres.driver_errors import UNAVAILABLE, is_refusal_of_value, reason_of
+from chassis.postgres.driver_errors import NOT_MIGRATED, UNAVAILABLE, is_refusal_of_value, reason_of
 from chassis.postgres.migrations import SchemaUnavailable, migrate
 from chassis.postgres.named_queries import named_queries
 from provider_worker.errors import DatabaseUnavailable
@@ -25,7 +23,6 @@ _STATEMENT_SECONDS = 20.0
 _ANSWER_SECONDS = 2.0
 
 _TABLES = ("worker.claims", "worker.limits", "worker.budgets", "artifacts.blobs")
-_MISSING = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedFunctionError)
 
 
 class Database:
@@ -69,7 +66,7 @@ class Database:
         async with unavailable_errors():
             try:
                 yield
-            except _MISSING:
+            except NOT_MIGRATED:
                 await self._migrate()
                 raise
 
@@ -88,7 +85,7 @@ async def unavailable_errors() -> AsyncIterator[None]:
     """Turn the drivers' errors within into DatabaseUnavailable."""
     try:
         yield
-    except (*UNAVAILABLE, *_MISSING, SchemaUnavailable) as error:
+    except (*UNAVAILABLE, *NOT_MIGRATED, SchemaUnavailable) as error:
         if is_refusal_of_value(error):
             raise  # our own fault, which no other try mends
         raise DatabaseUnavailable(reason_of(error)) from error

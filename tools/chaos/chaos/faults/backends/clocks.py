@@ -9,7 +9,6 @@ from chaos.clients.stories import HITL
 from chaos.faults import Fault
 from chaos.system.stage import Stage
 from contracts.runs.run_event import RunEvent
-from testkit.stack.user import User
 
 HOUR = 3600
 
@@ -27,25 +26,33 @@ _CLOCK_FUNCTION = [
 
 async def forward_and_back(stage: Stage, load: Load) -> None:
     """Set the clock an hour ahead under load, and back. A deadline of half an hour falls due at once."""
-    await _prepare(stage, load)
-    user = User(stage.fleet.gateways()[0], stage.fleet.sockets()[0])
+    user = stage.user()
     async with user.http:
         run_id = (await user.start(hitl={**HITL, "timeout_seconds": HOUR / 2}))["run_id"]
         await user.until(run_id, "information_review")
+        await _prepare(stage, load)  # connections end with it, which this person does not ask again for
         await _set(stage, HOUR)
         await user.until(run_id, "failed")
     await _work(stage, load, HOUR)
-    await _set(stage, 0)
+    await _set_back(stage, load, 0)
     await _work(stage, load, 0)
 
 
 async def back_and_forward(stage: Stage, load: Load) -> None:
     """Set the clock an hour back under load, and right again."""
     await _prepare(stage, load)
-    await _set(stage, -HOUR)
+    await _set_back(stage, load, -HOUR)
     await _work(stage, load, -HOUR)
     await _set(stage, 0)
     await _work(stage, load, 0)
+
+
+async def _set_back(stage: Stage, load: Load, seconds: int) -> None:
+    """Set the clock back while no plan waits for a time: by the clock it would come an hour later."""
+    load.with_rules = False
+    await load.runs_in_progress_end()
+    await _set(stage, seconds)
+    load.with_rules = True
 
 
 async def _work(stage: Stage, load: Load, wrong_by: int) -> None:

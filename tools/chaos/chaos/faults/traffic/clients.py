@@ -15,8 +15,10 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 from chaos.clients.bad_clients import connect_and_never_read
 from chaos.clients.http_client import AGAIN_SECONDS
 from chaos.clients.load import Load
+from chaos.clients.stories import REVIEWER
 from chaos.faults import Fault
 from chaos.system.stage import Stage
+from local_stack.credential import headers_of
 from local_stack.wait import until
 
 SILENT, CROWD = 5, 1000
@@ -27,9 +29,9 @@ PADDING = 40_000
 async def never_read(stage: Stage, load: Load) -> None:
     """Connect to the notifier and read nothing, until it has disconnected every such client."""
     clients: list[socket.socket] = []
-    url = stage.fleet.sockets()[0]
+    url, headers = stage.fleet.sockets()[0], headers_of(stage.keys.get(REVIEWER))
     try:
-        clients += [await connect_and_never_read(url, "") for _ in range(SILENT)]
+        clients += [await connect_and_never_read(url, headers) for _ in range(SILENT)]
         load.padding = PADDING
 
         async def disconnected() -> bool:
@@ -46,7 +48,7 @@ async def never_read(stage: Stage, load: Load) -> None:
 async def a_thousand(stage: Stage, load: Load) -> None:
     """Connect a thousand watchers at once. Each gets a snapshot and stays for a while."""
     leave, shown = asyncio.Event(), [0]
-    crowd = [asyncio.create_task(_watch(stage.fleet.sockets()[0], leave, shown)) for _ in range(CROWD)]
+    crowd = [asyncio.create_task(_watch(stage, leave, shown)) for _ in range(CROWD)]
     try:
         await until(lambda: shown[0] == CROWD, 60, f"{CROWD} have a snapshot")
         await load.more(20)
@@ -64,12 +66,13 @@ async def hang_up(stage: Stage, load: Load) -> None:
         assert (await http.get("/health/ready")).is_success
 
 
-async def _watch(url: str, leave: asyncio.Event, shown: list[int]) -> None:
+async def _watch(stage: Stage, leave: asyncio.Event, shown: list[int]) -> None:
     """Connect until a snapshot comes, and leave with the others."""
+    url, headers = f"{stage.fleet.sockets()[0]}?session_id=crowd", headers_of(stage.keys.get(REVIEWER))
     greeted = False
     while not leave.is_set():
         with contextlib.suppress(ConnectionClosed, InvalidHandshake, InvalidMessage, OSError, TimeoutError):
-            async with connect(f"{url}?session_id=crowd", max_size=None, open_timeout=30) as socket_:
+            async with connect(url, additional_headers=headers, max_size=None, open_timeout=30) as socket_:
                 message = json.loads(await socket_.recv())
                 assert message["type"] == "SNAPSHOT"
                 shown[0] += not greeted

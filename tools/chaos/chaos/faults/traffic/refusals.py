@@ -24,7 +24,7 @@ RUNS = 8
 
 async def delivered_again(stage: Stage, load: Load) -> None:
     """Provoke refusals, move the runs on to where the commands would be allowed, and deliver them again."""
-    user = User(stage.fleet.gateways()[0], stage.fleet.sockets()[0])
+    user = stage.user()
     async with user.http, Listener(stage.bootstrap, COMMANDS.name) as listener:
         await asyncio.gather(*(_one(stage, user, listener) for _ in range(RUNS)))
     await load.runs_in_progress_end()

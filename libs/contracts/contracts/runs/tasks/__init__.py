@@ -1,0 +1,1 @@
+"""The task of a checkpoint: its rules, its state and who may act at it."""

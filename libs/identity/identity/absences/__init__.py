@@ -1,0 +1,1 @@
+"""Absences: who stands in for whom, from when until when."""

@@ -1,0 +1,119 @@
+"""Whether a new absence can stand beside a tenant's others: their number, one substitute at a time, no circle, no chain too long. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from operator import itemgetter
+
+from identity.absences.record import MOST_CHAIN, Absence
+from identity.errors import AbsenceOverlaps, SubstitutionCircle, TooManyAbsences
+
+MOST_OF_PERSON = 50
+MOST_OF_TENANT = 10_000
+"""Absences that have not ended."""
+
+_Span = tuple[datetime, datetime]
+"""From a time on until before another."""
+
+_Known = Mapping[str, Sequence[Absence]]
+
+
+def check_bounds(of_person: int, of_tenant: int) -> None:
+    """Return if a person and a tenant with so many absences that have not ended may have another. Raises TooManyAbsences."""
+    if of_person >= MOST_OF_PERSON:
+        raise TooManyAbsences(f"a person has at most {MOST_OF_PERSON} absences that have not ended")
+    if of_tenant >= MOST_OF_TENANT:
+        raise TooManyAbsences(f"a tenant has at most {MOST_OF_TENANT:,} absences that have not ended")
+
+
+def check_new(new: Absence, others: Iterable[Absence]) -> None:
+    """Return if a new absence can stand beside the others of its tenant. Raises AbsenceOverlaps, SubstitutionCircle.
+
+    Of the others only those count that lie on a chain to its person or from its substitute.
+    """
+    known = [other for other in others if other.id != new.id and other.overlaps(new)]
+    for other in known:
+        if other.person == new.person:
+            raise AbsenceOverlaps(other.begins_at, other.ends_at)
+    led_to = _led_to(new, _by(known, "substitute"))
+    for span, chain in _chains_from(new, _by(known, "person")):
+        most_before = MOST_CHAIN - (len(chain) - 1)
+        is_too_long = most_before < 0 or (most_before < len(led_to) and any(_clipped(span, led_to[most_before])))
+        if is_too_long or chain[-1] == new.person:
+            raise SubstitutionCircle(chain)
+
+
+def _chains_from(new: Absence, by_person: _Known) -> Iterator[tuple[_Span, tuple[str, ...]]]:
+    """Yield each chain that begins with a new absence, and when it is there, without end where it is a circle.
+
+    The spans of the chains of one length are disjoint, so that the absences on them bound their number.
+    """
+    found: list[tuple[_Span, tuple[str, ...]]] = [((new.begins_at, new.ends_at), (new.person, new.substitute))]
+    while found:
+        span, chain = found.pop()
+        yield span, chain
+        for other in by_person.get(chain[-1], ()):
+            found += [(both, (*chain, other.substitute)) for both in _clipped((other.begins_at, other.ends_at), [span])]
+
+
+def _led_to(new: Absence, by_substitute: _Known) -> list[list[_Span]]:
+    """Return when chains of one link, of two and so on lead to the person of a new absence, up to one link too many."""
+    into = _reaching(new.person, by_substitute)
+    whole = [(new.begins_at, new.ends_at)]
+    level: dict[str, list[_Span]] = {other.person: whole for others in into.values() for other in others}
+    found: list[list[_Span]] = []
+    while len(found) < MOST_CHAIN:
+        level = {
+            substitute: _union(
+                both
+                for other in others
+                for both in _clipped((other.begins_at, other.ends_at), level.get(other.person, ()))
+            )
+            for substitute, others in into.items()
+        }
+        if not level.get(new.person):
+            break
+        found.append(level[new.person])
+    return found
+
+
+def _reaching(person: str, by_substitute: _Known) -> _Known:
+    """Return, by their substitutes, the absences on chains to a person."""
+    into: dict[str, Sequence[Absence]] = {}
+    reached = [person]
+    while reached:
+        at = reached.pop()
+        if at not in into:
+            into[at] = by_substitute.get(at, ())
+            reached += [other.person for other in into[at]]
+    return into
+
+
+def _clipped(span: _Span, spans: Sequence[_Span]) -> Iterator[_Span]:
+    """Yield what one span has in common with disjoint ones, which are in order."""
+    begins, ends = span
+    for at in range(bisect_right(spans, begins, key=itemgetter(1)), len(spans)):
+        if spans[at][0] >= ends:
+            return
+        yield max(begins, spans[at][0]), min(ends, spans[at][1])
+
+
+def _union(spans: Iterable[_Span]) -> list[_Span]:
+    """Return the times of any of the spans, disjoint and in order."""
+    found: list[_Span] = []
+    for begins, ends in sorted(spans):
+        if found and begins <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], ends)
+        else:
+            found.append((begins, ends))
+    return found
+
+
+def _by(absences: Iterable[Absence], member: str) -> _Known:
+    found: defaultdict[str, list[Absence]] = defaultdict(list)
+    for absence in absences:
+        found[getattr(absence, member)].append(absence)
+    return found

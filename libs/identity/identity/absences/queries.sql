@@ -1,0 +1,46 @@
+-- Every query on absences. Each is bound to a tenant.
+
+-- name: lock
+-- Let one change of a tenant's absences come after the other, so that two at once make no circle.
+SELECT pg_advisory_xact_lock(hashtextextended('sayso absences ' || $1, 0));
+
+-- name: first-page
+-- The absences of a tenant that have not ended, those that begin first before others.
+SELECT id, tenant, person, substitute, begins_at, ends_at, reason, created_at, created_by FROM identity.absences
+WHERE tenant = $1 AND ends_at > $2 ORDER BY begins_at, id LIMIT $3;
+
+-- name: next-page
+-- Those behind one.
+SELECT id, tenant, person, substitute, begins_at, ends_at, reason, created_at, created_by FROM identity.absences
+WHERE tenant = $1 AND ends_at > $2 AND (begins_at, id) > ($4, $5) ORDER BY begins_at, id LIMIT $3;
+
+-- name: between
+-- The absences of a tenant that hold at a time from one on until before another.
+SELECT id, tenant, person, substitute, begins_at, ends_at, reason, created_at, created_by FROM identity.absences
+WHERE tenant = $1 AND ends_at > $2 AND begins_at < $3;
+
+-- name: counts
+-- How many absences of a person, and of its tenant, have not ended.
+SELECT count(*) FILTER (WHERE person = $2) AS of_person, count(*) AS of_tenant FROM identity.absences
+WHERE tenant = $1 AND ends_at > $3;
+
+-- name: add
+-- Keep an absence, and delete some that ended long ago.
+WITH deleted AS (
+    DELETE FROM identity.absences
+    WHERE id IN (
+        SELECT id FROM identity.absences WHERE ends_at < $8::timestamptz - interval '400 days'
+        ORDER BY ends_at LIMIT 100 FOR UPDATE SKIP LOCKED
+    )
+)
+INSERT INTO identity.absences (id, tenant, person, substitute, begins_at, ends_at, reason, created_at, created_by)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: get
+-- An absence of a tenant.
+SELECT id, tenant, person, substitute, begins_at, ends_at, reason, created_at, created_by FROM identity.absences
+WHERE tenant = $1 AND id = $2;
+
+-- name: delete
+-- Delete an absence of a tenant, and say whether there was one.
+DELETE FROM identity.absences WHERE tenant = $1 AND id = $2 RETURNING id;

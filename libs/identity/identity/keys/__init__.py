@@ -1,0 +1,1 @@
+"""API keys: what is kept of them, and where."""

@@ -1,0 +1,1 @@
+"""Secrets of the whole installation, and keys that are derived from them."""

@@ -1,0 +1,1 @@
+"""The schema `desk`, in numbered files: what people keep for themselves, which no history has."""

@@ -1,0 +1,1 @@
+"""API keys as an administrator manages them, and `/me`."""

@@ -1,0 +1,1 @@
+"""The task at a checkpoint: who may act, claims, assignment, times, votes, comments."""

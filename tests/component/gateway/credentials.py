@@ -1,0 +1,112 @@
+"""Credentials for tests of the gateway's doors: keys and tokens, good and bad, and requests that bring them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import jwt
+
+from contracts.identity import Role
+from gateway.identity.route_rights import RUN
+from identity.keys.record import KeyRecord, new_key
+from testkit.runs.commands import prepared, start
+from testkit.runs.people import RITA
+from testkit.runs.specification import given
+
+from .memory_site import NOW, Site, memory_site
+
+SECRET = "a-secret-of-the-issuer-32-bytes-or-more"  # noqa: S105 - it is one in name only
+TOKENS = {"jwt_secret": SECRET, "jwt_issuer": "https://issuer.example", "jwt_audience": "sayso"}
+
+
+@asynccontextmanager
+async def guarded_site(
+    data_dir: Path, now: Callable[[], datetime] = lambda: NOW, **settings: Any
+) -> AsyncIterator[Site]:
+    """Run a gateway that asks for credentials, with a run of rita's that waits for a person."""
+    async with memory_site(auth="on", now=now, data_dir=data_dir, **TOKENS, **settings) as running:
+        await running.announce()
+        await running.orchestrator.tell(given(start(allowed_steps=("payload_review",)).but(principal=RITA), prepared()))
+        yield running
+
+
+def bearer(credential: str | None) -> dict[str, str]:
+    """Return the headers that bring a credential."""
+    return {} if credential is None else {"Authorization": f"Bearer {credential}"}
+
+
+async def key(site: Site, subject: str, *roles: Role, **members: Any) -> str:
+    """Make a key and return its text."""
+    made = new_key()
+    known: dict[str, Any] = {
+        "id": uuid4(),
+        "tenant": "default",
+        "name": subject,
+        "subject": subject,
+        "kind": "person",
+        "roles": roles,
+        "groups": (),
+        "owner": None,
+        "prefix": made.prefix,
+        "created_at": NOW,
+        "created_by": "test",
+    }
+    await site.keys.add(KeyRecord(**{**known, **members}), made.sha256)
+    return made.text
+
+
+def token(**claims: Any) -> str:
+    """Return a token of the issuer."""
+    known = {
+        "iss": TOKENS["jwt_issuer"],
+        "aud": TOKENS["jwt_audience"],
+        "sub": "ann",
+        "tenant": "default",
+        "roles": ["reviewer"],
+        "exp": int((NOW + timedelta(hours=1)).timestamp()),
+    }
+    return jwt.encode({**known, **claims}, SECRET, "HS256")
+
+
+BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "/hitl/runs"): {"prompt": "x"},
+    ("POST", "/hitl/run"): {"prompt": "x"},
+    ("POST", f"{RUN}/edit"): {"edits": {"temperature": 1}},
+    ("POST", f"{RUN}/assign"): {"to": {"user": "bo"}},
+    ("POST", f"{RUN}/delegate"): {"to": {"user": "bo"}},
+    ("POST", f"{RUN}/comments"): {"text": "why?"},
+    ("PUT", f"{RUN}/comments/{{comment_id}}"): {"text": "why?"},
+    ("PUT", f"{RUN}/draft"): {"action": "approve"},
+    ("POST", "/hitl/approvals/bulk"): {
+        "action": "approve",
+        "items": [{"run_id": str(UUID(int=1)), "checkpoint_id": str(UUID(int=1)), "subject_sha256": "0" * 64}],
+    },
+    ("POST", "/admin/api-keys"): {"name": "n", "subject": "s", "roles": ["reviewer"], "scopes": ["keys:manage"]},
+}
+
+
+async def ask(site: Site, route: tuple[str, str], credential: str | None) -> httpx.Response:
+    """Ask a route for something that is there, under a credential."""
+    method, template = route
+    run_id = next(iter(site.tables.rows))
+    path = template.format(
+        run_id=run_id,
+        sha256="0" * 64,
+        name="sandbox",
+        key_id=UUID(int=1),
+        comment_id=UUID(int=1),
+        absence_id=UUID(int=1),
+    )
+    headers = bearer(credential)
+    if template.endswith("/events"):  # a stream that is not refused does not end, but with its head
+        head = await site.http.head(path, headers=headers)
+        if head.is_success:
+            return head
+    body = BODIES.get(route, {}) if method in ("POST", "PUT") else None
+    return await site.http.request(method, path, headers=headers, json=body)

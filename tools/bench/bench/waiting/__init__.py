@@ -1,0 +1,1 @@
+"""How fast the waiting list answers while very much waits."""
