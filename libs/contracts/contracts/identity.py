@@ -62,11 +62,6 @@ class Principal(Message):
         """The person behind it: votes are counted by persons, and two keys of one person are one."""
         return self.owner if self.kind == "service" and self.owner is not None else self.subject
 
-    @property
-    def own_runs_of(self) -> str | None:
-        """The person whose runs are all that it reads; None where it reads every run of its tenant."""
-        return None if self.has(Role.ADMIN, Role.AUDITOR, Role.REVIEWER) else self.person
-
     def has(self, *roles: Role) -> bool:
         """Return whether it has one of these roles."""
         return any(role in self.roles for role in roles)
