@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from jsonpointer import escape
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 
 def pointer(places: Iterable[str | int]) -> str:
@@ -18,12 +18,17 @@ def member(path: str, name: str | int) -> str:
     return f"{path}/{escape(str(name))}"
 
 
-def inside(error: ErrorDetails) -> tuple[str, str]:
-    """Return the rest of the way into a value that is plain JSON to Pydantic, and the error's message.
+def wrong_at(path: str, message: str) -> PydanticCustomError:
+    """Return the error of a check that looks at several members: `path` leads to the one that is wrong, from where the check stands."""
+    return PydanticCustomError("value_error", "{path}: {said}", {"path": path, "said": message})
 
-    The check that refuses such a value (`contracts.json_values`) says where inside it is wrong.
+
+def inside(error: ErrorDetails) -> tuple[str, str]:
+    """Return the rest of the way into a value that is one to Pydantic, and the error's message.
+
+    The check that refuses such a value (`contracts.json_values`, `wrong_at`) says where inside it is wrong.
     """
-    if error["type"] != "json_value":
-        return "", error["msg"]
-    path = str(error["ctx"]["path"])
+    path = error.get("ctx", {}).get("path")
+    if not isinstance(path, str):
+        return "", error["msg"].removeprefix("Value error, ")
     return path, error["msg"].removeprefix(f"{path}: ")

@@ -101,6 +101,14 @@ def test_the_second_shape_names_a_tool_that_stands_for_a_provider() -> None:
         ({"prompt": "x", "a/b~c": 1}, ["/a~1b~0c"]),
         ({"prompt": "x", "hitl_config": {"policy": "maybe"}}, ["/hitl_config/policy"]),
         (
+            {"prompt": "x", "hitl_config": {"review": {"approvals_required": 2, "candidates": {"users": ["ann"]}}}},
+            ["/hitl_config/review/approvals_required"],
+        ),
+        (
+            {"prompt": "x", "hitl_config": {"review": {"stages": [{"name": "a"}, {"name": "a"}]}}},
+            ["/hitl_config/review/stages"],
+        ),
+        (
             {"prompt": "x", "hitl_config": {"allowed_steps": ["payload_review", "lunch"]}},
             ["/hitl_config/allowed_steps/1"],
         ),

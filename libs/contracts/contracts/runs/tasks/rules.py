@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import to_json
 
+from contracts.json_pointer import wrong_at
 from contracts.message import Message, StoredIdentifier, Timestamp
 
 MOST_NAMES = 100
@@ -96,14 +97,14 @@ class ReviewRules(Message):
     def _can_be_met(self) -> Self:
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names):
-            raise ValueError("stages: two have the same name")
+            raise wrong_at("/stages", "two have the same name")
         if self.escalate_to is not None and self.escalate_to.is_everyone:
-            raise ValueError("escalate_to: it names no person and no group")
-        for name, candidates, count in self._counts():
+            raise wrong_at("/escalate_to", "it names no person and no group")
+        for path, candidates, count in self._counts():
             if count > (known := candidates.number or count):
-                raise ValueError(f"{name}approvals_required: {count} of {known} candidates")
+                raise wrong_at(path, f"{count} must approve, and {known} candidates are named")
             if self.escalate_to is not None and count > (known := self.escalate_to.number or count):
-                raise ValueError(f"escalate_to: {known} persons, and {name}approvals_required is {count}")
+                raise wrong_at("/escalate_to", f"it names {known} persons, and {count} must approve")
         return self
 
     @model_validator(mode="after")
@@ -119,13 +120,14 @@ class ReviewRules(Message):
             together += [(persons | own, needed + count) for persons, needed in together]
         for persons, needed in together:
             if needed > persons.bit_count():
-                raise ValueError(f"stages: four_eyes asks for {needed} persons, and {persons.bit_count()} are named")
+                raise wrong_at("/stages", f"four eyes need {needed} persons, and {persons.bit_count()} are named")
         return self
 
     def _counts(self) -> list[tuple[str, Candidates, int]]:
+        """Return where each count of approvals stands, who may give them, and how many."""
         if not self.stages:
-            return [("", self.candidates, self.approvals_required)]
+            return [("/approvals_required", self.candidates, self.approvals_required)]
         return [
-            (f"stages/{stage.name}/", stage.candidates or self.candidates, stage.approvals_required)
-            for stage in self.stages
+            (f"/stages/{place}/approvals_required", stage.candidates or self.candidates, stage.approvals_required)
+            for place, stage in enumerate(self.stages)
         ]

@@ -27,8 +27,14 @@ MANY = [f"p{number}" for number in range(10_000)]
         ({"candidates": {"users": [""]}}, "candidates.users.0"),
         ({"candidates": {"groups": ["a\nb"]}}, "candidates.groups.0"),
         ({"candidates": {"users": MANY}}, "candidates.users"),
-        ({"candidates": {"users": ["ann"]}, "approvals_required": 2}, "approvals_required: 2 of 1 candidates"),
-        ({"candidates": {"users": ["ann", "ann"]}, "approvals_required": 2}, "approvals_required: 2 of 1 candidates"),
+        (
+            {"candidates": {"users": ["ann"]}, "approvals_required": 2},
+            "/approvals_required: 2 must approve, and 1 candidates",
+        ),
+        (
+            {"candidates": {"users": ["ann", "ann"]}, "approvals_required": 2},
+            "/approvals_required: 2 must approve, and 1 candidates",
+        ),
         ({"approvals_required": 0}, "approvals_required"),
         ({"approvals_required": 101}, "approvals_required"),
         ({"stages": [{"name": "a"}, {"name": "a"}]}, "two have the same name"),
@@ -36,7 +42,7 @@ MANY = [f"p{number}" for number in range(10_000)]
         ({"stages": [{"name": str(number)} for number in range(11)]}, "stages"),
         (
             {"candidates": {"users": ["ann"]}, "stages": [{"name": "a", "approvals_required": 2}]},
-            "stages/a/approvals_required: 2 of 1",
+            "/stages/0/approvals_required: 2 must approve, and 1 candidates",
         ),
         ({"on_reject": "ignore"}, "on_reject"),
         ({"claim": "always"}, "claim"),
@@ -52,15 +58,15 @@ MANY = [f"p{number}" for number in range(10_000)]
         ({"escalate_to": {}}, "escalate_to: it names no person and no group"),
         (
             {"approvals_required": 2, "escalate_to": {"users": ["cy", "cy"]}},
-            "escalate_to: 1 persons, and approvals_required is 2",
+            "/escalate_to: it names 1 persons, and 2 must approve",
         ),
         (
             {"stages": [{"name": "a"}, {"name": "b", "approvals_required": 2}], "escalate_to": {"users": ["cy"]}},
-            "escalate_to: 1 persons, and stages/b/approvals_required is 2",
+            "/escalate_to: it names 1 persons, and 2 must approve",
         ),
         (
             {"candidates": {"users": ["ann"]}, "four_eyes": True, "stages": [{"name": "a"}, {"name": "b"}]},
-            "stages: four_eyes asks for 2 persons, and 1 are named",
+            "/stages: four eyes need 2 persons, and 1 are named",
         ),
         (
             {
@@ -72,7 +78,7 @@ MANY = [f"p{number}" for number in range(10_000)]
                     {"name": "wide", "candidates": {"users": ["cy", "di", "ed"]}},
                 ],
             },
-            "stages: four_eyes asks for 3 persons, and 2 are named",
+            "/stages: four eyes need 3 persons, and 2 are named",
         ),
         ({"reason_codes": [""]}, "reason_codes.0"),
         ({"candidates": {"users": ["\U0001f600" * 200] * 90}}, "these rules are"),
