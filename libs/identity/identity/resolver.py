@@ -72,7 +72,8 @@ class Resolver:
 
         Raises Unauthenticated, IdentityUnavailable.
         """
-        return await self._completed(await self._resolve(credential))
+        (resolved,) = await self.completed([await self._resolve(credential)])
+        return resolved
 
     async def _resolve(self, credential: str) -> Resolved:
         if _CREDENTIAL.fullmatch(credential) is None:
@@ -89,7 +90,8 @@ class Resolver:
 
     async def resolve_session(self, text: str) -> Resolved:
         """Resolve a session's text, as it comes in a cookie, and nothing else. Raises Unauthenticated `session_ended`, IdentityUnavailable."""
-        return await self._completed(await self._resolve_session(text))
+        (resolved,) = await self.completed([await self._resolve_session(text)])
+        return resolved
 
     async def _resolve_session(self, text: str) -> Resolved:
         sha256 = session_records.digest_of(text)
@@ -109,11 +111,15 @@ class Resolver:
             await self._sightings.note(resolved.principal)
         return resolved
 
-    async def _completed(self, resolved: Resolved) -> Resolved:
+    async def completed(self, held: Sequence[Resolved]) -> list[Resolved]:
+        """Return credentials with those whom they stand in for now: the same objects where these are the same. Raises IdentityUnavailable."""
         if self._substitutes is None:
-            return resolved
-        principal = await self._substitutes.complete(resolved.principal)
-        return resolved if principal is resolved.principal else Resolved(principal, resolved.ends_at)
+            return list(held)
+        principals = await self._substitutes.complete([one.principal for one in held])
+        return [
+            one if principal is one.principal else Resolved(principal, one.ends_at)
+            for one, principal in zip(held, principals, strict=True)
+        ]
 
     async def end_session(self, text: str) -> None:
         """End a session, here at once and elsewhere within seconds. Raises IdentityUnavailable."""

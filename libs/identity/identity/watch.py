@@ -1,12 +1,16 @@
-"""A socket or a stream ends when its credential does, which was resolved once and may be revoked since."""
+"""What is open by a credential: it was resolved once, and may be revoked since, or stand in for others.
+
+A socket or a stream ends when its credential does, and is told what the credential says since.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from contextlib import contextmanager, suppress
+from typing import NamedTuple, Protocol
 
+from identity.errors import IdentityUnavailable
 from identity.resolved import Resolved
 from identity.resolver import Resolver
 
@@ -22,21 +26,27 @@ class Holder(Protocol):
         """The credential, or None where none is needed."""
 
 
+class _Opening(NamedTuple):
+    holder: Holder
+    end: Callable[[], None]
+    change: Callable[[Resolved], None]
+
+
 class CredentialWatch:
-    """Ends what is open when its credential ends. Without a `resolver` nothing ends, since no credential is needed."""
+    """Ends what is open when its credential ends, and tells it when absences begin or end. Without a `resolver` no credential is needed."""
 
     def __init__(self, resolver: Resolver | None) -> None:
         self.resolver = resolver
-        self._open: dict[object, tuple[Holder, Callable[[], None]]] = {}
+        self._open: dict[object, _Opening] = {}
 
     @contextmanager
-    def held(self, holder: Holder, end: Callable[[], None]) -> Iterator[None]:
-        """Call `end` if the credential ends within the block; perhaps more than once."""
+    def held(self, holder: Holder, end: Callable[[], None], change: Callable[[Resolved], None]) -> Iterator[None]:
+        """Call `end` if the credential ends within the block, and `change` with what it says where absences changed it."""
         if self.resolver is None:
             yield
             return
         opening = object()  # without authentication all callers are one constant: a holder is no key
-        self._open[opening] = holder, end
+        self._open[opening] = _Opening(holder, end, change)
         try:
             yield
         finally:
@@ -49,11 +59,16 @@ class CredentialWatch:
             await self.look()
 
     async def look(self) -> None:
-        """Look at the credentials of all that is open now, by one query."""
-        held = [(resolved, end) for holder, end in self._open.values() if (resolved := holder.resolved) is not None]
+        """Look at the credentials of all that is open now: one query, and one for the absences of each tenant."""
+        held = [(opening, resolved) for opening in self._open.values() if (resolved := opening.holder.resolved)]
         if self.resolver is None or not held:
             return
-        ended = {id(one) for one in await self.resolver.ended([resolved for resolved, _ in held])}
-        for resolved, end in held:
-            if id(resolved) in ended:
-                end()
+        known = [resolved for _, resolved in held]
+        ended = {id(one) for one in await self.resolver.ended(known)}
+        with suppress(IdentityUnavailable):
+            known = await self.resolver.completed(known)
+        for (opening, before), resolved in zip(held, known, strict=True):
+            if id(before) in ended:
+                opening.end()
+            elif resolved is not before and opening.holder.resolved is before:  # not replaced meanwhile
+                opening.change(resolved)

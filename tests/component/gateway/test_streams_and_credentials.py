@@ -132,6 +132,25 @@ async def test_a_stream_ends_with_its_credential(site: Site, clock: Clock, route
 
 
 @pytest.mark.parametrize("route", STREAMS, ids=" ".join)
+async def test_a_stream_ends_when_its_client_stands_in_for_others(site: Site, route: tuple[str, str]) -> None:
+    """Its client connects again, and is asked anew what it may see; the stream of a person whom no absence concerns goes on."""
+    substitute, other = [bearer(await key(site, name, Role.REVIEWER)) for name in ("bo", "cy")]
+    async with (
+        opened(site.app, path_of(site, route), substitute) as ended,
+        opened(site.app, path_of(site, route), other) as stays,
+    ):
+        for stream in (ended, stays):
+            await stream.until(FIRST[route])
+        absence = {"person": "ann", "substitute": "bo", "until": (NOW + timedelta(days=1)).isoformat()}
+        approver = bearer(await key(site, "adam", Role.ADMIN))
+        assert (await site.http.post("/hitl/absences", headers=approver, json=absence)).status_code == 201
+        await ended.ends()
+        run_id = next(iter(site.tables.rows))
+        assert (await site.http.post(f"/hitl/runs/{run_id}/pause", headers=approver, json={})).status_code == 200
+        await stays.until(b"run-paused.v1")
+
+
+@pytest.mark.parametrize("route", STREAMS, ids=" ".join)
 async def test_streams_at_once_end_each_by_itself_while_authentication_is_off(route: tuple[str, str]) -> None:
     """All callers are one there; the end of one stream disturbs no other."""
     async with memory_site() as site:

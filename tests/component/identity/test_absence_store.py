@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from chassis.postgres.connections import ConnectionPool
-from contracts.identity import Role
+from contracts.identity import Principal, Role
 from identity.absences.chains import MOST_OF_PERSON
 from identity.absences.record import Absence
 from identity.absences.store import AbsenceStore
@@ -138,16 +138,21 @@ async def test_a_principal_stands_in_within_two_seconds_and_no_longer_than_the_a
     time, now = [0.0], [NOW]
     substitutes = Substitutes(absences, lambda: now[0], lambda: time[0])
     bo, rita = principal("bo", Role.REVIEWER), principal("bo", Role.REQUESTER)
-    assert await substitutes.complete(bo) is bo
+
+    async def completed(principal: Principal) -> Principal:
+        (found,) = await substitutes.complete([principal])
+        return found
+
+    assert await completed(bo) is bo
     await absences.add(absent("ann", "bo"))
     time[0] = 2.5
-    assert (await substitutes.complete(bo)).on_behalf_of == ("ann",)
-    assert await substitutes.complete(rita) is rita
-    assert await substitutes.complete(replace_tenant := bo.changed({"tenant": "elsewhere"})) is replace_tenant
+    assert (await completed(bo)).on_behalf_of == ("ann",)
+    assert await completed(rita) is rita
+    assert await completed(replace_tenant := bo.changed({"tenant": "elsewhere"})) is replace_tenant
     stale = bo.changed({"on_behalf_of": ("cy",)})
-    assert (await substitutes.complete(stale)).on_behalf_of == ("ann",)
+    assert (await completed(stale)).on_behalf_of == ("ann",)
     now[0] = NOW + timedelta(days=1)
-    assert (await substitutes.complete(stale)).on_behalf_of == ()
+    assert (await completed(stale)).on_behalf_of == ()
 
 
 async def test_an_outage_is_told() -> None:
@@ -155,7 +160,7 @@ async def test_an_outage_is_told() -> None:
     away = MemoryAbsences()
     away.unavailable = True
     with pytest.raises(IdentityUnavailable):
-        await Substitutes(away, lambda: NOW).complete(principal("bo", Role.REVIEWER))
+        await Substitutes(away, lambda: NOW).complete([principal("bo", Role.REVIEWER)])
 
 
 def test_an_absence_is_a_value() -> None:

@@ -18,10 +18,12 @@ from chassis.failpoints import utc_now
 from chassis.settings import Settings
 from contracts.identity import Role
 from contracts.runs.run_event import RunEvent
+from identity.absences.substitutes import Substitutes
 from identity.keys.record import KeyRecord, new_key, principal_of
 from identity.resolver import Resolver
 from identity.sessions.record import new_session, session_record
 from identity.testing.memory import MemoryKeys
+from identity.testing.memory_absences import MemoryAbsences
 from identity.testing.memory_sessions import MemorySessions
 from identity.tokens.verifier import JwtRules, TokenVerifier
 from notifier.ports import Adapters
@@ -52,8 +54,14 @@ class KnownKeys:
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
-        self.sessions = MemorySessions(self.keys)
-        self.resolver: Resolver | None = Resolver(self.keys, TokenVerifier(RULES), self.clock, sessions=self.sessions)
+        self.sessions, self.absences = MemorySessions(self.keys), MemoryAbsences()
+        self.resolver: Resolver | None = Resolver(
+            self.keys,
+            TokenVerifier(RULES),
+            self.clock,
+            sessions=self.sessions,
+            substitutes=Substitutes(self.absences, self.clock),
+        )
 
     async def open(self) -> None:
         """Be ready."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from contracts.identity import Principal, Role
@@ -22,14 +22,14 @@ class Substitutes:
         self._now = now
         self._known: Lookups[list[Absence]] = Lookups(self._soon, clock)
 
-    async def complete(self, principal: Principal) -> Principal:
-        """Return the principal with those whom it stands in for. Only who decides stands in. Raises IdentityUnavailable."""
-        absent: tuple[str, ...] = ()
-        if principal.has(Role.REVIEWER, Role.ADMIN):
-            absences = await self._known.find(principal.tenant) or []
-            absent = stand_ins(absences, self._now()).get(principal.person, ())
-        # A session may have been begun on behalf of others.
-        return principal if principal.on_behalf_of == absent else principal.changed({"on_behalf_of": absent})
+    async def complete(self, principals: Sequence[Principal]) -> list[Principal]:
+        """Return principals with those whom they stand in for, unchanged ones as they are. Only who decides stands in.
+
+        Raises IdentityUnavailable.
+        """
+        tenants = {principal.tenant for principal in principals if _decides(principal)}
+        absent = {tenant: stand_ins(await self._known.find(tenant) or [], self._now()) for tenant in tenants}
+        return [_standing_in(one, absent[one.tenant] if _decides(one) else {}) for one in principals]
 
     def forget(self, tenant: str) -> None:
         """Ask the database the next time: this process changed a tenant's absences."""
@@ -38,3 +38,13 @@ class Substitutes:
     async def _soon(self, tenant: str) -> list[Absence]:
         now = self._now()
         return await self._absences.between(tenant, now, now + timedelta(seconds=CACHE_SECONDS))
+
+
+def _decides(principal: Principal) -> bool:
+    return principal.has(Role.REVIEWER, Role.ADMIN)
+
+
+def _standing_in(principal: Principal, absent: Mapping[str, tuple[str, ...]]) -> Principal:
+    # A session may have been begun on behalf of others.
+    persons = absent.get(principal.person, ())
+    return principal if principal.on_behalf_of == persons else principal.changed({"on_behalf_of": persons})

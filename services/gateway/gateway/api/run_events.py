@@ -57,7 +57,8 @@ def run_events_router(views: Views, follower: Follower, credentials: CredentialW
 
         Then 204 answers a client that has seen the last event, which ends an EventSource. An id that the run has not reached begins anew.
         The id of an event is its version, its data the member of `history`. While a call streams, pieces of its text come as events of the
-        type `HITL_PARTIAL_OUTPUT`, without an id. Comments keep the connection alive. The stream ends when its credential does.
+        type `HITL_PARTIAL_OUTPUT`, without an id. Comments keep the connection alive. The stream ends when its credential does, and when
+        absences change for whom it stands in.
         """
         caller, found_id = caller_of(request), headers.run_id_of(request)
         after = _version(last_event_id)
@@ -84,7 +85,8 @@ async def _body(
         holds = False
         follower.look_again(run_id)
 
-    with credentials.held(caller, end):
+    # A client that lost sight of a run is refused when it connects again.
+    with credentials.held(caller, end, lambda _: end()):
         async for due in follower.events(caller.tenant, run_id, after, lambda: holds):
             yield frames(due) or _HEARTBEAT
 

@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import cast
 
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from identity.lookups import CACHE_SECONDS
+from identity.resolved import Resolved
 from notifier import metrics
 from notifier.edges.authentication import UNAUTHORIZED, SocketAuthentication
 from notifier.edges.catch_up import catch_up
@@ -38,6 +39,9 @@ CATCH_UP_SECONDS = 10.0
 
 CLOSE_SECONDS = 5.0
 """How long the close frame may wait behind a client that reads nothing."""
+
+SETTLE_SECONDS = CACHE_SECONDS
+"""For so long another service may believe that absences are as they were."""
 
 _log = structlog.get_logger(__name__)
 
@@ -61,7 +65,10 @@ class TryAgainLater(NotifierError):
 
 
 class WebSocketConnection:
-    """A task that pushes and a task that reads. When one ends, so does the other."""
+    """A task that pushes and a task that reads. When one ends, so does the other.
+
+    When absences change what the client may see, it gets a snapshot anew, and what follows it.
+    """
 
     def __init__(
         self, websocket: WebSocket, subscription: Subscription, caller: Caller, context: ConnectionContext
@@ -78,14 +85,13 @@ class WebSocketConnection:
     async def run(self) -> None:
         """Serve until the client leaves or is disconnected."""
         context = self._context
-        refresh = partial(context.authentication.refresh, self._caller)
         session = ClientSession(
-            self._send, context.ask, self._subscription.user_id, context.now, self._caller, self._renew, refresh
+            self._send, context.ask, self._subscription.user_id, context.now, self._caller, self._renew, self._refresh
         )
         pushing = self._push_task = asyncio.create_task(self._push())
         reading = asyncio.create_task(self._read(session))
         try:
-            with context.authentication.credentials.held(self._caller, self._end):
+            with context.authentication.credentials.held(self._caller, self._end, self._change):
                 await asyncio.wait((pushing, reading), return_when=asyncio.FIRST_COMPLETED)
         finally:
             pushing.cancel()
@@ -100,6 +106,8 @@ class WebSocketConnection:
         while True:
             await self._woken.wait()
             self._woken.clear()
+            if client.filters.reader != self._caller.reader:
+                client = await self._start_anew(client)
             while taken := client.take():
                 frames = [frame for item in taken for frame in item.frames if self._subscription.pushes(frame.type)]
                 await self._send_texts([frame.body for frame in frames])
@@ -117,6 +125,12 @@ class WebSocketConnection:
         if not (self._subscription.cursor and hub.resume(self._client, self._subscription.cursor)):
             self._client = await self._start_from_snapshot()
         return self._client
+
+    async def _start_anew(self, client: Client) -> Client:
+        """Show what the client may see now, once each gateway knows of the absences that changed it."""
+        self._context.hub.leave(client)
+        await asyncio.sleep(SETTLE_SECONDS)
+        return await self._start_from_snapshot()
 
     async def _start_from_snapshot(self) -> Client:
         context = self._context
@@ -156,6 +170,16 @@ class WebSocketConnection:
 
     async def _renew(self, token: str) -> None:
         await self._context.authentication.renew(self._caller, token)
+
+    async def _refresh(self) -> None:
+        before = self._caller.resolved
+        await self._context.authentication.refresh(self._caller)
+        if self._caller.resolved is not before:
+            self._woken.set()
+
+    def _change(self, resolved: Resolved) -> None:
+        self._caller.resolved = resolved
+        self._woken.set()
 
     def _end(self) -> None:
         self._has_ended = True
