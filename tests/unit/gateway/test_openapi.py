@@ -86,9 +86,11 @@ def test_every_operation_has_a_name_a_tag_and_its_problems(document: dict[str, A
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     """No schema is named that is not there."""
-    named = {part.split('"')[0] for part in json.dumps(document).split('"#/components/schemas/')[1:]}
+    written = json.dumps(document)
+    named = {part.split('"')[0] for part in written.split('"#/components/schemas/')[1:]}
     assert named <= document["components"]["schemas"].keys()
-    assert {"RunRequest", "WrappedRunInput", "RunInput", "EditBody", "RunView", "ProblemDocument"} <= named
+    assert {"RunRequest", "WrappedRunInput", "RunInput", "EditBody", "RunView", "KeyBody", "ProblemDocument"} <= named
+    assert written.count('"$ref"') == written.count('"$ref": "#/components/schemas/'), "and none is named elsewhere"
 
 
 def test_bodies_say_that_they_take_no_other_members(document: dict[str, Any]) -> None:

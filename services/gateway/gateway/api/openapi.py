@@ -12,6 +12,7 @@ from contracts.runs.decisions import BODIES, Action
 from contracts.runs.requests import RunInput, RunRequest, StartBody, WrappedRunInput
 from contracts.runs.tasks.bodies import PEOPLES_BODIES
 from contracts.runs.views import RunView
+from gateway.api.api_keys.models import KeyBody, RotationBody
 from gateway.api.examples import ACTIONS, STARTS
 from gateway.http.parameters import AtVersion
 from gateway.http.problem_schemas import ProblemDocument, problems
@@ -167,9 +168,16 @@ def _ref(model: type) -> dict[str, str]:
 
 def _schemas() -> dict[str, Any]:
     template = "#/components/schemas/{model}"
-    bodies = sorted(
-        {StartBody, WrappedRunInput, RunInput, *BODIES.values(), *PEOPLES_BODIES}, key=lambda model: model.__name__
-    )
+    taken: set[type[BaseModel]] = {
+        StartBody,
+        WrappedRunInput,
+        RunInput,
+        *BODIES.values(),
+        *PEOPLES_BODIES,
+        KeyBody,
+        RotationBody,
+    }
+    bodies = sorted(taken, key=lambda model: model.__name__)
     _, requests = models_json_schema([(model, "validation") for model in bodies], ref_template=template)
     _, answers = models_json_schema([(ProblemDocument, "serialization")], ref_template=template)
     # Contracts ignore unknown members; bodies over HTTP may have none.

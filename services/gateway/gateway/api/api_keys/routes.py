@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from contracts.message import Message
+from gateway.api import openapi
 from gateway.api.api_keys.endpoints import ApiKeys
 from gateway.api.api_keys.models import KeyBody, KeyPage, MadeKey, RotationBody
 from gateway.http.problem_schemas import problems
@@ -31,7 +29,7 @@ def api_keys_router(keys: KeyRepository, now: Now, max_body_bytes: int) -> APIRo
         status_code=201,
         response_model=MadeKey,
         responses=problems(*refused, "payload_too_large", "unsupported_media_type"),
-        openapi_extra=_body(KeyBody),
+        openapi_extra=openapi.body(KeyBody),
     )
     router.add_api_route(
         "/admin/api-keys",
@@ -57,11 +55,6 @@ def api_keys_router(keys: KeyRepository, now: Now, max_body_bytes: int) -> APIRo
         status_code=201,
         response_model=MadeKey,
         responses=problems(*refused, "api_key_not_found", "not_allowed", "payload_too_large", "unsupported_media_type"),
-        openapi_extra=_body(RotationBody),
+        openapi_extra=openapi.body(RotationBody),
     )
     return router
-
-
-def _body(model: type[Message]) -> dict[str, Any]:
-    schema = model.model_json_schema() | {"additionalProperties": False}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
