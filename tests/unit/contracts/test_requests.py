@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from contracts.runs.config import Policy
+from contracts.runs.config import HitlConfig, Policy
 from contracts.runs.requests import RunInput, RunRequest, WrappedRunInput
 
 TOOL = {
@@ -99,3 +99,27 @@ def test_a_request_that_makes_no_sense_is_refused_with_the_member(member: dict[s
     """Bounds and forms stand in the contract, so that every door has the same."""
     with pytest.raises(ValidationError, match=next(iter(member))):
         RunRequest.model_validate({"prompt": "p", **member})
+
+
+def test_rules_of_a_review_want_persons_to_look() -> None:
+    """Without a policy they imply `require_human`; one that is named stays, and counts where a review is forced."""
+    rules = {"approvals_required": 2}
+    assert HitlConfig.model_validate({"review": rules}).policy is Policy.REQUIRE_HUMAN
+    assert HitlConfig.model_validate({"reviews": {"payload_review": rules}}).policy is Policy.REQUIRE_HUMAN
+    assert HitlConfig.model_validate({"review": rules, "policy": "auto"}).policy is Policy.AUTO
+    assert HitlConfig.model_validate({}).policy is Policy.AUTO
+
+
+def test_a_review_is_not_cut_off_before_the_times_of_its_rules() -> None:
+    """Without a limit of its own it waits an hour longer than the last of them, a year at most; a limit that is named stays."""
+
+    def limit(**config: object) -> float:
+        return HitlConfig.model_validate(config).timeout_seconds
+
+    assert limit(review={"due_seconds": 3600, "escalate_after_seconds": 2700}) == 3600
+    assert limit(review={"due_seconds": 86_400}) == 90_000
+    assert limit(review={}, reviews={"error_review": {"reminders_seconds": [60, 7200]}}) == 10_800
+    assert limit(review={"due_seconds": 31_536_000}) == 31_536_000
+    assert limit(review={"due_seconds": 86_400}, timeout_seconds=60) == 60
+    stored = HitlConfig.model_validate({"review": {"due_seconds": 86_400}}).model_dump_json()
+    assert HitlConfig.model_validate_json(stored).timeout_seconds == 90_000

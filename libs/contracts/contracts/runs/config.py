@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from enum import StrEnum
 from operator import not_
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contracts.message import Message, StoredIdentifier
 from contracts.providers.call import Budget
 from contracts.runs.tasks.rules import ReviewRules
+
+HOUR = 3600.0
+MOST_SECONDS = 31_536_000.0
+"""A year."""
 
 
 class Step(StrEnum):
@@ -74,12 +78,14 @@ class ReviewThresholds(Message):
 class HitlConfig(Message):
     """How a run is reviewed. Durations are seconds."""
 
-    policy: Policy = Policy.AUTO
+    policy: Policy = Field(Policy.AUTO, description="Where rules of a review are given, `require_human`.")
     review_thresholds: ReviewThresholds = ReviewThresholds()
     allowed_steps: tuple[ReviewStep, ...] = Field(
         (), fail_fast=True, description="Steps that may stop the run; empty means every step."
     )
-    timeout_seconds: Annotated[float, Field(gt=0, le=31_536_000)] = 3600
+    timeout_seconds: Annotated[float, Field(gt=0, le=MOST_SECONDS)] = Field(
+        HOUR, description="How long a review waits; an hour longer than the last time of its rules where that is later."
+    )
     on_timeout: OnTimeout = OnTimeout.FAIL
     on_error: OnError | None = Field(None, description="Defaults to `review`, under the policy `auto` to `fail`.")
     on_uncertain: OnUncertain = OnUncertain.REVIEW
@@ -107,6 +113,20 @@ class HitlConfig(Message):
     reviews: dict[Step, ReviewRules] = Field(
         default_factory=dict, exclude_if=not_, description="Rules of one step, in place of those of `review`."
     )
+
+    @model_validator(mode="after")
+    def _follow_from_rules(self) -> Self:
+        """Who says who must agree, and by when, wants persons to look, and not to be cut off before."""
+        rules = [*self.reviews.values(), *([] if self.review is None else [self.review])]
+        if not rules:
+            return self
+        # In place: what is said of a frozen model here is said before any other sees it.
+        if "policy" not in self.model_fields_set:
+            self.__dict__["policy"] = Policy.REQUIRE_HUMAN
+        latest = max(each.latest_seconds for each in rules)
+        if "timeout_seconds" not in self.model_fields_set and latest > self.timeout_seconds:
+            self.__dict__["timeout_seconds"] = min(latest + HOUR, MOST_SECONDS)
+        return self
 
     def errors_go_to(self) -> OnError:
         """Return where a final error goes, also when the run did not choose."""

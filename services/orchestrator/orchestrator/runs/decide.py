@@ -25,16 +25,15 @@ from orchestrator.runs.refusals import (
     RunNotFound,
 )
 from orchestrator.runs.rights import check_rights
-from orchestrator.runs.state import Run
+from orchestrator.runs.state import MOST_EVENTS, Run
 from orchestrator.runs.tasks.assignment import assign, delegate, escalate, give_back
 from orchestrator.runs.tasks.claims import claim, release
 from orchestrator.runs.tasks.comments import comment, draft
 from orchestrator.runs.tasks.membership import left, without
 from orchestrator.runs.tasks.schedule import pass_time, reschedule
 
-MOST_EVENTS = 1000
-"""Events of a run from which on it can only come to its end: each reader of the run folds all of them."""
-
+KEPT_FOR_DECISIONS = 200
+"""Events, of the most that a run may have, of which none are taken by what is only said of it."""
 
 NOTHING: Facts = {}
 """Nothing is known of voters: their votes stand."""
@@ -100,6 +99,7 @@ def unfold(command: c.AnyCommand, run: Run | None, known: Facts = NOTHING) -> Co
         if run.newer_kind is not None:
             raise NewerHistory(kind=run.newer_kind)
         if command.command_id in run.answered:
+            check_rights(command, run)  # what was answered then may be for others now
             _check_request(command, run)
             return commit
     principal = command.principal if isinstance(command, c.Asked) else None
@@ -133,7 +133,9 @@ def _events(command: c.AnyCommand, run: Run | None) -> tuple[e.Event, ...]:
     check_rights(command, run)
     if command.expected_version is not None and command.expected_version != run.version:
         raise PreconditionFailed(version=run.version, expected=command.expected_version)
-    if run.version >= MOST_EVENTS and _leads_back(command, run):
+    is_said_only = isinstance(command, c.AddComment | c.EditComment | c.KeepDraft)
+    most = MOST_EVENTS - KEPT_FOR_DECISIONS if is_said_only else MOST_EVENTS
+    if run.version >= most and _leads_back(command, run):
         raise HistoryTooLong
     return _events_of(command, run)
 

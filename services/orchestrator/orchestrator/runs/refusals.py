@@ -67,10 +67,10 @@ class NotAllowed(Refusal):
 
     code = "not_allowed"
 
-    def __init__(self, action: str, view: RunView) -> None:
+    def __init__(self, action: str, view: RunView, why: str = "") -> None:
         state = f"{view.state.value}, paused" if view.paused else view.state.value
         super().__init__(
-            f"cannot {action} a run that is {state}",
+            why or f"cannot {action} a run that is {state}",
             state=view.state.value,
             paused=view.paused,
             pending_actions=list(view.pending_actions),

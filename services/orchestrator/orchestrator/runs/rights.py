@@ -54,5 +54,7 @@ def _check_readable(run: Run, principal: Principal, right: Right) -> None:
 
 
 def _owns(principal: Principal, run: Run) -> bool:
+    if principal.has(Role.ADMIN):
+        return True
     requester = run.requester
-    return principal.has(Role.ADMIN) or (requester is not None and requester.person == principal.person)
+    return principal.has(Role.REQUESTER) and requester is not None and requester.person == principal.person

@@ -24,6 +24,9 @@ from contracts.runs.tasks.task import Task
 from contracts.runs.views import RunView
 from orchestrator.aggregate import Answered
 
+MOST_EVENTS = 1000
+"""Events of a run from which on it can only come to its end: each reader of the run folds all of them."""
+
 
 class OrderKind(StrEnum):
     """The kinds of order that workers carry out."""

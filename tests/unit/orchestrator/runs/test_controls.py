@@ -10,7 +10,7 @@ from contracts.json_values import digest
 from contracts.runs import events as e
 from contracts.runs.config import Step
 from contracts.runs.views import State
-from orchestrator.runs.decide import MOST_EVENTS
+from orchestrator.runs.state import MOST_EVENTS
 from testkit.runs.commands import (
     AT,
     PAYLOAD,

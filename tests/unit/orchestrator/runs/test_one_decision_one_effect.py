@@ -63,6 +63,18 @@ def test_the_loser_learns_the_winners_decision(step: Step, winner: str, loser: s
     assert decision["at"] == won.command.model_dump(mode="json")["at"]
 
 
+def test_the_loser_who_names_the_bytes_alone_learns_it_too() -> None:
+    """At once, and when the next checkpoint waits: the digest tells which decision came first."""
+    story = at_payload_review()
+    checkpoint = story.now.view.checkpoint
+    assert checkpoint is not None
+    shown = checkpoint.subject_sha256
+    for then in (story.given(reject()), story.given(approve(), executed())):
+        refused = then.when(approve(subject_sha256=shown)).refused_with("checkpoint_already_decided")
+        assert refused.refusal is not None
+        assert refused.refusal.details["decision"]["subject_sha256"] == shown
+
+
 def test_the_loser_learns_it_also_when_the_run_has_moved_on() -> None:
     """A late click must not decide the next checkpoint."""
     story = at_payload_review()

@@ -6,8 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from contracts.identity import Principal, Right
+from contracts.identity import Principal, Right, Role
 from testkit.runs.commands import (
+    again,
     approve,
     at_error_review,
     at_payload_review,
@@ -21,7 +22,7 @@ from testkit.runs.commands import (
     retry,
     start,
 )
-from testkit.runs.people import ADAM, ANN, BO, EVERYONE, GUEST, RITA, RITAS_BOT, ROBERT
+from testkit.runs.people import ADAM, ANN, BO, EVERYONE, GUEST, RITA, RITAS_BOT, ROBERT, principal
 from testkit.runs.specification import Ask, Story, given
 from testkit.runs.tasks import by, claim, comment, escalate, under
 
@@ -69,6 +70,23 @@ def test_a_credential_that_is_narrowed_may_do_no_more_than_its_scopes_say(right:
     refused = story.when(ask.but(principal=ADAM.changed({"scopes": others})))
     refused.refused_with("forbidden")
     assert refused.events == ()
+
+
+@pytest.mark.parametrize("ask", [pause(), resume(), cancel(), comment()], ids=lambda ask: ask.kind.__name__)
+def test_who_started_a_run_and_is_no_requester_any_more_has_no_right_by_that(ask: Ask) -> None:
+    """Else its answer would show a run that the person may not read."""
+    former = principal("rita", Role.REVIEWER)
+    story = under({"candidates": {"users": ["bo"]}}, by=RITA)
+    assert story.when(ask.but(principal=former)).events == ()
+    assert story.when(ask.but(principal=former)).refusal is not None
+
+
+def test_an_answer_is_given_again_to_who_may_still_have_it() -> None:
+    """A key that is sent once more shows nothing of a run to a person who may not read it now."""
+    claimed = under({"candidates": {"users": ["ann"]}}).when(by(ANN, claim()))
+    once_more = again(claimed.command)
+    assert claimed.story.when(once_more).refusal is None
+    claimed.story.when(once_more.but(principal=principal("ann"))).refused_with("forbidden")
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,10 @@ class ReviewRules(Message):
             raise wrong_at("/escalate_to", "it names no person and no group")
         for path, candidates, count in self._counts():
             if count > (known := candidates.number or count):
-                raise wrong_at(path, f"{count} must approve, and {known} candidates are named")
+                raise wrong_at(
+                    path,
+                    f"{count} must approve, and {known} {'candidate is' if known == 1 else 'candidates are'} named",
+                )
             if self.escalate_to is not None and count > (known := self.escalate_to.number or count):
                 raise wrong_at("/escalate_to", f"it names {known} persons, and {count} must approve")
         return self
@@ -122,6 +125,12 @@ class ReviewRules(Message):
             if needed > persons.bit_count():
                 raise wrong_at("/stages", f"four eyes need {needed} persons, and {persons.bit_count()} are named")
         return self
+
+    @property
+    def latest_seconds(self) -> float:
+        """When the last of its times comes; 0 where it has none."""
+        times = (self.start_by_seconds, self.due_seconds, self.escalate_after_seconds, *self.reminders_seconds)
+        return max((seconds for seconds in times if seconds is not None), default=0)
 
     def _counts(self) -> list[tuple[str, Candidates, int]]:
         """Return where each count of approvals stands, who may give them, and how many."""

@@ -19,7 +19,7 @@ from orchestrator.runs.checkpoints.schema_check import errors_in, violations
 from orchestrator.runs.policy import forcing
 from orchestrator.runs.refusals import NotAllowed, StaleCommand, SubjectChanged, ValidationFailed
 from orchestrator.runs.state import Run
-from orchestrator.runs.tasks.eligibility import check_decider, check_successor, open_checkpoint
+from orchestrator.runs.tasks.eligibility import check_decider, check_successor, decided_on, open_checkpoint
 from orchestrator.runs.tasks.votes import Verdict, stage_approved, verdict, vote_of
 
 MOST_ESCALATIONS = 1
@@ -204,7 +204,7 @@ def _checkpoint(command: c.Decide | c.RetryRun, run: Run, action: str) -> Checkp
     if action not in run.view.pending_actions:
         raise NotAllowed(action, run.view)
     if command.subject_sha256 is not None and command.subject_sha256 != checkpoint.subject_sha256:
-        raise SubjectChanged(subject_sha256=checkpoint.subject_sha256)
+        raise decided_on(command, run) or SubjectChanged(subject_sha256=checkpoint.subject_sha256)
     return checkpoint
 
 

@@ -32,10 +32,17 @@ def assign(command: c.AssignTask, run: Run) -> e.TaskAssigned:
 
 
 def delegate(command: c.DelegateTask, run: Run) -> e.TaskDelegated:
-    """Ask another person, who gives it back. Who asks answers for it. Raises NotCandidate, ClaimedByOther, Delegated, ValidationFailed."""
+    """Ask another person, who gives it back. Who asks answers for it; what is another's to do is not given away.
+
+    Raises NotCandidate, ClaimedByOther, Delegated, NotAllowed, ValidationFailed.
+    """
     checkpoint = open_checkpoint(command, run, "delegate")
-    _may_move(command, checkpoint.task)
-    person = person_of(command.principal, command.actor)
+    task, overrides = checkpoint.task, _may_move(command, checkpoint.task)
+    person, acting = person_of(command.principal, command.actor), acting_persons(command.principal, command.actor)
+    if task.assignee is not None and acting.isdisjoint({task.assignee, task.owner}) and not overrides:
+        raise NotAllowed(
+            "delegate", run.view, f"{task.assignee} is to do it: {task.assignee} delegates it, or an override"
+        )
     if command.user == person:
         raise _wrong("/to/user", "it is the person who asks")
     return e.TaskDelegated(
@@ -49,7 +56,7 @@ def give_back(command: c.ReturnTask, run: Run) -> tuple[e.Event, ...]:
     task, about = checkpoint.task, checkpoint.checkpoint_id
     check_involved(command, task)
     if task.delegation != "asked" or task.owner is None:
-        raise NotAllowed("return, as it was not delegated,", run.view)
+        raise NotAllowed("return", run.view, "nothing is to be returned: the task was not delegated")
     acting = acting_persons(command.principal, command.actor)
     if acting.isdisjoint({task.assignee, task.owner}) and not may_override(command):
         raise Delegated(task.assignee, task.owner)
@@ -77,6 +84,7 @@ def escalate(command: c.EscalateTask, run: Run) -> e.TaskEscalated:
         raise NotCandidate(
             person_of(command.principal, command.actor), task.candidates, "an administrator alone names others"
         )
+    _check_can_be_met(task, to)
     return e.TaskEscalated(checkpoint_id=checkpoint.checkpoint_id, candidates=to, reason=command.reason)
 
 
@@ -89,6 +97,13 @@ def _may_move(command: c.AssignTask | c.DelegateTask | c.EscalateTask, task: Tas
         raise Delegated(task.assignee, task.owner)
     check_holder(command, task)
     return False
+
+
+def _check_can_be_met(task: Task, to: Candidates) -> None:
+    """Return if those who are asked now can give the approvals that are missing. Raises ValidationFailed."""
+    able = set(to.users) | {vote.on_behalf_of or vote.by for vote in task.standing if vote.approves}
+    if to.number is not None and len(able) < task.approvals_required:
+        raise _wrong("/to", f"{task.approvals_required} must approve, and {len(able)} could")
 
 
 def _candidates_after(command: c.AssignTask, task: Task, *, overrides: bool) -> Candidates:

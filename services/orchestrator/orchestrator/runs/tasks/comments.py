@@ -66,4 +66,4 @@ def _comment(run: Run, comment_id: UUID) -> Comment:
 
 def _check_author(command: c.OnComment, found: Comment) -> None:
     if command.principal is not None and person_of(command.principal, command.actor) != found.by:
-        raise Forbidden(command.principal, Right.DECIDE, f"over a comment of {found.by}")
+        raise Forbidden(command.principal, Right.COMMENT, f"in place of {found.by}")

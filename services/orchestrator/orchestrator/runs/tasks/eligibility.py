@@ -21,7 +21,7 @@ from orchestrator.runs.refusals import (
     NotClaimed,
     ValidationFailed,
 )
-from orchestrator.runs.state import Run
+from orchestrator.runs.state import MOST_EVENTS, Run
 
 
 def requester_of(run: Run) -> str | None:
@@ -38,8 +38,15 @@ def open_checkpoint(command: c.OfTask | c.Decide | c.RetryRun | c.AddComment, ru
         if checkpoint is not None:
             raise CheckpointMismatch(checkpoint_id=str(checkpoint.checkpoint_id), step=checkpoint.step.value)
     if checkpoint is None:
-        raise NotAllowed(action, run.view)
+        raise decided_on(command, run) or NotAllowed(action, run.view)
     return checkpoint
+
+
+def decided_on(command: c.OfTask | c.Decide | c.RetryRun | c.AddComment, run: Run) -> CheckpointAlreadyDecided | None:
+    """Return the refusal of a decision that names the bytes on which another decision came first."""
+    shown = getattr(command, "subject_sha256", None)
+    first = next((decision for decision in run.decided.values() if decision.subject_sha256 == shown), None)
+    return None if first is None else CheckpointAlreadyDecided(first)
 
 
 def check_involved(command: c.Asked, task: Task) -> None:
@@ -80,10 +87,12 @@ def check_decider(command: c.Decide | c.RetryRun, run: Run, task: Task, action: 
     principal, person = command.principal, person_of(command.principal, command.actor)
     if principal is not None and not is_candidate(principal, task):
         raise NotCandidate(person, task.candidates)
-    if task.delegation == "asked":
+    # A run of very many events takes no return and no claim any more, and must come to its end.
+    is_full = run.version >= MOST_EVENTS
+    if task.delegation == "asked" and not is_full:
         raise Delegated(task.assignee, task.owner)
     check_holder(command, task)
-    if task.claim == "required" and task.holder(command.at) is None:
+    if task.claim == "required" and task.holder(command.at) is None and not is_full:
         raise NotClaimed("this review is decided by who has claimed it")
     if action != "reject" and task.four_eyes:
         _check_four_eyes(person, run, task, action)

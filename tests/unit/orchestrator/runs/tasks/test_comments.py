@@ -8,11 +8,12 @@ import pytest
 
 from contracts.runs import commands as c
 from contracts.runs import events as e
-from orchestrator.runs.decide import MOST_EVENTS
+from orchestrator.runs.decide import KEPT_FOR_DECISIONS
+from orchestrator.runs.state import MOST_EVENTS
 from testkit.runs.commands import approve, at_length, calling, cancel, executed, pause, prepared, start
 from testkit.runs.people import ADAM, ANN, ANNS_BOT, AUDREY, BO, CY, GUEST, RITA, ROBERT
 from testkit.runs.specification import Ask, Story, given, like
-from testkit.runs.tasks import by, comment, task_of, under
+from testkit.runs.tasks import by, claim, comment, task_of, under
 
 OPEN = under({"candidates": {"users": ["ann", "bo"]}})
 NOTED = OPEN.given(by(ANN, comment("why so hot?")))
@@ -115,8 +116,10 @@ def test_a_comment_has_a_length(text: str) -> None:
 
 
 def test_a_run_with_too_many_events_takes_no_comment() -> None:
-    """What was said can still be deleted."""
-    long = at_length(NOTED, MOST_EVENTS)
+    """What was said can still be deleted. Some are kept for what decides: talk alone fills no run."""
+    long = at_length(NOTED, MOST_EVENTS - KEPT_FOR_DECISIONS)
+    assert at_length(NOTED, MOST_EVENTS - KEPT_FOR_DECISIONS - 1).when(by(ANN, comment())).refusal is None
+    assert long.when(by(ANN, claim())).refusal is None
     long.when(by(ANN, comment())).refused_with("history_too_long")
     long.when(by(ANN, _edit(_id(NOTED)))).refused_with("history_too_long")
     assert long.when(by(ANN, _delete(_id(NOTED)))).refusal is None

@@ -50,6 +50,16 @@ def test_no_person_decides_while_another_is_asked(ask: Ask) -> None:
     ASKED.when(by(BO, ask)).refused_with("not_candidate")
 
 
+def test_what_another_is_to_do_is_not_given_away() -> None:
+    """Its assignee delegates it, or the owner, or an administrator with a reason."""
+    story = under({}).given(by(ANN, assign("bo")))
+    refused = story.when(by(CY, delegate("di"))).refused_with("not_allowed")
+    assert refused.refusal is not None
+    assert "bo is to do it" in refused.refusal.message
+    story.when(by(BO, delegate("di"))).then(e.TaskDelegated)
+    story.when(by(ADAM, delegate("di", override=True, reason="bo is on a plane"))).then(e.TaskDelegated)
+
+
 def test_the_delegate_alone_claims_it() -> None:
     """The owner waits for the answer, or takes it back."""
     ASKED.when(by(BO, claim())).then(e.TaskClaimed)

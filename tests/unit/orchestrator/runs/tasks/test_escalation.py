@@ -65,6 +65,17 @@ def test_an_administrator_alone_names_others_than_the_rules() -> None:
     OPEN.when(by(ANN, escalate(to=LEADS))).then(e.TaskEscalated)
 
 
+def test_others_are_asked_only_if_they_can_give_what_is_missing() -> None:
+    """An approval that stands counts among them, also that of a person who is asked no more."""
+    story = under({"candidates": {"groups": ["legal"]}, "approvals_required": 2})
+    alone = escalate(to=Candidates(users=("lea",)))
+    refused = story.when(by(ADAM, alone)).refused_with("validation_failed")
+    assert refused.refusal is not None
+    assert refused.refusal.details["issues"][0]["path"] == "/to"
+    story.when(by(ADAM, escalate(to=Candidates(users=("lea", "di"))))).then(e.TaskEscalated)
+    story.given(by(BO, approve())).when(by(ADAM, alone)).then(e.TaskEscalated)
+
+
 @pytest.mark.parametrize(
     ("rules", "to"), [({}, None), ({}, Candidates()), (RULES, Candidates())], ids=["no rule", "empty", "emptied"]
 )

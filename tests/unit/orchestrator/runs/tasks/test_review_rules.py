@@ -29,11 +29,11 @@ MANY = [f"p{number}" for number in range(10_000)]
         ({"candidates": {"users": MANY}}, "candidates.users"),
         (
             {"candidates": {"users": ["ann"]}, "approvals_required": 2},
-            "/approvals_required: 2 must approve, and 1 candidates",
+            "/approvals_required: 2 must approve, and 1 candidate is named",
         ),
         (
             {"candidates": {"users": ["ann", "ann"]}, "approvals_required": 2},
-            "/approvals_required: 2 must approve, and 1 candidates",
+            "/approvals_required: 2 must approve, and 1 candidate is named",
         ),
         ({"approvals_required": 0}, "approvals_required"),
         ({"approvals_required": 101}, "approvals_required"),
@@ -42,7 +42,7 @@ MANY = [f"p{number}" for number in range(10_000)]
         ({"stages": [{"name": str(number)} for number in range(11)]}, "stages"),
         (
             {"candidates": {"users": ["ann"]}, "stages": [{"name": "a", "approvals_required": 2}]},
-            "/stages/0/approvals_required: 2 must approve, and 1 candidates",
+            "/stages/0/approvals_required: 2 must approve, and 1 candidate is named",
         ),
         ({"on_reject": "ignore"}, "on_reject"),
         ({"claim": "always"}, "claim"),

@@ -8,11 +8,11 @@ import pytest
 
 from contracts.runs import commands as c
 from contracts.runs import events as e
-from orchestrator.runs.decide import MOST_EVENTS
-from testkit.runs.commands import again, approve, at_length, pause, resume, time_is_up
+from orchestrator.runs.state import MOST_EVENTS
+from testkit.runs.commands import again, approve, at_length, pause, reject, resume, time_is_up
 from testkit.runs.people import ANN, BO, CY
 from testkit.runs.specification import MORNING, Ask, Story, like
-from testkit.runs.tasks import assign, by, claim, reschedule, task_of, time_comes, under
+from testkit.runs.tasks import assign, by, claim, delegate, give_back, reschedule, task_of, time_comes, under
 
 RULES = {
     "candidates": {"users": ["ann", "bo"]},
@@ -183,3 +183,16 @@ def test_a_run_with_too_many_events_takes_no_more_of_a_task() -> None:
         long.when(by(ANN, ask)).refused_with("history_too_long")
     assert long.when(time_comes()).refusal is None
     assert long.when(by(ANN, approve())).refusal is None
+
+
+@pytest.mark.parametrize("ask", [approve(), reject()])
+def test_neither_a_claim_nor_a_return_that_can_come_no_more_keeps_a_run_from_its_end(ask: Ask) -> None:
+    """Where it takes no claim any more, none is asked for; a task that was delegated is decided without its return."""
+    required = at_length(under({"claim": "required"}), MOST_EVENTS)
+    required.when(by(ANN, claim())).refused_with("history_too_long")
+    assert required.when(by(ANN, ask)).refusal is None
+    delegated = at_length(OPEN.given(by(ANN, delegate("bo"))), MOST_EVENTS)
+    delegated.when(by(ANN, give_back())).refused_with("history_too_long")
+    assert delegated.when(by(ANN, ask)).refusal is None
+    before = at_length(OPEN.given(by(ANN, delegate("bo"))), MOST_EVENTS - 1)
+    before.when(by(ANN, ask)).refused_with("delegated")
