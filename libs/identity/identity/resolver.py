@@ -111,6 +111,12 @@ class Resolver:
             await self._sightings.note(resolved.principal)
         return resolved
 
+    async def refreshed(self, resolved: Resolved) -> Resolved:
+        """Return a credential as `completed` does, by what the database says at this moment. Raises IdentityUnavailable."""
+        self.forget_absences(resolved.principal.tenant)
+        (found,) = await self.completed([resolved])
+        return found
+
     async def completed(self, held: Sequence[Resolved]) -> list[Resolved]:
         """Return credentials with those whom they stand in for now: the same objects where these are the same. Raises IdentityUnavailable."""
         if self._substitutes is None:

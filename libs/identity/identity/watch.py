@@ -31,6 +31,10 @@ class _Opening(NamedTuple):
     end: Callable[[], None]
     change: Callable[[Resolved], None]
 
+    def holds(self, resolved: Resolved) -> bool:
+        """Return whether it is still open by this credential, and not by one that replaced it meanwhile."""
+        return self.holder.resolved is resolved
+
 
 class CredentialWatch:
     """Ends what is open when its credential ends, and tells it when absences begin or end. Without a `resolver` no credential is needed."""
@@ -63,12 +67,14 @@ class CredentialWatch:
         held = [(opening, resolved) for opening in self._open.values() if (resolved := opening.holder.resolved)]
         if self.resolver is None or not held:
             return
-        known = [resolved for _, resolved in held]
-        ended = {id(one) for one in await self.resolver.ended(known)}
-        with suppress(IdentityUnavailable):
-            known = await self.resolver.completed(known)
-        for (opening, before), resolved in zip(held, known, strict=True):
-            if id(before) in ended:
+        ended = {id(one) for one in await self.resolver.ended([resolved for _, resolved in held])}
+        held = [(opening, resolved) for opening, resolved in held if opening.holds(resolved)]
+        for opening, resolved in held:
+            if id(resolved) in ended:
                 opening.end()
-            elif resolved is not before and opening.holder.resolved is before:  # not replaced meanwhile
-                opening.change(resolved)
+        lasting = [(opening, resolved) for opening, resolved in held if id(resolved) not in ended]
+        with suppress(IdentityUnavailable):
+            now = await self.resolver.completed([resolved for _, resolved in lasting])
+            for (opening, before), resolved in zip(lasting, now, strict=True):
+                if resolved is not before and opening.holds(before):
+                    opening.change(resolved)

@@ -19,6 +19,7 @@ from gateway.ports import Now
 from gateway.testing.adapters import memory_adapters
 from gateway.testing.memory import MemoryTables
 from identity.testing.memory import MemoryKeys
+from identity.testing.memory_absences import MemoryAbsences
 from identity.testing.memory_sessions import MemorySessions
 
 from .memory_orchestrator import MemoryOrchestrator
@@ -37,6 +38,7 @@ class Site:
     app: GatewayApi
     keys: MemoryKeys
     sessions: MemorySessions
+    absences: MemoryAbsences
 
     async def announce(self) -> None:
         """Announce a provider, as a worker does at its start."""
@@ -52,6 +54,7 @@ async def memory_site(now: Now = lambda: NOW, **settings: Any) -> AsyncIterator[
     adapters = memory_adapters(orchestrator.broker, tables, now)
     assert isinstance(adapters.keys, MemoryKeys)
     assert isinstance(adapters.sessions, MemorySessions)
+    assert isinstance(adapters.absences, MemoryAbsences)
     app = create_app(Settings(_env_file=None, **settings), adapters)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
@@ -59,4 +62,4 @@ async def memory_site(now: Now = lambda: NOW, **settings: Any) -> AsyncIterator[
         httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http,
     ):
         await orchestrator.broker.connected.wait()
-        yield Site(http, orchestrator, tables, app, adapters.keys, adapters.sessions)
+        yield Site(http, orchestrator, tables, app, adapters.keys, adapters.sessions, adapters.absences)

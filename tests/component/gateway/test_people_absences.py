@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from identity.absences.record import Absence
 from testkit.runs.people import ADAM, ANN, BO, CY, RITA, RITAS_BOT, principal
 from testkit.runs.tasks import task_of, under
 
@@ -43,6 +45,27 @@ async def test_a_substitute_decides_where_the_absent_person_is_named(people: Peo
     (vote,) = decided.json()["last_approval"]["votes"]
     assert (vote["by"], vote["on_behalf_of"]) == ("di", "ann")
     assert decided.json()["last_approval"]["on_behalf_of"] == "ann"
+
+
+async def test_a_fresh_read_goes_by_the_absences_of_this_moment(people: People) -> None:
+    """Those that another gateway took are known here within two seconds; with `Cache-Control: no-cache` at once."""
+    run_id = await people.tell(under({"candidates": {"users": ["ann"]}}))
+    path = f"/hitl/runs/{run_id}"
+    problem(await people.ask(CY, "GET", path), 403, "forbidden")
+    absence = Absence(
+        id=uuid4(),
+        tenant="default",
+        person="ann",
+        substitute="cy",
+        begins_at=NOW,
+        ends_at=NOW + timedelta(days=1),
+        reason=None,
+        created_at=NOW,
+        created_by="ann",
+    )
+    await people.site.absences.add(absence)
+    problem(await people.ask(CY, "GET", path), 403, "forbidden")
+    assert (await people.ask(CY, "GET", path, **{"Cache-Control": "no-cache"})).status_code == 200
 
 
 async def test_one_says_ones_own_and_an_administrator_says_anyones(people: People) -> None:

@@ -69,6 +69,11 @@ class KnownKeys:
     def close(self) -> None:
         """End."""
 
+    def forget(self, tenant: str = "default") -> None:
+        """Ask for absences anew, as after two seconds."""
+        assert self.resolver is not None
+        self.resolver.forget_absences(tenant)
+
     async def key(self, subject: str, *roles: Role, **members: Any) -> tuple[str, KeyRecord]:
         """Make a key; return its text and what is kept of it."""
         made = new_key()

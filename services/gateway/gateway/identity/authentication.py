@@ -21,6 +21,9 @@ from identity.resolver import Resolver
 from identity.sessions.record import csrf_token
 
 _PARAMETERS = frozenset({"access_token", "api-key", "api_key", "apikey", "authorization", "token"})
+_FRESH = (b"cache-control", b"no-cache")
+"""Asks for what is so now, and not for what a cache says (RFC 9111, section 5.2.1.4)."""
+
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="sayso"'}
 
 
@@ -68,6 +71,8 @@ async def _admit(resolver: Resolver, scope: Scope, receive: Receive) -> Receive:
         resolved = await (
             resolver.resolve_session(session) if session is not None else resolver.resolve(given[0] if given else None)
         )
+        if _FRESH in scope["headers"]:
+            resolved = await resolver.refreshed(resolved)
     except Unauthenticated as error:
         is_shown = not given and wants_page(scope)
         raise _Refusal(to_sign_in(scope) if is_shown else _unauthorized(str(error), error.code, scope)) from None

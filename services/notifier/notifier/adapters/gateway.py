@@ -111,7 +111,8 @@ class HttpGateway:
     async def _response(
         self, path: str, credential: str | None, query: Mapping[str, str] | None = None
     ) -> httpx.Response:
-        headers = {} if credential is None else {"Authorization": f"Bearer {credential}"}
+        # Fresh: the notifier may know of an absence that this gateway would learn of in the next seconds.
+        headers = {} if credential is None else {"Authorization": f"Bearer {credential}", "Cache-Control": "no-cache"}
         try:
             try:
                 response = await self._http.get(path, params=query, headers=headers)

@@ -80,8 +80,12 @@ class SocketAuthentication:
 
     async def refresh(self, caller: Caller) -> None:
         """Look again what a socket's credential says. Raises Unauthenticated, IdentityUnavailable."""
-        if self._resolver is not None and caller.credential is not None:
-            caller.resolved = await self._resolver.resolve_credential(caller.credential)
+        asked = caller.credential
+        if self._resolver is None or asked is None:
+            return
+        resolved = await self._resolver.resolve_credential(asked)
+        if caller.credential == asked:  # and not replaced meanwhile
+            caller.resolved = resolved
 
     async def _first_message(self, websocket: WebSocket, resolver: Resolver) -> Caller:
         try:

@@ -1,7 +1,8 @@
 """One accepted WebSocket: pushes what its hub client is given, and hands what the client says to its session.
 
 Close codes: 4008 too slow and 4009 records were lost before they were read, both: return with your cursor;
-1013 no snapshot can be taken now, try again later; 1012 the service stops; 4401 the credential does not hold, or no longer.
+4010 what the client may see has changed: return without one; 1013 no snapshot can be taken now, try again later; 1012 the service stops;
+4401 the credential does not hold, or no longer.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from typing import cast
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from identity.lookups import CACHE_SECONDS
 from identity.resolved import Resolved
 from notifier import metrics
 from notifier.edges.authentication import UNAUTHORIZED, SocketAuthentication
@@ -32,16 +32,18 @@ from notifier.protocol.client_session import ClientSession
 from notifier.protocol.subscription import Subscription
 
 TRY_AGAIN_LATER = 1013
-CLOSE_CODES = {DisconnectReason.TOO_SLOW: 4008, DisconnectReason.GAP: 4009, DisconnectReason.STOPPING: 1012}
+CLOSE_CODES = {
+    DisconnectReason.TOO_SLOW: 4008,
+    DisconnectReason.GAP: 4009,
+    DisconnectReason.SIGHT: 4010,
+    DisconnectReason.STOPPING: 1012,
+}
 
 CATCH_UP_SECONDS = 10.0
 """How long a client waits for an instance that has just started."""
 
 CLOSE_SECONDS = 5.0
 """How long the close frame may wait behind a client that reads nothing."""
-
-SETTLE_SECONDS = CACHE_SECONDS
-"""For so long another service may believe that absences are as they were."""
 
 _log = structlog.get_logger(__name__)
 
@@ -67,7 +69,7 @@ class TryAgainLater(NotifierError):
 class WebSocketConnection:
     """A task that pushes and a task that reads. When one ends, so does the other.
 
-    When absences change what the client may see, it gets a snapshot anew, and what follows it.
+    When absences change what the client may see, it is disconnected, and gets a snapshot when it comes back.
     """
 
     def __init__(
@@ -106,8 +108,6 @@ class WebSocketConnection:
         while True:
             await self._woken.wait()
             self._woken.clear()
-            if client.filters.reader != self._caller.reader:
-                client = await self._start_anew(client)
             while taken := client.take():
                 frames = [frame for item in taken for frame in item.frames if self._subscription.pushes(frame.type)]
                 await self._send_texts([frame.body for frame in frames])
@@ -122,15 +122,16 @@ class WebSocketConnection:
             raise TryAgainLater("just begun: try again later") from None
         hub, filters = self._context.hub, self._subscription.filters(self._caller)
         self._client = hub.join(filters, self._wake)
-        if not (self._subscription.cursor and hub.resume(self._client, self._subscription.cursor)):
+        if not self._resumes(hub):
             self._client = await self._start_from_snapshot()
+        self._check_sight()  # it may have changed while the snapshot was taken
         return self._client
 
-    async def _start_anew(self, client: Client) -> Client:
-        """Show what the client may see now, once each gateway knows of the absences that changed it."""
-        self._context.hub.leave(client)
-        await asyncio.sleep(SETTLE_SECONDS)
-        return await self._start_from_snapshot()
+    def _resumes(self, hub: Hub) -> bool:
+        """Return whether the client goes on from its cursor. A substitute may see what waited before: no cursor tells since when."""
+        if not self._subscription.cursor or self._client is None or self._caller.stands_in:
+            return False
+        return hub.resume(self._client, self._subscription.cursor)
 
     async def _start_from_snapshot(self) -> Client:
         context = self._context
@@ -170,16 +171,22 @@ class WebSocketConnection:
 
     async def _renew(self, token: str) -> None:
         await self._context.authentication.renew(self._caller, token)
+        self._check_sight()
 
     async def _refresh(self) -> None:
-        before = self._caller.resolved
         await self._context.authentication.refresh(self._caller)
-        if self._caller.resolved is not before:
-            self._woken.set()
+        self._check_sight()
 
     def _change(self, resolved: Resolved) -> None:
         self._caller.resolved = resolved
-        self._woken.set()
+        self._check_sight()
+
+    def _check_sight(self) -> None:
+        """Disconnect the client at once if it follows the hub by what it might see before: nothing more of that goes out."""
+        client = self._client
+        if client is not None and client.disconnected is None and client.filters.reader != self._caller.reader:
+            self._context.hub.disconnect(client, DisconnectReason.SIGHT)
+            client.wake()
 
     def _end(self) -> None:
         self._has_ended = True
@@ -206,7 +213,7 @@ class WebSocketConnection:
                 code, reason = 1011, "internal error"
         if self._client is not None and (why := self._client.disconnected):
             metrics.DROPPED.labels(why.name.lower()).inc()
-            code, reason = CLOSE_CODES[why], f"{why.value}: come back with your cursor"
+            code, reason = CLOSE_CODES[why], why.value
         if self._has_ended:
             code, reason = UNAUTHORIZED, "the credential holds no longer"
         # The client may be gone: a close that cannot be sent is no failure.

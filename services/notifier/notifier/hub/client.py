@@ -51,11 +51,12 @@ class Filters:
 
 
 class DisconnectReason(Enum):
-    """Why the hub disconnected a client. In each case the client returns with its cursor and misses nothing."""
+    """Why the hub disconnected a client, and how the client returns so that it misses nothing."""
 
-    TOO_SLOW = "too slow"
-    GAP = "the log lost records that were not read yet"
-    STOPPING = "stopping"
+    TOO_SLOW = "too slow: come back with your cursor"
+    GAP = "the log lost records that were not read yet: come back with your cursor"
+    SIGHT = "what you may see has changed: come back without your cursor"
+    STOPPING = "stopping: come back with your cursor"
 
 
 @dataclass(eq=False, slots=True)

@@ -60,7 +60,7 @@ class Hub:
         self._buffer.append(notification)
         for client in self._watching(notification):
             if not client.offer(notification, self.bounds):
-                self._disconnect(client, DisconnectReason.TOO_SLOW)
+                self.disconnect(client, DisconnectReason.TOO_SLOW)
             self._to_wake[client] = None
 
     def publish_transient(self, transient: Transient) -> None:
@@ -133,6 +133,11 @@ class Hub:
         if not clients:
             self._clients[kind].pop(value, None)
 
+    def disconnect(self, client: Client, reason: DisconnectReason) -> None:
+        """Give a client nothing more, and forget it."""
+        client.disconnect(reason)
+        self.leave(client)
+
     def _start(self, client: Client, backlog: Iterable[Notification], shown: Mapping[str, int]) -> None:
         client.start(backlog, shown)
         kind, value = _narrowest(client.filters)
@@ -159,13 +164,9 @@ class Hub:
         # A partition that was added since is read from its beginning.
         return offsets + (0,) * (len(self._buffer.positions) - len(offsets))
 
-    def _disconnect(self, client: Client, reason: DisconnectReason) -> None:
-        client.disconnect(reason)
-        self.leave(client)
-
     def _disconnect_all(self, reason: DisconnectReason) -> None:
         for client in [c for by_value in self._clients.values() for clients in by_value.values() for c in clients]:
-            self._disconnect(client, reason)
+            self.disconnect(client, reason)
             client.wake()
 
 

@@ -31,6 +31,11 @@ class Caller:
         """What it may see; None where it sees every run of its tenant."""
         return reader_of(self.principal)
 
+    @property
+    def stands_in(self) -> bool:
+        """Whether it stands in for absent persons."""
+        return self.principal is not None and bool(self.principal.on_behalf_of)
+
     def is_same_as(self, resolved: Resolved) -> bool:
         """Return whether another credential is of the same principal, with the same sight."""
         mine = self.principal

@@ -15,7 +15,7 @@ from contracts.identity import Principal
 from contracts.json_text import JsonRefused, read_json
 from contracts.message import Message
 from contracts.runs.requests import ApprovalResponse
-from identity.errors import IdentityError, Unauthenticated
+from identity.errors import IdentityError, IdentityUnavailable, Unauthenticated
 from notifier.errors import ClientGone
 from notifier.ports import Ask, Now
 from notifier.protocol.approvals import decide, read_response, to_command
@@ -43,6 +43,9 @@ _Message = TypeVar("_Message", bound=Message)
 
 _log = structlog.get_logger(__name__)
 
+
+Answer = Callable[[Principal | None], Awaitable[dict[str, Any]]]
+"""Answers a request of who the credential says that it is."""
 
 Renew = Callable[[str], Awaitable[None]]
 """Takes another credential of the client. Raises identity.errors.IdentityError."""
@@ -108,18 +111,22 @@ class ClientSession:
                 await self._authenticate(_validate(Auth, text))
             case "HITL_APPROVAL_RESPONSE":
                 response = read_response(text)
-                await self._begin(response.actor, lambda principal: self._decide(response, principal))
+                await self._begin(
+                    response.actor, response.request_id, lambda principal: self._decide(response, principal)
+                )
             case "HITL_TASK" | "HITL_COMMENT":
                 request = read_task(members) if kind == "HITL_TASK" else read_comment(members)
-                await self._begin(request.actor, lambda principal: self._carry_out(request, principal))
+                await self._begin(
+                    request.actor, request.envelope.request_id, lambda principal: self._carry_out(request, principal)
+                )
 
-    async def _begin(self, actor: str | None, answer: Callable[[Principal | None], Awaitable[dict[str, Any]]]) -> None:
+    async def _begin(self, actor: str | None, request_id: str, answer: Answer) -> None:
         """Answer a request later. It is not bound to the connection: what was received is sent on though the client is gone."""
         if self._caller.principal is not None and actor is not None:
             message = "who decides is who the credential says"
             raise MessageInvalid(Fault(path="/actor", code="extra_forbidden", message=message))
         await self._free.acquire()
-        request = asyncio.create_task(self._answer_to(answer))
+        request = asyncio.create_task(self._answer_to(request_id, answer))
         self._requests.add(request)
         request.add_done_callback(self._on_answered)
 
@@ -133,10 +140,14 @@ class ClientSession:
         else:
             await self._answer(AuthOk())
 
-    async def _answer_to(self, answer: Callable[[Principal | None], Awaitable[dict[str, Any]]]) -> None:
-        result = await answer(await self._current())
+    async def _answer_to(self, request_id: str, answer: Answer) -> None:
+        try:
+            result = to_json(await answer(await self._current())).decode()
+        except Unauthenticated as error:
+            refused = ErrorMessage(code="unauthorized", message=str(error), request_id=request_id)
+            result = refused.model_dump_json(exclude_none=True)
         with suppress(ClientGone):
-            await self._send(to_json(result).decode())
+            await self._send(result)
 
     async def _decide(self, response: ApprovalResponse, principal: Principal | None) -> dict[str, Any]:
         command = to_command(response, self._user_id, self._now(), principal)
@@ -149,7 +160,7 @@ class ClientSession:
     async def _current(self) -> Principal | None:
         """Return who speaks, as the credential says it now: for whom it stands in changes while a socket is open."""
         if self._refresh is not None:
-            with suppress(IdentityError):  # the watch ends the socket of a credential that does not hold
+            with suppress(IdentityUnavailable):  # what was known holds until the database answers
                 await self._refresh()
         return self._caller.principal
 

@@ -8,8 +8,8 @@ import pytest
 
 from contracts.runs import events as e
 from orchestrator.refusals import PayloadTooLarge, Refusal
-from orchestrator.runs.decide import MOST_EVENTS
 from orchestrator.runs.refusals import CheckpointAlreadyDecided
+from orchestrator.runs.state import MOST_EVENTS
 from testkit.runs.commands import (
     again,
     approve,

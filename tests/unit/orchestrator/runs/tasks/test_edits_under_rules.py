@@ -12,7 +12,7 @@ from contracts.json_values import digest
 from contracts.providers.orders import CheckOrder, ExecuteOrder
 from contracts.runs import events as e
 from orchestrator.runs.checkpoints.json_patch import diff, merge_patch, patch_between
-from orchestrator.runs.decide import MOST_EVENTS
+from orchestrator.runs.state import MOST_EVENTS
 from testkit.messages import strategies
 from testkit.runs.commands import PAYLOAD, approve, at_length, checked, edit, executed, prepared, reject, start
 from testkit.runs.people import ANN, BO, CY
