@@ -1,4 +1,4 @@
-"""The users of the end-to-end tests."""
+"""The users of the end-to-end tests, and their browser: its client takes half a second to import, so the other suites do without."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
+from testkit.chromium.visitors import chromium, visitor
 from testkit.stack.services import Stack
 from testkit.stack.user import User
+
+__all__ = ["ann", "bob", "chromium", "visitor"]
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -29,14 +29,9 @@ async def signed_stack(
 ) -> AsyncIterator[Stack]:
     """Run services that ask for credentials, where people of the provider sign in."""
     kafka = Kafka(private_embedded.bootstrap, embedded=True, log_id=private_embedded.log_id)
-    settings = {
-        "SAYSO_AUTH": "on",
-        "SAYSO_DATA_DIR": str(tmp_path),
-        "SAYSO_OIDC_ISSUER": identity_provider.issuer,
-        "SAYSO_OIDC_CLIENT_ID": "sayso",
-        "SAYSO_OIDC_CLIENT_SECRET": "s3cret",
-    }
-    async with running_stack(kafka, private_postgres.url(), tmp_path / "services", settings) as running:
+    async with running_stack(
+        kafka, private_postgres.url(), tmp_path / "services", identity_provider.settings
+    ) as running:
         yield running
 
 

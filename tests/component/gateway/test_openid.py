@@ -275,10 +275,18 @@ async def test_a_sign_in_that_takes_too_long_is_refused(browser: Browser, clock:
 
 
 async def test_who_cancels_is_told_so(browser: Browser) -> None:
-    """And may begin again."""
+    """And may begin again. This provider leaves out the state then."""
     answer = await browser.http.get(await consented(await browser.begin(), None))
     assert (answer.status_code, "cancelled" in answer.text, browser.session) == (400, True, None)
     assert (await browser.sign_in("ann")).status_code == 303
+
+
+async def test_who_begins_again_is_led_where_one_wanted_to_go(browser: Browser) -> None:
+    """After a refusal of the provider, which says the state as RFC 6749 has it."""
+    state = query_of(await browser.begin("/hitl/runs?limit=5"))["state"]
+    answer = await browser.http.get("/signin/callback", params={"state": state, "error": "access_denied"})
+    assert (answer.status_code, "cancelled" in answer.text) == (400, True)
+    assert 'href="/signin?next=%2Fhitl%2Fruns%3Flimit%3D5"' in answer.text
 
 
 async def test_what_the_provider_says_of_an_error_is_shown_as_text(browser: Browser) -> None:

@@ -68,7 +68,9 @@ def test_every_target_of_make_that_a_page_names_exists() -> None:
         )
     )
     named = {
-        target for page in pages() for target in re.findall(r"(?:`|^\$ )make ([a-z-]+)", page.read_text(), re.MULTILINE)
+        target
+        for page in pages()
+        for target in re.findall(r"(?:`|^\$ )make ([a-z0-9-]+)", page.read_text(), re.MULTILINE)
     }
     assert named - targets == set()
 

@@ -59,8 +59,12 @@ def to_sign_in(scope: Scope) -> Response:
     query = scope["query_string"].decode("latin-1")
     path = quote(scope["path"], errors="replace") + (f"?{query}" if query else "")
     back = path if scope["method"] in READS and is_local(path) else HOME
-    where = SIGN_IN if back == HOME else f"{SIGN_IN}?next={quote(back, safe='')}"
-    return see_other(where, *([] if session_text(scope) is None else [without_session(scope)]))
+    return see_other(sign_in_for(back), *([] if session_text(scope) is None else [without_session(scope)]))
+
+
+def sign_in_for(leads_to: str) -> str:
+    """Return the address of the page where one signs in, which leads to a path of this host afterwards."""
+    return SIGN_IN if leads_to == HOME else f"{SIGN_IN}?next={quote(leads_to, safe='')}"
 
 
 def see_other(where: str, *cookies: str) -> Response:

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from gateway.identity.browser import SIGN_IN, is_secure, see_other, session_text, with_cookies, with_session
 from gateway.identity.openid.errors import SignInRefused
-from gateway.identity.openid.flow import COOKIE, LIFETIME_SECONDS, Flows, cookie_of, new_flow
+from gateway.identity.openid.flow import COOKIE, LIFETIME_SECONDS, Flow, Flows, cookie_of, new_flow
 from gateway.identity.openid.provider import OpenIdProvider
 from gateway.identity.sign_in import SignIn
 from gateway.pages.sign_in_html import explained
@@ -36,7 +36,7 @@ class ProviderSignIn:
 
     async def begin(self, request: Request, which: Annotated[Destination, Query()]) -> Response:
         """Lead to the provider. What the answer has to fit stands encrypted in a cookie."""
-        return await explained(self._begin(request, which.next))
+        return await explained(self._begin(request, which.next), which.next)
 
     async def _begin(self, request: Request, leads_to: str) -> Response:
         flow = new_flow(f"{request.url.scheme}://{request.url.netloc}{CALLBACK}", leads_to)
@@ -57,18 +57,28 @@ class ProviderSignIn:
         return with_cookies(answer, written(name, "", 0, secure=secure))
 
     async def _end(self, request: Request, sealed: list[str]) -> Response:
-        said, issuer = request.query_params, self._provider.rules.issuer
-        if (error := said.get("error")) is not None:  # some providers leave out the state then
-            shown = error if _ERROR.fullmatch(error) else "an error of its own"
-            raise SignInRefused(
-                "You cancelled the sign-in." if error == _DENIED else f"The provider does not sign you in: {shown}."
-            )
+        said = request.query_params
+        if not sealed and "error" in said:  # some providers leave out the state then
+            raise _refused(said["error"])
         if len(sealed) != 1:
             raise SignInRefused("This sign-in was begun in another browser, was used before, or is too old.")
         flow = await self._flows.opened(sealed[0], said.get("state", ""))
+        return await explained(self._finish(request, flow), flow.next)
+
+    async def _finish(self, request: Request, flow: Flow) -> Response:
+        said, issuer = request.query_params, self._provider.rules.issuer
+        if "error" in said:
+            raise _refused(said["error"])
         if said.get("iss", issuer) != issuer:
             raise SignInRefused("This answer comes from another provider.")
         if not (code := said.get("code")):
             raise SignInRefused("The provider's answer has no code.")
         text = await self._sign_in.by_provider(self._provider, code, flow, session_text(request.scope))
         return see_other(flow.next, with_session(request.scope, text))
+
+
+def _refused(error: str) -> SignInRefused:
+    shown = error if _ERROR.fullmatch(error) else "an error of its own"
+    return SignInRefused(
+        "You cancelled the sign-in." if error == _DENIED else f"The provider does not sign you in: {shown}."
+    )

@@ -96,7 +96,7 @@ class SignInPages:
         token = _form_text(request)
         if token is None or len(given) != 1 or not is_same(given[0], csrf_token(token)):
             return self._form(request, where, "This form was not made for this browser. Send it again.", 403)
-        return await explained(self._take_key(request, key[0].strip() if key else "", where))
+        return await explained(self._take_key(request, key[0].strip() if key else "", where), where)
 
     async def _take_key(self, request: Request, key: str, where: str) -> Response:
         try:

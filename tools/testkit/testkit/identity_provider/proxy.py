@@ -5,7 +5,6 @@ The provider takes the host that it is asked by for its issuer: the proxy's addr
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import hashlib
@@ -15,11 +14,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from local_stack.ports import LOOPBACK
+from testkit.loopback_server import served
 
 DISCOVERY, KEYS, TOKEN, AUTHORIZE = "/.well-known/openid-configuration", "/jwks", "/oauth2/token", "/oauth2/authorize"
 
@@ -38,6 +39,16 @@ class ProviderProxy:
         self._challenges: dict[str, str] = {}
         self._replayed: dict[str, Any] = {}
         self.app = Starlette(routes=[Route("/{path:path}", self._serve, methods=["GET", "POST", "PUT"])])
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings of services where people of this provider sign in."""
+        return {
+            "SAYSO_AUTH": "on",
+            "SAYSO_OIDC_ISSUER": self.issuer,
+            "SAYSO_OIDC_CLIENT_ID": "sayso",
+            "SAYSO_OIDC_CLIENT_SECRET": "s3cret",
+        }
 
     async def know(self, subject: str, **claims: Any) -> None:
         """Let the provider know a person with these claims."""
@@ -92,19 +103,12 @@ class ProviderProxy:
 async def proxied(provider: str) -> AsyncIterator[ProviderProxy]:
     """Serve a proxy before the provider at this address, on a free port of loopback."""
     proxy = ProviderProxy(provider)
-    config = uvicorn.Config(proxy.app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment] # pytest's own stay in place
-    running = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn sets no event
-        await asyncio.sleep(0.01)
-    proxy.issuer = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    try:
-        yield proxy
-    finally:
-        server.should_exit = True
-        await running
-        await proxy.close()
+    async with served(proxy.app) as port:
+        proxy.issuer = f"http://{LOOPBACK}:{port}"
+        try:
+            yield proxy
+        finally:
+            await proxy.close()
 
 
 def claims_of(token: str) -> dict[str, Any]:
