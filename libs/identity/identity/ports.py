@@ -85,7 +85,7 @@ class Absences(Protocol):
         """Return the tenant's absences that hold at a time from one on until before another, in no order."""
 
     async def add(self, new: Absence) -> None:
-        """Keep a new absence. Of several at once that exclude each other one is kept.
+        """Keep a new absence, unless one of its id is kept. Of several at once that exclude each other one is kept.
 
         Raises TooManyAbsences, AbsenceOverlaps, SubstitutionCircle.
         """

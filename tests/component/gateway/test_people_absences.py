@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -92,6 +93,22 @@ async def test_circles_and_second_substitutes_are_refused(people: People) -> Non
     second = {"person": "ann", "substitute": "cy", "until": TOMORROW}
     problem(await people.ask(ANN, "POST", "/hitl/absences", second), 409, "absence_overlaps")
     assert len((await people.ask(ANN, "GET", "/hitl/absences")).json()["items"]) == 1
+
+
+async def test_an_absence_under_a_key_is_said_once(people: People) -> None:
+    """The same request again gets the same answer, also of several at once; another body under the key is refused."""
+    key, begin = {"Idempotency-Key": "k1"}, (NOW + timedelta(hours=1)).isoformat()
+    body = {"person": "ann", "substitute": "bo", "until": TOMORROW}
+    asked = [people.ask(ADAM, "POST", "/hitl/absences", body, **key) for _ in range(3)]
+    answers = await asyncio.gather(*asked)
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.text for answer in answers}) == 1
+    assert len((await people.ask(ADAM, "GET", "/hitl/absences")).json()["items"]) == 1
+    for change in ({"substitute": "cy"}, {"reason": "away"}, {"from": begin}):
+        told = await people.ask(ADAM, "POST", "/hitl/absences", {**body, **change}, **key)
+        problem(told, 422, "idempotency_key_reused")
+    own = await people.ask(ANN, "POST", "/hitl/absences", body, **key)
+    problem(own, 409, "absence_overlaps")
 
 
 async def test_absences_come_in_pages(people: People) -> None:

@@ -25,7 +25,7 @@ SELECT count(*) FILTER (WHERE person = $2) AS of_person, count(*) AS of_tenant F
 WHERE tenant = $1 AND ends_at > $3;
 
 -- name: add
--- Keep an absence, and delete some that ended long ago.
+-- Keep an absence, unless one of its id is kept, and delete some that ended long ago.
 WITH deleted AS (
     DELETE FROM identity.absences
     WHERE id IN (
@@ -34,7 +34,8 @@ WITH deleted AS (
     )
 )
 INSERT INTO identity.absences (id, tenant, person, substitute, begins_at, ends_at, reason, created_at, created_by)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (id) DO NOTHING;
 
 -- name: get
 -- An absence of a tenant.

@@ -35,7 +35,7 @@ class AbsenceStore:
             return [_absence(row) for row in await self._pool.fetch(self._sql["between"], tenant, begin, end)]
 
     async def add(self, new: Absence) -> None:
-        """Keep a new absence. Raises TooManyAbsences, AbsenceOverlaps, SubstitutionCircle."""
+        """Keep a new absence, unless one of its id is kept. Raises TooManyAbsences, AbsenceOverlaps, SubstitutionCircle."""
         with querying(self._check):
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(self._sql["lock"], new.tenant)

@@ -28,11 +28,11 @@ class MemoryAbsences:
         return [one for one in self._to_come(tenant, begin) if one.begins_at < end]
 
     async def add(self, new: Absence) -> None:
-        """Keep a new absence. Raises TooManyAbsences, AbsenceOverlaps, SubstitutionCircle."""
+        """Keep a new absence, unless one of its id is kept. Raises TooManyAbsences, AbsenceOverlaps, SubstitutionCircle."""
         to_come = self._to_come(new.tenant, new.created_at)
         check_bounds(sum(one.person == new.person for one in to_come), len(to_come))
         check_new(new, to_come)
-        self._absences[new.id] = new
+        self._absences.setdefault(new.id, new)
 
     async def get(self, tenant: str, absence_id: UUID) -> Absence | None:
         """Return an absence of this tenant, or None."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
@@ -15,6 +15,7 @@ from contracts.identity import Principal, Role
 from contracts.runs.decisions import ANONYMOUS
 from contracts.runs.tasks.bodies import AbsenceBody
 from gateway.api import openapi
+from gateway.http import headers
 from gateway.http.body import read_json
 from gateway.http.caller import Caller, caller_of
 from gateway.http.cursors import write_cursor
@@ -60,14 +61,26 @@ class AbsenceEndpoints:
 
     async def add(self, request: Request, _: Annotated[NoParameters, Query()]) -> Response:
         """Say who stands in for a person, from when until when. A person has one substitute at a time, and 50 absences to come."""
-        caller, now = caller_of(request), self._now()
+        caller, key = caller_of(request), headers.idempotency_key(request)
         body, raw = await read_json(request, self._max_body_bytes)
         said = read_model(AbsenceBody, body, raw)
         _check_may_say(caller, said.person)
+        absence_id = headers.new_command_id(caller, "absence", key)
+        kept = None if key is None else await self._absences.get(caller.tenant, absence_id)
+        if kept is None:
+            new = await self._add(absence_id, said, caller)
+            # Of two requests under one key at once, one is kept.
+            kept = new if key is None else await self._absences.get(caller.tenant, absence_id) or new
+        if not _is_said_by(kept, said):
+            raise Problem("idempotency_key_reused", "this Idempotency-Key came before with another body")
+        return JSONResponse(_told(kept, caller).model_dump(mode="json", by_alias=True), 201)
+
+    async def _add(self, absence_id: UUID, said: AbsenceBody, caller: Caller) -> Absence:
+        now = self._now()
         begins_at = said.from_ or now
         _check_times(begins_at, said.until, now)
         new = Absence(
-            id=uuid4(),
+            id=absence_id,
             tenant=caller.tenant,
             person=said.person,
             substitute=said.substitute,
@@ -82,7 +95,7 @@ class AbsenceEndpoints:
         except (AbsenceOverlaps, SubstitutionCircle, TooManyAbsences) as error:
             raise Problem(error.code, str(error)) from None
         self._forget(caller)
-        return JSONResponse(_told(new, caller).model_dump(mode="json", by_alias=True), 201)
+        return new
 
     async def list_all(self, request: Request, which: Annotated[Paged, Query()]) -> AbsencePage:
         """Return the absences of the tenant that have not ended. `reason` is shown to those whom it is for."""
@@ -130,8 +143,9 @@ def absences_router(endpoints: AbsenceEndpoints) -> APIRouter:
             "substitution_circle",
             "payload_too_large",
             "unsupported_media_type",
+            "idempotency_key_reused",
         ),
-        openapi_extra=openapi.body(AbsenceBody),
+        openapi_extra={**openapi.body(AbsenceBody), "parameters": [openapi.KEY]},
     )
     router.add_api_route(
         "/hitl/absences",
@@ -167,6 +181,12 @@ def _check_times(begins_at: datetime, ends_at: datetime, now: datetime) -> None:
         raise invalid([issue("/until", "value_error", "a time after `from`")])
     if ends_at - begins_at > LONGEST:
         raise invalid([issue("/until", "value_error", f"an absence of {LONGEST.days} days at most")])
+
+
+def _is_said_by(kept: Absence, said: AbsenceBody) -> bool:
+    """Return whether a body says an absence. One that names no begin begins when it is said."""
+    named = (said.person, said.substitute, said.from_ or kept.created_at, said.until, said.reason)
+    return named == (kept.person, kept.substitute, kept.begins_at, kept.ends_at, kept.reason)
 
 
 def _told(absence: Absence, caller: Caller) -> AbsenceView:
