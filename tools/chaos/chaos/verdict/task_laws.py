@@ -15,7 +15,7 @@ from contracts.runs.commands import SYSTEM
 from contracts.runs.run_event import RunEvent
 from contracts.runs.tasks.persons import person_of
 from contracts.runs.tasks.rules import ReviewRules
-from testkit.runs.approval_oracle import check_decisions
+from testkit.runs.approval_oracle.decisions import check_decisions
 
 _CLOSING = (
     *(e.CheckpointApproved, e.CheckpointEdited, e.CheckpointRejected, e.CheckpointExpired, e.RunRetried),

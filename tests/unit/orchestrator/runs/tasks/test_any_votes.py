@@ -26,7 +26,7 @@ from orchestrator.runs.state import OrderKind
 from orchestrator.runs.tasks.membership import Membership, Person
 from testkit.messages import strategies
 from testkit.messages.strategies import GROUPS, PERSONS
-from testkit.runs.approval_oracle import check_decisions
+from testkit.runs.approval_oracle.decisions import check_decisions
 from testkit.runs.commands import (
     again,
     approve,

@@ -13,7 +13,7 @@ from contracts.identity import Role
 from contracts.runs.tasks.rules import ReviewRules
 from testkit.messages import strategies
 from testkit.messages.strategies import PERSONS
-from testkit.runs.approval_oracle import check_decisions
+from testkit.runs.approval_oracle.decisions import check_decisions
 from testkit.runs.commands import approve, prepared, reject, start
 from testkit.runs.people import principal
 from testkit.runs.specification import Story, given

@@ -6,8 +6,6 @@ It knows what the rules of the checkpoint said, and what each record says of its
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from contracts.identity import Principal, Role
@@ -15,94 +13,35 @@ from contracts.json_values import digest
 from contracts.runs import events as e
 from contracts.runs.run_event import RunEvent
 from orchestrator.runs.checkpoints.json_patch import merge_patch
+from testkit.runs.approval_oracle.desk import ANYONE, Desk, Said
 
-
-@dataclass
-class _Said:
-    """One vote that counts: who said what, in whose place, and at which stage."""
-
-    person: str
-    place: str
-    action: str
-    stage: int
-    is_of_before: bool = False
-    """Whether others are asked since."""
-
-
-@dataclass
-class _Desk:
-    """The open checkpoint as a clerk would keep it."""
-
-    rules: dict[str, Any]
-    subject: Any
-    first: Any
-    asked: list[dict[str, Any]]
-    needed: list[int]
-    stage: int = 0
-    said: list[_Said] = field(default_factory=list)
-    editor: str | None = None
-    holder: str | None = None
-    until: datetime | None = None
-    assignee: str | None = None
-    owner: str | None = None
-    is_asked_for_help: bool = False
-    escalation: dict[str, Any] | None = None
-
-    @property
-    def now(self) -> list[_Said]:
-        return [one for one in self.said if one.stage == self.stage]
-
-    @property
-    def is_last(self) -> bool:
-        return self.stage == len(self.needed) - 1
-
-    def is_enough(self, *actions: str) -> bool:
-        """Return whether each stage up to the present one has its approvals, by persons and places that differ."""
-        for stage in range(self.stage + 1):
-            agreed = [one for one in self.said if one.stage == stage and one.action in actions]
-            persons, places = {one.person for one in agreed}, {one.place for one in agreed}
-            if min(len(persons), len(places)) < self.needed[stage]:
-                return False
-        return True
-
-    def is_rejected(self) -> bool:
-        """Return whether the rejections suffice."""
-        against = {one.place for one in self.now if one.action == "reject"}
-        if self.rules["on_reject"] == "veto":
-            return bool(against)
-        asked, needed = self.asked[self.stage], self.needed[self.stage]
-        if asked["groups"] or not asked["users"]:
-            return len(against) >= needed
-        can_approve = {place for place in asked["users"] if place not in against}
-        can_approve |= {one.place for one in self.now if one.action != "reject" and one.is_of_before}
-        return bool(against) and len(can_approve) < needed
-
-    def ask(self, asked: dict[str, Any]) -> None:
-        """Note who is asked at the present stage."""
-        if asked != self.asked[self.stage]:
-            for one in self.now:
-                one.is_of_before = True
-        self.asked[self.stage] = asked
-
-
-_ANYONE: dict[str, Any] = {"users": [], "groups": []}
 _AGREE = ("approve", "edit")
+
+_DECISIONS = (
+    *(e.VoteCast, e.SubjectRevised, e.RunRetried),
+    *(e.CheckpointApproved, e.CheckpointEdited, e.CheckpointRejected, e.CheckpointExpired, e.CheckpointEscalated),
+)
 
 
 def check_decisions(history: Sequence[RunEvent]) -> None:
     """Check that each claim, vote and decision of a history was its actor's to make, and that decisions have their votes."""
-    desk: _Desk | None = None
+    desk: Desk | None = None
     requester: str | None = None
+    is_paused = False
     editors: dict[str, str] = {}
     for record in history:
         _note_editor(editors, desk, record)
         match record.data:
-            case e.RunStarted():
-                requester = _person(record)
+            case e.RunStarted(request=request):
+                # A start names no actor: while authentication is off, it is the user on whose behalf it came.
+                requester = _person(record) if record.principal is not None else request.user_id
+            case e.RunPaused() | e.RunResumed():
+                is_paused = isinstance(record.data, e.RunPaused)
             case e.CheckpointOpened():
                 desk = _opened(record.data)
                 desk.editor = editors.get(_WHAT[record.data.step]) if desk.rules["four_eyes"] else None
             case event if desk is not None and hasattr(event, "checkpoint_id"):
+                assert not (is_paused and isinstance(event, _DECISIONS)), "no decision is made while the run is paused"
                 _on_claim(desk, event, record)
                 _on_change(desk, event, record)
                 _on_vote(desk, event, record, requester)
@@ -118,7 +57,7 @@ _WHAT = {
 }
 
 
-def _note_editor(editors: dict[str, str], desk: _Desk | None, record: RunEvent) -> None:
+def _note_editor(editors: dict[str, str], desk: Desk | None, record: RunEvent) -> None:
     """Note whose edit each subject is; a worker's answer is no person's."""
     match record.data:
         case e.RunPrepared():
@@ -131,13 +70,13 @@ def _note_editor(editors: dict[str, str], desk: _Desk | None, record: RunEvent) 
             editors[what] = (desk.editor if desk is not None and revised else None) or _person(record)
 
 
-def _opened(event: e.CheckpointOpened) -> _Desk:
+def _opened(event: e.CheckpointOpened) -> Desk:
     rules = event.rules.model_dump(mode="json") if event.rules is not None else {}
-    rules = {"candidates": _ANYONE, "approvals_required": 1, "on_reject": "veto", "four_eyes": False, **rules}
+    rules = {"candidates": ANYONE, "approvals_required": 1, "on_reject": "veto", "four_eyes": False, **rules}
     stages = rules.get("stages") or [{"candidates": None, "approvals_required": rules["approvals_required"]}]
     asked = [stage["candidates"] or rules["candidates"] for stage in stages]
     needed = [stage["approvals_required"] for stage in stages]
-    return _Desk(rules, event.subject, event.subject, asked, needed, escalation=rules.get("escalate_to"))
+    return Desk(rules, event.subject, event.subject, asked, needed, escalation=rules.get("escalate_to"))
 
 
 def _person(record: RunEvent) -> str:
@@ -151,16 +90,16 @@ def _is_admin(who: Principal | None) -> bool:
     return who is None or Role.ADMIN in who.roles
 
 
-def _places(desk: _Desk, record: RunEvent) -> set[str]:
+def _places(desk: Desk, record: RunEvent) -> set[str]:
     """Return the places from which the actor may speak: its own, or those of absent candidates."""
     asked, person, who = desk.asked[desk.stage], _person(record), record.principal
-    if who is None or asked == _ANYONE or person in asked["users"] or set(who.groups) & set(asked["groups"]):
+    if who is None or asked == ANYONE or person in asked["users"] or set(who.groups) & set(asked["groups"]):
         return {person}
     absent = set(who.on_behalf_of) & set(asked["users"])
     return absent | ({person} if _is_admin(who) else set())
 
 
-def _on_claim(desk: _Desk, event: Any, record: RunEvent) -> None:
+def _on_claim(desk: Desk, event: Any, record: RunEvent) -> None:
     person = _person(record)
     held = desk.holder if desk.until is not None and record.at < desk.until else None
     acting = {person, *(record.principal.on_behalf_of if record.principal else ())}
@@ -181,11 +120,11 @@ def _on_claim(desk: _Desk, event: Any, record: RunEvent) -> None:
             desk.holder = desk.until = None
 
 
-def _on_change(desk: _Desk, event: Any, record: RunEvent) -> None:
+def _on_change(desk: Desk, event: Any, record: RunEvent) -> None:
     match event:
         case e.TaskAssigned(assignee=assignee, candidates=candidates, reason=reason):
             before, after = desk.asked[desk.stage], candidates.model_dump(mode="json")
-            narrowed = not after["users"] and (before == _ANYONE or set(after["groups"]) <= set(before["groups"]))
+            narrowed = not after["users"] and (before == ANYONE or set(after["groups"]) <= set(before["groups"]))
             assert after == before or narrowed or (reason and _is_admin(record.principal)), "only an override widens"
             desk.ask(after)
             desk.assignee = desk.owner = assignee
@@ -214,17 +153,17 @@ def _on_change(desk: _Desk, event: Any, record: RunEvent) -> None:
             _free(desk)
 
 
-def _asked_anew(desk: _Desk, asked: dict[str, Any]) -> None:
+def _asked_anew(desk: Desk, asked: dict[str, Any]) -> None:
     desk.ask(asked)
     _free(desk)
 
 
-def _free(desk: _Desk) -> None:
+def _free(desk: Desk) -> None:
     desk.assignee = desk.owner = desk.holder = desk.until = None
     desk.is_asked_for_help = False
 
 
-def _on_vote(desk: _Desk, event: Any, record: RunEvent, requester: str | None) -> None:
+def _on_vote(desk: Desk, event: Any, record: RunEvent, requester: str | None) -> None:
     person = _person(record)
     match event:
         case e.SubjectRevised(edits=edits, subject=subject, subject_sha256=sha):
@@ -248,12 +187,12 @@ def _on_vote(desk: _Desk, event: Any, record: RunEvent, requester: str | None) -
                 if desk.rules["four_eyes"] and action != "reject":
                     before = {one.person for one in desk.said if one.stage != desk.stage and one.action != "reject"}
                     assert person not in {requester, desk.editor, *before}, "four eyes"
-                desk.said.append(_Said(person, place, action, desk.stage))
+                desk.said.append(Said(person, place, action, desk.stage))
             if desk.holder == person:
                 desk.holder = desk.until = None
 
 
-def _check_may_decide(desk: _Desk, record: RunEvent) -> None:
+def _check_may_decide(desk: Desk, record: RunEvent) -> None:
     person, who = _person(record), record.principal
     assert who is None or {Role.REVIEWER, Role.ADMIN} & set(who.roles), "a reviewer decides"
     assert _places(desk, record), "who decides is asked"
@@ -263,12 +202,12 @@ def _check_may_decide(desk: _Desk, record: RunEvent) -> None:
     assert held == person or desk.rules.get("claim") != "required", "and has claimed it where that is asked for"
 
 
-def _ends(desk: _Desk, event: Any, record: RunEvent) -> bool:
+def _ends(desk: Desk, event: Any, record: RunEvent) -> bool:
     votes = len(desk.said) > 0
     match event:
         case e.CheckpointApproved(subject_sha256=sha) | e.CheckpointEdited(subject_sha256=sha):
             if record.actor == "system":
-                assert desk.asked == [_ANYONE], "no clock approves where persons are asked"
+                assert desk.asked == [ANYONE], "no clock approves where persons are asked"
                 assert (desk.needed, desk.rules["four_eyes"]) == ([1], False)
                 return True
             _is_by_one(desk, record) if not votes else _has_all(desk, *_AGREE)
@@ -285,13 +224,13 @@ def _ends(desk: _Desk, event: Any, record: RunEvent) -> bool:
     return isinstance(event, e.CheckpointExpired)
 
 
-def _is_by_one(desk: _Desk, record: RunEvent) -> None:
+def _is_by_one(desk: Desk, record: RunEvent) -> None:
     _check_may_decide(desk, record)
     alone = (desk.needed, desk.rules["four_eyes"], desk.rules["on_reject"], desk.editor)
     assert alone == ([1], False, "veto", None), "one person decides"
 
 
-def _has_all(desk: _Desk, *actions: str) -> None:
+def _has_all(desk: Desk, *actions: str) -> None:
     assert desk.is_last, "all stages are through"
     assert desk.is_enough(*actions), "each has its approvals"
     against = [one for one in desk.said if one.action == "reject"]
