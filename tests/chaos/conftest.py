@@ -13,7 +13,7 @@ import pytest_asyncio
 from apache_kafka.artifacts import Unavailable
 from chaos import results
 from chaos.faults import Fault
-from chaos.faults.groups import NAMES
+from chaos.faults.groups import BY_KEY, NAMES
 from chaos.system.stage import RATE, Stage, real_stage
 from chaos.verdict.count import Count
 
@@ -24,21 +24,21 @@ _stages: list[Stage] = []
 @pytest_asyncio.fixture(scope="session")
 async def group(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """Give the stage of a group of faults, by the group's name, until its last fault is over."""
-    async with _running_stage(tmp_path_factory.mktemp(request.param)) as stage:
+    async with _running_stage(tmp_path_factory.mktemp(request.param), by_key=request.param in BY_KEY) as stage:
         yield stage
 
 
 @pytest_asyncio.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    """Give a stage of the test's own."""
-    async with _running_stage(tmp_path) as running:
+    """Give a stage of the test's own, with authentication on."""
+    async with _running_stage(tmp_path, by_key=True) as running:
         yield running
 
 
 @contextlib.asynccontextmanager
-async def _running_stage(folder: Path) -> AsyncIterator[Stage]:
+async def _running_stage(folder: Path, *, by_key: bool) -> AsyncIterator[Stage]:
     try:
-        async with real_stage(folder) as stage:
+        async with real_stage(folder, by_key=by_key) as stage:
             _stages.append(stage)
             yield stage
             _stages.remove(stage)

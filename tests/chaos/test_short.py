@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from chaos.clients.plans.rotation import PLANS
 from chaos.faults.backends import brokers
 from chaos.faults.services import failpoints, processes
 from chaos.system.stage import Stage
@@ -28,4 +29,6 @@ async def test_whichever_process_is_killed_nothing_is_lost_and_nothing_happens_t
     counted = await count(stage, load)
     assert counted.runs > 50
     assert counted.decisions > counted.runs
+    begun = {story.plan.steps for story in load.stories if story.plan is not None}
+    assert begun == {plan.steps for plan in PLANS}, "each plan had its turn"
     assert not counted.broken

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chaos.clients.desk import Desk, Steps
-from chaos.clients.plans import Plan
+from chaos.clients.plans.plan import Plan
 from chaos.clients.requests import Answer, Request
 from chaos.clients.stories import BOTH, RunStory
 from chaos.verdict import laws

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from chaos.verdict import task_laws
+from chaos.verdict import task_laws, time_laws
 from contracts.runs import events as e
-from contracts.runs.run_event import RunEvent
+from contracts.runs.tasks.rules import ReviewRules
 from testkit.runs import commands
-from testkit.runs.people import ADAM, ANN, BO, DI
-from testkit.runs.specification import Story
-from testkit.runs.tasks import by, claim, comment, escalate, release, time_comes, under
+from testkit.runs.commands import pause, resume
+from testkit.runs.people import ADAM, ANN, BO, CY, DI
+from testkit.runs.specification import Story, given
+from testkit.runs.tasks import by, claim, comment, delegate, escalate, give_back, release, time_comes, under
 
-LAWS = (task_laws.held, task_laws.timely, task_laws.voted)
+from .breaches import Breach, History, before, by_another, cut_off, doubled, earlier, found, without
 
-History = Sequence[RunEvent]
-Breach = Callable[[History], History]
+LAWS = (task_laws.held, time_laws.timely, task_laws.voted)
 
 
 def claims() -> History:
@@ -27,13 +26,6 @@ def claims() -> History:
     story = under({"lease_seconds": 100}).given(by(ANN, claim())).later(50).given(by(ANN, comment()))
     story = story.given(time_comes(), time_comes(), by(BO, claim()), by(BO, release()), by(ANN, claim()))
     return story.given(by(ADAM, claim(override=True, reason="urgent")), by(ADAM, commands.approve())).history
-
-
-def times() -> History:
-    """Return a history in which every time of a task came before the decision."""
-    rules = {"reminders_seconds": [10, 20], "start_by_seconds": 12, "due_seconds": 25, "escalate_after_seconds": 30}
-    asked = {"candidates": {"users": ["ann"]}, "escalate_to": {"users": ["bo"]}}
-    return under({**rules, **asked}).given(*[time_comes()] * 5, by(BO, commands.approve())).later(60).history
 
 
 def votes() -> History:
@@ -57,64 +49,61 @@ def escalated() -> History:
     return story.history
 
 
-@pytest.mark.parametrize("history", [claims, times, votes, edited, escalated])
+def grouped() -> History:
+    """Return a history in which a member of a group decided."""
+    return under({"candidates": {"groups": ["legal"]}}).given(by(BO, commands.approve())).history
+
+
+def stood_in() -> History:
+    """Return a history in which a substitute decided in the place of an absent candidate."""
+    for_ann = CY.changed({"on_behalf_of": ("ann",)})
+    rules = {"candidates": {"users": ["ann", "bo"]}, "approvals_required": 2}
+    return under(rules).given(by(for_ann, commands.approve()), by(BO, commands.approve())).history
+
+
+def helped() -> History:
+    """Return a history in which a person was asked for help, gave the task back, and its owner decided."""
+    story = under({}).given(by(ANN, delegate("bo")), by(BO, give_back()), by(ANN, commands.approve()))
+    return story.history
+
+
+def paused() -> History:
+    """Return a history that was held between two votes, over a claim that lapsed meanwhile."""
+    story = under({"approvals_required": 2, "lease_seconds": 10}).given(by(BO, commands.approve()), by(ANN, claim()))
+    story = story.given(by(BO, pause())).later(60).given(by(BO, resume()), time_comes(), time_comes())
+    return story.given(by(ANN, commands.approve())).history
+
+
+def asked_by_a_user() -> History:
+    """Return a history without authentication, in which the actor of the start approves what it asked for on a user's behalf."""
+    rules = ReviewRules(four_eyes=True)
+    story = given(commands.start(review=rules, allowed_steps=("payload_review",)), commands.prepared())
+    return story.given(commands.approve(actor="ann")).history
+
+
+HISTORIES = (claims, votes, edited, escalated, grouped, stood_in, helped, paused, asked_by_a_user)
+
+
+@pytest.mark.parametrize("history", HISTORIES)
 def test_what_the_core_decides_breaks_none(history: Callable[[], History]) -> None:
     """The laws notice nothing but breaches."""
     assert [breach for law in LAWS for breach in law(history())] == []
 
 
-def without(kind: type[e.Event], which: int = 0) -> Breach:
-    """Lose one of the events of a kind."""
-
-    def breach(history: History) -> History:
-        lost = _found(history, kind)[which]
-        return [record for record in history if record is not lost]
-
-    return breach
-
-
-def doubled(kind: type[e.Event], which: int = 0) -> Breach:
-    """Have one of the events of a kind twice."""
-
-    def breach(history: History) -> History:
-        twice = _found(history, kind)[which]
-        return [copy for record in history for copy in ([record, record] if record is twice else [record])]
-
-    return breach
-
-
-def earlier(kind: type[e.Event], seconds: float, which: int = 0) -> Breach:
-    """Let one of the events of a kind come earlier than it did."""
-
-    def breach(history: History) -> History:
-        moved = _found(history, kind)[which]
-        changed = moved.model_copy(update={"at": moved.at - timedelta(seconds=seconds)})
-        return [changed if record is moved else record for record in history]
-
-    return breach
-
-
-def by_another(kind: type[e.Event], which: int = 0) -> Breach:
-    """Let another person do it, who did so before."""
-
-    def breach(history: History) -> History:
-        done = _found(history, kind)[which]
-        changed = done.model_copy(update={"actor": BO.subject, "principal": BO})
-        return [changed if record is done else record for record in history]
-
-    return breach
-
-
 def unexplained(history: History) -> History:
     """Claim over another's claim without a reason."""
-    taken = _found(history, e.TaskClaimed)[-1]
+    taken = found(history, e.TaskClaimed)[-1]
     changed = taken.model_copy(update={"data": taken.data.model_copy(update={"reason": None})})
     return [changed if record is taken else record for record in history]
 
 
-def cut_off(kind: type[e.Event]) -> Breach:
-    """End the history with the first event of a kind."""
-    return lambda history: history[: history.index(_found(history, kind)[0]) + 1]
+def by_user(kind: type[e.Event]) -> Breach:
+    """Let the user on whose behalf a run was asked for do it."""
+
+    def breach(history: History) -> History:
+        return [record.changed({"actor": "u1"}) if isinstance(record.data, kind) else record for record in history]
+
+    return breach
 
 
 BREACHES: list[tuple[str, Callable[[], History], Breach, Any]] = [
@@ -129,19 +118,28 @@ BREACHES: list[tuple[str, Callable[[], History], Breach, Any]] = [
     ("a claim is there twice", claims, doubled(e.TaskClaimed), task_laws.held),
     ("a claim is renewed by another", claims, by_another(e.ClaimRenewed), task_laws.held),
     ("a claim is held for ever", claims, cut_off(e.TaskClaimed), task_laws.held),
-    ("a reminder is lost", times, without(e.TaskReminded), task_laws.timely),
-    ("a reminder comes twice", times, doubled(e.TaskReminded), task_laws.timely),
-    ("a reminder comes too early", times, earlier(e.TaskReminded, 1), task_laws.timely),
-    ("a missed start is not told", times, without(e.TaskReminded, 1), task_laws.timely),
-    ("a due date comes twice", times, doubled(e.TaskReminded, 3), task_laws.timely),
-    ("an escalation is lost", times, without(e.TaskEscalated), task_laws.timely),
-    ("an escalation comes twice", times, doubled(e.TaskEscalated), task_laws.timely),
-    ("an escalation comes too early", times, earlier(e.TaskEscalated, 1), task_laws.timely),
     ("a vote counts twice", votes, doubled(e.VoteCast, 1), task_laws.voted),
     ("one person votes twice at a stage", votes, by_another(e.VoteCast, 2), task_laws.voted),
     ("a stage passes without its vote", votes, without(e.VoteCast), task_laws.voted),
     ("a decision has a vote too few", votes, without(e.VoteCast, 2), task_laws.voted),
     ("a person decides who was not asked", escalated, without(e.TaskEscalated), task_laws.voted),
+    (
+        "a person decides who is of no group that is asked",
+        grouped,
+        by_another(e.CheckpointApproved, 0, DI),
+        task_laws.voted,
+    ),
+    (
+        "a person decides in the place of one that is not absent",
+        stood_in,
+        by_another(e.VoteCast, 0, DI),
+        task_laws.voted,
+    ),
+    ("a decision is made before the task is given back", helped, without(e.TaskReturned), task_laws.voted),
+    ("a decision is made while the run is held", paused, without(e.RunResumed), task_laws.voted),
+    ("a vote is lost by a pause", paused, without(e.VoteCast), task_laws.voted),
+    ("a claim lapses while the run is held", paused, before(e.ClaimEnded, e.RunResumed), time_laws.timely),
+    ("who asked approves, without authentication", asked_by_a_user, by_user(e.VoteCast), task_laws.voted),
 ]
 
 
@@ -149,7 +147,3 @@ BREACHES: list[tuple[str, Callable[[], History], Breach, Any]] = [
 def test_each_law_of_tasks_notices_its_breach(history: Callable[[], History], breach: Breach, law: Any) -> None:
     """A law that cannot be broken proves nothing."""
     assert list(law(breach(history())))
-
-
-def _found(history: History, kind: type[e.Event]) -> list[RunEvent]:
-    return [record for record in history if isinstance(record.data, kind)]

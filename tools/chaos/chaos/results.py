@@ -29,8 +29,8 @@ Each law is a column with the number of its breaches:
 
 {laws}
 
-*about tasks*: claims, releases, assignments, comments and drafts; *refused*: requests that had to be refused, or lost a race;
-*asked again*: requests repeated after a 503, a 202, a lost connection or no answer; *said to retry*: uncertain calls that a
+*about tasks*: claims, releases, assignments, dates, comments, drafts, pauses and absences; *refused*: requests that had to be refused, or lost a
+race; *asked again*: requests repeated after a 503, a 202, a lost connection or no answer; *said to retry*: uncertain calls that a
 person repeated; *stall*: the longest time without an accepted request; *wait*: the longest time that one client of a run without
 rules got neither an answer nor a push. A line with `-` under a law was made before there was that law.
 

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 
 from chaos.clients.bad_clients import hang_up
+from chaos.clients.people import REQUESTER, token_of
 from chaos.clients.requests import Answer, Request
-from chaos.clients.stories import REQUESTER
 from local_stack.credential import headers_of
 
 ANSWER_SECONDS = 15.0
@@ -46,7 +46,7 @@ class HttpClient:
     async def ask(self, request: Request, path: str) -> Answer:
         """Return the final answer to `request`, however long it takes."""
         for pause in itertools.chain(AGAIN_SECONDS, itertools.repeat(AGAIN_SECONDS[-1])):
-            headers = {"Idempotency-Key": request.key, **headers_of(self._keys.get(request.actor))}
+            headers = {"Idempotency-Key": request.key, **headers_of(self._credential(request))}
             if self.hangs_up:
                 await hang_up(self._gateway(), f"{request.method} {path}", request.body, headers, next(self._turn))
             answer = await self._once(request.method, path, request.body, headers)
@@ -66,6 +66,9 @@ class HttpClient:
                 assert answer.status in (200, 404), f"{path}: {answer}"
                 return answer.body if answer.status == 200 else None
             await asyncio.sleep(AGAIN_SECONDS[-1])
+
+    def _credential(self, request: Request) -> str | None:
+        return self._keys.get(request.actor) if request.groups is None else token_of(request.actor, request.groups)
 
     def _gateway(self) -> str:
         urls = self._gateways()

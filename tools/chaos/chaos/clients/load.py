@@ -13,9 +13,11 @@ from typing import Self
 from chaos.clients.bulk import BulkRequests
 from chaos.clients.desk import Pause, Steps, Until
 from chaos.clients.http_client import HttpClient, Keys, Urls
+from chaos.clients.people import REVIEWER
+from chaos.clients.plans.rotation import plan_of
 from chaos.clients.requests import Answer, Request
 from chaos.clients.socket_watcher import Notice, Watcher
-from chaos.clients.stories import REVIEWER, RunStory, plan_of
+from chaos.clients.stories import RunStory
 from local_stack.wait import until
 
 SESSIONS = 4
@@ -126,7 +128,7 @@ class Load:
         while True:
             number = len(self.stories)
             watcher = self.watchers[number % SESSIONS]
-            plan = plan_of(number, int(self._name, 16)) if self.with_rules else None
+            plan = plan_of(number, int(self._name, 16), by_key=bool(self._keys)) if self.with_rules else None
             story = RunStory(number, f"{self._name}-{number}", f"{self._name}-{number % SESSIONS}", self.padding, plan)
             self.stories.append(story)
             run = asyncio.create_task(self._drive(story, watcher))

@@ -11,8 +11,11 @@ Channel = Literal["http", "socket"]
 Decision = Literal["approve", "edit", "reject", "retry", "bulk"]
 """Requests that decide; `bulk` approves, in one request with others."""
 
-TaskRequest = Literal["claim", "renew", "release", "assign", "delegate", "return", "escalate", "comment", "draft"]
-"""Requests about a task; `renew` claims what its person may hold already."""
+OfTask = Literal["claim", "renew", "release", "assign", "delegate", "return", "escalate", "reschedule"]
+"""Requests that move a task; `renew` claims what its person may hold already."""
+
+TaskRequest = OfTask | Literal["comment", "draft", "pause", "resume", "absence"]
+"""Requests about a task, its run or its people, which decide nothing."""
 
 Action = Literal["start"] | Decision | TaskRequest
 
@@ -57,6 +60,8 @@ class Request:
     """Or the code of the refusal that the request provokes."""
     or_else: tuple[str, ...] = ()
     """The other outcomes that are right where requests race with each other or with a clock."""
+    groups: tuple[str, ...] | None = None
+    """Of the token that it brings in place of a key."""
     answer: Answer | None = None
     answers: list[Answer] = field(default_factory=list)
     sent: int = 0
@@ -75,7 +80,12 @@ class Request:
     @property
     def is_about_task(self) -> bool:
         """Whether it claims, moves or comments, and decides nothing."""
-        return self.action in get_args(TaskRequest)
+        return self.action not in ("start", *get_args(Decision))
+
+    @property
+    def leaves_event(self) -> bool:
+        """Whether it leaves an event in its run's history, once its client was told that it was accepted."""
+        return self.took_effect and self.action != "absence"
 
     @property
     def method(self) -> Literal["POST", "PUT"]:
@@ -84,4 +94,6 @@ class Request:
 
     def path(self, run_id: str) -> str:
         """Return the path of HTTP."""
+        if self.action == "absence":
+            return "/hitl/absences"
         return f"/hitl/runs/{run_id}/{_PATHS.get(self.action, self.action)}"

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chaos.clients.desk import Desk, Steps
-from chaos.clients.plans import GONE, PLANS, Plan
+from chaos.clients.people import REQUESTER
+from chaos.clients.plans.plan import GONE, Plan
 from chaos.clients.requests import Request
 
 HITL = {
@@ -20,24 +21,6 @@ HITL = {
 """Short leases, so that a lost worker is noticed within seconds; a person decides whether to repeat an uncertain call."""
 
 BOTH = ["payload_review", "response_review"]
-
-UNDER_RULES = (2, 5)
-"""The last digits of the numbers of runs whose review has rules: every fifth run."""
-
-REVIEWER = "ann"
-"""Who decides, and whose sockets the clients open."""
-
-REQUESTER = "client"
-"""Who starts the runs, and reads them at any time; a reviewer reads what it is or was asked to decide at."""
-
-PEOPLE = {
-    REQUESTER: ("requester",),
-    REVIEWER: ("reviewer",),
-    "bob": ("reviewer",),
-    "cleo": ("reviewer",),
-    "lea": ("admin",),
-}
-"""Who asks for anything, with the roles for it."""
 
 
 @dataclass
@@ -74,6 +57,11 @@ class RunStory:
     def start(self) -> Request:
         """The request that started it."""
         return self.requests[0]
+
+    @property
+    def absences(self) -> list[Request]:
+        """The requests that said who is absent, and who stands in."""
+        return [request for request in self.requests if request.action == "absence"]
 
     @property
     def prompt(self) -> str:
@@ -132,8 +120,3 @@ class RunStory:
         if desk.step == "payload_review" and self.number % 10 == 8:
             return desk.vote("ann", "edit", edits={"temperature": 0.5})
         return desk.vote("ann")
-
-
-def plan_of(number: int, turn: int) -> Plan | None:
-    """Return the plan of a run, where its review has rules: one after the other, and another first in each load."""
-    return PLANS[(number // 5 + turn) % len(PLANS)] if number % 10 in UNDER_RULES else None

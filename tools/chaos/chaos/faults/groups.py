@@ -20,4 +20,7 @@ GROUPS: Mapping[str, Sequence[Fault]] = {
     "clients": clients.FAULTS,
 }
 
+BY_KEY = frozenset({"processes", "instances", "kafka", "postgres"})
+"""The groups during which authentication is on, so that plans have members of groups and substitutes. In the others, bodies name who acts."""
+
 NAMES = [fault.name for group in GROUPS.values() for fault in group] + [whole_stack.NAME]

@@ -14,7 +14,7 @@ import httpx
 
 from apache_kafka.broker import RealKafka
 from chaos.clients.load import Load
-from chaos.clients.stories import PEOPLE
+from chaos.clients.people import PEOPLE, TOKENS
 from chaos.system.fleet import Fleet
 from chassis import failpoints
 from local_stack.broker.embedded import FETCH_WAIT_MS, EmbeddedBroker
@@ -32,6 +32,9 @@ RATE = 8.0
 """Runs a second that two cores sustain without a growing queue, Kafka and clients included."""
 
 DATABASE = "sayso"
+
+_BY_KEY = {"SAYSO_AUTH": "on", **TOKENS}
+"""The services' settings while keys and tokens say who acts."""
 
 
 class Provider:
@@ -108,13 +111,17 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def real_stage(folder: Path) -> AsyncIterator[Stage]:
-    """Run everything on an Apache Kafka of its own, whose topics have unequal numbers of partitions. Raises Unavailable where Kafka cannot be run."""
+async def real_stage(folder: Path, *, by_key: bool = False) -> AsyncIterator[Stage]:
+    """Run everything on an Apache Kafka of its own, whose topics have unequal numbers of partitions; `by_key`: authentication is on.
+
+    Raises Unavailable where Kafka cannot be run.
+    """
     kafka = RealKafka(folder / "kafka")
     try:
         await kafka.start()
         await ensure_topics(kafka.bootstrap, topics=provisioned_topics(UNEVEN))
-        async with _services(folder, {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap}, kafka) as stage:
+        settings = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap, **(_BY_KEY if by_key else {})}
+        async with _services(folder, settings, kafka) as stage:
             yield stage
     finally:
         await kafka.stop()
@@ -142,7 +149,7 @@ def settings_of(broker: EmbeddedBroker) -> dict[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def _services(folder: Path, kafka_settings: Mapping[str, str], kafka: RealKafka | None) -> AsyncIterator[Stage]:
+async def _services(folder: Path, of_stage: Mapping[str, str], kafka: RealKafka | None) -> AsyncIterator[Stage]:
     postgres, provider, clock = Postgres(folder / "postgres"), Provider(folder), folder / "clock"
     clock.write_text("0")
     async with contextlib.AsyncExitStack() as running:
@@ -150,7 +157,7 @@ async def _services(folder: Path, kafka_settings: Mapping[str, str], kafka: Real
         await postgres.start()
         proxy = await running.enter_async_context(failover_proxy(await postgres.create_database(DATABASE)))
         settings = {
-            **kafka_settings,
+            **of_stage,
             "DATABASE_URL": proxy.url,
             "SAYSO_DATA_DIR": str(folder),
             "OPENAI_BASE_URL": f"{provider.url}/v1",

@@ -24,11 +24,15 @@ _KINDS: Mapping[str, tuple[type[Event], ...]] = {
     "renew": (e.TaskClaimed, e.ClaimRenewed),
     "release": (e.ClaimEnded,),
     "assign": (e.TaskAssigned,),
-    "delegate": (e.TaskDelegated,),
+    "delegate": (e.TaskDelegated, e.TaskAssigned),
     "return": (e.TaskReturned,),
     "escalate": (e.TaskEscalated,),
+    "reschedule": (e.TaskRescheduled,),
     "comment": (e.CommentAdded,),
     "draft": (e.DraftBegun,),
+    "pause": (e.RunPaused,),
+    "resume": (e.RunResumed,),
+    "absence": (),
 }
 """The kinds that an accepted request leaves: a vote that decides leaves one of each of two."""
 

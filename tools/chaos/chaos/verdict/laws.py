@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from chaos.clients.requests import Request
 from chaos.clients.socket_watcher import OF_TASK
 from chaos.clients.stories import RunStory
-from chaos.verdict import task_laws
+from chaos.verdict import identities, task_laws, time_laws
 from chaos.verdict.effects import effects_of, is_of, times_effective, trace_of
 from contracts.runs import events as e
 from contracts.runs.run_event import RunEvent
@@ -58,7 +59,7 @@ def ended(case: Case) -> Iterator[str]:
 def once(case: Case) -> Iterator[str]:
     """Check one effect of each request that a client was told was accepted, and none of any other."""
     for request in case.story.requests:
-        effects, wanted = times_effective(request, case.history), int(request.took_effect)
+        effects, wanted = times_effective(request, case.history), int(request.leaves_event)
         if effects != wanted and not (request.action == "renew" and effects < wanted):
             yield f"{request.key}: {effects} effects and not {wanted}"
     known = {request.key for request in case.story.requests}
@@ -116,12 +117,17 @@ def held(case: Case) -> Iterator[str]:
 
 def timely(case: Case) -> Iterator[str]:
     """Check reminders, missed times and escalations."""
-    yield from (f"{case.story.token}: {breach}" for breach in task_laws.timely(case.history))
+    yield from (f"{case.story.token}: {breach}" for breach in time_laws.timely(case.history))
 
 
 def voted(case: Case) -> Iterator[str]:
-    """Check the votes and the decisions."""
-    yield from (f"{case.story.token}: {breach}" for breach in task_laws.voted(case.history))
+    """Check the votes, the decisions, and that all who acted were who they were said to be."""
+    found = chain(
+        task_laws.voted(case.history),
+        identities.identified(case.history, case.story.requests),
+        identities.stood_in(case.history, case.story.absences),
+    )
+    yield from (f"{case.story.token}: {breach}" for breach in found)
 
 
 def called(case: Case) -> Iterator[str]:
@@ -149,6 +155,9 @@ def _agrees(request: Request, told: dict[str, Any], history: Sequence[RunEvent])
         added = [(str(event.data.comment_id), event.data.text) for event in effects]  # type: ignore[attr-defined]
         if added != [(told["comment_id"], request.key)]:
             yield f"{request.key}: was told {told}; the ledger has {added}"
+    elif request.action == "absence":
+        if (told["person"], told["substitute"]) != (request.body["person"], request.body["substitute"]):
+            yield f"{request.key}: was told {told}"
     elif request.action == "draft":
         if (told["checkpoint_id"], told["action"]) != (request.checkpoint_id, request.body["action"]):
             yield f"{request.key}: was told {told}"

@@ -1,26 +1,26 @@
-"""The laws of tasks, over a run's history alone: one holder at a time, each time once, no vote twice. Pure; each yields breaches.
+"""The laws of tasks, over a run's history alone: one holder at a time, no vote twice. Pure; each yields breaches.
 
-They keep their own books, apart from the fold that orchestrator and read model share. No story pauses its run or
-changes its dates.
+They keep their own books, apart from the fold that orchestrator and read model share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from contracts.runs import events as e
-from contracts.runs.commands import SYSTEM
 from contracts.runs.run_event import RunEvent
 from contracts.runs.tasks.persons import person_of
 from contracts.runs.tasks.rules import ReviewRules
 from testkit.runs.approval_oracle.decisions import check_decisions
 
-_CLOSING = (
+CLOSING = (
     *(e.CheckpointApproved, e.CheckpointEdited, e.CheckpointRejected, e.CheckpointExpired, e.RunRetried),
     *(e.RunCancelled, e.RunFailed, e.RunCompleted),
 )
+"""Each of these closes a checkpoint, or ends its run."""
+
 _ASKED_ANEW = (e.TaskDelegated, e.TaskReturned, e.TaskEscalated, e.CheckpointEscalated, e.StageApproved)
 """The claim is over with each of these."""
 
@@ -89,68 +89,7 @@ def _is_over(event: e.Event, claim: _Claim, person: str, *, later: bool) -> bool
             return assignee != claim.person
         case e.SubjectRevised():
             return later
-    return isinstance(event, (*_CLOSING, *_ASKED_ANEW))
-
-
-@dataclass
-class _Times:
-    """The times that a checkpoint has yet to come to, by what they are of."""
-
-    reminders: list[datetime] = field(default_factory=list)
-    once: dict[str, datetime] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, rules: ReviewRules, at: datetime) -> _Times:
-        """Return the times of a checkpoint that opens at `at`."""
-        named = {
-            "start_by": rules.start_by_seconds,
-            "due_at": rules.due_seconds,
-            "escalation": rules.escalate_after_seconds,
-        }
-        once = {what: at + timedelta(seconds=seconds) for what, seconds in named.items() if seconds is not None}
-        if rules.follow_up_at is not None:
-            once["follow_up_at"] = rules.follow_up_at
-        return cls(sorted({at + timedelta(seconds=seconds) for seconds in rules.reminders_seconds}), once)
-
-    def take(self, what: str) -> datetime | None:
-        """Return the time that comes, once; None if there is none to come."""
-        if what == "reminder":
-            return self.reminders.pop(0) if self.reminders else None
-        return self.once.pop(what, None)
-
-    def before(self, at: datetime) -> list[str]:
-        """Return which of them were before `at`."""
-        named = [("reminder", time) for time in self.reminders] + list(self.once.items())
-        return [what for what, time in named if time < at]
-
-
-def timely(history: Sequence[RunEvent]) -> Iterator[str]:
-    """Check that each time that was due while a checkpoint was open came once, and not before."""
-    times = _Times()
-    for record in history:
-        where = f"version {record.version}"
-        match record.data:
-            case e.CheckpointOpened(rules=rules):
-                times = _Times.of(rules or ReviewRules(), record.at)
-            case e.TaskReminded(what=what):
-                yield from (f"{where}: {wrong}" for wrong in _came(what, times, record.at))
-            case e.TaskEscalated() if record.actor == SYSTEM:
-                yield from (f"{where}: {wrong}" for wrong in _came("escalation", times, record.at))
-            case e.TaskEscalated() | e.CheckpointEscalated():
-                times.take("escalation")
-            case e.TaskClaimed() | e.VoteCast():
-                times.take("start_by")
-            case event if isinstance(event, _CLOSING):
-                yield from (f"{where}: the {what} never came" for what in times.before(record.at))
-                times = _Times()
-
-
-def _came(what: str, times: _Times, at: datetime) -> Iterator[str]:
-    due = times.take(what)
-    if due is None:
-        yield f"a further {what}, and none was due"
-    elif at < due:
-        yield f"the {what} came at {at}, and was due at {due}"
+    return isinstance(event, (*CLOSING, *_ASKED_ANEW))
 
 
 def voted(history: Sequence[RunEvent]) -> Iterator[str]:

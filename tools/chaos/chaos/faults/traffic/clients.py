@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 from chaos.clients.bad_clients import connect_and_never_read
 from chaos.clients.http_client import AGAIN_SECONDS
 from chaos.clients.load import Load
-from chaos.clients.stories import REVIEWER
+from chaos.clients.people import REVIEWER
 from chaos.faults import Fault
 from chaos.system.stage import Stage
 from local_stack.credential import headers_of
