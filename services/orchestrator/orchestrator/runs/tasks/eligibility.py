@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.identity import Principal, Right, Role
+from contracts.identity import Right, Role
 from contracts.providers.call import Issue
 from contracts.runs import commands as c
 from contracts.runs.checkpoints import Checkpoint
@@ -60,14 +60,19 @@ def is_involved(command: c.Asked, task: Task) -> bool:
 
     A claim alone is no involvement: who has left the candidates cannot hold the task on.
     """
-    principal = command.principal
-    if principal is None or is_candidate(principal, task):
+    if is_candidate(command, task):
         return True
-    return not acting_persons(principal, command.actor).isdisjoint({task.assignee, task.owner} - {None})
+    return not acting_persons(command.principal, command.actor).isdisjoint({task.assignee, task.owner} - {None})
 
 
-def is_candidate(principal: Principal, task: Task) -> bool:
-    """Return whether a principal may decide at the task. An administrator may decide everywhere in its tenant."""
+def is_candidate(command: c.Asked, task: Task) -> bool:
+    """Return whether the person may decide at the task. An administrator may decide everywhere in its tenant.
+
+    While authentication is off, persons who are named are told by the actor, and of groups nothing is known.
+    """
+    principal = command.principal
+    if principal is None:
+        return task.candidates.number is None or command.actor in task.candidates.users
     return (
         principal.has(Role.ADMIN)
         or is_asked(task.candidates, principal.person, principal.groups)
@@ -84,8 +89,8 @@ def check_holder(command: c.Asked, task: Task) -> None:
 
 def check_decider(command: c.Decide | c.RetryRun, run: Run, task: Task, action: VoteAction) -> None:
     """Return if the person may decide now. Raises NotCandidate, Delegated, ClaimedByOther, NotClaimed, FourEyes, AlreadyVoted."""
-    principal, person = command.principal, person_of(command.principal, command.actor)
-    if principal is not None and not is_candidate(principal, task):
+    person = person_of(command.principal, command.actor)
+    if not is_candidate(command, task):
         raise NotCandidate(person, task.candidates)
     # A run of very many events takes no return and no claim any more, and must come to its end.
     is_full = run.version >= MOST_EVENTS
@@ -102,8 +107,8 @@ def check_decider(command: c.Decide | c.RetryRun, run: Run, task: Task, action: 
 
 def check_successor(command: c.RetryRun, run: Run, task: Task) -> None:
     """Return if the person may try a run again whose last review had this task. Raises NotCandidate, FourEyes."""
-    principal, person = command.principal, person_of(command.principal, command.actor)
-    if principal is not None and not is_candidate(principal, task):
+    person = person_of(command.principal, command.actor)
+    if not is_candidate(command, task):
         raise NotCandidate(person, task.candidates)
     if task.four_eyes and person == requester_of(run):
         raise FourEyes(f"{person} asked for this run")

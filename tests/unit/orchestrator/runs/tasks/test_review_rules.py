@@ -13,9 +13,9 @@ from contracts.runs.commands import parse_command
 from contracts.runs.config import HitlConfig
 from contracts.runs.tasks.bodies import EscalateBody
 from contracts.runs.tasks.rules import ReviewRules
-from testkit.runs.commands import approve, at_payload_review, edit, reject
+from testkit.runs.commands import approve, at_payload_review, edit, prepared, reject, start
 from testkit.runs.people import ANN
-from testkit.runs.specification import Ask
+from testkit.runs.specification import Ask, given
 from testkit.runs.tasks import by, reschedule, task_of, under
 
 MANY = [f"p{number}" for number in range(10_000)]
@@ -89,6 +89,20 @@ def test_rules_that_cannot_be_kept_are_refused(rules: dict[str, Any], said: str)
     with pytest.raises(ValidationError) as refused:
         ReviewRules.model_validate(rules)
     assert said in str(refused.value)
+
+
+def test_without_authentication_named_persons_are_told_by_the_actor() -> None:
+    """It proves nothing, and keeps a mistake out. Where a group is asked, everyone may be one of it."""
+    asked = start(
+        review=ReviewRules.model_validate({"candidates": {"users": ["ann"]}}), allowed_steps=("payload_review",)
+    )
+    story = given(asked, prepared())
+    story.when(approve(actor="bo")).refused_with("not_candidate")
+    story.when(approve(actor="anonymous")).refused_with("not_candidate")
+    assert story.when(approve(actor="ann")).refusal is None
+    grouped = ReviewRules.model_validate({"candidates": {"users": ["ann"], "groups": ["legal"]}})
+    anyone = given(start(review=grouped, allowed_steps=("payload_review",)), prepared())
+    assert anyone.when(approve(actor="bo")).refusal is None
 
 
 @pytest.mark.parametrize("member", ["review", "reviews"])

@@ -93,7 +93,9 @@ def _is_admin(who: Principal | None) -> bool:
 def _places(desk: Desk, record: RunEvent) -> set[str]:
     """Return the places from which the actor may speak: its own, or those of absent candidates."""
     asked, person, who = desk.asked[desk.stage], _person(record), record.principal
-    if who is None or asked == ANYONE or person in asked["users"] or set(who.groups) & set(asked["groups"]):
+    if who is None:  # its groups are not known
+        return {person} if asked["groups"] or asked == ANYONE or person in asked["users"] else set()
+    if asked == ANYONE or person in asked["users"] or set(who.groups) & set(asked["groups"]):
         return {person}
     absent = set(who.on_behalf_of) & set(asked["users"])
     return absent | ({person} if _is_admin(who) else set())
