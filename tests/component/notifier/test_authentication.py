@@ -26,11 +26,18 @@ from .guarded_site import Site, closed, guarded_site, heard
 from .test_approvals import accept
 
 
-@pytest_asyncio.fixture
-async def site() -> AsyncIterator[Site]:
+@pytest_asyncio.fixture(scope="module")
+async def running_site() -> AsyncIterator[Site]:
     """Run a notifier that asks for credentials."""
     async with guarded_site() as running:
         yield running
+
+
+@pytest.fixture
+def site(running_site: Site) -> Site:
+    """Give the notifier to one test: it has asked for no snapshot yet."""
+    running_site.forget()
+    return running_site
 
 
 async def test_a_credential_in_the_header_opens_a_socket(site: Site) -> None:
