@@ -77,7 +77,7 @@ def site(running_site: Site) -> Site:
 
 @pytest_asyncio.fixture
 async def own_site() -> AsyncIterator[Site]:
-    """Run a notifier of the test's own, whose clock and database it may change."""
+    """Run a notifier of the test's own, whose clock, database and events it may change."""
     async with guarded_site() as running:
         yield running
 
@@ -191,14 +191,14 @@ async def test_nothing_is_said_about_a_foreign_tenants_run(site: Site, message: 
         assert [command.tenant for command in site.answers.of(RUN_ID)] == ["elsewhere"]
 
 
-async def test_a_watched_run_of_a_foreign_tenant_looks_like_none(site: Site) -> None:
+async def test_a_watched_run_of_a_foreign_tenant_looks_like_none(own_site: Site) -> None:
     """Neither the snapshot nor the events that follow tell it from a run that does not exist."""
-    key, _ = await site.identity.key("eve", Role.ADMIN, tenant="elsewhere")
+    key, _ = await own_site.identity.key("eve", Role.ADMIN, tenant="elsewhere")
     shown = []
     for run_id in (RUN_ID, uuid4()):
-        async with site.opened(key, run_id=str(run_id)) as socket:
+        async with own_site.opened(key, run_id=str(run_id)) as socket:
             snapshot = await heard(socket, "SNAPSHOT")
-            await site.publish(*WAITING.history)
+            await own_site.publish(*WAITING.history)
             await socket.send(text_of(Ping, key))
             shown.append((snapshot["runs"], snapshot["approvals"], json.loads(await socket.recv())["type"]))
     assert shown == [([], [], "PONG")] * 2
