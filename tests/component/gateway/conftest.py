@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from contracts.identity import Role
 from gateway.adapters.postgres.pool import PostgresDatabase
 from gateway.adapters.postgres.reader import PostgresViews
 from gateway.adapters.postgres.schema import prepare_schemas
 from gateway.adapters.postgres.writer import PostgresTables
 from gateway.testing.memory import MemoryTables
 from local_stack.postgres.server import Postgres
+from testkit.identity_provider.browser import Browser
 from testkit.kafka.servers import Kafka
 from testkit.postgres.ledger_tables import make_ledger_tables
 from testkit.postgres.servers import fresh_database
@@ -21,6 +23,8 @@ from testkit.runs.histories import memory_append, postgres_append
 from testkit.stack.services import Stack, running_stack
 from testkit.stack.user import User
 
+from .credentials import key
+from .memory_site import Site
 from .people_site import People, people_at
 from .read_model import Store
 
@@ -70,3 +74,17 @@ async def store(request: pytest.FixtureRequest, postgres_url: str) -> AsyncItera
     yield Store(tables, PostgresViews(database), postgres_append(postgres_url))
     await tables.close()
     await database.stop()
+
+
+@pytest_asyncio.fixture(params=["http", "https"])
+async def browser(site: Site, request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
+    """Open a browser at a module's gateway in memory, under http and under https."""
+    async with (opened := Browser(f"{request.param}://127.0.0.1", site.app)).http:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def ann(site: Site, browser: Browser) -> Browser:
+    """Give a browser in which ann, a reviewer, has signed in."""
+    assert (await browser.sign_in_by_key(await key(site, "ann", Role.REVIEWER))).status_code == 303
+    return browser

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,27 @@ async def guarded_site(
     """Run a gateway that asks for credentials, with a run of rita's that waits for a person."""
     async with memory_site(auth="on", now=now, data_dir=data_dir, **TOKENS, **settings) as running:
         await running.announce()
-        await running.orchestrator.tell(given(start(allowed_steps=("payload_review",)).but(principal=RITA), prepared()))
+        await waiting_run(running)
         yield running
+
+
+async def waiting_run(site: Site) -> UUID:
+    """Let a new run of rita's wait for a person; return its id."""
+    run_id = uuid4()
+    begun = start(allowed_steps=("payload_review",)).but(run_id=run_id, principal=RITA)
+    return await site.orchestrator.tell(given(begun, prepared().but(run_id=run_id)))
+
+
+@contextmanager
+def unchanged(site: Site) -> Iterator[None]:
+    """Expect that no event is written and no key made or ended meanwhile."""
+    before = _state(site)
+    yield
+    assert _state(site) == before
+
+
+def _state(site: Site) -> tuple[dict[UUID, int], dict[UUID, KeyRecord]]:
+    return {run_id: len(events) for run_id, events in site.tables.ledger.items()}, dict(site.keys._records)
 
 
 def bearer(credential: str | None) -> dict[str, str]:
@@ -91,10 +110,9 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
 }
 
 
-async def ask(site: Site, route: tuple[str, str], credential: str | None) -> httpx.Response:
-    """Ask a route for something that is there, under a credential."""
+async def ask(site: Site, route: tuple[str, str], credential: str | None, run_id: UUID) -> httpx.Response:
+    """Ask a route for something that is there, such as this run, under a credential."""
     method, template = route
-    run_id = next(iter(site.tables.rows))
     path = template.format(
         run_id=run_id,
         sha256="0" * 64,

@@ -1,11 +1,9 @@
-"""Sessions of browsers: how they begin and end, what a write of theirs needs, and where a page leads."""
+"""The sign-in page: which keys make a session, what its form needs, and where it leads."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -14,64 +12,22 @@ import pytest_asyncio
 
 from contracts.identity import Role
 from identity.keys.record import new_key
-from identity.sessions.record import LIFETIME, csrf_token, new_session
-from local_stack.wait import until
+from identity.sessions.record import csrf_token, new_session
 from testkit.identity_provider.browser import HTML, Browser, hidden
-from testkit.runs.commands import prepared, start
-from testkit.runs.people import RITA
-from testkit.runs.specification import given
 
-from .credentials import key
+from .credentials import key, waiting_run
 from .memory_site import NOW, Site, memory_site
 from .over_http import problem
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-@dataclass
-class Clock:
-    """The time of day, which a test sets."""
-
-    at: datetime = NOW
-
-    def now(self) -> datetime:
-        """Return it."""
-        return self.at
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """Give a clock that stands still."""
-    return Clock()
-
-
-@pytest_asyncio.fixture
-async def site(clock: Clock, tmp_path: Path) -> AsyncIterator[Site]:
-    """Run a gateway that asks for credentials, with a run of rita's that waits for a person."""
-    async with memory_site(clock.now, auth="on", data_dir=tmp_path) as running:
+@pytest_asyncio.fixture(scope="module")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    """Run a gateway that asks for credentials."""
+    async with memory_site(auth="on", data_dir=tmp_path_factory.mktemp("gateway")) as running:
         await running.announce()
-        await running.orchestrator.tell(given(start(allowed_steps=("payload_review",)).but(principal=RITA), prepared()))
         yield running
-
-
-@pytest_asyncio.fixture(params=["http", "https"])
-async def browser(site: Site, request: pytest.FixtureRequest) -> AsyncIterator[Browser]:
-    """Open a browser, under http and under https."""
-    opened = Browser(f"{request.param}://127.0.0.1", site.app)
-    async with opened.http:
-        yield opened
-
-
-@pytest_asyncio.fixture
-async def ann(site: Site, browser: Browser) -> Browser:
-    """Give a browser in which ann, a reviewer, has signed in."""
-    assert (await browser.sign_in_by_key(await key(site, "ann", Role.REVIEWER))).status_code == 303
-    return browser
-
-
-def approval(site: Site) -> str:
-    """Return where the run that waits is approved."""
-    return f"/hitl/runs/{next(iter(site.tables.rows))}/approve"
 
 
 async def test_a_key_that_is_typed_in_makes_a_session(site: Site, browser: Browser) -> None:
@@ -202,145 +158,10 @@ async def test_a_wrong_key_in_the_head_is_an_api_call(browser: Browser) -> None:
     assert problem(answer, 401, "unauthorized")["reason"] == "credential_unknown"
 
 
-async def test_a_write_by_a_session_carries_its_token(site: Site, ann: Browser) -> None:
-    """None, a foreign one, another session's: 403, and nothing happens. The right one decides."""
-    other = new_session().text
-    token = await ann.csrf_token()
-    for wrong in (None, "", "x", csrf_token(other), csrf_token(other)[:-1], token[:-1], token + "x", "é"):
-        headers = [] if wrong is None else [(b"X-CSRF-Token", wrong.encode())]
-        problem(await ann.http.post(approval(site), json={}, headers=headers), 403, "csrf_failed")
-    both = [("X-CSRF-Token", token), ("X-CSRF-Token", token)]
-    problem(await ann.http.post(approval(site), json={}, headers=both), 403, "csrf_failed")
-    view = (await ann.http.post(approval(site), json={}, headers={"X-CSRF-Token": token})).json()
-    assert view["last_approval"]["actor"] == "ann"
-
-
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "MADEUP"])
-async def test_every_method_that_is_no_read_needs_the_token(ann: Browser, method: str) -> None:
-    """Also where there is no such route."""
-    problem(await ann.http.request(method, "/nothing"), 403, "csrf_failed")
-    answer = await ann.http.request(method, "/nothing", headers={"X-CSRF-Token": await ann.csrf_token()})
-    assert answer.status_code in (404, 405)
-
-
-async def test_another_sessions_token_is_foreign(site: Site, ann: Browser) -> None:
-    """Also that of another session of the same person."""
-    async with (second := Browser(str(ann.http.base_url), site.app)).http:
-        await second.sign_in_by_key(await key(site, "ann", Role.REVIEWER))
-        headers = {"X-CSRF-Token": await second.csrf_token()}
-    problem(await ann.http.post(approval(site), json={}, headers=headers), 403, "csrf_failed")
-
-
-async def test_a_field_authorization_counts_alone(site: Site, ann: Browser) -> None:
-    """Who comes is who it says, no token is needed, and a wrong one is not mended by the cookie."""
-    bob = {"Authorization": f"Bearer {await key(site, 'bob', Role.REVIEWER)}"}
-    me = (await ann.http.get("/me", headers=bob)).json()
-    assert (me["subject"], "csrf_token" in me) == ("bob", False)
-    view = (await ann.http.post(approval(site), json={}, headers=bob)).json()
-    assert view["last_approval"]["actor"] == "bob"
-    wrong = {"Authorization": f"Bearer {new_key().text}"}
-    problem(await ann.http.get("/me", headers=wrong), 401, "unauthorized")
-    problem(await ann.http.get("/me", headers={"Authorization": ""}), 401, "unauthorized")
-
-
-async def test_a_session_without_its_cookie_is_a_bearer(site: Site, ann: Browser) -> None:
-    """The notifier asks for snapshots so; it gets no token of forms."""
-    me = (await site.http.get("/me", headers={"Authorization": f"Bearer {ann.session}"})).json()
-    assert (me["subject"], "csrf_token" in me) == ("ann", False)
-
-
-async def test_a_session_reads_what_its_roles_say(site: Site, ann: Browser) -> None:
-    """As its key does."""
-    assert (await ann.http.get("/hitl/runs")).status_code == 200
-    problem(await ann.http.get("/admin/api-keys"), 403, "forbidden")
-    stream = await ann.http.head(approval(site).replace("approve", "events"), headers={"Accept": "text/event-stream"})
-    assert (stream.status_code, stream.headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
-
-
-async def test_signing_out_ends_the_session_everywhere(site: Site, ann: Browser) -> None:
-    """Its form stands on the page; what was copied is of no use."""
-    kept, token = str(ann.session), await ann.csrf_token()
-    page = (await ann.http.get("/")).text
-    assert hidden(page)["csrf_token"] == token
-    problem(await ann.http.post("/signout"), 403, "csrf_failed")
-    problem(await ann.http.post("/signout", data={"csrf_token": "x" * 43}), 403, "csrf_failed")
-    led = await ann.http.post("/signout", data=hidden(page))
-    assert (led.status_code, led.headers["location"], ann.session) == (303, "/signin", None)
-    answer = await site.http.get("/me", headers={"Authorization": f"Bearer {kept}"})
-    assert problem(answer, 401, "unauthorized")["reason"] == "session_ended"
-    assert (await ann.http.post("/signout", data=hidden(page))).status_code == 303
-
-
-async def test_signing_in_always_makes_a_new_session(site: Site, ann: Browser) -> None:
-    """And ends the one before: a session that a stranger planted is worth nothing."""
-    planted = str(ann.session)
-    await ann.sign_in_by_key(await key(site, "bob", Role.REVIEWER))
-    assert ann.session != planted
-    assert (await ann.http.get("/me")).json()["subject"] == "bob"
-    answer = await site.http.get("/me", headers={"Authorization": f"Bearer {planted}"})
-    problem(answer, 401, "unauthorized")
-    name = next(one.name for one in ann.http.cookies.jar if one.name.endswith("sayso_session"))
-    ann.http.cookies.clear()
-    ann.http.cookies.set(name, "session." + "a" * 43, domain="127.0.0.1")
-    led = await ann.sign_in_by_key(await key(site, "bob", Role.REVIEWER))
-    assert f"{name}=session." in led.headers["set-cookie"]
-    assert "a" * 43 not in led.headers["set-cookie"]
-    assert len(site.sessions.records) == 3
-
-
-async def test_a_session_ends_after_twelve_hours(ann: Browser, clock: Clock) -> None:
-    """Whatever was done meanwhile; a page leads to the sign-in and forgets the cookie."""
-    clock.at = NOW + LIFETIME - timedelta(seconds=1)
-    assert (await ann.http.get("/me")).status_code == 200
-    clock.at = NOW + LIFETIME
-    answer = await ann.http.get("/me", headers={"Accept": "application/json"})
-    assert problem(answer, 401, "unauthorized")["reason"] == "session_ended"
-    led = await ann.http.get("/")
-    assert (led.status_code, led.headers["location"], ann.session) == (303, "/signin", None)
-
-
-async def test_a_session_ends_with_its_key(site: Site, browser: Browser) -> None:
-    """Revoked: within 5 s."""
-    text = await key(site, "ann", Role.REVIEWER)
-    await browser.sign_in_by_key(text)
-    assert (await browser.http.get("/me")).status_code == 200
-    (record,) = site.sessions.records.values()
-    assert record.key_id is not None
-    await site.keys.revoke("default", record.key_id, NOW)
-
-    async def is_ended() -> bool:
-        return (await browser.http.get("/me", headers={"Accept": "application/json"})).status_code == 401
-
-    await until(is_ended, 5, "the end of the session")
-
-
-async def test_a_cookie_that_is_there_twice_counts_for_nothing(site: Site, ann: Browser) -> None:
-    """A stranger may have set one of them."""
-    name = next(one.name for one in ann.http.cookies.jar if one.name.endswith("sayso_session"))
-    async with (bare := Browser(str(ann.http.base_url), site.app)).http:
-        cookies = {"Cookie": f"{name}={ann.session}; {name}={new_session().text}", "Accept": "*/*"}
-        problem(await bare.http.get("/me", headers=cookies), 401, "unauthorized")
-
-
-async def test_under_https_a_cookie_of_http_is_none(site: Site, ann: Browser) -> None:
-    """And the other way round."""
-    other = {"http": "https", "https": "http"}[ann.http.base_url.scheme]
-    name = next(one.name for one in ann.http.cookies.jar if one.name.endswith("sayso_session"))
-    async with (bare := Browser(f"{other}://127.0.0.1", site.app)).http:
-        answer = await bare.http.get("/me", headers={"Cookie": f"{name}={ann.session}", "Accept": "*/*"})
-        assert problem(answer, 401, "unauthorized")["reason"] == "credential_missing"
-
-
-async def test_a_foreign_page_uses_no_session(site: Site, ann: Browser) -> None:
-    """Also with the right token: the guard knows its origin."""
-    headers = {"Origin": "https://evil.example", "X-CSRF-Token": await ann.csrf_token()}
-    problem(await ann.http.post(approval(site), json={}, headers=headers), 403, "forbidden")
-    problem(await ann.http.post("/signin", data={}, headers={"Origin": "null"}), 403, "forbidden")
-
-
 async def test_what_waits_is_shown_to_who_may_see_it(site: Site, ann: Browser) -> None:
     """A person without a role is told whom to ask, on every page."""
-    assert "1 waiting" in (await ann.http.get("/")).text
+    await waiting_run(site)
+    assert f"<title>Sayso: {len(site.tables.rows)} waiting<" in (await ann.http.get("/")).text
     await ann.sign_in_by_key(await key(site, "<guest>"))
     shown = await ann.http.get("/hitl/runs")
     assert (shown.status_code, "&lt;guest&gt;" in shown.text) == (403, True)
@@ -357,20 +178,6 @@ async def test_the_pages_load_nothing_from_elsewhere(ann: Browser, path: str) ->
     assert "//" not in answer.text
     assert "<script" not in answer.text
     assert (answer.headers["cache-control"], answer.headers["referrer-policy"]) == ("no-store", "same-origin")
-
-
-async def test_while_the_database_is_unavailable_a_page_says_so(site: Site, browser: Browser) -> None:
-    """At the sign-in and at the sign-out; nothing is forgotten."""
-    shown = hidden((await browser.http.get("/signin")).text)
-    site.keys.unavailable = True
-    answer = await browser.http.post("/signin", data={**shown, "key": new_key().text})
-    assert (answer.status_code, "database does not answer" in answer.text) == (503, True)
-    site.keys.unavailable = False
-    await browser.sign_in_by_key(await key(site, "ann", Role.REVIEWER))
-    token = await browser.csrf_token()
-    site.sessions.unavailable = True
-    answer = await browser.http.post("/signout", data={"csrf_token": token})
-    assert (answer.status_code, browser.session is None) == (503, False)
 
 
 async def test_without_authentication_there_is_nothing_to_sign_in_to() -> None:

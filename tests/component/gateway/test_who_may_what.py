@@ -1,10 +1,14 @@
-"""Who may ask what over HTTP: every route for every role, made from the routes themselves, so that a new one without a row fails."""
+"""Who may ask what over HTTP: every route for every role, made from the routes themselves, so that a new one without a row fails.
+
+All rows share a gateway. Each asks for a run of its own, and one that is refused changes nothing in the gateway.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import jwt
 import pytest
@@ -19,7 +23,7 @@ from gateway.testing.adapters import MemoryBroker, memory_adapters
 from gateway.testing.memory import MemoryTables
 from identity.keys.record import new_key
 
-from .credentials import ask, bearer, guarded_site, key, token
+from .credentials import ask, bearer, guarded_site, key, token, unchanged, waiting_run
 from .memory_site import NOW, Site
 from .over_http import problem
 
@@ -27,9 +31,22 @@ ROUTES = sorted(ROUTE_RIGHTS)
 NOT_A_RIGHT = {401, 403}
 
 
-@pytest_asyncio.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
+@pytest_asyncio.fixture(scope="module")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     """Run a gateway that asks for credentials."""
+    async with guarded_site(tmp_path_factory.mktemp("gateway")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def run_id(site: Site) -> UUID:
+    """Let a run of rita's wait for a person, for one row."""
+    return await waiting_run(site)
+
+
+@pytest_asyncio.fixture
+async def own_site(tmp_path: Path) -> AsyncIterator[Site]:
+    """Run a gateway of the test's own, with one run of rita's."""
     async with guarded_site(tmp_path) as running:
         yield running
 
@@ -64,21 +81,24 @@ def methods_of(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
-async def test_a_role_gets_what_its_rights_say(site: Site, route: tuple[str, str], role: Role) -> None:
+async def test_a_role_gets_what_its_rights_say(site: Site, run_id: UUID, route: tuple[str, str], role: Role) -> None:
     """The same for a key and for a token: neither says more than the other."""
     right = ROUTE_RIGHTS[route]
     of_rita = right in (Right.READ, Right.COMMENT, Right.CANCEL) and role is Role.REQUESTER  # what is hers, she may
     subject = "rita" if of_rita else "zoe"
     for credential in (await key(site, subject, role), token(sub=subject, roles=[role.value])):
-        answer = await ask(site, route, credential)
         if role in ROLES[right]:
+            answer = await ask(site, route, credential, run_id)
             assert answer.status_code not in NOT_A_RIGHT, answer.text
         else:
-            problem(answer, 403, "forbidden")
+            with unchanged(site):
+                problem(await ask(site, route, credential, run_id), 403, "forbidden")
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
-async def test_without_a_credential_that_holds_every_route_is_closed(site: Site, route: tuple[str, str]) -> None:
+async def test_without_a_credential_that_holds_every_route_is_closed(
+    site: Site, run_id: UUID, route: tuple[str, str]
+) -> None:
     """None, an unknown one, an expired one, a revoked one, a forged one: 401, and the answer repeats nothing of it."""
     expired = await key(site, "ann", Role.ADMIN, expires_at=NOW - timedelta(seconds=1))
     revoked = await key(site, "ann", Role.ADMIN, revoked_at=NOW - timedelta(seconds=1))
@@ -94,15 +114,20 @@ async def test_without_a_credential_that_holds_every_route_is_closed(site: Site,
         token(exp=int((NOW - timedelta(hours=1)).timestamp())): "credential_expired",
     }
     for credential, reason in credentials.items():
-        document = problem(await ask(site, route, credential), 401, "unauthorized")
+        with unchanged(site):
+            document = problem(await ask(site, route, credential, run_id), 401, "unauthorized")
         assert document["reason"] == reason
         assert credential is None or credential not in str(document)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
-async def test_a_credential_without_roles_opens_nothing_but_itself(site: Site, route: tuple[str, str]) -> None:
+async def test_a_credential_without_roles_opens_nothing_but_itself(
+    site: Site, run_id: UUID, route: tuple[str, str]
+) -> None:
     """It is known who asks, and that is all."""
-    answer = await ask(site, route, await key(site, "guest"))
+    guest = await key(site, "guest")
+    with unchanged(site):
+        answer = await ask(site, route, guest, run_id)
     if route in WITHOUT_ROLE:
         assert answer.status_code not in NOT_A_RIGHT
     else:
@@ -110,32 +135,37 @@ async def test_a_credential_without_roles_opens_nothing_but_itself(site: Site, r
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if "{run_id}" in route[1]], ids=" ".join)
-async def test_a_foreign_tenants_run_is_not_found(site: Site, route: tuple[str, str]) -> None:
+async def test_a_foreign_tenants_run_is_not_found(site: Site, run_id: UUID, route: tuple[str, str]) -> None:
     """Not even that it exists is told, to an administrator of another tenant."""
-    answer = await ask(site, route, await key(site, "eve", Role.ADMIN, tenant="elsewhere"))
-    problem(answer, 404, "run_not_found")
+    eve = await key(site, "eve", Role.ADMIN, tenant="elsewhere")
+    with unchanged(site):
+        problem(await ask(site, route, eve, run_id), 404, "run_not_found")
 
 
 @pytest.mark.parametrize("path", ["/hitl/runs", "/hitl/approvals"])
-async def test_lists_hold_ones_own_tenant_alone(site: Site, path: str) -> None:
+async def test_lists_hold_ones_own_tenant_alone(own_site: Site, path: str) -> None:
     """And of it what one may see: a requester its own runs."""
 
     async def seen(credential: str) -> int:
-        return len((await site.http.get(path, headers=bearer(credential))).json()["items"])
+        return len((await own_site.http.get(path, headers=bearer(credential))).json()["items"])
 
-    assert await seen(await key(site, "ann", Role.REVIEWER)) == 1
-    assert await seen(await key(site, "audrey", Role.AUDITOR)) == 1
-    assert await seen(await key(site, "rita", Role.REQUESTER)) == 1
-    assert await seen(await key(site, "robert", Role.REQUESTER)) == 0
-    assert await seen(await key(site, "eve", Role.ADMIN, tenant="elsewhere")) == 0
+    assert await seen(await key(own_site, "ann", Role.REVIEWER)) == 1
+    assert await seen(await key(own_site, "audrey", Role.AUDITOR)) == 1
+    assert await seen(await key(own_site, "rita", Role.REQUESTER)) == 1
+    assert await seen(await key(own_site, "robert", Role.REQUESTER)) == 0
+    assert await seen(await key(own_site, "eve", Role.ADMIN, tenant="elsewhere")) == 0
 
 
 @pytest.mark.parametrize(
     "route", [("GET", RUN), ("GET", f"{RUN}/history"), ("GET", f"{RUN}/events"), ("POST", f"{RUN}/cancel")]
 )
-async def test_a_requester_reads_and_cancels_its_own_runs_alone(site: Site, route: tuple[str, str]) -> None:
+async def test_a_requester_reads_and_cancels_its_own_runs_alone(
+    site: Site, run_id: UUID, route: tuple[str, str]
+) -> None:
     """Another's is there, and refused."""
-    problem(await ask(site, route, await key(site, "robert", Role.REQUESTER)), 403, "forbidden")
+    robert = await key(site, "robert", Role.REQUESTER)
+    with unchanged(site):
+        problem(await ask(site, route, robert, run_id), 403, "forbidden")
 
 
 @pytest.mark.parametrize("path", sorted(PUBLIC))
@@ -144,9 +174,8 @@ async def test_probes_metrics_and_documents_need_no_credential(site: Site, path:
     assert (await site.http.get(path)).status_code in (200, 503)
 
 
-async def test_who_decides_is_who_the_credential_says(site: Site) -> None:
+async def test_who_decides_is_who_the_credential_says(site: Site, run_id: UUID) -> None:
     """A name in the body is refused, and named; the decision has the credential's."""
-    run_id = next(iter(site.tables.rows))
     headers = bearer(await key(site, "ann", Role.REVIEWER))
     path = f"/hitl/runs/{run_id}/approve"
     document = problem(await site.http.post(path, headers=headers, json={"actor": "bob"}), 422, "validation_failed")
@@ -167,23 +196,27 @@ async def test_an_idempotency_key_is_its_givers(site: Site) -> None:
 
 
 @pytest.mark.parametrize("route", sorted(WITHOUT_ROLE), ids=" ".join)
-async def test_what_needs_no_role_needs_no_scope_either(site: Site, route: tuple[str, str]) -> None:
+async def test_what_needs_no_role_needs_no_scope_either(site: Site, run_id: UUID, route: tuple[str, str]) -> None:
     """Each credential reads what it is, and signs out."""
     narrow = await key(site, "adam", Role.ADMIN, scopes=("runs:start",))
-    assert (await ask(site, route, narrow)).status_code not in NOT_A_RIGHT
+    assert (await ask(site, route, narrow, run_id)).status_code not in NOT_A_RIGHT
 
 
 @pytest.mark.parametrize("route", sorted({*ROUTES} - WITHOUT_ROLE), ids=" ".join)
-async def test_scopes_narrow_what_roles_allow(site: Site, route: tuple[str, str]) -> None:
+async def test_scopes_narrow_what_roles_allow(site: Site, run_id: UUID, route: tuple[str, str]) -> None:
     """Of an administrator too: a scope opens the routes of its right, and no others. The same for keys and tokens."""
     right = ROUTE_RIGHTS[route]
     others = tuple(one for one in Right if one is not right)
-    for scopes, opens in (((right,), True), (others, False), ((f"{right}:later",), False)):
-        answer = await ask(site, route, await key(site, "adam", Role.ADMIN, scopes=scopes))
-        assert (answer.status_code not in NOT_A_RIGHT) is opens, answer.text
-    asked = await ask(site, route, token(roles=["admin"], scope=f"openid {' '.join(others)}"))
-    assert "its scopes: runs:" in problem(asked, 403, "forbidden")["detail"]
-    assert (await ask(site, route, token(roles=["admin"], scope=right))).status_code not in NOT_A_RIGHT
+    opening = await key(site, "adam", Role.ADMIN, scopes=(right,))
+    narrow = [await key(site, "adam", Role.ADMIN, scopes=scopes) for scopes in (others, (f"{right}:later",))]
+    with unchanged(site):
+        for credential in narrow:
+            problem(await ask(site, route, credential, run_id), 403, "forbidden")
+        asked = await ask(site, route, token(roles=["admin"], scope=f"openid {' '.join(others)}"), run_id)
+        assert "its scopes: runs:" in problem(asked, 403, "forbidden")["detail"]
+    for credential in (opening, token(roles=["admin"], scope=right)):
+        answer = await ask(site, route, credential, run_id)
+        assert answer.status_code not in NOT_A_RIGHT, answer.text
 
 
 async def test_who_one_is(site: Site) -> None:
@@ -201,8 +234,8 @@ async def test_who_one_is(site: Site) -> None:
     }
 
 
-async def test_while_the_database_is_away_it_is_not_known_who_asks(site: Site) -> None:
+async def test_while_the_database_is_unavailable_it_is_not_known_who_asks(own_site: Site) -> None:
     """503, and not 401: the key may be a good one."""
-    credential = await key(site, "ann", Role.ADMIN)
-    site.keys.unavailable = True
-    problem(await site.http.get("/me", headers=bearer(credential)), 503, "unavailable")
+    credential = await key(own_site, "ann", Role.ADMIN)
+    own_site.keys.unavailable = True
+    problem(await own_site.http.get("/me", headers=bearer(credential)), 503, "unavailable")

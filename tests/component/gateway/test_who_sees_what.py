@@ -132,10 +132,10 @@ async def test_while_authentication_is_off_everything_is_seen(tmp_path: Path) ->
         assert [(issue["path"], issue["code"]) for issue in document["issues"]] == [("/mine", "caller_unknown")]
 
 
-@pytest_asyncio.fixture
-async def open_site(tmp_path: Path) -> AsyncIterator[Site]:
-    """Run a gateway without authentication, with what waits in many ways."""
-    async with memory_site(data_dir=tmp_path) as running:
+@pytest_asyncio.fixture(scope="module")
+async def open_site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    """Run a gateway without authentication, for all requests that are refused."""
+    async with memory_site(data_dir=tmp_path_factory.mktemp("gateway")) as running:
         yield running
 
 

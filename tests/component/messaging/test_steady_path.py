@@ -6,12 +6,13 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Self
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 
 from apache_kafka.artifacts import Unavailable
@@ -27,7 +28,6 @@ from testkit.kafka.servers import Kafka
 
 PARTITIONS = 4
 SOME = Topic("steady.path", PARTITIONS, HOUR, "numbers of tests of the steady path")
-MOVING = Topic("steady.moving", PARTITIONS, HOUR, "numbers of tests of leaders that move")
 BOTH = pytest.mark.parametrize("steady_path", [True, False])
 
 
@@ -134,12 +134,13 @@ async def test_connections_that_are_lost_cost_no_record_and_write_none_twice(
         await numbers.all_arrive()
 
 
-@pytest_asyncio.fixture
-async def two_brokers(tmp_path: Path) -> AsyncIterator[tuple[RealKafka, RealKafka]]:
-    """Run a cluster of two, whose second broker the test may stop, kill and start again."""
+@pytest_asyncio.fixture(scope="module")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[RealKafka, RealKafka]]:
+    """Run a cluster of two."""
+    folder = tmp_path_factory.mktemp("cluster")
     quick = {"auto.leader.rebalance.enable": "true", "leader.imbalance.check.interval.seconds": 1}
-    first = RealKafka(tmp_path / "first", settings=quick)
-    second = RealKafka(tmp_path / "second", beside=first)
+    first = RealKafka(folder / "first", settings=quick)
+    second = RealKafka(folder / "second", beside=first)
     try:
         await first.start()
         await second.start()
@@ -150,14 +151,36 @@ async def two_brokers(tmp_path: Path) -> AsyncIterator[tuple[RealKafka, RealKafk
     await first.stop()
 
 
+@pytest_asyncio.fixture
+async def two_brokers(cluster: tuple[RealKafka, RealKafka]) -> tuple[RealKafka, RealKafka]:
+    """Give the cluster, both brokers in it. A test may stop, kill and pause the second, and leaves it running."""
+    await until(lambda: brokers_in(cluster[0].bootstrap, 2), 60, "both brokers are in the cluster")
+    return cluster
+
+
+async def brokers_in(bootstrap: str, number: int) -> bool:
+    """Tell whether a cluster has so many brokers that take part."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        return len((await admin.describe_cluster())["brokers"]) == number
+    finally:
+        await admin.close()
+
+
+def moving() -> Topic:
+    """Return a topic of the test's own, on both brokers."""
+    return Topic(f"steady.moving-{uuid4()}", PARTITIONS, HOUR, "numbers of a test of leaders that move")
+
+
 @BOTH
 async def test_leaders_that_move_cost_no_record_and_write_none_twice(
     two_brokers: tuple[RealKafka, RealKafka], *, steady_path: bool
 ) -> None:
     """A broker is killed and comes back, and its partitions move away and back again, under load."""
-    first, second = two_brokers
-    await ensure_topics(first.bootstrap, replication=2, topics=[MOVING])
-    async with Numbers(f"{first.bootstrap},{second.bootstrap}", MOVING, steady_path=steady_path) as numbers:
+    (first, second), topic = two_brokers, moving()
+    await ensure_topics(first.bootstrap, replication=2, topics=[topic])
+    async with Numbers(f"{first.bootstrap},{second.bootstrap}", topic, steady_path=steady_path) as numbers:
         await numbers.send(50, pause=0.01)
         sending = asyncio.create_task(numbers.send(600, pause=0.02))
         await asyncio.sleep(1)
@@ -173,15 +196,15 @@ async def test_a_broker_that_hangs_is_followed_by_its_partitions_and_holds_up_no
     two_brokers: tuple[RealKafka, RealKafka],
 ) -> None:
     """Its connections stay open and silent: what the other leads goes on, and what moves there is read there."""
-    first, second = two_brokers
-    await ensure_topics(first.bootstrap, replication=2, topics=[MOVING])
-    async with Numbers(f"{first.bootstrap},{second.bootstrap}", MOVING, steady_path=True) as numbers:
+    (first, second), topic = two_brokers, moving()
+    await ensure_topics(first.bootstrap, replication=2, topics=[topic])
+    async with Numbers(f"{first.bootstrap},{second.bootstrap}", topic, steady_path=True) as numbers:
         await numbers.send(50, pause=0.01)
         cluster = numbers.clients()[1].cluster
         led = [
             number
             for number in range(PARTITIONS)
-            if cluster.leader_for_partition(TopicPartition(MOVING.name, number)) == 1
+            if cluster.leader_for_partition(TopicPartition(topic.name, number)) == 1
         ]
         assert 0 < len(led) < PARTITIONS
         second.pause()

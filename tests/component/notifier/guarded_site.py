@@ -135,6 +135,11 @@ class Site:
         headers = {"Cookie": f"sayso_session={session}", **({"Origin": page} if page else {}), **further}
         return connect(self.notifier.ws_url, additional_headers=headers)
 
+    def forget(self) -> None:
+        """Forget the commands that left the notifier, and the credentials that it asked with."""
+        self.answers.commands.clear()
+        self.gateway.credentials.clear()
+
     async def publish(self, *events: RunEvent) -> None:
         """Let events happen."""
         await self.topics.publish(*((str(event.run_id).encode(), event.to_bytes()) for event in events))

@@ -26,9 +26,23 @@ from .guarded_site import Site, closed, guarded_site, heard
 from .test_approvals import accept
 
 
-@pytest_asyncio.fixture
-async def site() -> AsyncIterator[Site]:
+@pytest_asyncio.fixture(scope="module")
+async def running_site() -> AsyncIterator[Site]:
     """Run a notifier that asks for credentials."""
+    async with guarded_site() as running:
+        yield running
+
+
+@pytest.fixture
+def site(running_site: Site) -> Site:
+    """Give the notifier to one test: it has asked for no snapshot yet."""
+    running_site.forget()
+    return running_site
+
+
+@pytest_asyncio.fixture
+async def own_site() -> AsyncIterator[Site]:
+    """Run a notifier of the test's own, where events happen."""
     async with guarded_site() as running:
         yield running
 
@@ -90,33 +104,33 @@ async def test_the_reason_of_a_close_has_room_for_any_name(site: Site) -> None:
         assert await closed(socket) == (UNAUTHORIZED, "ж" * 60)
 
 
-async def test_a_socket_gets_what_its_opener_may_see(site: Site) -> None:
+async def test_a_socket_gets_what_its_opener_may_see(own_site: Site) -> None:
     """Nothing of another tenant; a requester nothing of others; a reviewer what it is asked about, from then on. Whatever the address asks for."""
     eve = principal("eve", Role.ADMIN)
     mine, other, foreign = (moved(under({}, by=who), uuid4()) for who in (RITA, ROBERT, eve))
     foreign = [event.changed({"tenant": "elsewhere"}) for event in foreign]
-    text, _ = await site.identity.key("rita", Role.REQUESTER)
-    reviewer, _ = await site.identity.key("ann", Role.REVIEWER)
-    async with site.opened(text, session_id="s1") as rita, site.opened(reviewer) as ann:
+    text, _ = await own_site.identity.key("rita", Role.REQUESTER)
+    reviewer, _ = await own_site.identity.key("ann", Role.REVIEWER)
+    async with own_site.opened(text, session_id="s1") as rita, own_site.opened(reviewer) as ann:
         for socket in (rita, ann):
             await heard(socket, "SNAPSHOT")
-        await site.publish(*foreign, *other, *mine)
+        await own_site.publish(*foreign, *other, *mine)
         assert (await heard(rita, "HITL_STATUS_UPDATE"))["run_id"] == str(mine[0].run_id)
         seen = [await heard(ann, "HITL_STATUS_UPDATE") for _ in range(2)]
         assert [one["run_id"] for one in seen] == [str(other[0].run_id), str(mine[0].run_id)]
         assert {one["event"]["kind"] for one in seen} == {"checkpoint-opened.v1"}
 
 
-async def test_a_socket_of_a_reviewer_gets_the_runs_that_it_is_asked_about(site: Site) -> None:
+async def test_a_socket_of_a_reviewer_gets_the_runs_that_it_is_asked_about(own_site: Site) -> None:
     """By its groups, and no other."""
     legal, leads = (
         moved(under({"candidates": {"groups": [group]}, "escalate_to": {"users": ["zoe"]}}), uuid4())
         for group in ("legal", "leads")
     )
-    bo, _ = await site.identity.key("bo", Role.REVIEWER, groups=("legal",))
-    async with site.opened(bo) as socket:
+    bo, _ = await own_site.identity.key("bo", Role.REVIEWER, groups=("legal",))
+    async with own_site.opened(bo) as socket:
         await heard(socket, "SNAPSHOT")
-        await site.publish(*leads, *legal)
+        await own_site.publish(*leads, *legal)
         for kind in ("HITL_STATUS_UPDATE", "HITL_APPROVAL_REQUEST"):
             assert (await heard(socket, kind))["run_id"] == str(legal[0].run_id)
 

@@ -60,11 +60,25 @@ COMMANDS = {ApprovalResponse, TaskMessage, CommentMessage}
 """The messages that become a command."""
 
 
-@pytest_asyncio.fixture
-async def site() -> AsyncIterator[Site]:
-    """Run a notifier that asks for credentials, beside a run of rita's that the real core decides on."""
+@pytest_asyncio.fixture(scope="module")
+async def running_site() -> AsyncIterator[Site]:
+    """Run a notifier that asks for credentials, beside a run of rita's that the real core decides on and nothing changes."""
     async with guarded_site() as running:
         running.answers.by_run[RUN_ID] = decided
+        yield running
+
+
+@pytest.fixture
+def site(running_site: Site) -> Site:
+    """Give the notifier to one row: no command has left it yet."""
+    running_site.forget()
+    return running_site
+
+
+@pytest_asyncio.fixture
+async def own_site() -> AsyncIterator[Site]:
+    """Run a notifier of the test's own, whose clock, database and events it may change."""
+    async with guarded_site() as running:
         yield running
 
 
@@ -177,14 +191,14 @@ async def test_nothing_is_said_about_a_foreign_tenants_run(site: Site, message: 
         assert [command.tenant for command in site.answers.of(RUN_ID)] == ["elsewhere"]
 
 
-async def test_a_watched_run_of_a_foreign_tenant_looks_like_none(site: Site) -> None:
+async def test_a_watched_run_of_a_foreign_tenant_looks_like_none(own_site: Site) -> None:
     """Neither the snapshot nor the events that follow tell it from a run that does not exist."""
-    key, _ = await site.identity.key("eve", Role.ADMIN, tenant="elsewhere")
+    key, _ = await own_site.identity.key("eve", Role.ADMIN, tenant="elsewhere")
     shown = []
     for run_id in (RUN_ID, uuid4()):
-        async with site.opened(key, run_id=str(run_id)) as socket:
+        async with own_site.opened(key, run_id=str(run_id)) as socket:
             snapshot = await heard(socket, "SNAPSHOT")
-            await site.publish(*WAITING.history)
+            await own_site.publish(*WAITING.history)
             await socket.send(text_of(Ping, key))
             shown.append((snapshot["runs"], snapshot["approvals"], json.loads(await socket.recv())["type"]))
     assert shown == [([], [], "PONG")] * 2
@@ -232,33 +246,33 @@ async def test_the_stream_of_a_run_is_the_gateways(site: Site) -> None:
 
 
 @pytest.mark.parametrize("credential", ["key", "token"])
-async def test_a_credential_that_expires_ends_its_sockets(site: Site, credential: str) -> None:
+async def test_a_credential_that_expires_ends_its_sockets(own_site: Site, credential: str) -> None:
     """And no other: one that holds goes on, also when its socket was opened at the same time."""
     ends = utc_now() + timedelta(hours=1)
     expiring = (
-        (await site.identity.key("ann", Role.REVIEWER, expires_at=ends))[0]
+        (await own_site.identity.key("ann", Role.REVIEWER, expires_at=ends))[0]
         if credential == "key"
-        else site.identity.token("ann", Role.REVIEWER, exp=ends.timestamp())
+        else own_site.identity.token("ann", Role.REVIEWER, exp=ends.timestamp())
     )
-    lasting, _ = await site.identity.key("bob", Role.REVIEWER)
-    async with site.opened(expiring) as ended, site.opened(lasting) as stays:
+    lasting, _ = await own_site.identity.key("bob", Role.REVIEWER)
+    async with own_site.opened(expiring) as ended, own_site.opened(lasting) as stays:
         for socket in (ended, stays):
             await heard(socket, "SNAPSHOT")
-        site.identity.clock.ahead = timedelta(hours=2)
+        own_site.identity.clock.ahead = timedelta(hours=2)
         assert await closed(ended) == (UNAUTHORIZED, "the credential holds no longer")
         await stays.send(text_of(Ping, lasting))
         await heard(stays, "PONG")
 
 
-async def test_while_the_database_is_unavailable_a_token_ends_in_time(site: Site) -> None:
+async def test_while_the_database_is_unavailable_a_token_ends_in_time(own_site: Site) -> None:
     """A key that holds stays: whether it was revoked is asked again once the database answers."""
-    token = site.identity.token("ann", Role.REVIEWER)
-    key, _ = await site.identity.key("bob", Role.REVIEWER)
-    async with site.opened(token) as ended, site.opened(key) as stays:
+    token = own_site.identity.token("ann", Role.REVIEWER)
+    key, _ = await own_site.identity.key("bob", Role.REVIEWER)
+    async with own_site.opened(token) as ended, own_site.opened(key) as stays:
         for socket in (ended, stays):
             await heard(socket, "SNAPSHOT")
-        site.identity.keys.unavailable = True
-        site.identity.clock.ahead = timedelta(hours=2)
+        own_site.identity.keys.unavailable = True
+        own_site.identity.clock.ahead = timedelta(hours=2)
         assert (await closed(ended))[0] == UNAUTHORIZED
         await stays.send(text_of(Ping, key))
         await heard(stays, "PONG")

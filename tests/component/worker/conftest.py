@@ -9,6 +9,8 @@ import pytest_asyncio
 
 from fake_vendors.faults import FakeServer
 from fake_vendors.openai import FakeOpenAI
+from provider_worker.adapters.postgres.database import MIGRATIONS, Database
+from testkit.postgres.ledger_tables import empty_tables
 
 from .running_worker import KEY, KafkaBench, RunningWorker, kafka_bench_on, serving, worker_on
 
@@ -54,3 +56,19 @@ async def worker(kafka: KafkaBench, module_postgres_url: str, vendor_url: str) -
     async with worker_on(kafka.bootstrap, module_postgres_url, **settings) as worker:
         await worker.until_ready()
         yield worker
+
+
+@pytest_asyncio.fixture(scope="module")
+async def module_database(module_postgres_url: str) -> AsyncIterator[Database]:
+    """Open a database with the worker's tables."""
+    database = Database(module_postgres_url)
+    await database.open()
+    yield database
+    database.close()
+
+
+@pytest_asyncio.fixture
+async def database(module_database: Database, module_postgres_url: str) -> Database:
+    """Give the module's database to one test: its tables are empty."""
+    await empty_tables(module_postgres_url, *MIGRATIONS)
+    return module_database

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
-import pytest_asyncio
 
 from provider_worker.adapters.postgres.budgets import PostgresBudgets
 from provider_worker.adapters.postgres.database import Database
@@ -65,13 +63,10 @@ async def _left(spending: Budgets, account: Account) -> Decimal:
     return short.left
 
 
-@pytest_asyncio.fixture
-async def postgres(postgres_url: str) -> AsyncIterator[PostgresBudgets]:
-    """Give accounts on an empty database."""
-    database = Database(postgres_url)
-    await database.open()
-    yield PostgresBudgets(database)
-    database.close()
+@pytest.fixture
+def postgres(database: Database) -> PostgresBudgets:
+    """Give accounts on a database without any."""
+    return PostgresBudgets(database)
 
 
 @pytest.fixture(params=["memory", "postgres"])

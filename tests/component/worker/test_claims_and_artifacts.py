@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from artifacts.store import ArtifactStore, MalformedRef, parse_ref
 from provider_worker.adapters.postgres.artifacts import PostgresArtifacts
@@ -15,15 +13,6 @@ from provider_worker.adapters.postgres.database import Database
 from provider_worker.errors import DatabaseUnavailable
 from provider_worker.messages.orders import order_key
 from testkit.worker.orders import an_execute_order
-
-
-@pytest_asyncio.fixture
-async def database(postgres_url: str) -> AsyncIterator[Database]:
-    """Give an empty database with the worker's tables."""
-    database = Database(postgres_url)
-    await database.open()
-    yield database
-    database.close()
 
 
 async def test_many_services_can_make_the_tables_at_once(postgres_url: str) -> None:

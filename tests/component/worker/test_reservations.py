@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
-import pytest_asyncio
 
 from local_stack.postgres.server import Postgres
 from provider_worker.adapters.postgres.database import Database
@@ -29,13 +28,6 @@ async def database_on(url: str) -> AsyncIterator[Database]:
     await database.open()
     yield database
     database.close()
-
-
-@pytest_asyncio.fixture
-async def database(postgres_url: str) -> AsyncIterator[Database]:
-    """Give an empty database with the worker's tables."""
-    async with database_on(postgres_url) as database:
-        yield database
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -115,11 +107,11 @@ async def test_accounts_know_nothing_of_each_other(database: Database) -> None:
 
 
 async def test_the_places_of_a_killed_worker_are_free_when_its_lease_has_run_out(
-    postgres_url: str, database: Database
+    module_postgres_url: str, database: Database
 ) -> None:
     """SIGKILL lets it say nothing; until the lease's end its calls may still be running."""
     rule, reservations = Rule("acme", places=3), PostgresReservations(database)
-    assert await reserve_until_killed(postgres_url, rule, calls=4) == 3
+    assert await reserve_until_killed(module_postgres_url, rule, calls=4) == 3
     assert await _given(reservations, rule, 0) == 0
     reservations.turned = datetime.now(UTC) + timedelta(seconds=LEASE_SECONDS + 1)
     assert await _given(reservations, rule, 0) == 1

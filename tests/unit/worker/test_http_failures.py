@@ -5,25 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import httpx2
 import pytest
 
-from contracts.providers.call import Failure
-from provider_worker.execution.refused_members import naming_members
 from provider_worker.providers.base import ProviderError
-from provider_worker.providers.http.errors.failures import error_in, half_heard, of_error, of_refusal, retry_after
+from provider_worker.providers.http.errors.failures import error_in, half_heard, of_error, retry_after
 from provider_worker.providers.http.reply import parse
 from provider_worker.providers.replicate.failures import of_end
 
-KEY = "k-of-the-worker"
-REASON = "the model is on holiday"
-
-
-def _refused(body: Any, status: int = 422, **headers: str) -> Failure:
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = httpx2.Request("POST", "http://127.0.0.1/v1/x", headers={"authorization": f"Bearer {KEY}"})
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return of_refusal(httpx2.Response(status, request=request, content=content, headers=named))
+from .refusals import refused
 
 
 @pytest.mark.parametrize(
@@ -48,67 +37,6 @@ def test_the_server_says_when_to_come_back(headers: dict[str, str], told: float 
 def test_a_time_to_wait_that_is_no_number_is_none() -> None:
     """An event cannot hold it."""
     assert retry_after({"retry-after": "nan"}) is None
-
-
-SHAPES: list[Any] = [
-    {"error": {"message": REASON, "type": "invalid_request_error", "param": None, "code": None}},
-    {"error": {"error": {"message": REASON}}},
-    {"error": REASON},
-    {"error": [REASON, "and more"]},
-    {"message": REASON},
-    {"detail": REASON},
-    {"detail": [{"loc": ["body", "messages", 0], "msg": REASON, "type": "value_error"}]},
-    {"detail": {"reason": REASON}},
-    {"errors": [{"message": REASON}, {"message": "and more"}]},
-    {"errors": {"prompt": [REASON]}},
-    {"error_description": REASON, "error": "invalid_request"},
-    {"title": "Unprocessable", "status": 422, "detail": REASON},
-    {"title": REASON},
-    {"fault": {"faultstring": REASON, "detail": {"errorcode": "x.y"}}},
-    {"status": "failed", "note": REASON},
-    {"a": {"b": {"c": REASON}}},
-    [REASON],
-    [{"error": {"code": 400, "message": REASON, "status": "INVALID_ARGUMENT"}}],
-    REASON,
-    REASON.encode(),
-    f"\n  {REASON}\n".encode(),
-    f"<!doctype html><html><head><title>Sorry</title><style>b {{}}</style></head><body><b>{REASON}</b></body></html>".encode(),
-    f"<html><head><title>{REASON}</title></head></html>".encode(),
-    f"<Error><Code>X</Code><Message>{REASON}</Message></Error>".encode(),
-    f'{{"error": "{REASON}'.encode(),
-    REASON.encode() + b" \xff",
-]
-
-
-@pytest.mark.parametrize("body", SHAPES, ids=lambda body: str(body)[:60])
-def test_a_refusal_s_reason_is_shown_whatever_its_shape(body: Any) -> None:
-    """JSON of any shape, a page, or plain text."""
-    failure = _refused(body)
-    assert (failure.code, failure.retryable) == ("request_refused", False)
-    assert REASON in failure.message
-
-
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422, 429, 500, 503, 504])
-def test_a_refusal_s_reason_is_shown_with_every_status(status: int) -> None:
-    """None of our own sentences stands in its place."""
-    assert REASON in _refused({"detail": REASON}, status).message
-
-
-def test_a_long_body_is_shown_by_its_beginning() -> None:
-    """The first 600 characters, and no half of a word: a half of a key would not be known for one."""
-    said = _refused(("word " * 300).encode()).message
-    assert 590 <= len(said) <= 600
-    assert said.endswith("word…")
-    secret = "s" * 100
-    assert "sss" not in _refused({"error": "word " * 115 + secret}).message
-
-
-def test_no_refusal_shows_a_key() -> None:
-    """Neither the request's own, however short it is, nor one that the server masks."""
-    for said in (f"Bad token: {KEY}", "Bad key sk-proj-abcdef", "Bad key abc***xyz"):
-        message = _refused({"error": {"message": said}}, 401).message
-        assert message.startswith("The server does not accept the worker's key. Bad ")
-        assert message.endswith(" [hidden]")
 
 
 KINDS: list[tuple[str, int, dict[str, Any], str, bool]] = [
@@ -153,8 +81,8 @@ def test_a_number_in_an_error_is_a_status(
     kind: str, status: int, error: dict[str, Any], code: str, *, retryable: bool
 ) -> None:
     """As a number and as digits, in an error of its own, beside it, or deeper."""
-    refused = _refused({"error": error}, status)
-    assert (refused.code, refused.retryable) == (code, retryable), kind
+    by_status = refused({"error": error}, status)
+    assert (by_status.code, by_status.retryable) == (code, retryable), kind
     plain = {"message": error["message"]}
     for number in (status, str(status)):
         for told in (
@@ -167,7 +95,7 @@ def test_a_number_in_an_error_is_a_status(
         ):
             assert error_in(told) is not None
             found = of_error(told)
-            assert (found.code, found.retryable, found.uncertain) == (code, retryable, refused.uncertain), told
+            assert (found.code, found.retryable, found.uncertain) == (code, retryable, by_status.uncertain), told
             assert error["message"] in found.message
 
 
@@ -181,7 +109,7 @@ def test_a_name_in_an_error_says_what_a_vague_status_does_not(
         return  # a server error stays one
     if status == 500 and answered == 400:
         return  # and so does a refusal
-    found = of_error({"error": error}) if answered is None else _refused({"error": error}, answered)
+    found = of_error({"error": error}) if answered is None else refused({"error": error}, answered)
     assert (found.code, found.retryable) == (code, retryable), kind
 
 
@@ -232,8 +160,8 @@ def test_an_error_without_a_name_is_read_by_its_words(said: str, code: str, *, r
 def test_the_wait_in_a_body_counts_by_every_road(told: dict[str, Any], seconds: float | None) -> None:
     """As a member in seconds or milliseconds, as a period, or in a sentence."""
     assert of_error(told).retry_after == seconds
-    assert _refused(told, 429).retry_after == seconds
-    assert _refused(told, 429, retry_after="7").retry_after == 7
+    assert refused(told, 429).retry_after == seconds
+    assert refused(told, 429, retry_after="7").retry_after == 7
 
 
 @pytest.mark.parametrize(
@@ -254,7 +182,7 @@ def test_the_wait_in_a_body_counts_by_every_road(told: dict[str, Any], seconds: 
 )
 def test_please_retry_of_a_vendor_is_retryable(status: int, said: str, *, retryable: bool) -> None:
     """Not where another request is asked for, and never after a 401, 402 or 403."""
-    assert _refused({"error": {"message": said}}, status).retryable == retryable
+    assert refused({"error": {"message": said}}, status).retryable == retryable
 
 
 @pytest.mark.parametrize(
@@ -327,72 +255,8 @@ def test_an_error_in_place_of_an_answer_is_raised(body: Any) -> None:
     assert "upstream is busy" in failure.message
 
 
-def test_an_answer_that_is_no_json_shows_its_beginning() -> None:
-    """A page of a gateway in front of a server says why."""
-    with pytest.raises(ProviderError) as failed:
-        parse(f"<html><h1>{REASON}</h1></html>".encode(), 200)
-    assert failed.value.failure.code == "malformed_response"
-    assert REASON in failed.value.failure.message
-
-
 def test_a_refusal_after_the_first_word_counts_as_paid() -> None:
     """It has no status then, by which a budget would take it for a call that cost nothing."""
     failure = half_heard(of_error({"error": {"code": "content_filter", "message": "No"}}))
     assert (failure.code, failure.retryable, failure.status) == ("content_filtered", False, None)
     assert "paid for" in failure.message
-
-
-PAYLOAD = {
-    "model": "m",
-    "messages": [],
-    "stream": True,
-    "stream_options": {"include_usage": True},
-    "stop": ["x"],
-    "input": {"seed": "x", "num_steps": 3},
-}
-
-
-@pytest.mark.parametrize(
-    ("body", "path"),
-    [
-        ({"detail": [{"loc": ["body", "stream_options"], "msg": "extra inputs are not permitted"}]}, "/stream_options"),
-        (b"stream_options: Extra inputs are not permitted", "/stream_options"),
-        ({"error": {"message": "Unsupported parameter", "param": "stream_options"}}, "/stream_options"),
-        ({"error": {"message": "Unrecognized request argument supplied: stream_options"}}, "/stream_options"),
-        ({"error": {"message": "property 'stream_options' is unsupported"}}, "/stream_options"),
-        ({"error": 'json: unknown field "stream_options"'}, "/stream_options"),
-        ({"error": "unexpected keyword argument 'stream_options'"}, "/stream_options"),
-        ({"error": "Additional properties are not allowed ('stream_options' was unexpected)"}, "/stream_options"),
-        ({"error": "`stream` is not supported by this model"}, "/stream"),
-        ({"error": {"message": "Unknown parameter: 'stream_options.include_usage'."}}, "/stream_options/include_usage"),
-        ({"error": "stop: Extra inputs are not permitted"}, "/stop"),
-        (
-            {"detail": "Invalid", "invalid_fields": [{"field": "input.seed", "description": "Unknown field"}]},
-            "/input/seed",
-        ),
-        ({"error": "num_steps is not a valid field"}, "/input/num_steps"),
-    ],
-    ids=lambda given: str(given)[:60],
-)
-def test_a_refused_member_is_named_with_what_to_drop(body: Any, path: str) -> None:
-    """The person sees which member of the payload it is, also where the worker added it by itself."""
-    failure = naming_members(_refused(body), PAYLOAD)
-    assert [issue.path for issue in failure.issues if issue.code == "member_refused"] == [path]
-    assert path.strip("/").replace("/", ".") in failure.message
-    assert "leave it out" in failure.message
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"error": {"message": "The model `m` is not available"}},
-        {"error": "Please stop. The stream is not allowed to stop."},
-        {"error": {"message": "max_tokens must be at most 100", "param": "max_tokens"}},
-        {"error": "messages: Extra inputs are not permitted"},
-    ],
-    ids=str,
-)
-def test_no_member_is_blamed_that_the_server_does_not_refuse(body: Any) -> None:
-    """Nor one without which there is no call."""
-    failure = _refused(body)
-    assert naming_members(failure, PAYLOAD) == failure

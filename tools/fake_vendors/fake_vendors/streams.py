@@ -20,7 +20,7 @@ PACE = 0.03
 
 _EARLY = "_early"
 _MORE_THAN_COMES = {"content-length": "1000000"}
-_LONG = "on and on " * 1600
+_LONG = "on and on " * 6400
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ Swagger UI's script and style come from the package `fastapi-offline`, which shi
 
 from __future__ import annotations
 
+from functools import cache
+
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import JSONResponse, Response
 
@@ -36,7 +38,7 @@ _PAGE = """<!doctype html>
 def documents_router() -> APIRouter:
     """Return the routes that only describe."""
     router = APIRouter(include_in_schema=False)
-    asyncapi = JSONResponse(document())
+    asyncapi = _asyncapi()
 
     @router.get("/docs")
     async def read_documents() -> Response:
@@ -57,3 +59,9 @@ def documents_router() -> APIRouter:
         return asyncapi
 
     return router
+
+
+@cache
+def _asyncapi() -> JSONResponse:
+    # The document of a version is constant, and its schemas take most of the time in which a gateway is wired.
+    return JSONResponse(document())

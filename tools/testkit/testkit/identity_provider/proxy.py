@@ -58,6 +58,11 @@ class ProviderProxy:
         """Give the same answer on a path from now on, and do not ask the provider."""
         self._replayed[path] = answer
 
+    def forget(self) -> None:
+        """Forget changes, counts and codes; people stay known."""
+        for told in (self.changes, self.asked, self._challenges, self._replayed):
+            told.clear()
+
     async def close(self) -> None:
         """Disconnect."""
         await self._http.aclose()

@@ -1,4 +1,4 @@
-"""The provider as fixtures: `oidc-provider-mock`, a process on loopback, and for each test a proxy of its own before it."""
+"""The provider as fixtures: `oidc-provider-mock`, a process on loopback, and the proxy before it, which a test gets without changes."""
 
 from __future__ import annotations
 
@@ -38,8 +38,15 @@ async def oidc_process(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
     await process.stop()
 
 
-@pytest_asyncio.fixture
-async def identity_provider(oidc_process: str) -> AsyncIterator[ProviderProxy]:
-    """Give the provider behind a proxy that is this test's alone."""
+@pytest_asyncio.fixture(scope="session")
+async def identity_proxy(oidc_process: str) -> AsyncIterator[ProviderProxy]:
+    """Run the session's proxy before the provider."""
     async with proxied(oidc_process) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def identity_provider(identity_proxy: ProviderProxy) -> ProviderProxy:
+    """Give the provider to one test: nothing is changed and nothing was asked yet."""
+    identity_proxy.forget()
+    return identity_proxy
