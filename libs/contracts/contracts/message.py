@@ -62,6 +62,9 @@ Every edge takes names by this rule. Stored messages keep `StoredIdentifier`: a 
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 """Free text by a person: a comment, a reason."""
 
+READABLE = rf"[^\s{_UNSEEN}]"
+"""The pattern of a text that is more than blanks."""
+
 _HEX = r"^[0-9a-f]{64}$"
 Sha256 = Annotated[str, StringConstraints(pattern=_HEX)]
 
@@ -70,6 +73,7 @@ Timestamp = AwareDatetime
 PATTERNS = {
     _NAME: "must have no control characters",
     _SEEN: "must have no characters that are unseen, or that turn the direction of a text",
+    READABLE: "must have something to read in it",
     _HEX: "must be 64 hexadecimal digits in lower case",
 }
 """What each pattern asks for, in words."""
