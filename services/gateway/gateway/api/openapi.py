@@ -52,7 +52,6 @@ _IF_MATCH = {
 }
 _RUN_ID = {"name": "run_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
 _COMMON = (
-    "forbidden",
     "payload_too_large",
     "unsupported_media_type",
     "validation_failed",
