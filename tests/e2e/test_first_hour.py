@@ -148,10 +148,10 @@ async def test_data_are_not_forgotten_under_a_running_stack(stack: LocalRun) -> 
 @pytest.mark.parametrize(
     ("setting", "value", "line"),
     [
-        ("SAYSO_LIMITS", '{"openai": {"concurrency": 0}}', "/openai/concurrency: Input should be greater than 0"),
+        ("SAYSO_LIMITS", '{"openai": {"concurrency": 0}}', "/openai/concurrency: must be greater than 0"),
         ("SAYSO_CHECKS", '["spelling"]', "/spelling: no such check is installed"),
         ("SAYSO_ROUTES", "[", "Invalid JSON"),
-        ("SAYSO_BUDGETS", '{"monthly": 1}', "/monthly: Extra inputs are not permitted"),
+        ("SAYSO_BUDGETS", '{"monthly": 1}', "/monthly: no such name"),
         ("SAYSO_PRICES", "/none/prices.json", "/none/prices.json: No such file or directory"),
         ("SAYSO_DATA_DIR", "/proc/none", "/proc/none cannot be written"),
     ],

@@ -15,6 +15,7 @@ from websockets.exceptions import InvalidStatus
 
 from local_stack.credential import headers_of
 from local_stack.services import PORT_SETTINGS
+from testkit.readme import DOCS, code_blocks
 from testkit.stack.local_run import LocalRun, local_run, ready_run, run_demo
 
 pytestmark = pytest.mark.timeout(180)
@@ -52,6 +53,21 @@ async def test_what_the_terminal_shows_works_with_the_first_key(tmp_path: Path) 
         assert "checkpoint_already_decided: ann chose edit" in said
         written = [run.output, said, *(log.read_text() for log in (run.folder / "data" / "logs").glob("*.log"))]
         assert not [text for text in written if key[12:] in text or IN_ADDRESS in text]
+
+
+async def test_the_walkthrough_leads_to_a_decision_by_two_persons(tmp_path: Path) -> None:
+    """Its commands as they are written, all at once: keys, a run that two decide, a second vote that is refused, a key that ends."""
+    blocks = [block for block in code_blocks(DOCS / "walkthrough.md", "sh") if "make run" not in block]
+    async with ready_run(tmp_path, ON) as run:
+        commands = "\n".join(blocks).replace("http://127.0.0.1:8000", run.addresses.http("gateway"))
+        shell = await asyncio.create_subprocess_exec(
+            *("sh", "-euc", commands.replace(".sayso/", "data/")), cwd=run.folder, stdout=asyncio.subprocess.PIPE
+        )
+        said = (await shell.communicate())[0].decode()
+    assert shell.returncode == 0, said
+    assert "\nYou asked: “a reply to the complaint" in said
+    told = ("already_voted", " ann vote-cast.v1", " bo checkpoint-approved.v1", "credential_revoked")
+    assert [each for each in told if each not in said] == []
 
 
 async def ask_with_keys_in_addresses(run: LocalRun) -> None:

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from difflib import get_close_matches
 
+from contracts.validation.names import ALIKE, nearest
+
 PREFIX = "SAYSO_"
 
 FORMER_PREFIX = "COUNTERSIGN_"
 """What settings began with under the product's first name."""
 
-_ALIKE, _SIMILAR = 0.86, 0.6
-"""How alike two names are by `difflib`. An environment has thousands of names of others: there, only a slip counts."""
-
 _OF_OTHERS = frozenset({"DATABASE_USER"})
 """Names in wide use that resemble one of ours."""
-
-_MOST_SHOWN = 4
 
 
 def unknown_name(given: Iterable[str], known: Collection[str]) -> str | None:
@@ -31,26 +28,22 @@ def unknown_name(given: Iterable[str], known: Collection[str]) -> str | None:
 
 
 def doubtful_names(given: Iterable[str], known: Collection[str]) -> Iterator[str]:
-    """Yield one line for each name without our prefix that is a slip of a setting's name, which is not given itself."""
+    """Yield one line for each name without our prefix that is a slip of a setting's name, which is not given itself.
+
+    An environment has thousands of names of others: there, only a slip counts.
+    """
     names = {name.upper(): name for name in given}
     for upper in sorted(names.keys() - known - _OF_OTHERS):
         if upper.startswith((PREFIX, FORMER_PREFIX)):
             continue
-        for near in get_close_matches(upper, known, n=1, cutoff=_ALIKE):
+        for near in get_close_matches(upper, known, n=1, cutoff=ALIKE):
             if near not in names:
                 yield f"{names[upper]} is no setting and has no effect; did you mean {near}?"
 
 
 def _meant(upper: str, known: Collection[str]) -> str:
-    near = _nearest(upper.removeprefix(PREFIX), {name.removeprefix(PREFIX): name for name in known})
+    names = {name.removeprefix(PREFIX): name for name in known}
+    near = [names[name] for name in nearest(upper.removeprefix(PREFIX), names)]
     if not near:
         return f"known are {', '.join(sorted(known))}"
     return f"did you mean {' or '.join(near)}?"
-
-
-def _nearest(short: str, names: dict[str, str]) -> list[str]:
-    """Return a slip of one name; else the names that have all its words; else what is similar."""
-    slips = get_close_matches(short, names, n=1, cutoff=_ALIKE)
-    words = set(short.split("_"))
-    longer = sorted(name for name in names if words <= set(name.split("_")))[:_MOST_SHOWN]
-    return [names[name] for name in slips or longer or get_close_matches(short, names, n=1, cutoff=_SIMILAR)]

@@ -19,6 +19,7 @@ from chassis.setting_names import doubtful_names, unknown_name
 from chassis.setting_values import BaseUrl, DatabaseSecret, Hosts, Issuer, KafkaAddresses, Key, Origins, listed
 from contracts.addresses.links import host_name
 from contracts.json_text import JsonRefused, read_json
+from contracts.validation.faults import faults_of
 
 T = TypeVar("T")
 
@@ -261,9 +262,9 @@ def load_settings(**given: Any) -> Settings:
     try:
         settings = Settings(**given)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = str(first["loc"][0]).upper() if first["loc"] else "settings"
-        raise SettingsError(f"{name}: {first['msg']}") from None
+        first, *_ = faults_of(error, Settings)
+        name = str(first.places[0]).upper() if first.places else "settings"
+        raise SettingsError(f"{name}: {first.message}") from None
     if settings.auth == "off" and not _is_loopback(settings.host):
         raise SettingsError(
             f"SAYSO_AUTH: off is accepted on loopback only, and SAYSO_HOST is {settings.host}; see docs/settings.md"
@@ -271,17 +272,16 @@ def load_settings(**given: Any) -> Settings:
     return settings
 
 
-def parse_json_setting(name: str, text: str, shape: TypeAdapter[T]) -> T:
-    """Read a setting whose value is JSON, where it is used. Raises SettingsError with one line that names the place."""
+def parse_json_setting(name: str, text: str, kind: type[T]) -> T:
+    """Read a setting whose value is JSON of this kind, where it is used. Raises SettingsError with one line that names the place."""
     try:
-        value = shape.validate_json(text)
+        value = TypeAdapter(kind).validate_json(text)
         read_json(text)
     except JsonRefused as error:
         raise SettingsError(f"{name}: {error}") from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = "".join(f"/{part}" for part in first["loc"])
-        raise SettingsError(f"{name}: {place}{': ' if place else ''}{first['msg']}") from None
+        first, *_ = faults_of(error, kind)
+        raise SettingsError(f"{name}: {first.path}{': ' if first.path else ''}{first.message}") from None
     return value
 
 

@@ -1,11 +1,11 @@
-"""JSON Pointers (RFC 6901): the one writer of paths into JSON values, and the places that Pydantic's errors name."""
+"""JSON Pointers (RFC 6901): the one writer of paths into JSON values, and of places inside what is one value to Pydantic."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from jsonpointer import escape
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 
 def pointer(places: Iterable[str | int]) -> str:
@@ -21,14 +21,3 @@ def member(path: str, name: str | int) -> str:
 def wrong_at(path: str, message: str) -> PydanticCustomError:
     """Return the error of a check that looks at several members: `path` leads to the one that is wrong, from where the check stands."""
     return PydanticCustomError("value_error", "{path}: {said}", {"path": path, "said": message})
-
-
-def inside(error: ErrorDetails) -> tuple[str, str]:
-    """Return the rest of the way into a value that is one to Pydantic, and the error's message.
-
-    The check that refuses such a value (`contracts.json_values`, `wrong_at`) says where inside it is wrong.
-    """
-    path = error.get("ctx", {}).get("path")
-    if not isinstance(path, str):
-        return "", error["msg"].removeprefix("Value error, ")
-    return path, error["msg"].removeprefix(f"{path}: ")

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, ValidationError
-
-from contracts.json_pointer import inside, pointer
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
 ID_NAMESPACE = "countersign"
 """The product's first name. Ids that are derived from it stand in ledgers, so it never changes."""
@@ -44,7 +42,8 @@ def _become(message: Message, members: dict[str, Any], given: set[str]) -> None:
     _set(message, "__pydantic_private__", None)
 
 
-StoredIdentifier = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+_NAME = r"^[^\x00-\x1f\x7f]+$"
+StoredIdentifier = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_NAME)]
 """A name in a stored or published message: no control characters of ASCII, at most 200 characters."""
 
 _UNSEEN = r"\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
@@ -53,7 +52,8 @@ _UNSEEN = r"\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\
 The two joiners stay: U+200C and U+200D change how names of some languages are written.
 """
 
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=f"^[^{_UNSEEN}]+$")]
+_SEEN = f"^[^{_UNSEEN}]+$"
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_SEEN)]
 """A name given from outside: at most 200 characters, none of which is unseen or changes how the others are shown.
 
 Every edge takes names by this rule. Stored messages keep `StoredIdentifier`: a name that was taken once can always be read.
@@ -62,24 +62,18 @@ Every edge takes names by this rule. Stored messages keep `StoredIdentifier`: a 
 Text = Annotated[str, StringConstraints(max_length=20_000)]
 """Free text by a person: a comment, a reason."""
 
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+READABLE = rf"[^\s{_UNSEEN}]"
+"""The pattern of a text that is more than blanks."""
+
+_HEX = r"^[0-9a-f]{64}$"
+Sha256 = Annotated[str, StringConstraints(pattern=_HEX)]
 
 Timestamp = AwareDatetime
 
-
-MOST_FAULTS = 1_000
-"""Faults that one line tells."""
-
-
-def explain(error: ValidationError, under: str = "") -> str:
-    """Say in one line what did not validate and where, without repeating what was sent. `under` is the pointer to the value.
-
-    More than MOST_FAULTS are counted and not told: telling takes longer than reading.
-    """
-    if (count := error.error_count()) > MOST_FAULTS:
-        return f"{under}: {count} things are wrong" if under else f"{count} things are wrong"
-    found = [
-        (under + pointer(detail["loc"]), *inside(detail))
-        for detail in error.errors(include_input=False, include_url=False)
-    ]
-    return "; ".join(f"{path}{rest}: {said}" if path or rest else said for path, rest, said in found)
+PATTERNS = {
+    _NAME: "must have no control characters",
+    _SEEN: "must have no characters that are unseen, or that turn the direction of a text",
+    READABLE: "must have something to read in it",
+    _HEX: "must be 64 hexadecimal digits in lower case",
+}
+"""What each pattern asks for, in words."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from contracts.message import explain
 from contracts.topics import MAX_RECORD_BYTES
+from contracts.validation.faults import explain
 from messaging.records import Outgoing, RawRecord
 
 DEAD_BYTES = MAX_RECORD_BYTES - 32 * 1024

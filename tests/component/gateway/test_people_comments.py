@@ -59,15 +59,16 @@ async def test_text_comes_back_as_it_was_said(people: People, text: str) -> None
 
 
 async def test_a_comment_that_is_none_is_refused(people: People) -> None:
-    """Empty, too long, of ten megabytes, of a wrong type, answering one that is not there."""
+    """Empty, of blanks alone, too long, of ten megabytes, of a wrong type, answering one that is not there."""
     path = f"/hitl/runs/{await people.tell(under({}))}/comments"
-    for body in ({"text": ""}, {"text": "x" * 20_001}, {"text": 1}, {}):
+    for body in ({"text": ""}, {"text": " \n\u3000"}, {"text": "x" * 20_001}, {"text": 1}, {}):
         told = problem(await people.ask(ANN, "POST", path, body), 422, "validation_failed")
         assert told["issues"][0]["path"] == "/text"
     problem(await people.ask(ANN, "POST", path, {"text": "x" * 10_000_000}), 413, "payload_too_large")
     nowhere = "00000000-0000-4000-8000-000000000001"
     problem(await people.ask(ANN, "POST", path, {"text": "x", "reply_to": nowhere}), 404, "comment_not_found")
     problem(await people.ask(ANN, "PUT", f"{path}/{nowhere}", {"text": "x"}), 404, "comment_not_found")
+    problem(await people.ask(ANN, "PUT", f"{path}/{nowhere}", {"text": "  "}), 422, "validation_failed")
     problem(await people.ask(ANN, "DELETE", f"{path}/none"), 404, "comment_not_found")
     assert (await people.ask(ANN, "GET", path)).json()["items"] == []
 

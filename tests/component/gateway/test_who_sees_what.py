@@ -180,6 +180,12 @@ async def test_a_parameter_that_is_none_is_named(open_site: Site, query: str, pa
     assert {(issue["path"], issue["code"], issue["in"]) for issue in document["issues"]} == {(path, code, "query")}
 
 
+async def test_an_unknown_parameter_is_told_the_nearest_known_one(open_site: Site) -> None:
+    """As a member of a body is."""
+    document = problem(await open_site.http.get("/hitl/approvals?priority=7"), 422, "validation_failed")
+    assert document["detail"] == "/priority: no such name; did you mean `priority_min`?"
+
+
 async def test_a_cursor_belongs_to_its_list(site: Site) -> None:
     """To its tenant, filters and order: another's is refused as one that is malformed; the page's size may change."""
     other = principal("eva", *ADAM.roles, tenant="elsewhere")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from contracts.json_values import MAX_DEPTH, MAX_INTEGER, Json, JsonObject, canonical_json, digest
-from contracts.message import explain
+from contracts.validation.faults import explain
 
 
 class Holder(BaseModel):

@@ -93,14 +93,16 @@ async def test_an_error_of_ours_is_answered_and_raised() -> None:
 
 
 def test_a_hot_route_is_a_route_of_the_application_too() -> None:
-    """It is in the router, under its one method, and in the OpenAPI document, as the table describes it."""
+    """It is in the router, under its one method, and in the OpenAPI document, as the table describes it, with its credentials."""
     app = create_app(Settings())
     assert {route.method for route in app.hot} == {"GET", "POST"}
     paths = app.openapi()["paths"]
     for route in app.hot:
         assert _leads(app, route.method, route.path)
         assert not _leads(app, "HEAD", route.path)
-        assert paths[route.path][route.method.lower()] == route.operation
+        told = paths[route.path][route.method.lower()]
+        assert told["responses"].keys() >= route.operation["responses"].keys()
+        assert {**told, "responses": route.operation["responses"]} == {**route.operation, "security": told["security"]}
 
 
 def _leads(app: FastAPI, method: str, path: str) -> bool:

@@ -17,10 +17,13 @@ from contracts.runs.requests import (
     StartBody,
     WrappedRunInput,
 )
+from contracts.runs.tasks.bodies import AbsenceBody, BulkBody, DelegateBody
+from gateway.api.api_keys.models import KeyBody
 from gateway.http.body import parse_json
 from gateway.http.models import read_model, read_start, shape_of
 from gateway.http.problems import Problem, document
 
+RUN = "01890000-0000-7000-8000-000000000001"
 TOOL = {"agent_tool_config": {"replicate": {"data": {"name": "flux", "example_input": {"seed": 7}}}}}
 
 
@@ -230,3 +233,34 @@ def test_a_body_of_very_many_faults_gets_a_short_answer(raw: dict[str, Any]) -> 
         read_start(body, raw)
     assert 1 <= len(refused.value.members["issues"]) <= 100
     assert len(document(refused.value, "/hitl/runs").body) < 50_000
+
+
+KEY = {"name": "Ann, laptop", "subject": "ann", "roles": ["reviewer"]}
+SEEN = {"run_id": RUN, "checkpoint_id": RUN, "subject_sha256": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "path", "message"),
+    [
+        (KeyBody, {**KEY, "roles": []}, "/roles", "must have at least 1 item, and has 0"),
+        (KeyBody, {**KEY, "roles": ["revewer"]}, "/roles/0", "must be 'requester', 'reviewer', 'admin' or 'auditor'"),
+        (KeyBody, {**KEY, "scopes": ["runs:reed"]}, "/scopes/0", "must be 'runs:start', 'runs:read', "),
+        (KeyBody, {**KEY, "role": ["reviewer"]}, "/role", "no such name; did you mean `roles`?"),
+        (KeyBody, {**KEY, "subject": ""}, "/subject", "must have at least 1 character"),
+        (BulkBody, {"action": "approve", "items": []}, "/items", "must have at least 1 item, and has 0"),
+        (BulkBody, {"action": "approve", "items": [{**SEEN, "run": "x"}]}, "/items/0/run", "no such name; did you mean `run_id`?"),
+        (BulkBody, {"action": "approve", "items": [{**SEEN, "run_id": "x"}]}, "/items/0/run_id", "must be a UUID"),
+        (BulkBody, {"action": "aprove", "items": [SEEN]}, "/action", "must be 'approve' or 'reject'"),
+        (AbsenceBody, {"person": "ann", "substitute": "bo"}, "/until", "is missing"),
+        (DelegateBody, {"to": {"users": "bo", "user": "bo"}}, "/to/users", "no such name; did you mean `user`?"),
+    ],
+)  # fmt: skip
+def test_one_mistake_is_one_issue_in_words_of_our_own(
+    model: Any, body: dict[str, Any], path: str, message: str
+) -> None:
+    """A list is not told to be too short of what was refused, and an unknown name is told the nearest."""
+    with pytest.raises(Problem) as caught:
+        read_model(model, json.dumps(body).encode(), body)
+    (issue,) = caught.value.members["issues"]
+    assert issue["path"] == path
+    assert issue["message"].startswith(message)

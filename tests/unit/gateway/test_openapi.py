@@ -15,6 +15,8 @@ from gateway.api.examples import ACTIONS, STARTS
 from gateway.app import create_app
 from gateway.http.models import read_model, read_start
 from gateway.http.problems import STATUS
+from gateway.identity.route_rights import WITHOUT_ROLE
+from gateway.identity.security_schemes import secured
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +124,32 @@ def test_every_code_that_the_document_names_has_a_status(document: dict[str, Any
             if int(status) >= 400:
                 for code in response["description"].replace("`", "").split(" or "):
                     assert STATUS[code] == int(status), (path, code)
+
+
+def test_every_operation_names_the_credentials_that_it_takes(document: dict[str, Any]) -> None:
+    """A key or token, or a session; a write by a session carries its token beside."""
+    schemes = document["components"]["securitySchemes"]
+    assert (schemes["bearer"]["type"], schemes["bearer"]["scheme"]) == ("http", "bearer")
+    assert (schemes["session"]["in"], schemes["session"]["name"]) == ("cookie", "sayso_session")
+    for method, path, operation in operations(document):
+        session: dict[str, list[str]] = {"session": []} if method == "get" else {"session": [], "csrf": []}
+        assert operation["security"] == [{"bearer": []}, session], path
+        assert {name for each in operation["security"] for name in each} <= schemes.keys()
+
+
+def test_every_operation_says_how_a_credential_is_refused(document: dict[str, Any]) -> None:
+    """401 everywhere, 403 where a role is needed or a session writes: by the table of rights, also for a route to come."""
+    for method, path, operation in operations(document):
+        assert operation["responses"]["401"]["description"] == "`unauthorized`", path
+        refused = operation["responses"].get("403", {"description": ""})["description"]
+        assert ("`forbidden`" in refused) is ((method.upper(), path) not in WITHOUT_ROLE), path
+        assert ("`csrf_failed`" in refused) is (method != "get"), path
+
+
+def test_what_is_public_needs_no_credential() -> None:
+    """And a route without a row in the table is none of it."""
+    answer = {"responses": {"200": {"description": "x"}}}
+    told = secured({"paths": {"/health/live": {"get": answer}, "/new": {"get": answer}}, "components": {}})["paths"]
+    assert told["/health/live"]["get"] == answer
+    assert told["/new"]["get"]["security"]
+    assert {"401", "403"} <= told["/new"]["get"]["responses"].keys()

@@ -41,3 +41,10 @@ def test_a_wrong_parameter_is_named(query: bytes, path: str, code: str) -> None:
         read_parameters(AtVersion, request_with(query))
     (issue,) = caught.value.members["issues"]
     assert (issue["path"], issue["code"], issue["in"]) == (path, code, "query")
+
+
+def test_an_unknown_parameter_is_told_the_nearest_known_one() -> None:
+    """As a member of a body is."""
+    with pytest.raises(Problem) as caught:
+        read_parameters(AtVersion, request_with(b"version=1"))
+    assert caught.value.detail == "/version: no such name; did you mean `min_version`?"

@@ -45,7 +45,7 @@ WRONG: dict[str, list[Any]] = {
     "exp": ["2100-01-01", str(SECONDS + 60), True, 1e300, 10**400, -1, [1]],
     "nbf": [SECONDS + 31, "now", {}],
     "iat": [SECONDS + 31, "now", {}],
-    "roles": ["admin", {"admin": True}, ["boss"], ["admin", 1], [["admin"]], 1],
+    "roles": ["admin", {"admin": True}, ["boss", None], ["admin", 1], [["admin"]], 1],
     "groups": ["legal", [1], [""], ["a\u200bb"], {"legal": 1}],
     "scope": [["runs:read"], 5, {"runs:read": True}],
     "name": ["", 5, LONG],
@@ -87,6 +87,23 @@ def test_roles_groups_and_name_may_be_missing() -> None:
     """Such a person has no rights."""
     found = BY_SECRET.verify(shared(roles=None, groups=None, name=None), NOW).principal
     assert (found.roles, found.groups, found.name, found.credential) == ((), (), None, "jwt:hs256")
+
+
+@pytest.mark.parametrize(
+    ("names", "roles"),
+    [
+        (["reviewer", "offline_access"], (Role.REVIEWER,)),
+        (
+            ["default-roles-acme", "auditor", "uma_authorization", "auditor", "requester"],
+            (Role.AUDITOR, Role.REQUESTER),
+        ),
+        (["Admin", "admin ", "", LONG, "a\u202eb"], ()),
+        ([], ()),
+    ],
+)
+def test_roles_of_others_give_no_right(names: list[str], roles: tuple[Role, ...]) -> None:
+    """And refuse nothing: an identity provider puts roles of its own into every token."""
+    assert BY_SECRET.verify(shared(roles=names), NOW).principal.roles == roles
 
 
 @pytest.mark.parametrize(
@@ -190,7 +207,7 @@ def test_a_claim_that_is_missing_is_named(claim: str) -> None:
 
 @pytest.mark.parametrize(("claim", "value"), [(claim, value) for claim, values in WRONG.items() for value in values])
 def test_a_claim_of_another_value_or_kind_is_refused(claim: str, value: Any) -> None:
-    """Nothing is guessed: an unknown role is not left out, but makes the token none of ours."""
+    """Nothing is guessed, and no part of a claim is left out."""
     wrong: dict[str, Any] = {claim: value}
     assert refusal(shared(**wrong)).code == "token_invalid"
 

@@ -99,6 +99,9 @@ def test_a_bad_message_names_its_member(action: str, members: dict[str, Any], pa
     [
         ({}, "/text"),
         ({"text": ""}, "/text"),
+        ({"text": " \n\t\u3000\u200b"}, "/text"),
+        ({"text": " ", "reply_to": str(OTHER)}, "/text"),
+        ({"action": "edit", "comment_id": str(OTHER), "text": "  "}, "/text"),
         ({"text": "x" * 20_001}, "/text"),
         ({"text": "x", "comment_id": str(OTHER)}, "/comment_id"),
         ({"action": "edit", "text": "x"}, "/comment_id"),

@@ -36,12 +36,12 @@ def test_a_limit_for_nobody_is_refused() -> None:
 @pytest.mark.parametrize(
     ("written", "line"),
     [
-        ('{"openai": {"concurency": 1}}', "SAYSO_LIMITS: /openai/concurency: Extra inputs are not permitted"),
-        ('{"openai": {"concurrency": 0}}', "SAYSO_LIMITS: /openai/concurrency: Input should be greater than 0"),
-        ('{"a": {"tokens_per_minute": 1.5}}', "SAYSO_LIMITS: /a/tokens_per_minute: Input should be a valid integer"),
-        ('{"a": {"tokens_per_minute": true}}', "SAYSO_LIMITS: /a/tokens_per_minute: Input should be a valid integer"),
-        ('{"openai": 5}', "SAYSO_LIMITS: /openai: Input should be an object"),
-        ("[]", "SAYSO_LIMITS: Input should be an object"),
+        ('{"openai": {"concurency": 1}}', "SAYSO_LIMITS: /openai/concurency: no such name; did you mean `concurrency`?"),
+        ('{"openai": {"concurrency": 0}}', "SAYSO_LIMITS: /openai/concurrency: must be greater than 0"),
+        ('{"a": {"tokens_per_minute": 1.5}}', "SAYSO_LIMITS: /a/tokens_per_minute: must be a whole number"),
+        ('{"a": {"tokens_per_minute": true}}', "SAYSO_LIMITS: /a/tokens_per_minute: must be a whole number"),
+        ('{"openai": 5}', "SAYSO_LIMITS: /openai: must be an object"),
+        ("[]", "SAYSO_LIMITS: must be an object"),
         ("{", "SAYSO_LIMITS: Invalid JSON: EOF while parsing an object"),
     ],
 )  # fmt: skip

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from contracts.json_pointer import inside, pointer
+from contracts.json_pointer import pointer
+from contracts.validation.faults import faults_of
 
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:sayso:problem:{}"
@@ -89,22 +89,19 @@ def issue(path: str, code: str, message: str, **members: Any) -> Issue:
     return {"path": path, "code": code, "message": message, **members}
 
 
-def issues_of(error: ValidationError, body: Any = _UNKNOWN) -> list[Issue]:
-    """Return the first issues of a body, each at its member, without the values that were sent.
+def issues_of(error: ValidationError, body: Any = _UNKNOWN, kind: Any = None) -> list[Issue]:
+    """Return the first issues of a body, each at its member, without the values that were sent. `kind` is what it should be.
 
     With the parsed `body`, places that name no member of it are left out: Pydantic puts branches of unions and marks of keys in between.
     """
-    found = [_issue(detail, body) for detail in error.errors(include_url=False, include_input=False)[:MOST_ISSUES]]
+    found = [
+        issue(pointer(fault.places if body is _UNKNOWN else _members(fault.places, body)) + fault.inside, *fault[2:])
+        for fault in faults_of(error, kind, MOST_ISSUES)
+    ]
     return list({(each["path"], each["message"]): each for each in found}.values())
 
 
-def _issue(detail: ErrorDetails, body: Any) -> Issue:
-    places: Sequence[str | int] = detail["loc"] if body is _UNKNOWN else _members(detail["loc"], body)
-    deeper, message = inside(detail)
-    return issue(pointer(places) + deeper, detail["type"], message)
-
-
-def _members(places: Sequence[str | int], body: Any) -> list[str | int]:
+def _members(places: tuple[str | int, ...], body: Any) -> list[str | int]:
     named: list[str | int] = []
     for place in places:
         match body:

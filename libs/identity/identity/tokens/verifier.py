@@ -22,6 +22,7 @@ from identity.tokens.key_set import KeySetFile
 MIN_SECRET_BYTES = 32
 
 _RIGHTS = frozenset(Right)
+_ROLES = {role.value: role for role in Role}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class _Claims(TimedClaims):
     tenant: Identifier
     jti: Identifier | None = None
     name: Identifier | None = None
-    roles: tuple[Role, ...] = ()
+    roles: tuple[str, ...] = ()
     groups: tuple[Identifier, ...] = ()
     scope: str = ""
 
@@ -105,6 +106,11 @@ def _shared_key(secret: str) -> bytes:
         raise UnusableRules("the secret of tokens is a public key or a certificate, which is no secret") from None
 
 
+def _roles(names: tuple[str, ...]) -> tuple[Role, ...]:
+    """Return the roles among these names. Others give no right: identity providers put roles of their own into each token."""
+    return tuple(_ROLES[name] for name in dict.fromkeys(names) if name in _ROLES)
+
+
 def _scopes(claim: str) -> tuple[str, ...]:
     """Return the rights among the words of a `scope` (RFC 8693, section 4.2).
 
@@ -119,7 +125,7 @@ def _principal(claims: _Claims, key: str) -> Principal:
             tenant=claims.tenant,
             subject=claims.sub,
             name=claims.name,
-            roles=tuple(dict.fromkeys(claims.roles)),
+            roles=_roles(claims.roles),
             groups=tuple(dict.fromkeys(claims.groups)),
             scopes=_scopes(claims.scope),
             credential=f"jwt:{claims.jti or key}",

@@ -15,9 +15,9 @@ from aiokafka.errors import KafkaTimeoutError
 from aiokafka.partitioner import murmur2
 from pydantic import ValidationError
 
-from contracts.message import explain
 from contracts.slots import SLOTS, SlotMap
 from contracts.topics import SLOT_MAPS
+from contracts.validation.faults import explain
 from messaging.aiokafka_internals.shutdown import stop_consumer
 
 _log = logging.getLogger(__name__)

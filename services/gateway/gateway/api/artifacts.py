@@ -144,7 +144,6 @@ def artifacts_router(artifacts: Artifacts, limit: int) -> APIRouter:
     """Return the routes for files of at most `limit` bytes."""
     router, endpoints = APIRouter(tags=["artifacts"]), ArtifactEndpoints(artifacts, limit)
     refusals = (
-        "forbidden",
         "payload_too_large",
         "unsupported_media_type",
         "validation_failed",

@@ -20,8 +20,9 @@ from gateway.http.problem_schemas import ProblemDocument, problems
 DESCRIPTION = """
 A person's signature between an AI call and its consequences. Start a run, read what waits, decide.
 
-Every write takes an `Idempotency-Key`: the same key and body always get the same answer. `If-Match` with a version in
-quotes lets a write take effect on that version alone. Errors are problem documents (RFC 9457) with a `code`.
+Writes on runs, files and absences take an `Idempotency-Key`: the same key and body always get the same answer. Writes on
+API keys do not: asked for twice, two keys are made. `If-Match` with a version in quotes lets a write on a run take effect on
+that version alone. Errors are problem documents (RFC 9457) with a `code`.
 """
 
 TAGS = [
@@ -52,7 +53,6 @@ _IF_MATCH = {
 }
 _RUN_ID = {"name": "run_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
 _COMMON = (
-    "forbidden",
     "payload_too_large",
     "unsupported_media_type",
     "validation_failed",

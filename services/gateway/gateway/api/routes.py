@@ -24,6 +24,7 @@ from gateway.http.parameters import refuse_repeated
 from gateway.http.problems import HANDLERS
 from gateway.identity.authentication import Authentication
 from gateway.identity.route_rights import check_right, require_right
+from gateway.identity.security_schemes import secured
 from gateway.metrics import RequestCounter
 from identity.resolver import Resolver
 
@@ -90,7 +91,7 @@ class GatewayApi(FastAPI):
         """Return the OpenAPI document, made once."""
         if self.openapi_schema is None:
             operations = [(route.method, route.path, route.operation) for route in self.hot]
-            self.openapi_schema = openapi.described(super().openapi(), operations)
+            self.openapi_schema = secured(openapi.described(super().openapi(), operations))
         return self.openapi_schema
 
 

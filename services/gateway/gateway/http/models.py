@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from chassis.http.problems import issue, issues_of
 from contracts.json_pointer import pointer
 from contracts.runs.requests import RunInput, RunRequest, StartBody, WrappedRunInput
+from contracts.validation.faults import faults_of
 from gateway.http.problems import invalid
 
 MOST_MEMBERS = 100
@@ -35,7 +36,7 @@ def read_model(model: type[_Model], body: bytes, raw: Any) -> _Model:
     try:
         return model.model_validate_json(body, strict=True, extra="forbid")
     except ValidationError as error:
-        raise invalid(issues_of(error, raw)) from None
+        raise invalid(issues_of(error, raw, model)) from None
 
 
 def read_start(body: bytes, raw: Any) -> Start:
@@ -66,5 +67,8 @@ def _start(shape: WrappedRunInput | RunInput, run_input: RunInput, at: str) -> S
         # The call is made of the tool's data: an issue of the call is reported there.
         places = {"provider": tool, "model": f"{tool}/data/name", "parameters": f"{tool}/data/example_input"}
         raise invalid(
-            [issue(places.get(str(e["loc"][0]), f"{at}/{e['loc'][0]}"), e["type"], e["msg"]) for e in error.errors()]
+            [
+                issue(places.get(str(fault.places[0]), f"{at}/{fault.places[0]}"), fault.code, fault.message)
+                for fault in faults_of(error)
+            ]
         ) from None

@@ -202,4 +202,4 @@ def read_parameters(model: type[_Parameters], request: Request) -> _Parameters:
         return model.model_validate(query)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_input=False)
-        raise invalid_parameters([{**each, "loc": ("query", *each["loc"])} for each in errors]) from None
+        raise invalid_parameters([{**each, "loc": ("query", *each["loc"])} for each in errors], model) from None

@@ -16,6 +16,7 @@ from chassis.http.problems import MOST_ISSUES, Issue, issue, problem_response
 from chassis.http.problems import STATUS as STATUS_OF_EDGES
 from contracts.json_pointer import pointer
 from contracts.runs.outcomes import Refused
+from contracts.validation.faults import faults_in
 from gateway.errors import DatabaseUnavailable, GatewayError, NoProviders, QueryTooSlow
 from identity.errors import IdentityUnavailable
 from messaging.errors import BrokerUnavailable
@@ -80,10 +81,13 @@ def invalid(issues: Sequence[Issue]) -> Problem:
     return Problem("validation_failed", detail, {"issues": list(issues[:MOST_ISSUES])})
 
 
-def invalid_parameters(errors: Sequence[Mapping[str, Any]]) -> Problem:
-    """Return the problem of query, header and path parameters. Pydantic's first place says which of these."""
+def invalid_parameters(errors: Sequence[Mapping[str, Any]], kind: Any = None) -> Problem:
+    """Return the problem of query, header and path parameters, of which Pydantic's first place says one. `kind` is what they should be."""
     return invalid(
-        [issue(pointer(error["loc"][1:]), error["type"], error["msg"], **{"in": error["loc"][0]}) for error in errors]
+        [
+            issue(pointer(fault.places[1:]), fault.code, fault.message, **{"in": fault.places[0]})
+            for fault in faults_in(errors, kind)
+        ]
     )
 
 
@@ -128,7 +132,8 @@ async def on_unavailable(request: Request, error: Exception) -> Response:
 async def on_parameters(request: Request, error: Exception) -> Response:
     """Answer which parameters do not validate."""
     assert isinstance(error, RequestValidationError)
-    return document(invalid_parameters(error.errors()), request.url.path)
+    query = (parameter.field_info.annotation for parameter in request.scope["route"].dependant.query_params)
+    return document(invalid_parameters(error.errors(), next(query, None)), request.url.path)
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:

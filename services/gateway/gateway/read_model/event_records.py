@@ -8,8 +8,8 @@ from typing import NamedTuple
 import structlog
 from pydantic import ValidationError
 
-from contracts.message import explain
 from contracts.runs.event_header import EventHeader
+from contracts.validation.faults import explain
 from gateway import metrics
 from messaging.dead_letters import dead_letter
 from messaging.records import Outgoing, RawRecord

@@ -8,8 +8,8 @@ from uuid import UUID
 import structlog
 from pydantic import ValidationError
 
-from contracts.message import explain
 from contracts.providers.call_stream import PartialOutput
+from contracts.validation.faults import explain
 from gateway.read_model.waiters import Waiters
 from messaging.records import RawRecord
 

@@ -15,9 +15,9 @@ from functools import partial
 import structlog
 from pydantic import ValidationError
 
-from contracts.message import explain
 from contracts.runs.event_header import REQUESTING, TERMINAL, EventHeader
 from contracts.runs.views import Checkpoint
+from contracts.validation.faults import explain
 from messaging.records import RawRecord
 from notifier import metrics
 from notifier.errors import GatewayUnavailable, LogReset

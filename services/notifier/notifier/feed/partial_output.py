@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import structlog
 from pydantic import ValidationError
 
-from contracts.message import explain
 from contracts.providers.call_stream import PartialOutput, PushedPartialOutput
+from contracts.validation.faults import explain
 from messaging.records import RawRecord
 from notifier import metrics
 from notifier.hub.event_buffer import Frame, Transient

@@ -25,7 +25,7 @@ def read_response(text: str) -> ApprovalResponse:
     try:
         response = ApprovalResponse.model_validate_json(text, strict=True, extra="forbid")
     except ValidationError as error:
-        raise invalid_message(error) from None
+        raise invalid_message(error, ApprovalResponse) from None
     # A reviewer whose edits were ignored would believe them made.
     own = _OWN[response.action]
     strange = [name for name, default in _DEFAULTS.items() if getattr(response, name) != default and name not in own]
@@ -37,7 +37,7 @@ def read_response(text: str) -> ApprovalResponse:
             )
         )
     if response.action == "edit" and "edits" not in response.model_fields_set:
-        raise MessageInvalid(Fault(path="/edits", code="missing", message="Field required"))
+        raise MessageInvalid(Fault(path="/edits", code="missing", message="is missing"))
     return response
 
 

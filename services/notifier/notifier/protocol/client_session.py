@@ -190,4 +190,4 @@ def _validate(message: type[_Message], text: str) -> _Message:
     try:
         return message.model_validate_json(text, strict=True, extra="forbid")
     except ValidationError as error:
-        raise invalid_message(error) from None
+        raise invalid_message(error, message) from None

@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from chassis.http.problems import issues_of
 from chassis.tenant_labels import tenant_label
 from contracts.identity import Principal, Right
+from contracts.message import Message
 from contracts.runs.commands import Asked, command_id
 from contracts.runs.decisions import ANONYMOUS, CommandHead
 from contracts.runs.outcomes import Answer, Refused
@@ -78,6 +79,6 @@ def _result_of(outcome: Answer | None) -> dict[str, Any]:
             assert_never(outcome)
 
 
-def invalid_message(error: ValidationError) -> MessageInvalid:
-    """Return the refusal of a message that does not validate, with each fault at its place."""
-    return MessageInvalid(*map(Fault.model_validate, issues_of(error)))
+def invalid_message(error: ValidationError, kind: type[Message]) -> MessageInvalid:
+    """Return the refusal of a message of this kind that does not validate, with each fault at its place."""
+    return MessageInvalid(*map(Fault.model_validate, issues_of(error, kind=kind)))

@@ -57,4 +57,4 @@ def read_subscription(query: Sequence[tuple[str, str]]) -> Subscription:
     try:
         return Subscription.model_validate({name: value for name, value in query if value}, extra="forbid")
     except ValidationError as error:
-        raise invalid_message(error) from None
+        raise invalid_message(error, Subscription) from None

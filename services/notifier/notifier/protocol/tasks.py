@@ -86,7 +86,7 @@ def _read(model: type[_Body], members: dict[str, Any]) -> _Body:
     try:
         return model.model_validate_json(to_json(members), strict=True, extra="forbid")
     except ValidationError as error:
-        raise invalid_message(error) from None
+        raise invalid_message(error, model) from None
 
 
 def _named(envelope: TaskMessage | CommentMessage) -> UUID:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Annotated, NamedTuple, Protocol
 from uuid import UUID
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from chassis.settings import Settings, parse_json_setting
 from contracts.message import Message
@@ -160,9 +160,6 @@ class BudgetRules(Message, extra="forbid"):
         return Account(tenant, run_id, user, limits)
 
 
-_RULES: TypeAdapter[BudgetRules] = TypeAdapter(BudgetRules)
-
-
 def read_budget_rules(settings: Settings) -> BudgetRules:
     """Read the operator's budgets; without the setting there are none. Raises SettingsError naming the place."""
-    return BudgetRules() if settings.budgets is None else parse_json_setting(SETTING, settings.budgets, _RULES)
+    return BudgetRules() if settings.budgets is None else parse_json_setting(SETTING, settings.budgets, BudgetRules)

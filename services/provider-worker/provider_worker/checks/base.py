@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chassis.settings import Settings, SettingsError
 from contracts.json_pointer import pointer
-from contracts.message import explain
 from contracts.providers.orders import Order
 from contracts.providers.signals import Finding
+from contracts.validation.faults import explain
 
 CHECKS_SETTING = "SAYSO_CHECKS"
 
@@ -107,4 +107,4 @@ def read_options(kind: type[SomeOptions], check: str, options: Mapping[str, Any]
     try:
         return kind.model_validate(options)
     except ValidationError as error:
-        raise SettingsError(f"{CHECKS_SETTING}: {explain(error, under=pointer([check]))}") from None
+        raise SettingsError(f"{CHECKS_SETTING}: {explain(error, pointer([check]), kind)}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.settings import Settings, SettingsError, parse_json_setting
 from provider_worker.providers.registry import Registry
@@ -47,14 +47,12 @@ class RouteRule(_Rule):
 Rules = Annotated[tuple[RouteRule, ...], Field(min_length=1, max_length=100)]
 Routes = dict[Name, Rules]
 
-_ROUTES: TypeAdapter[Routes] = TypeAdapter(Routes)
-
 
 def read_routes(settings: Settings, registry: Registry) -> Routes:
     """Read the routes by name. Raises SettingsError naming the place, also of a provider that is not installed."""
     if settings.routes is None:
         return {}
-    routes = parse_json_setting(SETTING, settings.routes, _ROUTES)
+    routes = parse_json_setting(SETTING, settings.routes, Routes)
     for route, rules in routes.items():
         for number, rule in enumerate(rules):
             for place, option in enumerate(rule.among):

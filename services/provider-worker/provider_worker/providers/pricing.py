@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from chassis.settings import SettingsError
 from contracts.json_text import JsonRefused, read_json
-from contracts.message import explain
+from contracts.validation.faults import explain
 
 Prices = Mapping[str, Decimal]
 """By kind of thing that is paid for, such as `input` tokens; in US dollars, per million where it is tokens."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.settings import Settings, SettingsError, parse_json_setting
 from provider_worker.providers.base import AIProvider
@@ -30,15 +30,12 @@ class ProviderLimits(BaseModel):
     concurrency: Number | None = None
 
 
-_LIMITS: TypeAdapter[dict[str, ProviderLimits]] = TypeAdapter(dict[str, ProviderLimits])
-
-
 def read_rules(settings: Settings, registry: Registry) -> dict[str, Rule]:
     """Return the rule of every provider that has limits, by the provider's name. Raises SettingsError naming the place."""
     if settings.limits is None:
         return {}
     rules = {}
-    for name, limit in parse_json_setting(SETTING, settings.limits, _LIMITS).items():
+    for name, limit in parse_json_setting(SETTING, settings.limits, dict[str, ProviderLimits]).items():
         provider = registry.find(name)
         if provider is None or provider.name != name:
             known = ", ".join(registry.names)

@@ -74,10 +74,10 @@ def test_a_budget_is_whole_again_with_the_next_period(period: str, named: str) -
     ("written", "said"),
     [
         ("nine", "SAYSO_BUDGETS: Invalid JSON"),
-        ('{"period": "week"}', "SAYSO_BUDGETS: /period: Input should be 'day', 'month' or 'year'"),
-        ('{"tenant": {"acme": "-1"}}', "SAYSO_BUDGETS: /tenant/acme: Input should be greater than or equal to 0"),
-        ('{"run": "a lot"}', "SAYSO_BUDGETS: /run: Input should be a valid decimal"),
-        ('{"tenants": {}}', "SAYSO_BUDGETS: /tenants: Extra inputs are not permitted"),
+        ('{"period": "week"}', "SAYSO_BUDGETS: /period: must be 'day', 'month' or 'year'"),
+        ('{"tenant": {"acme": "-1"}}', "SAYSO_BUDGETS: /tenant/acme: must be at least 0"),
+        ('{"run": "a lot"}', "SAYSO_BUDGETS: /run: must be a valid decimal"),
+        ('{"tenants": {}}', "SAYSO_BUDGETS: /tenants: no such name; did you mean `tenant`?"),
     ],
 )
 def test_what_makes_no_sense_stops_the_start_with_its_place(written: str, said: str) -> None:

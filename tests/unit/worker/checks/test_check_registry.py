@@ -39,11 +39,11 @@ def test_the_operator_names_checks_in_a_list_or_with_options(checks: Any) -> Non
     [
         ("pii", 'SAYSO_CHECKS: neither a JSON list of names nor an object of options by name, as in {"pii": '),
         ({"virus": {}}, "SAYSO_CHECKS: /virus: no such check is installed; there are cost, moderation, pii"),
-        ({"moderation": {"stages": ["call"]}}, "SAYSO_CHECKS: /moderation/stages/0: Input should be"),
-        ({"moderation": {"when": "never"}}, "SAYSO_CHECKS: /moderation/when: Input should be"),
-        ({"moderation": {"modle": "m"}}, "SAYSO_CHECKS: /moderation/modle: Extra inputs are not permitted"),
-        ({"cost": {"force": False}}, "SAYSO_CHECKS: /cost/force: Extra inputs are not permitted"),
-        ({"pii": {"threshold": 2}}, "SAYSO_CHECKS: /pii/threshold: Input should be less than or equal to 1"),
+        ({"moderation": {"stages": ["call"]}}, "SAYSO_CHECKS: /moderation/stages/0: must be '"),
+        ({"moderation": {"when": "never"}}, "SAYSO_CHECKS: /moderation/when: must be '"),
+        ({"moderation": {"modle": "m"}}, "SAYSO_CHECKS: /moderation/modle: no such name; did you mean `model`?"),
+        ({"cost": {"force": False}}, "SAYSO_CHECKS: /cost/force: no such name"),
+        ({"pii": {"threshold": 2}}, "SAYSO_CHECKS: /pii/threshold: must be at most 1"),
     ],
 )
 def test_what_makes_no_sense_stops_the_start_with_its_place(checks: Any, said: str) -> None:

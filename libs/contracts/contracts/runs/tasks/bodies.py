@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import to_json
 
 from contracts.json_values import JsonObject
-from contracts.message import Identifier, Message, Sha256, Text
+from contracts.message import READABLE, Identifier, Message, Sha256, Text
 from contracts.runs.commands import (
     AssignTask,
     ClaimTask,
@@ -133,10 +133,14 @@ TASK_BODIES: Mapping[TaskAction, type[TaskBody]] = {
 """Everything that a person can ask of a task, with the body that says it."""
 
 
+_Comment = Annotated[CommentText, StringConstraints(pattern=READABLE)]
+"""Where a comment comes in it has something to read. Stored ones may have blanks alone."""
+
+
 class CommentBody(Message):
     """A comment, and the one that it answers."""
 
-    text: CommentText
+    text: _Comment
     reply_to: UUID | None = None
     actor: Identifier | None = None
 
@@ -144,7 +148,7 @@ class CommentBody(Message):
 class CommentEdit(Message):
     """A comment as it should be."""
 
-    text: CommentText
+    text: _Comment
     actor: Identifier | None = None
 
 

@@ -17,9 +17,9 @@ def api_keys_router(keys: KeyRepository, now: Now, max_body_bytes: int) -> APIRo
     """Return the routes."""
     endpoints = ApiKeys(keys, now, max_body_bytes)
     router = APIRouter(tags=["identity"])
-    refused = ("unauthorized", "forbidden", "validation_failed", "unavailable")
+    refused = ("validation_failed", "unavailable")
     router.add_api_route(
-        "/me", endpoints.me, summary="Read who one is", responses=problems("unauthorized", "validation_failed")
+        "/me", endpoints.me, summary="Read who one is", responses=problems("validation_failed", "unavailable")
     )
     router.add_api_route(
         "/admin/api-keys",

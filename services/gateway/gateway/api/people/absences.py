@@ -127,7 +127,7 @@ class AbsenceEndpoints:
 def absences_router(endpoints: AbsenceEndpoints) -> APIRouter:
     """Return the routes."""
     router = APIRouter(tags=["tasks"])
-    common = ("forbidden", "validation_failed", "unavailable")
+    common = ("validation_failed", "unavailable")
     router.add_api_route(
         "/hitl/absences",
         endpoints.add,

@@ -124,9 +124,7 @@ def bulk_router(endpoint: Bulk) -> APIRouter:
         summary="Decide on several checkpoints",
         operation_id="decide_several",
         response_model=BulkAnswers,
-        responses=problems(
-            "forbidden", "payload_too_large", "unsupported_media_type", "validation_failed", "unavailable"
-        ),
+        responses=problems("payload_too_large", "unsupported_media_type", "validation_failed", "unavailable"),
         openapi_extra=openapi.write(BulkBody),
     )
     return router

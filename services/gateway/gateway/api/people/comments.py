@@ -90,7 +90,7 @@ def comments_router(endpoints: Comments) -> APIRouter:
     """Return the routes."""
     router = APIRouter(tags=["tasks"])
     path, one = "/hitl/runs/{run_id}/comments", "/hitl/runs/{run_id}/comments/{comment_id}"
-    refusals = ("forbidden", "not_candidate", "run_not_found", "comment_not_found", "not_allowed", "history_too_long")
+    refusals = ("not_candidate", "run_not_found", "comment_not_found", "not_allowed", "history_too_long")
     common = ("payload_too_large", "unsupported_media_type", "validation_failed", "idempotency_key_reused")
     responses = problems(*refusals, *common, "newer_history", "unavailable")
     router.add_api_route(
@@ -110,7 +110,7 @@ def comments_router(endpoints: Comments) -> APIRouter:
         summary="Read the comments",
         operation_id="list_comments",
         response_model=CommentPage,
-        responses=problems("forbidden", "run_not_found", "validation_failed", "unavailable"),
+        responses=problems("run_not_found", "validation_failed", "unavailable"),
     )
     router.add_api_route(
         one,

@@ -99,7 +99,7 @@ def drafts_router(endpoints: DraftEndpoints) -> APIRouter:
     """Return the routes."""
     router = APIRouter(tags=["tasks"])
     path = "/hitl/runs/{run_id}/draft"
-    reading = problems("forbidden", "run_not_found", "draft_not_found", "validation_failed", "unavailable")
+    reading = problems("run_not_found", "draft_not_found", "validation_failed", "unavailable")
     router.add_api_route(
         path,
         endpoints.put,
@@ -108,7 +108,7 @@ def drafts_router(endpoints: DraftEndpoints) -> APIRouter:
         operation_id="put_draft",
         response_model=Draft,
         responses=problems(
-            *("forbidden", "not_candidate", "run_not_found", "not_allowed", "checkpoint_already_decided"),
+            *("not_candidate", "run_not_found", "not_allowed", "checkpoint_already_decided"),
             *("checkpoint_mismatch", "payload_too_large", "unsupported_media_type", "validation_failed", "unavailable"),
             "idempotency_key_reused",
         ),

@@ -24,7 +24,7 @@ _SUMMARIES: dict[TaskAction, str] = {
 }
 
 _REFUSED = (
-    *("forbidden", "not_candidate", "run_not_found", "not_allowed", "claimed_by_other", "not_claimed", "delegated"),
+    *("not_candidate", "run_not_found", "not_allowed", "claimed_by_other", "not_claimed", "delegated"),
     *("checkpoint_already_decided", "checkpoint_mismatch", "newer_history", "history_too_long", "precondition_failed"),
     *("payload_too_large", "unsupported_media_type", "validation_failed", "idempotency_key_reused", "unavailable"),
 )
