@@ -53,7 +53,7 @@ class SignedSite:
 
     async def key(self, subject: str, *roles: str) -> str:
         """Make an API key for a person."""
-        return (await make_keys(self.url, self.stack.admin_key, {subject: roles}))[subject]
+        return (await make_keys(self.url, self.stack.admin_key, {subject: {"roles": roles}}))[subject]
 
     async def sign_in(self, visitor: Visitor, subject: str = "ann", address: str = "") -> Page:
         """Open an address, by default the first page's, sign in by the provider and be led back; return the page."""
