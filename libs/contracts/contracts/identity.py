@@ -62,6 +62,15 @@ class Principal(Message):
         """The person behind it: votes are counted by persons, and two keys of one person are one."""
         return self.owner if self.kind == "service" and self.owner is not None else self.subject
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What tells it from every other principal, for the ids of its commands. A person's are the tenant and the subject alone.
+
+        A service may bear the name of a person, or of another owner's service. No two have one sequence of names.
+        """
+        of_kind = () if self.kind == "person" else (self.kind, self.person)
+        return (self.tenant, *of_kind, self.subject)
+
     def has(self, *roles: Role) -> bool:
         """Return whether it has one of these roles."""
         return any(role in self.roles for role in roles)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from testkit.runs.people import ADAM, ANN, BO, CY
+from datetime import timedelta
+
+from testkit.runs.people import ADAM, ANN, BO, CY, principal
 from testkit.runs.tasks import under
 
+from .memory_site import NOW
 from .over_http import problem
 from .people_site import People
 
@@ -38,6 +41,18 @@ async def test_each_person_has_one_and_sees_no_other(people: People) -> None:
     assert (await people.ask(ADAM, "GET", run)).json()["checkpoint"]["task"]["drafts"] == 2
     assert (await people.ask(ANN, "GET", f"{run}/draft")).json()["comment"] == "second"
     problem(await people.ask(CY, "GET", f"{run}/draft"), 404, "draft_not_found")
+
+
+async def test_a_draft_keeps_no_sight_of_the_run(people: People) -> None:
+    """A substitute reads it while the absence lasts, and no longer."""
+    run = f"/hitl/runs/{await people.tell(under({'candidates': {'users': ['ann']}}))}"
+    until = (NOW + timedelta(days=30)).isoformat()
+    said = await people.ask(ANN, "POST", "/hitl/absences", {"person": "ann", "substitute": "di", "until": until})
+    stand_in = principal("di", *CY.roles)
+    assert (await people.ask(stand_in, "PUT", f"{run}/draft", {"action": "approve"})).status_code == 200
+    assert (await people.ask(stand_in, "GET", run)).status_code == 200
+    assert (await people.ask(ANN, "DELETE", f"/hitl/absences/{said.json()['absence_id']}")).status_code == 204
+    problem(await people.ask(stand_in, "GET", run), 403, "forbidden")
 
 
 async def test_a_draft_on_nothing_is_refused(people: People) -> None:

@@ -11,7 +11,7 @@ from gateway.http import headers
 from gateway.http.caller import TRUSTED, Caller
 from gateway.http.problems import Problem
 from identity.resolved import Resolved
-from testkit.runs.people import principal
+from testkit.runs.people import ANN, principal
 
 
 def utf8(text: str) -> str:
@@ -44,6 +44,18 @@ def test_a_key_is_its_givers_alone() -> None:
     ]
     assert len({headers.new_run_id(each, "k") for each in callers}) == len(callers)
     assert len({headers.new_command_id(each, "start", "k") for each in callers}) == len(callers)
+
+
+def test_a_services_key_is_no_persons_of_its_name() -> None:
+    """Nor another owner's service's. A person's ids are derived as ever: a request that is sent again across an upgrade is the same."""
+    services = [principal(name, kind="service", owner=owner) for name in ("ann", "bot") for owner in ("ann", "cy")]
+    callers = [Caller("default", Resolved(one, None)) for one in (ANN, *services)]
+    run_id = UUID(int=7)
+    assert len({headers.new_run_id(each, "k") for each in callers}) == len(callers)
+    assert len({headers.new_command_id(each, run_id, "k") for each in callers}) == len(callers)
+    assert len({headers.own_key(each, "k") for each in callers}) == len(callers)
+    assert headers.new_run_id(callers[0], "k") == UUID("7f4e45bd-d2c0-5005-8de6-54c776278c9c")
+    assert headers.new_command_id(callers[0], run_id, "k") == UUID("176aa71f-2af6-55a3-90a3-d599eb013172")
 
 
 def test_without_a_key_each_request_is_its_own() -> None:

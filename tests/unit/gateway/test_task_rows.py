@@ -8,17 +8,18 @@ import pytest
 from hypothesis import given as over
 from hypothesis import strategies as st
 
+from contracts.identity import Role
 from contracts.runs.event_header import EventHeader
 from contracts.runs.run_event import RunEvent
 from contracts.runs.tasks.readers import ALL
 from contracts.runs.views import RunView, project
 from gateway.projection.rows import LoadedRun, RunRow, loaded_at, project_batch
-from testkit.runs.commands import approve, at_payload_review, edit, executed
+from testkit.runs.commands import approve, at_payload_review, edit, executed, reject, retry
 from testkit.runs.histories import history_of, view_of
-from testkit.runs.people import ADAM, ANN, BO, CY
-from testkit.runs.specification import Story
+from testkit.runs.people import ADAM, ANN, BO, CY, principal
+from testkit.runs.specification import Ask, Story
 from testkit.runs.task_stories import task_stories
-from testkit.runs.tasks import assign, by, claim, comment, delegate, under
+from testkit.runs.tasks import assign, by, claim, comment, delegate, keep_draft, reschedule, under
 
 
 def row_of(story: Story) -> RunRow:
@@ -54,9 +55,12 @@ def test_a_rows_task_is_the_views_whatever_happens(story: Story, data: st.DataOb
     assert loaded.row == row_of(story)
 
 
+SPOKEN = {"vote-cast.v1", "subject-revised.v1", "comment-added.v1"}
+
+
 @over(task_stories())
 def test_who_was_asked_once_may_read_for_ever(story: Story) -> None:
-    """The candidates, the assignee and the owner at every version, and each person who took part; nobody else."""
+    """The candidates, the assignee and the owner at every version, and who voted, decided or commented; no other person."""
     expected: set[str] = set()
     view: RunView | None = None
     for event in story.history:
@@ -67,8 +71,11 @@ def test_who_was_asked_once_may_read_for_ever(story: Story) -> None:
             expected |= {f"u:{user}" for user in (*task.candidates.users, task.assignee, task.owner) if user}
             expected |= {f"g:{group}" for group in task.candidates.groups}
         header = EventHeader.parse(event.to_bytes())
-        if event.principal and (header.effect.on_task or header.effect.action):
-            expected.add(f"u:{event.principal.person}")
+        who = event.principal
+        if who and (header.effect.action or event.kind in SPOKEN):
+            expected.add(f"u:{who.person}")
+        if who and event.kind == "task-claimed.v1" and not expected.isdisjoint(f"g:{group}" for group in who.groups):
+            expected.add(f"u:{who.person}")
     readers = row_of(story).readers
     assert set(readers) == ({"*"} if "*" in expected else expected)
     assert len(set(readers)) == len(readers)
@@ -88,6 +95,32 @@ def test_who_takes_part_is_added_in_order() -> None:
     story = story.given(by(ANN, claim()), by(ANN, delegate("cy")), by(ADAM, comment()))
     assert row_of(story).readers == ("u:ann", "g:legal", "u:cy", "u:adam")
     assert row_of(story.given(by(ADAM, assign(user="di", override=True, reason="x")))).readers[-1] == "u:di"
+
+
+STAND_IN = principal("di", Role.REVIEWER, on_behalf_of=("ann",))
+
+
+@pytest.mark.parametrize(
+    "ask", [keep_draft(), claim(), reschedule(follow_up_at="2999-01-01T00:00:00Z")], ids=["draft", "claim", "date"]
+)
+def test_what_says_nothing_of_the_subject_adds_no_reader(ask: Ask) -> None:
+    """What a substitute saw by an absence ends with it; who votes or comments sees what became of it."""
+    story = under({"candidates": {"users": ["ann"]}, "approvals_required": 1, "four_eyes": True})
+    assert row_of(story.given(by(STAND_IN, ask))).readers == ("u:ann",)
+    for spoken in (comment(), approve()):
+        assert row_of(story.given(by(STAND_IN, spoken))).readers == ("u:ann", "u:di")
+
+
+def test_a_candidate_who_claims_may_read_though_it_leaves_its_group() -> None:
+    """So that it can give its claim up."""
+    story = under({"candidates": {"groups": ["legal"]}}).given(by(BO, claim()))
+    assert row_of(story).readers == ("g:legal", "u:bo")
+
+
+def test_who_tries_a_run_again_may_read_it() -> None:
+    """It decided, though nothing waited."""
+    story = under({"candidates": {"users": ["ann"]}}).given(by(ANN, reject()), by(STAND_IN, retry()))
+    assert row_of(story).readers[:2] == ("u:ann", "u:di")
 
 
 def test_the_words_of_what_waits_are_told_when_it_changes() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity.absences.chains import MOST_OF_PERSON, MOST_OF_TENANT, check_bounds, check_new
-from identity.absences.record import MOST_CHAIN, Absence, stand_ins
+from identity.absences.chains import MOST_OF_PERSON, MOST_OF_SUBSTITUTE, MOST_OF_TENANT, check_bounds, check_new
+from identity.absences.record import MOST_CHAIN, Absence, StandIns, stand_ins
 from identity.errors import AbsenceOverlaps, SubstitutionCircle, TooManyAbsences
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -115,18 +116,71 @@ def test_absences_to_come_are_bounded() -> None:
             check_bounds(*counts)
 
 
+def test_a_substitute_stands_in_for_so_many_and_no_more() -> None:
+    """Its decisions name them all."""
+    crowd = [absent(f"p{n}", "bo") for n in range(MOST_OF_SUBSTITUTE)]
+    check_new(crowd[0], crowd[1:])
+    with pytest.raises(TooManyAbsences, match="bo would stand in for more than 100 persons at one time"):
+        check_new(absent("ann", "bo"), crowd)
+
+
+def test_those_of_chains_count_for_who_is_there_at_their_end() -> None:
+    """From whichever side it grows, and where several come together."""
+    half = MOST_OF_SUBSTITUTE // 2
+    left, right = ([absent(f"{side}{n}", side) for n in range(half)] for side in ("ann", "bo"))
+    with pytest.raises(TooManyAbsences):
+        check_new(absent("ann", "bo"), [*left, *right])
+    with pytest.raises(TooManyAbsences):
+        check_new(absent("bo", "cy"), [*left, *right, absent("ann", "cy")])
+    with pytest.raises(TooManyAbsences, match="cy would"):
+        check_new(absent("ann", "bo"), [*left, *right[:-1], absent("bo", "cy")])
+    check_new(absent("ann", "bo"), [*left, *right[:-1]])
+    check_new(absent("ann", "bo"), [*left, *right[:-2], absent("bo", "cy")])
+
+
+def test_those_who_are_absent_at_other_times_do_not_add_up() -> None:
+    """One may stand in for others each week."""
+    crowd = [absent(f"p{n}", "bo", n % 2, n % 2 + 1) for n in range(2 * MOST_OF_SUBSTITUTE - 1)]
+    check_new(absent("ann", "bo", 1, 2), crowd)
+    check_new(absent("ann", "bo", 2, 9), crowd)
+    with pytest.raises(TooManyAbsences):
+        check_new(absent("ann", "bo", 0, 1), crowd)
+    check_new(absent("ann", "bo", 0, 2), [*crowd[2:], absent("bo", "cy", 1, 9)])
+    with pytest.raises(TooManyAbsences, match="cy would"):
+        check_new(absent("ann", "bo", 0, 2), [*crowd[1:], absent("bo", "cy", 1, 9)])
+
+
+class Watched(Absence):
+    """Counts how often members of absences are read."""
+
+    reads = 0
+
+    def __getattribute__(self, name: str) -> object:
+        Watched.reads += 1
+        return super().__getattribute__(name)
+
+
 def looks(known: list[Absence], new: Absence) -> int:
     """Return how often a member of an absence is read while a new one is judged."""
-    count = 0
+    watched = [Watched(**asdict(one)) for one in known]
+    Watched.reads = 0
+    with suppress(TooManyAbsences):
+        check_new(new, watched)
+    return Watched.reads
 
-    class Watched(Absence):
-        def __getattribute__(self, name: str) -> object:
-            nonlocal count
-            count += 1
-            return super().__getattribute__(name)
 
-    check_new(new, [Watched(**asdict(one)) for one in known])
-    return count
+def test_who_stands_in_is_worked_out_once_until_an_absence_begins_or_ends() -> None:
+    """However many ask; a clock that is set back asks anew."""
+    known = StandIns([Watched(**asdict(one)) for one in (absent("ann", "bo", 1, 3), absent("di", "bo", 2, 9))])
+    told, reads = [], []
+    for day in (1.5, 1.6, 1.99, 2, 2.5, 3, 4, 8.9, 9, 20, 1, 1.5, 0.5, 0.1):
+        Watched.reads = 0
+        told.append(known.at(at(day)).get("bo", ()))
+        reads.append(Watched.reads > 0)
+    ann, both, di = ("ann",), ("ann", "di"), ("di",)
+    assert told == [ann, ann, ann, both, both, di, di, di, (), (), ann, ann, (), ()]
+    first = [True, False, False, True, False, True, False, False, True, False, True, False, True, False]
+    assert reads == first
 
 
 @pytest.mark.parametrize("shape", ["into one", "pairs", "chains"])

@@ -14,7 +14,7 @@ from contracts.runs.tasks.bodies import TASK_BODIES
 from notifier.protocol.messages import MessageInvalid
 from notifier.protocol.outcomes import Speaker
 from notifier.protocol.tasks import Said, read_comment, read_task
-from testkit.runs.people import ANN
+from testkit.runs.people import ANN, principal
 
 RUN_ID, OTHER = UUID(int=0xC0), UUID(int=0xC1)
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
@@ -52,6 +52,15 @@ def test_another_persons_message_of_the_same_id_is_another_command() -> None:
         for speaker in (SPEAKER, Speaker("bo", None, NOW), Speaker(None, ANN.changed({"tenant": "elsewhere"}), NOW))
     }
     assert len(ids) == 6
+
+
+def test_a_services_message_is_no_persons_of_its_name() -> None:
+    """Nor another owner's service's. A person's id is derived as ever: a message that is sent again across an upgrade is the same."""
+    services = [principal(name, kind="service", owner=owner) for name in ("ann", "bot") for owner in ("ann", "cy")]
+    said = task("claim")
+    ids = [said.command(Speaker(None, who, NOW)).command_id for who in (ANN, *services)]
+    assert len(set(ids)) == len(ids)
+    assert ids[0] == UUID("7b48508b-e340-588d-9221-51820da2881c")
 
 
 def test_comments_are_added_answered_edited_and_deleted() -> None:

@@ -53,7 +53,7 @@ class Effect(NamedTuple):
     `state` is the state that it leads to, None where it leaves the state; a checkpoint that opens has its own (see `state_at`).
     `prolongs`: the open checkpoint gets another end, if the event names one. `action` is the decision that it records.
     `awaits` is what the run waits for from then on; `goes_on` leaves that as it was, and every other kind ends it.
-    `on_task`: it changes the task at the open checkpoint.
+    `on_task`: it changes the task at the open checkpoint. `takes_part`: its person voted, edited or commented.
     """
 
     state: State | None = None
@@ -65,9 +65,11 @@ class Effect(NamedTuple):
     awaits: Awaited | None = None
     goes_on: bool = False
     on_task: bool = False
+    takes_part: bool = False
 
 
 _ON_TASK = Effect(goes_on=True, on_task=True)
+_TAKES_PART = Effect(goes_on=True, on_task=True, takes_part=True)
 
 NO_EFFECT = Effect()
 """Of kinds that change neither state nor checkpoint."""
@@ -110,12 +112,12 @@ EFFECTS: dict[str, Effect] = {
     e.TaskEscalated.kind: _ON_TASK,
     e.TaskRescheduled.kind: _ON_TASK,
     e.TaskReminded.kind: _ON_TASK,
-    e.VoteCast.kind: _ON_TASK,
-    e.SubjectRevised.kind: _ON_TASK,
+    e.VoteCast.kind: _TAKES_PART,
+    e.SubjectRevised.kind: _TAKES_PART,
     e.StageApproved.kind: _ON_TASK,
     e.DraftBegun.kind: _ON_TASK,
     e.DraftDropped.kind: _ON_TASK,
-    e.CommentAdded.kind: _ON_TASK,
+    e.CommentAdded.kind: _TAKES_PART,
     e.CommentEdited.kind: _ON_TASK,
     e.CommentDeleted.kind: _ON_TASK,
     e.RunPaused.kind: Effect(paused=True, goes_on=True),

@@ -97,4 +97,4 @@ def own_key(caller: Caller, key: str | None) -> str | None:
 
 def _names_of(caller: Caller) -> tuple[str, ...]:
     # Another's key is another key: its answer is not to be had by guessing it.
-    return (caller.tenant,) if caller.subject is None else (caller.tenant, caller.subject)
+    return (caller.tenant,) if caller.principal is None else caller.principal.names

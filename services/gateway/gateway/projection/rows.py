@@ -59,7 +59,7 @@ class RunRow(NamedTuple):
     def after(self, header: EventHeader) -> RunRow:
         """Return the row after the next event."""
         pending, readers = pending_after(self.pending, header), self.readers
-        if pending is not self.pending or header.task_event is not None:
+        if pending is not self.pending or header.task_event is not None or header.effect.action:
             readers = entries_after(readers, pending and pending.task, header.effect, header.principal)
         return RunRow(  # at a third of the price of `_replace`
             self.run_id,

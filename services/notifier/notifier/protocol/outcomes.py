@@ -35,9 +35,9 @@ class Speaker(NamedTuple):
         """Return the head of a command: the same message by the same person is the same command."""
         principal = self.principal
         actor = self.name or ANONYMOUS if principal is None else principal.subject
-        of_tenant = () if principal is None else (principal.tenant,)
+        *before, name = (actor,) if principal is None else principal.names
         return CommandHead(
-            command_id=command_id("socket", *of_tenant, *about, actor),
+            command_id=command_id("socket", *before, *about, name),
             run_id=run_id,
             at=self.at,
             actor=actor,

@@ -61,16 +61,27 @@ def entries_of(candidates: Candidates) -> tuple[str, ...]:
 def entries_after(
     before: tuple[str, ...], task: Task | None, effect: Effect, principal: Principal | None
 ) -> tuple[str, ...]:
-    """Return a run's entries after an event of this effect that `principal` caused, and that leaves `task` open."""
+    """Return a run's entries after an event of this effect that `principal` caused, and that leaves `task` open.
+
+    Who votes, decides or comments is added, and a candidate who claims: it can give its claim up though it is asked no longer. Drafts, dates
+    and the claim of a substitute add no one: what is seen by an absence alone ends with it.
+    """
     if before is ALL or not (effect.opens or effect.on_task or effect.action):
         return before
     found = [] if task is None else [*entries_of(task.candidates), *_persons(task.assignee, task.owner)]
     if EVERY_REVIEWER in found or EVERY_REVIEWER in before:
         return ALL
-    if not effect.opens and principal is not None:
-        found += _persons(principal.person)
+    if principal is not None and (effect.takes_part or effect.action or _holds_as_candidate(task, principal)):
+        found.append(person_entry(principal.person))
     new = [entry for entry in dict.fromkeys(found) if entry not in before]
     return (*before, *new) if new else before
+
+
+def _holds_as_candidate(task: Task | None, principal: Principal) -> bool:
+    if task is None or task.claimant != principal.person:
+        return False
+    own = {person_entry(principal.person), *map(group_entry, principal.groups)}
+    return not own.isdisjoint(entries_of(task.candidates))
 
 
 def _persons(*named: str | None) -> list[str]:
