@@ -8,7 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from contracts.identity import Principal
-from identity.absences.record import Absence
+from identity.absences.record import Absence, Link
 from identity.keys.record import KeyRecord
 from identity.sessions.record import SessionRecord
 
@@ -81,7 +81,7 @@ class Absences(Protocol):
     async def page(self, tenant: str, at: datetime, limit: int, after: Begin | None = None) -> list[Absence]:
         """Return the tenant's absences that have not ended, by their begin, `limit` at most, those behind `after`."""
 
-    async def between(self, tenant: str, begin: datetime, end: datetime) -> list[Absence]:
+    async def between(self, tenant: str, begin: datetime, end: datetime) -> list[Link]:
         """Return the tenant's absences that hold at a time from one on until before another, in no order."""
 
     async def add(self, new: Absence) -> None:

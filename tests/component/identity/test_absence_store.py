@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -111,6 +112,15 @@ async def test_what_lies_on_no_chain_of_the_two_persons_is_not_in_the_way(absenc
     await absences.add(absent("c", "d"))
     with pytest.raises(SubstitutionCircle):
         await absences.add(absent("f", "b"))
+
+
+async def test_a_second_substitute_is_told_before_anything_else(absences: Absences) -> None:
+    """Though it would close a circle too: a person's own absences are looked at before all others are."""
+    await absences.add(absent("bo", "ann"))
+    kept = absent("ann", "cy")
+    await absences.add(kept)
+    with pytest.raises(AbsenceOverlaps, match=re.escape(f"from {kept.begins_at.isoformat()} until")):
+        await absences.add(absent("ann", "bo"))
 
 
 async def test_tenants_close_no_circle_together(absences: Absences) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity.absences.chains import MOST_OF_PERSON, MOST_OF_TENANT, check_bounds, check_new
-from identity.absences.record import MOST_CHAIN, Absence, stand_ins
+from identity.absences.record import MOST_CHAIN, Absence, StandIns, stand_ins
 from identity.errors import AbsenceOverlaps, SubstitutionCircle, TooManyAbsences
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -115,18 +115,36 @@ def test_absences_to_come_are_bounded() -> None:
             check_bounds(*counts)
 
 
+class Watched(Absence):
+    """Counts how often members of absences are read."""
+
+    reads = 0
+
+    def __getattribute__(self, name: str) -> object:
+        Watched.reads += 1
+        return super().__getattribute__(name)
+
+
 def looks(known: list[Absence], new: Absence) -> int:
     """Return how often a member of an absence is read while a new one is judged."""
-    count = 0
+    watched = [Watched(**asdict(one)) for one in known]
+    Watched.reads = 0
+    check_new(new, watched)
+    return Watched.reads
 
-    class Watched(Absence):
-        def __getattribute__(self, name: str) -> object:
-            nonlocal count
-            count += 1
-            return super().__getattribute__(name)
 
-    check_new(new, [Watched(**asdict(one)) for one in known])
-    return count
+def test_who_stands_in_is_worked_out_once_until_an_absence_begins_or_ends() -> None:
+    """However many ask; a clock that is set back asks anew."""
+    known = StandIns([Watched(**asdict(one)) for one in (absent("ann", "bo", 1, 3), absent("di", "bo", 2, 9))])
+    told, reads = [], []
+    for day in (1.5, 1.6, 1.99, 2, 2.5, 3, 4, 8.9, 9, 20, 1, 1.5, 0.5, 0.1):
+        Watched.reads = 0
+        told.append(known.at(at(day)).get("bo", ()))
+        reads.append(Watched.reads > 0)
+    ann, both, di = ("ann",), ("ann", "di"), ("di",)
+    assert told == [ann, ann, ann, both, both, di, di, di, (), (), ann, ann, (), ()]
+    first = [True, False, False, True, False, True, False, False, True, False, True, False, True, False]
+    assert reads == first
 
 
 @pytest.mark.parametrize("shape", ["into one", "pairs", "chains"])

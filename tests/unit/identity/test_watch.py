@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from contracts.identity import Role
-from identity.absences.record import Absence
+from identity.absences.record import Absence, Link
 from identity.absences.substitutes import Substitutes
 from identity.keys.record import KeyRecord, new_key
 from identity.resolved import Resolved
@@ -118,7 +118,7 @@ class SlowAbsences(MemoryAbsences):
         super().__init__()
         self.answering = asyncio.Event()
 
-    async def between(self, tenant: str, begin: datetime, end: datetime) -> list[Absence]:
+    async def between(self, tenant: str, begin: datetime, end: datetime) -> list[Link]:
         """Hang, then fail."""
         await self.answering.wait()
         self.unavailable = True

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
 
-from identity.absences.record import MOST_CHAIN, Absence
+from identity.absences.record import MOST_CHAIN, Absence, Substitution
 from identity.errors import AbsenceOverlaps, SubstitutionCircle, TooManyAbsences
 
 MOST_OF_PERSON = 50
@@ -18,7 +18,7 @@ MOST_OF_TENANT = 10_000
 _Span = tuple[datetime, datetime]
 """From a time on until before another."""
 
-_Known = Mapping[str, Sequence[Absence]]
+_Known = Mapping[str, Sequence[Substitution]]
 
 
 def check_bounds(of_person: int, of_tenant: int) -> None:
@@ -29,17 +29,18 @@ def check_bounds(of_person: int, of_tenant: int) -> None:
         raise TooManyAbsences(f"a tenant has at most {MOST_OF_TENANT:,} absences that have not ended")
 
 
-def check_new(new: Absence, others: Iterable[Absence]) -> None:
+def check_new(new: Absence, others: Iterable[Substitution]) -> None:
     """Return if a new absence can stand beside the others of its tenant. Raises AbsenceOverlaps, SubstitutionCircle.
 
     Of the others only those count that lie on a chain to its person or from its substitute.
     """
-    known = [other for other in others if other.id != new.id and other.overlaps(new)]
+    known = [other for other in others if new.overlaps(other)]
     for other in known:
         if other.person == new.person:
             raise AbsenceOverlaps(other.begins_at, other.ends_at)
-    led_to = _led_to(new, _by(known, "substitute"))
-    for span, chain in _chains_from(new, _by(known, "person")):
+    by_substitute, by_person = _by(known, "substitute"), _by(known, "person")
+    led_to = _led_to(new, by_substitute)
+    for span, chain in _chains_from(new, by_person):
         most_before = MOST_CHAIN - (len(chain) - 1)
         is_too_long = most_before < 0 or (most_before < len(led_to) and any(_clipped(span, led_to[most_before])))
         if is_too_long or chain[-1] == new.person:
@@ -82,7 +83,7 @@ def _led_to(new: Absence, by_substitute: _Known) -> list[list[_Span]]:
 
 def _reaching(person: str, by_substitute: _Known) -> _Known:
     """Return, by their substitutes, the absences on chains to a person."""
-    into: dict[str, Sequence[Absence]] = {}
+    into: dict[str, Sequence[Substitution]] = {}
     reached = [person]
     while reached:
         at = reached.pop()
@@ -112,8 +113,8 @@ def _union(spans: Iterable[_Span]) -> list[_Span]:
     return found
 
 
-def _by(absences: Iterable[Absence], member: str) -> _Known:
-    found: defaultdict[str, list[Absence]] = defaultdict(list)
+def _by(absences: Iterable[Substitution], member: str) -> _Known:
+    found: defaultdict[str, list[Substitution]] = defaultdict(list)
     for absence in absences:
         found[getattr(absence, member)].append(absence)
     return found

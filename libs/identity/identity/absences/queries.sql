@@ -16,8 +16,18 @@ WHERE tenant = $1 AND ends_at > $2 AND (begins_at, id) > ($4, $5) ORDER BY begin
 
 -- name: between
 -- The absences of a tenant that hold at a time from one on until before another.
-SELECT id, tenant, person, substitute, begins_at, ends_at, reason, created_at, created_by FROM identity.absences
+SELECT person, substitute, begins_at, ends_at FROM identity.absences
 WHERE tenant = $1 AND ends_at > $2 AND begins_at < $3;
+
+-- name: own-overlap
+-- An absence of a person at a part of a time.
+SELECT begins_at, ends_at FROM identity.absences
+WHERE tenant = $1 AND ends_at > $2 AND begins_at < $3 AND id <> $4 AND person = $5 LIMIT 1;
+
+-- name: overlapping
+-- The absences of a tenant at a part of a time.
+SELECT person, substitute, begins_at, ends_at FROM identity.absences
+WHERE tenant = $1 AND ends_at > $2 AND begins_at < $3 AND id <> $4;
 
 -- name: counts
 -- How many absences of a person, and of its tenant, have not ended.

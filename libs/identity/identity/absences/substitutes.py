@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from contracts.identity import Principal, Role
-from identity.absences.record import Absence, stand_ins
+from identity.absences.record import StandIns
 from identity.lookups import CACHE_SECONDS, Lookups
 from identity.ports import Absences
 
@@ -20,7 +20,7 @@ class Substitutes:
     ) -> None:
         self._absences = absences
         self._now = now
-        self._known: Lookups[list[Absence]] = Lookups(self._soon, clock)
+        self._known: Lookups[StandIns] = Lookups(self._soon, clock)
 
     async def complete(self, principals: Sequence[Principal]) -> list[Principal]:
         """Return principals with those whom they stand in for, unchanged ones as they are. Only who decides stands in.
@@ -28,16 +28,19 @@ class Substitutes:
         Raises IdentityUnavailable.
         """
         tenants = {principal.tenant for principal in principals if _decides(principal)}
-        absent = {tenant: stand_ins(await self._known.find(tenant) or [], self._now()) for tenant in tenants}
+        absent = {tenant: (await self._known.find(tenant) or _NONE).at(self._now()) for tenant in tenants}
         return [_standing_in(one, absent[one.tenant] if _decides(one) else {}) for one in principals]
 
     def forget(self, tenant: str) -> None:
         """Ask the database the next time: this process changed a tenant's absences."""
         self._known.forget(tenant)
 
-    async def _soon(self, tenant: str) -> list[Absence]:
+    async def _soon(self, tenant: str) -> StandIns:
         now = self._now()
-        return await self._absences.between(tenant, now, now + timedelta(seconds=CACHE_SECONDS))
+        return StandIns(await self._absences.between(tenant, now, now + timedelta(seconds=CACHE_SECONDS)))
+
+
+_NONE = StandIns(())
 
 
 def _decides(principal: Principal) -> bool:

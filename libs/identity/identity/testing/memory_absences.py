@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from identity.absences.chains import check_bounds, check_new
-from identity.absences.record import Absence
+from identity.absences.record import Absence, Link
 from identity.errors import IdentityUnavailable
 from identity.ports import Begin
 
@@ -23,15 +23,16 @@ class MemoryAbsences:
         found = sorted(((one.begins_at, one.id), one) for one in self._to_come(tenant, at))
         return [one for place, one in found if after is None or place > after][:limit]
 
-    async def between(self, tenant: str, begin: datetime, end: datetime) -> list[Absence]:
+    async def between(self, tenant: str, begin: datetime, end: datetime) -> list[Link]:
         """Return the tenant's absences that hold at a time from one on until before another."""
-        return [one for one in self._to_come(tenant, begin) if one.begins_at < end]
+        held = [one for one in self._to_come(tenant, begin) if one.begins_at < end]
+        return [Link(one.person, one.substitute, one.begins_at, one.ends_at) for one in held]
 
     async def add(self, new: Absence) -> None:
         """Keep a new absence, unless one of its id is kept. Raises TooManyAbsences, AbsenceOverlaps, SubstitutionCircle."""
         to_come = self._to_come(new.tenant, new.created_at)
         check_bounds(sum(one.person == new.person for one in to_come), len(to_come))
-        check_new(new, to_come)
+        check_new(new, [one for one in to_come if one.id != new.id])
         self._absences.setdefault(new.id, new)
 
     async def get(self, tenant: str, absence_id: UUID) -> Absence | None:
