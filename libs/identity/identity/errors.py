@@ -82,7 +82,7 @@ class SubstitutionCircle(IdentityError):
 
 
 class TooManyAbsences(IdentityError):
-    """A person, or a tenant, has as many absences that have not ended as it may have."""
+    """A person, or a tenant, has as many absences that have not ended as it may have, or a substitute as many persons."""
 
     code = "too_many_absences"
 

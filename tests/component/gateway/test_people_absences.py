@@ -141,6 +141,17 @@ async def test_a_person_has_at_most_50_absences_to_come(people: People) -> None:
     assert (await people.ask(ADAM, "POST", "/hitl/absences", {**body, "person": "cy"})).status_code == 201
 
 
+async def test_a_substitute_stands_in_for_at_most_100_persons_at_a_time(people: People) -> None:
+    """The next is refused with a code and its own words; another substitute is not."""
+    for number in range(101):
+        body = {"person": f"p{number}", "substitute": "bo", "until": TOMORROW}
+        said = await people.ask(ADAM, "POST", "/hitl/absences", body)
+        assert said.status_code == 201 or number == 100
+    told = problem(said, 409, "too_many_absences")
+    assert told["detail"] == "bo would stand in for more than 100 persons at one time"
+    assert (await people.ask(ADAM, "POST", "/hitl/absences", {**body, "substitute": "cy"})).status_code == 201
+
+
 @pytest.mark.parametrize(
     ("change", "path"),
     [

@@ -1,4 +1,7 @@
-"""Whether a new absence can stand beside a tenant's others: their number, one substitute at a time, no circle, no chain too long. Pure."""
+"""Whether a new absence can stand beside a tenant's others: their number, one substitute at a time, no circle, no chain too long. Pure.
+
+A substitute names those for whom it stands in with each thing it does, so that their number at one time is bounded too.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import accumulate
 from operator import itemgetter
 
 from identity.absences.record import MOST_CHAIN, Absence, Substitution
@@ -14,6 +18,9 @@ from identity.errors import AbsenceOverlaps, SubstitutionCircle, TooManyAbsences
 MOST_OF_PERSON = 50
 MOST_OF_TENANT = 10_000
 """Absences that have not ended."""
+
+MOST_OF_SUBSTITUTE = 100
+"""Persons for whom one stands in at one time, by chains too."""
 
 _Span = tuple[datetime, datetime]
 """From a time on until before another."""
@@ -30,7 +37,7 @@ def check_bounds(of_person: int, of_tenant: int) -> None:
 
 
 def check_new(new: Absence, others: Iterable[Substitution]) -> None:
-    """Return if a new absence can stand beside the others of its tenant. Raises AbsenceOverlaps, SubstitutionCircle.
+    """Return if a new absence can stand beside the others of its tenant. Raises AbsenceOverlaps, SubstitutionCircle, TooManyAbsences.
 
     Of the others only those count that lie on a chain to its person or from its substitute.
     """
@@ -45,6 +52,23 @@ def check_new(new: Absence, others: Iterable[Substitution]) -> None:
         is_too_long = most_before < 0 or (most_before < len(led_to) and any(_clipped(span, led_to[most_before])))
         if is_too_long or chain[-1] == new.person:
             raise SubstitutionCircle(chain)
+    with_new = _by([*known, new], "substitute")
+    for span, chain in _chains_from(new, by_person):
+        if _most_behind(chain[-1], span, with_new) > MOST_OF_SUBSTITUTE:
+            raise TooManyAbsences(f"{chain[-1]} would stand in for more than {MOST_OF_SUBSTITUTE} persons at one time")
+
+
+def _most_behind(substitute: str, span: _Span, by_substitute: _Known) -> int:
+    """Return from how many persons chains lead to a substitute at one time, at most, within a span in which they close no circle."""
+    changes: list[tuple[datetime, int]] = []
+    found = [(substitute, span)]
+    while found:
+        reached, within = found.pop()
+        for other in by_substitute.get(reached, ()):
+            for begins, ends in _clipped((other.begins_at, other.ends_at), [within]):
+                changes += [(begins, 1), (ends, -1)]
+                found.append((other.person, (begins, ends)))
+    return max(accumulate(change for _, change in sorted(changes)), default=0)
 
 
 def _chains_from(new: Absence, by_person: _Known) -> Iterator[tuple[_Span, tuple[str, ...]]]:
