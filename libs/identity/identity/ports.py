@@ -82,7 +82,10 @@ class Absences(Protocol):
         """Return the tenant's absences that have not ended, by their begin, `limit` at most, those behind `after`."""
 
     async def between(self, tenant: str, begin: datetime, end: datetime) -> list[Link]:
-        """Return the tenant's absences that hold at a time from one on until before another, in no order."""
+        """Return the tenant's absences that hold at a time from one on until before another, in no order.
+
+        Those of persons who have left are not there: their credentials are known, and none of them may decide at `begin`.
+        """
 
     async def add(self, new: Absence) -> None:
         """Keep a new absence, unless one of its id is kept. Of several at once that exclude each other one is kept.

@@ -152,6 +152,21 @@ async def test_a_substitute_stands_in_for_at_most_100_persons_at_a_time(people: 
     assert (await people.ask(ADAM, "POST", "/hitl/absences", {**body, "substitute": "cy"})).status_code == 201
 
 
+async def test_who_has_left_is_stood_in_for_no_longer(people: People) -> None:
+    """Once the last credential of the absent person that may decide has ended."""
+    run_id = await people.tell(under({"candidates": {"users": ["ann"]}}))
+    body = {"person": "ann", "substitute": "di", "until": TOMORROW}
+    assert (await people.ask(ANN, "POST", "/hitl/absences", body)).status_code == 201
+    (key,) = (
+        one for one in (await people.ask(ADAM, "GET", "/admin/api-keys")).json()["items"] if one["subject"] == "ann"
+    )
+    assert (await people.ask(ADAM, "DELETE", f"/admin/api-keys/{key['id']}")).status_code == 204
+    # Another absence makes the gateway ask anew, as two seconds do.
+    await people.ask(ADAM, "POST", "/hitl/absences", {**body, "person": "eve"})
+    stand_in = principal("di", *CY.roles)
+    problem(await people.ask(stand_in, "POST", f"/hitl/runs/{run_id}/approve", {}), 403, "not_candidate")
+
+
 @pytest.mark.parametrize(
     ("change", "path"),
     [

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from hashlib import sha256
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
@@ -19,8 +20,13 @@ from identity.absences.record import Absence
 from identity.absences.store import AbsenceStore
 from identity.absences.substitutes import Substitutes
 from identity.errors import AbsenceOverlaps, IdentityUnavailable, SubstitutionCircle, TooManyAbsences
-from identity.ports import Absences
+from identity.keys.record import KeyRecord
+from identity.keys.store import KeyStore
+from identity.people.store import PeopleStore
+from identity.ports import Absences, KeyRepository, People
+from identity.testing.memory import MemoryKeys
 from identity.testing.memory_absences import MemoryAbsences
+from identity.testing.memory_people import MemoryPeople
 from testkit.runs.people import principal
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -41,14 +47,66 @@ def absent(person: str, substitute: str, tenant: str = "default") -> Absence:
     )
 
 
+class Stores(NamedTuple):
+    """Absences, and what tells who has left."""
+
+    absences: Absences
+    keys: KeyRepository
+    people: People
+
+
 @pytest_asyncio.fixture(params=["postgresql", "memory"])
-async def absences(request: pytest.FixtureRequest, pool: ConnectionPool) -> AsyncIterator[Absences]:
+async def stores(request: pytest.FixtureRequest, pool: ConnectionPool) -> Stores:
     """Give each store, empty."""
     if request.param == "memory":
-        yield MemoryAbsences()
-        return
-    await pool.execute("TRUNCATE identity.absences")
-    yield AbsenceStore(pool)
+        keys, people = MemoryKeys(), MemoryPeople()
+        return Stores(MemoryAbsences(keys, people), keys, people)
+    await pool.execute("TRUNCATE identity.absences, identity.api_keys, identity.people CASCADE")
+    return Stores(AbsenceStore(pool), KeyStore(pool), PeopleStore(pool))
+
+
+@pytest.fixture
+def absences(stores: Stores) -> Absences:
+    """Give each store's absences."""
+    return stores.absences
+
+
+async def key_of(stores: Stores, subject: str, *roles: Role, **members: Any) -> UUID:
+    """Keep a key of a person; return its id."""
+    kept = {"id": uuid4(), "tenant": "default", "name": subject, "subject": subject, "kind": "person", "roles": roles}
+    kept |= {"groups": (), "owner": None, "prefix": "x", "created_at": NOW, "created_by": "adam", **members}
+    record = KeyRecord(**kept)
+    await stores.keys.add(record, sha256(record.id.bytes).hexdigest())
+    return record.id
+
+
+async def test_an_absence_of_a_person_who_has_left_is_not_followed(stores: Stores) -> None:
+    """By its keys and what was seen of its tokens; one without any may come yet."""
+    first = await key_of(stores, "keys", Role.REVIEWER)
+    second = await key_of(stores, "keys", Role.ADMIN, expires_at=NOW + timedelta(hours=1))
+    await key_of(stores, "asks", Role.REQUESTER)
+    await key_of(stores, "narrowed", Role.ADMIN, scopes=("runs:read",))
+    await key_of(stores, "narrowed to it", Role.ADMIN, scopes=("decisions:write",))
+    await key_of(stores, "bot", Role.REVIEWER, kind="service", owner="owner")
+    await key_of(stores, "tokens", Role.REQUESTER)
+    await stores.people.note(principal("tokens", Role.REVIEWER), NOW)
+    await stores.people.note(principal("without roles"), NOW)
+    await key_of(stores, "stranger", Role.REQUESTER, tenant="elsewhere")
+    persons = ["keys", "asks", "narrowed", "narrowed to it", "owner", "tokens", "without roles", "stranger"]
+    for person in persons:
+        await stores.absences.add(absent(person, "bo"))
+
+    async def followed(hours: float = 0.0) -> set[str]:
+        begin = NOW + timedelta(hours=hours)
+        return {one.person for one in await stores.absences.between("default", begin, begin + timedelta(seconds=2))}
+
+    others = {"narrowed to it", "owner", "tokens", "stranger"}
+    assert await followed() == {"keys", *others}
+    await stores.keys.revoke("default", first, NOW)
+    assert await followed() == {"keys", *others}
+    assert await followed(1) == others
+    await stores.keys.revoke("default", second, NOW)
+    assert await followed() == others
 
 
 async def test_what_is_kept_is_found_by_its_tenant_alone(absences: Absences) -> None:

@@ -54,7 +54,7 @@ class KnownKeys:
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
-        self.sessions, self.absences = MemorySessions(self.keys), MemoryAbsences()
+        self.sessions, self.absences = MemorySessions(self.keys), MemoryAbsences(self.keys)
         self.resolver: Resolver | None = Resolver(
             self.keys,
             TokenVerifier(RULES),

@@ -15,9 +15,28 @@ SELECT id, tenant, person, substitute, begins_at, ends_at, reason, created_at, c
 WHERE tenant = $1 AND ends_at > $2 AND (begins_at, id) > ($4, $5) ORDER BY begins_at, id LIMIT $3;
 
 -- name: between
--- The absences of a tenant that hold at a time from one on until before another.
-SELECT person, substitute, begins_at, ends_at FROM identity.absences
-WHERE tenant = $1 AND ends_at > $2 AND begins_at < $3;
+-- The absences of a tenant that hold at a time from one on until before another, but for those of persons who have left: they have credentials,
+-- keys or what was seen of their tokens, and none that may decide. A person without any may come by a token that was not seen yet.
+SELECT person, substitute, begins_at, ends_at FROM identity.absences AS absence
+WHERE tenant = $1 AND ends_at > $2 AND begins_at < $3 AND (
+    EXISTS (
+        SELECT FROM identity.api_keys AS key
+        WHERE key.tenant = $1
+            AND CASE WHEN key.kind = 'service' AND key.owner IS NOT NULL THEN key.owner ELSE key.subject END = absence.person
+            AND key.revoked_at IS NULL AND (key.expires_at IS NULL OR key.expires_at > $2)
+            AND (key.scopes = '{}' OR 'decisions:write' = ANY (key.scopes)) AND key.roles && ARRAY['reviewer', 'admin']
+    )
+    OR EXISTS (
+        SELECT FROM identity.people AS seen
+        WHERE seen.tenant = $1 AND seen.person = absence.person AND seen.roles && ARRAY['reviewer', 'admin']
+    )
+    OR NOT EXISTS (
+        SELECT FROM identity.api_keys AS key
+        WHERE key.tenant = $1
+            AND CASE WHEN key.kind = 'service' AND key.owner IS NOT NULL THEN key.owner ELSE key.subject END = absence.person
+    )
+    AND NOT EXISTS (SELECT FROM identity.people AS seen WHERE seen.tenant = $1 AND seen.person = absence.person)
+);
 
 -- name: own-overlap
 -- An absence of a person at a part of a time.

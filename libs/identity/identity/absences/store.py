@@ -33,7 +33,7 @@ class AbsenceStore:
             return [_absence(row) for row in await self._pool.fetch(query, tenant, at, limit, *(after or ()))]
 
     async def between(self, tenant: str, begin: datetime, end: datetime) -> list[Link]:
-        """Return the tenant's absences that hold at a time from one on until before another."""
+        """Return the tenant's absences that hold at a time from one on until before another, without those of persons who have left."""
         with querying(self._check):
             return [*starmap(Link, await self._pool.fetch(self._sql["between"], tenant, begin, end))]
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 from identity.errors import IdentityUnavailable, KeyExists
-from identity.keys.record import KeyRecord
+from identity.keys.record import KeyRecord, principal_of
 from identity.ports import SECRET_BYTES, After
 
 
@@ -35,6 +35,10 @@ class MemoryKeys:
     def record(self, key_id: UUID) -> KeyRecord | None:
         """Return a key by its id, for the sessions that came from it."""
         return self._records.get(key_id)
+
+    def of_person(self, tenant: str, person: str) -> list[KeyRecord]:
+        """Return the keys of a person, its services' among them, in whatever state."""
+        return [one for one in self._records.values() if one.tenant == tenant and principal_of(one).person == person]
 
     async def has_any(self) -> bool:
         """Return whether there is any key."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from contracts.identity import Principal
+from contracts.identity import Principal, Role
 from identity.errors import IdentityUnavailable
 
 
@@ -17,7 +17,7 @@ class MemoryPeople:
     def __init__(self) -> None:
         self.unavailable = False
         self.seen: list[Principal] = []
-        self._rows: dict[tuple[str, str], tuple[object, object]] = {}
+        self._rows: dict[tuple[str, str], tuple[tuple[Role, ...], tuple[str, ...]]] = {}
 
     async def note(self, principal: Principal, at: datetime) -> None:  # noqa: ARG002 - the port's form
         """Keep what was seen, where it differs."""
@@ -27,3 +27,8 @@ class MemoryPeople:
         if self._rows.get(who) != says:
             self._rows[who] = says
             self.seen.append(principal)
+
+    def roles_of(self, tenant: str, person: str) -> tuple[Role, ...] | None:
+        """Return the roles with which a person was seen last; None for one that was not seen."""
+        row = self._rows.get((tenant, person))
+        return None if row is None else row[0]

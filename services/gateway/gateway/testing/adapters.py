@@ -199,7 +199,7 @@ class MemoryBroker:
 
 def memory_adapters(broker: MemoryBroker, tables: MemoryTables, now: Now = utc_now) -> Adapters:
     """Return adapters in memory around a broker and tables of the test's own."""
-    database, keys = MemoryDatabase(tables), MemoryKeys()
+    database, keys, people = MemoryDatabase(tables), MemoryKeys(), MemoryPeople()
     return Adapters(
         database,
         tables,
@@ -208,8 +208,8 @@ def memory_adapters(broker: MemoryBroker, tables: MemoryTables, now: Now = utc_n
         MemoryDrafts(database),
         keys,
         MemorySessions(keys),
-        MemoryAbsences(),
-        MemoryPeople(),
+        MemoryAbsences(keys, people),
+        people,
         MemorySecrets(),
         broker,
         now,
