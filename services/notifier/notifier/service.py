@@ -31,7 +31,7 @@ class NotifierService:
         self.check_log = self._log.check
         self.hub = Hub(0, bounds)
         run_states = RunStates()
-        self.feed = EventFeed(self.hub, run_states, self.gateway, self.now)
+        self.feed = EventFeed(self.hub, run_states, self.gateway, self.now, authentication=self._identity is not None)
         self._background = background
         self._on_events = fail_fast(self.feed.on_records, background)
         self._on_partial_output = fail_fast(PartialOutputFeed(self.hub, run_states).on_records, background)

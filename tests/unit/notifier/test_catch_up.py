@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from contracts.runs.tasks.readers import reader_of
 from notifier.edges.catch_up import PAUSES, catch_up
 from notifier.edges.snapshots import Snapshots
 from notifier.errors import GatewayUnavailable, SnapshotTooOld
@@ -15,6 +16,7 @@ from notifier.hub.hub import Hub
 from notifier.ports import Snapshot
 from notifier.testing.gateway import MemoryGateway
 from testkit.memory_transport import loop_turn
+from testkit.runs.people import BO
 from testkit.runs.pushed_events import HubPublisher, WatchedRun, events_in, hub_of
 
 ANN = WatchedRun()
@@ -67,6 +69,17 @@ async def test_one_run_with_lost_records_does_not_keep_all_others_from_a_client(
     client, _, _ = await catch_up(hub, Filters(), lambda: None, Snapshots(hub, model))
     assert model.requests == len(PAUSES)
     assert [one.version for one in events_in(client.take())] == [4, 5]
+
+
+async def test_an_event_whose_readers_are_not_known_holds_up_one_client_and_no_later_one() -> None:
+    """The read model was given time to show its run; who may not see it would wait for ever."""
+    hub, filters = hub_of(), Filters(reader=reader_of(BO))
+    hub.publish(HubPublisher(hub).notification(ANN, 2)._replace(readers=None))
+    model = MemoryGateway()
+    for count in (len(PAUSES), len(PAUSES) + 1):
+        client, _, _ = await catch_up(hub, filters, lambda: None, Snapshots(hub, model))
+        assert model.requests == count
+        assert client.take() == []
 
 
 async def test_a_truncated_snapshot_is_followed_at_once() -> None:

@@ -28,11 +28,11 @@ FINISHED = WAITING.given(approve(), executed(), approve())
 class Fed:
     """A feed, its gateway, and a client that gets every event; records are numbered as they are given."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, authentication: bool = True) -> None:
         self.hub: Hub = hub_of()
         self.gateway = MemoryGateway()
         self.now = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-        self.feed = EventFeed(self.hub, RunStates(), self.gateway, lambda: self.now)
+        self.feed = EventFeed(self.hub, RunStates(), self.gateway, lambda: self.now, authentication=authentication)
         self.feed.start({0: range(0)})
         self.listener = Listener(self.hub).live()
 
@@ -138,9 +138,9 @@ async def test_a_history_that_was_not_there_is_read_again() -> None:
     assert fed.gateway.requests == 3
 
 
-async def test_an_event_that_decides_the_state_needs_no_history() -> None:
+async def test_while_authentication_is_off_an_event_that_decides_the_state_needs_no_history() -> None:
     """Most events do; the gateway is not asked for them."""
-    fed, values = Fed(), values_of(at_payload_review())
+    fed, values = Fed(authentication=False), values_of(at_payload_review())
     messages = await fed.give(values[-1])
     assert [message["type"] for message in messages] == ["HITL_STATUS_UPDATE", "HITL_APPROVAL_REQUEST"]
     assert messages[0]["state"] == "payload_review"

@@ -107,11 +107,11 @@ def test_a_decided_checkpoint_weighs_nothing() -> None:
 
 
 def test_a_run_of_which_only_the_version_is_known_has_no_checkpoint() -> None:
-    """Its facts are in records that did not come."""
+    """Its facts are in records that did not come. Who may read it is not known, which is another thing than no one."""
     events = moved(ESCALATED_TWICE)
     ((escalated, value),) = headers_in([event for event in events if event.kind == CheckpointEscalated.kind][:1])
     run = evolve(None, escalated, value)
-    assert run == TrackedRun(escalated.version, None)
+    assert run == TrackedRun(escalated.version, None, readers=None)
     assert open_checkpoint(run) is None
 
 

@@ -38,7 +38,10 @@ async def catch_up(
         client = hub.join(filters, wake, taken_at)
         try:
             partial = snapshot.truncated or pause is None
-            return CaughtUp(client, snapshot, hub.follow(client, {**asked, **snapshot.versions}, partial=partial))
+            cursor = hub.follow(client, {**asked, **snapshot.versions}, partial=partial)
+            if pause is None:
+                hub.settle(client)
+            return CaughtUp(client, snapshot, cursor)
         except SnapshotTooOld:
             if pause is None:
                 raise

@@ -1,6 +1,6 @@
 """One accepted WebSocket: pushes what its hub client is given, and hands what the client says to its session.
 
-Close codes: 4008 too slow and 4009 records were lost before they were read, both: return with your cursor;
+Close codes: 4008 too slow and 4009 records were lost before they were read, or who may see one is not known for now: return with your cursor;
 4010 what the client may see has changed: return without one; 1013 no snapshot can be taken now, try again later; 1012 the service stops;
 4401 the credential does not hold, or no longer.
 """
@@ -35,6 +35,7 @@ TRY_AGAIN_LATER = 1013
 CLOSE_CODES = {
     DisconnectReason.TOO_SLOW: 4008,
     DisconnectReason.GAP: 4009,
+    DisconnectReason.READERS_UNKNOWN: 4009,
     DisconnectReason.SIGHT: 4010,
     DisconnectReason.STOPPING: 1012,
 }

@@ -28,7 +28,7 @@ from notifier.hub.run_states import RunStates, TrackedRun, evolve, fold, open_ch
 from notifier.ports import Gateway, Now
 
 HISTORY_SECONDS = 1.0
-"""How long the feed waits for the history of an unknown run. All events wait with it."""
+"""How long the feed waits for the history of a run that it does not remember. All events wait with it."""
 
 PAUSE = timedelta(seconds=5)
 """How long the feed does not ask the gateway after it did not answer."""
@@ -39,15 +39,19 @@ _log = structlog.get_logger(__name__)
 class EventFeed:
     """Publishes each event on the hub once, in the order of its run. The gateway tells the state of runs begun earlier.
 
-    `caught_up` is set once the feed has read the records that were there at its start.
+    `caught_up` is set once the feed has read the records that were there at its start. With `authentication` the gateway tells who may read
+    these runs too, once each; where it does not, the hub disconnects the clients that see some runs alone.
     """
 
-    def __init__(self, hub: Hub, run_states: RunStates, gateway: Gateway, now: Now) -> None:
+    def __init__(
+        self, hub: Hub, run_states: RunStates, gateway: Gateway, now: Now, *, authentication: bool = True
+    ) -> None:
         self.caught_up = asyncio.Event()
         self._hub = hub
         self._run_states = run_states
         self._gateway = gateway
         self._now = now
+        self._authentication = authentication
         self._ends: Mapping[int, int] | None = None
         self._failed_at: datetime | None = None
         self._observed = 0
@@ -82,8 +86,8 @@ class EventFeed:
                 self._hub.advance(record.partition, record.offset + 1)
                 return None
             before = self._run_states.before(header)
-            if header.version > 1 and (before is None or before.state is None):
-                before = await self._from_history(header)
+            if header.version > 1 and (before is None or before.state is None or before.readers is None):
+                before = await self._from_history(before, header)
             run = evolve(before, header, value)
             checkpoint = open_checkpoint(run) if header.kind in REQUESTING else None
         except ValueError as error:
@@ -110,18 +114,32 @@ class EventFeed:
             raise LogReset(f"{record.topic}[{partition}] was read up to {position} and now gives {offset}")
         return offset >= position
 
-    async def _from_history(self, header: EventHeader) -> TrackedRun | None:
-        if header.state_after(None) is not None or self._is_pausing():
-            return None
+    def _is_unknown(self, before: TrackedRun | None, header: EventHeader) -> bool:
+        """Return whether the history has to tell the state, or who may read the run.
+
+        No client follows a feed that has not caught up: one that comes later gets a snapshot where readers are not known.
+        """
+        if (before is None or before.state is None) and header.state_after(None) is None:
+            return True
+        needs_readers = self._authentication and self.caught_up.is_set()
+        return needs_readers and (before is None or before.readers is None)
+
+    async def _from_history(self, before: TrackedRun | None, header: EventHeader) -> TrackedRun | None:
+        """Return the run before an event as its history tells it, or as it was known."""
+        if not self._is_unknown(before, header) or self._is_pausing():
+            return before
         self._hub.wake_clients()
         try:
             async with asyncio.timeout(HISTORY_SECONDS):
                 history = await self._gateway.history(header.tenant, header.run_id)
-            return fold(history or (), until=header.version)
+            return fold(history or (), until=header.version) or before
         except (TimeoutError, GatewayUnavailable, ValueError) as error:
             self._failed_at = self._now()
-            _log.warning("the states of runs begun earlier are unknown: the gateway does not answer", reason=str(error))
-            return None
+            _log.warning(
+                "the states and the readers of runs begun earlier are unknown: the gateway does not answer",
+                reason=str(error),
+            )
+            return before
 
     def _is_pausing(self) -> bool:
         # A clock that was set back must not prolong the pause.
@@ -149,7 +167,7 @@ class EventFeed:
             frames=frames,
             size=bytes_of(frames),
             requester=run.requester,
-            readers=run.readers,
+            readers=run.readers if self._authentication else (),
         )
 
     def _note_progress(self) -> None:

@@ -57,5 +57,5 @@ def _transient(partial: PartialOutput, run: TrackedRun | None) -> Transient:
         frames=(frame,),
         size=len(frame.body),
         requester=run.requester if run else None,
-        readers=run.readers if run else (),
+        readers=run.readers if run else None,
     )

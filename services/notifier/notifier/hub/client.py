@@ -46,8 +46,14 @@ class Filters:
             and self.run_id in (None, item.run_id)
             and self.session_id in (None, item.session_id)
             and self.user_id in (None, item.user_id)
-            and (self.reader is None or self.reader.may_read(item.readers, item.requester))
+            and (self.reader is None or self.reader.may_read(item.readers or (), item.requester))
         )
+
+    def doubts(self, item: Notification) -> bool:
+        """Say whether the client gets `item` if it may see it, which is not known."""
+        if self.reader is None or item.readers is not None:
+            return False
+        return Filters(self.run_id, self.session_id, self.user_id, self.tenant).match(item)
 
 
 class DisconnectReason(Enum):
@@ -55,6 +61,7 @@ class DisconnectReason(Enum):
 
     TOO_SLOW = "too slow: come back with your cursor"
     GAP = "the log lost records that were not read yet: come back with your cursor"
+    READERS_UNKNOWN = "it is not known for now whether you may see an event: come back with your cursor"
     SIGHT = "what you may see has changed: come back without your cursor"
     STOPPING = "stopping: come back with your cursor"
 

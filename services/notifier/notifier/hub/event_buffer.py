@@ -27,7 +27,7 @@ class Notification(NamedTuple):
     """One event at its place in the log, with its messages, which are the same for all clients.
 
     `over`: the run has ended. `size`: bytes of the messages. `requester`: the person who started the run, where it is known;
-    `readers`: the entries of those who may read it besides (see `contracts.runs.tasks.readers`).
+    `readers`: the entries of those who may read it besides (see `contracts.runs.tasks.readers`), None while who may read it is not known.
     """
 
     partition: int
@@ -41,7 +41,7 @@ class Notification(NamedTuple):
     frames: tuple[Frame, ...]
     size: int
     requester: str | None = None
-    readers: tuple[str, ...] = ()
+    readers: tuple[str, ...] | None = ()
 
 
 class Transient(NamedTuple):
@@ -54,7 +54,7 @@ class Transient(NamedTuple):
     frames: tuple[Frame, ...]
     size: int
     requester: str | None = None
-    readers: tuple[str, ...] = ()
+    readers: tuple[str, ...] | None = ()
 
 
 class EventBuffer:
@@ -111,6 +111,10 @@ class EventBuffer:
             if notification.offset <= asked:
                 behind.discard(notification.partition)
         return found[::-1]
+
+    def latest(self) -> Iterable[Notification]:
+        """Return the latest event of each run of which one is held."""
+        return self._latest.values()
 
     def newer_than(
         self, shown: Mapping[str, int], since: Sequence[int], wanted: Callable[[Notification], bool]

@@ -23,6 +23,7 @@ class Hub:
         self._buffer = EventBuffer(partitions, self.bounds.buffer_count, self.bounds.buffer_size)
         self._clients: dict[str, dict[object, dict[Client, None]]] = {kind: {} for kind in _KINDS}
         self._to_wake: dict[Client, None] = {}
+        self._settled: tuple[int, ...] = ()
 
     def cover(self, partitions: int) -> None:
         """Hold events of so many partitions, from the beginning of those that are new; never of fewer than before."""
@@ -55,9 +56,14 @@ class Hub:
         self._buffer.advance(partition, offset)
 
     def publish(self, notification: Notification) -> None:
-        """Queue `notification`, the next of its partition, for the clients that watch its run; disconnect those with a full queue."""
+        """Queue `notification`, the next of its partition, for the clients that watch its run.
+
+        Those with a full queue are disconnected, and those of which it is not known whether they may see it.
+        """
         self._buffer.advance(notification.partition, notification.offset + 1)
         self._buffer.append(notification)
+        if notification.readers is None:
+            self._disconnect_doubting(notification)
         for client in self._watching(notification):
             if not client.offer(notification, self.bounds):
                 self.disconnect(client, DisconnectReason.TOO_SLOW)
@@ -91,7 +97,8 @@ class Hub:
     def resume(self, client: Client, cursor: str) -> bool:
         """Queue every event after `cursor`, then each new one. False when it cannot: a snapshot is needed.
 
-        The buffer may hold too little, and the cursor may be of another log or another tenant.
+        The buffer may hold too little, or an event of which it is not known whether the client may see it. The cursor may be of another log
+        or another tenant.
         """
         place = decode(cursor)
         if (
@@ -103,7 +110,10 @@ class Hub:
         offsets = self._fitted(place.offsets)
         if not self._buffer.holds(offsets):
             return False
-        self._start(client, filter(client.filters.match, self._buffer.since(offsets)), {})
+        missed = self._buffer.since(offsets)
+        if client.filters.reader is not None and any(map(client.filters.doubts, missed)):
+            return False
+        self._start(client, filter(client.filters.match, missed), {})
         return True
 
     def follow(self, client: Client, shown: Mapping[str, int], *, partial: bool = False) -> str:
@@ -111,19 +121,28 @@ class Hub:
 
         The snapshot was taken after `join`. Unless it is `partial`, a run that it does not show is over, or the read model
         does not have it yet. Raises SnapshotTooOld when the buffer has evicted events that the client needs; a partial
-        snapshot needs only those since `join`.
+        snapshot needs only those since `join`. It is raised too for an event that the snapshot may be too old to show, where it is not known
+        whether the client may see it; what a snapshot shows may be seen.
         """
-        joined_at = self._fitted(client.joined_at)
+        joined_at, filters = self._fitted(client.joined_at), client.filters
         if not self._buffer.holds(joined_at):
             raise SnapshotTooOld
-        missed = self._buffer.newer_than(shown, joined_at, client.filters.match)
-        if not partial and not _continues(shown, missed):
+        doubted = [] if filters.reader is None else [one for one in self._buffer.latest() if filters.doubts(one)]
+        seen = {one.run_id for one in doubted if shown.get(one.run_id)}
+        wanted = (lambda one: one.run_id in seen or filters.match(one)) if seen else filters.match
+        missed = self._buffer.newer_than(shown, joined_at, wanted)
+        is_behind = any(self._may_be_missed(one, joined_at) for one in doubted if one.run_id not in seen)
+        if not partial and (is_behind or not _continues(shown, missed)):
             raise SnapshotTooOld
         offsets = list(self._buffer.positions)
         for notification in reversed(missed):
             offsets[notification.partition] = notification.offset
         self._start(client, missed, shown)
         return encode(Cursor(self._log_of(client.filters.tenant), tuple(offsets)))
+
+    def settle(self, client: Client) -> None:
+        """Take it that snapshots show what came before a client joined, whoever may see it: they were given time for it."""
+        self._settled = client.joined_at
 
     def leave(self, client: Client) -> None:
         """Forget a client. Leaving twice is no error."""
@@ -144,17 +163,33 @@ class Hub:
         self._clients[kind].setdefault(value, {})[client] = None
         client.wake()
 
+    def _may_be_missed(self, doubted: Notification, joined_at: tuple[int, ...]) -> bool:
+        """Say whether a snapshot that does not show a run may be too old for its latest event."""
+        partition, offset = doubted.partition, doubted.offset
+        return offset >= (joined_at if doubted.over else self._fitted(self._settled))[partition]
+
+    def _disconnect_doubting(self, notification: Notification) -> None:
+        indexed = [client for clients in self._indexed(notification) if clients for client in clients]
+        for client in indexed:
+            if client.filters.doubts(notification):
+                self.disconnect(client, DisconnectReason.READERS_UNKNOWN)
+                self._to_wake[client] = None
+
     def _watching(self, item: Notification | Transient) -> list[Client]:
         found: list[Client] = []
-        for clients in (
+        for clients in self._indexed(item):
+            if clients:
+                found += [client for client in clients if client.filters.match(item)]
+        return found
+
+    def _indexed(self, item: Notification | Transient) -> tuple[Iterable[Client] | None, ...]:
+        """Return the clients that are indexed by what an item is about."""
+        return (
             self._clients["run"].get(item.run_id),
             self._clients["session"].get(item.session_id),
             self._clients["user"].get(item.user_id),
             self._clients["all"].get(None),
-        ):
-            if clients:
-                found += [client for client in clients if client.filters.match(item)]
-        return found
+        )
 
     def _log_of(self, tenant: str) -> str:
         """Return the identity of the log as a tenant's cursors hold it."""

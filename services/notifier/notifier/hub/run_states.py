@@ -27,14 +27,14 @@ class TrackedRun(NamedTuple):
     """A run at its latest version here. `state` is None when it is not known.
 
     `open`: the records' values since its open checkpoint opened, that one first. `requester`: the person who started it.
-    `readers`: the entries of those who may read it besides, as far as they are known; `task`: that of the open checkpoint.
+    `readers`: the entries of those who may read it besides, None where who may read it is not known; `task`: that of the open checkpoint.
     """
 
     version: int
     state: State | None
     open: tuple[bytes, ...] = ()
     requester: str | None = None
-    readers: tuple[str, ...] = ()
+    readers: tuple[str, ...] | None = ()
     task: Task | None = None
 
     @property
@@ -87,7 +87,9 @@ def evolve(before: TrackedRun | None, header: EventHeader, value: bytes) -> Trac
     first = State.CREATED if header.version == 1 else None
     state = header.state_after(before.state if before else first)
     task = _task(before, header, value)
-    readers = entries_after(before.readers if before else (), task, header.effect, header.principal)
+    readers = (before.readers if before else None) if header.version > 1 else ()
+    if readers is not None:
+        readers = entries_after(readers, task, effect, header.principal)
     records: tuple[bytes, ...] = ()
     if effect.opens:
         records = (value,)
