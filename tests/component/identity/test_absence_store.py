@@ -73,7 +73,14 @@ def absences(stores: Stores) -> Absences:
 
 async def key_of(stores: Stores, subject: str, *roles: Role, **members: Any) -> UUID:
     """Keep a key of a person; return its id."""
-    kept = {"id": uuid4(), "tenant": "default", "name": subject, "subject": subject, "kind": "person", "roles": roles}
+    kept: dict[str, Any] = {
+        "id": uuid4(),
+        "tenant": "default",
+        "name": subject,
+        "subject": subject,
+        "kind": "person",
+        "roles": roles,
+    }
     kept |= {"groups": (), "owner": None, "prefix": "x", "created_at": NOW, "created_by": "adam", **members}
     record = KeyRecord(**kept)
     await stores.keys.add(record, sha256(record.id.bytes).hexdigest())
