@@ -179,4 +179,4 @@ def test_a_run_is_seen_by_whom_it_asks_and_by_who_took_part() -> None:
     run = learn(RunStates(), list(story.history))
     assert run is not None
     assert run.requester == "rita"
-    assert set(run.readers) == {"g:legal", "u:bo", "u:cy", "u:di"}
+    assert set(run.readers or ()) == {"g:legal", "u:bo", "u:cy", "u:di"}
