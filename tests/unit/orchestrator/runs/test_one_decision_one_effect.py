@@ -22,6 +22,7 @@ from testkit.runs.commands import (
     edit,
     executed,
     pause,
+    prepared,
     reject,
     resume,
     retry,
@@ -66,13 +67,32 @@ def test_the_loser_learns_the_winners_decision(step: Step, winner: str, loser: s
 def test_the_loser_who_names_the_bytes_alone_learns_it_too() -> None:
     """At once, and when the next checkpoint waits: the digest tells which decision came first."""
     story = at_payload_review()
-    checkpoint = story.now.view.checkpoint
-    assert checkpoint is not None
-    shown = checkpoint.subject_sha256
+    shown = sha_of(story)
     for then in (story.given(reject()), story.given(approve(), executed())):
         refused = then.when(approve(subject_sha256=shown)).refused_with("checkpoint_already_decided")
         assert refused.refusal is not None
         assert refused.refusal.details["decision"]["subject_sha256"] == shown
+
+
+def test_of_bytes_that_were_decided_more_than_once_the_loser_learns_the_last_decision() -> None:
+    """A call that is prepared again may be the same."""
+    story = at_payload_review()
+    again_asked = story.given(reject(), retry(), prepared())
+    checkpoint = again_asked.now.view.checkpoint
+    assert checkpoint is not None
+    assert checkpoint.subject_sha256 == sha_of(story)
+    decided = again_asked.given(approve(actor="bo"), executed())
+    refused = decided.when(approve(subject_sha256=sha_of(story))).refused_with("checkpoint_already_decided")
+    assert refused.refusal is not None
+    decision = refused.refusal.details["decision"]
+    assert (decision["action"], decision["actor"]) == ("approve", "bo")
+
+
+def sha_of(story: Story) -> str:
+    """Return the digest of what waits."""
+    checkpoint = story.now.view.checkpoint
+    assert checkpoint is not None
+    return checkpoint.subject_sha256
 
 
 def test_the_loser_learns_it_also_when_the_run_has_moved_on() -> None:

@@ -43,9 +43,10 @@ def open_checkpoint(command: c.OfTask | c.Decide | c.RetryRun | c.AddComment, ru
 
 
 def decided_on(command: c.OfTask | c.Decide | c.RetryRun | c.AddComment, run: Run) -> CheckpointAlreadyDecided | None:
-    """Return the refusal of a decision that names the bytes on which another decision came first."""
+    """Return the refusal of a decision that names the bytes on which another decision came first: the last one, if they came more than once."""
     shown = getattr(command, "subject_sha256", None)
-    first = next((decision for decision in run.decided.values() if decision.subject_sha256 == shown), None)
+    decisions = reversed(list(run.decided.values()))
+    first = next((decision for decision in decisions if decision.subject_sha256 == shown), None)
     return None if first is None else CheckpointAlreadyDecided(first)
 
 
