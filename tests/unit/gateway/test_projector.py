@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from uuid import UUID, uuid4
 
 import pytest
@@ -206,6 +206,23 @@ async def test_who_waits_for_a_run_is_woken_by_its_events() -> None:
         waiting = asyncio.create_task(waiter.reach(1, 60))
         await feed.give(EVENTS[0])
         await waiting
+
+
+async def test_no_one_is_told_of_a_version_before_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events come again from the beginning, with a new one behind: the row is taken for new, refused, and written the second time."""
+    told_at = list[tuple[int, int]]()
+    tables = MemoryTables()
+    await Feed(tables).give(*EVENTS[:-1])
+    feed = Feed(tables)
+    moved = feed.waiters.moved
+
+    def note(versions: Mapping[UUID, int]) -> None:
+        told_at.extend((version, version_of(tables)) for version in versions.values())
+        moved(versions)
+
+    monkeypatch.setattr(feed.waiters, "moved", note)
+    await feed.give(*EVENTS)
+    assert told_at == [(len(EVENTS), len(EVENTS))]
 
 
 async def test_many_runs_and_batches_end_as_all_events_folded_from_nothing() -> None:

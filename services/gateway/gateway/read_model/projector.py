@@ -143,7 +143,9 @@ class Projector:
         _report(changes.gaps)
         overtaken = await self._tables.write(changes) if changes.moved else set()
         self._cache(changes, overtaken)
-        self._waiters.moved({run_id: moved.row.version for run_id, moved in changes.moved.items()})
+        # An overtaken run is not written yet: who is told of it now would read it as it was.
+        written = changes.moved.keys() - overtaken
+        self._waiters.moved({run_id: changes.moved[run_id].row.version for run_id in written})
         _observe(batch, changes, began, self._now())
         return overtaken
 
