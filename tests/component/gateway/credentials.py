@@ -14,7 +14,8 @@ import jwt
 
 from contracts.identity import Role
 from gateway.identity.route_rights import RUN
-from identity.keys.record import KeyRecord, new_key
+from identity.keys.record import KeyRecord
+from identity.testing.keys import made_key
 from testkit.runs.commands import prepared, start
 from testkit.runs.people import RITA
 from testkit.runs.specification import given
@@ -62,21 +63,8 @@ def bearer(credential: str | None) -> dict[str, str]:
 
 async def key(site: Site, subject: str, *roles: Role, **members: Any) -> str:
     """Make a key and return its text."""
-    made = new_key()
-    known: dict[str, Any] = {
-        "id": uuid4(),
-        "tenant": "default",
-        "name": subject,
-        "subject": subject,
-        "kind": "person",
-        "roles": roles,
-        "groups": (),
-        "owner": None,
-        "prefix": made.prefix,
-        "created_at": NOW,
-        "created_by": "test",
-    }
-    await site.keys.add(KeyRecord(**{**known, **members}), made.sha256)
+    made, record = made_key(subject, *roles, at=NOW, **members)
+    await site.keys.add(record, made.sha256)
     return made.text
 
 

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import httpx
 
 from contracts.identity import Principal
-from identity.keys.record import KeyRecord, new_key
+from identity.testing.keys import made_key
 from testkit.runs.specification import Story
 
 from .memory_site import NOW, Site, memory_site
@@ -37,20 +37,8 @@ class People:
         return await self.site.orchestrator.tell(story)
 
     async def _key_of(self, who: Principal) -> str:
-        made = new_key()
-        record = KeyRecord(
-            id=uuid4(),
-            tenant=who.tenant,
-            name=who.subject,
-            subject=who.subject,
-            kind=who.kind,
-            roles=who.roles,
-            groups=who.groups,
-            owner=who.owner,
-            prefix=made.prefix,
-            created_at=NOW,
-            created_by="test",
-        )
+        about = {"tenant": who.tenant, "kind": who.kind, "groups": who.groups, "owner": who.owner}
+        made, record = made_key(who.subject, *who.roles, at=NOW, **about)
         await self.site.keys.add(record, made.sha256)
         return made.text
 

@@ -20,10 +20,10 @@ from identity.absences.record import Absence
 from identity.absences.store import AbsenceStore
 from identity.absences.substitutes import Substitutes
 from identity.errors import AbsenceOverlaps, IdentityUnavailable, SubstitutionCircle, TooManyAbsences
-from identity.keys.record import KeyRecord
 from identity.keys.store import KeyStore
 from identity.people.store import PeopleStore
 from identity.ports import Absences, KeyRepository, People
+from identity.testing.keys import made_key
 from identity.testing.memory import MemoryKeys
 from identity.testing.memory_absences import MemoryAbsences
 from identity.testing.memory_people import MemoryPeople
@@ -73,16 +73,7 @@ def absences(stores: Stores) -> Absences:
 
 async def key_of(stores: Stores, subject: str, *roles: Role, **members: Any) -> UUID:
     """Keep a key of a person; return its id."""
-    kept: dict[str, Any] = {
-        "id": uuid4(),
-        "tenant": "default",
-        "name": subject,
-        "subject": subject,
-        "kind": "person",
-        "roles": roles,
-    }
-    kept |= {"groups": (), "owner": None, "prefix": "x", "created_at": NOW, "created_by": "adam", **members}
-    record = KeyRecord(**kept)
+    _, record = made_key(subject, *roles, at=NOW, **members)
     await stores.keys.add(record, sha256(record.id.bytes).hexdigest())
     return record.id
 

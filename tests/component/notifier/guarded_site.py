@@ -19,9 +19,10 @@ from chassis.settings import Settings
 from contracts.identity import Role
 from contracts.runs.run_event import RunEvent
 from identity.absences.substitutes import Substitutes
-from identity.keys.record import KeyRecord, new_key, principal_of
+from identity.keys.record import KeyRecord, principal_of
 from identity.resolver import Resolver
 from identity.sessions.record import new_session, session_record
+from identity.testing.keys import made_key
 from identity.testing.memory import MemoryKeys
 from identity.testing.memory_absences import MemoryAbsences
 from identity.testing.memory_sessions import MemorySessions
@@ -76,21 +77,7 @@ class KnownKeys:
 
     async def key(self, subject: str, *roles: Role, **members: Any) -> tuple[str, KeyRecord]:
         """Make a key; return its text and what is kept of it."""
-        made = new_key()
-        known: dict[str, Any] = {
-            "id": uuid4(),
-            "tenant": "default",
-            "name": subject,
-            "subject": subject,
-            "kind": "person",
-            "roles": roles,
-            "groups": (),
-            "owner": None,
-            "prefix": made.prefix,
-            "created_at": utc_now(),
-            "created_by": "test",
-        }
-        record = KeyRecord(**{**known, **members})
+        made, record = made_key(subject, *roles, at=utc_now(), **members)
         await self.keys.add(record, made.sha256)
         return made.text, record
 

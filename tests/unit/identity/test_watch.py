@@ -13,9 +13,10 @@ import pytest
 from contracts.identity import Role
 from identity.absences.record import Absence, Link
 from identity.absences.substitutes import Substitutes
-from identity.keys.record import KeyRecord, new_key
+from identity.keys.record import KeyRecord
 from identity.resolved import Resolved
 from identity.resolver import Resolver
+from identity.testing.keys import made_key
 from identity.testing.memory import MemoryKeys
 from identity.testing.memory_absences import MemoryAbsences
 from identity.watch import CredentialWatch
@@ -53,20 +54,7 @@ class Site:
 
     async def opening(self, subject: str) -> tuple[Opening, KeyRecord]:
         """Return a socket that a new key of a reviewer opened."""
-        made = new_key()
-        record = KeyRecord(
-            id=uuid4(),
-            tenant="default",
-            name=subject,
-            subject=subject,
-            kind="person",
-            roles=(Role.REVIEWER,),
-            groups=(),
-            owner=None,
-            prefix=made.prefix,
-            created_at=NOW,
-            created_by="test",
-        )
+        made, record = made_key(subject, Role.REVIEWER, at=NOW)
         await self.keys.add(record, made.sha256)
         return Opening(await self.resolver.resolve_credential(made.text)), record
 

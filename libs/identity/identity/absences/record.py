@@ -57,10 +57,6 @@ class Absence:
     created_at: datetime
     created_by: str
 
-    def holds_at(self, at: datetime) -> bool:
-        """Say whether the person is absent at a time."""
-        return self.begins_at <= at < self.ends_at
-
     def overlaps(self, other: Substitution) -> bool:
         """Say whether there is a time of both."""
         return self.begins_at < other.ends_at and other.begins_at < self.ends_at
